@@ -1,0 +1,70 @@
+"""One streaming API for every LLM provider: ask, iterate partial responses, take the complete one."""
+
+from __future__ import annotations
+
+from polyglot_core.connection import Connection, Retries, Timeouts
+from polyglot_core.errors import (
+    AuthenticationError,
+    ConfigError,
+    PluginError,
+    PolyglotError,
+    ProviderError,
+    RateLimited,
+    RequestError,
+    StreamError,
+    TimedOut,
+    TransportError,
+    Truncated,
+)
+from polyglot_core.inference import (
+    AsyncInference,
+    AsyncInferenceStream,
+    AsyncPendingInference,
+    Inference,
+    InferenceStream,
+    PendingInference,
+)
+from polyglot_core.plugins import register
+from polyglot_core.request import Message, Tool
+from polyglot_core.response import (
+    FinishReason,
+    InferenceResponse,
+    Outcome,
+    PartialInferenceResponse,
+    ToolCall,
+    Usage,
+)
+from polyglot_core.settings import connections
+
+__all__ = [
+    "AsyncInference",
+    "AsyncInferenceStream",
+    "AsyncPendingInference",
+    "AuthenticationError",
+    "ConfigError",
+    "Connection",
+    "FinishReason",
+    "Inference",
+    "InferenceResponse",
+    "InferenceStream",
+    "Message",
+    "Outcome",
+    "PartialInferenceResponse",
+    "PendingInference",
+    "PluginError",
+    "PolyglotError",
+    "ProviderError",
+    "RateLimited",
+    "RequestError",
+    "Retries",
+    "StreamError",
+    "TimedOut",
+    "Timeouts",
+    "Tool",
+    "ToolCall",
+    "TransportError",
+    "Truncated",
+    "Usage",
+    "connections",
+    "register",
+]

@@ -1,0 +1,376 @@
+"""All the memory that core has: events in, partials and the complete response out.
+
+Decoders say what a chunk means; what it means *together with what came before* is decided here, once, for every provider.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from polyglot_core.events import (
+    Citation,
+    Finish,
+    Logprobs,
+    MediaDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    ResponseStarted,
+    ServerToolEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from polyglot_core.response import (
+    Choice,
+    FinishReason,
+    Media,
+    PartialInferenceResponse,
+    ReasoningBlock,
+    ToolCallPiece,
+    Transcript,
+    UsageReading,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from polyglot_core.events import Event
+    from polyglot_core.response import ToolCall, Usage
+
+__all__ = ["Assembler"]
+
+_REASONS = {reason.value: reason for reason in FinishReason}
+
+
+class Assembler:
+    """Puts one attempt's events together.
+
+    Attributes:
+        response_id: The first id that is not empty.
+        model: The first model name that is not empty.
+    """
+
+    def __init__(self, extract_usage: Callable[[Mapping[str, Any]], Usage], finish_counts: str = "first") -> None:
+        self.response_id: str | None = None
+        self.model: str | None = None
+        self._extract_usage = extract_usage
+        self._last_finish_counts = finish_counts == "last"
+        self._usage: UsageReading | None = None
+        self._choices: dict[int, _ChoiceBuilder] = {}
+
+    def text(self, event: TextDelta, raw: bytes) -> PartialInferenceResponse | None:
+        """The partial for a chunk that is one piece of text: `absorb` for the hot path."""
+        builder = self._choices.get(event.choice)
+        if builder is None or not event.text:
+            return next(iter(self.absorb((event,), raw)), None)
+        text = event.text
+        parts = builder.text_parts
+        parts.append(text)
+        return PartialInferenceResponse(
+            text,
+            raw,
+            builder.index,
+            builder.transcript,
+            len(parts),
+            len(builder.reasoning_parts),
+            len(builder.pieces),
+            self._usage,
+        )
+
+    def absorb(self, events: Sequence[Event], raw: bytes) -> list[PartialInferenceResponse]:
+        """Take the events of one chunk; return a partial for each choice in which the caller can see a change."""
+        changed: dict[int, _ChoiceBuilder] = {}
+        for event in events:
+            take = _TAKERS.get(type(event))
+            if take is not None:
+                builder = self._choice(event.choice)  # type: ignore[union-attr]  # every taker's event has a choice
+                if take(builder, event):
+                    changed[builder.index] = builder
+            elif isinstance(event, UsageReport):
+                self._report(event)
+            elif isinstance(event, ResponseStarted):
+                self.response_id = self.response_id or event.id
+                self.model = self.model or event.model
+        return [builder.step(raw, self._usage) for builder in changed.values()]
+
+    @property
+    def all_finished(self) -> bool:
+        """Whether a choice has begun, and every choice that has begun has its finish."""
+        return bool(self._choices) and all(builder.finished for builder in self._choices.values())
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage reported so far, read by the driver."""
+        return None if self._usage is None else self._usage.read()
+
+    def closing(self) -> list[PartialInferenceResponse]:
+        """The closing partials of a finished stream: one a choice, by index, the last of them with the usage."""
+        if not self._choices:
+            self._choice(0)
+        builders = [self._choices[index] for index in sorted(self._choices)]
+        last = builders[-1]
+        return [builder.close(self._usage if builder is last else None) for builder in builders]
+
+    def choices(self) -> tuple[Choice, ...]:
+        """The choices as they stand, by index."""
+        return tuple(self._choices[index].choice() for index in sorted(self._choices))
+
+    def _choice(self, index: int) -> _ChoiceBuilder:
+        builder = self._choices.get(index)
+        if builder is None:
+            builder = self._choices[index] = _ChoiceBuilder(index, last_finish_counts=self._last_finish_counts)
+        return builder
+
+    def _report(self, event: UsageReport) -> None:
+        payload = event.payload
+        if event.merge and self._usage is not None:
+            payload = {**self._usage.payload, **payload}
+        self._usage = UsageReading(payload, self._extract_usage)
+
+
+class _ChoiceBuilder:
+    """One choice, growing."""
+
+    def __init__(self, index: int, *, last_finish_counts: bool) -> None:
+        self.index = index
+        self.transcript = Transcript()
+        self.text_parts = self.transcript.text.parts
+        self.reasoning_parts = self.transcript.reasoning.parts
+        self.pieces = self.transcript.tool_calls.pieces
+        self.finished = False
+        self._closed = False
+        self._last_finish_counts = last_finish_counts
+        self._finish: Finish | None = None
+        self._calls = _CallMatcher()
+        self._reasoning: dict[int, list[ReasoningDelta]] = {}
+        self._refusal: list[str] = []
+        self._citations: list[Mapping[str, Any]] = []
+        self._logprobs: list[Mapping[str, Any]] = []
+        self._media: list[MediaDelta] = []
+        self._server_tools: list[Mapping[str, Any]] = []
+        self._new_text = self._new_reasoning = self._new_refusal = ""
+
+    def step(self, raw: bytes, usage: UsageReading | None) -> PartialInferenceResponse:
+        """The partial for what was taken since the last step."""
+        partial = PartialInferenceResponse(
+            self._new_text,
+            raw,
+            self.index,
+            self.transcript,
+            len(self.text_parts),
+            len(self.reasoning_parts),
+            len(self.pieces),
+            usage,
+            self._new_reasoning,
+            self._new_refusal,
+        )
+        self._new_text = self._new_reasoning = self._new_refusal = ""
+        return partial
+
+    def close(self, usage: UsageReading | None) -> PartialInferenceResponse:
+        """The closing partial: nothing new but the reason, and every tool call whole."""
+        self._closed = True
+        self.pieces.extend(self._calls.closing())
+        partial = self.step(b"", usage)
+        partial.finish_reason = self._reason()
+        return partial
+
+    def choice(self) -> Choice:
+        """The choice as it stands."""
+        return Choice(
+            index=self.index,
+            content=self.transcript.text.upto(len(self.text_parts)),
+            reasoning_content=self.transcript.reasoning.upto(len(self.reasoning_parts)),
+            refusal="".join(self._refusal) or None,
+            tool_calls=self._tool_calls(),
+            finish_reason=self._reason() if self.finished or self._closed else None,
+            finish_reason_raw=self._finish.raw if self._finish else None,
+            reasoning=tuple(_joined_reasoning(self._reasoning[block]) for block in sorted(self._reasoning)),
+            citations=tuple(self._citations),
+            logprobs=tuple(self._logprobs),
+            media=_joined_media(self._media),
+            server_tools=tuple(self._server_tools),
+        )
+
+    def _tool_calls(self) -> tuple[ToolCall, ...]:
+        return self.transcript.tool_calls.upto(len(self.pieces))
+
+    def _reason(self) -> FinishReason:
+        """The reason in our words. A stop with calls of the user's tools is `tool_calls`; all others stay as they are."""
+        if self._finish is None:
+            return FinishReason.UNKNOWN
+        reason = _REASONS.get(self._finish.reason, FinishReason.OTHER)
+        return FinishReason.TOOL_CALLS if reason is FinishReason.STOP and self.pieces else reason
+
+    # Takers: one a kind of event. They return whether the caller can see a change.
+
+    def take_text(self, event: TextDelta) -> bool:
+        if event.text:
+            self.text_parts.append(event.text)
+            self._new_text += event.text
+        return bool(event.text)
+
+    def take_reasoning(self, event: ReasoningDelta) -> bool:
+        self._reasoning.setdefault(event.block, []).append(event)
+        if event.text:
+            self.reasoning_parts.append(event.text)
+            self._new_reasoning += event.text
+        return bool(event.text or event.signature or event.redacted)
+
+    def take_refusal(self, event: RefusalDelta) -> bool:
+        self._refusal.append(event.text)
+        self._new_refusal += event.text
+        return bool(event.text)
+
+    def take_tool_call(self, event: ToolCallDelta) -> bool:
+        piece = self._calls.match(event)
+        if piece is not None:
+            self.pieces.append(piece)
+        return piece is not None
+
+    def take_server_tool(self, event: ServerToolEvent) -> bool:
+        self._server_tools.append({"type": event.type, **event.payload})
+        return True
+
+    def take_citation(self, event: Citation) -> bool:
+        self._citations.append(event.payload)
+        return True
+
+    def take_logprobs(self, event: Logprobs) -> bool:
+        self._logprobs.append(event.payload)
+        return True
+
+    def take_media(self, event: MediaDelta) -> bool:
+        self._media.append(event)
+        return True
+
+    def take_finish(self, event: Finish) -> bool:
+        if self._finish is None or self._last_finish_counts:
+            self._finish = event
+        self.finished = True
+        return False
+
+
+_TAKERS: dict[type, Callable[[_ChoiceBuilder, Any], bool]] = {
+    TextDelta: _ChoiceBuilder.take_text,
+    ReasoningDelta: _ChoiceBuilder.take_reasoning,
+    RefusalDelta: _ChoiceBuilder.take_refusal,
+    ToolCallDelta: _ChoiceBuilder.take_tool_call,
+    ServerToolEvent: _ChoiceBuilder.take_server_tool,
+    Citation: _ChoiceBuilder.take_citation,
+    Logprobs: _ChoiceBuilder.take_logprobs,
+    MediaDelta: _ChoiceBuilder.take_media,
+    Finish: _ChoiceBuilder.take_finish,
+}
+
+
+class _OpenCall:
+    """A tool call as far as it is known: what later pieces are matched against."""
+
+    __slots__ = ("arguments", "complete", "id", "index", "name")
+
+    def __init__(self, index: int | None, id_: str | None, name: str | None) -> None:
+        self.index = index
+        self.id = id_
+        self.name = name
+        self.arguments = False
+        self.complete = False
+
+
+class _CallMatcher:
+    """Finds out which call a piece belongs to, by index and id, for every way that servers number them.
+
+    Seen on the wire: calls interleaved; every call with index 0; no index at all; the id on the first piece only, on every
+    piece, changing from piece to piece, or empty on later ones; whole calls in one piece; placeholders without a name.
+    """
+
+    def __init__(self) -> None:
+        self._calls: list[_OpenCall] = []
+
+    def match(self, event: ToolCallDelta) -> ToolCallPiece | None:
+        """The piece with its call's slot; None for an empty placeholder."""
+        slot = self._slot(event)
+        if slot is None:
+            if not (event.id or event.name or event.arguments):
+                return None
+            slot = len(self._calls)
+            self._calls.append(_OpenCall(event.index, event.id, event.name))
+            return self._piece(slot, event, event.id or None, event.name or None)
+        call = self._calls[slot]
+        new_id = event.id if event.id and not call.id else None
+        new_name = event.name if event.name and not call.name else None
+        call.id, call.name = call.id or event.id, call.name or event.name
+        return self._piece(slot, event, new_id, new_name)
+
+    def closing(self) -> list[ToolCallPiece]:
+        """A piece for each call that is still open, to say that it is whole: the stream has finished."""
+        pieces = []
+        for slot, call in enumerate(self._calls):
+            if not call.complete:
+                call.complete = True
+                pieces.append(ToolCallPiece(slot, None, None, "", complete=True))
+        return pieces
+
+    def _piece(self, slot: int, event: ToolCallDelta, id_: str | None, name: str | None) -> ToolCallPiece:
+        call = self._calls[slot]
+        arguments = "" if event.complete and call.arguments else event.arguments
+        call.arguments = call.arguments or bool(event.arguments)
+        call.complete = call.complete or event.complete
+        return ToolCallPiece(slot, id_, name, arguments, event.complete)
+
+    def _slot(self, event: ToolCallDelta) -> int | None:
+        """The slot of the call that this piece continues, or None for a new call."""
+        if event.index is None:
+            return self._without_index(event)
+        for slot in range(len(self._calls) - 1, -1, -1):
+            call = self._calls[slot]
+            if call.index == event.index:
+                return self._under_index(slot, event)
+        return None
+
+    def _under_index(self, slot: int, event: ToolCallDelta) -> int | None:
+        """The index is known. A new id together with a name is a new call under a used number; an old id goes to its owner."""
+        call = self._calls[slot]
+        if not event.id or not call.id or event.id == call.id:
+            return slot
+        owner = self._by_id(event.id)
+        if owner is not None and self._calls[owner].index == event.index:
+            return owner
+        return None if event.name else slot
+
+    def _without_index(self, event: ToolCallDelta) -> int | None:
+        """No index: an id says it; a name begins a call; a bare fragment goes on with the last one."""
+        if event.complete:
+            return self._by_id(event.id) if event.id else None
+        if event.id and (owner := self._by_id(event.id)) is not None:
+            return owner
+        if event.id or event.name:
+            last = self._calls[-1] if self._calls else None
+            late_id = bool(event.id and last and not last.id and not event.name)
+            return len(self._calls) - 1 if late_id else None
+        return len(self._calls) - 1 if self._calls else None
+
+    def _by_id(self, id_: str | None) -> int | None:
+        for slot in range(len(self._calls) - 1, -1, -1):
+            if self._calls[slot].id == id_:
+                return slot
+        return None
+
+
+def _joined_reasoning(deltas: list[ReasoningDelta]) -> ReasoningBlock:
+    return ReasoningBlock(
+        text="".join(delta.text for delta in deltas),
+        signature="".join(delta.signature or "" for delta in deltas) or None,
+        redacted="".join(delta.redacted or "" for delta in deltas) or None,
+    )
+
+
+def _joined_media(deltas: list[MediaDelta]) -> tuple[Media, ...]:
+    """Media by block: pieces of one block and type that follow each other are one file."""
+    files: list[tuple[int, str, list[bytes]]] = []
+    for delta in deltas:
+        if files and files[-1][:2] == (delta.block, delta.mime_type):
+            files[-1][2].append(delta.data)
+        else:
+            files.append((delta.block, delta.mime_type, [delta.data]))
+    return tuple(Media(mime_type=mime_type, data=b"".join(pieces)) for _, mime_type, pieces in files)

@@ -1,0 +1,167 @@
+"""A connection: where to ask, through which driver, for which model, with which key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import force_setattr, replace
+
+from polyglot_core.errors import ConfigError
+from polyglot_core.wire import Secret
+
+__all__ = ["Connection", "Preset", "Retries", "Timeouts"]
+
+
+class Timeouts(Struct, frozen=True, kw_only=True):
+    """The clocks of a call, in seconds; None switches one off.
+
+    Attributes:
+        connect: Until there is a connection.
+        first: From the call to the first event with meaning, per attempt. Long, because a model may think in silence.
+        idle: Between events with meaning.
+        silence: Without a single byte, once the answer has begun.
+        grace: For what may follow after the model is done; when it runs out the answer is finished.
+        total: For the whole call, over all attempts and waits.
+    """
+
+    connect: float | None = 5.0
+    first: float | None = 600.0
+    idle: float | None = 300.0
+    silence: float | None = 120.0
+    grace: float | None = 2.0
+    total: float | None = None
+
+
+class Retries(Struct, frozen=True, kw_only=True):
+    """How often, and after which waits, a request is sent again before anything of an answer has come.
+
+    Attributes:
+        limit: How many times at most; 0 never sends again.
+        first_wait: Seconds before the first repetition; doubled for each further one.
+        longest_wait: Seconds that a wait may take; a provider that asks for more is not asked again.
+    """
+
+    limit: int = 0
+    first_wait: float = 0.5
+    longest_wait: float = 60.0
+
+
+class Preset(Struct, frozen=True, kw_only=True):
+    """Facts about a place, shipped as a row of data.
+
+    Attributes:
+        driver: Driver that speaks the place's dialect.
+        base_url: URL that paths are added to.
+        api_key_env: Environment variable that holds the key; None where no key is needed.
+        model: Model that is asked unless the user names one.
+        auth_header: Header that carries the key.
+        auth_scheme: Word before the key in that header; empty for none.
+        facts: Columns that the driver reads; their meaning is the driver's.
+    """
+
+    driver: str
+    base_url: str
+    api_key_env: str | None = None
+    model: str | None = None
+    auth_header: str = "authorization"
+    auth_scheme: str = "Bearer"
+    facts: Mapping[str, Any] = {}
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """A named entry of the configuration, complete: nothing of it is looked up later.
+
+    A plain text given as `api_key` becomes a `Secret` at once, so a connection can be printed.
+
+    Attributes:
+        name: What errors and logs call it.
+        driver: Name of the driver.
+        model: Model that is asked unless a call names one.
+        base_url: URL that paths are added to; None for the driver's own.
+        api_key: The key.
+        options: Options for every call; a call's own are laid over them.
+        headers: Headers for every request.
+        timeouts: The clocks.
+        retries: When a request is sent again.
+        auth_header: Header that carries the key.
+        auth_scheme: Word before the key in that header; empty for none.
+        facts: Columns that the driver reads.
+
+    Raises:
+        ConfigError: `base_url` is no http(s) URL or holds a user name or password, or a header cannot be sent.
+    """
+
+    name: str
+    driver: str
+    model: str | None = None
+    base_url: str | None = None
+    api_key: Secret | str | None = None
+    options: Mapping[str, Any] = {}
+    headers: Mapping[str, str | Secret] = {}
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+    auth_header: str = "authorization"
+    auth_scheme: str = "Bearer"
+    facts: Mapping[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if isinstance(self.api_key, str):
+            force_setattr(self, "api_key", Secret(self.api_key))
+        _check_base_url(self.name, self.base_url)
+        _check_headers(self.name, {**self.headers, self.auth_header: self.secret or ""})
+
+    @property
+    def secret(self) -> Secret | None:
+        """The key, or None where there is none or an empty one."""
+        return self.api_key if isinstance(self.api_key, Secret) and self.api_key else None
+
+    def auth_headers(self) -> dict[str, Secret]:
+        """The header that carries the key; empty where there is no key."""
+        key = self.secret
+        if key is None:
+            return {}
+        return {self.auth_header: key.with_prefix(f"{self.auth_scheme} ") if self.auth_scheme else key}
+
+    def with_changes(self, **changes: Any) -> Connection:  # noqa: ANN401 (the values are those of the fields)
+        """A connection like this one but for `changes`."""
+        return replace(self, **changes)
+
+
+def _check_base_url(name: str, base_url: str | None) -> None:
+    if base_url is None:
+        return
+    problem = _base_url_problem(base_url)
+    if problem:
+        msg = f"base_url of connection {name!r} {problem}."
+        raise ConfigError(msg, connection=name, phase="configure")
+
+
+def _base_url_problem(base_url: str) -> str | None:
+    try:
+        parts = urlsplit(base_url)
+        host = parts.hostname
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in {"http", "https"} or not host:
+        return "must be an absolute http or https URL, as in https://api.example.com/v1"
+    if parts.username is not None or parts.password is not None:
+        return "holds a user name or password; give the key as api_key instead"
+    if not base_url.isascii() or any(character <= " " for character in base_url):
+        return "holds a space, a control character or a character outside ASCII"
+    return None
+
+
+def _check_headers(name: str, headers: Mapping[str, str | Secret]) -> None:
+    for header, value in headers.items():
+        text = value.reveal() if isinstance(value, Secret) else value
+        if not (header + text).isascii() or not (header + text).isprintable():
+            del text  # it may be a key, and this frame is part of the traceback
+            what = "The key" if isinstance(value, Secret) else f"Header {header!r}"
+            msg = (
+                f"{what} of connection {name!r} holds a line break, a control character or a character outside ASCII "
+                "and cannot be sent; check for stray characters where it was copied from."
+            )
+            raise ConfigError(msg, connection=name, phase="configure")

@@ -1,0 +1,530 @@
+"""The two pumps: they carry bytes from the transport to the session, and do what the pure parts decide.
+
+`Pump` and `AsyncPump` are equal but for ``async`` and ``await``; a test compares them. How each of them waits is in `_Waits` and
+`_AsyncWaits`, the only code here that differs in kind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from polyglot_core import policy
+from polyglot_core.clocks import Clocks
+from polyglot_core.errors import PolyglotError, StreamError, TimedOut
+from polyglot_core.response import InferenceResponse, Outcome
+from polyglot_core.session import Session, Signal
+from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Pools, timed_out
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterator
+    from typing import Self
+
+    import anyio
+
+    from polyglot_core.connection import Connection, Timeouts
+    from polyglot_core.events import Event
+    from polyglot_core.plugins import BoundDriver
+    from polyglot_core.request import InferenceRequest
+    from polyglot_core.response import PartialInferenceResponse
+    from polyglot_core.transport import AsyncExchange, Client, Exchange
+    from polyglot_core.wire import WireRequest
+
+__all__ = ["AsyncPump", "AsyncSource", "Pump", "Run", "async_pump", "pump"]
+
+
+class Run:
+    """One call over all its attempts, without I/O: what was asked, how far it came, and what to do about an error.
+
+    Attributes:
+        connection: Where to ask.
+        driver: Whom to ask through.
+        request: What to ask.
+        timeouts: The clocks of this call.
+        clocks: When they were set.
+        session: The attempt that is being made; None before the first.
+        events: Where events go when somebody wants to see them.
+        error: What the call ended in, if it failed.
+        cancelled: Whether the caller wants no more.
+    """
+
+    def __init__(
+        self, connection: Connection, driver: BoundDriver, request: InferenceRequest, timeouts: Timeouts
+    ) -> None:
+        self.connection = connection
+        self.driver = driver
+        self.request = request
+        self.timeouts = timeouts
+        self.clocks = Clocks(timeouts, time.monotonic())
+        self.session: Session | None = None
+        self.events: deque[Event] | None = None
+        self.error: PolyglotError | None = None
+        self.cancelled = False
+        self._attempts = 0
+
+    def encode(self) -> WireRequest:
+        """The request for the next attempt, with the connection's headers; the key too, if the driver leaves it to us."""
+        if self._attempts == 0:
+            self.clocks = Clocks(self.timeouts, time.monotonic())  # the call begins when it is made, not when prepared
+        wire = self.driver.encode(self.request)
+        headers = {**wire.headers, **self.connection.headers}
+        if self.driver.authorize is None:
+            headers.update(self.connection.auth_headers())
+        return replace(wire, headers=headers)
+
+    def start(self, wire: WireRequest) -> Session:
+        """A session for the next attempt."""
+        self._attempts += 1
+        self.clocks.start_attempt(time.monotonic())
+        self.session = Session(wire, self.driver, self.clocks, self.connection.name)
+        self.session.events = self.events
+        return self.session
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to come."""
+        return self.cancelled or self.error is not None or (self.session is not None and self.session.ended)
+
+    @property
+    def drainable(self) -> bool:
+        """Whether the answer was read to its end, so that its connection may serve again."""
+        return self.session is not None and self.session.outcome is Outcome.FINISHED
+
+    @property
+    def response(self) -> InferenceResponse:
+        """The response as far as it has come."""
+        if self.session is None:
+            return InferenceResponse(outcome=Outcome.CANCELLED, connection=self.connection.name)
+        return self.session.response
+
+    def watch_events(self) -> deque[Event]:
+        """Begin to collect events, and return where."""
+        if self.events is None:
+            self.events = deque()
+            if self.session is not None:
+                self.session.events = self.events
+        return self.events
+
+    def interrupted(self, error: PolyglotError) -> Iterator[PartialInferenceResponse]:
+        """The transport has failed: closing partials if the model was done, else `error` comes out of the iterator."""
+        if self.session is None:
+            raise error
+        signal = Signal.CLOCK if isinstance(error, TimedOut) else Signal.BROKEN
+        return self.session.interrupt(signal, error, time.monotonic())
+
+    def decide(self, error: PolyglotError) -> policy.Decision:
+        """What to do about an error that ended the attempt; one that is to be raised is completed first."""
+        committed = self.session is not None and self.session.committed
+        decision = policy.decide(error, attempt=self._attempts, committed=committed, retries=self.connection.retries)
+        if isinstance(decision, policy.Surface):
+            self.error = error.add_facts(
+                connection=self.connection.name,
+                provider=self.driver.name,
+                model=self.request.model,
+                phase="encode" if self.session is None else "headers",
+                attempts=self._attempts,
+                elapsed=self.clocks.elapsed(time.monotonic()),
+            )
+        return decision
+
+    def cancel(self) -> None:
+        """The caller wants no more."""
+        if not self.ended:
+            self.cancelled = True
+            if self.session is not None:
+                self.session.cancel(time.monotonic())
+
+
+# How to wait
+
+
+class _Waits:
+    """Waiting, sync: a thread stands still."""
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+        self._woken = threading.Event()
+
+    def authorize(self, run: Run, wire: WireRequest) -> WireRequest:
+        """Let the driver add its credentials; it may block."""
+        return wire if run.driver.authorize is None else run.driver.authorize(wire)
+
+    def send(self, run: Run, wire: WireRequest) -> Exchange:
+        """Send the request and wait for status and headers."""
+        return self._pools.pool(wire.url).send(wire, run.timeouts, run.clocks)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait between two attempts, or until woken."""
+        self._woken.wait(seconds)
+
+    def drain(self, exchange: Exchange) -> None:
+        """Free the connection of a finished answer, if that is quick."""
+        exchange.drain()
+
+    def wake(self) -> None:
+        """End a wait, from any thread."""
+        self._woken.set()
+
+
+class _AsyncWaits:
+    """Waiting, async: a task stands still. anyio is imported when the first one does."""
+
+    def __init__(self, source: AsyncSource) -> None:
+        self._source = source
+        self._scope: anyio.CancelScope | None = None
+
+    async def authorize(self, run: Run, wire: WireRequest) -> WireRequest:
+        """Let the driver add its credentials, in a worker thread."""
+        import anyio.to_thread  # noqa: PLC0415
+
+        return wire if run.driver.authorize is None else await anyio.to_thread.run_sync(run.driver.authorize, wire)
+
+    async def send(self, run: Run, wire: WireRequest) -> AsyncExchange:
+        """Send the request and wait for status and headers, no longer than the clocks allow."""
+        import anyio  # noqa: PLC0415
+
+        moment, clock = run.clocks.due()
+        pools = await self._source.pools()
+        exchange = None
+        with anyio.CancelScope(deadline=anyio.current_time() + moment - time.monotonic()) as self._scope:
+            exchange = await pools.pool(wire.url).send(wire, run.timeouts, run.clocks, self._source.close_later)
+        self._scope = None
+        if exchange is None:
+            raise timed_out(clock)
+        return exchange
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait between two attempts, or until woken."""
+        import anyio  # noqa: PLC0415
+
+        with anyio.move_on_after(seconds) as self._scope:
+            await anyio.sleep_forever()
+        self._scope = None
+
+    async def drain(self, exchange: AsyncExchange) -> None:
+        """Free the connection of a finished answer, if that is quick."""
+        import anyio  # noqa: PLC0415
+
+        with anyio.move_on_after(DRAIN_SECONDS):
+            await exchange.drain()
+
+    def wake(self) -> None:
+        """End a wait, from the loop that it is in."""
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+class AsyncSource:
+    """Where an async call gets its connections: pools of its own or the process's, one set for each running loop.
+
+    Attributes:
+        shared: Whether the pools are the process's.
+    """
+
+    def __init__(self, client: Client | None = None, *, shared: bool = True) -> None:
+        self.shared = shared and client is None
+        self._client = client
+        self._key = None if self.shared else self
+        self._loop: Any = None
+
+    async def pools(self) -> AsyncPools:
+        """The pools for the running loop, made when first asked for and closed when the loop is."""
+        by_owner = _pools_of_loop()
+        if self._key not in by_owner:
+            pools = AsyncPools(self._client)
+            keeper = _kept_open(pools)
+            await anext(keeper)
+            by_owner[self._key] = (pools, keeper)
+        self._loop = _running_asyncio_loop()
+        return by_owner[self._key][0]
+
+    async def close(self) -> None:
+        """Close the pools that are this source's own."""
+        if self._key is not None:
+            _pools, keeper = _pools_of_loop().pop(self._key, (None, None))
+            if keeper is not None:
+                await keeper.aclose()
+
+    def close_later(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's response)
+        """Close a response that was let go, in the loop that it belongs to; may be called from a finalizer."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(_close_in_task, loop, response)
+
+
+_Owned = dict["AsyncSource | None", "tuple[AsyncPools, AsyncGenerator[None]]"]
+
+
+def _pools_of_loop() -> _Owned:
+    """The pools that belong to the running loop, by owner."""
+    from anyio.lowlevel import RunVar  # noqa: PLC0415
+
+    variable: RunVar[_Owned] = RunVar("polyglot_pools")
+    try:
+        return variable.get()
+    except LookupError:
+        variable.set({})
+        return variable.get()
+
+
+async def _kept_open(pools: AsyncPools) -> AsyncGenerator[None]:
+    """Closes the pools when it is closed, which event loops do with every generator that is left when they stop."""
+    try:
+        yield
+    finally:
+        await pools.close()
+
+
+def _running_asyncio_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # trio: there a response that was let go is closed with its pool
+        return None
+
+
+_closing: set[asyncio.Task[None]] = set()  # a loop keeps only weak references to its tasks
+
+
+def _close_in_task(loop: asyncio.AbstractEventLoop, response: Any) -> None:  # noqa: ANN401
+    async def close() -> None:
+        with contextlib.suppress(Exception):
+            await response.aclose()
+
+    task = loop.create_task(close())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+# The pumps
+
+
+class Pump:
+    """Carries one call, sync: an iterator of partials.
+
+    It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the pump.
+    """
+
+    def __init__(self, run: Run, waits: _Waits, callback: Callable[[PartialInferenceResponse], object] | None) -> None:
+        self.run = run
+        self.callback = callback
+        self.exhausted = False
+        self._waits = waits
+        self._exchange: Exchange | None = None
+        self._ready: Iterator[PartialInferenceResponse] = iter(())
+        self._reading = threading.Lock()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> PartialInferenceResponse:
+        while True:
+            try:
+                for partial in self._ready:
+                    if self.callback is not None:
+                        self.callback(partial)
+                    return partial
+                if self.run.ended:
+                    break
+                self._ready = self._step()
+            except PolyglotError as error:
+                self._recover(error)
+        self.exhausted = True
+        self._release()
+        raise StopIteration
+
+    def gather(self) -> None:
+        """Carry the call to its end, and keep its partials to be iterated later."""
+        self._ready = iter([partial for partial in self])
+        self.exhausted = False
+
+    def drain(self) -> None:
+        """Carry the call to its end; its partials are seen by the callback alone."""
+        for _ in self:
+            pass
+
+    def close(self) -> None:
+        """End the call, in whatever phase it is; from any thread, any number of times."""
+        self.run.cancel()
+        self._waits.wake()
+        if self._exchange is not None:
+            self._exchange.abort()
+        if self._reading.acquire(blocking=False):
+            try:
+                self._ready = iter(())
+                self._release()
+            finally:
+                self._reading.release()
+
+    def _step(self) -> Iterator[PartialInferenceResponse]:
+        """Send the request, or read once."""
+        if not self._reading.acquire(blocking=False):
+            msg = "The stream is being read in another thread or task; one stream has one reader."
+            raise StreamError(msg)
+        try:
+            return self._send() if self._exchange is None else self._read(self._exchange)
+        except PolyglotError as error:
+            return iter(()) if self.run.cancelled else self.run.interrupted(error)
+        except BaseException:
+            self.run.cancel()
+            if self._exchange is not None:
+                self._exchange.abort()
+            self._release()
+            raise
+        finally:
+            self._reading.release()
+
+    def _send(self) -> Iterator[PartialInferenceResponse]:
+        wire = self._waits.authorize(self.run, self.run.encode())
+        session = self.run.start(wire)
+        self._exchange = self._waits.send(self.run, wire)
+        if not self.run.cancelled:
+            session.begin(self._exchange.status, self._exchange.headers)
+        return iter(())
+
+    def _read(self, exchange: Exchange) -> Iterator[PartialInferenceResponse]:
+        data = exchange.read()
+        session = self.run.session
+        if session is None or self.run.cancelled:
+            return iter(())
+        return session.feed(data, time.monotonic()) if data else session.finish(time.monotonic())
+
+    def _recover(self, error: PolyglotError) -> None:
+        """An attempt has failed: prepare another after a wait, or raise."""
+        decision = self.run.decide(error)
+        self._release()
+        if isinstance(decision, policy.Surface):
+            raise error
+        self._waits.sleep(decision.wait)
+
+    def _release(self) -> None:
+        """Give the connection back, or close it."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            if self.run.drainable:
+                self._waits.drain(exchange)
+            exchange.close()
+
+
+class AsyncPump:
+    """Carries one call, async: an async iterator of partials.
+
+    It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the pump.
+    """
+
+    def __init__(
+        self, run: Run, waits: _AsyncWaits, callback: Callable[[PartialInferenceResponse], object] | None
+    ) -> None:
+        self.run = run
+        self.callback = callback
+        self.exhausted = False
+        self._waits = waits
+        self._exchange: AsyncExchange | None = None
+        self._ready: Iterator[PartialInferenceResponse] = iter(())
+        self._reading = threading.Lock()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PartialInferenceResponse:
+        while True:
+            try:
+                for partial in self._ready:
+                    if self.callback is not None:
+                        self.callback(partial)
+                    return partial
+                if self.run.ended:
+                    break
+                self._ready = await self._step()
+            except PolyglotError as error:
+                await self._recover(error)
+        self.exhausted = True
+        await self._release()
+        raise StopAsyncIteration
+
+    async def gather(self) -> None:
+        """Carry the call to its end, and keep its partials to be iterated later."""
+        self._ready = iter([partial async for partial in self])
+        self.exhausted = False
+
+    async def drain(self) -> None:
+        """Carry the call to its end; its partials are seen by the callback alone."""
+        async for _ in self:
+            pass
+
+    async def close(self) -> None:
+        """End the call, in whatever phase it is; from any thread, any number of times."""
+        self.run.cancel()
+        self._waits.wake()
+        if self._exchange is not None:
+            self._exchange.abort()
+        if self._reading.acquire(blocking=False):
+            try:
+                self._ready = iter(())
+                await self._release()
+            finally:
+                self._reading.release()
+
+    async def _step(self) -> Iterator[PartialInferenceResponse]:
+        """Send the request, or read once."""
+        if not self._reading.acquire(blocking=False):
+            msg = "The stream is being read in another thread or task; one stream has one reader."
+            raise StreamError(msg)
+        try:
+            return await self._send() if self._exchange is None else await self._read(self._exchange)
+        except PolyglotError as error:
+            return iter(()) if self.run.cancelled else self.run.interrupted(error)
+        except BaseException:
+            self.run.cancel()
+            if self._exchange is not None:
+                self._exchange.abort()
+            await self._release()
+            raise
+        finally:
+            self._reading.release()
+
+    async def _send(self) -> Iterator[PartialInferenceResponse]:
+        wire = await self._waits.authorize(self.run, self.run.encode())
+        session = self.run.start(wire)
+        self._exchange = await self._waits.send(self.run, wire)
+        if not self.run.cancelled:
+            session.begin(self._exchange.status, self._exchange.headers)
+        return iter(())
+
+    async def _read(self, exchange: AsyncExchange) -> Iterator[PartialInferenceResponse]:
+        data = await exchange.read()
+        session = self.run.session
+        if session is None or self.run.cancelled:
+            return iter(())
+        return session.feed(data, time.monotonic()) if data else session.finish(time.monotonic())
+
+    async def _recover(self, error: PolyglotError) -> None:
+        """An attempt has failed: prepare another after a wait, or raise."""
+        decision = self.run.decide(error)
+        await self._release()
+        if isinstance(decision, policy.Surface):
+            raise error
+        await self._waits.sleep(decision.wait)
+
+    async def _release(self) -> None:
+        """Give the connection back, or close it."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            if self.run.drainable:
+                await self._waits.drain(exchange)
+            await exchange.close()
+
+
+def pump(run: Run, pools: Pools) -> Pump:
+    """A sync pump for a call that takes its connections from `pools`."""
+    return Pump(run, _Waits(pools), None)
+
+
+def async_pump(run: Run, source: AsyncSource) -> AsyncPump:
+    """An async pump for a call that takes its connections from `source`."""
+    return AsyncPump(run, _AsyncWaits(source), None)

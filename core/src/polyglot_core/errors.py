@@ -1,0 +1,304 @@
+"""Every error that leaves Polyglot, and the one table that chooses a class for a provider's "no".
+
+::
+
+    PolyglotError
+    ├── ConfigError              the configuration names something that is not there, or lacks something
+    ├── PluginError              a driver is broken; names plugin, distribution and version
+    ├── RequestError             the driver cannot say what was asked; raised before anything is sent
+    ├── ProviderError            the provider said no
+    │   ├── AuthenticationError      who are you?                              401
+    │   ├── PermissionDenied         you may not                               403
+    │   ├── NotFound                 no such model or address                  404
+    │   ├── InvalidRequest           the request is wrong                      other 4xx
+    │   │   └── ContextLengthExceeded    the prompt does not fit the model
+    │   ├── RateLimited              too fast; wait `retry_after` seconds      429
+    │   ├── QuotaExceeded            the account's allowance is used up        402, some 429
+    │   ├── Overloaded               the provider has too much to do           503, 529
+    │   └── ServerError              the provider failed                       other 5xx
+    ├── StreamError              the answer arrived, but not as an answer
+    │   ├── Truncated                it stopped before the model was done
+    │   ├── Malformed                a part of it cannot be read
+    │   ├── LimitExceeded            it is larger than a limit allows
+    │   └── UnexpectedContentType    it is no stream, and no error either
+    ├── TimedOut                 a clock ran out; also a builtin `TimeoutError`
+    └── TransportError           the bytes did not arrive
+
+Two questions decide what to do: *whose fault is it?* is the class, *may the same request be sent again?* is
+`retryable`. What had arrived by then is never lost: it is `partial`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, TypedDict
+
+if TYPE_CHECKING:
+    from typing import Self, Unpack
+
+    from polyglot_core.response import InferenceResponse
+
+__all__ = [
+    "AuthenticationError",
+    "ConfigError",
+    "ContextLengthExceeded",
+    "InvalidRequest",
+    "LimitExceeded",
+    "Malformed",
+    "NotFound",
+    "Overloaded",
+    "PermissionDenied",
+    "PluginError",
+    "PolyglotError",
+    "ProviderError",
+    "QuotaExceeded",
+    "RateLimited",
+    "RequestError",
+    "ServerError",
+    "StreamError",
+    "TimedOut",
+    "TransportError",
+    "Truncated",
+    "UnexpectedContentType",
+    "provider_error_class",
+]
+
+
+class ErrorFacts(TypedDict, total=False):
+    """What an error may carry besides its message; each key is an attribute of `PolyglotError`."""
+
+    connection: str | None
+    provider: str | None
+    model: str | None
+    phase: str | None
+    status: int | None
+    code: str | None
+    request_id: str | None
+    retryable: bool
+    retry_after: float | None
+    attempts: int
+    elapsed: float | None
+    partial: InferenceResponse | None
+
+
+class PolyglotError(Exception):
+    """The root of every error that Polyglot raises.
+
+    Attributes:
+        message: What was wrong and what to do about it, in one or two sentences, without any key.
+        connection: Name of the connection that was used.
+        provider: Name of the driver that was used.
+        model: Model that was asked for.
+        phase: Where it happened: ``configure``, ``encode``, ``connect``, ``headers`` or ``stream``.
+        status: HTTP status, when there was an answer. For an error inside a 200 it is what the provider states there.
+        code: The provider's own code or type for the error.
+        request_id: The provider's id for the request, to quote to its support.
+        retryable: Whether sending the same request again may succeed.
+        retry_after: Seconds that the provider asks to wait.
+        attempts: How many requests were sent.
+        elapsed: Seconds from the call to the error.
+        partial: The response as far as it came; None when nothing was asked yet.
+    """
+
+    retryable: bool = False
+    connection: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    phase: str | None = None
+    status: int | None = None
+    code: str | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+    attempts: int = 0
+    elapsed: float | None = None
+    partial: InferenceResponse | None = None
+
+    _SHOWN: ClassVar[tuple[str, ...]] = ("connection", "model", "status", "code", "request_id")
+
+    def __init__(self, message: str, **facts: Unpack[ErrorFacts]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.add_facts(**facts)
+
+    def add_facts(self, **facts: Unpack[ErrorFacts]) -> Self:
+        """Fill in what is known further out; what the error already says is kept. Returns the error itself."""
+        for name, value in facts.items():
+            if value is not None and name not in self.__dict__:
+                setattr(self, name, value)
+        return self
+
+    def __str__(self) -> str:
+        shown = [f"{name.replace('_', ' ')} {value}" for name in self._SHOWN if (value := getattr(self, name))]
+        return f"{self.message} ({', '.join(shown)})" if shown else self.message
+
+
+class ConfigError(PolyglotError):
+    """The configuration names something that is not there, or something is missing from it."""
+
+
+class PluginError(PolyglotError):
+    """A driver could not be loaded, does not keep the contract, or raised something of its own."""
+
+
+class RequestError(PolyglotError):
+    """The driver cannot express what was asked. Raised before anything is sent; nothing is dropped silently."""
+
+
+class ProviderError(PolyglotError):
+    """The provider refused or failed; raised for an error status and for an error inside a 200 alike."""
+
+
+class AuthenticationError(ProviderError):
+    """The key is missing, wrong or expired (401)."""
+
+
+class PermissionDenied(ProviderError):
+    """The key is known and may not do this (403)."""
+
+
+class NotFound(ProviderError):
+    """There is no such model or address (404)."""
+
+
+class InvalidRequest(ProviderError):
+    """The provider does not accept the request as it is (400, 413, 422 and other 4xx)."""
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """Prompt and answer together do not fit the model's context."""
+
+
+class RateLimited(ProviderError):
+    """Too many requests or tokens in a short time (429); `retry_after` says how many seconds to wait."""
+
+    retryable = True
+
+
+class QuotaExceeded(ProviderError):
+    """The account's allowance or balance is used up (402, some 429); waiting does not help."""
+
+
+class Overloaded(ProviderError):
+    """The provider has more to do than it can (503, 529)."""
+
+    retryable = True
+
+
+class ServerError(ProviderError):
+    """The provider failed on its side (500 and other 5xx)."""
+
+    retryable = True
+
+
+class StreamError(PolyglotError):
+    """What arrived is not a complete answer, or the stream was used in a way that it does not allow."""
+
+
+class Truncated(StreamError):
+    """The stream ended without the sign that the model was done. `partial` holds what came."""
+
+    retryable = True
+
+
+class Malformed(StreamError):
+    """A part of the answer cannot be read. `partial` holds what came before it."""
+
+
+class LimitExceeded(StreamError):
+    """The answer, or a part of it, is larger than a limit allows."""
+
+
+class UnexpectedContentType(StreamError):
+    """The answer is of another kind than was asked for: an HTML page, say, from something in between."""
+
+
+class TimedOut(PolyglotError, TimeoutError):
+    """A clock ran out. `clock` says which one: connect, first, idle, silence or total."""
+
+    retryable = True
+
+    def __init__(self, message: str, clock: str = "total", **facts: Unpack[ErrorFacts]) -> None:
+        super().__init__(message, **facts)
+        self.clock = clock
+
+
+class TransportError(PolyglotError):
+    """The bytes did not arrive: no connection, a reset, a name that does not resolve, a broken encoding."""
+
+    retryable = True
+
+
+# A provider's own word for the error says more than the status does, so it is looked up first. Words are as the
+# providers' error pages give them and as they stand in recorded exchanges; a word is compared in lower case.
+_CLASS_BY_CODE: dict[str, type[ProviderError]] = {
+    "authentication_error": AuthenticationError,
+    "invalid_api_key": AuthenticationError,
+    "unauthenticated": AuthenticationError,
+    "unauthorized": AuthenticationError,
+    "access_denied": PermissionDenied,
+    "permission_denied": PermissionDenied,
+    "permission_error": PermissionDenied,
+    "model_not_found": NotFound,
+    "not_found": NotFound,
+    "not_found_error": NotFound,
+    "context_length_exceeded": ContextLengthExceeded,
+    "exceed_context_size_error": ContextLengthExceeded,
+    "string_above_max_length": ContextLengthExceeded,
+    "billing_error": QuotaExceeded,
+    "billing_hard_limit_reached": QuotaExceeded,
+    "credits_exhausted": QuotaExceeded,
+    "insufficient_quota": QuotaExceeded,
+    "rate_limit_error": RateLimited,
+    "rate_limit_exceeded": RateLimited,
+    "resource_exhausted": RateLimited,
+    "throttlingexception": RateLimited,
+    "too_many_requests": RateLimited,
+    "engine_overloaded_error": Overloaded,
+    "overloaded": Overloaded,
+    "overloaded_error": Overloaded,
+    "unavailable": Overloaded,
+    "api_error": ServerError,
+    "internal": ServerError,
+    "internal_error": ServerError,
+    "internal_server_error": ServerError,
+    "server_error": ServerError,
+    "invalid_argument": InvalidRequest,
+    "invalid_request": InvalidRequest,
+    "invalid_request_error": InvalidRequest,
+    "unsupported_parameter": InvalidRequest,
+}
+
+_CLASS_BY_STATUS: dict[int, type[ProviderError]] = {
+    401: AuthenticationError,
+    402: QuotaExceeded,
+    403: PermissionDenied,
+    404: NotFound,
+    429: RateLimited,
+    503: Overloaded,
+    529: Overloaded,
+}
+
+_SERVER_ERRORS = range(500, 600)
+_CLIENT_ERRORS = range(400, 500)
+
+
+def provider_error_class(status: int | None, *words: str | None) -> type[ProviderError]:
+    """The class for a provider's error: by the first of its own words that is known, else by the HTTP status.
+
+    A word for a mere "invalid request" does not outrank a status that says more (a 404 with type
+    ``invalid_request_error`` is `NotFound`).
+    """
+    by_word = next((found for word in words if word and (found := _CLASS_BY_CODE.get(word.lower()))), None)
+    by_status = _class_by_status(status)
+    if by_word is None or (by_word is InvalidRequest and status in _CLASS_BY_STATUS):
+        return by_status
+    return by_word
+
+
+def _class_by_status(status: int | None) -> type[ProviderError]:
+    if status in _CLASS_BY_STATUS:
+        return _CLASS_BY_STATUS[status]
+    if status in _SERVER_ERRORS:
+        return ServerError
+    if status in _CLIENT_ERRORS:
+        return InvalidRequest
+    return ProviderError

@@ -1,0 +1,192 @@
+"""What a chunk can mean: a closed union of frozen values. A driver's `decode_chunk` returns nothing else.
+
+Content events carry the `choice` that they belong to and the `block` of it, both 0 where a dialect knows only one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+__all__ = [
+    "Citation",
+    "End",
+    "Event",
+    "Failure",
+    "Finish",
+    "Logprobs",
+    "MediaDelta",
+    "Ping",
+    "ReasoningDelta",
+    "RefusalDelta",
+    "ResponseStarted",
+    "ServerToolEvent",
+    "TextDelta",
+    "ToolCallDelta",
+    "UsageReport",
+]
+
+
+class ResponseStarted(Struct, frozen=True, gc=False):
+    """The provider's names for the response and for the model that answers; the first non-empty ones are kept."""
+
+    id: str | None = None
+    model: str | None = None
+
+
+class TextDelta(Struct, frozen=True, gc=False):
+    """More of the visible answer. An empty text says only that the choice has begun."""
+
+    text: str
+    choice: int = 0
+    block: int = 0
+
+
+class ReasoningDelta(Struct, frozen=True, gc=False):
+    """More of the model's thinking, never part of the answer's text.
+
+    Attributes:
+        text: The thinking, or a summary of it.
+        signature: What a provider wants back, unchanged, to trust the thinking in a later turn.
+        redacted: Thinking that came encrypted.
+    """
+
+    text: str = ""
+    signature: str | None = None
+    redacted: str | None = None
+    choice: int = 0
+    block: int = 0
+
+
+class RefusalDelta(Struct, frozen=True, gc=False):
+    """More of a refusal that the provider keeps apart from the answer's text."""
+
+    text: str
+    choice: int = 0
+    block: int = 0
+
+
+class ToolCallDelta(Struct, frozen=True, gc=False):
+    """A piece of a call to one of the user's tools.
+
+    Attributes:
+        index: The call's number as the provider gives it, or None.
+        id: The call's id, where this piece has one.
+        name: The tool's name, where this piece has it.
+        arguments: The next characters of the JSON text of the arguments.
+        complete: Whether this piece is the whole call.
+    """
+
+    index: int | None = None
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    complete: bool = False
+    choice: int = 0
+    block: int = 0
+
+
+class ServerToolEvent(Struct, frozen=True):
+    """Something about a tool that the provider runs itself; `payload` is the provider's own object."""
+
+    type: str
+    payload: dict[str, Any]
+    choice: int = 0
+    block: int = 0
+
+
+class Citation(Struct, frozen=True):
+    """A source for a part of the answer; `payload` is the provider's own object."""
+
+    payload: dict[str, Any]
+    choice: int = 0
+    block: int = 0
+
+
+class MediaDelta(Struct, frozen=True, gc=False):
+    """Bytes of an image, a sound or a file that the model made."""
+
+    mime_type: str
+    data: bytes
+    choice: int = 0
+    block: int = 0
+
+
+class Logprobs(Struct, frozen=True):
+    """Log probabilities of the tokens just sent; `payload` is the provider's own object."""
+
+    payload: dict[str, Any]
+    choice: int = 0
+    block: int = 0
+
+
+class UsageReport(Struct, frozen=True):
+    """The provider's count of tokens so far, as its own object.
+
+    Attributes:
+        payload: The object, whole.
+        merge: Whether it is to be laid over the report before it, field by field, instead of replacing it.
+    """
+
+    payload: dict[str, Any]
+    merge: bool = False
+
+
+class Ping(Struct, frozen=True, gc=False):
+    """The provider is still there; nothing else."""
+
+
+class Finish(Struct, frozen=True, gc=False):
+    """The model is done with a choice; more may follow, such as usage.
+
+    Attributes:
+        reason: One of the words of `FinishReason`.
+        raw: The provider's own word.
+    """
+
+    reason: str
+    raw: str
+    choice: int = 0
+
+
+class Failure(Struct, frozen=True):
+    """The provider says that it failed, with a status or inside a 200.
+
+    Attributes:
+        message: The provider's text.
+        code: The provider's code.
+        type: The provider's kind of error.
+        status: HTTP status, where there is one or the provider states one.
+        retry_after: Seconds that the provider asks to wait.
+        raw: The first bytes of what was read.
+    """
+
+    message: str
+    code: str | None = None
+    type: str | None = None
+    status: int | None = None
+    retry_after: float | None = None
+    raw: bytes = b""
+
+
+class End(Struct, frozen=True, gc=False):
+    """Nothing more will come; what follows is not part of the answer."""
+
+
+Event = (
+    ResponseStarted
+    | TextDelta
+    | ReasoningDelta
+    | RefusalDelta
+    | ToolCallDelta
+    | ServerToolEvent
+    | Citation
+    | MediaDelta
+    | Logprobs
+    | UsageReport
+    | Ping
+    | Finish
+    | Failure
+    | End
+)

@@ -1,0 +1,171 @@
+"""Bytes into chunks. A framer reads one body, in any split, and knows nothing of what the chunks mean.
+
+The SSE framer keeps to the HTML standard, section 9.2 (event streams): UTF-8 whatever the header says, one leading byte
+order mark dropped, lines ended by LF, CR or CRLF, comments and unknown fields passed over, and an unfinished last block
+discarded. `flush_at_eof` is the one deviation; some dialects need it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from polyglot_core.wire import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from polyglot_core.wire import Framer, WireRequest
+
+__all__ = ["FRAMERS", "SSEFramer", "WholeFramer", "framer_for", "media_type"]
+
+_BOM = b"\xef\xbb\xbf"
+_FIELD = b"data: "
+_SKIP = len(_FIELD)
+
+
+class WholeFramer:
+    """The whole body is one chunk."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> tuple[Chunk, ...]:
+        """Keep the bytes; there is nothing to hand out before the end."""
+        self._pieces.append(data)
+        return ()
+
+    def finish(self) -> tuple[Chunk, ...]:
+        """The body, or nothing if it is empty."""
+        body = b"".join(self._pieces)
+        return (Chunk(body, body, "whole"),) if body.strip() else ()
+
+
+class SSEFramer:
+    """Server-sent events. Each block that has data is a chunk; `retry` and comments stay here.
+
+    Attributes:
+        retry: Milliseconds that the server last asked a client to wait before it reconnects, or None.
+    """
+
+    __slots__ = ("_at_start", "_flush", "_last_id", "_open", "_returned", "retry")
+
+    def __init__(self, *, flush_at_eof: bool = False) -> None:
+        self.retry: int | None = None
+        self._flush = flush_at_eof
+        self._at_start = True  # a byte order mark may still come
+        self._returned = False  # the last read ended in CR: an LF that follows belongs to it
+        self._open: list[bytes] = []  # the block that has no end yet, in the pieces it came in
+        self._last_id: str | None = None
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Return the chunks that `data` completes."""
+        if self._at_start:
+            data = self._without_mark(data)
+        if self._returned or b"\r" in data:
+            data = self._with_line_feeds(data)
+        if b"\n" not in data:  # nothing ends here: keep it and look no further, so that a long line costs its length
+            if data:
+                self._open.append(data)
+            return []
+        if self._open:
+            self._open.append(data)
+            data = b"".join(self._open)
+        end = data.rfind(b"\n\n")
+        if end < 0:
+            self._open = [data]
+            return []
+        rest = data[end + 2 :]
+        self._open = [rest] if rest else []
+        return self._chunks(data[:end])
+
+    def finish(self) -> list[Chunk]:
+        """The block without its closing blank line, where the dialect lets it count."""
+        block = b"".join(self._open)
+        self._open = []
+        return self._chunks(block.rstrip(b"\n")) if self._flush and block.strip() else []
+
+    def _chunks(self, blocks: bytes) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        append, skip, field, plain = chunks.append, _SKIP, _FIELD, self._last_id is None
+        for block in blocks.split(b"\n\n"):
+            # Nearly every block is one line of data; anything else is read line by line.
+            if plain and block.startswith(field) and b"\n" not in block:
+                append(Chunk(block[skip:], block))
+            elif (chunk := self._read_block(block)) is not None:
+                append(chunk)
+                plain = self._last_id is None
+        return chunks
+
+    def _read_block(self, block: bytes) -> Chunk | None:
+        event: str | None = None
+        lines: list[bytes] = []
+        for line in block.split(b"\n"):
+            name, _, value = line.partition(b":")
+            value = value.removeprefix(b" ")
+            if name == b"data":
+                lines.append(value)
+            elif name == b"event":
+                event = value.decode("utf-8", "replace") or None
+            elif name == b"id" and b"\0" not in value:
+                self._last_id = value.decode("utf-8", "replace")
+            elif name == b"retry" and value.isdigit():
+                self.retry = int(value)
+        if not lines:
+            return None
+        return Chunk(b"\n".join(lines), block, "part", event, self._last_id)
+
+    def _without_mark(self, data: bytes) -> bytes:
+        data = b"".join([*self._open, data])
+        self._open = []
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            self._open = [data] if data else []
+            return b""
+        self._at_start = False
+        return data.removeprefix(_BOM)
+
+    def _with_line_feeds(self, data: bytes) -> bytes:
+        if self._returned and data:
+            data = data.removeprefix(b"\n")
+            self._returned = False
+        if data:
+            self._returned = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+_EVENT_STREAM = frozenset({"text/event-stream"})
+_JSON_TYPES = frozenset({"application/json", "text/json", "application/problem+json"})
+
+
+class Framing:
+    """A row of `FRAMERS`: how to make a framer for a request, and which media types its bodies have."""
+
+    __slots__ = ("make", "media_types")
+
+    def __init__(self, make: Callable[[WireRequest], Framer], media_types: frozenset[str]) -> None:
+        self.make = make
+        self.media_types = media_types
+
+
+FRAMERS: dict[str, Framing] = {
+    "sse": Framing(lambda wire: SSEFramer(flush_at_eof=wire.flush_at_eof), _EVENT_STREAM),
+    "whole": Framing(lambda _wire: WholeFramer(), _JSON_TYPES),
+}
+"""The framings that core knows, by the name that a `WireRequest` gives."""
+
+
+def framer_for(wire: WireRequest) -> Framer:
+    """A new framer for the answer to `wire`.
+
+    Raises:
+        KeyError: The framing has no row in `FRAMERS`.
+    """
+    return FRAMERS[wire.framing].make(wire) if isinstance(wire.framing, str) else wire.framing()
+
+
+def media_type(content_type: str | None) -> str | None:
+    """The media type of a Content-Type header, without parameters and in lower case; None where there is none."""
+    if not content_type:
+        return None
+    return content_type.partition(";")[0].strip().lower() or None

@@ -1,0 +1,65 @@
+"""The contract between Polyglot and a driver, whole.
+
+A driver is a module that implements the first three of these functions with `hookimpl`, and as many of the others as it
+needs. None of them does I/O, but for `authorize`. An implementation may leave arguments out and may take them in any order;
+they are passed by name, bound once when the driver is chosen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from polyglot_core.connection import Connection
+    from polyglot_core.events import Event, Failure
+    from polyglot_core.request import InferenceRequest
+    from polyglot_core.response import Usage
+    from polyglot_core.wire import Chunk, WireRequest, WireResponse
+
+__all__ = ["CONTRACT_VERSION", "hookimpl", "hookspec"]
+
+CONTRACT_VERSION = 1
+"""Version of this file. A driver that needs a newer one says so with ``REQUIRES_CONTRACT = 2`` in its module."""
+
+hookspec = pluggy.HookspecMarker("polyglot")
+hookimpl = pluggy.HookimplMarker("polyglot")
+
+
+@hookspec
+def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:  # type: ignore[empty-body]
+    """Say the request in the provider's dialect. Called once per attempt; no I/O; the key is added afterwards.
+
+    Raises:
+        RequestError: The dialect has no words for something that was asked.
+    """
+
+
+@hookspec
+def decode_chunk(connection: Connection, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:  # type: ignore[empty-body]
+    """Say what a chunk means. Called for every chunk: the hot path; no I/O.
+
+    `state` is a dict of this attempt's own, empty at its start, for dialects whose chunks depend on earlier ones. The same
+    chunks in the same order must give the same events. What msgspec raises for unreadable data may pass through.
+    """
+
+
+@hookspec
+def extract_usage(connection: Connection, payload: Mapping[str, Any]) -> Usage:  # type: ignore[empty-body]
+    """Read the provider's usage object, as an earlier `UsageReport` carried it; no I/O."""
+
+
+@hookspec
+def authorize(connection: Connection, wire: WireRequest) -> WireRequest:  # type: ignore[empty-body]
+    """Optional: add credentials that need the encoded body or the network. After encoding, once per attempt; may block.
+
+    Without it the key is put where the connection's `auth_header` says.
+    """
+
+
+@hookspec
+def decode_error(connection: Connection, response: WireResponse) -> Failure | None:  # type: ignore[empty-body]
+    """Optional: read an answer with an error status. None leaves it to core, which knows the common shapes; no I/O."""

@@ -1,0 +1,601 @@
+"""What users hold: `Inference` makes calls, a `PendingInference` is one call, a stream is that call's answer as it comes.
+
+The async classes are the sync ones with ``await``; a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from polyglot_core import plugins, settings
+from polyglot_core.engine import AsyncSource, Run, async_pump, pump
+from polyglot_core.errors import ConfigError, StreamError
+from polyglot_core.request import InferenceRequest, as_messages
+from polyglot_core.transport import Pools, shared_pools
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from typing import Self
+
+    from polyglot_core.connection import Connection, Timeouts
+    from polyglot_core.engine import AsyncPump, Pump
+    from polyglot_core.events import Event
+    from polyglot_core.plugins import BoundDriver
+    from polyglot_core.request import Messages, Tool
+    from polyglot_core.response import InferenceResponse, PartialInferenceResponse
+    from polyglot_core.transport import Client
+
+__all__ = [
+    "AsyncInference",
+    "AsyncInferenceStream",
+    "AsyncPendingInference",
+    "Inference",
+    "InferenceStream",
+    "PendingInference",
+]
+
+
+def _driver_for(connection: Connection) -> BoundDriver:
+    driver = plugins.load_driver(connection.driver)
+    if driver is None:
+        raise settings.unknown_driver(connection)
+    return driver.bind(connection)
+
+
+def _request(
+    connection: Connection,
+    messages: Messages,
+    options: Mapping[str, Any] | None,
+    *,
+    model: str | None,
+    stream: bool | None,
+    tools: Sequence[Tool],
+    tool_choice: str | None,
+    response_format: Mapping[str, Any] | None,
+    extra: Mapping[str, Any] | None,
+) -> InferenceRequest:
+    """Lay what a call says over what its connection says. An explicit `stream` beats the option of that name."""
+    merged = {**connection.options, **(options or {})}
+    streamed = merged.pop("stream", False)
+    model = model or connection.model
+    if not model:
+        msg = f"Connection {connection.name!r} names no model; give one, as in create(…, model='NAME')."
+        raise ConfigError(msg, connection=connection.name, phase="configure")
+    return InferenceRequest(
+        model=model,
+        messages=as_messages(messages),
+        stream=bool(streamed if stream is None else stream),
+        options=merged,
+        tools=tuple(tools),
+        tool_choice=tool_choice,
+        response_format=response_format,
+        extra=extra or {},
+    )
+
+
+def _ended() -> StreamError:
+    return StreamError("The stream has ended and is not replayed; the whole answer is in response().")
+
+
+class Inference:
+    """Makes calls over one connection. Safe to share between threads.
+
+    Used with ``with``, it owns its HTTP connections and closes them at the end; otherwise it shares the process's.
+    """
+
+    def __init__(self, connection: Connection, client: Client | None = None) -> None:
+        self.connection = connection
+        self._driver = _driver_for(connection)
+        self._pools = shared_pools() if client is None else Pools(client)
+
+    @classmethod
+    def using(
+        cls,
+        name: str | None = None,
+        *,
+        config: str | os.PathLike[str] | None = None,
+        client: Client | None = None,
+        **overrides: Any,
+    ) -> Self:
+        """Use the connection, preset or driver of this name.
+
+        Args:
+            name: The name, or the name with a model after a slash; None for the default.
+            config: Configuration file, instead of the one that would be found.
+            client: An ``httpx.Client`` of your own, which stays yours to close.
+            overrides: Fields of `Connection` that replace what was found, such as ``model`` or ``timeouts``.
+
+        Raises:
+            ConfigError: Nothing has this name, or its key is missing.
+            PluginError: The driver cannot be loaded.
+        """
+        return cls(settings.resolve(name, config=config, **overrides), client)
+
+    @classmethod
+    def from_connection(cls, connection: Connection, client: Client | None = None) -> Self:
+        """Use a connection that was made in code.
+
+        Raises:
+            ConfigError: It names a driver that is not there.
+            PluginError: The driver cannot be loaded.
+        """
+        return cls(connection, client)
+
+    def create(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        stream: bool | None = None,
+        tools: Sequence[Tool] = (),
+        tool_choice: str | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        timeouts: Timeouts | Mapping[str, float | None] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> PendingInference:
+        """Prepare a call. Nothing is sent until its answer is asked for.
+
+        Args:
+            messages: A text, or the turns of a conversation as `Message` objects or dicts in OpenAI's shape.
+            model: Model to ask, instead of the connection's.
+            options: Options such as ``temperature``, laid over the connection's. ``stream`` asks for a stream.
+            stream: Whether to ask for a stream; beats ``options["stream"]``.
+            tools: Functions that the model may call.
+            tool_choice: ``auto``, ``required``, ``none``, or the name of a tool.
+            response_format: What the text must be, in OpenAI's shape.
+            timeouts: Clocks of this call, in seconds, instead of the connection's; a dict changes single ones.
+            extra: Fields for the body, sent as they are.
+
+        Raises:
+            ConfigError: There is no model to ask.
+            RequestError: The messages cannot be understood.
+        """
+        request = _request(
+            self.connection,
+            messages,
+            options,
+            model=model,
+            stream=stream,
+            tools=tools,
+            tool_choice=tool_choice,
+            response_format=response_format,
+            extra=extra,
+        )
+        clocks = settings.clocks(self.connection.name, self.connection.timeouts, timeouts)
+        return PendingInference(request, lambda asked: self._pump(asked, clocks))
+
+    def stream(self, messages: Messages, **asked: Any) -> InferenceStream:
+        """Shortcut for ``create(messages, …).stream()``; the arguments are those of `create`."""
+        return self.create(messages, **asked).stream()
+
+    def close(self) -> None:
+        """Close the HTTP connections that are this inference's own."""
+        if self._pools is not shared_pools():
+            self._pools.close()
+
+    def __enter__(self) -> Self:
+        if self._pools is shared_pools():
+            self._pools = Pools()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Inference({self.connection.name!r})"
+
+    def _pump(self, request: InferenceRequest, timeouts: Timeouts) -> Pump:
+        return pump(Run(self.connection, self._driver, request, timeouts), self._pools)
+
+
+class PendingInference:
+    """One call. Nothing is sent until `stream`, `response` or `text` is called, and nothing is sent twice."""
+
+    def __init__(self, request: InferenceRequest, start: Callable[[InferenceRequest], Pump]) -> None:
+        self.request = request
+        self._start = start
+        self._stream: InferenceStream | None = None
+
+    def stream(self) -> InferenceStream:
+        """The answer as it comes; always the same object.
+
+        The provider is asked to stream whether or not the option was given. After a plain `response()` it hands out that
+        answer's partials, and nothing is sent.
+        """
+        return self._started(streamed=True)
+
+    def response(self) -> InferenceResponse:
+        """The complete response: of a stream, if one was asked for or has begun, else of a plain request.
+
+        Raises:
+            PolyglotError: The answer did not come, or not whole; repeated calls raise the same error.
+        """
+        return self._started(streamed=self.request.stream).response()
+
+    def text(self) -> str:
+        """The whole visible text. Raises as `response`."""
+        return (self.response()).content
+
+    def __repr__(self) -> str:
+        return f"PendingInference(model={self.request.model!r}, stream={self.request.stream}, sent={self._stream is not None})"
+
+    def _started(self, *, streamed: bool) -> InferenceStream:
+        if self._stream is None:
+            self._stream = InferenceStream(self._start(replace(self.request, stream=streamed)))
+        return self._stream
+
+
+class InferenceStream:
+    """An answer as it comes. Iterate it for partials; leave it with ``with`` to close the connection wherever you are.
+
+    One thread reads a stream; any thread may `close` it. A loop goes on where the last one stopped.
+    """
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+
+    def __iter__(self) -> Iterator[PartialInferenceResponse]:
+        """The partials that have not been handed out yet.
+
+        Raises:
+            StreamError: The stream has ended. Further errors come out of the iterator.
+        """
+        if self._pump.exhausted or self._pump.run.error is not None:
+            raise _ended()
+        return self._pump
+
+    def events(self) -> Iterator[Event]:
+        """What the partials are made of, event by event, from where the stream stands. Raises as a loop over the stream.
+
+        Until something of the answer has come, only pings are handed out.
+        """
+        if self._pump.exhausted or self._pump.run.error is not None:
+            raise _ended()
+        return _Events(self._pump)
+
+    def text(self) -> Iterator[str]:
+        """The pieces of choice 0's visible text. Raises as a loop over the stream."""
+        if self._pump.exhausted or self._pump.run.error is not None:
+            raise _ended()
+        return _Texts(self._pump)
+
+    def on_partial(self, callback: Callable[[PartialInferenceResponse], object]) -> Self:
+        """Call `callback` with each partial before it is handed out, whatever drives the stream. Returns the stream."""
+        self._pump.callback = callback
+        return self
+
+    def response(self) -> InferenceResponse:
+        """Read what is left and return the complete response.
+
+        A stream that was closed gives what had come, with ``outcome == "cancelled"``.
+
+        Raises:
+            PolyglotError: The answer did not come, or not whole; repeated calls raise the same error.
+        """
+        if not self._pump.run.ended:
+            self._pump.gather() if not self._pump.run.request.stream else self._pump.drain()
+        if self._pump.run.error is not None:
+            raise self._pump.run.error.with_traceback(None)
+        return self._pump.run.response
+
+    def final(self) -> InferenceResponse:
+        """The older word for `response`."""
+        return self.response()
+
+    def close(self) -> None:
+        """End the stream and close its connection at once; what had come stays readable in `response()`."""
+        self._pump.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        run = self._pump.run
+        outcome = None if run.session is None else run.session.outcome
+        return f"InferenceStream(model={run.request.model!r}, outcome={outcome and outcome.value!r})"
+
+
+class _Texts:
+    """Iterates the non-empty pieces of choice 0's text."""
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        while True:
+            partial = next(self._pump)
+            if partial.content_delta and partial.choice == 0:
+                return partial.content_delta
+
+
+class _Events:
+    """Iterates events; the partials that they make are taken off the stream with them."""
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self._events: deque[Event] = pump.run.watch_events()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        while not self._events:
+            if self._pump.exhausted:
+                raise StopIteration
+            next(self._pump, None)
+        return self._events.popleft()
+
+
+class AsyncInference:
+    """Makes calls over one connection. Safe to share between tasks and event loops.
+
+    Used with ``async with``, it owns its HTTP connections and closes them at the end; otherwise it shares the process's.
+    """
+
+    def __init__(self, connection: Connection, client: Client | None = None) -> None:
+        self.connection = connection
+        self._driver = _driver_for(connection)
+        self._source = AsyncSource(client)
+
+    @classmethod
+    def using(
+        cls,
+        name: str | None = None,
+        *,
+        config: str | os.PathLike[str] | None = None,
+        client: Client | None = None,
+        **overrides: Any,
+    ) -> Self:
+        """Use the connection, preset or driver of this name.
+
+        Args:
+            name: The name, or the name with a model after a slash; None for the default.
+            config: Configuration file, instead of the one that would be found.
+            client: An ``httpx.AsyncClient`` of your own, which stays yours to close.
+            overrides: Fields of `Connection` that replace what was found, such as ``model`` or ``timeouts``.
+
+        Raises:
+            ConfigError: Nothing has this name, or its key is missing.
+            PluginError: The driver cannot be loaded.
+        """
+        return cls(settings.resolve(name, config=config, **overrides), client)
+
+    @classmethod
+    def from_connection(cls, connection: Connection, client: Client | None = None) -> Self:
+        """Use a connection that was made in code.
+
+        Raises:
+            ConfigError: It names a driver that is not there.
+            PluginError: The driver cannot be loaded.
+        """
+        return cls(connection, client)
+
+    def create(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        stream: bool | None = None,
+        tools: Sequence[Tool] = (),
+        tool_choice: str | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        timeouts: Timeouts | Mapping[str, float | None] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> AsyncPendingInference:
+        """Prepare a call. Nothing is sent until its answer is asked for.
+
+        Args:
+            messages: A text, or the turns of a conversation as `Message` objects or dicts in OpenAI's shape.
+            model: Model to ask, instead of the connection's.
+            options: Options such as ``temperature``, laid over the connection's. ``stream`` asks for a stream.
+            stream: Whether to ask for a stream; beats ``options["stream"]``.
+            tools: Functions that the model may call.
+            tool_choice: ``auto``, ``required``, ``none``, or the name of a tool.
+            response_format: What the text must be, in OpenAI's shape.
+            timeouts: Clocks of this call, in seconds, instead of the connection's; a dict changes single ones.
+            extra: Fields for the body, sent as they are.
+
+        Raises:
+            ConfigError: There is no model to ask.
+            RequestError: The messages cannot be understood.
+        """
+        request = _request(
+            self.connection,
+            messages,
+            options,
+            model=model,
+            stream=stream,
+            tools=tools,
+            tool_choice=tool_choice,
+            response_format=response_format,
+            extra=extra,
+        )
+        clocks = settings.clocks(self.connection.name, self.connection.timeouts, timeouts)
+        return AsyncPendingInference(request, lambda asked: self._pump(asked, clocks))
+
+    def stream(self, messages: Messages, **asked: Any) -> AsyncInferenceStream:
+        """Shortcut for ``create(messages, …).stream()``; the arguments are those of `create`."""
+        return self.create(messages, **asked).stream()
+
+    async def close(self) -> None:
+        """Close the HTTP connections that are this inference's own, in the running event loop."""
+        await self._source.close()
+
+    async def aclose(self) -> None:
+        """The usual other name of `close`."""
+        await self.close()
+
+    async def __aenter__(self) -> Self:
+        if self._source.shared:
+            self._source = AsyncSource(shared=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncInference({self.connection.name!r})"
+
+    def _pump(self, request: InferenceRequest, timeouts: Timeouts) -> AsyncPump:
+        return async_pump(Run(self.connection, self._driver, request, timeouts), self._source)
+
+
+class AsyncPendingInference:
+    """One call. Nothing is sent until `stream`, `response` or `text` is called, and nothing is sent twice."""
+
+    def __init__(self, request: InferenceRequest, start: Callable[[InferenceRequest], AsyncPump]) -> None:
+        self.request = request
+        self._start = start
+        self._stream: AsyncInferenceStream | None = None
+
+    def stream(self) -> AsyncInferenceStream:
+        """The answer as it comes; always the same object.
+
+        The provider is asked to stream whether or not the option was given. After a plain `response()` it hands out that
+        answer's partials, and nothing is sent.
+        """
+        return self._started(streamed=True)
+
+    async def response(self) -> InferenceResponse:
+        """The complete response: of a stream, if one was asked for or has begun, else of a plain request.
+
+        Raises:
+            PolyglotError: The answer did not come, or not whole; repeated calls raise the same error.
+        """
+        return await self._started(streamed=self.request.stream).response()
+
+    async def text(self) -> str:
+        """The whole visible text. Raises as `response`."""
+        return (await self.response()).content
+
+    def __repr__(self) -> str:
+        return f"AsyncPendingInference(model={self.request.model!r}, stream={self.request.stream}, sent={self._stream is not None})"
+
+    def _started(self, *, streamed: bool) -> AsyncInferenceStream:
+        if self._stream is None:
+            self._stream = AsyncInferenceStream(self._start(replace(self.request, stream=streamed)))
+        return self._stream
+
+
+class AsyncInferenceStream:
+    """An answer as it comes. Iterate it for partials; leave it with ``async with`` to close the connection wherever you are.
+
+    One task reads a stream; any task may `close` it. A loop goes on where the last one stopped.
+    """
+
+    def __init__(self, pump: AsyncPump) -> None:
+        self._pump = pump
+
+    def __aiter__(self) -> AsyncIterator[PartialInferenceResponse]:
+        """The partials that have not been handed out yet.
+
+        Raises:
+            StreamError: The stream has ended. Further errors come out of the iterator.
+        """
+        if self._pump.exhausted or self._pump.run.error is not None:
+            raise _ended()
+        return self._pump
+
+    def events(self) -> AsyncIterator[Event]:
+        """What the partials are made of, event by event, from where the stream stands. Raises as a loop over the stream.
+
+        Until something of the answer has come, only pings are handed out.
+        """
+        if self._pump.exhausted or self._pump.run.error is not None:
+            raise _ended()
+        return _AsyncEvents(self._pump)
+
+    def text(self) -> AsyncIterator[str]:
+        """The pieces of choice 0's visible text. Raises as a loop over the stream."""
+        if self._pump.exhausted or self._pump.run.error is not None:
+            raise _ended()
+        return _AsyncTexts(self._pump)
+
+    def on_partial(self, callback: Callable[[PartialInferenceResponse], object]) -> Self:
+        """Call `callback` with each partial before it is handed out, whatever drives the stream. Returns the stream."""
+        self._pump.callback = callback
+        return self
+
+    async def response(self) -> InferenceResponse:
+        """Read what is left and return the complete response.
+
+        A stream that was closed gives what had come, with ``outcome == "cancelled"``.
+
+        Raises:
+            PolyglotError: The answer did not come, or not whole; repeated calls raise the same error.
+        """
+        if not self._pump.run.ended:
+            await self._pump.gather() if not self._pump.run.request.stream else await self._pump.drain()
+        if self._pump.run.error is not None:
+            raise self._pump.run.error.with_traceback(None)
+        return self._pump.run.response
+
+    async def final(self) -> InferenceResponse:
+        """The older word for `response`."""
+        return await self.response()
+
+    async def close(self) -> None:
+        """End the stream and close its connection at once; what had come stays readable in `response()`."""
+        await self._pump.close()
+
+    async def aclose(self) -> None:
+        """The usual other name of `close`."""
+        await self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        run = self._pump.run
+        outcome = None if run.session is None else run.session.outcome
+        return f"AsyncInferenceStream(model={run.request.model!r}, outcome={outcome and outcome.value!r})"
+
+
+class _AsyncTexts:
+    """Iterates the non-empty pieces of choice 0's text."""
+
+    def __init__(self, pump: AsyncPump) -> None:
+        self._pump = pump
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        while True:
+            partial = await anext(self._pump)
+            if partial.content_delta and partial.choice == 0:
+                return partial.content_delta
+
+
+class _AsyncEvents:
+    """Iterates events; the partials that they make are taken off the stream with them."""
+
+    def __init__(self, pump: AsyncPump) -> None:
+        self._pump = pump
+        self._events: deque[Event] = pump.run.watch_events()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self._pump.exhausted:
+                raise StopAsyncIteration
+            await anext(self._pump, None)
+        return self._events.popleft()

@@ -1,0 +1,62 @@
+"""The driver author's door: everything that a driver, a preset or a simulator needs, and nothing that it must not use."""
+
+from __future__ import annotations
+
+from polyglot_core.connection import Connection, Preset, Retries, Timeouts
+from polyglot_core.events import (
+    Citation,
+    End,
+    Event,
+    Failure,
+    Finish,
+    Logprobs,
+    MediaDelta,
+    Ping,
+    ReasoningDelta,
+    RefusalDelta,
+    ResponseStarted,
+    ServerToolEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+from polyglot_core.failures import failure_from_payload
+from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
+from polyglot_core.request import InferenceRequest, Message, Tool
+from polyglot_core.response import FinishReason, Usage
+from polyglot_core.wire import Chunk, Framer, Secret, WireRequest, WireResponse
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "Chunk",
+    "Citation",
+    "Connection",
+    "End",
+    "Event",
+    "Failure",
+    "Finish",
+    "FinishReason",
+    "Framer",
+    "InferenceRequest",
+    "Logprobs",
+    "MediaDelta",
+    "Message",
+    "Ping",
+    "Preset",
+    "ReasoningDelta",
+    "RefusalDelta",
+    "ResponseStarted",
+    "Retries",
+    "Secret",
+    "ServerToolEvent",
+    "TextDelta",
+    "Timeouts",
+    "Tool",
+    "ToolCallDelta",
+    "Usage",
+    "UsageReport",
+    "WireRequest",
+    "WireResponse",
+    "failure_from_payload",
+    "hookimpl",
+]

@@ -1,0 +1,436 @@
+"""One attempt, without a socket: status and bytes in, partials and one outcome out.
+
+The life of a stream is the table `LIFE`; how it ended is decided in `outcome_of` and nowhere else. Time is an argument.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from polyglot_core.assembler import Assembler
+from polyglot_core.errors import (
+    Malformed,
+    PluginError,
+    PolyglotError,
+    ProviderError,
+    Truncated,
+    UnexpectedContentType,
+)
+from polyglot_core.events import (
+    End,
+    Failure,
+    Ping,
+    ResponseStarted,
+    TextDelta,
+    UsageReport,
+)
+from polyglot_core.failures import (
+    failure_from_payload,
+    failure_from_response,
+    printable,
+    provider_error,
+    retry_after_seconds,
+)
+from polyglot_core.framing import FRAMERS, framer_for, media_type
+from polyglot_core.response import InferenceResponse, Outcome, Timing
+from polyglot_core.wire import WireResponse
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from polyglot_core.clocks import Clocks
+    from polyglot_core.events import Event
+    from polyglot_core.plugins import BoundDriver
+    from polyglot_core.response import PartialInferenceResponse
+    from polyglot_core.wire import Chunk, CompletionSign, WireRequest
+
+__all__ = ["LIFE", "Session", "Signal", "State", "outcome_of"]
+
+
+class State(StrEnum):
+    """Where an attempt stands."""
+
+    OPENING = "opening"  # nothing has come
+    HELD = "held"  # headers, ids, usage: nothing that the caller has seen, so the request could be sent again
+    COMMITTED = "committed"  # something of the answer has come
+    FINISHING = "finishing"  # the model is done with every choice that has begun; usage may follow
+    ENDED = "ended"
+
+
+class Signal(StrEnum):
+    """What can happen to an attempt."""
+
+    HEADERS = "headers"  # status and headers of an answer
+    QUIET = "quiet"  # an id, usage, a ping: nothing with meaning
+    CONTENT = "content"  # something of the answer
+    FINISH = "finish"  # every choice that has begun has its finish
+    END = "end"  # the provider says that nothing more will come
+    EOF = "eof"  # the body is over
+    FAILURE = "failure"  # the provider says that it failed, or what came cannot be read
+    BROKEN = "broken"  # the bytes stopped coming
+    CLOCK = "clock"  # a clock ran out
+    CANCEL = "cancel"  # the caller wants no more
+
+
+_STARTS = {(State.OPENING, Signal.HEADERS): State.HELD}
+_MOVES = {
+    (State.HELD, Signal.QUIET): State.HELD,
+    (State.HELD, Signal.CONTENT): State.COMMITTED,
+    (State.HELD, Signal.FINISH): State.FINISHING,
+    (State.COMMITTED, Signal.QUIET): State.COMMITTED,
+    (State.COMMITTED, Signal.CONTENT): State.COMMITTED,
+    (State.COMMITTED, Signal.FINISH): State.FINISHING,
+    (State.FINISHING, Signal.QUIET): State.FINISHING,
+    (State.FINISHING, Signal.FINISH): State.FINISHING,  # text after a finish is text, and the finish stands
+    (State.FINISHING, Signal.CONTENT): State.COMMITTED,  # a further choice has begun
+}
+_LAST = (Signal.END, Signal.EOF, Signal.FAILURE, Signal.BROKEN, Signal.CLOCK, Signal.CANCEL)
+_ENDS = {(state, signal): State.ENDED for state in State if state is not State.ENDED for signal in _LAST}
+
+LIFE: dict[tuple[State, Signal], State] = _STARTS | _MOVES | _ENDS
+"""The life of a stream: what becomes of a state when something happens. A pair that is not here cannot happen."""
+
+
+def outcome_of(state: State, signal: Signal, complete_on: CompletionSign) -> Outcome:
+    """How an attempt in `state` has ended when `signal` ends it."""
+    finished = state is State.FINISHING
+    complete = finished and complete_on == "finish"
+    return {
+        Signal.END: Outcome.FINISHED,
+        Signal.EOF: Outcome.FINISHED if complete else Outcome.TRUNCATED,
+        Signal.BROKEN: Outcome.FINISHED if complete else Outcome.FAILED,
+        Signal.CLOCK: Outcome.FINISHED if finished else Outcome.TIMED_OUT,  # `grace` ran out, nothing is missing
+        Signal.FAILURE: Outcome.FAILED,
+        Signal.CANCEL: Outcome.CANCELLED,
+    }[signal]
+
+
+_CONTROL: dict[type, Signal] = {
+    End: Signal.END,
+    Failure: Signal.FAILURE,
+    Ping: Signal.QUIET,
+    ResponseStarted: Signal.QUIET,
+    UsageReport: Signal.QUIET,
+}
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)  # what msgspec raises for data that is no such JSON
+_OK = range(200, 300)
+_REDIRECT = range(300, 400)
+_NO_CONTENT = 204
+_KEPT_BODY = 64 * 1024  # bytes of an error's body that are read; what a provider has to say fits
+_SHOWN_BODY = 200  # characters of a body that a message quotes
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray")
+
+
+class Session:
+    """Reads the answer to one request.
+
+    Attributes:
+        state: Where the attempt stands.
+        outcome: How it ended; None until it has.
+        request_id: The provider's id of the request, from the headers.
+        events: When a deque is put here, every event is appended to it before the partials that it makes are handed out.
+        ignored_bytes: Bytes that came after the provider had said that nothing more would.
+    """
+
+    def __init__(self, wire: WireRequest, driver: BoundDriver, clocks: Clocks, connection: str | None = None) -> None:
+        self.state = State.OPENING
+        self.outcome: Outcome | None = None
+        self.request_id: str | None = None
+        self.events: deque[Event] | None = None
+        self._held_events: list[Event] = []
+        self.ignored_bytes = 0
+        self._wire = wire
+        self._driver = driver
+        self._clocks = clocks
+        self._connection = connection
+        self._framer = framer_for(wire)
+        self._decode = driver.decoder({})
+        self._assembler = Assembler(driver.extract_usage, wire.finish_counts)
+        self._status = 0
+        self._headers: Mapping[str, str] = {}
+        self._other_body: list[bytes] | None = None  # the body of an answer that is no stream, while it is read
+        self._got_bytes = False
+        self._chunks_read = 0
+        self._first_event: float | None = None
+        self._duration: float | None = None
+
+    @property
+    def committed(self) -> bool:
+        """Whether something of the answer has come."""
+        return self._first_event is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is an outcome."""
+        return self.state is State.ENDED
+
+    # What the pump tells
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """An answer has begun. `headers` have lower-case names."""
+        self._move(Signal.HEADERS)
+        self._status = status
+        self._headers = headers
+        self.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
+        if status not in _OK or not self._is_expected_type():
+            self._other_body = []
+
+    def feed(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
+        """Take the next bytes of the body; exhaust the iterator before the next call.
+
+        Raises:
+            PolyglotError: The provider failed, or the bytes cannot be read. The session has ended, `partial` is filled in.
+        """
+        if self._other_body is not None:
+            return self._feed_other_body(data, now)
+        if self.state is State.ENDED:
+            self.ignored_bytes += len(data)
+            return iter(())
+        self._got_bytes = True
+        return self._read(self._framer.feed(data), now)
+
+    def finish(self, now: float) -> Iterator[PartialInferenceResponse]:
+        """The body is over.
+
+        Raises:
+            PolyglotError: As `feed`; `Truncated` when the model was not done.
+        """
+        if self._other_body is not None:
+            raise self._fail(self._refusal(b"".join(self._other_body)), now)
+        if self.state is not State.ENDED:
+            yield from self._read(self._framer.finish(), now, last=True)
+        if self.state is not State.ENDED:
+            yield from self._end(self._eof_signal(), now)
+
+    def interrupt(self, signal: Signal, error: PolyglotError, now: float) -> Iterator[PartialInferenceResponse]:
+        """The bytes stop here, because of `error`. Closing partials follow if the model was done.
+
+        Raises:
+            PolyglotError: `error`, with `partial` filled in, if the model was not done.
+        """
+        if self._other_body is not None and self._status not in _OK and self.state is not State.ENDED:
+            error = self._refusal(b"".join(self._other_body))  # the status says more than the break
+        if self.state is not State.ENDED:
+            yield from self._end(signal, now, error)
+
+    def cancel(self, now: float) -> None:
+        """The caller wants no more."""
+        if self.state is not State.ENDED:
+            self._settle(Signal.CANCEL, now)
+
+    @property
+    def response(self) -> InferenceResponse:
+        """The response as far as it has come."""
+        try:
+            usage = self._assembler.usage
+        except PluginError:  # raised where the stream ends; what is asked for here is what came
+            usage = None
+        return InferenceResponse(
+            outcome=self.outcome or Outcome.CANCELLED,
+            choices=self._assembler.choices(),
+            usage=usage,
+            model=self._assembler.model,
+            id=self._assembler.response_id,
+            connection=self._connection,
+            request_id=self.request_id,
+            timing=Timing(first_event=self._first_event, duration=self._duration),
+        )
+
+    # Reading
+
+    def _read(self, chunks: Iterable[Chunk], now: float, *, last: bool = False) -> Iterator[PartialInferenceResponse]:
+        """Decode chunks and hand out partials. The loop that everything else is fast for."""
+        decode, absorb_text = self._decode, self._assembler.text
+        committed, text_delta = State.COMMITTED, TextDelta
+        meaning = False
+        rest = iter(chunks)
+        for chunk in rest:
+            try:
+                events = decode(chunk)
+            except Exception as error:  # noqa: BLE001 (whatever a driver raises becomes one of our errors)
+                if not chunk.data.strip():  # a block with an empty data field says nothing
+                    continue
+                if last and _is_cut(chunk, error):
+                    return
+                raise self._fail(self._unreadable(chunk, error), now) from error
+            self._chunks_read += 1
+            if len(events) == 1 and self.state is committed and type(event := events[0]) is text_delta:
+                if not meaning:
+                    meaning = True
+                    self._clocks.saw_meaning(now)
+                if self.events is not None:
+                    self.events.append(event)
+                partial = absorb_text(event, chunk.raw)
+                if partial is not None:
+                    yield partial
+                continue
+            yield from self._absorb(events, chunk, now)
+            if self.state is State.ENDED:
+                self.ignored_bytes += sum(len(ignored.raw) for ignored in rest)
+
+    def _absorb(self, events: Sequence[Event], chunk: Chunk, now: float) -> Iterator[PartialInferenceResponse]:
+        """Take the events of one chunk: first what they bring, then what they mean for the life of the stream."""
+        signals = [_CONTROL.get(type(event), Signal.CONTENT) for event in events]
+        if Signal.END in signals or Signal.FAILURE in signals:
+            cut = next(i for i, signal in enumerate(signals) if signal in {Signal.END, Signal.FAILURE})
+            before, last = events[:cut], events[cut]
+        else:
+            before, last = events, None
+        partials = self._assembler.absorb(before, chunk.raw)
+        self._advance(partials, now)
+        self._record(before)
+        yield from partials
+        if isinstance(last, Failure):
+            raise self._fail(provider_error(last), now)
+        if last is not None:
+            closing = self._end(Signal.END, now)
+            self._record([last], all_of_them=True)
+            yield from closing
+
+    def _record(self, events: Sequence[Event], *, all_of_them: bool = False) -> None:
+        """Show events to whoever asked for them. Until something of the answer has come, only pings are: the attempt may
+        be made again, and then what it said of itself is void."""
+        if self.events is None:
+            return
+        if self.committed or all_of_them:
+            self.events.extend(self._held_events)
+            self.events.extend(events)
+            self._held_events.clear()
+            return
+        self.events.extend(event for event in events if type(event) is Ping)
+        self._held_events.extend(event for event in events if type(event) is not Ping)
+
+    def _advance(self, partials: Sequence[PartialInferenceResponse], now: float) -> None:
+        """Move the state by what a chunk brought."""
+        signal = self._signal(partials)
+        self._move(signal)
+        if signal is Signal.QUIET:
+            return
+        if self._first_event is None:
+            self._first_event = self._clocks.elapsed(now)
+        if signal is Signal.CONTENT:
+            self._clocks.saw_meaning(now)
+        else:
+            self._clocks.saw_finish(now)
+
+    def _signal(self, partials: Sequence[PartialInferenceResponse]) -> Signal:
+        if not self._assembler.all_finished:
+            return Signal.CONTENT if partials else Signal.QUIET
+        return Signal.FINISH if partials or self.state is not State.FINISHING else Signal.QUIET
+
+    # Ending
+
+    def _move(self, signal: Signal) -> None:
+        self.state = LIFE[self.state, signal]
+
+    def _settle(self, signal: Signal, now: float) -> Outcome:
+        self.outcome = outcome_of(self.state, signal, self._wire.complete_on)
+        self._duration = self._clocks.elapsed(now)
+        self._move(signal)
+        return self.outcome
+
+    def _end(
+        self, signal: Signal, now: float, error: PolyglotError | None = None
+    ) -> Iterator[PartialInferenceResponse]:
+        if self._settle(signal, now) is not Outcome.FINISHED:
+            raise self._with_partial(error or self._truncated())
+        closing = self._assembler.closing()
+        try:
+            self._assembler.usage  # noqa: B018 (read now, so that a driver that cannot read it is found out here)
+        except PluginError as broken:
+            self.outcome = Outcome.FAILED
+            raise self._with_partial(broken) from broken.__cause__
+        yield from closing
+
+    def _fail(self, error: PolyglotError, now: float) -> PolyglotError:
+        """The error to raise, after the attempt has been ended by it."""
+        self._settle(Signal.EOF if isinstance(error, Truncated) else Signal.FAILURE, now)
+        return self._with_partial(error)
+
+    def _with_partial(self, error: PolyglotError) -> PolyglotError:
+        return error.add_facts(
+            phase="stream" if self._status in _OK else "headers",
+            status=None if self._status in _OK else self._status,
+            request_id=self.request_id,
+            retry_after=retry_after_seconds(self._headers) if isinstance(error, ProviderError) else None,
+            partial=self.response,
+        )
+
+    def _eof_signal(self) -> Signal:
+        """The end of a whole body that was read is the end of the answer."""
+        return Signal.END if self._wire.framing == "whole" and self._chunks_read else Signal.EOF
+
+    def _truncated(self) -> Truncated:
+        if not self._got_bytes:
+            return Truncated("The answer was empty: it ended before anything came.")
+        return Truncated(
+            "The stream ended before the model was done: neither a finish reason nor the sign of the end had come. "
+            "What came is in the error's partial."
+        )
+
+    def _unreadable(self, chunk: Chunk, error: Exception) -> PolyglotError:
+        """The error for a chunk that the driver could not decode."""
+        if not isinstance(error, _UNREADABLE):
+            return self._driver.broken("decode_chunk", error)
+        quoted = printable(chunk.data[: 4 * _SHOWN_BODY].decode("utf-8", "replace"), _SHOWN_BODY)
+        return Malformed(f"Chunk {self._chunks_read} of the answer cannot be read ({error}): {quoted}")
+
+    # Answers that are no stream
+
+    def _is_expected_type(self) -> bool:
+        """Whether the content type fits the framing; a missing one does, and so does any for a driver's own framer."""
+        found = media_type(self._headers.get("content-type"))
+        if found is None or not isinstance(self._wire.framing, str):
+            return True
+        expected = FRAMERS[self._wire.framing].media_types
+        return found in expected or (self._wire.framing == "whole" and found.endswith("+json"))
+
+    def _feed_other_body(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
+        body = self._other_body
+        if body is None or self.state is State.ENDED:
+            return iter(())
+        body.append(data)
+        if sum(map(len, body)) >= _KEPT_BODY:
+            raise self._fail(self._refusal(b"".join(body)[:_KEPT_BODY]), now)
+        return iter(())
+
+    def _refusal(self, body: bytes) -> PolyglotError:
+        """The error that an answer is which is no stream."""
+        if self._status in _REDIRECT:
+            return ProviderError(
+                f"The provider redirects to {printable(self._headers.get('location', 'nowhere'))}. Redirects are not "
+                "followed, because a key must not travel; set base_url to the address that is meant.",
+                status=self._status,
+            )
+        response = WireResponse(status=self._status, headers=self._headers, body=body)
+        if self._status not in _OK:
+            return provider_error(self._driver.decode_error(response) or failure_from_response(response))
+        if self._status == _NO_CONTENT or not body.strip():
+            return self._truncated()
+        payload = _json_object(body)
+        if payload is not None and payload.get("error"):
+            return provider_error(failure_from_payload(payload, raw=body))
+        found = self._headers.get("content-type")
+        quoted = printable(body[: 4 * _SHOWN_BODY].decode("utf-8", "replace"), _SHOWN_BODY)
+        return UnexpectedContentType(
+            f"The answer is of type {printable(found or 'unknown')} and not what was asked for; something between here "
+            f"and the provider may have answered. It begins: {quoted}",
+            status=self._status,
+        )
+
+
+def _is_cut(chunk: Chunk, error: Exception) -> bool:
+    """Whether the last chunk cannot be read because the body broke off in it."""
+    return isinstance(error, _UNREADABLE) and (chunk.kind == "part" or "truncated" in str(error))
+
+
+def _json_object(body: bytes) -> dict[str, object] | None:
+    try:
+        payload = msgspec.json.decode(body)
+    except _UNREADABLE:
+        return None
+    return payload if isinstance(payload, dict) else None

@@ -1,0 +1,510 @@
+"""The only module that knows the HTTP client: requests out, exchanges back, its exceptions translated at one seam.
+
+Written against what httpx 0.28 and httpx2 share; which one is imported, and when, is `_http`'s business. Bodies are read raw and
+inflated here with a bound, because httpx 0.28 turns 336 bytes into 104 MB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import socket
+import struct
+import sys
+import threading
+import urllib.request
+import zlib
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from urllib.parse import urlsplit
+
+from polyglot_core.errors import ConfigError, LimitExceeded, PolyglotError, TimedOut, TransportError
+from polyglot_core.watchdog import Watch, shut_down
+from polyglot_core.wire import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from types import ModuleType
+
+    import httpx
+
+    from polyglot_core.clocks import Clocks
+    from polyglot_core.connection import Timeouts
+    from polyglot_core.wire import WireRequest
+
+__all__ = ["AsyncExchange", "AsyncPool", "AsyncPools", "Client", "Exchange", "Pool", "Pools", "shared_pools"]
+
+_MODULE_VARIABLE = "POLYGLOT_HTTP"
+_KEEPALIVE_CONNECTIONS = 100
+_KEEPALIVE_SECONDS = 15.0
+_DECODED_AT_ONCE = 1024 * 1024  # bytes; a larger piece is handed out in steps, so a bomb never stands in memory whole
+_LARGEST_RATIO = 200  # decoded bytes to raw ones; streams of text do not come near, zlib's own limit is 1032
+_SMALLEST_BOMB = 16 * 1024 * 1024  # bytes that any answer may inflate to, whatever the ratio
+
+DRAIN_SECONDS = 0.02
+"""How long a finished answer's connection may take to say that it is free; most do at once."""
+
+Client = Any
+"""An httpx or httpx2 client that a user passes in; what it is cannot be said without importing either."""
+
+
+def _http() -> ModuleType:
+    """The HTTP library. Imported on first use: it is most of the cost of starting."""
+    return importlib.import_module(os.environ.get(_MODULE_VARIABLE, "httpx"))
+
+
+# Out
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """TCP keep-alive, so that a peer which vanished without a packet is noticed: after 60 s, every 60 s, 5 times."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    wanted = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5))
+    return options + [
+        (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in wanted if hasattr(socket, name)
+    ]
+
+
+_tls_context: dict[ModuleType, Any] = {}
+
+
+def _transport_options(http: ModuleType, origin: str) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "limits": http.Limits(
+            max_connections=None,
+            max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+        ),
+        "socket_options": _socket_options(),
+    }
+    if origin.startswith("https:"):
+        if http not in _tls_context:  # reading the certificates takes longer than everything else here together
+            _tls_context[http] = http.create_ssl_context()
+        options["verify"] = _tls_context[http]
+    else:
+        options["verify"] = False  # there is no TLS to verify; saves reading the certificates
+    if (proxy := _proxy_for(origin)) is not None:
+        options["proxy"] = proxy
+        options["verify"] = _tls_context.setdefault(http, http.create_ssl_context())
+    return options
+
+
+def _proxy_for(origin: str) -> str | None:
+    """The proxy that the environment names for this origin (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)."""
+    parts = urlsplit(origin)
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _request(http: ModuleType, wire: WireRequest, timeout: dict[str, float | None]) -> httpx.Request:
+    """The client's request, with every secret revealed. Nothing but the client may hold it."""
+    headers = {"accept-encoding": "identity", "user-agent": "polyglot"}
+    for name, value in wire.headers.items():
+        headers[name.lower()] = value.reveal() if isinstance(value, Secret) else value
+    request: httpx.Request = http.Request(
+        wire.method, wire.url, headers=headers, content=wire.body, extensions={"timeout": timeout}
+    )
+    return request
+
+
+# Errors
+
+
+@contextlib.contextmanager
+def _translated(watch: Watch | None = None, url: str = "") -> Iterator[None]:
+    """The seam: no exception of the HTTP client leaves it. Interruptions (cancellation, Ctrl-C) pass untouched."""
+    try:
+        yield
+    except PolyglotError:
+        raise
+    except Exception as error:  # noqa: BLE001 (all of them are translated)
+        _raise_translated(error, watch, url)
+
+
+def _raise_translated(error: Exception, watch: Watch | None, url: str) -> NoReturn:
+    cause = _without_frames(error)
+    if watch is not None and watch.fired:
+        raise timed_out(watch.fired) from cause
+    names = {kind.__name__ for kind in type(error).__mro__}
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    if "ConnectTimeout" in names:
+        raise timed_out("connect") from cause
+    if "TimeoutException" in names:
+        raise timed_out("first") from cause
+    if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
+        msg = f"The request cannot be sent to {host}: {said}. Check base_url and headers."
+        raise ConfigError(msg, phase="connect") from cause
+    if "ConnectError" in names:
+        msg = f"No connection to {host}: {said}. Check the address, the network and any proxy."
+        raise TransportError(msg, phase="connect") from cause
+    msg = f"The connection to {host or 'the provider'} broke: {said}."
+    raise TransportError(msg, phase="stream" if watch else "headers") from cause
+
+
+def timed_out(clock: str) -> TimedOut:
+    """The error for a clock that ran out."""
+    return TimedOut(f"The {clock} clock ran out; raise it with timeouts={{'{clock}': seconds}}, or None for no limit.", clock)
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    """The exception without its frames, all along its chain: the client's frames hold headers in the clear."""
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
+# Back
+
+
+class _Decoder(Protocol):
+    def decode(self, data: bytes) -> bytes: ...
+
+
+class _Inflater:
+    """Undoes gzip or deflate as the bytes come, and stops at a bomb."""
+
+    def __init__(self, window: int) -> None:
+        self._zlib = zlib.decompressobj(window)
+        self._raw = self._decoded = 0
+
+    def decode(self, data: bytes) -> bytes:
+        self._raw += len(data)
+        pieces: list[bytes] = []
+        while data and not self._zlib.eof:
+            pieces.append(self._zlib.decompress(data, _DECODED_AT_ONCE))
+            self._count(len(pieces[-1]))
+            data = self._zlib.unconsumed_tail
+        return b"".join(pieces)
+
+    def _count(self, size: int) -> None:
+        self._decoded += size
+        if self._decoded > max(_SMALLEST_BOMB, _LARGEST_RATIO * self._raw):
+            msg = f"The answer inflates {self._raw} bytes to more than {self._decoded}; that is no answer, and reading stopped."
+            raise LimitExceeded(msg)
+
+
+_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+def _decoder_for(headers: Mapping[str, str]) -> _Inflater | None:
+    """What undoes the answer's encoding; None if there is none to undo.
+
+    Raises:
+        TransportError: It is encoded in a way that was not asked for and is not known, or several times over.
+    """
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding in {"", "identity"}:
+        return None
+    if encoding not in _WINDOWS:
+        msg = f"The answer is encoded as {encoding!r}, which was not asked for and cannot be read."
+        raise TransportError(msg, phase="headers", retryable=False)
+    return _Inflater(_WINDOWS[encoding])
+
+
+def _socket_of(response: httpx.Response) -> object | None:
+    """The socket below a response, or None where a client's own transport has none."""
+    stream = response.extensions.get("network_stream")
+    return None if stream is None else stream.get_extra_info("socket")
+
+
+@contextlib.contextmanager
+def _impatient(sock: object) -> Iterator[bool]:
+    """Let no receive on this socket wait longer than `DRAIN_SECONDS`; False where the platform has no such bound.
+
+    The operating system's own bound is used, because the client sets Python's anew at each read.
+    """
+    if not isinstance(sock, socket.socket) or sys.platform == "win32":
+        yield False
+        return
+    microseconds = int(DRAIN_SECONDS * 1_000_000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, microseconds))
+    try:
+        yield True
+    finally:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
+
+
+class _Answer:
+    """What both kinds of exchange share: an answer, its socket and its watch.
+
+    Attributes:
+        status: HTTP status.
+        headers: Header names in lower case; repeated ones joined with a comma.
+    """
+
+    def __init__(self, response: httpx.Response, clocks: Clocks, url: str) -> None:
+        self.status: int = response.status_code
+        self.headers: dict[str, str] = dict(response.headers)
+        self._response = response
+        self._url = url
+        self._socket = _socket_of(response)
+        self._watch = Watch(self._socket, clocks)
+        self._decoder = _decoder_for(self.headers)
+        self._closed = False
+
+    def abort(self) -> None:
+        """Shut the socket down, from any thread; a read that waits returns at once."""
+        if not self._closed and self._socket is not None:
+            shut_down(self._socket)
+
+    def _received(self, data: bytes) -> bytes:
+        """The bytes of one read, decoded. Nothing read is the end, unless a clock ended it."""
+        self._watch.end_wait()
+        if not data and self._watch.fired:
+            raise timed_out(self._watch.fired)
+        return data if self._decoder is None else self._decoder.decode(data)
+
+
+class Exchange(_Answer):
+    """A request that was sent and the answer to it, sync."""
+
+    def __init__(self, response: httpx.Response, clocks: Clocks, url: str) -> None:
+        super().__init__(response, clocks, url)
+        self._pieces: Iterator[bytes] = response.iter_raw()
+
+    def read(self) -> bytes:
+        """The next bytes of the body; empty at its end.
+
+        Raises:
+            TimedOut: A clock ran out.
+            TransportError: The bytes stopped coming.
+            LimitExceeded: The body inflates beyond all measure.
+        """
+        watch = self._watch
+        while True:
+            watch.start_wait()
+            try:
+                piece = next(self._pieces, None)
+            except Exception as error:  # noqa: BLE001 (translated)
+                watch.end_wait()
+                _raise_translated(error, watch, self._url)
+            if data := self._received(piece or b""):
+                return data
+            if piece is None:
+                return b""
+
+    def drain(self) -> None:
+        """The answer is complete: read what little may follow, so that the connection can serve again. Does not wait long."""
+        with contextlib.suppress(Exception), _impatient(self._socket) as bounded:
+            while bounded and next(self._pieces, None) is not None:
+                pass
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end. Never raises."""
+        if not self._closed:
+            self._closed = True
+            self._watch.stop()
+            with contextlib.suppress(Exception):
+                self._response.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.abort()
+            self.close()
+
+
+class AsyncExchange(_Answer):
+    """A request that was sent and the answer to it, async."""
+
+    def __init__(
+        self, response: httpx.Response, clocks: Clocks, url: str, close_later: Callable[[httpx.Response], None]
+    ) -> None:
+        super().__init__(response, clocks, url)
+        self._pieces: AsyncIterator[bytes] = response.aiter_raw()
+        self._close_later = close_later
+
+    async def read(self) -> bytes:
+        """The next bytes of the body; empty at its end. Raises as `Exchange.read`."""
+        watch = self._watch
+        while True:
+            watch.start_wait()
+            try:
+                piece = await anext(self._pieces, None)
+            except Exception as error:  # noqa: BLE001 (translated)
+                watch.end_wait()
+                _raise_translated(error, watch, self._url)
+            if data := self._received(piece or b""):
+                return data
+            if piece is None:
+                return b""
+
+    async def drain(self) -> None:
+        """As `Exchange.drain`; the caller bounds it."""
+        with contextlib.suppress(Exception):
+            while await anext(self._pieces, None) is not None:
+                pass
+
+    async def close(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end. Never raises of itself."""
+        if not self._closed:
+            self._closed = True
+            self._watch.stop()
+            with contextlib.suppress(Exception):
+                await self._response.aclose()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.abort()
+            self._closed = True
+            self._watch.stop()
+            with contextlib.suppress(Exception):  # the loop may be gone; the socket is shut down all the same
+                self._close_later(self._response)
+
+
+# Pools
+
+
+def _timeout_for(timeouts: Timeouts, read: float | None) -> dict[str, float | None]:
+    return {"connect": timeouts.connect, "read": read, "write": timeouts.first, "pool": timeouts.first}
+
+
+class Pool:
+    """Connections to one origin, sync; or a client of the user's own."""
+
+    def __init__(self, origin: str, client: Client | None = None) -> None:
+        self._http = _http_of(client)
+        self._owned = None if client else self._http.HTTPTransport(**_transport_options(self._http, origin))
+        self._client = client
+
+    def send(self, wire: WireRequest, timeouts: Timeouts, clocks: Clocks) -> Exchange:
+        """Send a request and wait for status and headers.
+
+        Raises:
+            TimedOut: There was no connection, or no answer, in time.
+            TransportError: There was no connection, or it broke.
+            ConfigError: The address or a header cannot be used.
+        """
+        timeout = _timeout_for(timeouts, timeouts.first)
+        with _translated(url=wire.url):
+            response = self._respond(wire, timeout)
+        timeout["read"] = None  # from here on the watchdog keeps the clocks
+        return Exchange(response, clocks, wire.url)
+
+    def _respond(self, wire: WireRequest, timeout: dict[str, float | None]) -> httpx.Response:
+        request = _request(self._http, wire, timeout)
+        if self._owned is not None:
+            response: httpx.Response = self._owned.handle_request(request)
+        else:
+            response = self._client.send(request, stream=True, follow_redirects=False)
+        return response
+
+    def close(self) -> None:
+        """Close all connections; a user's own client is left alone."""
+        if self._owned is not None:
+            self._owned.close()
+
+
+class AsyncPool:
+    """Connections to one origin, async; or a client of the user's own."""
+
+    def __init__(self, origin: str, client: Client | None = None) -> None:
+        self._http = _http_of(client)
+        self._owned = None if client else self._http.AsyncHTTPTransport(**_transport_options(self._http, origin))
+        self._client = client
+
+    async def send(
+        self, wire: WireRequest, timeouts: Timeouts, clocks: Clocks, close_later: Callable[[httpx.Response], None]
+    ) -> AsyncExchange:
+        """Send a request and wait for status and headers. Raises as `Pool.send`; `first` is the caller's to keep."""
+        timeout = _timeout_for(timeouts, None)
+        with _translated(url=wire.url):
+            response = await self._respond(wire, timeout)
+        return AsyncExchange(response, clocks, wire.url, close_later)
+
+    async def _respond(self, wire: WireRequest, timeout: dict[str, float | None]) -> httpx.Response:
+        request = _request(self._http, wire, timeout)
+        if self._owned is not None:
+            response: httpx.Response = await self._owned.handle_async_request(request)
+        else:
+            response = await self._client.send(request, stream=True, follow_redirects=False)
+        return response
+
+    async def close(self) -> None:
+        """Close all connections; a user's own client is left alone."""
+        if self._owned is not None:
+            await self._owned.aclose()
+
+
+def _http_of(client: Client | None) -> ModuleType:
+    """The library that a user's client belongs to, or the one that we use of ourselves."""
+    return _http() if client is None else importlib.import_module(type(client).__module__.partition(".")[0])
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
+
+
+class Pools:
+    """A pool for each origin, made when first asked for; safe to share between threads."""
+
+    def __init__(self, client: Client | None = None) -> None:
+        self._client = client
+        self._by_origin: dict[str, Pool] = {}
+        self._lock = threading.Lock()
+
+    def pool(self, url: str) -> Pool:
+        """The pool for a URL's origin."""
+        origin = origin_of(url)
+        with self._lock:
+            if origin not in self._by_origin:
+                with _translated(url=url):
+                    self._by_origin[origin] = Pool(origin, self._client)
+            return self._by_origin[origin]
+
+    def close(self) -> None:
+        """Close every pool."""
+        with self._lock:
+            for pool in self._by_origin.values():
+                pool.close()
+            self._by_origin.clear()
+
+
+class AsyncPools:
+    """A pool for each origin, for one event loop."""
+
+    def __init__(self, client: Client | None = None) -> None:
+        self._client = client
+        self._by_origin: dict[str, AsyncPool] = {}
+
+    def pool(self, url: str) -> AsyncPool:
+        """The pool for a URL's origin."""
+        origin = origin_of(url)
+        if origin not in self._by_origin:
+            with _translated(url=url):
+                self._by_origin[origin] = AsyncPool(origin, self._client)
+        return self._by_origin[origin]
+
+    async def close(self) -> None:
+        """Close every pool."""
+        for pool in self._by_origin.values():
+            await pool.close()
+        self._by_origin.clear()
+
+
+_shared = Pools()
+
+
+def shared_pools() -> Pools:
+    """The process's own pools, for inferences that are not used with ``with``."""
+    return _shared
+
+
+def _forget_pools() -> None:
+    """A forked child must not write to its parent's sockets; it drops them without closing the TLS sessions on them."""
+    global _shared  # noqa: PLW0603 (one per process is the point)
+    _shared = Pools()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pools)

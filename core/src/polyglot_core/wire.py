@@ -1,0 +1,125 @@
+"""What crosses the border between a driver and the network: bytes, chunks, requests, and the secrets in their headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Chunk", "CompletionSign", "Framer", "Headers", "Secret", "WireRequest", "WireResponse"]
+
+
+class Secret:
+    """A key or token that prints as ``***`` and refuses to be copied, pickled or encoded.
+
+    Its text comes out of `reveal` alone, which is called where a header is put on the wire and nowhere else.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The secret itself. Keep the result out of variables that outlive the call."""
+        return self._text
+
+    def with_prefix(self, prefix: str) -> Secret:
+        """A secret that starts with `prefix`, as in ``Bearer …``."""
+        return Secret(prefix + self._text)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+    def __reduce__(self) -> NoReturn:
+        msg = "a Secret is not pickled or copied; read it from its source again"
+        raise TypeError(msg)
+
+
+Headers = Mapping[str, str | Secret]
+
+CompletionSign = Literal["finish", "end"]
+"""Which event lets the end of the body count as complete: a `Finish` of every choice, or only an `End`."""
+
+
+class Chunk(Struct, frozen=True, gc=False):
+    """One undecoded unit of a stream.
+
+    Attributes:
+        data: The payload: for SSE the joined ``data`` lines.
+        raw: The bytes as they came (SSE line ends normalised to LF), without the separator that follows.
+        kind: ``whole`` for a complete body, ``part`` for a piece of a stream.
+        event: The SSE ``event`` field, or the type of a binary frame.
+        id: The last SSE ``id`` seen.
+        headers: Headers of a binary frame.
+    """
+
+    data: bytes
+    raw: bytes
+    kind: Literal["whole", "part"] = "part"
+    event: str | None = None
+    id: str | None = None
+    headers: Mapping[str, str] | None = None
+
+
+class Framer(Protocol):
+    """Cuts a body into chunks; one instance reads one body. A driver may bring its own class."""
+
+    def feed(self, data: bytes) -> Iterable[Chunk]:
+        """Take the next bytes, in any split, and return the chunks that they complete."""
+        ...
+
+    def finish(self) -> Iterable[Chunk]:
+        """The body is over: return what is still to be had, if the framing allows it."""
+        ...
+
+
+class WireRequest(Struct, frozen=True, kw_only=True):
+    """One HTTP request, ready to be sent, and how its answer is to be read.
+
+    Attributes:
+        url: Absolute URL.
+        body: Body bytes.
+        method: HTTP method.
+        headers: Header names in lower case; a `Secret` is revealed only when the request is sent.
+        framing: How the body of the answer is cut: a name of `framing.FRAMERS`, or a `Framer` class.
+        flush_at_eof: Whether a last block without its closing blank line counts (SSE). The standard says no;
+            recorded Messages, Responses, Gemini and Mistral streams end so.
+        complete_on: Which event lets the end of the body count as complete.
+        finish_counts: Which `Finish` of a choice is its reason, where a provider sends several.
+    """
+
+    url: str
+    body: bytes
+    method: str = "POST"
+    headers: Headers = {}
+    framing: str | type[Framer] = "sse"
+    flush_at_eof: bool = False
+    complete_on: CompletionSign = "finish"
+    finish_counts: Literal["first", "last"] = "first"
+
+
+class WireResponse(Struct, frozen=True, kw_only=True):
+    """An answer that is no stream: status, headers in lower case, and the first bytes of its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes

@@ -1,0 +1,211 @@
+"""OpenAI chat completions: the objects that a reply becomes, streamed and plain."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import msgspec
+from polyglot_core.plugin import Usage
+
+from polyglot_simulator.answer import Send
+from polyglot_simulator.dialect import Problem
+from polyglot_simulator.pace import tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from polyglot_simulator.dialect import Turn
+    from polyglot_simulator.reply import Reply, ToolCall
+
+__all__ = ["OpenAIChat"]
+
+_JSONObject = dict[str, Any]
+
+_CREATED = 1_700_000_000  # the same in every answer, so that two runs give equal bytes
+_MOST_CHOICES = 128
+_KINDS = {401: ("authentication_error", "invalid_api_key"), 429: ("rate_limit_error", "rate_limit_exceeded")}
+
+
+class OpenAIChat:
+    """The dialect of ``POST /v1/chat/completions``."""
+
+    stream_headers: tuple[tuple[str, str], ...] = (
+        ("content-type", "text/event-stream; charset=utf-8"),
+        ("cache-control", "no-cache"),
+    )
+
+    def problem(self, body: object) -> Problem | None:
+        """What is wrong with the body, in the order in which a reader would stumble over it."""
+        if not isinstance(body, dict):
+            return Problem(400, "The body of the request is not a JSON object.")
+        fields = cast("_JSONObject", body)
+        messages, count = fields.get("messages"), fields.get("n") or 1
+        if messages is None:
+            return Problem(400, "Missing required parameter: 'messages'.", "missing_required_parameter", "messages")
+        if not isinstance(messages, list) or not messages:
+            return Problem(400, "'messages' must be an array with at least one message.", "invalid_type", "messages")
+        if not isinstance(count, int) or not 0 < count <= _MOST_CHOICES:
+            return Problem(400, f"'n' must be an integer from 1 to {_MOST_CHOICES}.", "invalid_value", "n")
+        return None
+
+    def wants_stream(self, body: Mapping[str, Any]) -> bool:
+        """Whether the body says ``"stream": true``."""
+        return body.get("stream") is True
+
+    def stream(self, turn: Turn) -> Iterator[Send]:
+        """A role chunk, the content, and the finish of each choice; the usage where it was asked for; ``[DONE]``."""
+        chunk: _JSONObject = {**_heading(turn, "chat.completion.chunk"), "choices": []}
+        options: Mapping[str, Any] = turn.body.get("stream_options") or {}
+        reports_usage = options.get("include_usage") is True
+        if reports_usage:
+            chunk["usage"] = None
+        for index, step in _interleaved(turn):
+            choice = {"index": index, "delta": step.delta, "logprobs": None, "finish_reason": step.finish}
+            yield Send(_event({**chunk, "choices": [choice]}), token=step.token)
+        usage = _usage(turn)
+        if reports_usage and usage is not None:
+            yield Send(_event({**chunk, "usage": usage}))
+        yield Send(b"data: [DONE]\n\n")
+
+    def whole(self, turn: Turn) -> bytes:
+        """One ``chat.completion`` object."""
+        choices = [
+            {"index": index, "message": _message(reply, turn), "logprobs": None, "finish_reason": _finish(reply)}
+            for index, reply in enumerate(_choices(turn))
+        ]
+        body = {**_heading(turn, "chat.completion"), "choices": choices}
+        usage = _usage(turn)
+        return msgspec.json.encode(body if usage is None else {**body, "usage": usage})
+
+    def error(self, problem: Problem) -> bytes:
+        """An object with the one field ``error``."""
+        usual_kind = "server_error" if problem.status >= 500 else "invalid_request_error"
+        kind, code = _KINDS.get(problem.status, (usual_kind, None))
+        error = {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code or code}
+        return msgspec.json.encode({"error": error})
+
+    def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
+        """The same object, as an event where the answer is streamed."""
+        return _event({"error": error}) if streamed else msgspec.json.encode({"error": error})
+
+
+class _Delta(NamedTuple):
+    delta: _JSONObject
+    token: bool = True
+    finish: str | None = None
+
+
+def _event(payload: object) -> bytes:
+    return b"data: %b\n\n" % msgspec.json.encode(payload)
+
+
+def _heading(turn: Turn, kind: str) -> _JSONObject:
+    return {
+        "id": f"chatcmpl-simulator-{turn.number}",
+        "object": kind,
+        "created": _CREATED,
+        "model": turn.body.get("model") or turn.model,
+        "service_tier": "default",
+        "system_fingerprint": None,
+    }
+
+
+def _choices(turn: Turn) -> Sequence[Reply]:
+    """The choices of the reply, or the reply as often as the request asks for one."""
+    return turn.reply.choices or [turn.reply] * (turn.body.get("n") or 1)
+
+
+def _interleaved(turn: Turn) -> Iterator[tuple[int, _Delta]]:
+    """The deltas of all choices, one of each in turn."""
+    for row in zip_longest(*(_deltas(reply, turn) for reply in _choices(turn))):
+        yield from ((index, delta) for index, delta in enumerate(row) if delta is not None)
+
+
+def _deltas(reply: Reply, turn: Turn) -> Iterator[_Delta]:
+    yield _Delta({"role": "assistant", "content": None if _is_silent(reply) else "", "refusal": None}, token=False)
+    yield from (_Delta({"reasoning_content": token}) for token in tokens(reply.reasoning or ""))
+    yield from (_Delta({"content": token}) for token in tokens(reply.text))
+    yield from (_Delta({"refusal": token}) for token in tokens(reply.refusal or ""))
+    for index, call in enumerate(reply.tool_calls):
+        head = {"index": index, **_call(call, index, turn, arguments="")}
+        yield _Delta({"tool_calls": [head]}, token=False)
+        for token in tokens(_arguments(call)):
+            yield _Delta({"tool_calls": [{"index": index, "function": {"arguments": token}}]})
+    yield _Delta({}, token=False, finish=_finish(reply))
+
+
+def _message(reply: Reply, turn: Turn) -> _JSONObject:
+    message: _JSONObject = {"role": "assistant", "content": None if _is_silent(reply) else reply.text}
+    message |= {"refusal": reply.refusal, "annotations": []}
+    if reply.reasoning:
+        message["reasoning_content"] = reply.reasoning
+    if reply.tool_calls:
+        calls = enumerate(reply.tool_calls)
+        message["tool_calls"] = [_call(call, index, turn, arguments=_arguments(call)) for index, call in calls]
+    return message
+
+
+def _call(call: ToolCall, index: int, turn: Turn, *, arguments: str) -> _JSONObject:
+    call_id = f"call_{turn.number}_{index}" if call.id is None else call.id
+    return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _arguments(call: ToolCall) -> str:
+    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
+
+
+def _is_silent(reply: Reply) -> bool:
+    """Whether there is something else in the place of the text, so that ``content`` is null."""
+    return not reply.text and bool(reply.tool_calls or reply.refusal)
+
+
+def _finish(reply: Reply) -> str:
+    return reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")
+
+
+def _usage(turn: Turn) -> _JSONObject | None:
+    """The counts in this dialect's words, or None where nothing is to be reported."""
+    usage = _counted(turn) if turn.reply.usage is None else turn.reply.usage
+    if usage.raw:
+        return dict(usage.raw)
+    if usage == Usage():
+        return None
+    prompt, completion = usage.input_tokens or 0, usage.output_tokens or 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens or 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens or 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def _counted(turn: Turn) -> Usage:
+    """Counts of the simulator's own tokens."""
+    choices = _choices(turn)
+    reasoning = sum(len(tokens(reply.reasoning or "")) for reply in choices)
+    spoken = sum(len(tokens(text)) for reply in choices for text in _spoken(reply))
+    prompt = sum(len(tokens(text)) for text in _texts(turn.body["messages"]))
+    return Usage(input_tokens=prompt, output_tokens=reasoning + spoken, reasoning_tokens=reasoning)
+
+
+def _spoken(reply: Reply) -> list[str]:
+    return [reply.text, reply.refusal or "", *(_arguments(call) for call in reply.tool_calls)]
+
+
+def _texts(messages: Sequence[Any]) -> Iterator[str]:
+    """The texts of the messages, whether their content is a text or a list of parts."""
+    for content in _values(messages, "content"):
+        parts: list[Any] = [{"text": content}] if isinstance(content, str) else content or []
+        yield from (text for text in _values(parts, "text") if isinstance(text, str))
+
+
+def _values(items: Sequence[Any], name: str) -> list[Any]:
+    """What the objects among `items` have under `name`."""
+    return [cast("_JSONObject", item).get(name) for item in items if isinstance(item, dict)]

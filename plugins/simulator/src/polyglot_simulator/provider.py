@@ -1,0 +1,138 @@
+"""What the simulator answers to a request: the routes, the checks, and the script of replies and faults."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from polyglot_core.plugin import Secret, Usage
+
+from polyglot_simulator.answer import Answer, Send, Wait
+from polyglot_simulator.dialect import Problem, Turn
+from polyglot_simulator.dialects import DEFAULT_DIALECT, DIALECTS
+from polyglot_simulator.pace import Pace, paced
+from polyglot_simulator.reply import RawReply
+from polyglot_simulator.script import FaultScript, ReplyScript
+
+if TYPE_CHECKING:
+    from polyglot_simulator.answer import End, Framing, Step
+    from polyglot_simulator.dialect import Dialect
+    from polyglot_simulator.recorded import RecordedRequest
+
+__all__ = ["Provider"]
+
+_MODELS = "/v1/models"
+
+_RAW_ENDS: dict[str, tuple[Framing, End]] = {
+    "chunked": ("chunked", "complete"),
+    "close": ("close", "complete"),
+    "length": ("length", "complete"),
+    "open": ("chunked", "open"),
+    "reset": ("chunked", "reset"),
+}
+
+
+class Provider(Struct, kw_only=True):
+    """Makes an answer of each request. It is called for one request after the other and touches no socket.
+
+    Attributes:
+        model: Model that it claims to be where a request names none.
+        usage: Token counts of replies that have none of their own.
+        pace: How fast it speaks.
+        replies: What it says.
+        faults: What goes wrong.
+        api_key: The only key that it lets in; None lets everyone in.
+    """
+
+    model: str
+    usage: Usage | None
+    pace: Pace
+    replies: ReplyScript
+    faults: FaultScript
+    api_key: Secret | None
+
+    def answer(self, request: RecordedRequest) -> Answer:
+        """What is done for `request`."""
+        headers = (("x-request-id", f"req_simulator_{request.number}"),)
+        empty = Answer(dialect=DIALECTS.get(request.path, DEFAULT_DIALECT), headers=headers)
+        try:
+            problem = self._problem(request, empty.dialect)
+            if problem is not None:
+                return _refused(empty, problem)
+            return self._models(empty) if request.method == "GET" else self._scripted(empty, request)
+        except Exception as error:  # noqa: BLE001 (a reply function or a fault of the user's may raise anything)
+            return _refused(empty, Problem(500, f"The simulator's script failed: {type(error).__name__}: {error}"))
+
+    def refuse(self, reason: str) -> Answer:
+        """What is done when that which came is no request."""
+        return replace(_refused(Answer(dialect=DEFAULT_DIALECT), Problem(400, reason)), end="drop")
+
+    def _problem(self, request: RecordedRequest, dialect: Dialect) -> Problem | None:
+        if not self._lets_in(request):
+            return Problem(401, "Incorrect API key provided.")
+        if (request.method, request.path) == ("GET", _MODELS):
+            return None
+        if request.path not in DIALECTS:
+            return Problem(404, f"Unknown request URL: {request.method} {request.path}.", "unknown_url")
+        if request.method != "POST":
+            return Problem(405, f"{request.method} is not allowed here; use POST.", "method_not_allowed")
+        return dialect.problem(request.body)
+
+    def _lets_in(self, request: RecordedRequest) -> bool:
+        if self.api_key is None:
+            return True
+        wanted = self.api_key.with_prefix("Bearer ").reveal().encode()
+        return hmac.compare_digest(request.headers.get("authorization", "").encode(), wanted)
+
+    def _models(self, empty: Answer) -> Answer:
+        model = {"id": self.model, "object": "model", "created": 1_700_000_000, "owned_by": "simulator"}
+        return _json(empty, 200, msgspec.json.encode({"object": "list", "data": [model]}))
+
+    def _scripted(self, empty: Answer, request: RecordedRequest) -> Answer:
+        faults = self.faults.take()
+        replaced = any(fault.replaces_reply for fault in faults)
+        answer = empty if replaced else self._spoken(empty, request)
+        for fault in faults:
+            answer = fault.change(answer)
+        return answer
+
+    def _spoken(self, empty: Answer, request: RecordedRequest) -> Answer:
+        reply = self.replies.take(request)
+        if isinstance(reply, RawReply):
+            return _raw(empty.dialect, reply)
+        reply = replace(reply, usage=self.usage) if reply.usage is None else reply
+        turn = Turn(number=self.replies.taken, body=request.body, reply=reply, model=self.model)
+        steps = tuple(paced(empty.dialect.stream(turn), self.pace))
+        if empty.dialect.wants_stream(request.body):
+            headers = (*empty.headers, *empty.dialect.stream_headers)
+            return replace(empty, streamed=True, headers=headers, body=steps, framing="chunked")
+        delay = sum(step.seconds for step in steps if isinstance(step, Wait))
+        return replace(_json(empty, 200, empty.dialect.whole(turn)), delay=delay)
+
+
+def _refused(empty: Answer, problem: Problem) -> Answer:
+    return _json(empty, problem.status, empty.dialect.error(problem))
+
+
+def _json(empty: Answer, status: int, body: bytes) -> Answer:
+    headers = (*empty.headers, ("content-type", "application/json"))
+    return replace(empty, status=status, headers=headers, body=(Send(body),))
+
+
+def _raw(dialect: Dialect, reply: RawReply) -> Answer:
+    steps: list[Step] = []
+    for data in reply.writes:
+        steps += [Wait(reply.delay), Send(data)] if steps and reply.delay else [Send(data)]
+    framing, end = _RAW_ENDS[reply.end]
+    return Answer(
+        dialect=dialect,
+        streamed=True,
+        status=reply.status,
+        headers=tuple(reply.headers),
+        body=tuple(steps),
+        framing=framing,
+        end=end,
+    )

@@ -1,0 +1,83 @@
+"""What the simulator is told to say: replies in the words of no dialect, and raw replies in the bytes of any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+from polyglot_core.errors import ConfigError
+from polyglot_core.plugin import Usage
+
+__all__ = ["RawReply", "Reply", "ToolCall"]
+
+
+class ToolCall(Struct, frozen=True):
+    """A call to one of the client's tools.
+
+    Attributes:
+        name: The tool's name.
+        arguments: The arguments; a text is sent as it is, so that it need not be JSON.
+        id: The call's id; None gives it one made of the numbers of the turn and of the call.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] | str = {}
+    id: str | None = None
+
+
+class Reply(Struct, frozen=True):
+    """One reply of the model. The dialect of the request decides how it becomes bytes.
+
+    Attributes:
+        text: The visible text.
+        tool_calls: Calls to the client's tools.
+        reasoning: The thinking that is shown before the text.
+        refusal: A refusal, kept apart from the text.
+        finish_reason: The dialect's own word; None is the usual one for what the reply holds.
+        usage: The token counts that are reported; its `raw`, where there is one, is sent as it is. None counts the
+            words, and `Usage()` reports nothing.
+        choices: Several replies to one request. Nothing but `usage` is then given beside them.
+
+    Raises:
+        ConfigError: `choices` stands beside other content, or one of them has choices of its own.
+    """
+
+    text: str = ""
+    tool_calls: Sequence[ToolCall] = ()
+    reasoning: str | None = None
+    refusal: str | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    choices: Sequence[Reply] = ()
+
+    def __post_init__(self) -> None:
+        if self.choices and (self.text or self.tool_calls or self.reasoning or self.refusal or self.finish_reason):
+            raise ConfigError(
+                "A Reply has either choices or content of its own; move the content into one of the choices.",
+                phase="configure",
+            )
+        if any(choice.choices for choice in self.choices):
+            raise ConfigError(
+                "A choice of a Reply cannot have choices itself; list them all in the outer Reply.", phase="configure"
+            )
+
+
+class RawReply(Struct, frozen=True, kw_only=True):
+    """An HTTP response with a body of given bytes, written to the socket in given pieces.
+
+    Attributes:
+        writes: The body; each item is one write to the socket, and one HTTP chunk where the body is chunked.
+        status: HTTP status.
+        headers: Names and values. A framing header that is named here is sent instead of the simulator's own.
+        delay: Seconds between two writes.
+        end: ``chunked`` and ``length`` frame the body and keep the connection. ``close`` ends an unframed body by
+            closing. ``open`` and ``reset`` send a chunked body without its last chunk, and then leave the socket open
+            or reset it.
+    """
+
+    writes: Sequence[bytes] = ()
+    status: int = 200
+    headers: Sequence[tuple[str, str]] = (("content-type", "text/event-stream"),)
+    delay: float = 0.0
+    end: Literal["close", "chunked", "length", "open", "reset"] = "chunked"

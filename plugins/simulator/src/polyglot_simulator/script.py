@@ -1,0 +1,105 @@
+"""Which reply and which faults a request gets, by the order in which requests arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from polyglot_core.errors import ConfigError
+
+from polyglot_simulator.faults import Fault
+from polyglot_simulator.reply import RawReply, Reply
+
+if TYPE_CHECKING:
+    from polyglot_simulator.recorded import RecordedRequest
+
+__all__ = ["AnyReply", "FaultScript", "Faults", "Replies", "ReplyScript"]
+
+AnyReply = str | Reply | RawReply
+Replies = AnyReply | Sequence[AnyReply] | Callable[["RecordedRequest"], AnyReply]
+Faults = Fault | Sequence[Fault] | None
+
+
+class ReplyScript:
+    """The replies in turn; the last one is repeated.
+
+    Args:
+        replies: One reply, a list of them, or a function that makes one of each request.
+
+    Raises:
+        ConfigError: There is no reply, or something else in its place.
+    """
+
+    def __init__(self, replies: Replies) -> None:
+        self._function = replies if callable(replies) else None
+        self._turns = [] if callable(replies) else [_as_reply(reply) for reply in _listed(replies)]
+        self.taken = 0
+        if not self._turns and self._function is None:
+            raise ConfigError(
+                "The simulator needs a reply, and the list of replies is empty; leave `reply` out for the default.",
+                phase="configure",
+            )
+
+    def take(self, request: RecordedRequest) -> Reply | RawReply:
+        """The reply to `request`."""
+        self.taken += 1
+        if self._function is not None:
+            return _as_reply(self._function(request))
+        return self._turns[min(self.taken, len(self._turns)) - 1]
+
+
+class FaultScript:
+    """The faults in turn.
+
+    Args:
+        fault: Faults of every request, each as often as its `times` says.
+        faults: Faults of the first request, of the second, and so on. One with `times` stands for so many requests.
+
+    Raises:
+        ConfigError: Both are given, or something is no fault.
+    """
+
+    def __init__(self, fault: Faults, faults: Sequence[Faults] | None) -> None:
+        if fault is not None and faults is not None:
+            raise ConfigError(
+                "Give either `fault`, for every request, or `faults`, a list with one entry for each; not both.",
+                phase="configure",
+            )
+        self._always = _as_faults(fault)
+        self._turns = [entry for item in faults or () for entry in _repeated(_as_faults(item))]
+        self._taken = 0
+
+    def take(self) -> tuple[Fault, ...]:
+        """The faults of the next request."""
+        number, self._taken = self._taken, self._taken + 1
+        if number < len(self._turns):
+            return self._turns[number]
+        return tuple(fault for fault in self._always if fault.times is None or number < fault.times)
+
+
+def _listed(replies: AnyReply | Sequence[AnyReply]) -> Sequence[AnyReply]:
+    return [replies] if isinstance(replies, str | Reply | RawReply) else replies
+
+
+def _as_reply(reply: object) -> Reply | RawReply:
+    if isinstance(reply, str):
+        return Reply(reply)
+    if isinstance(reply, Reply | RawReply):
+        return reply
+    raise ConfigError(f"A reply is a str, a Reply or a RawReply, not {type(reply).__name__}.", phase="configure")
+
+
+def _as_faults(entry: Faults) -> tuple[Fault, ...]:
+    faults = () if entry is None else (entry,) if isinstance(entry, Fault) else tuple(entry)
+    for fault in faults:
+        _check_fault(fault)
+    return faults
+
+
+def _check_fault(fault: object) -> None:
+    if not isinstance(fault, Fault):
+        raise ConfigError(f"A fault is an object such as Reset(after_events=1), not {fault!r}.", phase="configure")
+
+
+def _repeated(faults: tuple[Fault, ...]) -> list[tuple[Fault, ...]]:
+    return [faults] * max((fault.times or 1 for fault in faults), default=1)

@@ -1,0 +1,104 @@
+"""A client of plain sockets, which sees what no HTTP library shows: single bytes, FIN, RST and silence."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from polyglot_simulator import Simulator
+
+_PATIENCE = 5.0
+
+
+class Heard(NamedTuple):
+    """What came over a socket, and how it ended: ``fin``, ``reset`` or ``silence``."""
+
+    data: bytes
+    ending: str
+
+    @property
+    def head(self) -> str:
+        """Status line and headers."""
+        return self.data.partition(b"\r\n\r\n")[0].decode()
+
+    @property
+    def body(self) -> bytes:
+        """What follows the head, as it came."""
+        return self.data.partition(b"\r\n\r\n")[2]
+
+    @property
+    def chunks(self) -> list[bytes]:
+        """The HTTP chunks of the body; a last empty one is the proper end."""
+        found, rest = [], self.body
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            found.append(rest[: int(size, 16)])
+            rest = rest[int(size, 16) + 2 :]
+        return found
+
+    @property
+    def events(self) -> list[bytes]:
+        """The blocks of a chunked event stream."""
+        return b"".join(self.chunks).split(b"\n\n")[:-1]
+
+
+class Caller:
+    """One connection to a simulator."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", simulator.port), timeout=_PATIENCE)
+
+    def send(self, method: str, path: str, body: bytes = b"", headers: str = "") -> Caller:
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+        self.socket.sendall(head.encode() + body)
+        return self
+
+    def ask(self, **fields: Any) -> Caller:
+        """Ask for a completion; streamed unless `fields` say otherwise."""
+        body = {"model": "m", "messages": [{"role": "user", "content": "Hello there"}], "stream": True} | fields
+        return self.send("POST", "/v1/chat/completions", json.dumps(body).encode())
+
+    def hear(self, patience: float = _PATIENCE) -> Heard:
+        """All that comes, until the simulator ends it or is silent for `patience` seconds."""
+        data = b""
+        self.socket.settimeout(patience)
+        try:
+            while piece := self.socket.recv(65536):
+                data += piece
+        except ConnectionResetError:
+            return Heard(data, "reset")
+        except TimeoutError:
+            return Heard(data, "silence")
+        return Heard(data, "fin")
+
+    def response(self) -> tuple[int, Any]:
+        """The next response, read with the standard library: its status, and its body (parsed where it is JSON)."""
+        response = http.client.HTTPResponse(self.socket)
+        response.begin()
+        body = response.read()
+        is_json = response.headers.get_content_type() == "application/json"
+        return response.status, json.loads(body) if is_json else body
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@pytest.fixture
+def call() -> Iterator[Callable[[Simulator], Caller]]:
+    """Opens connections, and closes them after the test."""
+    callers: list[Caller] = []
+
+    def open_connection(simulator: Simulator) -> Caller:
+        callers.append(Caller(simulator))
+        return callers[-1]
+
+    yield open_connection
+    for caller in callers:
+        caller.close()

@@ -1,0 +1,56 @@
+"""What a user has who installs the wheels and nothing else: no checkout, no configuration, no key."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+LIST_DISTRIBUTIONS = """
+import json
+from importlib import metadata
+
+ours = [dist for dist in metadata.distributions() if dist.name.startswith("polyglot")]
+print(json.dumps({dist.name: [str(dist.locate_file("")), dist.read_text("direct_url.json")] for dist in ours}))
+"""
+
+LIST_MODULES = """
+import json
+import polyglot_cli, polyglot_core, polyglot_openai, polyglot_simulator
+
+print(json.dumps([module.__file__ for module in (polyglot_core, polyglot_openai, polyglot_simulator, polyglot_cli)]))
+"""
+
+
+def test_every_package_comes_from_its_wheel(installed):
+    """All polyglot distributions of the environment, and no others, were installed from the wheels just built."""
+    found = json.loads(installed.program(LIST_DISTRIBUTIONS).stdout)
+    assert set(found) == {"polyglot-core", "polyglot-openai", "polyglot-simulator", "polyglot-cli"}
+    for place, direct in found.values():
+        assert place.startswith(str(installed.folder))
+        assert json.loads(direct)["url"].startswith(installed.wheelhouse.as_uri())
+        assert "archive_info" in json.loads(direct)
+
+
+def test_every_module_is_the_installed_one(installed):
+    """What is imported lies in the environment; the checkout is on nobody's path."""
+    for file in json.loads(installed.program(LIST_MODULES).stdout):
+        assert file.startswith(str(installed.folder))
+
+
+def test_the_command_streams_an_answer_at_once(installed):
+    """``polyglot stream "Hello"`` prints an answer where nothing is configured and no key is set."""
+    run = installed.command("polyglot", "stream", "Hello")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip()
+    assert "Traceback" not in run.stderr
+
+
+def test_no_module_is_imported_before_it_is_needed(installed):
+    """Importing the core imports neither an HTTP client, nor plugins' metadata, nor any plugin."""
+    run = installed.program("import sys, json, polyglot_core; print(json.dumps(sorted(sys.modules)))")
+    modules = set(json.loads(run.stdout))
+    unwanted = {"httpx", "httpx2", "importlib_metadata", "polyglot_openai", "polyglot_simulator", "anyio"}
+    assert not modules & unwanted

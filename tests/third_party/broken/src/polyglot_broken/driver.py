@@ -1,0 +1,4 @@
+"""A driver that fails before it is one."""
+
+msg = "a part of polyglot-broken is missing"
+raise RuntimeError(msg)
