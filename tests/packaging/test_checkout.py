@@ -28,7 +28,7 @@ def installed() -> dict[str, metadata.Distribution]:
 def source(dist: metadata.Distribution) -> str:
     """The folder that a distribution was installed from, or "an index"."""
     direct = dist.read_text("direct_url.json")
-    return url2pathname(urlsplit(json.loads(direct)["url"]).path) if direct else "an index"
+    return str(Path(url2pathname(urlsplit(json.loads(direct)["url"]).path)).resolve()) if direct else "an index"
 
 
 def distribution_name(package: Path) -> str:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.wheels
 
 LIST_DISTRIBUTIONS = """
 import json
@@ -21,6 +21,23 @@ import json
 import polyglot_cli, polyglot_core, polyglot_openai, polyglot_simulator
 
 print(json.dumps([module.__file__ for module in (polyglot_core, polyglot_openai, polyglot_simulator, polyglot_cli)]))
+"""
+
+
+STREAM_FROM_SIMULATOR = """
+import asyncio, json
+from polyglot_core import AsyncInference, Inference
+from polyglot_simulator import Simulator
+
+async def ask(connection):
+    pending = AsyncInference.from_connection(connection).create("Hello")
+    deltas = [partial.content_delta async for partial in pending.stream()]
+    return deltas, (await pending.response()).outcome
+
+with Simulator(reply="One two three.") as simulator:
+    pending = Inference.from_connection(simulator.connection).create("Hello")
+    deltas = [partial.content_delta for partial in pending.stream()]
+    print(json.dumps([[deltas, pending.response().outcome], asyncio.run(ask(simulator.connection))]))
 """
 
 
@@ -46,6 +63,16 @@ def test_the_command_streams_an_answer_at_once(installed):
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip()
     assert "Traceback" not in run.stderr
+
+
+def test_a_program_streams_from_the_simulator(installed):
+    """A few lines of Python stream from the simulator through the installed driver, sync and async alike."""
+    run = installed.program(STREAM_FROM_SIMULATOR)
+    assert run.returncode == 0, run.stderr
+    for deltas, outcome in json.loads(run.stdout):
+        assert "".join(deltas) == "One two three."
+        assert len(deltas) > 2
+        assert outcome == "finished"
 
 
 def test_no_module_is_imported_before_it_is_needed(installed):

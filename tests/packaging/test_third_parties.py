@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.wheels
 
 ANSWER = b"""\
 event: words

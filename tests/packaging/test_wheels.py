@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.wheels
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = [CHECKOUT / "core", *sorted(project.parent for project in CHECKOUT.glob("plugins/*/pyproject.toml"))]

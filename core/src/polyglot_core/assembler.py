@@ -23,6 +23,7 @@ from polyglot_core.events import (
 from polyglot_core.response import (
     Choice,
     FinishReason,
+    Mark,
     Media,
     PartialInferenceResponse,
     ReasoningBlock,
@@ -58,24 +59,15 @@ class Assembler:
         self._usage: UsageReading | None = None
         self._choices: dict[int, _ChoiceBuilder] = {}
 
-    def text(self, event: TextDelta, raw: bytes) -> PartialInferenceResponse | None:
-        """The partial for a chunk that is one piece of text: `absorb` for the hot path."""
+    def text(self, event: TextDelta, raw: bytes) -> PartialInferenceResponse | Sequence[PartialInferenceResponse]:
+        """The one partial for a chunk that is a piece of text: `absorb` for the hot path."""
         builder = self._choices.get(event.choice)
-        if builder is None or not event.text:
-            return next(iter(self.absorb((event,), raw)), None)
         text = event.text
+        if builder is None or not text:
+            return self.absorb((event,), raw)
         parts = builder.text_parts
         parts.append(text)
-        return PartialInferenceResponse(
-            text,
-            raw,
-            builder.index,
-            builder.transcript,
-            len(parts),
-            len(builder.reasoning_parts),
-            len(builder.pieces),
-            self._usage,
-        )
+        return PartialInferenceResponse(text, raw, len(parts), builder.mark)
 
     def absorb(self, events: Sequence[Event], raw: bytes) -> list[PartialInferenceResponse]:
         """Take the events of one chunk; return a partial for each choice in which the caller can see a change."""
@@ -91,12 +83,17 @@ class Assembler:
             elif isinstance(event, ResponseStarted):
                 self.response_id = self.response_id or event.id
                 self.model = self.model or event.model
-        return [builder.step(raw, self._usage) for builder in changed.values()]
+        return [builder.step(raw) for builder in changed.values()]
 
     @property
     def all_finished(self) -> bool:
         """Whether a choice has begun, and every choice that has begun has its finish."""
         return bool(self._choices) and all(builder.finished for builder in self._choices.values())
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces of text have come, over all choices."""
+        return sum(len(builder.text_parts) for builder in self._choices.values())
 
     @property
     def usage(self) -> Usage | None:
@@ -119,6 +116,7 @@ class Assembler:
         builder = self._choices.get(index)
         if builder is None:
             builder = self._choices[index] = _ChoiceBuilder(index, last_finish_counts=self._last_finish_counts)
+            builder.remark(self._usage)
         return builder
 
     def _report(self, event: UsageReport) -> None:
@@ -126,6 +124,8 @@ class Assembler:
         if event.merge and self._usage is not None:
             payload = {**self._usage.payload, **payload}
         self._usage = UsageReading(payload, self._extract_usage)
+        for builder in self._choices.values():
+            builder.remark(self._usage)
 
 
 class _ChoiceBuilder:
@@ -137,6 +137,7 @@ class _ChoiceBuilder:
         self.text_parts = self.transcript.text.parts
         self.reasoning_parts = self.transcript.reasoning.parts
         self.pieces = self.transcript.tool_calls.pieces
+        self.mark = Mark(index, self.transcript)
         self.finished = False
         self._closed = False
         self._last_finish_counts = last_finish_counts
@@ -150,19 +151,16 @@ class _ChoiceBuilder:
         self._server_tools: list[Mapping[str, Any]] = []
         self._new_text = self._new_reasoning = self._new_refusal = ""
 
-    def step(self, raw: bytes, usage: UsageReading | None) -> PartialInferenceResponse:
+    def remark(self, usage: UsageReading | None) -> None:
+        """Something besides text has come: later partials get a new mark, those handed out keep theirs."""
+        self.mark = Mark(self.index, self.transcript, len(self.reasoning_parts), len(self.pieces), usage)
+
+    def step(self, raw: bytes) -> PartialInferenceResponse:
         """The partial for what was taken since the last step."""
+        if (len(self.reasoning_parts), len(self.pieces)) != (self.mark.reasonings, self.mark.pieces):
+            self.remark(self.mark.usage)
         partial = PartialInferenceResponse(
-            self._new_text,
-            raw,
-            self.index,
-            self.transcript,
-            len(self.text_parts),
-            len(self.reasoning_parts),
-            len(self.pieces),
-            usage,
-            self._new_reasoning,
-            self._new_refusal,
+            self._new_text, raw, len(self.text_parts), self.mark, self._new_reasoning, self._new_refusal
         )
         self._new_text = self._new_reasoning = self._new_refusal = ""
         return partial
@@ -171,7 +169,8 @@ class _ChoiceBuilder:
         """The closing partial: nothing new but the reason, and every tool call whole."""
         self._closed = True
         self.pieces.extend(self._calls.closing())
-        partial = self.step(b"", usage)
+        self.remark(usage)
+        partial = self.step(b"")
         partial.finish_reason = self._reason()
         return partial
 

@@ -1,4 +1,4 @@
-"""The clocks of one call: which of them runs out next, and when. Pure: the time is an argument, in monotonic seconds.
+"""The clocks of one call: which of them runs out next, and when. Pure: the time is an argument, in seconds of `time.perf_counter`.
 
 Time that the caller takes between two reads is not the provider's: `idle` and `silence` run only while a read waits.
 """
@@ -9,64 +9,87 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyglot_core.connection import Timeouts
 
-__all__ = ["Clocks"]
+__all__ = ["Clocks", "no_change"]
 
 
 class Clocks:
-    """When each clock of a call was last set. `due` is read by the watchdog's thread while the call's own thread waits."""
+    """When each clock of a call was last set. The watchdog's thread reads it while the call's own thread waits.
 
-    __slots__ = ("_attempt", "_bytes", "_call", "_finish", "_meaning", "_timeouts", "_waited")
+    Attributes:
+        asked: When the last read began.
+        waited: When the last read returned; before `asked` while one waits.
+        meaning: When the last event with meaning came; None before the first of an attempt.
+        changed: Called when another clock begins to count, which may run out sooner than the last.
+    """
+
+    __slots__ = ("_attempt", "_call", "_finish", "_timeouts", "asked", "changed", "meaning", "waited")
 
     def __init__(self, timeouts: Timeouts, now: float) -> None:
+        self.meaning: float | None = None
+        self.changed: Callable[[], object] = no_change
         self._timeouts = timeouts
-        self._call = now
-        self._attempt = now
-        self._meaning: float | None = None
+        self._call = self._attempt = self.asked = self.waited = now
         self._finish: float | None = None
-        self._bytes = self._waited = now
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a read waits now."""
+        return self.asked > self.waited
 
     def start_attempt(self, now: float) -> None:
         """A request is about to be sent, perhaps not the first."""
-        self._attempt = self._bytes = self._waited = now
-        self._meaning = self._finish = None
+        self._attempt = self.asked = self.waited = now
+        self.meaning = self._finish = None
+        self.changed = no_change
 
-    def start_wait(self, now: float) -> None:
-        """A read begins; what passed since the last one was the caller's time."""
-        self._bytes = now
-        if self._meaning is not None:
-            self._meaning += now - self._waited
+    def pass_over(self, now: float) -> None:
+        """What passed since the last read was the caller's time; the provider's clocks stood still."""
+        pause = now - self.waited
+        self.waited = now
+        if self.meaning is not None:
+            self.meaning += pause
         if self._finish is not None:
-            self._finish += now - self._waited
-
-    def end_wait(self, now: float) -> None:
-        """A read has returned."""
-        self._waited = now
+            self._finish += pause
 
     def saw_meaning(self, now: float) -> None:
         """An event with meaning came, and the model is not done with every choice."""
-        self._meaning = now
+        another = self.meaning is None or self._finish is not None
+        self.meaning = now
         self._finish = None
+        if another:
+            self.changed()
 
     def saw_finish(self, now: float) -> None:
         """The model is done; only `grace` is left."""
         self._finish = now
+        self.changed()
 
     def elapsed(self, now: float) -> float:
         """Seconds since the call."""
         return now - self._call
 
-    def due(self) -> tuple[float, str]:
-        """The moment at which the next clock runs out, and its name; infinity where none runs."""
+    def due(self, now: float) -> tuple[float, str]:
+        """The moment at which the next clock runs out, and its name; infinity where none runs.
+
+        While no read waits, it is the moment at which it would be due if one began now.
+        """
         timeouts = self._timeouts
+        asked, pause = (self.asked, 0.0) if self.waiting else (now, now - self.waited)
         total = (_after(self._call, timeouts.total), "total")
         if self._finish is not None:
-            return min(total, (_after(self._finish, timeouts.grace), "grace"))
-        if self._meaning is not None:
-            idle = (_after(self._meaning, timeouts.idle), "idle")
-            return min(total, idle, (_after(self._bytes, timeouts.silence), "silence"))
+            return min(total, (_after(self._finish + pause, timeouts.grace), "grace"))
+        if self.meaning is not None:
+            idle = (_after(self.meaning + pause, timeouts.idle), "idle")
+            return min(total, idle, (_after(asked, timeouts.silence), "silence"))
         return min(total, (_after(self._attempt, timeouts.first), "first"))
+
+
+def no_change() -> None:
+    """What `Clocks.changed` is while there is no socket to watch."""
 
 
 def _after(moment: float, seconds: float | None) -> float:

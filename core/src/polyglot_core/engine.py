@@ -6,37 +6,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import sys
 import threading
-import time
 from collections import deque
+from functools import lru_cache
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from polyglot_core import policy
 from polyglot_core.clocks import Clocks
-from polyglot_core.errors import PolyglotError, StreamError, TimedOut
-from polyglot_core.response import InferenceResponse, Outcome
-from polyglot_core.session import Session, Signal
-from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Pools, timed_out
+from polyglot_core.errors import PolyglotError, TimedOut
+from polyglot_core.response import InferenceResponse, Outcome, PartialInferenceResponse
+from polyglot_core.session import Session, Signal, State
+from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Pools, TwoReadersError, timed_out
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
     from typing import Self
 
+    import asyncio
+
     import anyio
+    from anyio.lowlevel import RunVar
 
     from polyglot_core.connection import Connection, Timeouts
     from polyglot_core.events import Event
     from polyglot_core.plugins import BoundDriver
     from polyglot_core.request import InferenceRequest
-    from polyglot_core.response import PartialInferenceResponse
     from polyglot_core.transport import AsyncExchange, Client, Exchange
-    from polyglot_core.wire import WireRequest
+    from polyglot_core.wire import Chunk, WireRequest
+
+    _Taken = PartialInferenceResponse | Iterable[PartialInferenceResponse]
 
 __all__ = ["AsyncPump", "AsyncSource", "Pump", "Run", "async_pump", "pump"]
+
+
+_COMMITTED = State.COMMITTED
 
 
 class Run:
@@ -61,7 +69,7 @@ class Run:
         self.driver = driver
         self.request = request
         self.timeouts = timeouts
-        self.clocks = Clocks(timeouts, time.monotonic())
+        self.clocks = Clocks(timeouts, perf_counter())
         self.session: Session | None = None
         self.events: deque[Event] | None = None
         self.error: PolyglotError | None = None
@@ -71,7 +79,7 @@ class Run:
     def encode(self) -> WireRequest:
         """The request for the next attempt, with the connection's headers; the key too, if the driver leaves it to us."""
         if self._attempts == 0:
-            self.clocks = Clocks(self.timeouts, time.monotonic())  # the call begins when it is made, not when prepared
+            self.clocks = Clocks(self.timeouts, perf_counter())  # the call begins when it is made, not when prepared
         wire = self.driver.encode(self.request)
         headers = {**wire.headers, **self.connection.headers}
         if self.driver.authorize is None:
@@ -81,15 +89,21 @@ class Run:
     def start(self, wire: WireRequest) -> Session:
         """A session for the next attempt."""
         self._attempts += 1
-        self.clocks.start_attempt(time.monotonic())
+        self.clocks.start_attempt(perf_counter())
         self.session = Session(wire, self.driver, self.clocks, self.connection.name)
-        self.session.events = self.events
+        if self.events is not None:
+            self.session.watch_events(self.events)
         return self.session
 
     @property
     def ended(self) -> bool:
         """Whether there is nothing more to come."""
         return self.cancelled or self.error is not None or (self.session is not None and self.session.ended)
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether an attempt is under way that has no outcome yet."""
+        return self.session is not None and not self.session.ended
 
     @property
     def drainable(self) -> bool:
@@ -108,7 +122,7 @@ class Run:
         if self.events is None:
             self.events = deque()
             if self.session is not None:
-                self.session.events = self.events
+                self.session.watch_events(self.events)
         return self.events
 
     def interrupted(self, error: PolyglotError) -> Iterator[PartialInferenceResponse]:
@@ -116,7 +130,7 @@ class Run:
         if self.session is None:
             raise error
         signal = Signal.CLOCK if isinstance(error, TimedOut) else Signal.BROKEN
-        return self.session.interrupt(signal, error, time.monotonic())
+        return self.session.interrupt(signal, error, perf_counter())
 
     def decide(self, error: PolyglotError) -> policy.Decision:
         """What to do about an error that ended the attempt; one that is to be raised is completed first."""
@@ -129,16 +143,20 @@ class Run:
                 model=self.request.model,
                 phase="encode" if self.session is None else "headers",
                 attempts=self._attempts,
-                elapsed=self.clocks.elapsed(time.monotonic()),
+                elapsed=self.clocks.elapsed(perf_counter()),
             )
         return decision
+
+    def finish(self) -> Iterator[PartialInferenceResponse]:
+        """The body is over: closing partials if the model was done, else an error comes out of the iterator."""
+        return iter(()) if self.session is None else self.session.finish(self.clocks.waited)
 
     def cancel(self) -> None:
         """The caller wants no more."""
         if not self.ended:
             self.cancelled = True
             if self.session is not None:
-                self.session.cancel(time.monotonic())
+                self.session.cancel(perf_counter())
 
 
 # How to wait
@@ -189,10 +207,11 @@ class _AsyncWaits:
         """Send the request and wait for status and headers, no longer than the clocks allow."""
         import anyio  # noqa: PLC0415
 
-        moment, clock = run.clocks.due()
+        now = perf_counter()
+        moment, clock = run.clocks.due(now)
         pools = await self._source.pools()
         exchange = None
-        with anyio.CancelScope(deadline=anyio.current_time() + moment - time.monotonic()) as self._scope:
+        with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             exchange = await pools.pool(wire.url).send(wire, run.timeouts, run.clocks, self._source.close_later)
         self._scope = None
         if exchange is None:
@@ -261,16 +280,21 @@ class AsyncSource:
 _Owned = dict["AsyncSource | None", "tuple[AsyncPools, AsyncGenerator[None]]"]
 
 
-def _pools_of_loop() -> _Owned:
-    """The pools that belong to the running loop, by owner."""
+@lru_cache(maxsize=1)
+def _loop_variable() -> RunVar[_Owned]:
     from anyio.lowlevel import RunVar  # noqa: PLC0415
 
-    variable: RunVar[_Owned] = RunVar("polyglot_pools")
-    try:
-        return variable.get()
-    except LookupError:
-        variable.set({})
-        return variable.get()
+    return RunVar("polyglot_pools")
+
+
+def _pools_of_loop() -> _Owned:
+    """The pools that belong to the running loop, by owner."""
+    variable = _loop_variable()
+    owned = variable.get(None)
+    if owned is None:
+        owned = {}
+        variable.set(owned)
+    return owned
 
 
 async def _kept_open(pools: AsyncPools) -> AsyncGenerator[None]:
@@ -282,8 +306,9 @@ async def _kept_open(pools: AsyncPools) -> AsyncGenerator[None]:
 
 
 def _running_asyncio_loop() -> asyncio.AbstractEventLoop | None:
+    asyncio = sys.modules.get("asyncio")  # not imported for those who never use it
     try:
-        return asyncio.get_running_loop()
+        return None if asyncio is None else asyncio.get_running_loop()
     except RuntimeError:  # trio: there a response that was let go is closed with its pool
         return None
 
@@ -308,16 +333,23 @@ class Pump:
     """Carries one call, sync: an iterator of partials.
 
     It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the pump.
+
+    Attributes:
+        run: The call.
+        exhausted: Whether it has said that there is nothing more.
     """
 
-    def __init__(self, run: Run, waits: _Waits, callback: Callable[[PartialInferenceResponse], object] | None) -> None:
+    def __init__(self, run: Run, waits: _Waits) -> None:
         self.run = run
-        self.callback = callback
         self.exhausted = False
         self._waits = waits
         self._exchange: Exchange | None = None
-        self._ready: Iterator[PartialInferenceResponse] = iter(())
-        self._reading = threading.Lock()
+        self._session: Session | None = None
+        self._take: Callable[[Chunk, float], _Taken]  # the session's, once there is one
+        self._clocks = run.clocks
+        self._chunks: Iterator[Chunk] = iter(())
+        self._ready: Iterator[PartialInferenceResponse] | None = None
+        self._busy = False
 
     def __iter__(self) -> Self:
         return self
@@ -325,28 +357,41 @@ class Pump:
     def __next__(self) -> PartialInferenceResponse:
         while True:
             try:
-                for partial in self._ready:
-                    if self.callback is not None:
-                        self.callback(partial)
-                    return partial
-                if self.run.ended:
+                if self._ready is not None:
+                    for partial in self._ready:
+                        return partial
+                    self._ready = None
+                for chunk in self._chunks:
+                    taken = self._take(chunk, self._clocks.waited)
+                    if type(taken) is PartialInferenceResponse:
+                        return taken
+                    self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
-                self._ready = self._step()
+                else:
+                    session, exchange = self._session, self._exchange
+                    if session is not None and exchange is not None and session.state is _COMMITTED:
+                        # As in `_step`, without its calls: here is where a stream spends its time.
+                        if not (data := exchange.read()):
+                            self._ready = self.run.finish()
+                        elif len(chunks := session.frame(data)) == 1:
+                            taken = self._take(chunks[0], self._clocks.waited)
+                            if type(taken) is PartialInferenceResponse:
+                                return taken
+                            self._ready = iter(taken)  # type: ignore[arg-type]  # as above
+                        else:
+                            self._chunks = iter(chunks)
+                    elif self.run.ended:
+                        break
+                    else:
+                        self._step()
             except PolyglotError as error:
                 self._recover(error)
+            except BaseException:
+                self._abandon()
+                raise
         self.exhausted = True
         self._release()
         raise StopIteration
-
-    def gather(self) -> None:
-        """Carry the call to its end, and keep its partials to be iterated later."""
-        self._ready = iter([partial for partial in self])
-        self.exhausted = False
-
-    def drain(self) -> None:
-        """Carry the call to its end; its partials are seen by the callback alone."""
-        for _ in self:
-            pass
 
     def close(self) -> None:
         """End the call, in whatever phase it is; from any thread, any number of times."""
@@ -354,53 +399,54 @@ class Pump:
         self._waits.wake()
         if self._exchange is not None:
             self._exchange.abort()
-        if self._reading.acquire(blocking=False):
-            try:
-                self._ready = iter(())
-                self._release()
-            finally:
-                self._reading.release()
-
-    def _step(self) -> Iterator[PartialInferenceResponse]:
-        """Send the request, or read once."""
-        if not self._reading.acquire(blocking=False):
-            msg = "The stream is being read in another thread or task; one stream has one reader."
-            raise StreamError(msg)
-        try:
-            return self._send() if self._exchange is None else self._read(self._exchange)
-        except PolyglotError as error:
-            return iter(()) if self.run.cancelled else self.run.interrupted(error)
-        except BaseException:
-            self.run.cancel()
-            if self._exchange is not None:
-                self._exchange.abort()
+        if not (self._busy or self._clocks.waiting):  # else the reader wakes, finds the call cancelled, and releases
+            self._ready, self._chunks = None, iter(())
             self._release()
-            raise
+
+    def _step(self) -> None:
+        """Send the request, or read once."""
+        if self._busy:
+            raise TwoReadersError
+        if self._exchange is None or self._session is None:
+            self._send()
+        elif data := self._exchange.read():
+            self._chunks = iter(self._session.frame(data))
+        elif not self.run.cancelled:
+            self._ready = self.run.finish()
+
+    def _send(self) -> None:
+        self._busy = True
+        try:
+            wire = self._waits.authorize(self.run, self.run.encode())
+            session = self.run.start(wire)
+            self._exchange = self._waits.send(self.run, wire)
+            if not self.run.cancelled:
+                session.begin(self._exchange.status, self._exchange.headers)
+                self._session, self._take, self._clocks = session, session.take, self.run.clocks
         finally:
-            self._reading.release()
-
-    def _send(self) -> Iterator[PartialInferenceResponse]:
-        wire = self._waits.authorize(self.run, self.run.encode())
-        session = self.run.start(wire)
-        self._exchange = self._waits.send(self.run, wire)
-        if not self.run.cancelled:
-            session.begin(self._exchange.status, self._exchange.headers)
-        return iter(())
-
-    def _read(self, exchange: Exchange) -> Iterator[PartialInferenceResponse]:
-        data = exchange.read()
-        session = self.run.session
-        if session is None or self.run.cancelled:
-            return iter(())
-        return session.feed(data, time.monotonic()) if data else session.finish(time.monotonic())
+            self._busy = False
 
     def _recover(self, error: PolyglotError) -> None:
-        """An attempt has failed: prepare another after a wait, or raise."""
+        """Something has failed. The transport: the session says what that means. The attempt: make another, or raise."""
+        if isinstance(error, TwoReadersError):  # the first reader's stream goes on
+            raise error
+        if self.run.cancelled:
+            return
+        if self.run.interruptible:
+            self._ready = self.run.interrupted(error)
+            return
         decision = self.run.decide(error)
         self._release()
         if isinstance(decision, policy.Surface):
             raise error
         self._waits.sleep(decision.wait)
+
+    def _abandon(self) -> None:
+        """An interruption passes through: the call ends here."""
+        self.run.cancel()
+        if self._exchange is not None:
+            self._exchange.abort()
+        self._release()
 
     def _release(self) -> None:
         """Give the connection back, or close it."""
@@ -415,18 +461,23 @@ class AsyncPump:
     """Carries one call, async: an async iterator of partials.
 
     It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the pump.
+
+    Attributes:
+        run: The call.
+        exhausted: Whether it has said that there is nothing more.
     """
 
-    def __init__(
-        self, run: Run, waits: _AsyncWaits, callback: Callable[[PartialInferenceResponse], object] | None
-    ) -> None:
+    def __init__(self, run: Run, waits: _AsyncWaits) -> None:
         self.run = run
-        self.callback = callback
         self.exhausted = False
         self._waits = waits
         self._exchange: AsyncExchange | None = None
-        self._ready: Iterator[PartialInferenceResponse] = iter(())
-        self._reading = threading.Lock()
+        self._session: Session | None = None
+        self._take: Callable[[Chunk, float], _Taken]  # the session's, once there is one
+        self._clocks = run.clocks
+        self._chunks: Iterator[Chunk] = iter(())
+        self._ready: Iterator[PartialInferenceResponse] | None = None
+        self._busy = False
 
     def __aiter__(self) -> Self:
         return self
@@ -434,28 +485,41 @@ class AsyncPump:
     async def __anext__(self) -> PartialInferenceResponse:
         while True:
             try:
-                for partial in self._ready:
-                    if self.callback is not None:
-                        self.callback(partial)
-                    return partial
-                if self.run.ended:
+                if self._ready is not None:
+                    for partial in self._ready:
+                        return partial
+                    self._ready = None
+                for chunk in self._chunks:
+                    taken = self._take(chunk, self._clocks.waited)
+                    if type(taken) is PartialInferenceResponse:
+                        return taken
+                    self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
-                self._ready = await self._step()
+                else:
+                    session, exchange = self._session, self._exchange
+                    if session is not None and exchange is not None and session.state is _COMMITTED:
+                        # As in `_step`, without its calls: here is where a stream spends its time.
+                        if not (data := await exchange.read()):
+                            self._ready = self.run.finish()
+                        elif len(chunks := session.frame(data)) == 1:
+                            taken = self._take(chunks[0], self._clocks.waited)
+                            if type(taken) is PartialInferenceResponse:
+                                return taken
+                            self._ready = iter(taken)  # type: ignore[arg-type]  # as above
+                        else:
+                            self._chunks = iter(chunks)
+                    elif self.run.ended:
+                        break
+                    else:
+                        await self._step()
             except PolyglotError as error:
                 await self._recover(error)
+            except BaseException:
+                await self._abandon()
+                raise
         self.exhausted = True
         await self._release()
         raise StopAsyncIteration
-
-    async def gather(self) -> None:
-        """Carry the call to its end, and keep its partials to be iterated later."""
-        self._ready = iter([partial async for partial in self])
-        self.exhausted = False
-
-    async def drain(self) -> None:
-        """Carry the call to its end; its partials are seen by the callback alone."""
-        async for _ in self:
-            pass
 
     async def close(self) -> None:
         """End the call, in whatever phase it is; from any thread, any number of times."""
@@ -463,53 +527,54 @@ class AsyncPump:
         self._waits.wake()
         if self._exchange is not None:
             self._exchange.abort()
-        if self._reading.acquire(blocking=False):
-            try:
-                self._ready = iter(())
-                await self._release()
-            finally:
-                self._reading.release()
-
-    async def _step(self) -> Iterator[PartialInferenceResponse]:
-        """Send the request, or read once."""
-        if not self._reading.acquire(blocking=False):
-            msg = "The stream is being read in another thread or task; one stream has one reader."
-            raise StreamError(msg)
-        try:
-            return await self._send() if self._exchange is None else await self._read(self._exchange)
-        except PolyglotError as error:
-            return iter(()) if self.run.cancelled else self.run.interrupted(error)
-        except BaseException:
-            self.run.cancel()
-            if self._exchange is not None:
-                self._exchange.abort()
+        if not (self._busy or self._clocks.waiting):  # else the reader wakes, finds the call cancelled, and releases
+            self._ready, self._chunks = None, iter(())
             await self._release()
-            raise
+
+    async def _step(self) -> None:
+        """Send the request, or read once."""
+        if self._busy:
+            raise TwoReadersError
+        if self._exchange is None or self._session is None:
+            await self._send()
+        elif data := await self._exchange.read():
+            self._chunks = iter(self._session.frame(data))
+        elif not self.run.cancelled:
+            self._ready = self.run.finish()
+
+    async def _send(self) -> None:
+        self._busy = True
+        try:
+            wire = await self._waits.authorize(self.run, self.run.encode())
+            session = self.run.start(wire)
+            self._exchange = await self._waits.send(self.run, wire)
+            if not self.run.cancelled:
+                session.begin(self._exchange.status, self._exchange.headers)
+                self._session, self._take, self._clocks = session, session.take, self.run.clocks
         finally:
-            self._reading.release()
-
-    async def _send(self) -> Iterator[PartialInferenceResponse]:
-        wire = await self._waits.authorize(self.run, self.run.encode())
-        session = self.run.start(wire)
-        self._exchange = await self._waits.send(self.run, wire)
-        if not self.run.cancelled:
-            session.begin(self._exchange.status, self._exchange.headers)
-        return iter(())
-
-    async def _read(self, exchange: AsyncExchange) -> Iterator[PartialInferenceResponse]:
-        data = await exchange.read()
-        session = self.run.session
-        if session is None or self.run.cancelled:
-            return iter(())
-        return session.feed(data, time.monotonic()) if data else session.finish(time.monotonic())
+            self._busy = False
 
     async def _recover(self, error: PolyglotError) -> None:
-        """An attempt has failed: prepare another after a wait, or raise."""
+        """Something has failed. The transport: the session says what that means. The attempt: make another, or raise."""
+        if isinstance(error, TwoReadersError):  # the first reader's stream goes on
+            raise error
+        if self.run.cancelled:
+            return
+        if self.run.interruptible:
+            self._ready = self.run.interrupted(error)
+            return
         decision = self.run.decide(error)
         await self._release()
         if isinstance(decision, policy.Surface):
             raise error
         await self._waits.sleep(decision.wait)
+
+    async def _abandon(self) -> None:
+        """An interruption passes through: the call ends here."""
+        self.run.cancel()
+        if self._exchange is not None:
+            self._exchange.abort()
+        await self._release()
 
     async def _release(self) -> None:
         """Give the connection back, or close it."""
@@ -522,9 +587,9 @@ class AsyncPump:
 
 def pump(run: Run, pools: Pools) -> Pump:
     """A sync pump for a call that takes its connections from `pools`."""
-    return Pump(run, _Waits(pools), None)
+    return Pump(run, _Waits(pools))
 
 
 def async_pump(run: Run, source: AsyncSource) -> AsyncPump:
     """An async pump for a call that takes its connections from `source`."""
-    return AsyncPump(run, _AsyncWaits(source), None)
+    return AsyncPump(run, _AsyncWaits(source))

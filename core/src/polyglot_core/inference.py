@@ -239,6 +239,8 @@ class InferenceStream:
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
+        self._callback: Callable[[PartialInferenceResponse], object] | None = None
+        self._kept: list[PartialInferenceResponse] | None = None  # of a plain answer that was taken whole
 
     def __iter__(self) -> Iterator[PartialInferenceResponse]:
         """The partials that have not been handed out yet.
@@ -246,28 +248,22 @@ class InferenceStream:
         Raises:
             StreamError: The stream has ended. Further errors come out of the iterator.
         """
-        if self._pump.exhausted or self._pump.run.error is not None:
-            raise _ended()
-        return self._pump
+        return self._partials()
 
     def events(self) -> Iterator[Event]:
         """What the partials are made of, event by event, from where the stream stands. Raises as a loop over the stream.
 
         Until something of the answer has come, only pings are handed out.
         """
-        if self._pump.exhausted or self._pump.run.error is not None:
-            raise _ended()
-        return _Events(self._pump)
+        return _Events(self._partials(), self._pump.run.watch_events())
 
     def text(self) -> Iterator[str]:
         """The pieces of choice 0's visible text. Raises as a loop over the stream."""
-        if self._pump.exhausted or self._pump.run.error is not None:
-            raise _ended()
-        return _Texts(self._pump)
+        return _Texts(self._partials())
 
     def on_partial(self, callback: Callable[[PartialInferenceResponse], object]) -> Self:
         """Call `callback` with each partial before it is handed out, whatever drives the stream. Returns the stream."""
-        self._pump.callback = callback
+        self._callback = callback
         return self
 
     def response(self) -> InferenceResponse:
@@ -278,11 +274,13 @@ class InferenceStream:
         Raises:
             PolyglotError: The answer did not come, or not whole; repeated calls raise the same error.
         """
-        if not self._pump.run.ended:
-            self._pump.gather() if not self._pump.run.request.stream else self._pump.drain()
-        if self._pump.run.error is not None:
-            raise self._pump.run.error.with_traceback(None)
-        return self._pump.run.response
+        run = self._pump.run
+        if not self._pump.exhausted and not run.cancelled and run.error is None:
+            rest = [partial for partial in self._partials()]
+            self._kept = None if run.request.stream else rest
+        if run.error is not None:
+            raise run.error.with_traceback(None)
+        return run.response
 
     def final(self) -> InferenceResponse:
         """The older word for `response`."""
@@ -303,19 +301,59 @@ class InferenceStream:
         outcome = None if run.session is None else run.session.outcome
         return f"InferenceStream(model={run.request.model!r}, outcome={outcome and outcome.value!r})"
 
+    def _partials(self) -> Iterator[PartialInferenceResponse]:
+        """The rest of the stream, by way of the callback if there is one."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            return _Kept(kept)
+        if self._pump.exhausted or self._pump.run.error is not None:
+            raise _ended()
+        return self._pump if self._callback is None else _Watched(self._pump, self._callback)
+
+
+class _Kept:
+    """Iterates the partials of a plain answer that has been taken whole."""
+
+    def __init__(self, partials: list[PartialInferenceResponse]) -> None:
+        self._partials = iter(partials)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> PartialInferenceResponse:
+        for partial in self._partials:
+            return partial
+        raise StopIteration
+
+
+class _Watched:
+    """Iterates partials, and calls somebody with each before it is handed out."""
+
+    def __init__(self, pump: Pump, callback: Callable[[PartialInferenceResponse], object]) -> None:
+        self._pump = pump
+        self._callback = callback
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> PartialInferenceResponse:
+        partial = next(self._pump)
+        self._callback(partial)
+        return partial
+
 
 class _Texts:
     """Iterates the non-empty pieces of choice 0's text."""
 
-    def __init__(self, pump: Pump) -> None:
-        self._pump = pump
+    def __init__(self, partials: Iterator[PartialInferenceResponse]) -> None:
+        self._partials = partials
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> str:
         while True:
-            partial = next(self._pump)
+            partial = next(self._partials)
             if partial.content_delta and partial.choice == 0:
                 return partial.content_delta
 
@@ -323,18 +361,19 @@ class _Texts:
 class _Events:
     """Iterates events; the partials that they make are taken off the stream with them."""
 
-    def __init__(self, pump: Pump) -> None:
-        self._pump = pump
-        self._events: deque[Event] = pump.run.watch_events()
+    def __init__(self, partials: Iterator[PartialInferenceResponse], events: deque[Event]) -> None:
+        self._partials: Iterator[PartialInferenceResponse] | None = partials
+        self._events = events
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Event:
         while not self._events:
-            if self._pump.exhausted:
+            if self._partials is None:
                 raise StopIteration
-            next(self._pump, None)
+            if next(self._partials, None) is None:
+                self._partials = None
         return self._events.popleft()
 
 
@@ -498,6 +537,8 @@ class AsyncInferenceStream:
 
     def __init__(self, pump: AsyncPump) -> None:
         self._pump = pump
+        self._callback: Callable[[PartialInferenceResponse], object] | None = None
+        self._kept: list[PartialInferenceResponse] | None = None  # of a plain answer that was taken whole
 
     def __aiter__(self) -> AsyncIterator[PartialInferenceResponse]:
         """The partials that have not been handed out yet.
@@ -505,28 +546,22 @@ class AsyncInferenceStream:
         Raises:
             StreamError: The stream has ended. Further errors come out of the iterator.
         """
-        if self._pump.exhausted or self._pump.run.error is not None:
-            raise _ended()
-        return self._pump
+        return self._partials()
 
     def events(self) -> AsyncIterator[Event]:
         """What the partials are made of, event by event, from where the stream stands. Raises as a loop over the stream.
 
         Until something of the answer has come, only pings are handed out.
         """
-        if self._pump.exhausted or self._pump.run.error is not None:
-            raise _ended()
-        return _AsyncEvents(self._pump)
+        return _AsyncEvents(self._partials(), self._pump.run.watch_events())
 
     def text(self) -> AsyncIterator[str]:
         """The pieces of choice 0's visible text. Raises as a loop over the stream."""
-        if self._pump.exhausted or self._pump.run.error is not None:
-            raise _ended()
-        return _AsyncTexts(self._pump)
+        return _AsyncTexts(self._partials())
 
     def on_partial(self, callback: Callable[[PartialInferenceResponse], object]) -> Self:
         """Call `callback` with each partial before it is handed out, whatever drives the stream. Returns the stream."""
-        self._pump.callback = callback
+        self._callback = callback
         return self
 
     async def response(self) -> InferenceResponse:
@@ -537,11 +572,13 @@ class AsyncInferenceStream:
         Raises:
             PolyglotError: The answer did not come, or not whole; repeated calls raise the same error.
         """
-        if not self._pump.run.ended:
-            await self._pump.gather() if not self._pump.run.request.stream else await self._pump.drain()
-        if self._pump.run.error is not None:
-            raise self._pump.run.error.with_traceback(None)
-        return self._pump.run.response
+        run = self._pump.run
+        if not self._pump.exhausted and not run.cancelled and run.error is None:
+            rest = [partial async for partial in self._partials()]
+            self._kept = None if run.request.stream else rest
+        if run.error is not None:
+            raise run.error.with_traceback(None)
+        return run.response
 
     async def final(self) -> InferenceResponse:
         """The older word for `response`."""
@@ -566,19 +603,59 @@ class AsyncInferenceStream:
         outcome = None if run.session is None else run.session.outcome
         return f"AsyncInferenceStream(model={run.request.model!r}, outcome={outcome and outcome.value!r})"
 
+    def _partials(self) -> AsyncIterator[PartialInferenceResponse]:
+        """The rest of the stream, by way of the callback if there is one."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            return _AsyncKept(kept)
+        if self._pump.exhausted or self._pump.run.error is not None:
+            raise _ended()
+        return self._pump if self._callback is None else _AsyncWatched(self._pump, self._callback)
+
+
+class _AsyncKept:
+    """Iterates the partials of a plain answer that has been taken whole."""
+
+    def __init__(self, partials: list[PartialInferenceResponse]) -> None:
+        self._partials = iter(partials)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PartialInferenceResponse:
+        for partial in self._partials:
+            return partial
+        raise StopAsyncIteration
+
+
+class _AsyncWatched:
+    """Iterates partials, and calls somebody with each before it is handed out."""
+
+    def __init__(self, pump: AsyncPump, callback: Callable[[PartialInferenceResponse], object]) -> None:
+        self._pump = pump
+        self._callback = callback
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PartialInferenceResponse:
+        partial = await anext(self._pump)
+        self._callback(partial)
+        return partial
+
 
 class _AsyncTexts:
     """Iterates the non-empty pieces of choice 0's text."""
 
-    def __init__(self, pump: AsyncPump) -> None:
-        self._pump = pump
+    def __init__(self, partials: AsyncIterator[PartialInferenceResponse]) -> None:
+        self._partials = partials
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> str:
         while True:
-            partial = await anext(self._pump)
+            partial = await anext(self._partials)
             if partial.content_delta and partial.choice == 0:
                 return partial.content_delta
 
@@ -586,16 +663,17 @@ class _AsyncTexts:
 class _AsyncEvents:
     """Iterates events; the partials that they make are taken off the stream with them."""
 
-    def __init__(self, pump: AsyncPump) -> None:
-        self._pump = pump
-        self._events: deque[Event] = pump.run.watch_events()
+    def __init__(self, partials: AsyncIterator[PartialInferenceResponse], events: deque[Event]) -> None:
+        self._partials: AsyncIterator[PartialInferenceResponse] | None = partials
+        self._events = events
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
         while not self._events:
-            if self._pump.exhausted:
+            if self._partials is None:
                 raise StopAsyncIteration
-            await anext(self._pump, None)
+            if await anext(self._partials, None) is None:
+                self._partials = None
         return self._events.popleft()

@@ -13,6 +13,7 @@ __all__ = [
     "Choice",
     "FinishReason",
     "InferenceResponse",
+    "Mark",
     "Media",
     "Outcome",
     "PartialInferenceResponse",
@@ -349,6 +350,24 @@ class UsageReading:
         return self._usage
 
 
+class Mark(Struct, eq=False, gc=False):
+    """What a choice's partials have in common until something besides text comes.
+
+    Attributes:
+        choice: Index of the choice.
+        transcript: What it has said.
+        reasonings: How many pieces of reasoning had come.
+        pieces: How many pieces of tool calls had come.
+        usage: What had been reported of usage.
+    """
+
+    choice: int
+    transcript: Transcript
+    reasonings: int = 0
+    pieces: int = 0
+    usage: UsageReading | None = None
+
+
 class PartialInferenceResponse(Struct, eq=False, gc=False):
     """A step of a stream: what is new, and everything so far.
 
@@ -357,7 +376,6 @@ class PartialInferenceResponse(Struct, eq=False, gc=False):
     Attributes:
         content_delta: New visible text; empty if this step brought something else.
         raw: Bytes of the chunk that brought it, for debugging; empty on the closing partial of a choice.
-        choice: Index of the answer that it belongs to.
         reasoning_delta: New thinking.
         refusal_delta: New text of a refusal that the provider keeps apart.
         finish_reason: Why the model stopped; None but on the closing partial of each choice.
@@ -365,35 +383,37 @@ class PartialInferenceResponse(Struct, eq=False, gc=False):
 
     content_delta: str
     raw: bytes
-    choice: int
-    _transcript: Transcript
     _texts: int
-    _reasonings: int
-    _pieces: int
-    _usage: UsageReading | None = None
+    _mark: Mark
     reasoning_delta: str = ""
     refusal_delta: str = ""
     finish_reason: FinishReason | None = None
 
     @property
+    def choice(self) -> int:
+        """Index of the answer that it belongs to."""
+        return self._mark.choice
+
+    @property
     def content(self) -> str:
         """The visible text so far."""
-        return self._transcript.text.upto(self._texts)
+        return self._mark.transcript.text.upto(self._texts)
 
     @property
     def reasoning_content(self) -> str:
         """The thinking so far."""
-        return self._transcript.reasoning.upto(self._reasonings)
+        return self._mark.transcript.reasoning.upto(self._mark.reasonings)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tool calls so far; those that still stream are not `complete`."""
-        return self._transcript.tool_calls.upto(self._pieces)
+        return self._mark.transcript.tool_calls.upto(self._mark.pieces)
 
     @property
     def usage(self) -> Usage | None:
         """Token counts, or None until the provider has reported them."""
-        return None if self._usage is None else self._usage.read()
+        reading = self._mark.usage
+        return None if reading is None else reading.read()
 
     def to_dict(self) -> dict[str, Any]:
         """The partial in plain values, without `raw`."""

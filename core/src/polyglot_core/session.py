@@ -35,17 +35,16 @@ from polyglot_core.failures import (
     retry_after_seconds,
 )
 from polyglot_core.framing import FRAMERS, framer_for, media_type
-from polyglot_core.response import InferenceResponse, Outcome, Timing
+from polyglot_core.response import InferenceResponse, Outcome, PartialInferenceResponse, Timing
 from polyglot_core.wire import WireResponse
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from polyglot_core.clocks import Clocks
     from polyglot_core.events import Event
     from polyglot_core.plugins import BoundDriver
-    from polyglot_core.response import PartialInferenceResponse
     from polyglot_core.wire import Chunk, CompletionSign, WireRequest
 
 __all__ = ["LIFE", "Session", "Signal", "State", "outcome_of"]
@@ -116,6 +115,7 @@ _CONTROL: dict[type, Signal] = {
     ResponseStarted: Signal.QUIET,
     UsageReport: Signal.QUIET,
 }
+_COMMITTED = State.COMMITTED  # a module's name is found faster than a class's member
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)  # what msgspec raises for data that is no such JSON
 _OK = range(200, 300)
 _REDIRECT = range(300, 400)
@@ -132,15 +132,16 @@ class Session:
         state: Where the attempt stands.
         outcome: How it ended; None until it has.
         request_id: The provider's id of the request, from the headers.
-        events: When a deque is put here, every event is appended to it before the partials that it makes are handed out.
         ignored_bytes: Bytes that came after the provider had said that nothing more would.
+        frame: Cuts the next bytes of the body into chunks, each of which is then to be given to `take`. Raises what the body
+            of a refusal turns out to be.
     """
 
     def __init__(self, wire: WireRequest, driver: BoundDriver, clocks: Clocks, connection: str | None = None) -> None:
         self.state = State.OPENING
         self.outcome: Outcome | None = None
         self.request_id: str | None = None
-        self.events: deque[Event] | None = None
+        self._events: deque[Event] | None = None
         self._held_events: list[Event] = []
         self.ignored_bytes = 0
         self._wire = wire
@@ -148,15 +149,22 @@ class Session:
         self._clocks = clocks
         self._connection = connection
         self._framer = framer_for(wire)
+        self.frame: Callable[[bytes], Sequence[Chunk]] = self._framer.feed
         self._decode = driver.decoder({})
         self._assembler = Assembler(driver.extract_usage, wire.finish_counts)
+        self._text = self._assembler.text
         self._status = 0
         self._headers: Mapping[str, str] = {}
         self._other_body: list[bytes] | None = None  # the body of an answer that is no stream, while it is read
-        self._got_bytes = False
-        self._chunks_read = 0
+        self._answered = False  # whether any chunk could be read
+        self._body_over = False
         self._first_event: float | None = None
         self._duration: float | None = None
+
+    def watch_events(self, events: deque[Event]) -> None:
+        """From now on, append every event to `events` before the partials that it makes are handed out."""
+        self._events = events
+        self._text = self._text_and_event
 
     @property
     def committed(self) -> bool:
@@ -178,20 +186,29 @@ class Session:
         self.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
         if status not in _OK or not self._is_expected_type():
             self._other_body = []
+            self.frame = self._keep_other_body
 
-    def feed(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
-        """Take the next bytes of the body; exhaust the iterator before the next call.
+    def take(self, chunk: Chunk, now: float) -> PartialInferenceResponse | Iterable[PartialInferenceResponse]:
+        """Decode one chunk: the one partial of a piece of text, or the partials of anything else.
+
+        This is the path that everything else is fast for.
 
         Raises:
-            PolyglotError: The provider failed, or the bytes cannot be read. The session has ended, `partial` is filled in.
+            PolyglotError: The provider failed, or the chunk cannot be read. The session has ended, `partial` is filled in.
+                It may also come out of what is returned.
         """
-        if self._other_body is not None:
-            return self._feed_other_body(data, now)
-        if self.state is State.ENDED:
-            self.ignored_bytes += len(data)
-            return iter(())
-        self._got_bytes = True
-        return self._read(self._framer.feed(data), now)
+        try:
+            events = self._decode(chunk)
+        except Exception as error:  # noqa: BLE001 (whatever a driver raises becomes one of our errors)
+            return self._pass_or_fail(chunk, error, now)
+        if len(events) == 1 and self.state is _COMMITTED and type(event := events[0]) is TextDelta:
+            self._clocks.meaning = now
+            return self._text(event, chunk.raw)
+        return self._ignore(chunk) if self.state is State.ENDED else self._absorb(events, chunk, now)
+
+    def feed(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
+        """`frame` and `take` in one; exhaust the iterator before the next call."""
+        return self._take_all(self.frame(data), now)
 
     def finish(self, now: float) -> Iterator[PartialInferenceResponse]:
         """The body is over.
@@ -202,7 +219,8 @@ class Session:
         if self._other_body is not None:
             raise self._fail(self._refusal(b"".join(self._other_body)), now)
         if self.state is not State.ENDED:
-            yield from self._read(self._framer.finish(), now, last=True)
+            self._body_over = True
+            yield from self._take_all(self._framer.finish(), now)
         if self.state is not State.ENDED:
             yield from self._end(self._eof_signal(), now)
 
@@ -242,38 +260,32 @@ class Session:
 
     # Reading
 
-    def _read(self, chunks: Iterable[Chunk], now: float, *, last: bool = False) -> Iterator[PartialInferenceResponse]:
-        """Decode chunks and hand out partials. The loop that everything else is fast for."""
-        decode, absorb_text = self._decode, self._assembler.text
-        committed, text_delta = State.COMMITTED, TextDelta
-        meaning = False
-        rest = iter(chunks)
-        for chunk in rest:
-            try:
-                events = decode(chunk)
-            except Exception as error:  # noqa: BLE001 (whatever a driver raises becomes one of our errors)
-                if not chunk.data.strip():  # a block with an empty data field says nothing
-                    continue
-                if last and _is_cut(chunk, error):
-                    return
-                raise self._fail(self._unreadable(chunk, error), now) from error
-            self._chunks_read += 1
-            if len(events) == 1 and self.state is committed and type(event := events[0]) is text_delta:
-                if not meaning:
-                    meaning = True
-                    self._clocks.saw_meaning(now)
-                if self.events is not None:
-                    self.events.append(event)
-                partial = absorb_text(event, chunk.raw)
-                if partial is not None:
-                    yield partial
-                continue
-            yield from self._absorb(events, chunk, now)
-            if self.state is State.ENDED:
-                self.ignored_bytes += sum(len(ignored.raw) for ignored in rest)
+    def _take_all(self, chunks: Sequence[Chunk], now: float) -> Iterator[PartialInferenceResponse]:
+        for chunk in chunks:
+            taken = self.take(chunk, now)
+            if type(taken) is PartialInferenceResponse:
+                yield taken
+            else:
+                yield from taken  # type: ignore[misc]  # it is the other of the two
+
+    def _pass_or_fail(self, chunk: Chunk, error: Exception, now: float) -> tuple[()]:
+        """Raise for a chunk that cannot be read, unless it says nothing, comes after the end, or broke off with the body."""
+        if self.state is State.ENDED:
+            return self._ignore(chunk)
+        if chunk.data.strip() and not (self._body_over and _is_cut(chunk, error)):
+            raise self._fail(self._unreadable(chunk, error), now) from error
+        return ()
+
+    def _ignore(self, chunk: Chunk) -> tuple[()]:
+        return self._ignore_data(chunk.raw)
+
+    def _ignore_data(self, data: bytes) -> tuple[()]:
+        self.ignored_bytes += len(data)
+        return ()
 
     def _absorb(self, events: Sequence[Event], chunk: Chunk, now: float) -> Iterator[PartialInferenceResponse]:
         """Take the events of one chunk: first what they bring, then what they mean for the life of the stream."""
+        self._answered = True
         signals = [_CONTROL.get(type(event), Signal.CONTENT) for event in events]
         if Signal.END in signals or Signal.FAILURE in signals:
             cut = next(i for i, signal in enumerate(signals) if signal in {Signal.END, Signal.FAILURE})
@@ -291,17 +303,23 @@ class Session:
             self._record([last], all_of_them=True)
             yield from closing
 
+    def _text_and_event(
+        self, event: TextDelta, raw: bytes
+    ) -> PartialInferenceResponse | Sequence[PartialInferenceResponse]:
+        self._record((event,))
+        return self._assembler.text(event, raw)
+
     def _record(self, events: Sequence[Event], *, all_of_them: bool = False) -> None:
         """Show events to whoever asked for them. Until something of the answer has come, only pings are: the attempt may
         be made again, and then what it said of itself is void."""
-        if self.events is None:
+        if self._events is None:
             return
         if self.committed or all_of_them:
-            self.events.extend(self._held_events)
-            self.events.extend(events)
+            self._events.extend(self._held_events)
+            self._events.extend(events)
             self._held_events.clear()
             return
-        self.events.extend(event for event in events if type(event) is Ping)
+        self._events.extend(event for event in events if type(event) is Ping)
         self._held_events.extend(event for event in events if type(event) is not Ping)
 
     def _advance(self, partials: Sequence[PartialInferenceResponse], now: float) -> None:
@@ -327,10 +345,11 @@ class Session:
     def _move(self, signal: Signal) -> None:
         self.state = LIFE[self.state, signal]
 
-    def _settle(self, signal: Signal, now: float) -> Outcome:
+    def _settle(self, signal: Signal, now: float | None) -> Outcome:
         self.outcome = outcome_of(self.state, signal, self._wire.complete_on)
-        self._duration = self._clocks.elapsed(now)
+        self._duration = None if now is None else self._clocks.elapsed(now)
         self._move(signal)
+        self.frame = self._ignore_data
         return self.outcome
 
     def _end(
@@ -346,7 +365,7 @@ class Session:
             raise self._with_partial(broken) from broken.__cause__
         yield from closing
 
-    def _fail(self, error: PolyglotError, now: float) -> PolyglotError:
+    def _fail(self, error: PolyglotError, now: float | None = None) -> PolyglotError:
         """The error to raise, after the attempt has been ended by it."""
         self._settle(Signal.EOF if isinstance(error, Truncated) else Signal.FAILURE, now)
         return self._with_partial(error)
@@ -362,11 +381,11 @@ class Session:
 
     def _eof_signal(self) -> Signal:
         """The end of a whole body that was read is the end of the answer."""
-        return Signal.END if self._wire.framing == "whole" and self._chunks_read else Signal.EOF
+        return Signal.END if self._wire.framing == "whole" and self._answered else Signal.EOF
 
     def _truncated(self) -> Truncated:
-        if not self._got_bytes:
-            return Truncated("The answer was empty: it ended before anything came.")
+        if not self._answered:
+            return Truncated("The answer ended before anything of it had come.")
         return Truncated(
             "The stream ended before the model was done: neither a finish reason nor the sign of the end had come. "
             "What came is in the error's partial."
@@ -377,7 +396,8 @@ class Session:
         if not isinstance(error, _UNREADABLE):
             return self._driver.broken("decode_chunk", error)
         quoted = printable(chunk.data[: 4 * _SHOWN_BODY].decode("utf-8", "replace"), _SHOWN_BODY)
-        return Malformed(f"Chunk {self._chunks_read} of the answer cannot be read ({error}): {quoted}")
+        where = f"after {self._assembler.pieces} pieces of text"
+        return Malformed(f"A chunk of the answer, {where}, cannot be read ({error}): {quoted}")
 
     # Answers that are no stream
 
@@ -389,14 +409,12 @@ class Session:
         expected = FRAMERS[self._wire.framing].media_types
         return found in expected or (self._wire.framing == "whole" and found.endswith("+json"))
 
-    def _feed_other_body(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
-        body = self._other_body
-        if body is None or self.state is State.ENDED:
-            return iter(())
-        body.append(data)
-        if sum(map(len, body)) >= _KEPT_BODY:
-            raise self._fail(self._refusal(b"".join(body)[:_KEPT_BODY]), now)
-        return iter(())
+    def _keep_other_body(self, data: bytes) -> tuple[()]:
+        body = self._other_body or []
+        self._other_body = [*body, data]
+        if sum(map(len, self._other_body)) >= _KEPT_BODY:
+            raise self._fail(self._refusal(b"".join(self._other_body)[:_KEPT_BODY]))
+        return ()
 
     def _refusal(self, body: bytes) -> PolyglotError:
         """The error that an answer is which is no stream."""

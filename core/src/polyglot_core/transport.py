@@ -13,12 +13,12 @@ import socket
 import struct
 import sys
 import threading
-import urllib.request
 import zlib
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-from polyglot_core.errors import ConfigError, LimitExceeded, PolyglotError, TimedOut, TransportError
+from polyglot_core.errors import ConfigError, LimitExceeded, PolyglotError, StreamError, TimedOut, TransportError
 from polyglot_core.watchdog import Watch, shut_down
 from polyglot_core.wire import Secret
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from polyglot_core.connection import Timeouts
     from polyglot_core.wire import WireRequest
 
-__all__ = ["AsyncExchange", "AsyncPool", "AsyncPools", "Client", "Exchange", "Pool", "Pools", "shared_pools"]
+__all__ = ["AsyncExchange", "AsyncPool", "AsyncPools", "Client", "Exchange", "Pool", "Pools", "TwoReadersError", "shared_pools"]
 
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
 _KEEPALIVE_CONNECTIONS = 100
@@ -43,6 +43,8 @@ _SMALLEST_BOMB = 16 * 1024 * 1024  # bytes that any answer may inflate to, whate
 
 DRAIN_SECONDS = 0.02
 """How long a finished answer's connection may take to say that it is free; most do at once."""
+
+_SHORT_PAUSE = 0.01  # seconds between two reads that are not worth keeping the clocks from
 
 Client = Any
 """An httpx or httpx2 client that a user passes in; what it is cannot be said without importing either."""
@@ -91,10 +93,11 @@ def _transport_options(http: ModuleType, origin: str) -> dict[str, Any]:
 
 def _proxy_for(origin: str) -> str | None:
     """The proxy that the environment names for this origin (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)."""
+    environment = importlib.import_module("urllib.request")  # later, because it brings http.client and ssl
     parts = urlsplit(origin)
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+    proxies = environment.getproxies()
+    proxy: str | None = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or environment.proxy_bypass(parts.hostname or ""):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
 
@@ -113,6 +116,13 @@ def _request(http: ModuleType, wire: WireRequest, timeout: dict[str, float | Non
 # Errors
 
 
+class TwoReadersError(StreamError):
+    """A second thread or task reads a stream while the first still does."""
+
+    def __init__(self) -> None:
+        super().__init__("The stream is being read in another thread or task; one stream has one reader.")
+
+
 @contextlib.contextmanager
 def _translated(watch: Watch | None = None, url: str = "") -> Iterator[None]:
     """The seam: no exception of the HTTP client leaves it. Interruptions (cancellation, Ctrl-C) pass untouched."""
@@ -125,6 +135,8 @@ def _translated(watch: Watch | None = None, url: str = "") -> Iterator[None]:
 
 
 def _raise_translated(error: Exception, watch: Watch | None, url: str) -> NoReturn:
+    if isinstance(error, (ValueError, RuntimeError)) and "already " in str(error):  # a generator says so of itself
+        raise TwoReadersError
     cause = _without_frames(error)
     if watch is not None and watch.fired:
         raise timed_out(watch.fired) from cause
@@ -164,10 +176,6 @@ def _without_frames(error: BaseException) -> BaseException:
 # Back
 
 
-class _Decoder(Protocol):
-    def decode(self, data: bytes) -> bytes: ...
-
-
 class _Inflater:
     """Undoes gzip or deflate as the bytes come, and stops at a bomb."""
 
@@ -178,11 +186,25 @@ class _Inflater:
     def decode(self, data: bytes) -> bytes:
         self._raw += len(data)
         pieces: list[bytes] = []
-        while data and not self._zlib.eof:
-            pieces.append(self._zlib.decompress(data, _DECODED_AT_ONCE))
-            self._count(len(pieces[-1]))
-            data = self._zlib.unconsumed_tail
+        try:
+            while data and not self._zlib.eof:
+                pieces.append(self._zlib.decompress(data, _DECODED_AT_ONCE))
+                self._count(len(pieces[-1]))
+                data = self._zlib.unconsumed_tail
+        except zlib.error as error:
+            msg = f"The answer is compressed, and broken: {error}."
+            raise TransportError(msg, phase="stream") from error
         return b"".join(pieces)
+
+    def finish(self) -> None:
+        """The body is over.
+
+        Raises:
+            TransportError: The compressed data is not.
+        """
+        if self._raw and not self._zlib.eof:
+            msg = "The answer is compressed, and its end is missing."
+            raise TransportError(msg, phase="stream")
 
     def _count(self, size: int) -> None:
         self._decoded += size
@@ -247,7 +269,10 @@ class _Answer:
         self._response = response
         self._url = url
         self._socket = _socket_of(response)
+        self._clocks = clocks
         self._watch = Watch(self._socket, clocks)
+        clocks.changed = self._watch.arm
+        self._watch.arm()
         self._decoder = _decoder_for(self.headers)
         self._closed = False
 
@@ -256,12 +281,20 @@ class _Answer:
         if not self._closed and self._socket is not None:
             shut_down(self._socket)
 
-    def _received(self, data: bytes) -> bytes:
-        """The bytes of one read, decoded. Nothing read is the end, unless a clock ended it."""
-        self._watch.end_wait()
-        if not data and self._watch.fired:
-            raise timed_out(self._watch.fired)
+    def _broken(self, error: Exception) -> NoReturn:
+        self._clocks.waited = self._clocks.asked
+        _raise_translated(error, self._watch, self._url)
+
+    def _decoded(self, data: bytes) -> bytes:
         return data if self._decoder is None else self._decoder.decode(data)
+
+    def _end_of_body(self) -> bytes:
+        """Nothing, if the body is over; an error, if it is only that no more came."""
+        if self._watch.fired:
+            raise timed_out(self._watch.fired)
+        if self._decoder is not None:
+            self._decoder.finish()
+        return b""
 
 
 class Exchange(_Answer):
@@ -269,7 +302,7 @@ class Exchange(_Answer):
 
     def __init__(self, response: httpx.Response, clocks: Clocks, url: str) -> None:
         super().__init__(response, clocks, url)
-        self._pieces: Iterator[bytes] = response.iter_raw()
+        self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
 
     def read(self) -> bytes:
         """The next bytes of the body; empty at its end.
@@ -279,18 +312,22 @@ class Exchange(_Answer):
             TransportError: The bytes stopped coming.
             LimitExceeded: The body inflates beyond all measure.
         """
-        watch = self._watch
+        clocks = self._clocks
         while True:
-            watch.start_wait()
+            clocks.asked = now = perf_counter()
+            if now - clocks.waited > _SHORT_PAUSE:
+                clocks.pass_over(now)
             try:
-                piece = next(self._pieces, None)
+                data = next(self._pieces, None)
             except Exception as error:  # noqa: BLE001 (translated)
-                watch.end_wait()
-                _raise_translated(error, watch, self._url)
-            if data := self._received(piece or b""):
+                self._broken(error)
+            clocks.waited = perf_counter()
+            if data and self._decoder is None:
                 return data
-            if piece is None:
-                return b""
+            if data is None:
+                return self._end_of_body()
+            if decoded := self._decoded(data):
+                return decoded
 
     def drain(self) -> None:
         """The answer is complete: read what little may follow, so that the connection can serve again. Does not wait long."""
@@ -319,23 +356,27 @@ class AsyncExchange(_Answer):
         self, response: httpx.Response, clocks: Clocks, url: str, close_later: Callable[[httpx.Response], None]
     ) -> None:
         super().__init__(response, clocks, url)
-        self._pieces: AsyncIterator[bytes] = response.aiter_raw()
+        self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
         self._close_later = close_later
 
     async def read(self) -> bytes:
         """The next bytes of the body; empty at its end. Raises as `Exchange.read`."""
-        watch = self._watch
+        clocks = self._clocks
         while True:
-            watch.start_wait()
+            clocks.asked = now = perf_counter()
+            if now - clocks.waited > _SHORT_PAUSE:
+                clocks.pass_over(now)
             try:
-                piece = await anext(self._pieces, None)
+                data = await anext(self._pieces, None)
             except Exception as error:  # noqa: BLE001 (translated)
-                watch.end_wait()
-                _raise_translated(error, watch, self._url)
-            if data := self._received(piece or b""):
+                self._broken(error)
+            clocks.waited = perf_counter()
+            if data and self._decoder is None:
                 return data
-            if piece is None:
-                return b""
+            if data is None:
+                return self._end_of_body()
+            if decoded := self._decoded(data):
+                return decoded
 
     async def drain(self) -> None:
         """As `Exchange.drain`; the caller bounds it."""

@@ -11,13 +11,17 @@ import math
 import os
 import socket
 import threading
-import time
+from time import perf_counter
 from typing import TYPE_CHECKING
+
+from polyglot_core.clocks import no_change
 
 if TYPE_CHECKING:
     from polyglot_core.clocks import Clocks
 
 __all__ = ["Watch", "shut_down"]
+
+_SOON = 0.1  # seconds; `total` has run out while the caller takes its time: the next read is to notice soon
 
 
 def shut_down(sock: object) -> None:
@@ -39,46 +43,35 @@ class Watch:
         fired: Name of the clock that ran out, or None.
     """
 
-    __slots__ = ("__weakref__", "_clocks", "_socket", "_waiting", "fired")
+    __slots__ = ("__weakref__", "_clocks", "_socket", "fired")
 
     def __init__(self, sock: object, clocks: Clocks) -> None:
         self.fired: str | None = None
         self._socket = sock
         self._clocks = clocks
-        self._waiting = False
 
-    def start_wait(self) -> None:
-        """A read begins."""
-        now = time.monotonic()
-        self._clocks.start_wait(now)
-        self._waiting = True
-        due = self._clocks.due()[0]
-        if due < _thread.wakes_at:
+    def arm(self) -> None:
+        """Begin to watch, or look at the clocks anew because another one has begun to count."""
+        if self._clocks.due(perf_counter())[0] < _thread.wakes_at:
             _thread.wake(self)
         else:
             _thread.watches.add(self)
 
-    def end_wait(self) -> None:
-        """The read has returned."""
-        self._waiting = False
-        self._clocks.end_wait(time.monotonic())
-
     def stop(self) -> None:
         """The stream is over."""
-        self._waiting = False
+        self._clocks.waited = self._clocks.asked
+        self._clocks.changed = no_change
         _thread.watches.discard(self)
 
-    def due(self) -> float:
-        """When this watch is to be looked at; infinity while no read waits."""
-        return self._clocks.due()[0] if self._waiting else math.inf
-
-    def fire_if_due(self, now: float) -> None:
-        """End the read if a clock has run out."""
-        moment, clock = self._clocks.due()
-        if self._waiting and moment <= now:
+    def look(self, now: float) -> float:
+        """End the read that waits, if a clock has run out. Returns when to look again."""
+        moment, clock = self._clocks.due(now)
+        if moment > now:
+            return moment
+        if self._clocks.waiting and self.fired is None:
             self.fired = clock
-            self._waiting = False
             shut_down(self._socket)
+        return now + _SOON if self.fired is None else math.inf
 
 
 class _WatchdogThread:
@@ -102,12 +95,9 @@ class _WatchdogThread:
     def _run(self) -> None:
         with self._changed:
             while True:
-                now = time.monotonic()
-                watches = list(self.watches)
-                for watch in watches:
-                    watch.fire_if_due(now)
-                self.wakes_at = min((watch.due() for watch in watches), default=math.inf)
-                pause = None if self.wakes_at == math.inf else max(0.0, self.wakes_at - time.monotonic())
+                now = perf_counter()
+                self.wakes_at = min((watch.look(now) for watch in list(self.watches)), default=math.inf)
+                pause = None if self.wakes_at == math.inf else max(0.0, self.wakes_at - perf_counter())
                 self._changed.wait(pause)
 
 

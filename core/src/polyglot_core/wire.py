@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 __all__ = ["Chunk", "CompletionSign", "Framer", "Headers", "Secret", "WireRequest", "WireResponse"]
 
@@ -64,8 +64,8 @@ class Chunk(Struct, frozen=True, gc=False):
     """One undecoded unit of a stream.
 
     Attributes:
-        data: The payload: for SSE the joined ``data`` lines.
-        raw: The bytes as they came (SSE line ends normalised to LF), without the separator that follows.
+        data: The payload: for SSE the ``data`` lines, joined.
+        raw: What a partial shows as its bytes: the payload, or the whole frame of a binary framing.
         kind: ``whole`` for a complete body, ``part`` for a piece of a stream.
         event: The SSE ``event`` field, or the type of a binary frame.
         id: The last SSE ``id`` seen.
@@ -83,11 +83,11 @@ class Chunk(Struct, frozen=True, gc=False):
 class Framer(Protocol):
     """Cuts a body into chunks; one instance reads one body. A driver may bring its own class."""
 
-    def feed(self, data: bytes) -> Iterable[Chunk]:
+    def feed(self, data: bytes) -> Sequence[Chunk]:
         """Take the next bytes, in any split, and return the chunks that they complete."""
         ...
 
-    def finish(self) -> Iterable[Chunk]:
+    def finish(self) -> Sequence[Chunk]:
         """The body is over: return what is still to be had, if the framing allows it."""
         ...
 

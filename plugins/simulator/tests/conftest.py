@@ -60,10 +60,11 @@ class Caller:
         self.socket.sendall(head.encode() + body)
         return self
 
-    def ask(self, **fields: Any) -> Caller:
-        """Ask for a completion; streamed unless `fields` say otherwise."""
+    def ask(self, *, last: bool = False, **fields: Any) -> Caller:
+        """Ask for a completion; streamed unless `fields` say otherwise; `last` asks to close after it."""
         body = {"model": "m", "messages": [{"role": "user", "content": "Hello there"}], "stream": True} | fields
-        return self.send("POST", "/v1/chat/completions", json.dumps(body).encode())
+        headers = "Connection: close\r\n" if last else ""
+        return self.send("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
 
     def hear(self, patience: float = _PATIENCE) -> Heard:
         """All that comes, until the simulator ends it or is silent for `patience` seconds."""

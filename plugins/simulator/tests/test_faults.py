@@ -7,6 +7,7 @@ import json
 import zlib
 
 import pytest
+
 from polyglot_core.errors import ConfigError
 from polyglot_simulator import (
     ByteAtATime,
@@ -31,13 +32,12 @@ SILENCE = 0.3
 
 
 def healthy_events(call):
-    with Simulator(TEXT) as simulator:
-        return call(simulator).ask().hear(SILENCE).events
+    return heard(call, None, last=True).events
 
 
-def heard(call, fault, patience=SILENCE, **fields):
+def heard(call, fault, **fields):
     with Simulator(TEXT, fault=fault) as simulator:
-        return call(simulator).ask(**fields).hear(patience)
+        return call(simulator).ask(**fields).hear(SILENCE if "last" not in fields else 5.0)
 
 
 def test_healthy_stream_ends_with_done_and_the_last_chunk(call):
@@ -59,7 +59,7 @@ def test_cut_leaves_out_events_and_ends_the_body_properly(call, count):
 
 def test_negative_place_counts_from_the_end(call):
     """Cut(after_events=-1) leaves out the end signal alone."""
-    assert heard(call, Cut(after_events=-1)).events == healthy_events(call)[:-1]
+    assert heard(call, Cut(after_events=-1), last=True).events == healthy_events(call)[:-1]
 
 
 def test_place_behind_the_end_is_the_end(call):
@@ -74,14 +74,14 @@ def test_place_behind_the_end_is_the_end(call):
 def test_cut_after_bytes_may_fall_inside_an_event(call, place, kept):
     """Bytes are counted in the body, without the framing of HTTP."""
     whole = b"".join(event + b"\n\n" for event in healthy_events(call))
-    answer = heard(call, Cut(after_bytes=place))
+    answer = heard(call, Cut(after_bytes=place), last=True)
     assert b"".join(answer.chunks) == whole[kept]
     assert answer.chunks[-1] == b""
 
 
 def test_cut_plain_answer_states_its_true_length(call):
     """A plain answer is cut without breaking HTTP."""
-    answer = heard(call, Cut(after_bytes=20), stream=False)
+    answer = heard(call, Cut(after_bytes=20), stream=False, last=True)
     assert "content-length: 20" in answer.head
     assert len(answer.body) == 20
 
@@ -112,7 +112,7 @@ def test_reset_after_events_lets_the_events_through(call):
 def test_reset_after_bytes_cuts_inside_an_event(call):
     """Reset can fall on any byte."""
     answer = heard(call, Reset(after_bytes=7))
-    assert b"".join(answer.chunks) == b'data: {'
+    assert b"".join(answer.chunks) == b"data: {"
     assert answer.ending == "reset"
 
 
@@ -134,14 +134,19 @@ def test_stall_before_headers_sends_nothing(call):
     assert heard(call, Stall(before_headers=True)) == (b"", "silence")
 
 
+def test_waits_before_the_headers_add_up(call):
+    """A second stall does not take the place of the first."""
+    assert heard(call, (Stall(before_headers=True), Stall(before_headers=True, seconds=0))) == (b"", "silence")
+
+
 def test_stall_goes_on_after_its_seconds(call):
     """A short stall loses nothing."""
-    assert heard(call, Stall(after_events=2, seconds=0.05)).events == healthy_events(call)
+    assert heard(call, Stall(after_events=2, seconds=0.05), last=True).events == healthy_events(call)
 
 
 def test_error_event_ends_the_stream_with_an_error(call):
     """The error takes the place of what would have followed, the end signal included."""
-    answer = heard(call, ErrorEvent(after_events=2, error={"message": "overloaded", "code": "busy"}))
+    answer = heard(call, ErrorEvent(after_events=2, error={"message": "overloaded", "code": "busy"}), last=True)
     assert answer.events[:-1] == healthy_events(call)[:2]
     assert json.loads(answer.events[-1].removeprefix(b"data: ")) == {"error": {"message": "overloaded", "code": "busy"}}
     assert answer.chunks[-1] == b""
@@ -167,7 +172,7 @@ def test_status_answers_n_times_and_leaves_the_reply_for_later(call):
 def test_status_carries_its_own_body_and_headers(call):
     """Body, type and headers of an error are whatever the test needs."""
     fault = Status(429, body="<p>slow down</p>", headers={"retry-after": "7"}, content_type="text/html")
-    answer = heard(call, fault)
+    answer = heard(call, fault, last=True)
     assert answer.head.startswith("HTTP/1.1 429 Too Many Requests\r\n")
     assert "retry-after: 7" in answer.head
     assert "content-type: text/html" in answer.head
@@ -176,28 +181,45 @@ def test_status_carries_its_own_body_and_headers(call):
 
 def test_status_204_has_neither_body_nor_framing(call):
     """An empty answer is empty on the wire too."""
-    answer = heard(call, Status(204))
+    answer = heard(call, Status(204), last=True)
     assert answer.body == b""
     assert "content-length" not in answer.head
 
 
 def test_comments_trickle_between_events(call):
     """Comments come at their place and are no events."""
-    answer = heard(call, (Comments(0.01, 3, after_events=1), Cut(after_events=2)))
+    answer = heard(call, (Comments(0.01, 3, after_events=1), Cut(after_events=2)), last=True)
     plain = healthy_events(call)
     assert answer.events == [plain[0], *[b": keep-alive"] * 3, plain[1]]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Reset(before_headers=True, times=1),
+        Drop(before_headers=True, times=1),
+        ContentType("text/html", body="<h1>Welcome</h1>", times=1),
+        Status(500, times=1),
+    ],
+)
+def test_reply_that_was_not_heard_is_kept(call, fault):
+    """Where nothing of the reply was sent, the next request gets it."""
+    with Simulator(["first", "second"], fault=fault) as simulator:
+        assert b"first" not in call(simulator).ask(last=True).hear().data
+        assert b"first" in call(simulator).ask(last=True).hear().data
 
 
 def test_garbage_stands_between_two_events(call):
     """Garbage is added, and nothing is taken away."""
     plain = healthy_events(call)
-    answer = heard(call, Garbage(after_events=1, data=b"\xff\xfe\n\n"))
-    assert answer.events == [plain[0], b"\xff\xfe", *plain[1:]]
+    garbage = Garbage(after_events=1, data=b"\xff\xfe\n\n")
+    assert heard(call, garbage, last=True).events == [plain[0], b"\xff\xfe", *plain[1:]]
+    assert heard(call, (garbage, Cut(after_events=2)), last=True).events == [plain[0], b"\xff\xfe", plain[1]]
 
 
 def test_byte_at_a_time_makes_every_byte_a_chunk(call):
     """The same body, in the smallest pieces."""
-    answer = heard(call, ByteAtATime())
+    answer = heard(call, ByteAtATime(), last=True)
     assert {len(chunk) for chunk in answer.chunks[:-1]} == {1}
     assert answer.events == healthy_events(call)
 
@@ -211,7 +233,7 @@ def test_faults_in_a_row_are_applied_in_order(call):
 
 def test_content_type_replaces_the_stream(call):
     """A 200 that is a web page."""
-    answer = heard(call, ContentType("text/html", body="<h1>Welcome</h1>"))
+    answer = heard(call, ContentType("text/html", body="<h1>Welcome</h1>"), last=True)
     assert answer.head.startswith("HTTP/1.1 200 OK")
     assert "content-type: text/html" in answer.head
     assert "event-stream" not in answer.head
@@ -220,7 +242,7 @@ def test_content_type_replaces_the_stream(call):
 
 def test_content_type_may_be_left_out(call):
     """A stream without a content type is otherwise whole."""
-    answer = heard(call, ContentType(None))
+    answer = heard(call, ContentType(None), last=True)
     assert "content-type" not in answer.head
     assert answer.events == healthy_events(call)
 
@@ -237,12 +259,12 @@ def test_slow_headers_drip(call):
     """Only the first bytes of the head are there when the client looks."""
     with Simulator(fault=SlowHeaders(30)) as simulator:
         assert call(simulator).ask().hear(SILENCE) == (b"", "silence")
-    assert heard(call, SlowHeaders(0.0001)).events == healthy_events(call)
+    assert heard(call, SlowHeaders(0.0001), last=True).events == healthy_events(call)
 
 
 def test_gzip_is_readable_event_by_event(call):
     """Each event is flushed, so the compressed stream adds no delay."""
-    answer = heard(call, Gzip())
+    answer = heard(call, Gzip(), last=True)
     assert "content-encoding: gzip" in answer.head
     reader = zlib.decompressobj(wbits=31)
     assert reader.decompress(answer.chunks[0]) == healthy_events(call)[0] + b"\n\n"
@@ -251,7 +273,7 @@ def test_gzip_is_readable_event_by_event(call):
 
 def test_gzip_plain_answer_states_its_compressed_length(call):
     """Compression does not break the length."""
-    answer = heard(call, Gzip(), stream=False)
+    answer = heard(call, Gzip(), stream=False, last=True)
     assert f"content-length: {len(answer.body)}" in answer.head
     assert json.loads(gzip.decompress(answer.body))["object"] == "chat.completion"
 
@@ -271,11 +293,7 @@ def test_list_of_faults_has_one_entry_for_each_request(call):
 def test_times_of_one_fault_do_not_end_the_others(call):
     """Each of several faults strikes as often as it says."""
     with Simulator(Reply(TEXT), fault=(Status(500, times=1), Gzip())) as simulator:
-        caller = call(simulator)
-        heads = []
-        for _ in range(2):
-            caller.ask(stream=False)
-            heads.append(caller.hear(SILENCE).head)
+        heads = [call(simulator).ask(stream=False, last=True).hear().head for _ in range(2)]
     assert ["500" in head for head in heads] == [True, False]
     assert all("content-encoding: gzip" in head for head in heads)
 

@@ -159,10 +159,12 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
 
     `state` remembers whether id and model have been seen, so that they are looked for only until then.
     """
-    data = chunk.data
-    if data == _DONE:
-        return _END
-    completion = _decode(data)
+    try:
+        completion = _decode(chunk.data)
+    except msgspec.DecodeError:
+        if chunk.data.strip() == _DONE:
+            return _END
+        raise
     choices = completion.choices
     # Nearly every chunk is one piece of text of one choice, and nothing else.
     if choices is not None and len(choices) == 1 and completion.usage is None and "named" in state:

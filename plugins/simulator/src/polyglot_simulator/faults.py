@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
-from polyglot_core.errors import ConfigError
 
+from polyglot_core.errors import ConfigError
 from polyglot_simulator.answer import End, Send, Wait, split_after_bytes, split_after_events
 from polyglot_simulator.dialect import Problem
 

@@ -6,8 +6,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
-from polyglot_core.plugin import Usage
 
+from polyglot_core.plugin import Usage
 from polyglot_simulator.answer import Send
 from polyglot_simulator.dialect import Problem
 from polyglot_simulator.pace import tokens

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from polyglot_core.errors import ConfigError
 
+from polyglot_core.errors import ConfigError
 from polyglot_simulator.answer import Send, Wait
 
 if TYPE_CHECKING:

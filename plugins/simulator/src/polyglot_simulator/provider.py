@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
-from polyglot_core.plugin import Secret, Usage
 
+from polyglot_core.plugin import Secret, Usage
 from polyglot_simulator.answer import Answer, Send, Wait
 from polyglot_simulator.dialect import Problem, Turn
 from polyglot_simulator.dialects import DEFAULT_DIALECT, DIALECTS
@@ -68,7 +68,7 @@ class Provider(Struct, kw_only=True):
 
     def refuse(self, reason: str) -> Answer:
         """What is done when that which came is no request."""
-        return replace(_refused(Answer(dialect=DEFAULT_DIALECT), Problem(400, reason)), end="drop")
+        return _refused(Answer(dialect=DEFAULT_DIALECT), Problem(400, reason))
 
     def _problem(self, request: RecordedRequest, dialect: Dialect) -> Problem | None:
         if not self._lets_in(request):

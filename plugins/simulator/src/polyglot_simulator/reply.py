@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
+
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from polyglot_core.errors import ConfigError
-
 from polyglot_simulator.faults import Fault
 from polyglot_simulator.reply import RawReply, Reply
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["AnyReply", "FaultScript", "Faults", "Replies", "ReplyScript"]
 
 AnyReply = str | Reply | RawReply
-Replies = AnyReply | Sequence[AnyReply] | Callable[["RecordedRequest"], AnyReply]
+Replies = AnyReply | list[AnyReply] | tuple[AnyReply, ...] | Callable[["RecordedRequest"], AnyReply]
 Faults = Fault | Sequence[Fault] | None
 
 
@@ -32,7 +31,8 @@ class ReplyScript:
 
     def __init__(self, replies: Replies) -> None:
         self._function = replies if callable(replies) else None
-        self._turns = [] if callable(replies) else [_as_reply(reply) for reply in _listed(replies)]
+        turns = () if callable(replies) else replies if isinstance(replies, list | tuple) else (replies,)
+        self._turns = [_as_reply(reply) for reply in turns]
         self.taken = 0
         if not self._turns and self._function is None:
             raise ConfigError(
@@ -75,10 +75,6 @@ class FaultScript:
         if number < len(self._turns):
             return self._turns[number]
         return tuple(fault for fault in self._always if fault.times is None or number < fault.times)
-
-
-def _listed(replies: AnyReply | Sequence[AnyReply]) -> Sequence[AnyReply]:
-    return [replies] if isinstance(replies, str | Reply | RawReply) else replies
 
 
 def _as_reply(reply: object) -> Reply | RawReply:

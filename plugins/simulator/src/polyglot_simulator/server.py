@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 _READ_SIZE = 64 * 1024
-_UNREAD_PIECES = 1000  # what a client may send ahead while it is being answered
+_UNREAD_PIECES = 100  # what a client may send ahead while it is being answered
 _SECONDS_TO_STOP = 5.0
 _SECONDS_WITHOUT_FILES = 0.05
 _SECONDS_TO_CATCH_UP = 0.05
@@ -49,10 +49,10 @@ class Server:
         self._listener.setblocking(False)  # noqa: FBT003 (the argument has no name)
         self.port: int = self._listener.getsockname()[1]
         self._conversations: set[asyncio.Task[None]] = set()
-        self._running = threading.Event()
+        self._stopping = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="polyglot-simulator", daemon=True)
         self._thread.start()
-        self._running.wait()
 
     def stop(self) -> None:
         """Close every socket and wait for the thread.
@@ -68,14 +68,12 @@ class Server:
             )
 
     def _run(self) -> None:
-        with self._listener:
-            asyncio.run(self._serve())  # at its end it cancels the conversations, which close their sockets
+        # At its end the runner cancels all tasks, and each conversation closes its socket.
+        with self._listener, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
         accepting = self._loop.create_task(self._accept())
-        self._running.set()
         await self._stopping.wait()
         accepting.cancel()
 
@@ -95,7 +93,6 @@ class _Conversation:
     """Requests and answers on one connection. One task talks; one listens, so that a close is seen at any moment."""
 
     def __init__(self, connection: socket.socket, server: Server) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection = connection
         self._server = server
         self._loop = asyncio.get_running_loop()
@@ -132,6 +129,7 @@ class _Conversation:
         """Answer requests; returns whether it was the client that ended the conversation."""
         rest = b""
         try:
+            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while True:
                 request, rest = await self._next_request(rest)
                 self._requests.append(request)
@@ -169,7 +167,7 @@ class _Conversation:
             await self._loop.sock_sendall(self._connection, step.data)
             if request is not None:
                 request.sent_bytes += len(step.data)
-            await asyncio.sleep(0)  # a write that does not block would not let the listener see a close
+            await asyncio.sleep(0)  # while writes do not block, nobody else would get a turn
 
     async def _part(self) -> NoReturn:
         """Close this side and leave it to the client to close the other."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Connection, Secret
-
 from polyglot_simulator.pace import Pace
 from polyglot_simulator.provider import Provider
 from polyglot_simulator.script import FaultScript, ReplyScript
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from polyglot_core.plugin import Usage
-
     from polyglot_simulator.answer import Answer
     from polyglot_simulator.recorded import RecordedRequest
     from polyglot_simulator.script import Faults, Replies

@@ -1,0 +1,1 @@
+"""The ``polyglot`` command: stream an answer from any LLM provider in the terminal."""

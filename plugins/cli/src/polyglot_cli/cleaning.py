@@ -1,0 +1,126 @@
+"""What a model says, made harmless for a terminal: no control sequences, and no invisible change of direction.
+
+A model's text is a stranger's text. Sent to a terminal as it is, it could rewrite the screen, fill the clipboard or hide
+words. Pure: characters in, characters out; a sequence that is cut by the border of two pieces is still one sequence.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Cleaner", "clean", "one_line"]
+
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_HARMLESS = re.compile(rf"[^\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}]*")
+_SHOWN = re.compile(f"[{_BIDI}]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+_ESCAPE = "\x1b"
+_BELL = "\x07"
+_CANCELS = "\x18\x1a"  # CAN and SUB break off whatever sequence stands open
+_CSI, _OSC, _STRING_END = "\x9b", "\x9d", "\x9c"
+_STRINGS = "\x90\x98\x9d\x9e\x9f"  # DCS, SOS, OSC, PM, APC
+_C1_OFFSET = 0x40  # ESC and a character of @A…_ are the C1 control that lies so much higher
+
+
+class Cleaner:
+    """Cleans a text that comes in pieces. What comes out does not depend on where the pieces were cut.
+
+    Taken out are control characters but tab and newline, and whole sequences: ESC with what belongs to it, CSI, OSC, DCS,
+    APC, PM, SOS. Characters that change the direction of writing are shown, as in ``<U+202E>``. A string sequence that never
+    ends would swallow all the rest, so its content is handed out by `finish`, cleaned.
+    """
+
+    def __init__(self) -> None:
+        self._take: Callable[[str], str] = self._ground
+        self._swallowed: list[str] = []
+        self._bell_ends = False
+
+    def feed(self, text: str) -> str:
+        """The next piece, cleaned; empty while a sequence stands open."""
+        if self._take == self._ground and _HARMLESS.fullmatch(text):
+            return text
+        return "".join([self._take(character) for character in text])
+
+    def finish(self) -> str:
+        """What an unended string sequence had swallowed. The cleaner begins anew."""
+        rest = _shown(_CONTROL.sub("", "".join(self._swallowed)))
+        self._swallowed.clear()
+        self._take = self._ground
+        return rest
+
+    # What becomes of the next character: text or nothing, and perhaps another state.
+
+    def _ground(self, character: str) -> str:
+        if character == _ESCAPE:
+            self._take = self._escape
+        elif character == _CSI:
+            self._take = self._csi
+        elif character in _STRINGS:
+            self._open_string(character)
+        elif not _CONTROL.match(character):
+            return _shown(character)
+        return ""
+
+    def _escape(self, character: str) -> str:
+        if "@" <= character <= "_":
+            return self._again(chr(ord(character) + _C1_OFFSET))
+        if " " <= character <= "/":
+            return ""  # an intermediate: the sequence goes on
+        if "0" <= character <= "~":
+            return self._end()
+        return self._again(character)
+
+    def _csi(self, character: str) -> str:
+        if " " <= character <= "?":
+            return ""  # a parameter or an intermediate
+        if "@" <= character <= "~":
+            return self._end()
+        return self._again(character)
+
+    def _string(self, character: str) -> str:
+        if character == _ESCAPE:
+            self._take = self._string_escape
+        elif character == _STRING_END or character in _CANCELS or (self._bell_ends and character == _BELL):
+            return self._end()
+        else:
+            self._swallowed.append(character)
+        return ""
+
+    def _string_escape(self, character: str) -> str:
+        self._swallowed.clear()  # ESC ends the string whether it is ESC \ or the start of another sequence
+        self._take = self._escape
+        return self._escape(character)
+
+    def _open_string(self, introducer: str) -> None:
+        self._bell_ends = introducer == _OSC
+        self._take = self._string
+
+    def _again(self, character: str) -> str:
+        """Leave the sequence and take `character` as if none had been open."""
+        self._take = self._ground
+        return self._ground(character)
+
+    def _end(self) -> str:
+        self._swallowed.clear()
+        self._take = self._ground
+        return ""
+
+
+def clean(text: str) -> str:
+    """A whole text, cleaned."""
+    cleaner = Cleaner()
+    return cleaner.feed(text) + cleaner.finish()
+
+
+def one_line(text: str) -> str:
+    """A whole text, cleaned, with its white space folded to single spaces."""
+    return " ".join(clean(text).split())
+
+
+def _shown(text: str) -> str:
+    return _SHOWN.sub(lambda match: f"<U+{ord(match[0]):04X}>", text)

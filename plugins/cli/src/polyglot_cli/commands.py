@@ -1,0 +1,224 @@
+"""The commands, their options and their help. What they do is in modules that are imported when they do it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polyglot_cli.output import is_closed_pipe, silence_standard_streams
+from polyglot_cli.parameters import (
+    NAME,
+    OPTION,
+    PACE,
+    SECONDS,
+    complete_connection,
+    prompt_from,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["polyglot"]
+
+_INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+_UNREAD = 141  # the same with SIGPIPE
+
+
+class Commands(click.Group):
+    """A group that turns our errors, Ctrl-C and a closed pipe into exit codes."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (whatever a command returns)
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(_INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if (code := _answer(error)) is None:
+                raise
+            ctx.exit(code)
+
+
+def _answer(error: Exception) -> int | None:
+    """Report an error that is ours; its exit code, or None for one that is not."""
+    if isinstance(error, OSError) and is_closed_pipe(error):
+        silence_standard_streams()
+        return _UNREAD
+    # Imported here: it reads the whole library, which `--help` need not wait for.
+    from polyglot_cli import failing  # noqa: PLC0415
+    from polyglot_core import PolyglotError  # noqa: PLC0415
+
+    if not isinstance(error, PolyglotError):
+        return None
+    failing.report(error)
+    return failing.exit_code(error)
+
+
+def _print_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 (click's)
+    if not wanted or ctx.resilient_parsing:
+        return
+    from polyglot_cli.versions import installed  # noqa: PLC0415 (reading metadata takes a while)
+
+    for name, version in installed():
+        click.echo(f"{name} {version}")
+    ctx.exit()
+
+
+_config = click.option(
+    "--config",
+    type=click.Path(),
+    metavar="FILE",
+    help="Configuration file, instead of the one in POLYGLOT_CONFIG or your own.",
+)
+
+
+def _json(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what}.")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_versions,
+    help="Show every installed polyglot package with its version.",
+)
+def polyglot() -> None:
+    """Stream an answer from any LLM provider.
+
+    \b
+    Examples:
+      polyglot stream "Write a haiku about rain"
+      polyglot stream -c openai -m gpt-4o-mini "Hello"
+      git diff | polyglot stream --system "Review this change."
+      polyglot connections
+
+    Without a connection a simulator on this machine answers, so everything can be tried at once and without a key.
+
+    \b
+    Exit codes:
+      0  the answer is complete      4  the provider said no
+      1  it could not be written     5  the answer broke off, or did not arrive
+      2  the command is wrong        6  a clock ran out
+      3  the configuration is wrong  130  Ctrl-C, 141 the reader closed the pipe
+    """
+
+
+@polyglot.command()
+@click.argument("prompt", required=False)
+@click.option(
+    "-c",
+    "--connection",
+    type=NAME,
+    metavar="NAME",
+    shell_complete=complete_connection,
+    help="Connection, preset or driver to ask; see `polyglot connections`.",
+)
+@click.option("-m", "--model", type=NAME, metavar="NAME", help="Model to ask, instead of the connection's.")
+@click.option("--system", metavar="TEXT", help="What the model is told before the prompt.")
+@click.option(
+    "options",
+    "--option",
+    type=OPTION,
+    multiple=True,
+    help="Option for the provider, such as temperature=0.2; a value is JSON, or else text. Repeatable.",
+)
+@click.option("--no-stream", is_flag=True, help="Ask for the answer in one piece.")
+@_json("one JSON object for each partial response, one a line")
+@click.option("--events", is_flag=True, help="Print one JSON object for each event, one a line.")
+@click.option("--reasoning", is_flag=True, help="On a terminal, show the model's thinking before its answer.")
+@click.option("--usage", is_flag=True, help="After the answer: tokens, speed and finish reason, on standard error.")
+@click.option("--timeout", type=SECONDS, help="Seconds that the whole answer may take.")
+@click.option("--raw", is_flag=True, help="On a terminal, let control sequences in the answer through.")
+@click.option("--debug", is_flag=True, help="Tell how the call went, on standard error; never a key.")
+@_config
+def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each option's own)
+    """Ask for an answer and print it as it comes.
+
+    The prompt is the argument, or standard input where that is piped or PROMPT is a dash.
+
+    \b
+    Examples:
+      polyglot stream "Write a haiku about rain"
+      polyglot stream -c openai -m gpt-4o-mini --option temperature=0.2 "Hello"
+      git diff | polyglot stream --system "Review this change." > review.md
+      polyglot stream --usage - < question.txt
+      polyglot stream --json "Hello" | jq -r .content_delta
+
+    Piped output is the model's text and nothing else, as it was received. On a terminal its control sequences are taken out.
+    """
+    from polyglot_cli.stream import Asked, answer  # noqa: PLC0415 (it reads the whole library)
+
+    answer(Asked(prompt=prompt_from(prompt), **asked))
+
+
+@polyglot.command()
+@_json("a JSON array of objects")
+@_config
+def connections(config: str | None, as_json: bool) -> None:  # noqa: FBT001 (click's)
+    """List what can be asked, and why some of it cannot.
+
+    \b
+    Examples:
+      polyglot connections
+      polyglot connections --json | jq -r '.[] | select(.usable) | .name'
+      polyglot connections --config work.toml
+
+    A name is a connection of the configuration file, a preset or a driver; a model may follow it after a slash.
+    """
+    from polyglot_cli import listing  # noqa: PLC0415 (it reads the whole library)
+
+    listing.list_connections(config, as_json=as_json)
+
+
+@polyglot.command()
+@_json("a JSON array of objects")
+def drivers(as_json: bool) -> None:  # noqa: FBT001 (click's)
+    """List the installed drivers, and why one of them cannot be used.
+
+    \b
+    Examples:
+      polyglot drivers
+      polyglot drivers --json
+      POLYGLOT_DRIVERS=openai polyglot drivers     only this one may be used
+    """
+    from polyglot_cli import listing  # noqa: PLC0415 (it reads the whole library)
+
+    listing.list_drivers(as_json=as_json)
+
+
+@polyglot.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port on this machine; a free one by default."
+)
+@click.option("--reply", metavar="TEXT", help="What it says.")
+@click.option("--pace", type=PACE, help="Tokens a second; by default as fast as possible.")
+@click.option("--script", type=click.Path(), metavar="FILE", help="TOML file with a reply and faults for each request.")
+def simulate(port: int, reply: str | None, pace: float | None, script: str | None) -> None:
+    """Run a provider on this machine, until Ctrl-C.
+
+    \b
+    Examples:
+      polyglot simulate --port 8080
+      polyglot simulate --port 8080 --pace 20 --reply "Once upon a time"
+      polyglot simulate --script faults.toml
+
+    \b
+    A script, for the first two requests; the last reply is repeated:
+      pace = 40
+      [[turns]]
+      reply = "This answer breaks off here, as you see."
+      faults = [{ name = "Drop", after_events = 4 }]
+      [[turns]]
+      faults = [{ name = "Status", code = 503 }]
+    """
+    if reply is not None and script is not None:
+        raise click.UsageError("--script says what is replied; leave --reply out, or write it into the script.")
+    from polyglot_cli.simulate import run  # noqa: PLC0415 (it reads the whole library)
+
+    run(port, reply, pace, script)

@@ -1,0 +1,20 @@
+"""Where the command begins."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run ``polyglot`` with the arguments of this process, and end the process with its exit code."""
+    try:
+        # Imported here, so that Ctrl-C is answered as everywhere even while modules are still being read.
+        from polyglot_cli.commands import polyglot  # noqa: PLC0415
+
+        polyglot(prog_name="polyglot")
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
