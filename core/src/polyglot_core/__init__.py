@@ -34,7 +34,7 @@ from polyglot_core.response import (
     ToolCall,
     Usage,
 )
-from polyglot_core.settings import connections
+from polyglot_core.settings import connections, drivers
 
 __all__ = [
     "AsyncInference",
@@ -66,5 +66,6 @@ __all__ = [
     "Truncated",
     "Usage",
     "connections",
+    "drivers",
     "register",
 ]

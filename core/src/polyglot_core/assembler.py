@@ -1,6 +1,7 @@
 """All the memory that core has: events in, partials and the complete response out.
 
-Decoders say what a chunk means; what it means *together with what came before* is decided here, once, for every provider.
+Decoders say what a chunk means; what it means *together with what came before* is decided here, once, for every
+provider.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ class _ChoiceBuilder:
         return self.transcript.tool_calls.upto(len(self.pieces))
 
     def _reason(self) -> FinishReason:
-        """The reason in our words. A stop with calls of the user's tools is `tool_calls`; all others stay as they are."""
+        """The reason in our words. A stop with calls of the user's tools is `tool_calls`; others stay as they are."""
         if self._finish is None:
             return FinishReason.UNKNOWN
         reason = _REASONS.get(self._finish.reason, FinishReason.OTHER)
@@ -279,8 +280,9 @@ class _OpenCall:
 class _CallMatcher:
     """Finds out which call a piece belongs to, by index and id, for every way that servers number them.
 
-    Seen on the wire: calls interleaved; every call with index 0; no index at all; the id on the first piece only, on every
-    piece, changing from piece to piece, or empty on later ones; whole calls in one piece; placeholders without a name.
+    Seen on the wire: calls interleaved; every call with index 0; no index at all; the id on the first piece only, on
+    every piece, changing from piece to piece, or empty on later ones; whole calls in one piece; placeholders without
+    a name.
     """
 
     def __init__(self) -> None:
@@ -328,7 +330,7 @@ class _CallMatcher:
         return None
 
     def _under_index(self, slot: int, event: ToolCallDelta) -> int | None:
-        """The index is known. A new id together with a name is a new call under a used number; an old id goes to its owner."""
+        """The index is known. A new id with a name is a new call under a used number; an old id goes to its owner."""
         call = self._calls[slot]
         if not event.id or not call.id or event.id == call.id:
             return slot

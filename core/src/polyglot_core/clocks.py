@@ -1,4 +1,6 @@
-"""The clocks of one call: which of them runs out next, and when. Pure: the time is an argument, in seconds of `time.perf_counter`.
+"""The clocks of one call: which of them runs out next, and when.
+
+Pure: the time is an argument, in seconds of `time.perf_counter`.
 
 Time that the caller takes between two reads is not the provider's: `idle` and `silence` run only while a read waits.
 """

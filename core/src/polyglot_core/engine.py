@@ -1,7 +1,7 @@
 """The two pumps: they carry bytes from the transport to the session, and do what the pure parts decide.
 
-`Pump` and `AsyncPump` are equal but for ``async`` and ``await``; a test compares them. How each of them waits is in `_Waits` and
-`_AsyncWaits`, the only code here that differs in kind.
+`Pump` and `AsyncPump` are equal but for ``async`` and ``await``; a test compares them. How each of them waits is in
+`_Waits` and `_AsyncWaits`, the only code here that differs in kind.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ from polyglot_core.session import Session, Signal, State
 from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Pools, TwoReadersError, timed_out
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
     from typing import Self
-
-    import asyncio
 
     import anyio
     from anyio.lowlevel import RunVar
@@ -77,7 +76,7 @@ class Run:
         self._attempts = 0
 
     def encode(self) -> WireRequest:
-        """The request for the next attempt, with the connection's headers; the key too, if the driver leaves it to us."""
+        """The request for the next attempt, with the connection's headers; the key too, if the driver leaves it."""
         if self._attempts == 0:
             self.clocks = Clocks(self.timeouts, perf_counter())  # the call begins when it is made, not when prepared
         wire = self.driver.encode(self.request)
@@ -332,7 +331,8 @@ def _close_in_task(loop: asyncio.AbstractEventLoop, response: Any) -> None:  # n
 class Pump:
     """Carries one call, sync: an iterator of partials.
 
-    It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the pump.
+    It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the
+    pump.
 
     Attributes:
         run: The call.
@@ -354,7 +354,7 @@ class Pump:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> PartialInferenceResponse:
+    def __next__(self) -> PartialInferenceResponse:  # noqa: C901, PLR0912 (the loop that all else is fast for)
         while True:
             try:
                 if self._ready is not None:
@@ -427,7 +427,7 @@ class Pump:
             self._busy = False
 
     def _recover(self, error: PolyglotError) -> None:
-        """Something has failed. The transport: the session says what that means. The attempt: make another, or raise."""
+        """Something failed. The transport: the session says what that means. The attempt: make another, or raise."""
         if isinstance(error, TwoReadersError):  # the first reader's stream goes on
             raise error
         if self.run.cancelled:
@@ -460,7 +460,8 @@ class Pump:
 class AsyncPump:
     """Carries one call, async: an async iterator of partials.
 
-    It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the pump.
+    It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the
+    pump.
 
     Attributes:
         run: The call.
@@ -482,7 +483,7 @@ class AsyncPump:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> PartialInferenceResponse:
+    async def __anext__(self) -> PartialInferenceResponse:  # noqa: C901, PLR0912 (the loop that all else is fast for)
         while True:
             try:
                 if self._ready is not None:
@@ -555,7 +556,7 @@ class AsyncPump:
             self._busy = False
 
     async def _recover(self, error: PolyglotError) -> None:
-        """Something has failed. The transport: the session says what that means. The attempt: make another, or raise."""
+        """Something failed. The transport: the session says what that means. The attempt: make another, or raise."""
         if isinstance(error, TwoReadersError):  # the first reader's stream goes on
             raise error
         if self.run.cancelled:

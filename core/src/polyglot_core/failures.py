@@ -7,13 +7,15 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from polyglot_core.errors import ProviderError, provider_error_class
 from polyglot_core.events import Failure
-from polyglot_core.wire import WireResponse
+
+if TYPE_CHECKING:
+    from polyglot_core.wire import WireResponse
 
 __all__ = ["failure_from_payload", "failure_from_response", "printable", "provider_error", "retry_after_seconds"]
 
@@ -26,8 +28,9 @@ _HIGHEST_STATUS = 599
 def failure_from_payload(payload: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
     """Read an error object of any of the shapes that providers are known to send.
 
-    Known are ``{"error": {…}}``, ``{"error": "text"}``, ``{"message": …}``, ``{"detail": …}``, ``{"errors": […]}``, a list of
-    any of these, and a bare text. An HTTP-like ``code`` or ``status`` counts as status where the transport gave none.
+    Known are ``{"error": {…}}``, ``{"error": "text"}``, ``{"message": …}``, ``{"detail": …}``, ``{"errors": […]}``, a
+    list of any of these, and a bare text. An HTTP-like ``code`` or ``status`` counts as status where the transport
+    gave none.
     """
     error = _innermost(payload)
     if not isinstance(error, Mapping):

@@ -66,7 +66,8 @@ class SSEFramer:
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
         """Return the chunks that `data` completes."""
-        # A server that sends as it thinks sends one line of data at a time. (Slices and `in`, because methods cost more.)
+        # A server that sends as it thinks sends one line of data at a time. (Slices and `in`, because methods cost
+        # more.)
         if self._between and data[_HEAD] == _FIELD and data[_TAIL] == _BLANK_LINE:
             payload = data[_PAYLOAD]
             if _LF not in payload and _CR not in payload:

@@ -1,8 +1,8 @@
 """The contract between Polyglot and a driver, whole.
 
 A driver is a module that implements the first three of these functions with `hookimpl`, and as many of the others as it
-needs. None of them does I/O, but for `authorize`. An implementation may leave arguments out and may take them in any order;
-they are passed by name, bound once when the driver is chosen.
+needs. None of them does I/O, but for `authorize`. An implementation may leave arguments out and may take them in any
+order; they are passed by name, bound once when the driver is chosen.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 def decode_chunk(connection: Connection, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:  # type: ignore[empty-body]
     """Say what a chunk means. Called for every chunk: the hot path; no I/O.
 
-    `state` is a dict of this attempt's own, empty at its start, for dialects whose chunks depend on earlier ones. The same
-    chunks in the same order must give the same events. What msgspec raises for unreadable data may pass through.
+    `state` is a dict of this attempt's own, empty at its start, for dialects whose chunks depend on earlier ones. The
+    same chunks in the same order must give the same events. What msgspec raises for unreadable data may pass through.
     """
 
 
@@ -61,5 +61,5 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:  # type
 
 
 @hookspec
-def decode_error(connection: Connection, response: WireResponse) -> Failure | None:  # type: ignore[empty-body]
+def decode_error(connection: Connection, response: WireResponse) -> Failure | None:
     """Optional: read an answer with an error status. None leaves it to core, which knows the common shapes; no I/O."""

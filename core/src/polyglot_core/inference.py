@@ -1,12 +1,10 @@
-"""What users hold: `Inference` makes calls, a `PendingInference` is one call, a stream is that call's answer as it comes.
+"""What users hold: `Inference` makes calls, a `PendingInference` is one call, a stream is its answer as it comes.
 
 The async classes are the sync ones with ``await``; a test compares them.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -19,7 +17,8 @@ from polyglot_core.transport import Pools, shared_pools
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections import deque
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from typing import Self
 
     from polyglot_core.connection import Connection, Timeouts
@@ -47,7 +46,7 @@ def _driver_for(connection: Connection) -> BoundDriver:
     return driver.bind(connection)
 
 
-def _request(
+def _request(  # noqa: PLR0913 (what a call can say)
     connection: Connection,
     messages: Messages,
     options: Mapping[str, Any] | None,
@@ -100,7 +99,7 @@ class Inference:
         *,
         config: str | os.PathLike[str] | None = None,
         client: Client | None = None,
-        **overrides: Any,
+        **overrides: Any,  # noqa: ANN401 (the fields of a connection)
     ) -> Self:
         """Use the connection, preset or driver of this name.
 
@@ -126,7 +125,7 @@ class Inference:
         """
         return cls(connection, client)
 
-    def create(
+    def create(  # noqa: PLR0913 (what a call can say)
         self,
         messages: Messages,
         *,
@@ -170,7 +169,7 @@ class Inference:
         clocks = settings.clocks(self.connection.name, self.connection.timeouts, timeouts)
         return PendingInference(request, lambda asked: self._pump(asked, clocks))
 
-    def stream(self, messages: Messages, **asked: Any) -> InferenceStream:
+    def stream(self, messages: Messages, **asked: Any) -> InferenceStream:  # noqa: ANN401 (the arguments of create)
         """Shortcut for ``create(messages, …).stream()``; the arguments are those of `create`."""
         return self.create(messages, **asked).stream()
 
@@ -205,8 +204,8 @@ class PendingInference:
     def stream(self) -> InferenceStream:
         """The answer as it comes; always the same object.
 
-        The provider is asked to stream whether or not the option was given. After a plain `response()` it hands out that
-        answer's partials, and nothing is sent.
+        The provider is asked to stream whether or not the option was given. After a plain `response()` it hands out
+        that answer's partials, and nothing is sent.
         """
         return self._started(streamed=True)
 
@@ -223,7 +222,8 @@ class PendingInference:
         return (self.response()).content
 
     def __repr__(self) -> str:
-        return f"PendingInference(model={self.request.model!r}, stream={self.request.stream}, sent={self._stream is not None})"
+        sent = self._stream is not None
+        return f"PendingInference(model={self.request.model!r}, stream={self.request.stream}, sent={sent})"
 
     def _started(self, *, streamed: bool) -> InferenceStream:
         if self._stream is None:
@@ -232,7 +232,7 @@ class PendingInference:
 
 
 class InferenceStream:
-    """An answer as it comes. Iterate it for partials; leave it with ``with`` to close the connection wherever you are.
+    """An answer as it comes. Iterate it for partials; use ``with`` to close the connection wherever you leave.
 
     One thread reads a stream; any thread may `close` it. A loop goes on where the last one stopped.
     """
@@ -251,8 +251,9 @@ class InferenceStream:
         return self._partials()
 
     def events(self) -> Iterator[Event]:
-        """What the partials are made of, event by event, from where the stream stands. Raises as a loop over the stream.
+        """What the partials are made of, event by event, from where the stream stands.
 
+        Raises as a loop over the stream does.
         Until something of the answer has come, only pings are handed out.
         """
         return _Events(self._partials(), self._pump.run.watch_events())
@@ -276,7 +277,7 @@ class InferenceStream:
         """
         run = self._pump.run
         if not self._pump.exhausted and not run.cancelled and run.error is None:
-            rest = [partial for partial in self._partials()]
+            rest = [partial for partial in self._partials()]  # noqa: C416 (the async twin has no shorter form)
             self._kept = None if run.request.stream else rest
         if run.error is not None:
             raise run.error.with_traceback(None)
@@ -380,7 +381,8 @@ class _Events:
 class AsyncInference:
     """Makes calls over one connection. Safe to share between tasks and event loops.
 
-    Used with ``async with``, it owns its HTTP connections and closes them at the end; otherwise it shares the process's.
+    Used with ``async with``, it owns its HTTP connections and closes them at the end; otherwise it shares the
+    process's.
     """
 
     def __init__(self, connection: Connection, client: Client | None = None) -> None:
@@ -395,7 +397,7 @@ class AsyncInference:
         *,
         config: str | os.PathLike[str] | None = None,
         client: Client | None = None,
-        **overrides: Any,
+        **overrides: Any,  # noqa: ANN401 (the fields of a connection)
     ) -> Self:
         """Use the connection, preset or driver of this name.
 
@@ -421,7 +423,7 @@ class AsyncInference:
         """
         return cls(connection, client)
 
-    def create(
+    def create(  # noqa: PLR0913 (what a call can say)
         self,
         messages: Messages,
         *,
@@ -465,7 +467,7 @@ class AsyncInference:
         clocks = settings.clocks(self.connection.name, self.connection.timeouts, timeouts)
         return AsyncPendingInference(request, lambda asked: self._pump(asked, clocks))
 
-    def stream(self, messages: Messages, **asked: Any) -> AsyncInferenceStream:
+    def stream(self, messages: Messages, **asked: Any) -> AsyncInferenceStream:  # noqa: ANN401 (the arguments of create)
         """Shortcut for ``create(messages, …).stream()``; the arguments are those of `create`."""
         return self.create(messages, **asked).stream()
 
@@ -503,8 +505,8 @@ class AsyncPendingInference:
     def stream(self) -> AsyncInferenceStream:
         """The answer as it comes; always the same object.
 
-        The provider is asked to stream whether or not the option was given. After a plain `response()` it hands out that
-        answer's partials, and nothing is sent.
+        The provider is asked to stream whether or not the option was given. After a plain `response()` it hands out
+        that answer's partials, and nothing is sent.
         """
         return self._started(streamed=True)
 
@@ -521,7 +523,8 @@ class AsyncPendingInference:
         return (await self.response()).content
 
     def __repr__(self) -> str:
-        return f"AsyncPendingInference(model={self.request.model!r}, stream={self.request.stream}, sent={self._stream is not None})"
+        sent = self._stream is not None
+        return f"AsyncPendingInference(model={self.request.model!r}, stream={self.request.stream}, sent={sent})"
 
     def _started(self, *, streamed: bool) -> AsyncInferenceStream:
         if self._stream is None:
@@ -530,7 +533,7 @@ class AsyncPendingInference:
 
 
 class AsyncInferenceStream:
-    """An answer as it comes. Iterate it for partials; leave it with ``async with`` to close the connection wherever you are.
+    """An answer as it comes. Iterate it for partials; use ``async with`` to close the connection wherever you leave.
 
     One task reads a stream; any task may `close` it. A loop goes on where the last one stopped.
     """
@@ -549,8 +552,9 @@ class AsyncInferenceStream:
         return self._partials()
 
     def events(self) -> AsyncIterator[Event]:
-        """What the partials are made of, event by event, from where the stream stands. Raises as a loop over the stream.
+        """What the partials are made of, event by event, from where the stream stands.
 
+        Raises as a loop over the stream does.
         Until something of the answer has come, only pings are handed out.
         """
         return _AsyncEvents(self._partials(), self._pump.run.watch_events())

@@ -1,4 +1,4 @@
-"""The driver author's door: everything that a driver, a preset or a simulator needs, and nothing that it must not use."""
+"""The driver authors' door: everything that a driver, a preset or a simulator needs, and nothing more."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Drivers and presets: found by metadata alone, imported when named, checked against the contract, bound once.
 
 Hooks are not called through the plugin manager for each chunk; `BoundDriver` is one closure a hook, with the connection
-already in it. pluggy checks implementations, and its rule holds here: arguments are passed by name, any subset, any order.
+already in it. pluggy checks implementations, and its rule holds here: arguments are passed by name, any subset, any
+order.
 """
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ class Driver:
     def error(self, what: str) -> PluginError:
         """The error to raise when this driver is at fault."""
         owner = self.distribution or "whoever registered it"
-        return PluginError(f"{self.origin[0].upper()}{self.origin[1:]} {what}. Report this to {owner}.", provider=self.name)
+        return PluginError(
+            f"{self.origin[0].upper()}{self.origin[1:]} {what}. Report this to {owner}.", provider=self.name
+        )
 
 
 class BoundDriver:
@@ -218,7 +221,7 @@ def _implementations(driver: Driver, module: object) -> dict[str, Implementation
     except pluggy.PluginValidationError as error:
         raise driver.error(f"does not keep the contract: {' '.join(str(error).split())}") from error
     found: dict[str, Implementation] = {}
-    for hook in manager.get_hookcallers(module) or ():  # type: ignore[arg-type]  # any object can be a plugin
+    for hook in manager.get_hookcallers(module) or ():
         for implementation in hook.get_hookimpls():
             if implementation.wrapper or implementation.hookwrapper:
                 raise driver.error(f"wraps {hook.name}, and wrappers are not called")
@@ -348,7 +351,10 @@ def load_preset(name: str) -> Preset | None:
         return None
     row = getattr(_import(found, "preset"), "PRESETS", {}).get(name)
     if not isinstance(row, Preset):
-        msg = f"Preset {name!r} of {found.origin} has no row in PRESETS of {found.target}. Report this to {found.distribution}."
+        msg = (
+            f"Preset {name!r} of {found.origin} has no row in PRESETS of {found.target}. "
+            f"Report this to {found.distribution}."
+        )
         raise PluginError(msg, phase="configure")
     return row
 
@@ -361,5 +367,6 @@ def _import(found: Found, kind: str) -> ModuleType:
     try:
         return importlib.import_module(found.target.partition(":")[0].strip())
     except Exception as error:
-        msg = f"{kind.capitalize()} {found.name!r} of {found.origin} could not be imported: {type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {error}"
+        msg = f"{kind.capitalize()} {found.name!r} of {found.origin} could not be imported: {why}"
         raise PluginError(msg, phase="configure") from error

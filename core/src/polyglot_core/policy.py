@@ -41,8 +41,8 @@ def decide(
 ) -> Decision:
     """Decide after attempt number `attempt` (from 1) has failed with `error`.
 
-    Nothing is sent again once an event with meaning has reached the caller (`committed`), when the error says that it would
-    not help, or when the provider asks for a longer wait than the caller allows.
+    Nothing is sent again once an event with meaning has reached the caller (`committed`), when the error says that it
+    would not help, or when the provider asks for a longer wait than the caller allows.
     """
     if committed or not error.retryable or attempt > retries.limit:
         return Surface()

@@ -28,7 +28,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     role: str
-    content: str | Sequence[JSONObject] | None | UnsetType = UNSET
+    content: str | Sequence[JSONObject] | UnsetType | None = UNSET
     name: str | None = None
     tool_calls: Sequence[JSONObject] | None = None
     tool_call_id: str | None = None

@@ -291,7 +291,7 @@ class ToolCallLog:
 
 
 def _lay(calls: list[ToolCall], pieces: list[ToolCallPiece]) -> None:
-    """Add `pieces` to `calls`. Fragments of one call that follow each other are joined at once, so cost stays linear."""
+    """Add `pieces` to `calls`. Fragments of one call are joined at once, so that cost stays linear."""
     fragments: dict[int, list[str]] = {}
     heads: dict[int, ToolCallPiece] = {}
     for piece in pieces:
@@ -311,9 +311,7 @@ def _lay(calls: list[ToolCall], pieces: list[ToolCallPiece]) -> None:
 
 
 def _merge(head: ToolCallPiece, piece: ToolCallPiece) -> ToolCallPiece:
-    return ToolCallPiece(
-        head.slot, piece.id or head.id, piece.name or head.name, "", head.complete or piece.complete
-    )
+    return ToolCallPiece(head.slot, piece.id or head.id, piece.name or head.name, "", head.complete or piece.complete)
 
 
 class Transcript:

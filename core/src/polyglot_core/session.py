@@ -133,8 +133,8 @@ class Session:
         outcome: How it ended; None until it has.
         request_id: The provider's id of the request, from the headers.
         ignored_bytes: Bytes that came after the provider had said that nothing more would.
-        frame: Cuts the next bytes of the body into chunks, each of which is then to be given to `take`. Raises what the body
-            of a refusal turns out to be.
+        frame: Cuts the next bytes of the body into chunks, each of which is then to be given to `take`. Raises what the
+            body of a refusal turns out to be.
     """
 
     def __init__(self, wire: WireRequest, driver: BoundDriver, clocks: Clocks, connection: str | None = None) -> None:
@@ -194,8 +194,8 @@ class Session:
         This is the path that everything else is fast for.
 
         Raises:
-            PolyglotError: The provider failed, or the chunk cannot be read. The session has ended, `partial` is filled in.
-                It may also come out of what is returned.
+            PolyglotError: The provider failed, or the chunk cannot be read. The session has ended, `partial` is filled
+                in. It may also come out of what is returned.
         """
         try:
             events = self._decode(chunk)
@@ -269,7 +269,7 @@ class Session:
                 yield from taken  # type: ignore[misc]  # it is the other of the two
 
     def _pass_or_fail(self, chunk: Chunk, error: Exception, now: float) -> tuple[()]:
-        """Raise for a chunk that cannot be read, unless it says nothing, comes after the end, or broke off with the body."""
+        """Raise for a chunk that cannot be read, unless it is empty, follows the end, or broke off with the body."""
         if self.state is State.ENDED:
             return self._ignore(chunk)
         if chunk.data.strip() and not (self._body_over and _is_cut(chunk, error)):
@@ -310,8 +310,11 @@ class Session:
         return self._assembler.text(event, raw)
 
     def _record(self, events: Sequence[Event], *, all_of_them: bool = False) -> None:
-        """Show events to whoever asked for them. Until something of the answer has come, only pings are: the attempt may
-        be made again, and then what it said of itself is void."""
+        """Show events to whoever asked for them.
+
+        Until something of the answer has come, only pings are shown: the attempt may be made again, and then what it
+        said of itself is void.
+        """
         if self._events is None:
             return
         if self.committed or all_of_them:

@@ -1,8 +1,8 @@
 """From a name to a `Connection`: the configuration file, the environment, presets and drivers.
 
 A name is looked up as a configured connection, then as a preset, then as a driver; ``name/model`` also picks the model.
-The file is the one given, else the one that ``POLYGLOT_CONFIG`` names, else ``polyglot.toml`` in the user's configuration
-folder. The working directory is never searched: a key must not go where a stranger's file points.
+The file is the one given, else the one that ``POLYGLOT_CONFIG`` names, else ``polyglot.toml`` in the user's
+configuration folder. The working directory is never searched: a key must not go where a stranger's file points.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,11 +23,16 @@ from polyglot_core.connection import Connection, Preset, Timeouts
 from polyglot_core.errors import ConfigError, PluginError
 from polyglot_core.wire import Secret
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = [
     "ConnectionInfo",
+    "DriverInfo",
     "Settings",
     "clocks",
     "connections",
+    "drivers",
     "read_settings",
     "resolve",
     "unknown_driver",
@@ -66,6 +70,24 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     options: dict[str, Any] = {}
     headers: dict[str, str] = {}
     timeouts: dict[str, float] = {}
+
+
+class DriverInfo(NamedTuple):
+    """A driver that is installed or registered, for people to read.
+
+    Attributes:
+        name: The name that connections use.
+        distribution: Distribution that it comes from; empty for one registered in process.
+        version: Version of the distribution.
+        usable: Whether it loads.
+        reason: Why not, if not.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    usable: bool
+    reason: str = ""
 
 
 class Settings(NamedTuple):
@@ -147,7 +169,7 @@ def _parse(text: str, file: Path) -> Settings:
     entries = table.get("connections", {})
     default = table.get("default")
     if not isinstance(entries, dict) or not isinstance(default, (str, type(None))):
-        raise _config_error(f'{file}: default is a text, and connections are tables such as [connections.NAME].')
+        raise _config_error(f"{file}: default is a text, and connections are tables such as [connections.NAME].")
     return Settings(file, default, {name: _entry(name, entry, text, file) for name, entry in entries.items()})
 
 
@@ -206,7 +228,10 @@ def _config_error(message: str) -> ConfigError:
 
 
 def resolve(
-    name: str | None = None, *, config: str | os.PathLike[str] | None = None, **overrides: Any  # noqa: ANN401 (fields)
+    name: str | None = None,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    **overrides: Any,  # noqa: ANN401 (fields)
 ) -> Connection:
     """The connection that `name` means.
 
@@ -268,7 +293,10 @@ def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connec
         preset = plugins.load_preset(entry.preset)
         if preset is None:
             known = plugins.find_presets()
-            raise _config_error(f"Connection {name!r} names the preset {entry.preset!r}, which is not installed{_nearest(entry.preset, tuple(known))}.")
+            nearest = _nearest(entry.preset, tuple(known))
+            raise _config_error(
+                f"Connection {name!r} names the preset {entry.preset!r}, which is not installed{nearest}."
+            )
         base = _from_preset(name, preset, {**own, **_keyless(own, overrides)})
         return _build({field: getattr(base, field) for field in base.__struct_fields__}, overrides)
     return _build({"name": name, "driver": entry.driver, **own}, overrides)
@@ -313,9 +341,15 @@ def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connectio
     known = Connection.__struct_fields__
     for field in overrides:
         if field not in known:
-            raise _config_error(f"A connection has no field {field!r}{_nearest(field, known)}. Known are {', '.join(known)}.")
+            raise _config_error(
+                f"A connection has no field {field!r}{_nearest(field, known)}. Known are {', '.join(known)}."
+            )
     made = {**fields, **overrides}
-    moved = "base_url" in overrides and fields.get("base_url") and _origin(overrides["base_url"]) != _origin(fields["base_url"])
+    moved = (
+        "base_url" in overrides
+        and fields.get("base_url")
+        and _origin(overrides["base_url"]) != _origin(fields["base_url"])
+    )
     if moved and "api_key" not in overrides:
         made["api_key"] = None
     for field in ("options", "headers"):
@@ -380,6 +414,18 @@ def _driver_problem(name: str) -> str:
         return error.message.rstrip(".")
 
 
+def drivers() -> list[DriverInfo]:
+    """Every driver that is there, and for those that do not load, why. Looking means importing each of them."""
+    found = plugins.find_drivers()
+    infos = []
+    for name in sorted({*found, *plugins.registered_drivers()}):
+        problem = _driver_problem(name)
+        owner = None if name in plugins.registered_drivers() else found.get(name)
+        distribution, version = (owner.distribution, owner.version) if owner else ("", "")
+        infos.append(DriverInfo(name, distribution, version, usable=not problem, reason=problem))
+    return infos
+
+
 def connections(config: str | os.PathLike[str] | None = None) -> list[ConnectionInfo]:
     """Every name that `Inference.using` takes, and for those that cannot be used now, why.
 
@@ -395,7 +441,7 @@ def connections(config: str | os.PathLike[str] | None = None) -> list[Connection
 
 
 def _info(name: str, source: str, settings: Settings) -> ConnectionInfo:
-    """A line about a name. It is resolved with a stand-in key, and then for real, to tell a missing key from all else."""
+    """A line about a name. It is resolved without a key and then for real, to tell a missing key from all else."""
     try:
         shown = _named(name, settings, {"api_key": None})
         problem = "" if shown is None else _driver_problem(shown.driver)

@@ -1,7 +1,7 @@
 """The only module that knows the HTTP client: requests out, exchanges back, its exceptions translated at one seam.
 
-Written against what httpx 0.28 and httpx2 share; which one is imported, and when, is `_http`'s business. Bodies are read raw and
-inflated here with a bound, because httpx 0.28 turns 336 bytes into 104 MB.
+Written against what httpx 0.28 and httpx2 share; which one is imported, and when, is `_http`'s business. Bodies are
+read raw and inflated here with a bound, because httpx 0.28 turns 336 bytes into 104 MB.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import struct
 import sys
 import threading
 import zlib
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from polyglot_core.watchdog import Watch, shut_down
 from polyglot_core.wire import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
     from types import ModuleType
 
     import httpx
@@ -32,7 +33,17 @@ if TYPE_CHECKING:
     from polyglot_core.connection import Timeouts
     from polyglot_core.wire import WireRequest
 
-__all__ = ["AsyncExchange", "AsyncPool", "AsyncPools", "Client", "Exchange", "Pool", "Pools", "TwoReadersError", "shared_pools"]
+__all__ = [
+    "AsyncExchange",
+    "AsyncPool",
+    "AsyncPools",
+    "Client",
+    "Exchange",
+    "Pool",
+    "Pools",
+    "TwoReadersError",
+    "shared_pools",
+]
 
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
 _KEEPALIVE_CONNECTIONS = 100
@@ -124,7 +135,7 @@ class TwoReadersError(StreamError):
 
 
 @contextlib.contextmanager
-def _translated(watch: Watch | None = None, url: str = "") -> Iterator[None]:
+def _translated(watch: Watch | None = None, url: str = "") -> Generator[None]:
     """The seam: no exception of the HTTP client leaves it. Interruptions (cancellation, Ctrl-C) pass untouched."""
     try:
         yield
@@ -159,7 +170,9 @@ def _raise_translated(error: Exception, watch: Watch | None, url: str) -> NoRetu
 
 def timed_out(clock: str) -> TimedOut:
     """The error for a clock that ran out."""
-    return TimedOut(f"The {clock} clock ran out; raise it with timeouts={{'{clock}': seconds}}, or None for no limit.", clock)
+    return TimedOut(
+        f"The {clock} clock ran out; raise it with timeouts={{'{clock}': seconds}}, or None for no limit.", clock
+    )
 
 
 def _without_frames(error: BaseException) -> BaseException:
@@ -209,7 +222,7 @@ class _Inflater:
     def _count(self, size: int) -> None:
         self._decoded += size
         if self._decoded > max(_SMALLEST_BOMB, _LARGEST_RATIO * self._raw):
-            msg = f"The answer inflates {self._raw} bytes to more than {self._decoded}; that is no answer, and reading stopped."
+            msg = f"The answer inflates {self._raw} bytes to more than {self._decoded}; reading stopped."
             raise LimitExceeded(msg)
 
 
@@ -238,7 +251,7 @@ def _socket_of(response: httpx.Response) -> object | None:
 
 
 @contextlib.contextmanager
-def _impatient(sock: object) -> Iterator[bool]:
+def _impatient(sock: object) -> Generator[bool]:
     """Let no receive on this socket wait longer than `DRAIN_SECONDS`; False where the platform has no such bound.
 
     The operating system's own bound is used, because the client sets Python's anew at each read.
@@ -330,7 +343,7 @@ class Exchange(_Answer):
                 return decoded
 
     def drain(self) -> None:
-        """The answer is complete: read what little may follow, so that the connection can serve again. Does not wait long."""
+        """The answer is complete: read what little may follow, for no long, so that the connection can serve again."""
         with contextlib.suppress(Exception), _impatient(self._socket) as bounded:
             while bounded and next(self._pieces, None) is not None:
                 pass
@@ -413,8 +426,12 @@ class Pool:
 
     def __init__(self, origin: str, client: Client | None = None) -> None:
         self._http = _http_of(client)
-        self._owned = None if client else self._http.HTTPTransport(**_transport_options(self._http, origin))
-        self._client = client
+        if client is None:
+            self._owned = self._http.HTTPTransport(**_transport_options(self._http, origin))
+            self._respond: Callable[[httpx.Request], httpx.Response] = self._owned.handle_request
+        else:
+            self._owned = None
+            self._respond = partial(client.send, stream=True, follow_redirects=False)
 
     def send(self, wire: WireRequest, timeouts: Timeouts, clocks: Clocks) -> Exchange:
         """Send a request and wait for status and headers.
@@ -426,17 +443,9 @@ class Pool:
         """
         timeout = _timeout_for(timeouts, timeouts.first)
         with _translated(url=wire.url):
-            response = self._respond(wire, timeout)
+            response = self._respond(_request(self._http, wire, timeout))
         timeout["read"] = None  # from here on the watchdog keeps the clocks
         return Exchange(response, clocks, wire.url)
-
-    def _respond(self, wire: WireRequest, timeout: dict[str, float | None]) -> httpx.Response:
-        request = _request(self._http, wire, timeout)
-        if self._owned is not None:
-            response: httpx.Response = self._owned.handle_request(request)
-        else:
-            response = self._client.send(request, stream=True, follow_redirects=False)
-        return response
 
     def close(self) -> None:
         """Close all connections; a user's own client is left alone."""
@@ -449,8 +458,12 @@ class AsyncPool:
 
     def __init__(self, origin: str, client: Client | None = None) -> None:
         self._http = _http_of(client)
-        self._owned = None if client else self._http.AsyncHTTPTransport(**_transport_options(self._http, origin))
-        self._client = client
+        if client is None:
+            self._owned = self._http.AsyncHTTPTransport(**_transport_options(self._http, origin))
+            self._respond: Callable[[httpx.Request], Awaitable[httpx.Response]] = self._owned.handle_async_request
+        else:
+            self._owned = None
+            self._respond = partial(client.send, stream=True, follow_redirects=False)
 
     async def send(
         self, wire: WireRequest, timeouts: Timeouts, clocks: Clocks, close_later: Callable[[httpx.Response], None]
@@ -458,16 +471,8 @@ class AsyncPool:
         """Send a request and wait for status and headers. Raises as `Pool.send`; `first` is the caller's to keep."""
         timeout = _timeout_for(timeouts, None)
         with _translated(url=wire.url):
-            response = await self._respond(wire, timeout)
+            response = await self._respond(_request(self._http, wire, timeout))
         return AsyncExchange(response, clocks, wire.url, close_later)
-
-    async def _respond(self, wire: WireRequest, timeout: dict[str, float | None]) -> httpx.Response:
-        request = _request(self._http, wire, timeout)
-        if self._owned is not None:
-            response: httpx.Response = await self._owned.handle_async_request(request)
-        else:
-            response = await self._client.send(request, stream=True, follow_redirects=False)
-        return response
 
     async def close(self) -> None:
         """Close all connections; a user's own client is left alone."""

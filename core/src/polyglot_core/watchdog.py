@@ -1,7 +1,7 @@
 """One thread per process that ends reads whose clock has run out.
 
-A read waits in the operating system, where no Python clock reaches it. Shutting its socket down does: the read returns at
-once, over plain and TLS sockets, sync and async, and the reader then asks its watch whether a clock did it.
+A read waits in the operating system, where no Python clock reaches it. Shutting its socket down does: the read
+returns at once, over plain and TLS sockets, sync and async, and the reader then asks its watch whether a clock did it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What crosses the border between a driver and the network: bytes, chunks, requests, and the secrets in their headers."""
+"""What crosses the border between a driver and the network: bytes, chunks, requests, and secrets in headers."""
 
 from __future__ import annotations
 

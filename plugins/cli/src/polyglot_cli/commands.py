@@ -148,7 +148,7 @@ def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each opti
       polyglot stream -c openai -m gpt-4o-mini --option temperature=0.2 "Hello"
       git diff | polyglot stream --system "Review this change." > review.md
       polyglot stream --usage - < question.txt
-      polyglot stream --json "Hello" | jq -r .content_delta
+      polyglot stream --json "Hello" | jq -j .content_delta
 
     Piped output is the model's text and nothing else, as it was received. On a terminal its control sequences are taken out.
     """

@@ -1,7 +1,7 @@
 """Chat completions: what is asked as a JSON body, what comes as JSON chunks over server-sent events.
 
-Sources: OpenAI's API reference, pages "Create chat completion" and "The chat completion chunk object"; recorded exchanges for
-what the pages leave open.
+Sources: OpenAI's API reference, pages "Create chat completion" and "The chat completion chunk object"; recorded
+exchanges for what the pages leave open.
 """
 
 from __future__ import annotations

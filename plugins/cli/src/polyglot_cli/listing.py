@@ -1,0 +1,127 @@
+"""``polyglot connections`` and ``polyglot drivers``: lists for people, and JSON for scripts."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+import polyglot_core
+from polyglot_cli.cleaning import one_line
+from polyglot_cli.output import is_terminal, say
+from polyglot_cli.unread import mention_unread_file
+from polyglot_cli.views import as_json as json_text
+from polyglot_core import PluginError, connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from rich.text import Text
+
+__all__ = ["Line", "list_connections", "list_drivers"]
+
+_GAP = "  "
+_STATE = 1  # the column that says whether it is usable
+
+
+class Line(NamedTuple):
+    """What is listed about one thing: its cells, and why it cannot be used; empty, if it can."""
+
+    cells: tuple[str, ...]
+    reason: str = ""
+
+
+def list_connections(config: str | None, *, as_json: bool) -> None:
+    """Print every name that can be asked.
+
+    Raises:
+        ConfigError: The configuration cannot be read.
+    """
+    mention_unread_file(config)
+    infos = connections(config)
+    if as_json:
+        click.echo(json_text([info._asdict() for info in infos], indent=2))
+        return
+    cells = [(info.name, _state(info.usable), info.source, info.driver, info.model, info.base_url) for info in infos]
+    lines = [_line(row, info.reason) for row, info in zip(cells, infos, strict=True)]
+    _print(("NAME", "USABLE", "SOURCE", "DRIVER", "MODEL", "BASE URL"), lines)
+
+
+def list_drivers(*, as_json: bool) -> None:
+    """Print every installed driver.
+
+    Raises:
+        PluginError: The installed core is too old to tell.
+    """
+    find: Callable[[], Iterable[object]] | None = getattr(polyglot_core, "drivers", None)
+    if find is None:
+        raise PluginError("The installed polyglot-core cannot list drivers; install a newer one.")
+    columns = ("name", "distribution", "version", "usable", "reason")
+    found = [{column: getattr(info, column) for column in columns} for info in find()]
+    if as_json:
+        click.echo(json_text(found, indent=2))
+        return
+    cells = [(row["name"], _state(row["usable"]), row["distribution"], row["version"]) for row in found]
+    lines = [_line(row, info["reason"]) for row, info in zip(cells, found, strict=True)]
+    _print(("NAME", "USABLE", "DISTRIBUTION", "VERSION"), lines)
+
+
+def _state(usable: bool) -> str:  # noqa: FBT001 (it is the whole question)
+    return "yes" if usable else "no"
+
+
+def _line(cells: Iterable[str | None], reason: str) -> Line:
+    return Line(tuple(one_line(cell) if cell else "-" for cell in cells), one_line(reason))
+
+
+def _print(headings: Sequence[str], lines: Sequence[Line]) -> None:
+    """Print lines in columns. A pipe gets one line for each, a terminal also line breaks and colour."""
+    if not lines:
+        say("There is nothing to list.")
+        return
+    rows = [tuple(headings), *(line.cells for line in lines)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if is_terminal(sys.stdout):
+        _print_styled(headings, lines, widths)
+        return
+    for cells, reason in [(tuple(headings), ""), *lines]:
+        click.echo((_padded(cells, widths) + (_GAP + reason if reason else "")).rstrip())
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return _GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+
+
+# On a terminal
+
+
+def _print_styled(headings: Sequence[str], lines: Sequence[Line], widths: Sequence[int]) -> None:
+    from rich.console import Console  # noqa: PLC0415 (a pipe needs none of it)
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console()
+    room = shutil.get_terminal_size().columns
+    console.print(Text(_fitted(headings, widths, room), "bold"), soft_wrap=True)
+    for line in lines:
+        console.print(_styled(Text(_fitted(line.cells, widths, room)), line, widths), soft_wrap=True)
+        if line.reason:
+            indent = " " * (widths[0] + len(_GAP))
+            console.print(Text(textwrap.fill(line.reason, room, initial_indent=indent, subsequent_indent=indent)))
+
+
+def _fitted(cells: Sequence[str], widths: Sequence[int], room: int) -> str:
+    """A line; if it does not fit, its last cell stands below the others."""
+    line = _padded(cells, widths).rstrip()
+    if len(line) <= room:
+        return line
+    return _padded(cells[:-1], widths[:-1]).rstrip() + "\n" + " " * (widths[0] + len(_GAP)) + cells[-1]
+
+
+def _styled(text: Text, line: Line, widths: Sequence[int]) -> Text:
+    start = widths[0] + len(_GAP)
+    text.stylize("bold", 0, len(line.cells[0]))
+    text.stylize("red" if line.reason else "green", start, start + len(line.cells[_STATE]))
+    return text

@@ -1,0 +1,141 @@
+"""What is told after an answer, on standard error: what is odd about it, what it cost, and how the call went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from polyglot_cli.output import say
+from polyglot_core import FinishReason, Outcome, PolyglotError, TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from polyglot_core import Connection, InferenceResponse
+
+__all__ = ["print_debug", "print_notes", "print_usage"]
+
+_SHORTEST = 0.001  # seconds; a speed measured over less says nothing
+_SHOWN_CAUSE = 300  # characters
+
+_BY_FINISH: Mapping[FinishReason | None, str] = {
+    FinishReason.LENGTH: "The answer stops here because it reached the limit of tokens.",
+    FinishReason.CONTENT_FILTER: "The provider's content filter stopped the answer.",
+    FinishReason.ERROR: "The model stopped because of an error.",
+}
+
+
+# What is odd
+
+
+def print_notes(response: InferenceResponse) -> None:
+    """Say what a reader of the text alone would miss."""
+    for note in _notes(response):
+        say(note, label="Note:", style="bold")
+
+
+def _notes(response: InferenceResponse) -> Iterator[str]:
+    if response.refusal:
+        yield f"The model refused: {response.refusal}"
+    if response.tool_calls:
+        names = ", ".join(call.name for call in response.tool_calls)
+        yield f"The model calls tools, which the command does not run: {names}. --json shows the arguments."
+    if any(choice.media for choice in response.choices):
+        yield "The answer holds images, sound or files, which are not shown; --events prints them."
+    if len(response.choices) > 1:
+        yield f"There are {len(response.choices)} answers, and this is the first; --json shows all."
+    if note := _BY_FINISH.get(response.finish_reason):
+        yield note
+    elif response.outcome is Outcome.FINISHED and not (response.content or response.refusal or response.tool_calls):
+        yield "The answer has no text."
+
+
+# What it cost
+
+
+def print_usage(response: InferenceResponse) -> None:
+    """Say in one line: tokens, time to the first of them, speed, and why the model stopped."""
+    say(" · ".join(_figures(response)))
+
+
+def _figures(response: InferenceResponse) -> Iterator[str]:
+    usage, timing = response.usage, response.timing
+    if usage is None:
+        yield "tokens not reported"
+    else:
+        yield f"{_count(usage.input_tokens)} tokens in" + _among(usage.cache_read_tokens, "cached")
+        yield f"{_count(usage.output_tokens)} out" + _among(usage.reasoning_tokens, "reasoning")
+    if timing.first_event is not None:
+        yield f"first after {timing.first_event:.2f} s"
+    if (speed := _speed(response)) is not None:
+        yield f"{speed:.1f} tokens/s"
+    yield (response.finish_reason or response.outcome).value
+
+
+def _count(tokens: int | None) -> str:
+    return "?" if tokens is None else str(tokens)
+
+
+def _among(tokens: int | None, kind: str) -> str:
+    return f" ({tokens} {kind})" if tokens else ""
+
+
+def _speed(response: InferenceResponse) -> float | None:
+    """Tokens a second from the first event to the end; None where it cannot be told."""
+    tokens = response.usage.output_tokens if response.usage is not None else None
+    first, whole = response.timing.first_event, response.timing.duration
+    if not tokens or first is None or whole is None:
+        return None
+    return tokens / (whole - first) if whole - first > _SHORTEST else None
+
+
+# How it went
+
+
+def print_debug(
+    connection: Connection | None,
+    response: InferenceResponse | None,
+    ending: BaseException | None,
+    *,
+    model: str | None = None,
+) -> None:
+    """Say how the call went, fact by fact.
+
+    Args:
+        connection: The connection that was asked; None if it did not come to that.
+        response: What came.
+        ending: What it ended in, if it did not finish.
+        model: The model that was asked for, if not the connection's.
+    """
+    facts: dict[str, object] = {}
+    if connection is not None:
+        facts["connection"] = connection.name
+        facts["driver"] = connection.driver
+        facts["model"] = (response and response.model) or model or connection.model
+        facts["host"] = urlsplit(connection.base_url or "").netloc or "the driver's own"
+    facts["request id"] = getattr(ending, "request_id", None) or (response and response.request_id)
+    facts["phase"] = getattr(ending, "phase", None)
+    facts["outcome"] = _outcome(response, ending)
+    facts["attempts"] = getattr(ending, "attempts", None) or getattr(response, "attempts", None)
+    for name, value in facts.items():
+        if value:
+            say(str(value), label=f"{name:<11}")
+    for cause in _chain(ending if isinstance(ending, PolyglotError) else None):
+        say(cause, label=f"{'cause':<11}")
+
+
+def _outcome(response: InferenceResponse | None, ending: BaseException | None) -> str:
+    if response is not None:
+        return response.outcome.value
+    outcomes = ((TimedOut, Outcome.TIMED_OUT), (PolyglotError, Outcome.FAILED))
+    return next((outcome.value for kind, outcome in outcomes if isinstance(ending, kind)), Outcome.CANCELLED.value)
+
+
+def _chain(error: BaseException | None) -> Iterator[str]:
+    """The error and what led to it, the outermost first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        kind = type(error)
+        yield f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}: {error}"[:_SHOWN_CAUSE]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

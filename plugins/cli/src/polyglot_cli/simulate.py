@@ -1,0 +1,86 @@
+"""``polyglot simulate``: a provider on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from polyglot_cli.cleaning import one_line
+from polyglot_cli.script import Script, read_script
+from polyglot_core import ConfigError
+from polyglot_simulator import Pace, Simulator
+
+if TYPE_CHECKING:
+    from polyglot_simulator import RecordedRequest
+
+__all__ = ["run"]
+
+_LOOK = 0.5  # seconds; how long a wait for a request lasts before Ctrl-C is looked for again
+
+_GREETING = """\
+The simulator answers at {base_url} until Ctrl-C.
+
+To use it as `polyglot stream -c simulator`, put this into the configuration:
+
+[connections.simulator]
+driver = "openai"
+base_url = "{base_url}"
+model = "simulator"
+"""
+
+
+def run(port: int, reply: str | None, pace: float | None, script: str | None) -> None:
+    """Answer requests and say which came, until interrupted.
+
+    Args:
+        port: Port on this machine; 0 takes a free one.
+        reply: What to say.
+        pace: Tokens a second; goes before the pace of the script.
+        script: Path of a script.
+
+    Raises:
+        ConfigError: The script makes no sense, or the port is taken.
+        KeyboardInterrupt: It was interrupted.
+    """
+    plan = Script() if script is None else read_script(script)
+    if reply is not None:
+        plan = Script(replies=(reply,))
+    if pace is not None:
+        plan = plan.with_pace(Pace(tokens_per_second=pace))
+    simulator = _simulator(plan, port)
+    with _started(simulator, port):
+        click.echo(_GREETING.format(base_url=simulator.base_url))
+        _watch(simulator)
+
+
+def _simulator(plan: Script, port: int) -> Simulator:
+    given = {"fault": plan.always or None, "faults": plan.faults or None, "pace": plan.pace, "port": port}
+    return Simulator(list(plan.replies), **given) if plan.replies else Simulator(**given)
+
+
+def _started(simulator: Simulator, port: int) -> Simulator:
+    try:
+        return simulator.start()
+    except OSError as error:
+        raise ConfigError(f"Port {port} cannot be used: {error.strerror}. Choose another one with --port.") from error
+
+
+def _watch(simulator: Simulator) -> None:
+    number = 1
+    while True:
+        try:
+            request = simulator.wait_for_request(number, _LOOK)
+        except TimeoutError:
+            continue
+        click.echo(_described(request))
+        number += 1
+
+
+def _described(request: RecordedRequest) -> str:
+    """A request in one line: what was asked, without prompts or keys."""
+    line = f"{request.number}  {request.method} {request.path}"
+    if isinstance(request.body, dict):
+        kind = "stream" if request.body.get("stream") else "plain"
+        line += f"  model {request.body.get('model')}  {kind}"
+    return one_line(line)

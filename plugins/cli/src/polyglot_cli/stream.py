@@ -1,0 +1,169 @@
+"""``polyglot stream``: one call, shown while it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polyglot_cli.output import Output, is_terminal
+from polyglot_cli.reporting import print_debug, print_notes, print_usage
+from polyglot_cli.unread import mention_unread_file
+from polyglot_cli.views import EventView, PartialView, TextView
+from polyglot_cli.waiting import Waiting
+from polyglot_core import ConfigError, Inference, Message, PolyglotError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from polyglot_cli.views import View
+    from polyglot_core import InferenceResponse, PendingInference, Timeouts
+
+__all__ = ["Asked", "answer"]
+
+# How core begins the error for which a simulator can stand in; every other one is the user's to mend.
+_NO_DEFAULT = "No connection is named and there is no default."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the command line asks for; each field is the option of that name.
+
+    Raises:
+        click.UsageError: Two options contradict each other.
+    """
+
+    prompt: str
+    connection: str | None = None
+    model: str | None = None
+    system: str | None = None
+    options: tuple[tuple[str, Any], ...] = ()
+    no_stream: bool = False
+    as_json: bool = False
+    events: bool = False
+    reasoning: bool = False
+    usage: bool = False
+    timeout: float | None = None
+    raw: bool = False
+    debug: bool = False
+    config: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.events and self.as_json:
+            raise click.UsageError("--json prints partials and --events what they are made of; give one of them.")
+        if self.events and self.no_stream:
+            raise click.UsageError("--events shows a stream; leave --no-stream out.")
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation to answer."""
+        system = [] if self.system is None else [Message(role="system", content=self.system)]
+        return [*system, Message(role="user", content=self.prompt)]
+
+    def clocks(self, usual: Timeouts) -> dict[str, float | None] | None:
+        """The clocks that ``--timeout`` sets; none of them may outlast it, or the wait for the first byte would."""
+        limit = self.timeout
+        if limit is None:
+            return None
+        outlasting = [clock for clock in ("connect", "first") if (getattr(usual, clock) or limit + 1) > limit]
+        return {"total": limit, **dict.fromkeys(outlasting, limit)}
+
+
+def answer(asked: Asked) -> None:
+    """Make the call that was asked for and print its answer.
+
+    Raises:
+        PolyglotError: It failed; what had come is printed.
+        KeyboardInterrupt: It was interrupted; what had come is printed, and the connection closed.
+    """
+    mention_unread_file(asked.config)
+    with contextlib.ExitStack() as opened:
+        try:
+            inference = opened.enter_context(_inference(asked, opened))
+        except PolyglotError as error:
+            if asked.debug:
+                print_debug(None, None, error)
+            raise
+        _carry(asked, inference, _prepared(asked, inference))
+
+
+def _inference(asked: Asked, opened: contextlib.ExitStack) -> Inference:
+    """The connection that is meant; a simulator, where none is named and there is no default."""
+    try:
+        return Inference.using(asked.connection, config=asked.config)
+    except ConfigError as error:
+        if asked.connection is not None or not error.message.startswith(_NO_DEFAULT):
+            raise
+    from polyglot_cli.fallback import simulator  # noqa: PLC0415 (it is rarely needed)
+
+    return Inference.from_connection(opened.enter_context(simulator(asked.prompt, asked.config)).connection)
+
+
+def _prepared(asked: Asked, inference: Inference) -> PendingInference:
+    connection = inference.connection
+    if not asked.model and not connection.model:
+        raise ConfigError(
+            "This connection names no model; give one with --model NAME.", connection=connection.name, phase="configure"
+        )
+    return inference.create(
+        asked.messages,
+        model=asked.model,
+        options=dict(asked.options),
+        stream=not asked.no_stream,
+        timeouts=asked.clocks(connection.timeouts),
+    )
+
+
+def _carry(asked: Asked, inference: Inference, pending: PendingInference) -> None:
+    """Make the call, show what comes, and tell how it went, however that is."""
+    output = Output()
+    view = _view(asked, output)
+    watched = output.is_terminal and is_terminal(sys.stderr)
+    ending: PolyglotError | KeyboardInterrupt | None = None
+    try:
+        with Waiting(inference.connection.name, shown=watched) as waiting:
+            for item in _items(asked, pending):
+                waiting.stop()
+                view.show(item)
+    except (PolyglotError, KeyboardInterrupt) as error:
+        ending = error
+    finally:
+        pending.stream().close()
+    view.end()
+    _tell(asked, inference, _response(pending, ending), ending)
+    if ending is not None:
+        raise ending
+
+
+def _view(asked: Asked, output: Output) -> View:
+    if asked.events:
+        return EventView(output)
+    if asked.as_json:
+        return PartialView(output)
+    return TextView(output, reasoning=asked.reasoning, raw=asked.raw)
+
+
+def _items(asked: Asked, pending: PendingInference) -> Iterator[Any]:
+    """The steps of the answer: partials, or events. A plain answer is there at once, whole."""
+    if asked.no_stream:
+        pending.response()
+    stream = pending.stream()
+    return stream.events() if asked.events else iter(stream)
+
+
+def _response(pending: PendingInference, ending: BaseException | None) -> InferenceResponse | None:
+    """The response as far as it came; None if nothing was asked."""
+    return ending.partial if isinstance(ending, PolyglotError) else pending.stream().response()
+
+
+def _tell(asked: Asked, inference: Inference, response: InferenceResponse | None, ending: BaseException | None) -> None:
+    """What belongs to the answer but not into it."""
+    if response is not None and not (asked.as_json or asked.events):
+        print_notes(response)
+    if response is not None and asked.usage:
+        print_usage(response)
+    if asked.debug:
+        print_debug(inference.connection, response, ending, model=asked.model)

@@ -1,0 +1,66 @@
+"""A word on the terminal while nothing has come yet."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from polyglot_cli.cleaning import one_line
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from rich.status import Status
+
+__all__ = ["Waiting"]
+
+_PATIENCE = 0.4  # seconds; an answer that is quicker needs no word, which would only flicker
+
+
+class Waiting:
+    """From entering to `stop`, says on standard error who is being waited for, if it takes long enough to ask oneself.
+
+    The line is gone before `stop` returns, so nothing is ever written over it or beside it.
+
+    Args:
+        name: Who is being waited for.
+        shown: Whether there is a terminal to show it on.
+    """
+
+    def __init__(self, name: str, *, shown: bool) -> None:
+        self._text = f"waiting for {one_line(name)}…"
+        self._lock = threading.Lock()
+        self._status: Status | None = None
+        self._over = not shown
+        self._timer = threading.Timer(_PATIENCE, self._show)
+        self._timer.daemon = True
+
+    def stop(self) -> None:
+        """Take the word away, and do not show it any more. May be called again, at no cost."""
+        if self._over:
+            return
+        self._timer.cancel()
+        with self._lock:
+            self._over = True
+            if self._status is not None:
+                self._status.stop()
+
+    def __enter__(self) -> Self:
+        if not self._over:
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _show(self) -> None:
+        # Imported here, in the timer's thread: the request is on its way meanwhile.
+        from rich.console import Console  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        console = Console(stderr=True)
+        with self._lock:
+            if not self._over and not console.is_dumb_terminal:
+                spinner = "line" if console.options.ascii_only else "dots"
+                self._status = console.status(Text(self._text), spinner=spinner, spinner_style="none")
+                self._status.start()
