@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr, replace
 from polyglot_core.errors import ConfigError
 from polyglot_core.wire import Secret
 
-__all__ = ["Connection", "Preset", "Retries", "Timeouts"]
+__all__ = ["Connection", "Preset", "Retries", "Route", "Timeouts"]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -71,6 +71,18 @@ class Preset(Struct, frozen=True, kw_only=True):
     facts: Mapping[str, Any] = {}
 
 
+class Route(NamedTuple):
+    """The way to a place: connections are shared only between calls that go the same way.
+
+    Attributes:
+        proxy: URL of the proxy, which may hold a password; None for the one that the environment names.
+        ca: File of certificates to trust, in PEM; None for the usual ones.
+    """
+
+    proxy: Secret | None = None
+    ca: str | None = None
+
+
 class Connection(Struct, frozen=True, kw_only=True):
     """A named entry of the configuration, complete: nothing of it is looked up later.
 
@@ -86,6 +98,8 @@ class Connection(Struct, frozen=True, kw_only=True):
         headers: Headers for every request.
         timeouts: The clocks.
         retries: When a request is sent again.
+        proxy: URL of a proxy, instead of the one that the environment names (HTTPS_PROXY, NO_PROXY, …).
+        ca: File of certificates to trust, in PEM, instead of the usual ones.
         auth_header: Header that carries the key.
         auth_scheme: Word before the key in that header; empty for none.
         facts: Columns that the driver reads.
@@ -103,13 +117,16 @@ class Connection(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str | Secret] = {}
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
+    proxy: Secret | str | None = None
+    ca: str | None = None
     auth_header: str = "authorization"
     auth_scheme: str = "Bearer"
     facts: Mapping[str, Any] = {}
 
     def __post_init__(self) -> None:
-        if isinstance(self.api_key, str):
-            force_setattr(self, "api_key", Secret(self.api_key))
+        for field in ("api_key", "proxy"):
+            if isinstance(text := getattr(self, field), str):
+                force_setattr(self, field, Secret(text))
         _check_base_url(self.name, self.base_url)
         _check_headers(self.name, {**self.headers, self.auth_header: self.secret or ""})
 
@@ -117,6 +134,23 @@ class Connection(Struct, frozen=True, kw_only=True):
     def secret(self) -> Secret | None:
         """The key, or None where there is none or an empty one."""
         return self.api_key if isinstance(self.api_key, Secret) and self.api_key else None
+
+    @property
+    def route(self) -> Route:
+        """The way to the place."""
+        return Route(self.proxy if isinstance(self.proxy, Secret) and self.proxy else None, self.ca)
+
+    @classmethod
+    def from_dsn(cls, dsn: str) -> Connection:
+        """A connection from one line: fields as ``name=value``, separated by commas.
+
+        ``driver=`` or ``preset=`` says where it starts; a dot goes into a mapping. For example
+        ``preset=openai,model=gpt-4o,options.temperature=0``. Values of mappings are read as JSON where they are JSON.
+
+        Raises:
+            ConfigError: The line names no driver and no preset, or something that is not a field.
+        """
+        return dsn_reader[0](dsn)
 
     def auth_headers(self) -> dict[str, Secret]:
         """The header that carries the key; empty where there is no key."""
@@ -128,6 +162,10 @@ class Connection(Struct, frozen=True, kw_only=True):
     def with_changes(self, **changes: Any) -> Connection:  # noqa: ANN401 (the values are those of the fields)
         """A connection like this one but for `changes`."""
         return replace(self, **changes)
+
+
+dsn_reader: list[Callable[[str], Connection]] = []
+"""What `Connection.from_dsn` calls. Presets are found above this module, so the reader is put here from there."""
 
 
 def _check_base_url(name: str, base_url: str | None) -> None:

@@ -174,7 +174,8 @@ class _Waits:
 
     def send(self, run: Run, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers."""
-        return self._pools.pool(wire.url).send(wire, run.timeouts, run.clocks)
+        pool = self._pools.pool(wire.url, run.connection.route)
+        return pool.send(wire, run.timeouts, run.clocks)
 
     def sleep(self, seconds: float) -> None:
         """Wait between two attempts, or until woken."""
@@ -211,7 +212,8 @@ class _AsyncWaits:
         pools = await self._source.pools()
         exchange = None
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
-            exchange = await pools.pool(wire.url).send(wire, run.timeouts, run.clocks, self._source.close_later)
+            pool = pools.pool(wire.url, run.connection.route)
+            exchange = await pool.send(wire, run.timeouts, run.clocks, self._source.close_later)
         self._scope = None
         if exchange is None:
             raise timed_out(clock)

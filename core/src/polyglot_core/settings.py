@@ -1,25 +1,33 @@
 """From a name to a `Connection`: the configuration file, the environment, presets and drivers.
 
 A name is looked up as a configured connection, then as a preset, then as a driver; ``name/model`` also picks the model.
-The file is the one given, else the one that ``POLYGLOT_CONFIG`` names, else ``polyglot.toml`` in the user's
-configuration folder. The working directory is never searched: a key must not go where a stranger's file points.
+What is said later beats what was said before: preset, file, environment (``POLYGLOT_NAME_MODEL``, ``…_BASE_URL``,
+``…_API_KEY`` for the connection NAME), overrides in code.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import sys
-import tomllib
-from pathlib import Path
+import shlex
+import subprocess
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 
 from polyglot_core import plugins
-from polyglot_core.connection import Connection, Preset, Timeouts
+from polyglot_core.configfile import (
+    CONFIG_VARIABLE,
+    FILE_NAME,
+    Entry,
+    Settings,
+    config_error,
+    nearest,
+    read_settings,
+    user_config_file,
+)
+from polyglot_core.connection import Connection, Preset, Timeouts, dsn_reader
 from polyglot_core.errors import ConfigError, PluginError
 from polyglot_core.wire import Secret
 
@@ -33,43 +41,16 @@ __all__ = [
     "clocks",
     "connections",
     "drivers",
+    "from_dsn",
     "read_settings",
     "resolve",
     "unknown_driver",
     "user_config_file",
 ]
 
-CONFIG_VARIABLE = "POLYGLOT_CONFIG"
 DEFAULT_VARIABLE = "POLYGLOT_DEFAULT"
-FILE_NAME = "polyglot.toml"
 DEFAULT_PRESET = "openai"
 """What is asked when nothing is configured and the preset's key is set."""
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One ``[connections.NAME]`` table of the file.
-
-    Attributes:
-        driver: Driver that speaks the dialect; give this or `preset`.
-        preset: Preset that the entry starts from; what else it says is laid over it.
-        model: Model that is asked unless a call names one.
-        base_url: URL that paths are added to.
-        api_key_env: Environment variable that holds the key.
-        api_key: The key itself; better kept out of the file.
-        options: Options for every call.
-        headers: Headers for every request.
-        timeouts: The clocks, in seconds.
-    """
-
-    driver: str | None = None
-    preset: str | None = None
-    model: str | None = None
-    base_url: str | None = None
-    api_key_env: str | None = None
-    api_key: str | None = None
-    options: dict[str, Any] = {}
-    headers: dict[str, str] = {}
-    timeouts: dict[str, float] = {}
 
 
 class DriverInfo(NamedTuple):
@@ -88,20 +69,6 @@ class DriverInfo(NamedTuple):
     version: str
     usable: bool
     reason: str = ""
-
-
-class Settings(NamedTuple):
-    """What a configuration file says.
-
-    Attributes:
-        path: The file; None if there is none.
-        default: Name of the connection to use when none is named.
-        entries: The connections, by name.
-    """
-
-    path: Path | None = None
-    default: str | None = None
-    entries: Mapping[str, Entry] = {}
 
 
 class ConnectionInfo(NamedTuple):
@@ -124,104 +91,6 @@ class ConnectionInfo(NamedTuple):
     base_url: str | None
     usable: bool
     reason: str = ""
-
-
-# Reading the file
-
-
-def user_config_file() -> Path:
-    """Where the user's own configuration file is, or would be."""
-    if sys.platform == "win32":
-        folder = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    elif sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Application Support"
-    else:
-        folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return folder / "polyglot" / FILE_NAME
-
-
-def read_settings(path: str | os.PathLike[str] | None = None) -> Settings:
-    """Read the configuration file; no file at all is empty settings.
-
-    Args:
-        path: The file, instead of the one that would be found.
-
-    Raises:
-        ConfigError: The file cannot be read or says something that is not understood; names place and nearest word.
-    """
-    named = path or os.environ.get(CONFIG_VARIABLE)
-    file = Path(named) if named else user_config_file()
-    if not named and not file.is_file():
-        return Settings()
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _config_error(f"The configuration file {file} cannot be read: {error}.") from error
-    return _parse(text, file)
-
-
-def _parse(text: str, file: Path) -> Settings:
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _config_error(f"{file} is not TOML: {error}.") from error
-    _check_keys(table, ("default", "connections"), text, file, ())
-    entries = table.get("connections", {})
-    default = table.get("default")
-    if not isinstance(entries, dict) or not isinstance(default, (str, type(None))):
-        raise _config_error(f"{file}: default is a text, and connections are tables such as [connections.NAME].")
-    return Settings(file, default, {name: _entry(name, entry, text, file) for name, entry in entries.items()})
-
-
-def _entry(name: str, table: object, text: str, file: Path) -> Entry:
-    where = ("connections", name)
-    if not isinstance(table, dict):
-        raise _config_error(f"{_place(text, file, (), name)}: connection {name!r} is a table, [connections.{name}].")
-    _check_keys(table, Entry.__struct_fields__, text, file, where)
-    if isinstance(timeouts := table.get("timeouts", {}), dict):
-        _check_keys(timeouts, Timeouts.__struct_fields__, text, file, (*where, "timeouts"))
-    try:
-        entry = msgspec.convert(table, Entry)
-    except msgspec.ValidationError as error:
-        key = str(error).rpartition("$.")[2].rstrip("`")
-        raise _config_error(f"{_place(text, file, where, key.partition('.')[0])}: {key}: {error}.") from None
-    if (entry.driver is None) == (entry.preset is None):
-        raise _config_error(f"{_place(text, file, where)}: connection {name!r} needs either driver or preset.")
-    if entry.api_key is not None and entry.api_key_env is not None:
-        raise _config_error(f"{_place(text, file, where)}: connection {name!r} has both api_key and api_key_env.")
-    return entry
-
-
-def _check_keys(
-    table: Mapping[str, Any], known: tuple[str, ...], text: str, file: Path, where: tuple[str, ...]
-) -> None:
-    for key in table:
-        if key not in known:
-            place = _place(text, file, where, key)
-            raise _config_error(f"{place}: unknown key {key!r}{_nearest(key, known)}. Known are {', '.join(known)}.")
-
-
-def _place(text: str, file: Path, table: tuple[str, ...], key: str | None = None) -> str:
-    """File and line of a table or a key; the line is left out where it cannot be told."""
-    header = re.escape("[" + ".".join(table)) + r"\b" if table else None
-    inside = header is None
-    for number, line in enumerate(text.splitlines(), 1):
-        if header is not None and re.match(r"\s*" + header, line):
-            inside = True
-            if key is None:
-                return f"{file}, line {number}"
-        if inside and key is not None and re.match(rf"""\s*\[?[\w.]*["']?{re.escape(key)}["']?\s*[=\].]""", line):
-            return f"{file}, line {number}"
-    return str(file)
-
-
-def _nearest(word: str, known: Mapping[str, object] | tuple[str, ...] | list[str]) -> str:
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
-
-
-def _config_error(message: str) -> ConfigError:
-    return ConfigError(message, phase="configure")
 
 
 # From a name to a connection
@@ -260,7 +129,7 @@ def _fallback() -> str:
     if preset is not None and (preset.api_key_env is None or os.environ.get(preset.api_key_env)):
         return DEFAULT_PRESET
     hint = f" or set {preset.api_key_env}" if preset is not None else ""
-    raise _config_error(
+    raise config_error(
         f"No connection is named and there is no default. Name one, as in Inference.using('NAME'), set default in "
         f"{FILE_NAME} (looked for at {os.environ.get(CONFIG_VARIABLE) or user_config_file()}){hint}."
     )
@@ -268,6 +137,7 @@ def _fallback() -> str:
 
 def _named(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Connection | None:
     """The connection of this name with `overrides` laid over it; None if nothing has the name."""
+    overrides = {**_from_environment(name), **overrides}
     entry = settings.entries.get(name)
     if entry is not None:
         return _from_entry(name, entry, overrides)
@@ -279,24 +149,34 @@ def _named(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Conne
     return None
 
 
+_ENVIRONMENT_FIELDS = ("model", "base_url", "api_key")
+
+
+def _from_environment(name: str) -> dict[str, str]:
+    """What the environment says of the connection of this name."""
+    prefix = f"POLYGLOT_{re.sub('[^A-Z0-9]', '_', name.upper())}_"
+    values = {field: os.environ.get(prefix + field.upper()) for field in _ENVIRONMENT_FIELDS}
+    return {field: value for field, value in values.items() if value}
+
+
 def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connection:
     own: dict[str, Any] = {
         field: value
-        for field in ("model", "base_url", "options", "headers", "timeouts")
+        for field in ("model", "base_url", "options", "headers", "timeouts", "proxy", "ca")
         if (value := getattr(entry, field))
     }
     if entry.api_key is not None:
         own["api_key"] = entry.api_key
     elif entry.api_key_env is not None and "api_key" not in overrides:
         own["api_key"] = _key_from(entry.api_key_env, name)
+    elif entry.api_key_command is not None and "api_key" not in overrides:
+        own["api_key"] = _key_printed_by(entry.api_key_command, name)
     if entry.preset is not None:
         preset = plugins.load_preset(entry.preset)
         if preset is None:
             known = plugins.find_presets()
-            nearest = _nearest(entry.preset, tuple(known))
-            raise _config_error(
-                f"Connection {name!r} names the preset {entry.preset!r}, which is not installed{nearest}."
-            )
+            close = nearest(entry.preset, known)
+            raise config_error(f"Connection {name!r} names the preset {entry.preset!r}, which is not installed{close}.")
         base = _from_preset(name, preset, {**own, **_keyless(own, overrides)})
         return _build({field: getattr(base, field) for field in base.__struct_fields__}, overrides)
     return _build({"name": name, "driver": entry.driver, **own}, overrides)
@@ -336,13 +216,68 @@ def _key_from(variable: str, name: str) -> Secret:
     return Secret(key)
 
 
+_COMMAND_SECONDS = 30.0  # a password store may ask its owner first
+
+
+def _key_printed_by(command: str | list[str], name: str) -> Secret:
+    words = shlex.split(command) if isinstance(command, str) else command
+    shown = f"The key command of connection {name!r} ({words[0] if words else 'empty'})"
+    try:
+        done = subprocess.run(  # noqa: S603 (the user's own file names it, and no shell reads it)
+            words, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=True, stdin=subprocess.DEVNULL
+        )
+    except subprocess.CalledProcessError as error:
+        problem = f"{shown} failed with exit status {error.returncode}. Run it by hand to see why."
+    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
+        problem = f"{shown} could not be run: {type(error).__name__}."
+    else:
+        if key := done.stdout.strip():
+            return Secret(key)
+        problem = f"{shown} printed nothing."
+    raise ConfigError(problem, connection=name, phase="configure")
+
+
+def from_dsn(dsn: str) -> Connection:
+    """`Connection.from_dsn`; see there."""
+    fields: dict[str, Any] = {}
+    for part in dsn.split(","):
+        field, equals, value = part.partition("=")
+        field, _, inner = field.strip().partition(".")
+        if not equals or not field:
+            raise config_error(f"A connection line is made of name=value, separated by commas; {part!r} is not.")
+        if inner:
+            fields.setdefault(field, {})[inner] = _as_json(value.strip())
+        else:
+            fields[field] = value.strip()
+    start = {key: fields.pop(key) for key in ("driver", "preset") if key in fields}
+    if len(start) != 1:
+        raise config_error("A connection line needs either driver= or preset=, as in preset=openai,model=NAME.")
+    name = fields.pop("name", None) or next(iter(start.values()))
+    if "driver" in start:
+        return _build({"name": name, "driver": start["driver"]}, fields)
+    preset = plugins.load_preset(start["preset"])
+    if preset is None:
+        raise config_error(f"There is no preset {start['preset']!r}{nearest(start['preset'], plugins.find_presets())}.")
+    return _from_preset(name, preset, fields)
+
+
+def _as_json(text: str) -> Any:  # noqa: ANN401 (any JSON value)
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+dsn_reader[:] = [from_dsn]
+
+
 def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connection:
     """A connection of `fields` with `overrides` over them; a key does not follow an override to another origin."""
     known = Connection.__struct_fields__
     for field in overrides:
         if field not in known:
-            raise _config_error(
-                f"A connection has no field {field!r}{_nearest(field, known)}. Known are {', '.join(known)}."
+            raise config_error(
+                f"A connection has no field {field!r}{nearest(field, known)}. Known are {', '.join(known)}."
             )
     made = {**fields, **overrides}
     moved = (
@@ -371,7 +306,7 @@ def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> 
         elif layer:
             if unknown := [clock for clock in layer if clock not in Timeouts.__struct_fields__]:
                 known = Timeouts.__struct_fields__
-                raise _config_error(f"Connection {name!r} has no clock {unknown[0]!r}{_nearest(unknown[0], known)}.")
+                raise config_error(f"Connection {name!r} has no clock {unknown[0]!r}{nearest(unknown[0], known)}.")
             made = msgspec.structs.replace(made, **layer)
     return made
 
@@ -389,7 +324,7 @@ def unknown_driver(connection: Connection) -> ConfigError:
     drivers = (*plugins.find_drivers(), *plugins.registered_drivers())
     return ConfigError(
         f"Connection {connection.name!r} names the driver {connection.driver!r}, which is not installed"
-        f"{_nearest(connection.driver, drivers)}. Installed are: {', '.join(drivers) or 'none'}.",
+        f"{nearest(connection.driver, drivers)}. Installed are: {', '.join(drivers) or 'none'}.",
         connection=connection.name,
         phase="configure",
     )
@@ -404,7 +339,7 @@ def _unknown(name: str, settings: Settings) -> ConfigError:
         for kind, names in (("connections", settings.entries), ("presets", presets), ("drivers", drivers))
     ]
     broken = [f"driver {driver} failed to load: {why}" for driver in drivers if (why := _driver_problem(driver))]
-    return _config_error(f"Nothing is called {name!r}{_nearest(name, known)}. There are {'; '.join(lists + broken)}.")
+    return config_error(f"Nothing is called {name!r}{nearest(name, known)}. There are {'; '.join(lists + broken)}.")
 
 
 def _driver_problem(name: str) -> str:

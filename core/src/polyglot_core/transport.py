@@ -13,24 +13,25 @@ import socket
 import struct
 import sys
 import threading
-import zlib
+import weakref
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-from polyglot_core.errors import ConfigError, LimitExceeded, PolyglotError, StreamError, TimedOut, TransportError
+from polyglot_core.errors import ConfigError, PolyglotError, StreamError, TimedOut, TransportError
+from polyglot_core.inflating import inflater_for
 from polyglot_core.watchdog import Watch, shut_down
 from polyglot_core.wire import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
     from types import ModuleType
 
     import httpx
 
     from polyglot_core.clocks import Clocks
-    from polyglot_core.connection import Timeouts
+    from polyglot_core.connection import Route, Timeouts
     from polyglot_core.wire import WireRequest
 
 __all__ = [
@@ -48,9 +49,6 @@ __all__ = [
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
 _KEEPALIVE_CONNECTIONS = 100
 _KEEPALIVE_SECONDS = 15.0
-_DECODED_AT_ONCE = 1024 * 1024  # bytes; a larger piece is handed out in steps, so a bomb never stands in memory whole
-_LARGEST_RATIO = 200  # decoded bytes to raw ones; streams of text do not come near, zlib's own limit is 1032
-_SMALLEST_BOMB = 16 * 1024 * 1024  # bytes that any answer may inflate to, whatever the ratio
 
 DRAIN_SECONDS = 0.02
 """How long a finished answer's connection may take to say that it is free; most do at once."""
@@ -78,10 +76,11 @@ def _socket_options() -> list[tuple[int, int, int]]:
     ]
 
 
-_tls_context: dict[ModuleType, Any] = {}
+_tls_contexts: dict[tuple[ModuleType, str | None], object] = {}
 
 
-def _transport_options(http: ModuleType, origin: str) -> dict[str, Any]:
+def _transport_options(http: ModuleType, origin: str, route: Route) -> dict[str, Any]:
+    proxy = route.proxy.reveal() if route.proxy else _proxy_for(origin)
     options: dict[str, Any] = {
         "limits": http.Limits(
             max_connections=None,
@@ -89,17 +88,25 @@ def _transport_options(http: ModuleType, origin: str) -> dict[str, Any]:
             keepalive_expiry=_KEEPALIVE_SECONDS,
         ),
         "socket_options": _socket_options(),
+        # Reading the certificates takes longer than all else here together, so it is done only for TLS.
+        "verify": _trust(http, route.ca) if proxy or origin.startswith("https:") else False,
     }
-    if origin.startswith("https:"):
-        if http not in _tls_context:  # reading the certificates takes longer than everything else here together
-            _tls_context[http] = http.create_ssl_context()
-        options["verify"] = _tls_context[http]
-    else:
-        options["verify"] = False  # there is no TLS to verify; saves reading the certificates
-    if (proxy := _proxy_for(origin)) is not None:
-        options["proxy"] = proxy
-        options["verify"] = _tls_context.setdefault(http, http.create_ssl_context())
-    return options
+    return {**options, "proxy": proxy} if proxy else options
+
+
+def _trust(http: ModuleType, ca: str | None) -> object:
+    """The certificates to trust: those of `ca`, a file of them in PEM, or the HTTP library's own choice."""
+    if (http, ca) not in _tls_contexts:
+        try:
+            context = (
+                http.create_ssl_context()
+                if ca is None
+                else importlib.import_module("ssl").create_default_context(cafile=ca)
+            )
+        except OSError as error:
+            raise ConfigError(f"The certificates in {ca} cannot be read: {error}.", phase="configure") from error
+        _tls_contexts[http, ca] = context
+    return _tls_contexts[http, ca]
 
 
 def _proxy_for(origin: str) -> str | None:
@@ -189,61 +196,6 @@ def _without_frames(error: BaseException) -> BaseException:
 # Back
 
 
-class _Inflater:
-    """Undoes gzip or deflate as the bytes come, and stops at a bomb."""
-
-    def __init__(self, window: int) -> None:
-        self._zlib = zlib.decompressobj(window)
-        self._raw = self._decoded = 0
-
-    def decode(self, data: bytes) -> bytes:
-        self._raw += len(data)
-        pieces: list[bytes] = []
-        try:
-            while data and not self._zlib.eof:
-                pieces.append(self._zlib.decompress(data, _DECODED_AT_ONCE))
-                self._count(len(pieces[-1]))
-                data = self._zlib.unconsumed_tail
-        except zlib.error as error:
-            msg = f"The answer is compressed, and broken: {error}."
-            raise TransportError(msg, phase="stream") from error
-        return b"".join(pieces)
-
-    def finish(self) -> None:
-        """The body is over.
-
-        Raises:
-            TransportError: The compressed data is not.
-        """
-        if self._raw and not self._zlib.eof:
-            msg = "The answer is compressed, and its end is missing."
-            raise TransportError(msg, phase="stream")
-
-    def _count(self, size: int) -> None:
-        self._decoded += size
-        if self._decoded > max(_SMALLEST_BOMB, _LARGEST_RATIO * self._raw):
-            msg = f"The answer inflates {self._raw} bytes to more than {self._decoded}; reading stopped."
-            raise LimitExceeded(msg)
-
-
-_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-
-
-def _decoder_for(headers: Mapping[str, str]) -> _Inflater | None:
-    """What undoes the answer's encoding; None if there is none to undo.
-
-    Raises:
-        TransportError: It is encoded in a way that was not asked for and is not known, or several times over.
-    """
-    encoding = headers.get("content-encoding", "").strip().lower()
-    if encoding in {"", "identity"}:
-        return None
-    if encoding not in _WINDOWS:
-        msg = f"The answer is encoded as {encoding!r}, which was not asked for and cannot be read."
-        raise TransportError(msg, phase="headers", retryable=False)
-    return _Inflater(_WINDOWS[encoding])
-
-
 def _socket_of(response: httpx.Response) -> object | None:
     """The socket below a response, or None where a client's own transport has none."""
     stream = response.extensions.get("network_stream")
@@ -286,7 +238,7 @@ class _Answer:
         self._watch = Watch(self._socket, clocks)
         clocks.changed = self._watch.arm
         self._watch.arm()
-        self._decoder = _decoder_for(self.headers)
+        self._decoder = inflater_for(self.headers)
         self._closed = False
 
     def abort(self) -> None:
@@ -422,12 +374,12 @@ def _timeout_for(timeouts: Timeouts, read: float | None) -> dict[str, float | No
 
 
 class Pool:
-    """Connections to one origin, sync; or a client of the user's own."""
+    """Connections to one origin by one route, sync; or a client of the user's own."""
 
-    def __init__(self, origin: str, client: Client | None = None) -> None:
+    def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
         self._http = _http_of(client)
         if client is None:
-            self._owned = self._http.HTTPTransport(**_transport_options(self._http, origin))
+            self._owned = self._http.HTTPTransport(**_transport_options(self._http, origin, route))
             self._respond: Callable[[httpx.Request], httpx.Response] = self._owned.handle_request
         else:
             self._owned = None
@@ -445,7 +397,11 @@ class Pool:
         with _translated(url=wire.url):
             response = self._respond(_request(self._http, wire, timeout))
         timeout["read"] = None  # from here on the watchdog keeps the clocks
-        return Exchange(response, clocks, wire.url)
+        try:
+            return Exchange(response, clocks, wire.url)
+        except PolyglotError:
+            response.close()
+            raise
 
     def close(self) -> None:
         """Close all connections; a user's own client is left alone."""
@@ -454,12 +410,12 @@ class Pool:
 
 
 class AsyncPool:
-    """Connections to one origin, async; or a client of the user's own."""
+    """Connections to one origin by one route, async; or a client of the user's own."""
 
-    def __init__(self, origin: str, client: Client | None = None) -> None:
+    def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
         self._http = _http_of(client)
         if client is None:
-            self._owned = self._http.AsyncHTTPTransport(**_transport_options(self._http, origin))
+            self._owned = self._http.AsyncHTTPTransport(**_transport_options(self._http, origin, route))
             self._respond: Callable[[httpx.Request], Awaitable[httpx.Response]] = self._owned.handle_async_request
         else:
             self._owned = None
@@ -472,7 +428,11 @@ class AsyncPool:
         timeout = _timeout_for(timeouts, None)
         with _translated(url=wire.url):
             response = await self._respond(_request(self._http, wire, timeout))
-        return AsyncExchange(response, clocks, wire.url, close_later)
+        try:
+            return AsyncExchange(response, clocks, wire.url, close_later)
+        except PolyglotError:
+            await response.aclose()
+            raise
 
     async def close(self) -> None:
         """Close all connections; a user's own client is left alone."""
@@ -492,52 +452,59 @@ def origin_of(url: str) -> str:
 
 
 class Pools:
-    """A pool for each origin, made when first asked for; safe to share between threads."""
+    """A pool for each origin and route, made when first asked for; safe to share between threads."""
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
-        self._by_origin: dict[str, Pool] = {}
+        self._pools: dict[tuple[str, Route], Pool] = {}
         self._lock = threading.Lock()
+        _all_pools.add(self)
 
-    def pool(self, url: str) -> Pool:
+    def pool(self, url: str, route: Route) -> Pool:
         """The pool for a URL's origin."""
-        origin = origin_of(url)
+        key = (origin_of(url), route)
         with self._lock:
-            if origin not in self._by_origin:
+            if key not in self._pools:
                 with _translated(url=url):
-                    self._by_origin[origin] = Pool(origin, self._client)
-            return self._by_origin[origin]
+                    self._pools[key] = Pool(*key, self._client)
+            return self._pools[key]
 
     def close(self) -> None:
         """Close every pool."""
         with self._lock:
-            for pool in self._by_origin.values():
+            for pool in self._pools.values():
                 pool.close()
-            self._by_origin.clear()
+            self._pools.clear()
+
+    def forget(self) -> None:
+        """In a forked child: let the parent's connections go without a word on them."""
+        self._lock = threading.Lock()  # the parent's may be held by a thread that is not here
+        self._pools = {}
 
 
 class AsyncPools:
-    """A pool for each origin, for one event loop."""
+    """A pool for each origin and route, for one event loop."""
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
-        self._by_origin: dict[str, AsyncPool] = {}
+        self._pools: dict[tuple[str, Route], AsyncPool] = {}
 
-    def pool(self, url: str) -> AsyncPool:
+    def pool(self, url: str, route: Route) -> AsyncPool:
         """The pool for a URL's origin."""
-        origin = origin_of(url)
-        if origin not in self._by_origin:
+        key = (origin_of(url), route)
+        if key not in self._pools:
             with _translated(url=url):
-                self._by_origin[origin] = AsyncPool(origin, self._client)
-        return self._by_origin[origin]
+                self._pools[key] = AsyncPool(*key, self._client)
+        return self._pools[key]
 
     async def close(self) -> None:
         """Close every pool."""
-        for pool in self._by_origin.values():
+        for pool in self._pools.values():
             await pool.close()
-        self._by_origin.clear()
+        self._pools.clear()
 
 
+_all_pools: weakref.WeakSet[Pools] = weakref.WeakSet()
 _shared = Pools()
 
 
@@ -547,9 +514,9 @@ def shared_pools() -> Pools:
 
 
 def _forget_pools() -> None:
-    """A forked child must not write to its parent's sockets; it drops them without closing the TLS sessions on them."""
-    global _shared  # noqa: PLW0603 (one per process is the point)
-    _shared = Pools()
+    """A forked child must not write to its parent's sockets."""
+    for pools in list(_all_pools):
+        pools.forget()
 
 
 if hasattr(os, "register_at_fork"):

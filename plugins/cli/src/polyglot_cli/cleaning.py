@@ -1,7 +1,7 @@
 """What a model says, made harmless for a terminal: no control sequences, and no invisible change of direction.
 
-A model's text is a stranger's text. Sent to a terminal as it is, it could rewrite the screen, fill the clipboard or hide
-words. Pure: characters in, characters out; a sequence that is cut by the border of two pieces is still one sequence.
+A model's text is a stranger's text. Sent to a terminal as it is, it could rewrite the screen, fill the clipboard or
+hide words. Pure: characters in, characters out; a sequence cut by the border of two pieces is still one sequence.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _C1_OFFSET = 0x40  # ESC and a character of @A…_ are the C1 control that lies 
 class Cleaner:
     """Cleans a text that comes in pieces. What comes out does not depend on where the pieces were cut.
 
-    Taken out are control characters but tab and newline, and whole sequences: ESC with what belongs to it, CSI, OSC, DCS,
-    APC, PM, SOS. Characters that change the direction of writing are shown, as in ``<U+202E>``. A string sequence that never
-    ends would swallow all the rest, so its content is handed out by `finish`, cleaned.
+    Taken out are control characters but tab and newline, and whole sequences: ESC with what belongs to it, CSI, OSC,
+    DCS, APC, PM, SOS. Characters that change the direction of writing are shown, as in ``<U+202E>``. A string sequence
+    that never ends would swallow all the rest, so its content is handed out by `finish`, cleaned.
     """
 
     def __init__(self) -> None:

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyglot_cli.output import is_closed_pipe, silence_standard_streams
-from polyglot_cli.parameters import (
-    NAME,
-    OPTION,
-    PACE,
-    SECONDS,
-    complete_connection,
-    prompt_from,
-)
+from polyglot_cli.parameters import complete_connection, name, option, positive, prompt_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +55,8 @@ def _print_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
         return
     from polyglot_cli.versions import installed  # noqa: PLC0415 (reading metadata takes a while)
 
-    for name, version in installed():
-        click.echo(f"{name} {version}")
+    for distribution, version in installed():
+        click.echo(f"{distribution} {version}")
     ctx.exit()
 
 
@@ -89,7 +82,7 @@ def _json(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     help="Show every installed polyglot package with its version.",
 )
 def polyglot() -> None:
-    """Stream an answer from any LLM provider.
+    r"""Stream an answer from any LLM provider.
 
     \b
     Examples:
@@ -114,17 +107,18 @@ def polyglot() -> None:
 @click.option(
     "-c",
     "--connection",
-    type=NAME,
+    type=name,
     metavar="NAME",
     shell_complete=complete_connection,
     help="Connection, preset or driver to ask; see `polyglot connections`.",
 )
-@click.option("-m", "--model", type=NAME, metavar="NAME", help="Model to ask, instead of the connection's.")
+@click.option("-m", "--model", type=name, metavar="NAME", help="Model to ask, instead of the connection's.")
 @click.option("--system", metavar="TEXT", help="What the model is told before the prompt.")
 @click.option(
     "options",
     "--option",
-    type=OPTION,
+    type=option,
+    metavar="KEY=VALUE",
     multiple=True,
     help="Option for the provider, such as temperature=0.2; a value is JSON, or else text. Repeatable.",
 )
@@ -133,12 +127,12 @@ def polyglot() -> None:
 @click.option("--events", is_flag=True, help="Print one JSON object for each event, one a line.")
 @click.option("--reasoning", is_flag=True, help="On a terminal, show the model's thinking before its answer.")
 @click.option("--usage", is_flag=True, help="After the answer: tokens, speed and finish reason, on standard error.")
-@click.option("--timeout", type=SECONDS, help="Seconds that the whole answer may take.")
+@click.option("--timeout", type=positive, metavar="SECONDS", help="Seconds that the whole answer may take.")
 @click.option("--raw", is_flag=True, help="On a terminal, let control sequences in the answer through.")
 @click.option("--debug", is_flag=True, help="Tell how the call went, on standard error; never a key.")
 @_config
 def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each option's own)
-    """Ask for an answer and print it as it comes.
+    r"""Ask for an answer and print it as it comes.
 
     The prompt is the argument, or standard input where that is piped or PROMPT is a dash.
 
@@ -150,7 +144,8 @@ def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each opti
       polyglot stream --usage - < question.txt
       polyglot stream --json "Hello" | jq -j .content_delta
 
-    Piped output is the model's text and nothing else, as it was received. On a terminal its control sequences are taken out.
+    Piped output is the model's text and nothing else, as it was received. On a terminal its control sequences are taken
+    out.
     """
     from polyglot_cli.stream import Asked, answer  # noqa: PLC0415 (it reads the whole library)
 
@@ -161,7 +156,7 @@ def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each opti
 @_json("a JSON array of objects")
 @_config
 def connections(config: str | None, as_json: bool) -> None:  # noqa: FBT001 (click's)
-    """List what can be asked, and why some of it cannot.
+    r"""List what can be asked, and why some of it cannot.
 
     \b
     Examples:
@@ -179,7 +174,7 @@ def connections(config: str | None, as_json: bool) -> None:  # noqa: FBT001 (cli
 @polyglot.command()
 @_json("a JSON array of objects")
 def drivers(as_json: bool) -> None:  # noqa: FBT001 (click's)
-    """List the installed drivers, and why one of them cannot be used.
+    r"""List the installed drivers, and why one of them cannot be used.
 
     \b
     Examples:
@@ -197,10 +192,10 @@ def drivers(as_json: bool) -> None:  # noqa: FBT001 (click's)
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port on this machine; a free one by default."
 )
 @click.option("--reply", metavar="TEXT", help="What it says.")
-@click.option("--pace", type=PACE, help="Tokens a second; by default as fast as possible.")
+@click.option("--pace", type=positive, metavar="TOKENS", help="Tokens a second; by default as fast as possible.")
 @click.option("--script", type=click.Path(), metavar="FILE", help="TOML file with a reply and faults for each request.")
 def simulate(port: int, reply: str | None, pace: float | None, script: str | None) -> None:
-    """Run a provider on this machine, until Ctrl-C.
+    r"""Run a provider on this machine, until Ctrl-C.
 
     \b
     Examples:

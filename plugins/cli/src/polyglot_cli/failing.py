@@ -64,7 +64,7 @@ _HINTS: Mapping[type[BaseException], str] = {
     LimitExceeded: "What came before is printed; ask for less at once.",
     UnexpectedContentType: "Check the base_url of the connection, and any proxy.",
     TimedOut: "Allow more time: --timeout for all of it, timeouts in the configuration for single clocks.",
-    TransportError: "Check the base_url of the connection, the network and any proxy, and run the command again.",
+    TransportError: "Run the command again; if that does not help, `polyglot connections` shows what was asked.",
 }
 
 _MISSED = {

@@ -13,7 +13,7 @@ __all__ = ["simulator"]
 
 _REPLY = """\
 Hello! I am the simulator, which stands in for a model until you choose one. \
-You wrote: “{prompt}” I cannot think about that, but this is how an answer comes in, word by word.
+You wrote “{prompt}”, about which I cannot think, but this is how an answer comes in: word by word.
 """
 _PACE = 40.0  # tokens a second: as fast as one reads along
 _ECHOED = 200  # characters of the prompt; a long one would be spoken for minutes
@@ -29,7 +29,7 @@ def simulator(prompt: str, config: str | None) -> Simulator:
     configured = [info.name for info in connections(config) if info.source == "file"]
     if configured:
         names = ", ".join(configured)
-        say(f"No connection is chosen, so a simulator on this machine answers; choose with -c, or set default: {names}.")
+        say(f"No connection is chosen, so a simulator on this machine answers; choose one with -c: {names}.")
     else:
         say(
             "No connection is configured, so a simulator on this machine answers; "

@@ -34,9 +34,10 @@ class Output:
     def __init__(self) -> None:
         self.is_terminal = is_terminal(sys.stdout)
         self.at_line_start = True
-        self._buffer: BinaryIO | None = None if sys.stdout is None else sys.stdout.buffer
+        stdout: TextIO | None = sys.stdout
+        self._buffer: BinaryIO | None = None if stdout is None else stdout.buffer
         # A pipe gets what the provider sent, byte for byte; a terminal what it can show.
-        self._encoding = sys.stdout.encoding if self.is_terminal else "utf-8"
+        self._encoding = stdout.encoding if stdout is not None and self.is_terminal else "utf-8"
 
     def write(self, text: str) -> None:
         """Write `text` and flush.

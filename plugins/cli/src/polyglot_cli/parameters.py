@@ -14,38 +14,38 @@ from polyglot_cli.output import is_terminal
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["NAME", "OPTION", "PACE", "SECONDS", "complete_connection", "prompt_from"]
+__all__ = ["complete_connection", "name", "option", "positive", "prompt_from"]
 
 
-class _Name(click.ParamType):
-    """A name; an empty one is a variable that was not set, and would silently mean the default."""
+def name(text: str) -> str:
+    """A name; an empty one is a variable that was not set, and would silently mean the default.
 
-    name = "name"
+    Raises:
+        click.BadParameter: It is empty.
+    """
+    if not text.strip():
+        raise click.BadParameter("The name is empty; leave the option out for the default.")
+    return text
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Refuse an empty name."""
-        return value if value.strip() else self.fail("The name is empty; leave the option out for the default.", param, ctx)
 
+def option(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE``, where the value is JSON if it can be read as JSON, and else text.
 
-class _Option(click.ParamType):
-    """``key=value``, where the value is JSON if it can be read as JSON, and else text."""
-
-    name = "key=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:  # noqa: ANN401
-        """Cut at the first equals sign and read what follows."""
-        key, sign, text = value.partition("=")
-        if not key or not sign:
-            self.fail(f"{value!r} is not KEY=VALUE, as in temperature=0.2.", param, ctx)
-        if key == "stream":
-            self.fail("'stream' has an option of its own: leave out --no-stream, or give it.", param, ctx)
-        return key, _read(text)
+    Raises:
+        click.BadParameter: It is something else, or has an option of its own.
+    """
+    key, sign, value = text.partition("=")
+    if not key or not sign:
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE, as in temperature=0.2.")
+    if key == "stream":
+        raise click.BadParameter("An answer is streamed unless --no-stream is given; leave 'stream' out.")
+    return key, _read(value)
 
 
 def _read(text: str) -> Any:  # noqa: ANN401 (any JSON value)
     try:
         return json.loads(text, parse_constant=_refuse)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -53,27 +53,19 @@ def _refuse(word: str) -> NoReturn:
     raise ValueError(word)  # NaN and Infinity are no JSON
 
 
-class _Positive(click.ParamType):
-    """A number above 0."""
+def positive(text: str | float) -> float:
+    """A number above 0.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
-        """Read the number."""
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not 0 < number < math.inf:
-            self.fail(f"{value!r} is not a number above 0.", param, ctx)
-        return number
-
-
-NAME = _Name()
-OPTION = _Option()
-SECONDS = _Positive("seconds")
-PACE = _Positive("tokens")
+    Raises:
+        click.BadParameter: It is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise click.BadParameter(f"{text!r} is not a number above 0.")
+    return number
 
 
 def prompt_from(argument: str | None) -> str:

@@ -66,7 +66,7 @@ def _figures(response: InferenceResponse) -> Iterator[str]:
         yield f"{_count(usage.input_tokens)} tokens in" + _among(usage.cache_read_tokens, "cached")
         yield f"{_count(usage.output_tokens)} out" + _among(usage.reasoning_tokens, "reasoning")
     if timing.first_event is not None:
-        yield f"first after {timing.first_event:.2f} s"
+        yield f"first token after {timing.first_event:.2f} s"
     if (speed := _speed(response)) is not None:
         yield f"{speed:.1f} tokens/s"
     yield (response.finish_reason or response.outcome).value

@@ -22,7 +22,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import polyglot_simulator
 from polyglot_core import ConfigError, Usage
@@ -141,7 +141,14 @@ def _pace(value: object, place: str) -> Pace:
 
 # From a table to an object of the simulator
 
-_Made = typing.TypeVar("_Made")
+
+class _Struct(Protocol):
+    """What all of them are."""
+
+    __struct_fields__: ClassVar[tuple[str, ...]]
+
+
+_Made = TypeVar("_Made", bound=_Struct)
 
 
 def _made(kind: type[_Made], table: Mapping[str, Any], place: str, checked: Sequence[str] | None = None) -> _Made:
@@ -153,8 +160,8 @@ def _made(kind: type[_Made], table: Mapping[str, Any], place: str, checked: Sequ
         place: Where the table stands, for errors.
         checked: Fields whose values are as they were read; by default all.
     """
-    hints = {name: hint for name, hint in typing.get_type_hints(kind).items() if typing.get_origin(hint) is not typing.ClassVar}
-    _check_keys(table, tuple(hints), place)
+    hints = typing.get_type_hints(kind)
+    _check_keys(table, kind.__struct_fields__, place)
     values = {
         name: _converted(value, hints[name], f"{place}: {name}") if checked is None or name in checked else value
         for name, value in table.items()
@@ -180,7 +187,14 @@ def _converted(value: object, hint: object, place: str) -> object:
     raise _error(f"{place} is {names}, not {value!r}.")
 
 
-_WORDS = {str: "a text", bytes: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "a table"}
+_WORDS = {
+    str: "a text",
+    bytes: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a table",
+}
 
 
 def _accepted(hint: object) -> set[type]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -48,14 +49,18 @@ def run(port: int, reply: str | None, pace: float | None, script: str | None) ->
         plan = Script(replies=(reply,))
     if pace is not None:
         plan = plan.with_pace(Pace(tokens_per_second=pace))
-    simulator = _simulator(plan, port)
-    with _started(simulator, port):
+    with contextlib.closing(_started(_simulator(plan, port), port)) as simulator:
         click.echo(_GREETING.format(base_url=simulator.base_url))
         _watch(simulator)
 
 
 def _simulator(plan: Script, port: int) -> Simulator:
-    given = {"fault": plan.always or None, "faults": plan.faults or None, "pace": plan.pace, "port": port}
+    given: dict[str, Any] = {
+        "fault": plan.always or None,
+        "faults": plan.faults or None,
+        "pace": plan.pace,
+        "port": port,
+    }
     return Simulator(list(plan.replies), **given) if plan.replies else Simulator(**given)
 
 

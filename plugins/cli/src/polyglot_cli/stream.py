@@ -163,7 +163,7 @@ def _tell(asked: Asked, inference: Inference, response: InferenceResponse | None
     """What belongs to the answer but not into it."""
     if response is not None and not (asked.as_json or asked.events):
         print_notes(response)
-    if response is not None and asked.usage:
+    if response is not None and asked.usage and response.timing.first_event is not None:
         print_usage(response)
     if asked.debug:
         print_debug(inference.connection, response, ending, model=asked.model)

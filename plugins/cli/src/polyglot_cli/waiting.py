@@ -62,5 +62,5 @@ class Waiting:
         with self._lock:
             if not self._over and not console.is_dumb_terminal:
                 spinner = "line" if console.options.ascii_only else "dots"
-                self._status = console.status(Text(self._text), spinner=spinner, spinner_style="none")
-                self._status.start()
+                self._status = status = console.status(Text(self._text), spinner=spinner, spinner_style="none")
+                status.start()

@@ -1,0 +1,81 @@
+"""Compressed bodies, undone as the bytes come and within bounds.
+
+httpx 0.28 turns 336 bytes of ``gzip, gzip`` into one piece of 104 MB, so bodies are read raw and inflated here.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from polyglot_core.errors import LimitExceeded, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Inflater", "inflater_for"]
+
+_DECODED_AT_ONCE = 1024 * 1024  # bytes; a larger piece is made in steps, so a bomb never stands in memory whole
+_LARGEST_RATIO = 200  # decoded bytes to raw ones; streams of text do not come near, zlib's own limit is 1032
+_SMALLEST_BOMB = 16 * 1024 * 1024  # bytes that any answer may inflate to, whatever the ratio
+
+
+class Inflater:
+    """Undoes gzip or deflate as the bytes come, and stops at a bomb."""
+
+    def __init__(self, window: int) -> None:
+        self._zlib = zlib.decompressobj(window)
+        self._raw = self._decoded = 0
+
+    def decode(self, data: bytes) -> bytes:
+        """The next bytes, inflated.
+
+        Raises:
+            TransportError: The compressed data is broken.
+            LimitExceeded: It inflates beyond all measure.
+        """
+        self._raw += len(data)
+        pieces: list[bytes] = []
+        try:
+            while data and not self._zlib.eof:
+                pieces.append(self._zlib.decompress(data, _DECODED_AT_ONCE))
+                self._count(len(pieces[-1]))
+                data = self._zlib.unconsumed_tail
+        except zlib.error as error:
+            msg = f"The answer is compressed, and broken: {error}."
+            raise TransportError(msg, phase="stream") from error
+        return b"".join(pieces)
+
+    def finish(self) -> None:
+        """The body is over.
+
+        Raises:
+            TransportError: The compressed data is not.
+        """
+        if self._raw and not self._zlib.eof:
+            msg = "The answer is compressed, and its end is missing."
+            raise TransportError(msg, phase="stream")
+
+    def _count(self, size: int) -> None:
+        self._decoded += size
+        if self._decoded > max(_SMALLEST_BOMB, _LARGEST_RATIO * self._raw):
+            msg = f"The answer inflates {self._raw} bytes to more than {self._decoded}; reading stopped."
+            raise LimitExceeded(msg)
+
+
+_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+def inflater_for(headers: Mapping[str, str]) -> Inflater | None:
+    """What undoes the answer's encoding; None if there is none to undo.
+
+    Raises:
+        TransportError: It is encoded in a way that was not asked for and is not known, or several times over.
+    """
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding in {"", "identity"}:
+        return None
+    if encoding not in _WINDOWS:
+        msg = f"The answer is encoded as {encoding!r}, which was not asked for and cannot be read."
+        raise TransportError(msg, phase="headers", retryable=False)
+    return Inflater(_WINDOWS[encoding])

@@ -1,0 +1,189 @@
+"""The command as a process of its own, in a folder and an environment where nothing is configured, and in a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from polyglot_simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATIENCE = 20.0
+KEY = "test-key-12345"
+_KEPT = re.compile(r"PATH|PYTHONPATH|SYSTEMROOT|TMPDIR|COV.*")
+_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+class Run(NamedTuple):
+    """How a run of the command ended."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """What it wrote to standard output."""
+        return self.out.decode()
+
+
+class Terminal:
+    """A command in a terminal of 80 columns, as a person at it would see and use it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+        self.process = process
+        self.written = ""
+        self._master = master
+
+    def read_until(self, words: str) -> str:
+        """All that was written, once `words` are among it."""
+        deadline = time.monotonic() + PATIENCE
+        while words not in self.written:
+            assert time.monotonic() < deadline, f"{words!r} did not come; there was {self.written!r}"
+            if not self._read(0.1) and self.process.poll() is not None and not self._read(0.1):
+                raise AssertionError(f"it ended without {words!r}; there was {self.written!r}")
+        return self.written
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> int:
+        """Read to the end, and return the exit code."""
+        deadline = time.monotonic() + PATIENCE
+        while self._read(0.1) or self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it did not end; there was {self.written!r}"
+        return self.process.wait(PATIENCE)
+
+    @property
+    def plain(self) -> str:
+        """What was written, without what styles it."""
+        return _SEQUENCE.sub("", self.written)
+
+    def _read(self, patience: float) -> bool:
+        if not select.select([self._master], [], [], patience)[0]:
+            return False
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # how Linux reports that nobody has the other side open
+            return False
+        self.written += data.decode("utf-8", "replace").replace("\r\n", "\n")
+        return bool(data)
+
+
+class Command:
+    """Runs ``python -m polyglot_cli``.
+
+    Attributes:
+        folder: The working directory.
+        home: The user's home.
+        env: Environment of the next runs.
+    """
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.home = home
+        kept = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
+        self.env = kept | {"HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm-256color", "PYTHONWARNINGS": "error"}
+
+    def arguments(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "polyglot_cli", *args]
+
+    def run(self, *args: str, given: bytes = b"", **env: str) -> Run:
+        """Run to the end, with `given` piped in."""
+        done = subprocess.run(
+            self.arguments(*args),
+            input=given,
+            capture_output=True,
+            cwd=self.folder,
+            env=self.env | env,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout, done.stderr.decode())
+
+    @contextlib.contextmanager
+    def started(self, *args: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A run that is under way, with pipes; killed if it is left unfinished."""
+        process = subprocess.Popen(
+            self.arguments(*args),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self.folder,
+            env=self.env | env,
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @contextlib.contextmanager
+    def terminal(self, *args: str, **env: str) -> Iterator[Terminal]:
+        """A run in a terminal."""
+        pty = pytest.importorskip("pty")
+        import fcntl
+        import struct
+        import termios
+
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        process = subprocess.Popen(
+            self.arguments(*args), stdin=slave, stdout=slave, stderr=slave, cwd=self.folder, env=self.env | env
+        )
+        os.close(slave)
+        try:
+            yield Terminal(process, master)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(master)
+
+    def configure(self, simulator: Simulator, *, default: bool = True, model: str = 'model = "test-model"') -> None:
+        """Write the user's configuration: the simulator is connection ``test``, and its key is in ``TEST_KEY``."""
+        lines = [
+            'default = "test"' if default else "",
+            "[connections.test]",
+            'driver = "openai"',
+            f'base_url = "{simulator.base_url}"',
+            'api_key_env = "TEST_KEY"',
+            model,
+        ]
+        file = self.home / "own.toml"
+        file.write_text("\n".join(lines), "utf-8")
+        self.env |= {"POLYGLOT_CONFIG": str(file), "TEST_KEY": KEY}
+
+
+@pytest.fixture
+def command(tmp_path) -> Command:
+    """The command where nothing is configured."""
+    folder, home = tmp_path / "folder", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    return Command(folder, home)
+
+
+@pytest.fixture
+def provider(command):
+    """Starts a simulator with the arguments given and makes it the command's default connection."""
+    with contextlib.ExitStack() as opened:
+
+        def start(*args, default=True, **settings) -> Simulator:
+            simulator = opened.enter_context(Simulator(*args, **settings))
+            command.configure(simulator, default=default)
+            return simulator
+
+        yield start

@@ -1,0 +1,89 @@
+"""A model's text cannot steer the terminal that it is shown on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyglot_cli.cleaning import Cleaner, clean, one_line
+
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+PARTS = ["\x1b", "[", "]", "52;", "P", "\\", "\x07", "\x9b", "\x9c", "\x9d", "\x90", "\x18", "31m", "(", "B", "\u202e", "\n"]
+
+plain = st.text(st.characters(exclude_categories=["Cs"]).filter(lambda character: not STEERING.match(character)))
+hostile = st.lists(st.sampled_from(PARTS) | st.text(max_size=3), max_size=30).map("".join)
+csi = st.from_regex(r"(\x1b\[|\x9b)[0-?]{0,6}[ -/]{0,2}[@-~]", fullmatch=True)
+osc = st.from_regex(r"(\x1b\]|\x9d)[ -~]{0,12}(\x07|\x1b\\|\x9c)", fullmatch=True)
+string = st.from_regex(r"(\x1b[PX^_]|[\x90\x98\x9e\x9f])[\n -~]{0,12}(\x1b\\|\x9c)", fullmatch=True)
+short = st.from_regex(r"\x1b[ -/]{0,2}[0-?`-~]", fullmatch=True)
+
+
+def cleaned(pieces):
+    cleaner = Cleaner()
+    return "".join([*map(cleaner.feed, pieces), cleaner.finish()])
+
+
+@given(hostile | st.text(), st.lists(st.integers(0, 60)))
+def test_what_comes_out_does_not_depend_on_the_cuts(text, cuts):
+    """However a text is cut into pieces, its cleaned form is the same."""
+    borders = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    pieces = [text[start:stop] for start, stop in zip(borders, borders[1:], strict=False)]
+    assert cleaned(pieces) == clean(text) == cleaned(text)
+
+
+@given(hostile | st.text())
+def test_nothing_that_steers_comes_out(text):
+    """No control character but tab and newline is left, and none that turns the direction of writing."""
+    assert not STEERING.search(clean(text))
+
+
+@given(plain)
+def test_a_text_that_steers_nothing_stays_as_it_is(text):
+    """Letters, signs, tabs and newlines of every script pass untouched."""
+    assert clean(text) == text
+
+
+@given(st.lists(st.tuples(plain, csi | osc | string | short)))
+def test_a_sequence_goes_with_all_that_belongs_to_it(parts):
+    """Of a text with well-formed sequences in it the text stays, and of the sequences not a character."""
+    assert clean("".join(text + sequence for text, sequence in parts)) == "".join(text for text, _ in parts)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (["a\x1b", "]52;", "c;aGVsbG8=\x07b"], "ab"),
+        (["a\x1b[3", "1mred\x1b", "[0mb"], "aredb"),
+        (["a\x9d0;title", "\x1b", "\\b"], "ab"),
+        (["a\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\b"], "alinkb"),
+        (["a\x1b]0;x\x1b[31mb"], "ab"),
+        (["a\x1b[31\x18b"], "ab"),
+        (["a\x1b[3\u00e9b"], "a\u00e9b"),
+        (["a\x1b\x1b[1mb"], "ab"),
+        (["one\r\ntwo\tthree\bfour\x7f"], "one\ntwo\tthreefour"),
+    ],
+)
+def test_a_sequence_may_be_cut_anywhere(pieces, expected):
+    """A sequence that comes in several pieces, or is broken off by another one, is taken out all the same."""
+    assert cleaned(pieces) == expected
+
+
+def test_a_change_of_direction_is_shown():
+    """What would turn the text around is written out, so that it can be seen and does nothing."""
+    assert clean("safe\u202egnp.exe\u2066 \u200f\u061c") == "safe<U+202E>gnp.exe<U+2066> <U+200F><U+061C>"
+
+
+def test_a_string_that_never_ends_does_not_swallow_the_answer():
+    """The content of a string sequence without an end comes out at the end, cleaned."""
+    cleaner = Cleaner()
+    assert cleaner.feed("before \x1b]0;and \x9ball\u202e the rest\n") == "before "
+    assert cleaner.finish() == "0;and all<U+202E> the rest\n"
+    assert cleaner.feed("anew") == "anew"
+
+
+def test_a_line_is_one_line():
+    """A message is folded into one line."""
+    assert one_line("first\n\tsecond \x1b[2J third\n") == "first second third"
