@@ -24,6 +24,7 @@ from polyglot_core.inference import (
     InferenceStream,
     PendingInference,
 )
+from polyglot_core.parts import ToolCall
 from polyglot_core.plugins import register
 from polyglot_core.request import Message, Tool
 from polyglot_core.response import (
@@ -31,7 +32,6 @@ from polyglot_core.response import (
     InferenceResponse,
     Outcome,
     PartialInferenceResponse,
-    ToolCall,
     Usage,
 )
 from polyglot_core.settings import connections, drivers

@@ -27,7 +27,7 @@ from polyglot_core.response import (
     Mark,
     Media,
     PartialInferenceResponse,
-    ReasoningBlock,
+    Reasoning,
     ToolCallPiece,
     Transcript,
     UsageReading,
@@ -317,7 +317,7 @@ class _CallMatcher:
         arguments = "" if event.complete and call.arguments else event.arguments
         call.arguments = call.arguments or bool(event.arguments)
         call.complete = call.complete or event.complete
-        return ToolCallPiece(slot, id_, name, arguments, event.complete)
+        return ToolCallPiece(slot, id_, name, arguments, event.complete, event.signature)
 
     def _slot(self, event: ToolCallDelta) -> int | None:
         """The slot of the call that this piece continues, or None for a new call."""
@@ -358,11 +358,12 @@ class _CallMatcher:
         return None
 
 
-def _joined_reasoning(deltas: list[ReasoningDelta]) -> ReasoningBlock:
-    return ReasoningBlock(
+def _joined_reasoning(deltas: list[ReasoningDelta]) -> Reasoning:
+    return Reasoning(
         text="".join(delta.text for delta in deltas),
         signature="".join(delta.signature or "" for delta in deltas) or None,
         redacted="".join(delta.redacted or "" for delta in deltas) or None,
+        id=next((delta.id for delta in deltas if delta.id), None),
     )
 
 

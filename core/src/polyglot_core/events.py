@@ -50,11 +50,13 @@ class ReasoningDelta(Struct, frozen=True, gc=False):
         text: The thinking, or a summary of it.
         signature: What a provider wants back, unchanged, to trust the thinking in a later turn.
         redacted: Thinking that came encrypted.
+        id: The provider's id of the thinking, where it is wanted back.
     """
 
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
+    id: str | None = None
     choice: int = 0
     block: int = 0
 
@@ -76,6 +78,7 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
         name: The tool's name, where this piece has it.
         arguments: The next characters of the JSON text of the arguments.
         complete: Whether this piece is the whole call.
+        signature: What a provider wants back, unchanged, with the call in a later turn.
     """
 
     index: int | None = None
@@ -85,6 +88,7 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
     complete: bool = False
     choice: int = 0
     block: int = 0
+    signature: str | None = None
 
 
 class ServerToolEvent(Struct, frozen=True):

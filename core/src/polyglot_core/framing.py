@@ -7,8 +7,10 @@ discarded. `flush_at_eof` is the one deviation; some dialects need it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from polyglot_core.eventstream import EventStreamFramer
 from polyglot_core.wire import Chunk
 
 if TYPE_CHECKING:
@@ -16,13 +18,15 @@ if TYPE_CHECKING:
 
     from polyglot_core.wire import Framer, WireRequest
 
-__all__ = ["FRAMERS", "SSEFramer", "WholeFramer", "framer_for", "media_type"]
+__all__ = ["FRAMERS", "JSONArrayFramer", "NDJSONFramer", "SSEFramer", "WholeFramer", "framer_for", "media_type"]
 
 _BOM = b"\xef\xbb\xbf"
 _LF, _CR = b"\n\r"  # as numbers: looking for a number in bytes takes an eighth of the time
 _BLANK_LINE = b"\n\n"
 _FIELD = b"data: "
 _SKIP = len(_FIELD)
+_QUOTE, _BACKSLASH, _OPEN_BRACE = b'"\\{'
+_JSON_MARKS = re.compile(rb'["\\{}]')
 _NEXT_FIELD = _BLANK_LINE + _FIELD
 _HEAD, _PAYLOAD, _TAIL = slice(_SKIP), slice(_SKIP, -2), slice(-2, None)
 
@@ -150,8 +154,86 @@ class SSEFramer:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
+class NDJSONFramer:
+    """One JSON text a line; blank lines are passed over. A last line without its line end counts."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self) -> None:
+        self._open: list[bytes] = []  # the line that has no end yet, in the pieces it came in
+
+    def feed(self, data: bytes) -> Sequence[Chunk]:
+        """Return the lines that `data` completes."""
+        if _LF not in data:
+            self._open.append(data)
+            return ()
+        *lines, rest = b"".join([*self._open, data]).split(b"\n")
+        self._open = [rest] if rest else []
+        return [Chunk(line, line) for line in map(bytes.strip, lines) if line]
+
+    def finish(self) -> Sequence[Chunk]:
+        """The last line."""
+        line = b"".join(self._open).strip()
+        self._open = []
+        return (Chunk(line, line),) if line else ()
+
+
+class JSONArrayFramer:
+    """The elements of one JSON array, each as soon as it is complete: objects only, as the dialects send them.
+
+    It counts braces outside of strings and looks at each byte once. A body that is no array but one object is that
+    object: it is how an error comes.
+    """
+
+    __slots__ = ("_depth", "_escaped", "_open", "_quoted")
+
+    def __init__(self) -> None:
+        self._open: list[bytes] = []  # the object that has no end yet, in the pieces it came in
+        self._depth = 0  # how many objects are open
+        self._quoted = False
+        self._escaped = False  # the last read ended in a backslash within a string
+
+    def feed(self, data: bytes) -> Sequence[Chunk]:
+        """Return the elements that `data` completes."""
+        chunks: list[Chunk] = []
+        start, passed = 0, int(self._escaped)
+        self._escaped = False
+        for match in _JSON_MARKS.finditer(data):
+            place = match.start()
+            if place < passed:
+                continue
+            mark = data[place]
+            if mark == _BACKSLASH:
+                passed = place + 2
+                self._escaped = self._quoted and passed > len(data)
+            elif mark == _QUOTE:
+                self._quoted = not self._quoted
+            elif not self._quoted and mark == _OPEN_BRACE:
+                self._depth += 1
+                start = place if self._depth == 1 else start
+            elif not self._quoted and self._depth:
+                self._depth -= 1
+                if not self._depth:
+                    chunks.append(self._element(data[start : place + 1]))
+        if self._depth:
+            self._open.append(data[start:])
+        return chunks
+
+    def finish(self) -> Sequence[Chunk]:
+        """Nothing: an element without its end is none."""
+        return ()
+
+    def _element(self, last: bytes) -> Chunk:
+        element = b"".join([*self._open, last])
+        self._open = []
+        return Chunk(element, element)
+
+
 _EVENT_STREAM = frozenset({"text/event-stream"})
 _JSON_TYPES = frozenset({"application/json", "text/json", "application/problem+json"})
+
+_NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"})
+_AWS_TYPES = frozenset({"application/vnd.amazon.eventstream"})
 
 
 class Framing:
@@ -166,6 +248,9 @@ class Framing:
 
 FRAMERS: dict[str, Framing] = {
     "sse": Framing(lambda wire: SSEFramer(flush_at_eof=wire.flush_at_eof), _EVENT_STREAM),
+    "ndjson": Framing(lambda _wire: NDJSONFramer(), _NDJSON_TYPES),
+    "json-array": Framing(lambda _wire: JSONArrayFramer(), _JSON_TYPES),
+    "aws-eventstream": Framing(lambda _wire: EventStreamFramer(), _AWS_TYPES),
     "whole": Framing(lambda _wire: WholeFramer(), _JSON_TYPES),
 }
 """The framings that core knows, by the name that a `WireRequest` gives."""

@@ -5,14 +5,14 @@ The async classes are the sync ones with ``await``; a test compares them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec.structs import replace
 
 from polyglot_core import plugins, settings
 from polyglot_core.engine import AsyncSource, Run, async_pump, pump
 from polyglot_core.errors import ConfigError, StreamError
-from polyglot_core.request import InferenceRequest, as_messages
+from polyglot_core.request import InferenceRequest, as_messages, as_response_format
 from polyglot_core.transport import Pools, shared_pools
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from polyglot_core.engine import AsyncPump, Pump
     from polyglot_core.events import Event
     from polyglot_core.plugins import BoundDriver
-    from polyglot_core.request import Messages, Tool
+    from polyglot_core.request import Messages, ResponseFormat, Tool
     from polyglot_core.response import InferenceResponse, PartialInferenceResponse
     from polyglot_core.transport import Client
 
@@ -55,7 +55,9 @@ def _request(  # noqa: PLR0913 (what a call can say)
     stream: bool | None,
     tools: Sequence[Tool],
     tool_choice: str | None,
-    response_format: Mapping[str, Any] | None,
+    parallel_tool_calls: bool | None,
+    response_format: ResponseFormat | Mapping[str, Any] | None,
+    unsupported: Literal["raise", "warn", "drop"],
     extra: Mapping[str, Any] | None,
 ) -> InferenceRequest:
     """Lay what a call says over what its connection says. An explicit `stream` beats the option of that name."""
@@ -72,7 +74,9 @@ def _request(  # noqa: PLR0913 (what a call can say)
         options=merged,
         tools=tuple(tools),
         tool_choice=tool_choice,
-        response_format=response_format,
+        parallel_tool_calls=parallel_tool_calls,
+        response_format=as_response_format(response_format),
+        unsupported=unsupported,
         extra=extra or {},
     )
 
@@ -134,8 +138,10 @@ class Inference:
         stream: bool | None = None,
         tools: Sequence[Tool] = (),
         tool_choice: str | None = None,
-        response_format: Mapping[str, Any] | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: ResponseFormat | Mapping[str, Any] | None = None,
         timeouts: Timeouts | Mapping[str, float | None] | None = None,
+        unsupported: Literal["raise", "warn", "drop"] = "raise",
         extra: Mapping[str, Any] | None = None,
     ) -> PendingInference:
         """Prepare a call. Nothing is sent until its answer is asked for.
@@ -147,8 +153,11 @@ class Inference:
             stream: Whether to ask for a stream; beats ``options["stream"]``.
             tools: Functions that the model may call.
             tool_choice: ``auto``, ``required``, ``none``, or the name of a tool.
-            response_format: What the text must be, in OpenAI's shape.
+            parallel_tool_calls: Whether the model may call several tools in one turn.
+            response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a JSON Schema as a dict.
             timeouts: Clocks of this call, in seconds, instead of the connection's; a dict changes single ones.
+            unsupported: What to do about something that the driver cannot express: ``raise`` a `RequestError`,
+                ``warn`` and leave it out, or ``drop`` it.
             extra: Fields for the body, sent as they are.
 
         Raises:
@@ -163,7 +172,9 @@ class Inference:
             stream=stream,
             tools=tools,
             tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
             response_format=response_format,
+            unsupported=unsupported,
             extra=extra,
         )
         clocks = settings.clocks(self.connection.name, self.connection.timeouts, timeouts)
@@ -432,8 +443,10 @@ class AsyncInference:
         stream: bool | None = None,
         tools: Sequence[Tool] = (),
         tool_choice: str | None = None,
-        response_format: Mapping[str, Any] | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: ResponseFormat | Mapping[str, Any] | None = None,
         timeouts: Timeouts | Mapping[str, float | None] | None = None,
+        unsupported: Literal["raise", "warn", "drop"] = "raise",
         extra: Mapping[str, Any] | None = None,
     ) -> AsyncPendingInference:
         """Prepare a call. Nothing is sent until its answer is asked for.
@@ -445,8 +458,11 @@ class AsyncInference:
             stream: Whether to ask for a stream; beats ``options["stream"]``.
             tools: Functions that the model may call.
             tool_choice: ``auto``, ``required``, ``none``, or the name of a tool.
-            response_format: What the text must be, in OpenAI's shape.
+            parallel_tool_calls: Whether the model may call several tools in one turn.
+            response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a JSON Schema as a dict.
             timeouts: Clocks of this call, in seconds, instead of the connection's; a dict changes single ones.
+            unsupported: What to do about something that the driver cannot express: ``raise`` a `RequestError`,
+                ``warn`` and leave it out, or ``drop`` it.
             extra: Fields for the body, sent as they are.
 
         Raises:
@@ -461,7 +477,9 @@ class AsyncInference:
             stream=stream,
             tools=tools,
             tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
             response_format=response_format,
+            unsupported=unsupported,
             extra=extra,
         )
         clocks = settings.clocks(self.connection.name, self.connection.timeouts, timeouts)

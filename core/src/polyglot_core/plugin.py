@@ -22,41 +22,54 @@ from polyglot_core.events import (
 )
 from polyglot_core.failures import failure_from_payload
 from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
-from polyglot_core.request import InferenceRequest, Message, Tool
+from polyglot_core.options import cannot_express, translate_options
+from polyglot_core.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
+from polyglot_core.request import InferenceRequest, JSONSchema, Message, Tool
 from polyglot_core.response import FinishReason, Usage
 from polyglot_core.wire import Chunk, Framer, Secret, WireRequest, WireResponse
 
 __all__ = [
     "CONTRACT_VERSION",
+    "Audio",
     "Chunk",
     "Citation",
     "Connection",
+    "Document",
     "End",
     "Event",
     "Failure",
     "Finish",
     "FinishReason",
     "Framer",
+    "Image",
     "InferenceRequest",
+    "JSONSchema",
     "Logprobs",
     "MediaDelta",
     "Message",
     "Ping",
     "Preset",
+    "RawPart",
+    "Reasoning",
     "ReasoningDelta",
     "RefusalDelta",
     "ResponseStarted",
     "Retries",
     "Secret",
     "ServerToolEvent",
+    "Text",
     "TextDelta",
     "Timeouts",
     "Tool",
+    "ToolCall",
     "ToolCallDelta",
+    "ToolResult",
     "Usage",
     "UsageReport",
     "WireRequest",
     "WireResponse",
+    "cannot_express",
     "failure_from_payload",
     "hookimpl",
+    "translate_options",
 ]

@@ -1,66 +1,112 @@
-"""What a user asks for, in terms that no provider owns."""
+"""What a user asks for, in terms that no provider owns.
+
+A conversation is messages, a message is parts. Users may write texts and dicts in OpenAI's shape; drivers see only
+values of this module and of `parts`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import Struct, field
 
 from polyglot_core.errors import RequestError
+from polyglot_core.parts import (
+    Document,
+    Image,
+    Part,
+    Text,
+    ToolCall,
+    ToolResult,
+    read_parts,
+    read_result,
+    read_tool_call,
+)
 
-__all__ = ["InferenceRequest", "Message", "Messages", "Tool", "as_messages"]
+__all__ = [
+    "InferenceRequest",
+    "JSONSchema",
+    "Message",
+    "Messages",
+    "ResponseFormat",
+    "Tool",
+    "as_messages",
+    "as_response_format",
+]
 
 JSONObject = Mapping[str, Any]
 """A JSON object whose values are the provider's business."""
 
 
-class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+# Messages
+
+
+class Message(Struct, frozen=True, kw_only=True):
     """One turn of a conversation.
 
     Attributes:
         role: ``system``, ``developer``, ``user``, ``assistant`` or ``tool``.
-        content: Text, a sequence of parts in OpenAI's shape, or None for an assistant turn that only calls tools.
+        content: Text, or parts.
         name: Name of the speaker, where a provider distinguishes several.
-        tool_calls: Calls that an assistant turn made, in OpenAI's shape.
-        tool_call_id: On a ``tool`` turn, the call that it answers.
-        extra: Further fields, sent as they are.
+        extra: Further fields, sent as they are by drivers whose messages are flat objects.
     """
 
     role: str
-    content: str | Sequence[JSONObject] | UnsetType | None = UNSET
+    content: str | Sequence[Part] = ""
     name: str | None = None
-    tool_calls: Sequence[JSONObject] | None = None
-    tool_call_id: str | None = None
     extra: JSONObject = {}
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The content as parts; no text is no part."""
+        if isinstance(self.content, str):
+            return (Text(self.content),) if self.content else ()
+        return tuple(self.content)
+
+    @property
+    def text(self) -> str:
+        """The visible text; other parts are left out."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @classmethod
     def from_dict(cls, turn: JSONObject) -> Self:
         """Read a message in OpenAI's shape; fields that it does not name are kept in `extra`.
 
         Raises:
-            RequestError: There is no role.
+            RequestError: There is no role, or the content is neither text nor parts.
         """
         fields = dict(turn)
         role = fields.pop("role", None)
         if not isinstance(role, str):
             msg = f"A message needs a role, as in {{'role': 'user', 'content': '…'}}; this one has {sorted(turn)}."
             raise RequestError(msg, phase="encode")
-        known = {name: fields.pop(name) for name in ("content", "name", "tool_calls", "tool_call_id") if name in fields}
-        return cls(role=role, extra=fields, **known)
+        content, calls = fields.pop("content", None), fields.pop("tool_calls", None)
+        name, call_id = fields.pop("name", None), fields.pop("tool_call_id", None)
+        parts = read_parts(content)
+        if role == "tool":
+            parts = (ToolResult(id=call_id, content=read_result(content, parts), name=name),)
+        parts += tuple(read_tool_call(call) for call in calls or ())
+        plain = isinstance(content, str) and not calls and role != "tool"
+        return cls(role=role, content=content if plain else parts, name=None if role == "tool" else name, extra=fields)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The message in OpenAI's shape, with only the fields that were given."""
-        fields: dict[str, Any] = {"role": self.role}
-        if self.content is not UNSET:
-            fields["content"] = self.content
-        for name in ("name", "tool_calls", "tool_call_id"):
-            if (value := getattr(self, name)) is not None:
-                fields[name] = value
-        return fields | dict(self.extra)
+    @classmethod
+    def tool_result(
+        cls, call: ToolCall | str | None, content: str | Sequence[Text | Image | Document], *, error: bool = False
+    ) -> Self:
+        """The turn that answers a tool call.
+
+        Args:
+            call: The call, or its id.
+            content: What the tool gave back.
+            error: Whether the tool failed and `content` says how.
+        """
+        id_, name = (call.id, call.name) if isinstance(call, ToolCall) else (call, None)
+        given = content if isinstance(content, str) else tuple(content)
+        return cls(role="tool", content=(ToolResult(id=id_, content=given, error=error, name=name),))
 
 
-Messages = str | Sequence[str | Message | JSONObject]
+Messages = str | Message | JSONObject | Sequence[str | Message | JSONObject]
 """A prompt, or the turns of a conversation: texts, `Message` objects, or dicts in OpenAI's shape."""
 
 
@@ -88,6 +134,9 @@ def _as_message(turn: object) -> Message:
     raise RequestError(msg, phase="encode")
 
 
+# What else can be asked
+
+
 class Tool(Struct, frozen=True):
     """A function that the model may call.
 
@@ -95,11 +144,61 @@ class Tool(Struct, frozen=True):
         name: Name of the function.
         description: When and why to call it, for the model to read.
         parameters: JSON Schema of its arguments.
+        strict: Whether the provider is to see to it that the arguments keep to the schema; None leaves it open.
     """
 
     name: str
     description: str = ""
     parameters: JSONObject = field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool | None = None
+
+
+class JSONSchema(Struct, frozen=True):
+    """A shape that the answer's text must have.
+
+    Attributes:
+        schema: JSON Schema, raw.
+        name: Name of the shape, which some providers show the model.
+        strict: Whether the provider is to see to it that the text keeps to the schema; None leaves it open.
+        description: What the shape is for, where a provider shows that to the model.
+    """
+
+    schema: JSONObject
+    name: str = "answer"
+    strict: bool | None = None
+    description: str | None = None
+
+
+ResponseFormat = Literal["text", "json"] | JSONSchema
+"""What the answer's text must be: any text, a JSON object, or JSON of a shape."""
+
+_NAMED_FORMATS: dict[str, Literal["text", "json"]] = {
+    "text": "text",
+    "json": "json",
+    "json_object": "json",
+}
+
+
+def as_response_format(given: object) -> ResponseFormat | None:
+    """Read what a user gave: a word, a `JSONSchema`, a dict in OpenAI's shape, or a raw JSON Schema.
+
+    Raises:
+        RequestError: It is none of these.
+    """
+    if given is None or isinstance(given, JSONSchema):
+        return given
+    kind = given.get("type") if isinstance(given, Mapping) else given
+    if isinstance(kind, str) and kind in _NAMED_FORMATS:
+        return _NAMED_FORMATS[kind]
+    if isinstance(given, Mapping):
+        inner = given.get("json_schema", given) if kind == "json_schema" else None
+        if inner is None:
+            return JSONSchema(given)
+        if isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping):
+            name, strict = inner.get("name", "answer"), inner.get("strict")
+            return JSONSchema(inner["schema"], name, strict, inner.get("description"))
+    msg = f"response_format is 'text', 'json', a JSONSchema or a JSON Schema as a dict, not {given!r:.80}."
+    raise RequestError(msg, phase="encode")
 
 
 class InferenceRequest(Struct, frozen=True, kw_only=True):
@@ -109,10 +208,12 @@ class InferenceRequest(Struct, frozen=True, kw_only=True):
         model: Model to ask.
         messages: The conversation so far, never empty.
         stream: Whether the answer is to come in pieces.
-        options: Options of the connection and of the call, laid over each other; ``stream`` is not among them.
+        options: Options of the connection and of the call, laid over each other, under the names of `options.NAMES`.
         tools: Functions that the model may call.
         tool_choice: ``auto``, ``required``, ``none``, or the name of a tool.
-        response_format: What the text must be, in OpenAI's shape.
+        parallel_tool_calls: Whether the model may call several tools in one turn; None leaves it to the provider.
+        response_format: What the answer's text must be.
+        unsupported: What to do about an option that the driver cannot express.
         extra: Fields for the body, sent as they are.
     """
 
@@ -122,5 +223,7 @@ class InferenceRequest(Struct, frozen=True, kw_only=True):
     options: JSONObject = {}
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
-    response_format: JSONObject | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    unsupported: Literal["raise", "warn", "drop"] = "raise"
     extra: JSONObject = {}

@@ -9,16 +9,19 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from polyglot_core.parts import Part, Reasoning, Text, ToolCall
+from polyglot_core.request import Message
+
 __all__ = [
     "Choice",
     "FinishReason",
+    "GrowingText",
     "InferenceResponse",
     "Mark",
     "Media",
     "Outcome",
     "PartialInferenceResponse",
-    "ReasoningBlock",
-    "Text",
+    "Reasoning",
     "Timing",
     "ToolCall",
     "ToolCallLog",
@@ -72,50 +75,6 @@ class Usage(Struct, frozen=True, kw_only=True):
     raw: Mapping[str, Any] = {}
 
 
-class ToolCall(Struct, frozen=True, kw_only=True):
-    """A call to one of the user's tools.
-
-    Attributes:
-        name: The tool's name.
-        id: The provider's id of the call, or None.
-        arguments_raw: JSON text of the arguments, as it came.
-        complete: Whether the call is whole; False while it still streams, and for good if the stream broke off in it.
-    """
-
-    name: str
-    id: str | None = None
-    arguments_raw: str = ""
-    complete: bool = False
-
-    @property
-    def arguments(self) -> dict[str, Any] | None:
-        """The arguments, parsed; no text is an empty dict, None is a text that is no JSON object."""
-        return _parse_arguments(self.arguments_raw)
-
-    @property
-    def ready(self) -> bool:
-        """Whether the call may be run: it is complete, and its arguments are a JSON object."""
-        return self.complete and self.arguments is not None
-
-
-def _parse_arguments(text: str) -> dict[str, Any] | None:
-    if not text.strip() or text.strip() == "null":  # Groq sends null for a tool without parameters
-        return {}
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-class ReasoningBlock(Struct, frozen=True, kw_only=True):
-    """One stretch of thinking, with what a provider needs to take it back in a later turn."""
-
-    text: str = ""
-    signature: str | None = None
-    redacted: str | None = None
-
-
 class Media(Struct, frozen=True, kw_only=True):
     """An image, a sound or a file that the model made."""
 
@@ -160,7 +119,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: FinishReason | None = None
     finish_reason_raw: str | None = None
-    reasoning: tuple[ReasoningBlock, ...] = ()
+    reasoning: tuple[Reasoning, ...] = ()
     citations: tuple[Mapping[str, Any], ...] = ()
     logprobs: tuple[Mapping[str, Any], ...] = ()
     media: tuple[Media, ...] = ()
@@ -227,13 +186,20 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
         """The provider's own word for why the model stopped."""
         return self._first.finish_reason_raw
 
+    @property
+    def message(self) -> Message:
+        """The answer as a turn, to go on with the conversation: thinking with its signatures, text, and tool calls."""
+        first = self._first
+        text: tuple[Part, ...] = (Text(first.content),) if first.content else ()
+        return Message(role="assistant", content=(*first.reasoning, *text, *first.tool_calls))
+
     def to_dict(self) -> dict[str, Any]:
         """The response in plain values, as for JSON."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return fields
 
 
-class Text:
+class GrowingText:
     """A text that only grows. `upto` gives it as it was after any number of its parts, at the cost of what is new."""
 
     __slots__ = ("_count", "_joined", "parts")
@@ -262,6 +228,7 @@ class ToolCallPiece(NamedTuple):
         name: The tool's name, where this piece sets it.
         arguments: The next characters of the arguments.
         complete: Whether the call is whole with this piece.
+        signature: What the provider gave with the call, where this piece has it.
     """
 
     slot: int
@@ -269,6 +236,7 @@ class ToolCallPiece(NamedTuple):
     name: str | None
     arguments: str
     complete: bool
+    signature: str | None = None
 
 
 class ToolCallLog:
@@ -306,12 +274,20 @@ def _lay(calls: list[ToolCall], pieces: list[ToolCallPiece]) -> None:
             id=head.id or before.id,
             arguments_raw=before.arguments_raw + text,
             complete=head.complete or before.complete,
+            signature=head.signature or before.signature,
         )
         calls[slot : slot + 1] = [call]
 
 
 def _merge(head: ToolCallPiece, piece: ToolCallPiece) -> ToolCallPiece:
-    return ToolCallPiece(head.slot, piece.id or head.id, piece.name or head.name, "", head.complete or piece.complete)
+    return ToolCallPiece(
+        head.slot,
+        piece.id or head.id,
+        piece.name or head.name,
+        "",
+        head.complete or piece.complete,
+        piece.signature or head.signature,
+    )
 
 
 class Transcript:
@@ -320,8 +296,8 @@ class Transcript:
     __slots__ = ("reasoning", "text", "tool_calls")
 
     def __init__(self) -> None:
-        self.text = Text()
-        self.reasoning = Text()
+        self.text = GrowingText()
+        self.reasoning = GrowingText()
         self.tool_calls = ToolCallLog()
 
 

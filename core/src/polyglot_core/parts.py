@@ -1,0 +1,292 @@
+"""What a message is made of: frozen values, and how they are read from dicts in OpenAI's shape."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from polyglot_core.errors import RequestError
+
+__all__ = [
+    "Audio",
+    "Document",
+    "Image",
+    "Part",
+    "RawPart",
+    "Reasoning",
+    "Text",
+    "ToolCall",
+    "ToolResult",
+    "read_parts",
+    "read_result",
+    "read_tool_call",
+]
+
+JSONObject = Mapping[str, Any]
+"""A JSON object whose values are the provider's business."""
+
+
+class Text(Struct, frozen=True, tag="text"):
+    """Visible text.
+
+    Attributes:
+        text: The text.
+        cache: Whether a provider that lets its users mark what to cache is to cache the prompt up to here.
+    """
+
+    text: str
+    cache: bool = False
+
+
+class Image(Struct, frozen=True, tag="image", kw_only=True):
+    """An image: a URL that the provider fetches, or the bytes themselves.
+
+    Attributes:
+        url: Where the provider finds it.
+        data: The bytes.
+        mime_type: Their type, such as ``image/png``.
+        detail: How closely to look, where a provider offers that: ``low``, ``high`` or ``auto``.
+    """
+
+    url: str | None = None
+    data: bytes | None = None
+    mime_type: str = "image/png"
+    detail: str | None = None
+
+    @property
+    def data_url(self) -> str:
+        """The URL, or the bytes as a ``data:`` URL."""
+        return self.url if self.url is not None else _data_url(self.mime_type, self.data or b"")
+
+
+class Audio(Struct, frozen=True, tag="audio", kw_only=True):
+    """A sound, as bytes.
+
+    Attributes:
+        data: The bytes.
+        mime_type: Their type, such as ``audio/wav``.
+    """
+
+    data: bytes
+    mime_type: str = "audio/wav"
+
+
+class Document(Struct, frozen=True, tag="document", kw_only=True):
+    """A file to read: a URL that the provider fetches, the bytes themselves, or the id of one that it has.
+
+    Attributes:
+        url: Where the provider finds it.
+        data: The bytes.
+        file_id: The provider's id of a file that was sent to it before.
+        mime_type: Type of the bytes, such as ``application/pdf``.
+        name: File name.
+    """
+
+    url: str | None = None
+    data: bytes | None = None
+    file_id: str | None = None
+    mime_type: str = "application/pdf"
+    name: str | None = None
+
+    @property
+    def data_url(self) -> str:
+        """The URL, or the bytes as a ``data:`` URL."""
+        return self.url if self.url is not None else _data_url(self.mime_type, self.data or b"")
+
+
+class Reasoning(Struct, frozen=True, tag="reasoning", kw_only=True):
+    """A stretch of thinking, with what a provider needs to take it back in a later turn.
+
+    Attributes:
+        text: The thinking, or a summary of it.
+        signature: What the provider gave with it, to be given back unchanged.
+        redacted: Thinking that came encrypted.
+        id: The provider's id of it.
+    """
+
+    text: str = ""
+    signature: str | None = None
+    redacted: str | None = None
+    id: str | None = None
+
+
+class ToolCall(Struct, frozen=True, tag="tool_call", kw_only=True):
+    """A call to one of the user's tools.
+
+    Attributes:
+        name: The tool's name.
+        id: The provider's id of the call, or None.
+        arguments_raw: JSON text of the arguments, as it came.
+        complete: Whether the call is whole; False while it still streams, and for good if the stream broke off in it.
+        signature: What the provider gave with the call, to be given back unchanged in a later turn.
+    """
+
+    name: str
+    id: str | None = None
+    arguments_raw: str = ""
+    complete: bool = False
+    signature: str | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any] | None:
+        """The arguments, parsed; no text is an empty dict, None is a text that is no JSON object."""
+        return _parse_arguments(self.arguments_raw)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the call may be run: it is complete, and its arguments are a JSON object."""
+        return self.complete and self.arguments is not None
+
+
+class ToolResult(Struct, frozen=True, tag="tool_result", kw_only=True):
+    """What a tool gave back.
+
+    Attributes:
+        id: Id of the call that it answers.
+        content: Text, or parts such as images.
+        error: Whether the tool failed and `content` says how.
+        name: The tool's name, which some providers want again.
+    """
+
+    id: str | None
+    content: str | tuple[Text | Image | Document, ...]
+    error: bool = False
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the result; other parts are left out."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+
+class RawPart(Struct, frozen=True, tag="raw"):
+    """A part in a provider's own shape, which only that provider's driver can send."""
+
+    payload: JSONObject
+
+
+Part = Text | Image | Audio | Document | Reasoning | ToolCall | ToolResult | RawPart
+
+
+def _parse_arguments(text: str) -> dict[str, Any] | None:
+    if not text.strip() or text.strip() == "null":  # Groq sends null for a tool without parameters
+        return {}
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _data_url(mime_type: str, data: bytes) -> str:
+    return f"data:{mime_type};base64,{base64.b64encode(data).decode()}"
+
+
+# Reading
+
+
+def read_parts(content: object) -> tuple[Part, ...]:
+    """Read a message's content: nothing, a text, or a list of parts, which may be dicts in OpenAI's shape.
+
+    Raises:
+        RequestError: It is none of these.
+    """
+    if content is None:
+        return ()
+    if isinstance(content, str):
+        return (Text(content),) if content else ()
+    if isinstance(content, Sequence):
+        return tuple(_part(part) for part in content)
+    msg = f"A message's content is a text or a list of parts, not {type(content).__name__}."
+    raise RequestError(msg, phase="encode")
+
+
+_PARTS = (Text, Image, Audio, Document, Reasoning, ToolCall, ToolResult, RawPart)
+
+
+def _part(part: object) -> Part:
+    if isinstance(part, _PARTS):
+        return part
+    if isinstance(part, str):
+        return Text(part)
+    if not isinstance(part, Mapping):
+        msg = f"A part of a message is a text, a part or a dict with a type, not {type(part).__name__}."
+        raise RequestError(msg, phase="encode")
+    read = _READERS.get(str(part.get("type")))
+    try:
+        return RawPart(part) if read is None else read(part)
+    except (KeyError, TypeError, AttributeError, binascii.Error) as error:
+        msg = f"A part of type {part.get('type')!r} is not in OpenAI's shape: {type(error).__name__} {error}."
+        raise RequestError(msg, phase="encode") from error
+
+
+def _image(part: JSONObject) -> Part:
+    inner = part["image_url"]
+    url, detail = (inner, None) if isinstance(inner, str) else (inner["url"], inner.get("detail"))
+    mime_type, data = _from_data_url(url)
+    if data is None:
+        return Image(url=url, detail=detail)
+    return Image(data=data, mime_type=mime_type, detail=detail)
+
+
+def _audio(part: JSONObject) -> Part:
+    inner = part["input_audio"]
+    return Audio(data=base64.b64decode(inner["data"], validate=True), mime_type=f"audio/{inner['format']}")
+
+
+def _document(part: JSONObject) -> Part:
+    inner = part["file"]
+    if "file_data" not in inner:
+        return Document(file_id=inner["file_id"], name=inner.get("filename"))
+    mime_type, data = _from_data_url(inner["file_data"])
+    if data is None:
+        return RawPart(part)
+    return Document(data=data, mime_type=mime_type, name=inner.get("filename"))
+
+
+_READERS = {
+    "text": lambda part: Text(part["text"]),
+    "image_url": _image,
+    "input_audio": _audio,
+    "file": _document,
+}
+
+
+def _from_data_url(url: str) -> tuple[str, bytes | None]:
+    """Type and bytes of a ``data:`` URL; no bytes for any other URL."""
+    head, comma, body = url.partition(",")
+    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+        return "", None
+    return head.removeprefix("data:").removesuffix(";base64"), base64.b64decode(body, validate=True)
+
+
+def read_tool_call(call: object) -> ToolCall:
+    """Read a tool call in OpenAI's shape.
+
+    Raises:
+        RequestError: It is not in that shape.
+    """
+    if isinstance(call, ToolCall):
+        return call
+    try:
+        function = call["function"]  # type: ignore[index]  # whatever it is, it is refused below
+        arguments = function.get("arguments") or ""
+        text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+        return ToolCall(name=function["name"], id=call.get("id"), arguments_raw=text, complete=True)  # type: ignore[attr-defined]
+    except (KeyError, TypeError, AttributeError) as error:
+        msg = "A tool call is a ToolCall, or a dict with id and function: {name, arguments}."
+        raise RequestError(msg, phase="encode") from error
+
+
+def read_result(content: object, parts: tuple[Part, ...]) -> str | tuple[Text | Image | Document, ...]:
+    """The content of a tool's answer: text, or those of its parts that an answer can have."""
+    if isinstance(content, str) or content is None:
+        return content or ""
+    return tuple(part for part in parts if isinstance(part, (Text, Image, Document)))
