@@ -54,7 +54,7 @@ class Preset(Struct, frozen=True, kw_only=True):
 
     Attributes:
         driver: Driver that speaks the place's dialect.
-        base_url: URL that paths are added to.
+        base_url: URL that paths are added to; None where it depends on the user's account and has to be given.
         api_key_env: Environment variable that holds the key; None where no key is needed.
         model: Model that is asked unless the user names one.
         auth_header: Header that carries the key.
@@ -63,7 +63,7 @@ class Preset(Struct, frozen=True, kw_only=True):
     """
 
     driver: str
-    base_url: str
+    base_url: str | None
     api_key_env: str | None = None
     model: str | None = None
     auth_header: str = "authorization"

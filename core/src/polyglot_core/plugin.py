@@ -21,6 +21,7 @@ from polyglot_core.events import (
     UsageReport,
 )
 from polyglot_core.failures import failure_from_payload
+from polyglot_core.framing import JSONArrayFramer, NDJSONFramer, SSEFramer
 from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
 from polyglot_core.options import cannot_express, translate_options
 from polyglot_core.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
@@ -43,10 +44,12 @@ __all__ = [
     "Framer",
     "Image",
     "InferenceRequest",
+    "JSONArrayFramer",
     "JSONSchema",
     "Logprobs",
     "MediaDelta",
     "Message",
+    "NDJSONFramer",
     "Ping",
     "Preset",
     "RawPart",
@@ -55,6 +58,7 @@ __all__ = [
     "RefusalDelta",
     "ResponseStarted",
     "Retries",
+    "SSEFramer",
     "Secret",
     "ServerToolEvent",
     "Text",

@@ -36,6 +36,7 @@ from polyglot_core.failures import (
 )
 from polyglot_core.framing import FRAMERS, framer_for, media_type
 from polyglot_core.response import InferenceResponse, Outcome, PartialInferenceResponse, Timing
+from polyglot_core.thinking import ThinkTags
 from polyglot_core.wire import WireResponse
 
 if TYPE_CHECKING:
@@ -151,6 +152,9 @@ class Session:
         self._framer = framer_for(wire)
         self.frame: Callable[[bytes], Sequence[Chunk]] = self._framer.feed
         self._decode = driver.decoder({})
+        self._think_tags = ThinkTags(*wire.think_tags) if wire.think_tags else None
+        if self._think_tags is not None:
+            self._decode = self._think_tags.around(self._decode)
         self._assembler = Assembler(driver.extract_usage, wire.finish_counts)
         self._text = self._assembler.text
         self._status = 0
@@ -221,6 +225,8 @@ class Session:
         if self.state is not State.ENDED:
             self._body_over = True
             yield from self._take_all(self._framer.finish(), now)
+            if self._think_tags is not None:
+                yield from self._assembler.absorb(self._think_tags.rest(), b"")
         if self.state is not State.ENDED:
             yield from self._end(self._eof_signal(), now)
 

@@ -191,6 +191,13 @@ def _keyless(own: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
 
 def _from_preset(name: str, preset: Preset, overrides: Mapping[str, Any]) -> Connection:
     base_url = overrides.get("base_url") or preset.base_url
+    if base_url is None:
+        raise ConfigError(
+            f"Connection {name!r} has no address: it depends on your account. Give base_url in the configuration, or as "
+            f"Inference.using({name!r}, base_url='https://…', api_key=…).",
+            connection=name,
+            phase="configure",
+        )
     facts: dict[str, Any] = {
         "name": name,
         "driver": preset.driver,
@@ -200,7 +207,8 @@ def _from_preset(name: str, preset: Preset, overrides: Mapping[str, Any]) -> Con
         "auth_scheme": preset.auth_scheme,
         "facts": preset.facts,
     }
-    if preset.api_key_env and "api_key" not in overrides and _origin(base_url) == _origin(preset.base_url):
+    belongs_here = preset.base_url is None or _origin(base_url) == _origin(preset.base_url)
+    if preset.api_key_env and "api_key" not in overrides and belongs_here:
         facts["api_key"] = _key_from(preset.api_key_env, name)
     return _build(facts, overrides)
 

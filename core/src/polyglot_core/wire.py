@@ -105,6 +105,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
             recorded Messages, Responses, Gemini and Mistral streams end so.
         complete_on: Which event lets the end of the body count as complete.
         finish_counts: Which `Finish` of a choice is its reason, where a provider sends several.
+        think_tags: Opening and closing tag of thinking that the server leaves in the text; core takes it out.
     """
 
     url: str
@@ -115,6 +116,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
     flush_at_eof: bool = False
     complete_on: CompletionSign = "finish"
     finish_counts: Literal["first", "last"] = "first"
+    think_tags: tuple[str, str] | None = None
 
 
 class WireResponse(Struct, frozen=True, kw_only=True):
