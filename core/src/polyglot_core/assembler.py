@@ -300,6 +300,8 @@ class _CallMatcher:
         call = self._calls[slot]
         new_id = event.id if event.id and not call.id else None
         new_name = event.name if event.name and not call.name else None
+        if not (new_id or new_name or event.arguments or event.complete):
+            return None
         call.id, call.name = call.id or event.id, call.name or event.name
         return self._piece(slot, event, new_id, new_name)
 

@@ -74,6 +74,10 @@ class Clocks:
         """Seconds since the call."""
         return now - self._call
 
+    def total_due(self) -> float:
+        """The moment at which the whole call, over all attempts and waits, runs out of time."""
+        return _after(self._call, self._timeouts.total)
+
     def due(self, now: float) -> tuple[float, str]:
         """The moment at which the next clock runs out, and its name; infinity where none runs.
 
@@ -81,7 +85,7 @@ class Clocks:
         """
         timeouts = self._timeouts
         asked, pause = (self.asked, 0.0) if self.waiting else (now, now - self.waited)
-        total = (_after(self._call, timeouts.total), "total")
+        total = (self.total_due(), "total")
         if self._finish is not None:
             return min(total, (_after(self._finish + pause, timeouts.grace), "grace"))
         if self.meaning is not None:

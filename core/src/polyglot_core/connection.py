@@ -180,11 +180,13 @@ def _check_base_url(name: str, base_url: str | None) -> None:
 def _base_url_problem(base_url: str) -> str | None:
     try:
         parts = urlsplit(base_url)
-        host = parts.hostname
+        host, _ = parts.hostname, parts.port
     except ValueError:
         return "is not a URL"
     if parts.scheme not in {"http", "https"} or not host:
         return "must be an absolute http or https URL, as in https://api.example.com/v1"
+    if parts.query or parts.fragment:
+        return "holds a query or a fragment; paths are added to it, so it must end before them"
     if parts.username is not None or parts.password is not None:
         return "holds a user name or password; give the key as api_key instead"
     if not base_url.isascii() or any(character <= " " for character in base_url):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     _Taken = PartialInferenceResponse | Iterable[PartialInferenceResponse]
 
-__all__ = ["AsyncPump", "AsyncSource", "Pump", "Run", "async_pump", "pump"]
+__all__ = ["AsyncPump", "AsyncSource", "EventsWaiting", "Pump", "Run", "async_pump", "pump"]
 
 
 _COMMITTED = State.COMMITTED
@@ -135,6 +135,8 @@ class Run:
         """What to do about an error that ended the attempt; one that is to be raised is completed first."""
         committed = self.session is not None and self.session.committed
         decision = policy.decide(error, attempt=self._attempts, committed=committed, retries=self.connection.retries)
+        if isinstance(decision, policy.Resend) and self.clocks.total_due() < perf_counter() + decision.wait:
+            decision = policy.Surface()
         if isinstance(decision, policy.Surface):
             self.error = error.add_facts(
                 connection=self.connection.name,
@@ -330,6 +332,10 @@ def _close_in_task(loop: asyncio.AbstractEventLoop, response: Any) -> None:  # n
 # The pumps
 
 
+class EventsWaiting(BaseException):
+    """Before the next read: somebody watches events, and some have not been taken yet."""
+
+
 class Pump:
     """Carries one call, sync: an iterator of partials.
 
@@ -370,6 +376,8 @@ class Pump:
                     self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
                 else:
+                    if self.run.events:
+                        raise EventsWaiting  # noqa: TRY301 (it passes all of this)
                     session, exchange = self._session, self._exchange
                     if session is not None and exchange is not None and session.state is _COMMITTED:
                         # As in `_step`, without its calls: here is where a stream spends its time.
@@ -388,6 +396,8 @@ class Pump:
                         self._step()
             except PolyglotError as error:
                 self._recover(error)
+            except EventsWaiting:
+                raise
             except BaseException:
                 self._abandon()
                 raise
@@ -499,6 +509,8 @@ class AsyncPump:
                     self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
                 else:
+                    if self.run.events:
+                        raise EventsWaiting  # noqa: TRY301 (it passes all of this)
                     session, exchange = self._session, self._exchange
                     if session is not None and exchange is not None and session.state is _COMMITTED:
                         # As in `_step`, without its calls: here is where a stream spends its time.
@@ -517,6 +529,8 @@ class AsyncPump:
                         await self._step()
             except PolyglotError as error:
                 await self._recover(error)
+            except EventsWaiting:
+                raise
             except BaseException:
                 await self._abandon()
                 raise

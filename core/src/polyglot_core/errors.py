@@ -219,6 +219,8 @@ class TimedOut(PolyglotError, TimeoutError):
     def __init__(self, message: str, clock: str = "total", **facts: Unpack[ErrorFacts]) -> None:
         super().__init__(message, **facts)
         self.clock = clock
+        if clock == "total":  # over all attempts, so that there is no time for another
+            self.retryable = False
 
 
 class TransportError(PolyglotError):

@@ -85,16 +85,19 @@ class SSEFramer:
             data = self._without_mark(data)
         if self._returned or _CR in data:
             data = self._with_line_feeds(data)
+        if not data:
+            return []
         if self._open:
+            # Only what is new can end the block, so it alone is looked at: a long block costs its length.
+            ends = _BLANK_LINE in self._open[-1][-1:] + data
             self._open.append(data)
-            if _LF not in data:  # nothing ends here: look no further, so that a long line costs only its length
+            if not ends:
                 return []
             data = b"".join(self._open)
             self._open = []
         end = data.rfind(_BLANK_LINE)
         if end < 0:
-            if data:
-                self._open.append(data)
+            self._open.append(data)
             return []
         if end + 2 < len(data):
             self._open.append(data[end + 2 :])

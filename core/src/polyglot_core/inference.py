@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec.structs import replace
 
 from polyglot_core import plugins, settings
-from polyglot_core.engine import AsyncSource, Run, async_pump, pump
-from polyglot_core.errors import ConfigError, StreamError
+from polyglot_core.engine import AsyncSource, EventsWaiting, Run, async_pump, pump
+from polyglot_core.errors import ConfigError, PolyglotError, StreamError
 from polyglot_core.request import InferenceRequest, as_messages, as_response_format
 from polyglot_core.transport import Pools, shared_pools
 
@@ -376,16 +376,24 @@ class _Events:
     def __init__(self, partials: Iterator[PartialInferenceResponse], events: deque[Event]) -> None:
         self._partials: Iterator[PartialInferenceResponse] | None = partials
         self._events = events
+        self._error: PolyglotError | None = None
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Event:
         while not self._events:
+            if self._error is not None:
+                raise self._error
             if self._partials is None:
                 raise StopIteration
-            if next(self._partials, None) is None:
-                self._partials = None
+            try:
+                if next(self._partials, None) is None:
+                    self._partials = None
+            except EventsWaiting:
+                continue
+            except PolyglotError as error:
+                self._partials, self._error = None, error  # the events before it come first
         return self._events.popleft()
 
 
@@ -688,14 +696,22 @@ class _AsyncEvents:
     def __init__(self, partials: AsyncIterator[PartialInferenceResponse], events: deque[Event]) -> None:
         self._partials: AsyncIterator[PartialInferenceResponse] | None = partials
         self._events = events
+        self._error: PolyglotError | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
         while not self._events:
+            if self._error is not None:
+                raise self._error
             if self._partials is None:
                 raise StopAsyncIteration
-            if await anext(self._partials, None) is None:
-                self._partials = None
+            try:
+                if await anext(self._partials, None) is None:
+                    self._partials = None
+            except EventsWaiting:
+                continue
+            except PolyglotError as error:
+                self._partials, self._error = None, error  # the events before it come first
         return self._events.popleft()

@@ -19,6 +19,9 @@ import pluggy
 from polyglot_core import hookspecs
 from polyglot_core.connection import Preset
 from polyglot_core.errors import ConfigError, PluginError, PolyglotError
+from polyglot_core.framing import FRAMERS
+from polyglot_core.response import Usage
+from polyglot_core.wire import WireRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +33,7 @@ if TYPE_CHECKING:
     from polyglot_core.connection import Connection
     from polyglot_core.events import Event, Failure
     from polyglot_core.request import InferenceRequest
-    from polyglot_core.response import Usage
-    from polyglot_core.wire import Chunk, WireRequest, WireResponse
+    from polyglot_core.wire import Chunk, WireResponse
 
 __all__ = [
     "DRIVERS",
@@ -147,7 +149,11 @@ class BoundDriver:
             RequestError: The driver cannot express it.
             PluginError: The driver is broken.
         """
-        wire: WireRequest = self._guarded("encode_request", self._encode, request)
+        wire = self._guarded("encode_request", self._encode, request)
+        if not isinstance(wire, WireRequest):
+            raise self.at_fault(f"returned {type(wire).__name__} from encode_request, which is to be a WireRequest")
+        if isinstance(wire.framing, str) and wire.framing not in FRAMERS:
+            raise self.at_fault(f"names the framing {wire.framing!r}; known are {', '.join(FRAMERS)}")
         return wire
 
     def decoder(self, state: dict[str, Any]) -> Callable[[Chunk], Sequence[Event]]:
@@ -160,7 +166,9 @@ class BoundDriver:
         Raises:
             PluginError: The driver is broken.
         """
-        usage: Usage = self._guarded("extract_usage", self._extract, payload)
+        usage = self._guarded("extract_usage", self._extract, payload)
+        if not isinstance(usage, Usage):
+            raise self.at_fault(f"returned {type(usage).__name__} from extract_usage, which is to be a Usage")
         return usage
 
     def decode_error(self, response: WireResponse) -> Failure | None:
@@ -173,6 +181,10 @@ class BoundDriver:
             return None
         failure: Failure | None = self._guarded("decode_error", self._decode_error, response)
         return failure
+
+    def at_fault(self, what: str) -> PluginError:
+        """The error for something that the driver did wrong."""
+        return self._driver.error(what)
 
     def broken(self, hook: str, error: Exception) -> PluginError:
         """The error for an exception that came out of `hook`."""
@@ -240,13 +252,14 @@ _lock = threading.Lock()
 class Registration:
     """A driver known in this process; leaving it as a context, or `close`, undoes that. Letting it go does not."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
 
     def close(self) -> None:
-        """Forget the driver."""
+        """Forget the driver; a later one of the same name is left alone."""
         with _lock:
-            _registered.pop(self.name, None)
+            if _registered.get(self._driver.name) is self._driver:
+                del _registered[self._driver.name]
 
     def __enter__(self) -> Self:
         return self
@@ -272,7 +285,7 @@ def register(module: object, name: str) -> Registration:
             msg = f"A driver is already registered as {name!r}; leave its context first, or choose another name."
             raise ConfigError(msg, phase="configure")
         _registered[name] = driver
-    return Registration(name)
+    return Registration(driver)
 
 
 # Installed

@@ -6,7 +6,7 @@ The life of a stream is the table `LIFE`; how it ended is decided in `outcome_of
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
@@ -21,6 +21,7 @@ from polyglot_core.errors import (
 )
 from polyglot_core.events import (
     End,
+    Event,
     Failure,
     Ping,
     ResponseStarted,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from polyglot_core.clocks import Clocks
-    from polyglot_core.events import Event
     from polyglot_core.plugins import BoundDriver
     from polyglot_core.wire import Chunk, CompletionSign, WireRequest
 
@@ -116,6 +116,7 @@ _CONTROL: dict[type, Signal] = {
     ResponseStarted: Signal.QUIET,
     UsageReport: Signal.QUIET,
 }
+_EVENTS = frozenset(get_args(Event))
 _COMMITTED = State.COMMITTED  # a module's name is found faster than a class's member
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)  # what msgspec raises for data that is no such JSON
 _OK = range(200, 300)
@@ -159,7 +160,7 @@ class Session:
         self._text = self._assembler.text
         self._status = 0
         self._headers: Mapping[str, str] = {}
-        self._other_body: list[bytes] | None = None  # the body of an answer that is no stream, while it is read
+        self._other_body: bytearray | None = None  # the body of an answer that is no stream, while it is read
         self._answered = False  # whether any chunk could be read
         self._body_over = False
         self._first_event: float | None = None
@@ -189,7 +190,7 @@ class Session:
         self._headers = headers
         self.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
         if status not in _OK or not self._is_expected_type():
-            self._other_body = []
+            self._other_body = bytearray()
             self.frame = self._keep_other_body
 
     def take(self, chunk: Chunk, now: float) -> PartialInferenceResponse | Iterable[PartialInferenceResponse]:
@@ -203,9 +204,10 @@ class Session:
         """
         try:
             events = self._decode(chunk)
+            alone = len(events) == 1
         except Exception as error:  # noqa: BLE001 (whatever a driver raises becomes one of our errors)
             return self._pass_or_fail(chunk, error, now)
-        if len(events) == 1 and self.state is _COMMITTED and type(event := events[0]) is TextDelta:
+        if alone and self.state is _COMMITTED and type(event := events[0]) is TextDelta and event.text:
             self._clocks.meaning = now
             return self._text(event, chunk.raw)
         return self._ignore(chunk) if self.state is State.ENDED else self._absorb(events, chunk, now)
@@ -221,7 +223,7 @@ class Session:
             PolyglotError: As `feed`; `Truncated` when the model was not done.
         """
         if self._other_body is not None:
-            raise self._fail(self._refusal(b"".join(self._other_body)), now)
+            raise self._fail(self._refusal(bytes(self._other_body)), now)
         if self.state is not State.ENDED:
             self._body_over = True
             yield from self._take_all(self._framer.finish(), now)
@@ -237,7 +239,7 @@ class Session:
             PolyglotError: `error`, with `partial` filled in, if the model was not done.
         """
         if self._other_body is not None and self._status not in _OK and self.state is not State.ENDED:
-            error = self._refusal(b"".join(self._other_body))  # the status says more than the break
+            error = self._refusal(bytes(self._other_body))  # the status says more than the break
         if self.state is not State.ENDED:
             yield from self._end(signal, now, error)
 
@@ -292,6 +294,9 @@ class Session:
     def _absorb(self, events: Sequence[Event], chunk: Chunk, now: float) -> Iterator[PartialInferenceResponse]:
         """Take the events of one chunk: first what they bring, then what they mean for the life of the stream."""
         self._answered = True
+        if unknown := [event for event in events if type(event) not in _EVENTS]:
+            what = f"returned {type(unknown[0]).__name__} from decode_chunk, which is no event"
+            raise self._fail(self._driver.at_fault(what), now)
         signals = [_CONTROL.get(type(event), Signal.CONTENT) for event in events]
         if Signal.END in signals or Signal.FAILURE in signals:
             cut = next(i for i, signal in enumerate(signals) if signal in {Signal.END, Signal.FAILURE})
@@ -345,8 +350,8 @@ class Session:
             self._clocks.saw_finish(now)
 
     def _signal(self, partials: Sequence[PartialInferenceResponse]) -> Signal:
-        if not self._assembler.all_finished:
-            return Signal.CONTENT if partials else Signal.QUIET
+        if not self._assembler.all_finished:  # in `finishing` it means that a further choice has begun
+            return Signal.CONTENT if partials or self.state is State.FINISHING else Signal.QUIET
         return Signal.FINISH if partials or self.state is not State.FINISHING else Signal.QUIET
 
     # Ending
@@ -402,6 +407,8 @@ class Session:
 
     def _unreadable(self, chunk: Chunk, error: Exception) -> PolyglotError:
         """The error for a chunk that the driver could not decode."""
+        if isinstance(error, PolyglotError):
+            return error
         if not isinstance(error, _UNREADABLE):
             return self._driver.broken("decode_chunk", error)
         quoted = printable(chunk.data[: 4 * _SHOWN_BODY].decode("utf-8", "replace"), _SHOWN_BODY)
@@ -419,10 +426,10 @@ class Session:
         return found in expected or (self._wire.framing == "whole" and found.endswith("+json"))
 
     def _keep_other_body(self, data: bytes) -> tuple[()]:
-        body = self._other_body or []
-        self._other_body = [*body, data]
-        if sum(map(len, self._other_body)) >= _KEPT_BODY:
-            raise self._fail(self._refusal(b"".join(self._other_body)[:_KEPT_BODY]))
+        if self._other_body is not None:
+            self._other_body += data
+            if len(self._other_body) >= _KEPT_BODY:
+                raise self._fail(self._refusal(bytes(self._other_body[:_KEPT_BODY])))
         return ()
 
     def _refusal(self, body: bytes) -> PolyglotError:

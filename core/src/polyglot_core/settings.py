@@ -11,7 +11,8 @@ import os
 import re
 import shlex
 import subprocess
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -30,9 +31,6 @@ from polyglot_core.configfile import (
 from polyglot_core.connection import Connection, Preset, Timeouts, dsn_reader
 from polyglot_core.errors import ConfigError, PluginError
 from polyglot_core.wire import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "ConnectionInfo",
@@ -177,24 +175,19 @@ def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connec
             known = plugins.find_presets()
             close = nearest(entry.preset, known)
             raise config_error(f"Connection {name!r} names the preset {entry.preset!r}, which is not installed{close}.")
-        base = _from_preset(name, preset, {**own, **_keyless(own, overrides)})
+        moved = _moved(overrides, own.get("base_url") or preset.base_url) and "api_key" not in own
+        keyless = {"api_key": None} if moved or "api_key" in overrides else {}
+        base = _from_preset(name, preset, {**own, **keyless})
         return _build({field: getattr(base, field) for field in base.__struct_fields__}, overrides)
     return _build({"name": name, "driver": entry.driver, **own}, overrides)
-
-
-def _keyless(own: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """What keeps a preset's own key from being asked for where the override brings one, or goes elsewhere."""
-    if "api_key" in overrides or ("base_url" in overrides and "api_key" not in own):
-        return {"api_key": None}
-    return {}
 
 
 def _from_preset(name: str, preset: Preset, overrides: Mapping[str, Any]) -> Connection:
     base_url = overrides.get("base_url") or preset.base_url
     if base_url is None:
         raise ConfigError(
-            f"Connection {name!r} has no address: it depends on your account. Give base_url in the configuration, or as "
-            f"Inference.using({name!r}, base_url='https://…', api_key=…).",
+            f"Connection {name!r} has no address: it depends on your account. Give base_url in the configuration, or "
+            f"as in Inference.using({name!r}, base_url='https://…', api_key=…).",
             connection=name,
             phase="configure",
         )
@@ -288,12 +281,7 @@ def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connectio
                 f"A connection has no field {field!r}{nearest(field, known)}. Known are {', '.join(known)}."
             )
     made = {**fields, **overrides}
-    moved = (
-        "base_url" in overrides
-        and fields.get("base_url")
-        and _origin(overrides["base_url"]) != _origin(fields["base_url"])
-    )
-    if moved and "api_key" not in overrides:
+    if _moved(overrides, fields.get("base_url")) and "api_key" not in overrides:
         made["api_key"] = None
     for field in ("options", "headers"):
         made[field] = {**fields.get(field, {}), **overrides.get(field, {})}
@@ -311,7 +299,12 @@ def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> 
     for layer in layers:
         if isinstance(layer, Timeouts):
             made = layer
-        elif layer:
+        elif layer is not None:
+            if not isinstance(layer, Mapping):
+                given = type(layer).__name__
+                raise config_error(
+                    f"timeouts of connection {name!r} is a Timeouts, or a dict such as {{'total': 30}}, not {given}."
+                )
             if unknown := [clock for clock in layer if clock not in Timeouts.__struct_fields__]:
                 known = Timeouts.__struct_fields__
                 raise config_error(f"Connection {name!r} has no clock {unknown[0]!r}{nearest(unknown[0], known)}.")
@@ -320,8 +313,16 @@ def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> 
 
 
 def _origin(url: str | None) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url or "")
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    try:
+        parts = urlsplit(url or "")
+        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:  # no URL; whoever makes a connection of it says so
+        return url or "", None, None
+
+
+def _moved(overrides: Mapping[str, Any], base_url: str | None) -> bool:
+    """Whether an override leads to another origin than the one that is known."""
+    return bool(base_url) and "base_url" in overrides and _origin(overrides["base_url"]) != _origin(base_url)
 
 
 # Saying what there is

@@ -1,7 +1,7 @@
 """Thinking that a server leaves in the text between tags: taken out, also where a chunk's border cuts a tag.
 
-Switched on by `WireRequest.think_tags`. Only thinking that the text begins with is taken for thinking: a model may write
-about the tags later on.
+Switched on by `WireRequest.think_tags`. Only thinking that the text begins with is taken for thinking: a model may
+write about the tags later on.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import os
 import socket
 import struct
@@ -137,22 +138,22 @@ def _request(http: ModuleType, wire: WireRequest, timeout: dict[str, float | Non
 class TwoReadersError(StreamError):
     """A second thread or task reads a stream while the first still does."""
 
-    def __init__(self) -> None:
-        super().__init__("The stream is being read in another thread or task; one stream has one reader.")
+    def __init__(self, message: str = "The stream is being read in another thread or task; it has one reader.") -> None:
+        super().__init__(message)
 
 
 @contextlib.contextmanager
-def _translated(watch: Watch | None = None, url: str = "") -> Generator[None]:
+def _translated(url: str, clock: str = "first") -> Generator[None]:
     """The seam: no exception of the HTTP client leaves it. Interruptions (cancellation, Ctrl-C) pass untouched."""
     try:
         yield
     except PolyglotError:
         raise
     except Exception as error:  # noqa: BLE001 (all of them are translated)
-        _raise_translated(error, watch, url)
+        _raise_translated(error, None, url, clock)
 
 
-def _raise_translated(error: Exception, watch: Watch | None, url: str) -> NoReturn:
+def _raise_translated(error: Exception, watch: Watch | None, url: str, clock: str = "first") -> NoReturn:
     if isinstance(error, (ValueError, RuntimeError)) and "already " in str(error):  # a generator says so of itself
         raise TwoReadersError
     cause = _without_frames(error)
@@ -164,7 +165,7 @@ def _raise_translated(error: Exception, watch: Watch | None, url: str) -> NoRetu
     if "ConnectTimeout" in names:
         raise timed_out("connect") from cause
     if "TimeoutException" in names:
-        raise timed_out("first") from cause
+        raise timed_out(clock) from cause
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
         msg = f"The request cannot be sent to {host}: {said}. Check base_url and headers."
         raise ConfigError(msg, phase="connect") from cause
@@ -234,16 +235,19 @@ class _Answer:
         self._response = response
         self._url = url
         self._socket = _socket_of(response)
+        self._process = os.getpid()
         self._clocks = clocks
         self._watch = Watch(self._socket, clocks)
+        self._decoder = inflater_for(self.headers)
         clocks.changed = self._watch.arm
         self._watch.arm()
-        self._decoder = inflater_for(self.headers)
         self._closed = False
 
     def abort(self) -> None:
         """Shut the socket down, from any thread; a read that waits returns at once."""
-        if not self._closed and self._socket is not None:
+        if (
+            not self._closed and self._socket is not None and self._process == os.getpid()
+        ):  # not a parent's, after a fork
             shut_down(self._socket)
 
     def _broken(self, error: Exception) -> NoReturn:
@@ -279,6 +283,8 @@ class Exchange(_Answer):
         """
         clocks = self._clocks
         while True:
+            if clocks.asked > clocks.waited:
+                raise TwoReadersError
             clocks.asked = now = perf_counter()
             if now - clocks.waited > _SHORT_PAUSE:
                 clocks.pass_over(now)
@@ -328,6 +334,8 @@ class AsyncExchange(_Answer):
         """The next bytes of the body; empty at its end. Raises as `Exchange.read`."""
         clocks = self._clocks
         while True:
+            if clocks.asked > clocks.waited:
+                raise TwoReadersError
             clocks.asked = now = perf_counter()
             if now - clocks.waited > _SHORT_PAUSE:
                 clocks.pass_over(now)
@@ -369,8 +377,10 @@ class AsyncExchange(_Answer):
 # Pools
 
 
-def _timeout_for(timeouts: Timeouts, read: float | None) -> dict[str, float | None]:
-    return {"connect": timeouts.connect, "read": read, "write": timeouts.first, "pool": timeouts.first}
+def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float | None]:
+    """The client's own timeouts, in seconds, for what happens before there are headers."""
+    connect = min(timeouts.connect, longest) if timeouts.connect and longest else timeouts.connect
+    return {"connect": connect, "read": longest, "write": longest, "pool": longest}
 
 
 class Pool:
@@ -393,8 +403,10 @@ class Pool:
             TransportError: There was no connection, or it broke.
             ConfigError: The address or a header cannot be used.
         """
-        timeout = _timeout_for(timeouts, timeouts.first)
-        with _translated(url=wire.url):
+        now = perf_counter()
+        moment, clock = clocks.due(now)
+        timeout = _timeout_for(timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
+        with _translated(url=wire.url, clock=clock):
             response = self._respond(_request(self._http, wire, timeout))
         timeout["read"] = None  # from here on the watchdog keeps the clocks
         try:

@@ -52,10 +52,7 @@ class Watch:
 
     def arm(self) -> None:
         """Begin to watch, or look at the clocks anew because another one has begun to count."""
-        if self._clocks.due(perf_counter())[0] < _thread.wakes_at:
-            _thread.wake(self)
-        else:
-            _thread.watches.add(self)
+        _thread.add(self, self._clocks.due(perf_counter())[0])
 
     def stop(self) -> None:
         """The stream is over."""
@@ -83,10 +80,12 @@ class _WatchdogThread:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def wake(self, watch: Watch) -> None:
-        """Look again, because `watch` is due before the next look."""
+    def add(self, watch: Watch, due: float) -> None:
+        """Look after `watch`, and look at once if it is due before the next look."""
         with self._changed:
             self.watches.add(watch)
+            if due >= self.wakes_at:
+                return
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="polyglot-watchdog", daemon=True)
                 self._thread.start()

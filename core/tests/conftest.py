@@ -1,0 +1,361 @@
+"""A toy dialect, a scripted loopback server, and three ways to run the same test: sync, asyncio and trio."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import itertools
+import json
+import socket
+import struct
+import threading
+from collections import deque
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import anyio
+import msgspec
+import pytest
+
+from polyglot_core import AsyncInference, Connection, Inference, events, register
+from polyglot_core.clocks import Clocks
+from polyglot_core.connection import Timeouts
+from polyglot_core.plugin import End, Finish, TextDelta, Usage, WireRequest, hookimpl
+from polyglot_core.plugins import Driver
+from polyglot_core.session import Session
+
+_PATIENCE = 5.0  # seconds that anything here waits at most
+
+
+# The toy dialect: a chunk is a JSON list of events, ``[["TextDelta", {"text": "Hi"}], …]``
+
+
+class Toy:
+    """A driver whose chunks are lists of events; what a `WireRequest` can say comes from the connection's facts."""
+
+    @hookimpl
+    def encode_request(self, connection, request):
+        body = {"model": request.model, "stream": request.stream, "messages": [m.to_dict() for m in request.messages]}
+        return WireRequest(
+            url=f"{connection.base_url}/answer",
+            body=json.dumps({**body, **request.options}).encode(),
+            headers={"content-type": "application/json"},
+            framing="sse" if request.stream else "whole",
+            **connection.facts,
+        )
+
+    @hookimpl
+    def decode_chunk(self, chunk):
+        if chunk.data == b"[DONE]":
+            return [End()]
+        pairs = msgspec.json.decode(chunk.data, type=list[tuple[str, dict[str, Any]]])
+        return [msgspec.convert(fields, getattr(events, name)) for name, fields in pairs]
+
+    @hookimpl
+    def extract_usage(self, payload):
+        return Usage(input_tokens=payload.get("in"), output_tokens=payload.get("out"), raw=payload)
+
+
+def _body(*said):
+    """Events as a chunk's payload."""
+    return json.dumps([[type(event).__name__, msgspec.to_builtins(event)] for event in said]).encode()
+
+
+def _say(*said):
+    """Events as one block of an event stream."""
+    return b"data: " + _body(*said) + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+EVENT_STREAM = {"content-type": "text/event-stream"}
+
+
+def _driver(module=None, **facts):
+    connection = Connection(name="here", driver="toy", model="m", base_url="http://localhost", facts=facts)
+    return Driver("toy", module or Toy()).bind(connection)
+
+
+def _session(*, module=None, status=200, headers=None, framing="sse", clocks=None, **wire):
+    """A session whose answer has begun."""
+    request = WireRequest(url="http://localhost", body=b"", framing=framing, **wire)
+    session = Session(request, _driver(module), clocks or Clocks(Timeouts(), 0.0), "here")
+    session.begin(status, EVENT_STREAM if headers is None else headers)
+    return session
+
+
+def _read(session, *pieces, now=0.0):
+    """Feed pieces and the end of the body; return the partials."""
+    partials = [partial for piece in pieces for partial in session.feed(piece, now)]
+    return [*partials, *session.finish(now)]
+
+
+def _watch_events(session):
+    seen = deque()
+    session.watch_events(seen)
+    return seen
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """The toy dialect and what it takes to test a session with it."""
+    return SimpleNamespace(
+        Driver=Toy,
+        body=_body,
+        say=_say,
+        done=DONE,
+        bound=_driver,
+        session=_session,
+        read=_read,
+        watch_events=_watch_events,
+        story=(
+            _say(TextDelta("Once ")),
+            _say(TextDelta("upon ")),
+            _say(TextDelta("a time")),
+            _say(Finish("stop", "stop")),
+        ),
+    )
+
+
+@pytest.fixture
+def toy_driver():
+    """The toy dialect, known as the driver ``toy``."""
+    with register(Toy(), "toy"):
+        yield
+
+
+# The server
+
+
+class Asked(NamedTuple):
+    """A request as the server saw it."""
+
+    connection: int
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Loopback:
+    """Answers requests with scripts, in order; the last one serves all that follow.
+
+    A script is a sequence of steps: bytes are sent, a number is a pause in seconds, an event is waited for, ``"close"``
+    ends the connection, ``"reset"`` breaks it, and ``"hang"`` waits until the client goes away.
+    """
+
+    def __init__(self, *scripts):
+        self.asked: list[Asked] = []
+        self.gone = threading.Event()  # a client went away while it was waited for
+        self.reached = threading.Event()  # a script has come to a step that waits
+        self._scripts = iter(itertools.chain(scripts[:-1], itertools.repeat(scripts[-1])))
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._start(self._accept)
+
+    @property
+    def connections(self):
+        return len({asked.connection for asked in self.asked})
+
+    def connection(self, **fields):
+        """A connection that asks this server through the toy driver."""
+        made = {"name": "here", "driver": "toy", "model": "m", "base_url": self.url, "api_key": "test-key", **fields}
+        return Connection(**made)
+
+    def close(self):
+        self._over.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            for sock in self._open:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(_PATIENCE)
+
+    def _start(self, target, *args):
+        thread = threading.Thread(target=target, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self):
+        for number in itertools.count():
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            sock.settimeout(_PATIENCE)
+            with self._lock:
+                self._open.add(sock)
+            self._start(self._serve, sock, number)
+
+    def _serve(self, sock, number):
+        with contextlib.suppress(OSError), sock:
+            while (asked := _request_from(sock, number)) is not None:
+                with self._lock:
+                    self.asked.append(asked)
+                    script = next(self._scripts)
+                for step in script:
+                    if not self._take(step, sock):
+                        return
+        with self._lock:
+            self._open.discard(sock)
+
+    def _take(self, step, sock):
+        """Do one step; False where the connection is over."""
+        if isinstance(step, bytes):
+            sock.sendall(step)
+            return True
+        if step == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if step in {"close", "reset"}:
+            return False
+        self.reached.set()
+        if step == "hang":
+            sock.settimeout(_PATIENCE)
+            with contextlib.suppress(ConnectionError):
+                if sock.recv(1):
+                    return True
+            self.gone.set()
+            return False
+        if isinstance(step, threading.Event):
+            return step.wait(_PATIENCE)
+        return not self._over.wait(step)
+
+
+def _request_from(sock, number):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = sock.recv(65536)
+        if not piece:
+            return None
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    while len(body) < int(headers.get("content-length", 0)):
+        body += sock.recv(65536)
+    return Asked(number, method, path, headers, body)
+
+
+def _head(status=200, content_type="text/event-stream", **headers):
+    """The head of an answer; names are given with underscores."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if content_type:
+        named["content-type"] = content_type
+    lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+    return f"HTTP/1.1 {status} Whatever\r\n{lines}\r\n".encode()
+
+
+def _chunk(data):
+    """One chunk of a chunked body; an empty one ends it."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _plain(body=b"", status=200, content_type="application/json", **headers):
+    """A whole answer with its length."""
+    return (_head(status, content_type, content_length=len(body), **headers) + body,)
+
+
+def _streamed(*pieces, then=(), **headers):
+    """A stream of a chunk a piece, with its end unless `then` says otherwise."""
+    sent = [_chunk(piece) if isinstance(piece, bytes) else piece for piece in pieces]
+    return (_head(transfer_encoding="chunked", **headers), *sent, *(then or (_chunk(b""),)))
+
+
+@pytest.fixture(scope="session")
+def http():
+    """How to write a server's answers."""
+    return SimpleNamespace(head=_head, chunk=_chunk, plain=_plain, streamed=_streamed)
+
+
+@pytest.fixture
+def loopback(toy_driver, monkeypatch):
+    """Makes servers, and closes them at the end; no proxy stands between."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with contextlib.ExitStack() as stack:
+
+        def serve(*scripts):
+            server = Loopback(*scripts)
+            stack.callback(server.close)
+            return server
+
+        yield serve
+
+
+# Sync, asyncio and trio
+
+
+class Flavour:
+    """Runs a test that is written once, with ``await``, against the sync or the async objects."""
+
+    def __init__(self, name):
+        self.name = name
+        self.Inference = Inference if name == "sync" else AsyncInference
+
+    def run(self, main):
+        """Run an async function; on the sync objects it never has anything to wait for."""
+        if self.name != "sync":
+            return anyio.run(main, backend=self.name)
+        try:
+            main().send(None)
+        except StopIteration as stop:
+            return stop.value
+        pytest.fail("a sync test has waited")
+
+    async def wait(self, result):
+        """What a call returned, or what awaiting it gives."""
+        return await result if inspect.isawaitable(result) else result
+
+    async def each(self, iterable):
+        """Iterate either kind."""
+        if hasattr(iterable, "__aiter__"):
+            async for item in iterable:
+                yield item
+        else:
+            for item in iterable:
+                yield item
+
+    async def all(self, iterable):
+        """All items of either kind."""
+        if hasattr(iterable, "__aiter__"):
+            return [item async for item in iterable]
+        return list(iterable)
+
+    async def next(self, iterable):
+        """The next item of either kind."""
+        return await anext(aiter(iterable)) if hasattr(iterable, "__aiter__") else next(iter(iterable))
+
+    @contextlib.asynccontextmanager
+    async def inside(self, thing):
+        """Enter either kind."""
+        if hasattr(thing, "__aenter__"):
+            async with thing as entered:
+                yield entered
+        else:
+            with thing as entered:
+                yield entered
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def flavour(request):
+    """Sync, asyncio or trio."""
+    return Flavour(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch, tmp_path_factory):
+    """No configuration and no key of the machine's own is seen by a test."""
+    for name in ("POLYGLOT_CONFIG", "POLYGLOT_DEFAULT", "POLYGLOT_DRIVERS", "POLYGLOT_HTTP", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))

@@ -1,0 +1,311 @@
+"""Server-sent events, as section 9.2 of the HTML standard has them, in every split."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyglot_core.errors import UnexpectedContentType
+from polyglot_core.framing import FRAMERS, SSEFramer, WholeFramer, framer_for, media_type
+from polyglot_core.wire import Chunk, WireRequest
+
+BOM = b"\xef\xbb\xbf"
+
+# name → (stream, what it means: data, or data with event and id)
+VECTORS = {
+    "one block": (b"data: a\n\n", [("a", None, None)]),
+    "several blocks": (b"data: a\n\ndata: b\n\n", [("a", None, None), ("b", None, None)]),
+    "no space after the colon": (b"data:a\n\n", [("a", None, None)]),
+    "only the first space is taken": (b"data:  a\n\n", [(" a", None, None)]),
+    "a tab is no space": (b"data:\ta\n\n", [("\ta", None, None)]),
+    "several lines of data": (b"data: a\ndata: b\n\n", [("a\nb", None, None)]),
+    "empty data": (b"data:\n\n", [("", None, None)]),
+    "a field without a colon": (b"data\n\n", [("", None, None)]),
+    "two empty lines of data": (b"data\ndata\n\n", [("\n", None, None)]),
+    "a colon in the data": (b"data: a: b\n\n", [("a: b", None, None)]),
+    "an event name": (b"event: e\ndata: a\n\n", [("a", "e", None)]),
+    "an event name after the data": (b"data: a\nevent: e\n\n", [("a", "e", None)]),
+    "the event name is forgotten": (b"event: e\ndata: a\n\ndata: b\n\n", [("a", "e", None), ("b", None, None)]),
+    "an empty event name": (b"event:\ndata: a\n\n", [("a", None, None)]),
+    "an event without data": (b"event: e\n\ndata: a\n\n", [("a", None, None)]),
+    "an id": (b"id: 1\ndata: a\n\n", [("a", None, "1")]),
+    "the id is kept": (b"id: 1\ndata: a\n\ndata: b\n\n", [("a", None, "1"), ("b", None, "1")]),
+    "an id without data is kept": (b"id: 1\n\ndata: a\n\n", [("a", None, "1")]),
+    "an empty id forgets the last": (b"id: 1\ndata: a\n\nid\ndata: b\n\n", [("a", None, "1"), ("b", None, "")]),
+    "an id with NUL": (b"id: 1\x002\ndata: a\n\n", [("a", None, None)]),
+    "an id with NUL keeps the last": (b"id: 1\ndata: a\n\nid: \x00\ndata: b\n\n", [("a", None, "1"), ("b", None, "1")]),
+    "comments": (b": hello\ndata: a\n:\n: again\n\n", [("a", None, None)]),
+    "only a comment": (b": ping\n\ndata: a\n\n", [("a", None, None)]),
+    "an unknown field": (b"date: a\ndata: b\nDATA: c\n data: d\n\n", [("b", None, None)]),
+    "retry is no event": (b"retry: 100\n\ndata: a\n\n", [("a", None, None)]),
+    "blank lines before and between": (b"\n\n\ndata: a\n\n\n\n\ndata: b\n\n\n", [("a", None, None), ("b", None, None)]),
+    "CR LF": (b"data: a\r\ndata: b\r\n\r\ndata: c\r\n\r\n", [("a\nb", None, None), ("c", None, None)]),
+    "CR": (b"data: a\rdata: b\r\rdata: c\r\r", [("a\nb", None, None), ("c", None, None)]),
+    "mixed line ends": (
+        b"data: a\rdata: b\r\ndata: c\n\r\ndata: d\r\n\n",
+        [("a\nb\nc", None, None), ("d", None, None)],
+    ),
+    "a mark at the start": (BOM + b"data: a\n\ndata: b\n\n", [("a", None, None), ("b", None, None)]),
+    "two marks": (BOM + BOM + b"data: a\n\ndata: b\n\n", [("b", None, None)]),
+    "a mark later": (b"data: a\n\n" + BOM + b"data: b\n\ndata: c\n\n", [("a", None, None), ("c", None, None)]),
+    "half a mark": (BOM[:2] + b"data: a\n\ndata: b\n\n", [("b", None, None)]),
+    "an unfinished block": (b"data: a\n\ndata: b\n", [("a", None, None)]),
+    "an unfinished line": (b"data: a\n\ndata: b", [("a", None, None)]),
+    "nothing": (b"", []),
+    "letters of several bytes": ("data: grüße 🚀\n\n".encode(), [("grüße 🚀", None, None)]),
+    "separators that are no line ends": ("data: a\u2028b\x0bc\x85\n\n".encode(), [("a\u2028b\x0bc\x85", None, None)]),
+}
+
+
+def meaning(chunks):
+    return [(chunk.data.decode(), chunk.event, chunk.id) for chunk in chunks]
+
+
+def frame(pieces, **how):
+    framer = SSEFramer(**how)
+    return [chunk for piece in pieces for chunk in framer.feed(piece)] + list(framer.finish())
+
+
+def cut(data, size):
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
+@pytest.mark.parametrize("name", VECTORS)
+def test_a_stream_means_what_the_standard_says(name, size):
+    """An event stream is cut as the standard says, whether it comes byte by byte or whole."""
+    stream, expected = VECTORS[name]
+    assert meaning(frame(cut(stream, size))) == expected
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_every_single_cut_gives_the_same(name):
+    """Where a stream is cut in two makes no difference, at any place."""
+    stream, expected = VECTORS[name]
+    for place in range(len(stream) + 1):
+        assert meaning(frame([stream[:place], stream[place:]])) == expected, place
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_empty_reads_change_nothing(name):
+    """A read of nothing, anywhere, changes nothing."""
+    stream, expected = VECTORS[name]
+    pieces = [piece for byte in cut(stream, 1) for piece in (b"", byte, b"")]
+    assert meaning(frame(pieces)) == expected
+
+
+lines = st.sampled_from(
+    [
+        b"data: a",
+        b"data:",
+        b"data",
+        b'data: {"b": 1}',
+        b"event: e",
+        b"id: 7",
+        b"id",
+        b": c",
+        b"retry: 5",
+        b"x: y",
+        b"",
+        BOM,
+    ]
+)
+ends = st.sampled_from([b"\n", b"\r", b"\r\n"])
+streams = st.lists(st.tuples(lines, ends).map(b"".join), max_size=30).map(b"".join)
+
+
+@given(stream=streams, data=st.data(), flush=st.booleans())
+def test_any_split_gives_the_same_chunks(stream, data, flush):
+    """The chunks depend on the bytes and not on how they were cut into reads."""
+    places = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    pieces = [stream[start:end] for start, end in zip([0, *places], [*places, len(stream)], strict=True)]
+    assert frame(pieces, flush_at_eof=flush) == frame([stream], flush_at_eof=flush)
+
+
+@given(payloads=st.lists(st.binary(max_size=40).filter(lambda text: b"\n" not in text and b"\r" not in text)))
+def test_what_was_sent_is_what_comes(payloads):
+    """Payloads of one line each come out as they were, whatever bytes they hold."""
+    stream = b"".join(b"data: " + payload + b"\n\n" for payload in payloads)
+    assert [chunk.data for chunk in frame(cut(stream, 5))] == payloads
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_at_all_are_an_error(data):
+    """The framer takes any bytes; what they mean is for others to say."""
+    assert all(isinstance(chunk, Chunk) for chunk in frame(cut(data, 3), flush_at_eof=True))
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (b"data: a", ["a"]),
+        (b"data: a\n", ["a"]),
+        (b"data: a\r\n", ["a"]),
+        (b"data: a\r", ["a"]),
+        (b"data: a\ndata: b", ["a\nb"]),
+        (b"data: a\n\ndata: b", ["a", "b"]),
+        (b"data: a\n\n", ["a"]),
+        (b"event: e\n", []),
+        (b": comment", []),
+        (b"\n\n\n", []),
+        (BOM[:2], []),
+        (BOM, []),
+        (b"", []),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_an_unfinished_block_counts_where_the_dialect_says_so(stream, expected, size):
+    """With `flush_at_eof` the last block counts without its closing blank line."""
+    assert [chunk.data.decode() for chunk in frame(cut(stream, size), flush_at_eof=True)] == expected
+
+
+def test_the_end_comes_once():
+    """A second end hands out nothing again."""
+    framer = SSEFramer(flush_at_eof=True)
+    framer.feed(b"data: a")
+    assert len(framer.finish()) == 1
+    assert not framer.finish()
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (b"retry: 1500\n\n", 1500),
+        (b"retry:3\n\n", 3),
+        (b"retry: 3s\n\n", None),
+        (b"retry: -3\n\n", None),
+        (b"retry: 1.5\n\n", None),
+        (b"retry:\n\n", None),
+        (b"retry\n\n", None),
+        (b"retry: 1\n\nretry: x\n\n", 1),
+    ],
+)
+def test_retry_is_digits_alone(stream, expected):
+    """A retry field counts only where it is digits and nothing else."""
+    framer = SSEFramer()
+    assert not framer.feed(stream)
+    assert framer.retry == expected
+
+
+def test_a_long_line_is_joined_once():
+    """A line of 8 MB in reads of 1 KB is put aside read by read and put together once, so its cost is its length."""
+    framer = SSEFramer()
+    for count, piece in enumerate(cut(b"data: " + b"x" * (8 << 20), 1024), 1):
+        assert not framer.feed(piece)
+        assert len(framer._open) == count
+    assert [len(chunk.data) for chunk in framer.feed(b"\n\n")] == [8 << 20]
+
+
+def test_a_block_of_many_lines_is_whole():
+    """A block of 20,000 lines of data that comes line by line is one chunk with every line in it."""
+    framer = SSEFramer()
+    for number in range(20_000):
+        assert not framer.feed(b"data: %d\n" % number)
+    (chunk,) = framer.feed(b"\n")
+    assert chunk.data.split(b"\n") == [b"%d" % number for number in range(20_000)]
+
+
+def test_chunks_are_copies():
+    """A chunk's bytes are its own, not a view of what was read."""
+    buffer = bytearray(b"data: a\n\n")
+    (chunk,) = frame([bytes(buffer)])
+    buffer[:] = b"x" * len(buffer)
+    assert type(chunk.data) is bytes
+    assert (chunk.data, chunk.raw) == (b"a", b"a")
+
+
+# The other framings
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"), [([b"{", b"}"], [b"{}"]), ([], []), ([b" \n"], []), ([b"\x00"], [b"\x00"])]
+)
+def test_a_whole_body_is_one_chunk(pieces, expected):
+    """A plain answer is one chunk of kind ``whole``; an empty one is none."""
+    framer = WholeFramer()
+    assert not [chunk for piece in pieces for chunk in framer.feed(piece)]
+    chunks = framer.finish()
+    assert [chunk.data for chunk in chunks] == expected
+    assert all(chunk.kind == "whole" for chunk in chunks)
+
+
+@pytest.mark.parametrize("name", FRAMERS)
+def test_every_framing_makes_a_fresh_framer(name):
+    """A request's framing makes a new framer each time."""
+    wire = WireRequest(url="http://localhost", body=b"", framing=name)
+    assert framer_for(wire) is not framer_for(wire)
+
+
+def test_a_driver_may_bring_its_framer():
+    """A framer class of the driver's own is used as it is."""
+
+    class Own:
+        def feed(self, data):
+            return ()
+
+        def finish(self):
+            return ()
+
+    assert type(framer_for(WireRequest(url="http://localhost", body=b"", framing=Own))) is Own
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("text/event-stream", "text/event-stream"),
+        ("Text/Event-Stream; charset=utf-8", "text/event-stream"),
+        (" application/json ;x", "application/json"),
+        ("", None),
+        (";", None),
+        (None, None),
+    ],
+)
+def test_a_media_type_is_read_without_its_parameters(header, expected):
+    """Case and parameters of a content type do not matter."""
+    assert media_type(header) == expected
+
+
+# The vectors of the web platform tests, where the corpus is at hand
+
+
+def _vectors():
+    corpus = os.environ.get("POLYGLOT_CORPUS")
+    if not corpus:
+        pytest.skip("POLYGLOT_CORPUS does not say where the recorded exchanges are")
+    return json.loads((Path(corpus).parent / "vectors" / "sse-wpt.json").read_text("utf-8"))
+
+
+def _expected(vector):
+    return [(event["data"], event["event"], event["id"]) for event in vector["expected"]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1 << 20])
+def test_the_vectors_of_the_web_platform(size):
+    """Every stream of the web platform tests gives the events that a browser would see."""
+    framed = [vector for vector in _vectors() if not vector.get("fails_connection")]
+    assert len(framed) == 28
+    for vector in framed:
+        chunks = frame(cut(base64.b64decode(vector["input_b64"]), size))
+        seen = [(chunk.data.decode(), chunk.event or "message", chunk.id or "") for chunk in chunks]
+        assert seen == _expected(vector), vector["name"]
+
+
+def test_what_fails_a_browsers_connection_is_refused(toy):
+    """A content type that a browser refuses is refused, but for a missing one, which is taken."""
+    failing = [vector for vector in _vectors() if vector.get("fails_connection")]
+    assert len(failing) == 2
+    for vector in failing:
+        content_type = vector.get("content_type")
+        headers = {"content-type": content_type} if content_type else {}
+        session = toy.session(headers=headers)
+        if media_type(content_type) in {None, "text/event-stream"}:
+            assert session._other_body is None
+        else:
+            with pytest.raises(UnexpectedContentType):
+                toy.read(session, b"data: x\n\n")

@@ -1,0 +1,313 @@
+"""Tool calls come in many ways; here is a table of those that were seen, and what each of them means."""
+
+from __future__ import annotations
+
+import pytest
+
+from polyglot_core.assembler import Assembler
+from polyglot_core.plugin import Finish, TextDelta, ToolCallDelta, Usage
+from polyglot_core.response import FinishReason
+
+SUM, SUM_ARGUMENTS = ("1", "sum", '{"a": 1}'), '{"a": 1}'
+TWO = [("1", "sum", '{"a": 1}'), ("2", "mul", '{"b": 2}')]
+
+
+def call(index=None, id_=None, name=None, arguments="", *, complete=False, choice=0):
+    return ToolCallDelta(index, id_, name, arguments, complete, choice)
+
+
+def assembled(*chunks, **how):
+    assembler = Assembler(lambda payload: Usage(raw=payload), **how)
+    partials = [partial for events in chunks for partial in assembler.absorb(events, b"raw")]
+    return assembler, partials + assembler.closing()
+
+
+def each(*events):
+    """Every event in a chunk of its own."""
+    return [[event] for event in events]
+
+
+CASES = {
+    "one call in pieces": (
+        each(call(0, "1", "sum"), call(0, arguments='{"a"'), call(0, arguments=": 1}")),
+        [SUM],
+    ),
+    "two calls after each other": (
+        each(call(0, "1", "sum"), call(0, arguments='{"a": 1}'), call(1, "2", "mul"), call(1, arguments='{"b": 2}')),
+        TWO,
+    ),
+    "interleaved calls": (
+        each(
+            call(0, "1", "sum"),
+            call(1, "2", "mul"),
+            call(0, arguments='{"a": '),
+            call(1, arguments='{"b": '),
+            call(0, arguments="1}"),
+            call(1, arguments="2}"),
+        ),
+        TWO,
+    ),
+    "calls that begin in reverse order": (
+        each(call(1, "1", "sum", '{"a": 1}'), call(0, "2", "mul", '{"b": 2}')),
+        TWO,  # in order of first appearance
+    ),
+    "every call has index 0": (
+        each(call(0, "1", "sum"), call(0, arguments='{"a": 1}'), call(0, "2", "mul"), call(0, arguments='{"b": 2}')),
+        TWO,
+    ),
+    "every call has index 0, whole": (
+        each(call(0, "1", "sum", '{"a": 1}'), call(0, "2", "mul", '{"b": 2}')),
+        TWO,
+    ),
+    "every call has index 0, in one chunk": (
+        [[call(0, "1", "sum", '{"a": 1}'), call(0, "2", "mul", '{"b": 2}')]],
+        TWO,
+    ),
+    "index 0 for all, and pieces that name an old id": (
+        each(
+            call(0, "1", "sum"),
+            call(0, "2", "mul"),
+            call(0, "1", arguments='{"a": 1}'),
+            call(0, "2", arguments='{"b": 2}'),
+        ),
+        TWO,
+    ),
+    "no index": (
+        each(
+            call(id_="1", name="sum"), call(arguments='{"a": 1}'), call(id_="2", name="mul"), call(arguments='{"b": 2}')
+        ),
+        TWO,
+    ),
+    "no index, interleaved by id": (
+        each(
+            call(id_="1", name="sum"),
+            call(id_="2", name="mul"),
+            call(id_="1", arguments='{"a": 1}'),
+            call(id_="2", arguments='{"b": 2}'),
+        ),
+        TWO,
+    ),
+    "no index and no id": (
+        each(call(name="sum"), call(arguments='{"a": 1}'), call(name="mul", arguments='{"b": 2}')),
+        [(None, "sum", '{"a": 1}'), (None, "mul", '{"b": 2}')],
+    ),
+    "the id on every piece": (
+        each(call(0, "1", "sum", '{"a"'), call(0, "1", "sum", ": "), call(0, "1", "sum", "1}")),
+        [SUM],
+    ),
+    "the id on every piece, no index": (
+        each(call(id_="1", name="sum", arguments='{"a"'), call(id_="1", name="sum", arguments=": 1}")),
+        [SUM],
+    ),
+    "the id changes, no new name": (
+        each(call(0, "1", "sum", '{"a"'), call(0, "x", arguments=": "), call(0, "y", arguments="1}")),
+        [SUM],
+    ),
+    "an empty id later": (
+        each(call(0, "1", "sum"), call(0, "", "", '{"a": 1}')),
+        [SUM],
+    ),
+    "a late id": (
+        each(call(0, name="sum"), call(0, arguments='{"a": '), call(0, "1", arguments="1}")),
+        [SUM],
+    ),
+    "a late id, no index": (
+        each(call(name="sum"), call(id_="1", arguments='{"a": 1}')),
+        [SUM],
+    ),
+    "a late name": (
+        each(call(0, "1"), call(0, arguments='{"a": 1}'), call(0, name="sum")),
+        [SUM],
+    ),
+    "a whole call in one chunk": (
+        each(call(id_="1", name="sum", arguments='{"a": 1}', complete=True)),
+        [SUM],
+    ),
+    "two whole calls of one name, without ids": (
+        each(
+            call(name="sum", arguments='{"a": 1}', complete=True), call(name="sum", arguments='{"a": 1}', complete=True)
+        ),
+        [(None, "sum", '{"a": 1}')] * 2,
+    ),
+    "two whole calls in one chunk": (
+        [
+            [
+                call(id_="1", name="sum", arguments='{"a": 1}', complete=True),
+                call(id_="2", name="mul", arguments='{"b": 2}', complete=True),
+            ]
+        ],
+        TWO,
+    ),
+    "pieces, then the whole call again": (
+        each(call(0, "1", "sum", '{"a"'), call(0, arguments=": 1}"), call(0, "1", "sum", '{"a": 1}', complete=True)),
+        [SUM],
+    ),
+    "the head, then the whole call": (
+        each(call(0, "1"), call(0, "1", "sum", '{"a": 1}', complete=True)),
+        [SUM],
+    ),
+    "pieces, then the whole call by id alone": (
+        each(call(0, "1", "sum", '{"a": 1}'), call(None, "1", "sum", '{"a": 1}', complete=True)),
+        [SUM],
+    ),
+    "a placeholder before": (
+        each(call(0), call(0, "1", "sum", '{"a": 1}')),
+        [SUM],
+    ),
+    "a placeholder alone": (each(call(0), call()), []),
+    "a piece with arguments alone": (each(call(0, arguments="{}")), [(None, "", "{}")]),
+    "indexes with gaps": (
+        each(call(3, "1", "sum", '{"a": 1}'), call(7, "2", "mul", '{"b": 2}')),
+        TWO,
+    ),
+    "a call in the chunk of the finish": (
+        [[call(0, "1", "sum", '{"a": 1}'), Finish("tool_calls", "tool_calls")]],
+        [SUM],
+    ),
+    "a call beside text": ([[TextDelta("I add."), call(0, "1", "sum", '{"a": 1}')]], [SUM]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_calls_are_put_together(name):
+    """However a server numbers the pieces, the calls come out whole and in order of first appearance."""
+    chunks, expected = CASES[name]
+    assembler, partials = assembled(*chunks)
+    calls = assembler.choices()[0].tool_calls
+    assert [(call.id, call.name, call.arguments_raw) for call in calls] == expected
+    assert all(call.complete for call in calls)
+    assert partials[-1].tool_calls == calls
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_kept_partial_shows_of_calls_never_changes(name):
+    """A partial shows the calls as they were when it was handed out, whenever it is asked, and in any order."""
+    chunks, _ = CASES[name]
+    assembler = Assembler(lambda payload: Usage(raw=payload))
+    kept = [(partial, partial.tool_calls) for events in chunks for partial in assembler.absorb(events, b"raw")]
+    assembler.closing()
+    for partial, then in reversed(kept):
+        assert partial.tool_calls == then
+    for partial, then in kept:
+        assert partial.tool_calls == then
+
+
+def test_calls_that_nobody_looked_at_are_the_same():
+    """Looking at the calls while they grow does not change what they become."""
+    chunks, _ = CASES["interleaved calls"]
+    assembler, partials = assembled(*chunks)
+    assert [call.arguments_raw for call in partials[3].tool_calls] == ['{"a": ', '{"b": ']
+    assert [call.arguments_raw for call in assembler.choices()[0].tool_calls] == ['{"a": 1}', '{"b": 2}']
+
+
+@pytest.mark.parametrize(
+    ("raw", "parsed"),
+    [
+        ("", {}),
+        ("  ", {}),
+        ("null", {}),
+        ("{}", {}),
+        ('{"a": [1, {"b": null}]}', {"a": [1, {"b": None}]}),
+        ('{"a": "grüße"}', {"a": "grüße"}),
+    ],
+)
+def test_arguments_are_parsed(raw, parsed):
+    """Arguments are a dict; no text at all, and null, are the empty one."""
+    assembler, _ = assembled(*each(call(0, "1", "sum", raw)))
+    (made,) = assembler.choices()[0].tool_calls
+    assert (made.arguments, made.arguments_raw, made.ready) == (parsed, raw, True)
+
+
+@pytest.mark.parametrize(
+    "raw", ['{"a": ', "[1]", '"text"', "3", "{'a': 1}", '{"a": "\\ud8"}', "[" * 5000, '{"a": 1}{}']
+)
+def test_arguments_that_do_not_parse_are_never_ready(raw):
+    """Arguments that are no JSON object are kept as they came, and the call is not offered as ready to run."""
+    assembler, _ = assembled(*each(call(0, "1", "sum", raw)))
+    (made,) = assembler.choices()[0].tool_calls
+    assert (made.arguments, made.arguments_raw, made.ready) == (None, raw, False)
+
+
+def test_a_call_is_not_ready_while_it_streams():
+    """A call whose arguments happen to parse is not ready before it is complete."""
+    assembler, partials = assembled(*each(call(0, "1", "sum", "{}")))
+    assert [made.ready for made in partials[0].tool_calls] == [False]
+    assert [made.ready for made in partials[-1].tool_calls] == [True]
+
+
+def test_a_cut_call_is_not_complete():
+    """Where the stream broke off in a call, the call says so for good."""
+    assembler = Assembler(lambda payload: Usage(raw=payload))
+    assembler.absorb([call(0, "1", "sum", '{"a": ')], b"")
+    (made,) = assembler.choices()[0].tool_calls
+    assert not made.complete
+    assert not made.ready
+
+
+def test_a_whole_call_is_complete_at_once():
+    """A call that comes whole can be run before the stream has ended."""
+    _, partials = assembled(*each(call(id_="1", name="sum", arguments="{}", complete=True), TextDelta("more")))
+    assert partials[0].tool_calls[0].ready
+
+
+def test_a_placeholder_makes_no_partial():
+    """A piece that names nothing changes nothing, so nothing is handed out for it."""
+    assembler = Assembler(lambda payload: Usage(raw=payload))
+    assert not assembler.absorb([call(0)], b"")
+
+
+def test_a_piece_with_nothing_new_makes_no_partial():
+    """A piece of a known call that brings nothing new changes nothing that can be seen."""
+    assembler = Assembler(lambda payload: Usage(raw=payload))
+    assembler.absorb([call(0, "1", "sum", "{}")], b"")
+    assert not assembler.absorb([call(0, "1", "sum", "")], b"")
+
+
+@pytest.mark.parametrize(
+    ("reason", "calls", "expected"),
+    [
+        ("stop", True, FinishReason.TOOL_CALLS),
+        ("stop", False, FinishReason.STOP),
+        ("tool_calls", True, FinishReason.TOOL_CALLS),
+        ("tool_calls", False, FinishReason.TOOL_CALLS),
+        ("length", True, FinishReason.LENGTH),
+        ("content_filter", True, FinishReason.CONTENT_FILTER),
+        ("refusal", True, FinishReason.REFUSAL),
+        ("error", True, FinishReason.ERROR),
+        ("other", True, FinishReason.OTHER),
+        ("unknown", True, FinishReason.UNKNOWN),
+        ("something new", False, FinishReason.OTHER),
+    ],
+)
+def test_a_stop_with_calls_means_the_calls(reason, calls, expected):
+    """A plain stop with calls is `tool_calls`; every other reason stays what it is, and the raw word is kept."""
+    pieces = [call(0, "1", "sum", "{}")] if calls else [TextDelta("Hi")]
+    assembler, partials = assembled(*each(*pieces, Finish(reason, "their word")))
+    choice = assembler.choices()[0]
+    assert (choice.finish_reason, choice.finish_reason_raw) == (expected, "their word")
+    assert partials[-1].finish_reason is expected
+
+
+def test_calls_of_several_choices_stay_apart():
+    """Calls of interleaved choices go to their own choice, though index and id are the same."""
+    assembler, _ = assembled(
+        *each(
+            call(0, "1", "sum", '{"a"', choice=0),
+            call(0, "1", "mul", '{"b"', choice=1),
+            call(0, arguments=": 1}", choice=0),
+            call(0, arguments=": 2}", choice=1),
+        )
+    )
+    assert [choice.tool_calls[0].arguments for choice in assembler.choices()] == [{"a": 1}, {"b": 2}]
+
+
+def test_ten_thousand_pieces_of_a_call_are_joined():
+    """A call of many pieces is whole, looked at in between or not."""
+    assembler = Assembler(lambda payload: Usage(raw=payload))
+    assembler.absorb([call(0, "1", "write", '{"text": "')], b"")
+    for number in range(10_000):
+        (partial,) = assembler.absorb([call(0, arguments="x")], b"")
+        if number % 100 == 0:
+            assert len(partial.tool_calls[0].arguments_raw) == number + len('{"text": "') + 1
+    assembler.absorb([call(0, arguments='"}')], b"")
+    assert assembler.choices()[0].tool_calls[0].arguments == {"text": "x" * 10_000}
