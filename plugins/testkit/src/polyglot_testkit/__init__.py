@@ -1,0 +1,8 @@
+"""The exam for drivers: what every driver owes its users, checked against recordings of its own provider."""
+
+from __future__ import annotations
+
+from polyglot_testkit.exam import CHECKS, ExamFailed, Report, check_driver
+from polyglot_testkit.recording import Recording, replay
+
+__all__ = ["CHECKS", "ExamFailed", "Recording", "Report", "check_driver", "replay"]

@@ -1,0 +1,99 @@
+"""Recordings of answers, and how they are replayed: through the real session, without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
+
+from polyglot_core.clocks import Clocks
+from polyglot_core.errors import PolyglotError
+from polyglot_core.plugin import InferenceRequest, Message, Timeouts
+from polyglot_core.session import Session
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Iterable
+
+    from polyglot_core.plugin import Event
+    from polyglot_core.plugins import BoundDriver
+    from polyglot_core.response import InferenceResponse, PartialInferenceResponse
+
+__all__ = ["Recording", "Replay", "cuts", "replay"]
+
+
+class Recording(Struct, frozen=True, kw_only=True):
+    """An answer as it came over the wire.
+
+    Attributes:
+        name: What messages call it.
+        body: The bytes of the body.
+        streamed: Whether it was asked for as a stream.
+        status: HTTP status.
+        headers: Headers with lower-case names; a missing content type is allowed.
+        fails: Whether it is an error, by its status or inside a 200.
+        code: The provider's code of that error, if it is to be compared.
+        same_as: Name of the recording that holds the same answer, asked for in the other way.
+    """
+
+    name: str
+    body: bytes
+    streamed: bool = True
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    fails: bool = False
+    code: str | None = None
+    same_as: str | None = None
+
+
+class Replay(NamedTuple):
+    """What came of a replay.
+
+    Attributes:
+        response: The response as far as it came.
+        partials: The partials that were handed out.
+        error: The error that it ended in, if it did.
+    """
+
+    response: InferenceResponse
+    partials: list[PartialInferenceResponse]
+    error: PolyglotError | None
+
+
+def replay(
+    driver: BoundDriver,
+    recording: Recording,
+    *,
+    pieces: Iterable[bytes] | None = None,
+    model: str = "exam",
+    events: deque[Event] | None = None,
+) -> Replay:
+    """Feed a recording to a driver, as the pump would.
+
+    Args:
+        driver: The driver, bound to a connection.
+        recording: The answer.
+        pieces: The body in the pieces in which it is to arrive; all at once if left out.
+        model: Model that the request names.
+        events: Where to put the events.
+    """
+    question = (Message(role="user", content="Hello"),)
+    wire = driver.encode(InferenceRequest(model=model, messages=question, stream=recording.streamed))
+    session = Session(wire, driver, Clocks(Timeouts(), 0.0))
+    if events is not None:
+        session.watch_events(events)
+    partials: list[PartialInferenceResponse] = []
+    try:
+        session.begin(recording.status, recording.headers)
+        for piece in (recording.body,) if pieces is None else pieces:
+            partials += session.feed(piece, 0.0)
+        partials += session.finish(0.0)
+    except PolyglotError as error:
+        return Replay(session.response, partials, error)
+    return Replay(session.response, partials, None)
+
+
+def cuts(body: bytes, size: int) -> list[bytes]:
+    """The body in pieces of `size` bytes."""
+    return [body[place : place + size] for place in range(0, len(body), size)]
