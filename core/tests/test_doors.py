@@ -24,7 +24,7 @@ MediaDelta Message Ping Preset ReasoningDelta RefusalDelta ResponseStarted Retri
 Timeouts Tool ToolCallDelta Usage UsageReport WireRequest WireResponse failure_from_payload hookimpl
 """
 ERRORS = """
-AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NotFound Overloaded
+AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded
 PermissionDenied PluginError PolyglotError ProviderError QuotaExceeded RateLimited RequestError ServerError StreamError
 TimedOut TransportError Truncated UnexpectedContentType provider_error_class
 """

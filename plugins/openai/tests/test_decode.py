@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import msgspec
@@ -86,13 +87,22 @@ CHUNKS = {
         {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": None}]},
         [TextDelta("a")],
     ),
-    "annotations": (piece({"annotations": [{"url": "a"}, {"url": "b"}]}), [Citation({"url": "a"}), Citation({"url": "b"})]),
-    "annotations beside text": (piece({"content": "a", "annotations": [{"u": 1}]}), [TextDelta("a"), Citation({"u": 1})]),
+    "annotations": (
+        piece({"annotations": [{"url": "a"}, {"url": "b"}]}),
+        [Citation({"url": "a"}), Citation({"url": "b"})],
+    ),
+    "annotations beside text": (
+        piece({"content": "a", "annotations": [{"u": 1}]}),
+        [TextDelta("a"), Citation({"u": 1})],
+    ),
     "a call begins": (
         calls({"index": 0, "id": "1", "type": "function", "function": function("sum", "")}),
         [ToolCallDelta(0, "1", "sum", "")],
     ),
-    "a call goes on": (calls({"index": 0, "function": function(arguments='{"a"')}), [ToolCallDelta(0, None, None, '{"a"')]),
+    "a call goes on": (
+        calls({"index": 0, "function": function(arguments='{"a"')}),
+        [ToolCallDelta(0, None, None, '{"a"')],
+    ),
     "an empty id and name": (
         calls({"index": 0, "id": "", "function": function("", "x")}),
         [ToolCallDelta(0, None, None, "x")],
@@ -101,7 +111,10 @@ CHUNKS = {
         calls({"index": 0, "id": None, "function": {"name": None, "arguments": "x"}}),
         [ToolCallDelta(0, None, None, "x")],
     ),
-    "a call without index": (calls({"id": "1", "function": function("sum", "{}")}), [ToolCallDelta(None, "1", "sum", "{}")]),
+    "a call without index": (
+        calls({"id": "1", "function": function("sum", "{}")}),
+        [ToolCallDelta(None, "1", "sum", "{}")],
+    ),
     "a placeholder": (calls({"index": 0, "function": {}}), []),
     "a placeholder without function": (calls({"index": 0, "type": "function"}), []),
     "a function that is null": (calls({"index": 0, "id": "1", "function": None}), [ToolCallDelta(0, "1", None, "")]),
@@ -199,7 +212,10 @@ def test_attempts_know_nothing_of_each_other(openai):
         ({"error": {"message": "No.", "code": "c", "type": "t"}}, ("No.", "c", "t", None)),
         ({"error": {"message": "No.", "code": 429}}, ("No.", "429", None, 429)),
         ({"error": "No."}, ("No.", None, None, None)),
-        ({"error": {"message": "No."}, "choices": [{"index": 0, "delta": {"content": "a"}}]}, ("No.", None, None, None)),
+        (
+            {"error": {"message": "No."}, "choices": [{"index": 0, "delta": {"content": "a"}}]},
+            ("No.", None, None, None),
+        ),
         ({"id": "1", "choices": [], "error": {"message": "No."}}, ("No.", None, None, None)),
     ],
 )
@@ -218,7 +234,9 @@ def test_an_error_that_is_none(openai, error):
     assert openai.decoded(piece({"content": "a"}, error=error)) == [[TextDelta("a")]]
 
 
-@pytest.mark.parametrize("data", [b"{", b"[DONE", b"DONE", b'"text"', b"[]", b"5", b"null", b'{"choices": 5}', b"\xff", b""])
+@pytest.mark.parametrize(
+    "data", [b"{", b"[DONE", b"DONE", b'"text"', b"[]", b"5", b"null", b'{"choices": 5}', b"\xff", b""]
+)
 def test_what_cannot_be_read_says_so(openai, data):
     """Data that is no chunk raises what msgspec raises, for core to make an error of."""
     with pytest.raises((msgspec.DecodeError, UnicodeError)):
@@ -276,7 +294,10 @@ def test_a_delta_in_a_whole_is_not_said_twice(openai):
         ({"prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0}}, (None, None, 0, None, None)),
         ({"prompt_tokens_details": {"cache_write_tokens": 5}}, (None, None, None, 5, None)),
         ({"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 8}}, (None, 9, None, None, 8)),
-        ({"prompt_tokens": 1, "prompt_tokens_details": None, "completion_tokens_details": None}, (1, None, None, None, None)),
+        (
+            {"prompt_tokens": 1, "prompt_tokens_details": None, "completion_tokens_details": None},
+            (1, None, None, None, None),
+        ),
         ({"prompt_tokens": None, "odd": {"x": [1]}}, (None, None, None, None, None)),
     ],
 )
@@ -314,7 +335,9 @@ def streamed(size=3, *, usage_with_finish=False):
         head = {"index": number, "id": f"c{number}", "type": "function", "function": function(name, "")}
         yield piece({"tool_calls": [head]}, index=1, **names)
         for arguments in cut(ARGUMENTS, size):
-            yield piece({"tool_calls": [{"index": number, "function": function(arguments=arguments)}]}, index=1, **names)
+            yield piece(
+                {"tool_calls": [{"index": number, "function": function(arguments=arguments)}]}, index=1, **names
+            )
     yield piece({}, "stop", **names)
     usage = {"usage": USAGE} if usage_with_finish else {}
     yield piece({}, "tool_calls", index=1, **names, **usage)
@@ -334,7 +357,11 @@ def whole():
         "model": "m",
         "choices": [
             {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"},
-            {"index": 1, "message": {"role": "assistant", "content": None, "tool_calls": made}, "finish_reason": "tool_calls"},
+            {
+                "index": 1,
+                "message": {"role": "assistant", "content": None, "tool_calls": made},
+                "finish_reason": "tool_calls",
+            },
         ],
         "usage": USAGE,
     }
@@ -380,13 +407,26 @@ def test_any_bytes_are_events_or_unreadable(openai, data):
     """No bytes make the decoder raise anything but that they cannot be read."""
     decode = openai.bound().decoder({})
     for kind in ("part", "whole"):
-        try:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeError):
             decode(Chunk(data, data, kind))
-        except (msgspec.DecodeError, UnicodeError):
-            pass
 
 
-fields = st.sampled_from(["choices", "index", "delta", "message", "content", "refusal", "tool_calls", "function", "name", "usage", "error", "id"])
+fields = st.sampled_from(
+    [
+        "choices",
+        "index",
+        "delta",
+        "message",
+        "content",
+        "refusal",
+        "tool_calls",
+        "function",
+        "name",
+        "usage",
+        "error",
+        "id",
+    ]
+)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-1, 3) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(fields, inner, max_size=4),
@@ -400,7 +440,5 @@ def test_any_json_is_events_or_unreadable(openai, value):
     data = json.dumps(value).encode()
     decode = openai.bound().decoder({})
     for kind in ("part", "whole"):
-        try:
+        with contextlib.suppress(msgspec.DecodeError):
             decode(Chunk(data, data, kind))
-        except msgspec.DecodeError:
-            pass

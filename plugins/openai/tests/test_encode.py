@@ -67,7 +67,10 @@ def test_the_body_says_what_was_asked(openai, asked, expected):
     ("messages", "expected"),
     [
         ("Hi", [{"role": "user", "content": "Hi"}]),
-        (["a", Message(role="system", content="b")], [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}]),
+        (
+            ["a", Message(role="system", content="b")],
+            [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}],
+        ),
         ([{"role": "user", "content": [{"type": "text", "text": "a"}]}], None),
         ([{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}], None),
         ([{"role": "assistant", "tool_calls": [{"id": "1"}]}], None),
@@ -97,7 +100,8 @@ def test_a_stream_is_asked_to_report_usage(openai, options, stream_options):
 
 
 @pytest.mark.parametrize(
-    "asked", [{}, {"options": {"temperature": 1, "max_tokens": 3}, "tools": (TOOL,), "tool_choice": "sum", "extra": {"a": 1}}]
+    "asked",
+    [{}, {"options": {"temperature": 1, "max_tokens": 3}, "tools": (TOOL,), "tool_choice": "sum", "extra": {"a": 1}}],
 )
 def test_stream_and_plain_differ_only_in_the_switch(openai, asked):
     """What is asked is the same, streamed or not, but for the switch and the usage that a stream has to be asked for."""
@@ -106,7 +110,9 @@ def test_stream_and_plain_differ_only_in_the_switch(openai, asked):
     assert {name: streamed[name] for name in USAGE} == USAGE
 
 
-@pytest.mark.parametrize(("stream", "accept", "framing"), [(True, "text/event-stream", "sse"), (False, "application/json", "whole")])
+@pytest.mark.parametrize(
+    ("stream", "accept", "framing"), [(True, "text/event-stream", "sse"), (False, "application/json", "whole")]
+)
 def test_what_is_accepted(openai, stream, accept, framing):
     """Headers and framing say what kind of answer is asked for."""
     wire = openai.encoded(stream=stream)
@@ -167,7 +173,10 @@ json_values = st.recursive(
 )
 
 
-@given(options=st.dictionaries(st.sampled_from(["temperature", "stop", "max_tokens", "odd"]), json_values), stream=st.booleans())
+@given(
+    options=st.dictionaries(st.sampled_from(["temperature", "stop", "max_tokens", "odd"]), json_values),
+    stream=st.booleans(),
+)
 def test_the_same_question_gives_the_same_bytes(openai, options, stream):
     """Encoding depends on the question alone, and JSON values arrive as they were."""
     first, second = (openai.encoded(options=options, stream=stream) for _ in range(2))
