@@ -203,11 +203,16 @@ class Loopback:
                 with self._lock:
                     self.asked.append(asked)
                     script = next(self._scripts)
-                for step in script:
-                    if not self._take(step, sock):
-                        return
-        with self._lock:
-            self._open.discard(sock)
+                if not self._play(script, sock):
+                    return
+
+    def _play(self, script, sock):
+        """Do the steps; False where the connection is over."""
+        try:
+            return all(self._take(step, sock) for step in script)
+        except ConnectionError:
+            self.gone.set()
+            return False
 
     def _take(self, step, sock):
         """Do one step; False where the connection is over."""
@@ -221,9 +226,8 @@ class Loopback:
         self.reached.set()
         if step == "hang":
             sock.settimeout(_PATIENCE)
-            with contextlib.suppress(ConnectionError):
-                if sock.recv(1):
-                    return True
+            if sock.recv(1):
+                return True
             self.gone.set()
             return False
         if isinstance(step, threading.Event):

@@ -420,7 +420,9 @@ def test_a_partial_reads_well():
 
 def test_a_partial_as_a_dict():
     """`to_dict` gives plain values, without the raw bytes."""
-    assembler, partials = assembler_of([TextDelta("a"), ToolCallDelta(0, "1", "sum", "{}"), UsageReport({"in": 1})])
+    assembler, partials = assembler_of(
+        [TextDelta("a"), ToolCallDelta(0, "1", "sum", "{}"), UsageReport({"in": 1}), Finish("stop", "stop")]
+    )
     (closing,) = assembler.closing()
     assert partials[0].to_dict()["finish_reason"] is None
     shown = closing.to_dict()

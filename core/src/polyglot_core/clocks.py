@@ -49,9 +49,8 @@ class Clocks:
         self.changed = no_change
 
     def pass_over(self, now: float) -> None:
-        """What passed since the last read was the caller's time; the provider's clocks stood still."""
+        """A read begins. What passed since the last one was the caller's time; the provider's clocks stood still."""
         pause = now - self.waited
-        self.waited = now
         if self.meaning is not None:
             self.meaning += pause
         if self._finish is not None:

@@ -144,7 +144,9 @@ def _entry(name: str, table: object, text: str, file: Path) -> Entry:
         entry = msgspec.convert(table, Entry)
     except msgspec.ValidationError as error:
         key = str(error).rpartition("$.")[2].rstrip("`")
-        raise config_error(f"{_place(text, file, where, key.partition('.')[0])}: {key}: {error}.") from None
+        raise config_error(
+            f"{_place(text, file, where, key.partition('.')[0].partition('[')[0])}: {key}: {error}."
+        ) from None
     if (entry.driver is None) == (entry.preset is None):
         raise config_error(f"{_place(text, file, where)}: connection {name!r} needs either driver or preset.")
     sources = [field for field in _KEY_SOURCES if getattr(entry, field) is not None]
@@ -189,7 +191,7 @@ def _place(text: str, file: Path, table: tuple[str, ...], key: str | None = None
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown word: the known one that looks most like it, if one does."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
 def config_error(message: str) -> ConfigError:

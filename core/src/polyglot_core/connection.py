@@ -127,6 +127,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         for field in ("api_key", "proxy"):
             if isinstance(text := getattr(self, field), str):
                 force_setattr(self, field, Secret(text))
+        _check_types(self)
         _check_base_url(self.name, self.base_url)
         _check_headers(self.name, {**self.headers, self.auth_header: self.secret or ""})
 
@@ -166,6 +167,23 @@ class Connection(Struct, frozen=True, kw_only=True):
 
 dsn_reader: list[Callable[[str], Connection]] = []
 """What `Connection.from_dsn` calls. Presets are found above this module, so the reader is put here from there."""
+
+
+def _check_types(connection: Connection) -> None:
+    """Say of a field that is of a wrong type that it is, before anything trips over it."""
+    headers: object = connection.headers
+    sound = {
+        "api_key": isinstance(connection.api_key, (Secret, type(None))),
+        "proxy": isinstance(connection.proxy, (Secret, type(None))),
+        "base_url": isinstance(connection.base_url, (str, type(None))),
+        "options": isinstance(connection.options, Mapping),
+        "headers": isinstance(headers, Mapping) and all(isinstance(text, (str, Secret)) for text in headers.values()),
+        "timeouts": isinstance(connection.timeouts, Timeouts),
+    }
+    for field, right in sound.items():
+        if not right:
+            msg = f"{field} of connection {connection.name!r} is of a wrong type; see the documentation of Connection."
+            raise ConfigError(msg, connection=connection.name, phase="configure")
 
 
 def _check_base_url(name: str, base_url: str | None) -> None:

@@ -21,7 +21,7 @@ from polyglot_core.clocks import Clocks
 from polyglot_core.errors import PolyglotError, TimedOut
 from polyglot_core.response import InferenceResponse, Outcome, PartialInferenceResponse
 from polyglot_core.session import Session, Signal, State
-from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Pools, TwoReadersError, timed_out
+from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Opening, Pools, TwoReadersError, timed_out
 
 if TYPE_CHECKING:
     import asyncio
@@ -137,12 +137,16 @@ class Run:
         decision = policy.decide(error, attempt=self._attempts, committed=committed, retries=self.connection.retries)
         if isinstance(decision, policy.Resend) and self.clocks.total_due() < perf_counter() + decision.wait:
             decision = policy.Surface()
-        if isinstance(decision, policy.Surface):
+        if isinstance(decision, policy.Resend):
+            self.session = None  # with it goes what the attempt said of itself
+        else:
+            if self.connection.secret is not None:
+                error.redact(self.connection.secret)
             self.error = error.add_facts(
                 connection=self.connection.name,
                 provider=self.driver.name,
                 model=self.request.model,
-                phase="encode" if self.session is None else "headers",
+                phase="encode" if self._attempts == 0 else "headers",
                 attempts=self._attempts,
                 elapsed=self.clocks.elapsed(perf_counter()),
             )
@@ -168,6 +172,7 @@ class _Waits:
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
+        self._opening = Opening()
         self._woken = threading.Event()
 
     def authorize(self, run: Run, wire: WireRequest) -> WireRequest:
@@ -177,7 +182,7 @@ class _Waits:
     def send(self, run: Run, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers."""
         pool = self._pools.pool(wire.url, run.connection.route)
-        return pool.send(wire, run.timeouts, run.clocks)
+        return pool.send(wire, run.timeouts, run.clocks, self._opening)
 
     def sleep(self, seconds: float) -> None:
         """Wait between two attempts, or until woken."""
@@ -190,6 +195,7 @@ class _Waits:
     def wake(self) -> None:
         """End a wait, from any thread."""
         self._woken.set()
+        self._opening.abort()
 
 
 class _AsyncWaits:
@@ -345,11 +351,13 @@ class Pump:
     Attributes:
         run: The call.
         exhausted: Whether it has said that there is nothing more.
+        stops_for_events: Whether to raise `EventsWaiting` rather than read on while events wait to be taken.
     """
 
     def __init__(self, run: Run, waits: _Waits) -> None:
         self.run = run
         self.exhausted = False
+        self.stops_for_events = False
         self._waits = waits
         self._exchange: Exchange | None = None
         self._session: Session | None = None
@@ -376,7 +384,7 @@ class Pump:
                     self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
                 else:
-                    if self.run.events:
+                    if self.stops_for_events and self.run.events:
                         raise EventsWaiting  # noqa: TRY301 (it passes all of this)
                     session, exchange = self._session, self._exchange
                     if session is not None and exchange is not None and session.state is _COMMITTED:
@@ -406,7 +414,11 @@ class Pump:
         raise StopIteration
 
     def close(self) -> None:
-        """End the call, in whatever phase it is; from any thread, any number of times."""
+        """End the call; from any thread, any number of times.
+
+        A call that is still without an answer ends at once, but for a sync one on a connection that served before:
+        there it is when headers come or `first` runs out, because until then that socket is not to be had.
+        """
         self.run.cancel()
         self._waits.wake()
         if self._exchange is not None:
@@ -451,7 +463,12 @@ class Pump:
         self._release()
         if isinstance(decision, policy.Surface):
             raise error
-        self._waits.sleep(decision.wait)
+        self._session = None
+        try:
+            self._waits.sleep(decision.wait)
+        except BaseException:
+            self._abandon()
+            raise
 
     def _abandon(self) -> None:
         """An interruption passes through: the call ends here."""
@@ -478,11 +495,13 @@ class AsyncPump:
     Attributes:
         run: The call.
         exhausted: Whether it has said that there is nothing more.
+        stops_for_events: Whether to raise `EventsWaiting` rather than read on while events wait to be taken.
     """
 
     def __init__(self, run: Run, waits: _AsyncWaits) -> None:
         self.run = run
         self.exhausted = False
+        self.stops_for_events = False
         self._waits = waits
         self._exchange: AsyncExchange | None = None
         self._session: Session | None = None
@@ -509,7 +528,7 @@ class AsyncPump:
                     self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
                 else:
-                    if self.run.events:
+                    if self.stops_for_events and self.run.events:
                         raise EventsWaiting  # noqa: TRY301 (it passes all of this)
                     session, exchange = self._session, self._exchange
                     if session is not None and exchange is not None and session.state is _COMMITTED:
@@ -539,7 +558,11 @@ class AsyncPump:
         raise StopAsyncIteration
 
     async def close(self) -> None:
-        """End the call, in whatever phase it is; from any thread, any number of times."""
+        """End the call; from any thread, any number of times.
+
+        A call that is still without an answer ends at once, but for a sync one on a connection that served before:
+        there it is when headers come or `first` runs out, because until then that socket is not to be had.
+        """
         self.run.cancel()
         self._waits.wake()
         if self._exchange is not None:
@@ -584,7 +607,12 @@ class AsyncPump:
         await self._release()
         if isinstance(decision, policy.Surface):
             raise error
-        await self._waits.sleep(decision.wait)
+        self._session = None
+        try:
+            await self._waits.sleep(decision.wait)
+        except BaseException:
+            await self._abandon()
+            raise
 
     async def _abandon(self) -> None:
         """An interruption passes through: the call ends here."""

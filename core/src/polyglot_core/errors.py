@@ -4,6 +4,7 @@
 
     PolyglotError
     ├── ConfigError              the configuration names something that is not there, or lacks something
+    │   └── NoDefault                no connection was named, and none is the default
     ├── PluginError              a driver is broken; names plugin, distribution and version
     ├── RequestError             the driver cannot say what was asked; raised before anything is sent
     ├── ProviderError            the provider said no
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from polyglot_core.response import InferenceResponse
+    from polyglot_core.wire import Secret
 
 __all__ = [
     "AuthenticationError",
@@ -44,6 +46,7 @@ __all__ = [
     "InvalidRequest",
     "LimitExceeded",
     "Malformed",
+    "NoDefault",
     "NotFound",
     "Overloaded",
     "PermissionDenied",
@@ -126,6 +129,13 @@ class PolyglotError(Exception):
                 setattr(self, name, value)
         return self
 
+    def redact(self, secret: Secret) -> None:
+        """Take a key out of what the provider said: some repeat the one that they refuse."""
+        self.message = secret.redacted(self.message)
+        self.args = (self.message, *self.args[1:])
+        if self.code is not None:
+            self.code = secret.redacted(self.code)
+
     def __str__(self) -> str:
         shown = [f"{name.replace('_', ' ')} {value}" for name in self._SHOWN if (value := getattr(self, name))]
         return f"{self.message} ({', '.join(shown)})" if shown else self.message
@@ -133,6 +143,10 @@ class PolyglotError(Exception):
 
 class ConfigError(PolyglotError):
     """The configuration names something that is not there, or something is missing from it."""
+
+
+class NoDefault(ConfigError):
+    """No connection was named, and none is configured as the default."""
 
 
 class PluginError(PolyglotError):
@@ -222,6 +236,9 @@ class TimedOut(PolyglotError, TimeoutError):
         if clock == "total":  # over all attempts, so that there is no time for another
             self.retryable = False
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str], dict[str, object]]:
+        return type(self), (self.message, self.clock), self.__dict__
+
 
 class TransportError(PolyglotError):
     """The bytes did not arrive: no connection, a reset, a name that does not resolve, a broken encoding."""
@@ -279,6 +296,9 @@ _CLASS_BY_STATUS: dict[int, type[ProviderError]] = {
     529: Overloaded,
 }
 
+_RETRYABLE_BY_STATUS = {408: True, 409: True, 425: True, 501: False, 505: False}
+"""Statuses whose class does not say whether the same request may succeed later."""
+
 _SERVER_ERRORS = range(500, 600)
 _CLIENT_ERRORS = range(400, 500)
 
@@ -294,6 +314,11 @@ def provider_error_class(status: int | None, *words: str | None) -> type[Provide
     if by_word is None or (by_word is InvalidRequest and status in _CLASS_BY_STATUS):
         return by_status
     return by_word
+
+
+def retryable_by_status(status: int | None) -> bool | None:
+    """Whether a status says that the same request may succeed later; None where its class says so."""
+    return None if status is None else _RETRYABLE_BY_STATUS.get(status)
 
 
 def _class_by_status(status: int | None) -> type[ProviderError]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from polyglot_core.errors import ProviderError, provider_error_class
+from polyglot_core.errors import ProviderError, provider_error_class, retryable_by_status
 from polyglot_core.events import Failure
 
 if TYPE_CHECKING:
@@ -59,12 +59,15 @@ def provider_error(failure: Failure) -> ProviderError:
     """The error that a failure is, whether it came with a status or inside a 200."""
     error_class = provider_error_class(failure.status, failure.code, failure.type)
     message = printable(failure.message) or "The provider reported an error without saying more."
-    return error_class(
+    error = error_class(
         message,
         status=failure.status,
         code=failure.code or failure.type,
         retry_after=failure.retry_after,
     )
+    if (retryable := retryable_by_status(failure.status)) is not None:
+        error.retryable = retryable
+    return error
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -267,7 +267,7 @@ class InferenceStream:
         Raises as a loop over the stream does.
         Until something of the answer has come, only pings are handed out.
         """
-        return _Events(self._partials(), self._pump.run.watch_events())
+        return _Events(self._partials(), self._pump)
 
     def text(self) -> Iterator[str]:
         """The pieces of choice 0's visible text. Raises as a loop over the stream."""
@@ -299,7 +299,7 @@ class InferenceStream:
         return self.response()
 
     def close(self) -> None:
-        """End the stream and close its connection at once; what had come stays readable in `response()`."""
+        """End the stream and close its connection; what had come stays readable in `response()`."""
         self._pump.close()
 
     def __enter__(self) -> Self:
@@ -373,9 +373,10 @@ class _Texts:
 class _Events:
     """Iterates events; the partials that they make are taken off the stream with them."""
 
-    def __init__(self, partials: Iterator[PartialInferenceResponse], events: deque[Event]) -> None:
+    def __init__(self, partials: Iterator[PartialInferenceResponse], pump: Pump) -> None:
         self._partials: Iterator[PartialInferenceResponse] | None = partials
-        self._events = events
+        self._pump = pump
+        self._events: deque[Event] = pump.run.watch_events()
         self._error: PolyglotError | None = None
 
     def __iter__(self) -> Self:
@@ -387,6 +388,7 @@ class _Events:
                 raise self._error
             if self._partials is None:
                 raise StopIteration
+            self._pump.stops_for_events = True
             try:
                 if next(self._partials, None) is None:
                     self._partials = None
@@ -394,6 +396,8 @@ class _Events:
                 continue
             except PolyglotError as error:
                 self._partials, self._error = None, error  # the events before it come first
+            finally:
+                self._pump.stops_for_events = False
         return self._events.popleft()
 
 
@@ -583,7 +587,7 @@ class AsyncInferenceStream:
         Raises as a loop over the stream does.
         Until something of the answer has come, only pings are handed out.
         """
-        return _AsyncEvents(self._partials(), self._pump.run.watch_events())
+        return _AsyncEvents(self._partials(), self._pump)
 
     def text(self) -> AsyncIterator[str]:
         """The pieces of choice 0's visible text. Raises as a loop over the stream."""
@@ -615,7 +619,7 @@ class AsyncInferenceStream:
         return await self.response()
 
     async def close(self) -> None:
-        """End the stream and close its connection at once; what had come stays readable in `response()`."""
+        """End the stream and close its connection; what had come stays readable in `response()`."""
         await self._pump.close()
 
     async def aclose(self) -> None:
@@ -693,9 +697,10 @@ class _AsyncTexts:
 class _AsyncEvents:
     """Iterates events; the partials that they make are taken off the stream with them."""
 
-    def __init__(self, partials: AsyncIterator[PartialInferenceResponse], events: deque[Event]) -> None:
+    def __init__(self, partials: AsyncIterator[PartialInferenceResponse], pump: AsyncPump) -> None:
         self._partials: AsyncIterator[PartialInferenceResponse] | None = partials
-        self._events = events
+        self._pump = pump
+        self._events: deque[Event] = pump.run.watch_events()
         self._error: PolyglotError | None = None
 
     def __aiter__(self) -> Self:
@@ -707,6 +712,7 @@ class _AsyncEvents:
                 raise self._error
             if self._partials is None:
                 raise StopAsyncIteration
+            self._pump.stops_for_events = True
             try:
                 if await anext(self._partials, None) is None:
                     self._partials = None
@@ -714,4 +720,6 @@ class _AsyncEvents:
                 continue
             except PolyglotError as error:
                 self._partials, self._error = None, error  # the events before it come first
+            finally:
+                self._pump.stops_for_events = False
         return self._events.popleft()

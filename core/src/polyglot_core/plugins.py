@@ -19,6 +19,7 @@ import pluggy
 from polyglot_core import hookspecs
 from polyglot_core.connection import Preset
 from polyglot_core.errors import ConfigError, PluginError, PolyglotError
+from polyglot_core.events import Failure
 from polyglot_core.framing import FRAMERS
 from polyglot_core.response import Usage
 from polyglot_core.wire import WireRequest
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
     from polyglot_core.connection import Connection
-    from polyglot_core.events import Event, Failure
+    from polyglot_core.events import Event
     from polyglot_core.request import InferenceRequest
     from polyglot_core.wire import Chunk, WireResponse
 
@@ -140,7 +141,7 @@ class BoundDriver:
         self._decode_error = _passing(hooks["decode_error"], "response", bound) if "decode_error" in hooks else None
         self.authorize: Callable[[WireRequest], WireRequest] | None = None
         if "authorize" in hooks:
-            self.authorize = partial(self._guarded, "authorize", _passing(hooks["authorize"], "wire", bound))
+            self.authorize = partial(self._authorized, _passing(hooks["authorize"], "wire", bound))
 
     def encode(self, request: InferenceRequest) -> WireRequest:
         """Encode a request.
@@ -179,8 +180,18 @@ class BoundDriver:
         """
         if self._decode_error is None:
             return None
-        failure: Failure | None = self._guarded("decode_error", self._decode_error, response)
+        failure = self._guarded("decode_error", self._decode_error, response)
+        if not isinstance(failure, (Failure, type(None))):
+            raise self.at_fault(
+                f"returned {type(failure).__name__} from decode_error, which is to be a Failure or None"
+            )
         return failure
+
+    def _authorized(self, authorize: Callable[[Any], Any], wire: WireRequest) -> WireRequest:
+        signed = self._guarded("authorize", authorize, wire)
+        if not isinstance(signed, WireRequest):
+            raise self.at_fault(f"returned {type(signed).__name__} from authorize, which is to be a WireRequest")
+        return signed
 
     def at_fault(self, what: str) -> PluginError:
         """The error for something that the driver did wrong."""

@@ -398,7 +398,7 @@ class PartialInferenceResponse(Struct, eq=False, gc=False):
             "reasoning_delta": self.reasoning_delta,
             "reasoning_content": self.reasoning_content,
             "refusal_delta": self.refusal_delta,
-            "tool_calls": msgspec.to_builtins(self.tool_calls),
+            "tool_calls": [msgspec.to_builtins(call) for call in self.tool_calls],
             "finish_reason": None if self.finish_reason is None else self.finish_reason.value,
             "usage": msgspec.to_builtins(self.usage),
         }

@@ -387,7 +387,7 @@ class Session:
     def _with_partial(self, error: PolyglotError) -> PolyglotError:
         return error.add_facts(
             phase="stream" if self._status in _OK else "headers",
-            status=None if self._status in _OK else self._status,
+            status=None if self._status in _OK else self._status or None,
             request_id=self.request_id,
             retry_after=retry_after_seconds(self._headers) if isinstance(error, ProviderError) else None,
             partial=self.response,

@@ -29,7 +29,7 @@ from polyglot_core.configfile import (
     user_config_file,
 )
 from polyglot_core.connection import Connection, Preset, Timeouts, dsn_reader
-from polyglot_core.errors import ConfigError, PluginError
+from polyglot_core.errors import ConfigError, NoDefault, PluginError
 from polyglot_core.wire import Secret
 
 __all__ = [
@@ -124,12 +124,14 @@ def resolve(
 
 def _fallback() -> str:
     preset = plugins.load_preset(DEFAULT_PRESET)
-    if preset is not None and (preset.api_key_env is None or os.environ.get(preset.api_key_env)):
+    keyed = preset is not None and (preset.api_key_env is None or os.environ.get(preset.api_key_env))
+    if keyed or "api_key" in _from_environment(DEFAULT_PRESET):
         return DEFAULT_PRESET
     hint = f" or set {preset.api_key_env}" if preset is not None else ""
-    raise config_error(
+    raise NoDefault(
         f"No connection is named and there is no default. Name one, as in Inference.using('NAME'), set default in "
-        f"{FILE_NAME} (looked for at {os.environ.get(CONFIG_VARIABLE) or user_config_file()}){hint}."
+        f"{FILE_NAME} (looked for at {os.environ.get(CONFIG_VARIABLE) or user_config_file()}){hint}.",
+        phase="configure",
     )
 
 
@@ -221,9 +223,11 @@ _COMMAND_SECONDS = 30.0  # a password store may ask its owner first
 
 
 def _key_printed_by(command: str | list[str], name: str) -> Secret:
-    words = shlex.split(command) if isinstance(command, str) else command
-    shown = f"The key command of connection {name!r} ({words[0] if words else 'empty'})"
+    words: list[str] = []
+    shown = f"The key command of connection {name!r}"
     try:
+        words = shlex.split(command) if isinstance(command, str) else command
+        shown = f"{shown} ({words[0] if words else 'empty'})"
         done = subprocess.run(  # noqa: S603 (the user's own file names it, and no shell reads it)
             words, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=True, stdin=subprocess.DEVNULL
         )
@@ -284,7 +288,10 @@ def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connectio
     if _moved(overrides, fields.get("base_url")) and "api_key" not in overrides:
         made["api_key"] = None
     for field in ("options", "headers"):
-        made[field] = {**fields.get(field, {}), **overrides.get(field, {})}
+        over = overrides.get(field, {})
+        if not isinstance(over, Mapping):
+            raise config_error(f"{field} of connection {made['name']!r} is a dict, not {type(over).__name__}.")
+        made[field] = {**fields.get(field, {}), **over}
     made["timeouts"] = clocks(made["name"], fields.get("timeouts"), overrides.get("timeouts"))
     return Connection(**made)
 
@@ -308,6 +315,9 @@ def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> 
             if unknown := [clock for clock in layer if clock not in Timeouts.__struct_fields__]:
                 known = Timeouts.__struct_fields__
                 raise config_error(f"Connection {name!r} has no clock {unknown[0]!r}{nearest(unknown[0], known)}.")
+            for clock, seconds in layer.items():
+                if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float))):
+                    raise config_error(f"The clock {clock!r} of connection {name!r} is a number of seconds, or None.")
             made = msgspec.structs.replace(made, **layer)
     return made
 
@@ -389,7 +399,9 @@ def _info(name: str, source: str, settings: Settings) -> ConnectionInfo:
     try:
         shown = _named(name, settings, {"api_key": None})
         problem = "" if shown is None else _driver_problem(shown.driver)
-        _named(name, settings, {})
+        entry = settings.entries.get(name)
+        if entry is None or entry.api_key_command is None:  # a listing asks no password store
+            _named(name, settings, {})
     except (ConfigError, PluginError) as error:
         problem = error.message
         shown = _shown_despite(name, settings)

@@ -6,6 +6,7 @@ read raw and inflated here with a bound, because httpx 0.28 turns 336 bytes into
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import math
@@ -26,7 +27,7 @@ from polyglot_core.watchdog import Watch, shut_down
 from polyglot_core.wire import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
     from types import ModuleType
 
     import httpx
@@ -41,6 +42,7 @@ __all__ = [
     "AsyncPools",
     "Client",
     "Exchange",
+    "Opening",
     "Pool",
     "Pools",
     "TwoReadersError",
@@ -54,6 +56,7 @@ _KEEPALIVE_SECONDS = 15.0
 DRAIN_SECONDS = 0.02
 """How long a finished answer's connection may take to say that it is free; most do at once."""
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SHORT_PAUSE = 0.01  # seconds between two reads that are not worth keeping the clocks from
 
 Client = Any
@@ -62,7 +65,12 @@ Client = Any
 
 def _http() -> ModuleType:
     """The HTTP library. Imported on first use: it is most of the cost of starting."""
-    return importlib.import_module(os.environ.get(_MODULE_VARIABLE, "httpx"))
+    name = os.environ.get(_MODULE_VARIABLE, "httpx")
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        msg = f"The HTTP library {name!r}, named by {_MODULE_VARIABLE}, cannot be imported: {error}."
+        raise ConfigError(msg, phase="configure") from error
 
 
 # Out
@@ -114,6 +122,8 @@ def _proxy_for(origin: str) -> str | None:
     """The proxy that the environment names for this origin (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)."""
     environment = importlib.import_module("urllib.request")  # later, because it brings http.client and ssl
     parts = urlsplit(origin)
+    if parts.hostname in _LOOPBACK:  # this machine is not reached by way of another
+        return None
     proxies = environment.getproxies()
     proxy: str | None = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy or environment.proxy_bypass(parts.hostname or ""):
@@ -121,13 +131,19 @@ def _proxy_for(origin: str) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _request(http: ModuleType, wire: WireRequest, timeout: dict[str, float | None]) -> httpx.Request:
+def _request(
+    http: ModuleType,
+    wire: WireRequest,
+    timeout: dict[str, float | None],
+    trace: Callable[[str, Mapping[str, Any]], None] | None = None,
+) -> httpx.Request:
     """The client's request, with every secret revealed. Nothing but the client may hold it."""
     headers = {"accept-encoding": "identity", "user-agent": "polyglot"}
     for name, value in wire.headers.items():
         headers[name.lower()] = value.reveal() if isinstance(value, Secret) else value
+    extensions = {"timeout": timeout} if trace is None else {"timeout": timeout, "trace": trace}
     request: httpx.Request = http.Request(
-        wire.method, wire.url, headers=headers, content=wire.body, extensions={"timeout": timeout}
+        wire.method, wire.url, headers=headers, content=wire.body, extensions=extensions
     )
     return request
 
@@ -161,11 +177,11 @@ def _raise_translated(error: Exception, watch: Watch | None, url: str, clock: st
         raise timed_out(watch.fired) from cause
     names = {kind.__name__ for kind in type(error).__mro__}
     host = urlsplit(url).netloc.rpartition("@")[2]
-    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    said = f"{type(error).__name__}: {error}".rstrip(":. ")
     if "ConnectTimeout" in names:
-        raise timed_out("connect") from cause
+        raise timed_out("connect", phase="connect") from cause
     if "TimeoutException" in names:
-        raise timed_out(clock) from cause
+        raise timed_out(clock, phase="headers") from cause
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
         msg = f"The request cannot be sent to {host}: {said}. Check base_url and headers."
         raise ConfigError(msg, phase="connect") from cause
@@ -176,11 +192,10 @@ def _raise_translated(error: Exception, watch: Watch | None, url: str, clock: st
     raise TransportError(msg, phase="stream" if watch else "headers") from cause
 
 
-def timed_out(clock: str) -> TimedOut:
+def timed_out(clock: str, phase: str | None = None) -> TimedOut:
     """The error for a clock that ran out."""
-    return TimedOut(
-        f"The {clock} clock ran out; raise it with timeouts={{'{clock}': seconds}}, or None for no limit.", clock
-    )
+    advice = f"raise it with timeouts={{'{clock}': seconds}}, or None for no limit"
+    return TimedOut(f"The {clock} clock ran out; {advice}.", clock, phase=phase)
 
 
 def _without_frames(error: BaseException) -> BaseException:
@@ -192,6 +207,30 @@ def _without_frames(error: BaseException) -> BaseException:
         link.__traceback__ = None
         link = link.__cause__ or link.__context__
     return error
+
+
+class Opening:
+    """A sync request on its way: knows the socket that is opened for it, before there is an answer to ask.
+
+    A connection that served before is not opened, and so is not known here.
+    """
+
+    def __init__(self) -> None:
+        self._socket: object | None = None
+        self._aborted = False
+
+    def notice(self, event: str, info: Mapping[str, Any]) -> None:
+        """What the HTTP client reports of its progress, by its ``trace`` extension."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self._aborted:
+                self.abort()
+
+    def abort(self) -> None:
+        """Shut the socket down, now or as soon as there is one; from any thread."""
+        self._aborted = True
+        if self._socket is not None:
+            shut_down(self._socket)
 
 
 # Back
@@ -285,9 +324,10 @@ class Exchange(_Answer):
         while True:
             if clocks.asked > clocks.waited:
                 raise TwoReadersError
-            clocks.asked = now = perf_counter()
+            now = perf_counter()
             if now - clocks.waited > _SHORT_PAUSE:
-                clocks.pass_over(now)
+                clocks.pass_over(now)  # first, or the watchdog would see a read that has long been waiting
+            clocks.asked = now
             try:
                 data = next(self._pieces, None)
             except Exception as error:  # noqa: BLE001 (translated)
@@ -302,8 +342,9 @@ class Exchange(_Answer):
 
     def drain(self) -> None:
         """The answer is complete: read what little may follow, for no long, so that the connection can serve again."""
+        deadline = perf_counter() + DRAIN_SECONDS
         with contextlib.suppress(Exception), _impatient(self._socket) as bounded:
-            while bounded and next(self._pieces, None) is not None:
+            while bounded and perf_counter() < deadline and next(self._pieces, None) is not None:
                 pass
 
     def close(self) -> None:
@@ -336,9 +377,10 @@ class AsyncExchange(_Answer):
         while True:
             if clocks.asked > clocks.waited:
                 raise TwoReadersError
-            clocks.asked = now = perf_counter()
+            now = perf_counter()
             if now - clocks.waited > _SHORT_PAUSE:
-                clocks.pass_over(now)
+                clocks.pass_over(now)  # first, or the watchdog would see a read that has long been waiting
+            clocks.asked = now
             try:
                 data = await anext(self._pieces, None)
             except Exception as error:  # noqa: BLE001 (translated)
@@ -379,7 +421,8 @@ class AsyncExchange(_Answer):
 
 def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float | None]:
     """The client's own timeouts, in seconds, for what happens before there are headers."""
-    connect = min(timeouts.connect, longest) if timeouts.connect and longest else timeouts.connect
+    limits = [limit for limit in (timeouts.connect, longest) if limit is not None and not math.isinf(limit)]
+    connect = min(limits, default=None)
     return {"connect": connect, "read": longest, "write": longest, "pool": longest}
 
 
@@ -395,8 +438,8 @@ class Pool:
             self._owned = None
             self._respond = partial(client.send, stream=True, follow_redirects=False)
 
-    def send(self, wire: WireRequest, timeouts: Timeouts, clocks: Clocks) -> Exchange:
-        """Send a request and wait for status and headers.
+    def send(self, wire: WireRequest, timeouts: Timeouts, clocks: Clocks, opening: Opening) -> Exchange:
+        """Send a request and wait for status and headers; `opening` can end that wait.
 
         Raises:
             TimedOut: There was no connection, or no answer, in time.
@@ -407,7 +450,7 @@ class Pool:
         moment, clock = clocks.due(now)
         timeout = _timeout_for(timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
         with _translated(url=wire.url, clock=clock):
-            response = self._respond(_request(self._http, wire, timeout))
+            response = self._respond(_request(self._http, wire, timeout, opening.notice))
         timeout["read"] = None  # from here on the watchdog keeps the clocks
         try:
             return Exchange(response, clocks, wire.url)
@@ -518,6 +561,7 @@ class AsyncPools:
 
 _all_pools: weakref.WeakSet[Pools] = weakref.WeakSet()
 _shared = Pools()
+atexit.register(_shared.close)  # idle connections would be warned about when the interpreter goes
 
 
 def shared_pools() -> Pools:

@@ -96,7 +96,7 @@ class _WatchdogThread:
             while True:
                 now = perf_counter()
                 self.wakes_at = min((watch.look(now) for watch in list(self.watches)), default=math.inf)
-                pause = None if self.wakes_at == math.inf else max(0.0, self.wakes_at - perf_counter())
+                pause = None if math.isinf(self.wakes_at) else max(0.0, self.wakes_at - perf_counter())
                 self._changed.wait(pause)
 
 

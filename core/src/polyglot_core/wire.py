@@ -32,6 +32,10 @@ class Secret:
         """A secret that starts with `prefix`, as in ``Bearer …``."""
         return Secret(prefix + self._text)
 
+    def redacted(self, text: str) -> str:
+        """`text` with the secret in it, if it is, replaced by ``***``."""
+        return text.replace(self._text, "***") if self._text else text
+
     def __bool__(self) -> bool:
         return bool(self._text)
 

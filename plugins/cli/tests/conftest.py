@@ -1,4 +1,4 @@
-"""The command as a process of its own, in a folder and an environment where nothing is configured, and in a terminal."""
+"""The command as a process of its own: in a folder and an environment where nothing is configured, or at a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -19,9 +18,9 @@ from polyglot_simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-PATIENCE = 20.0
-KEY = "test-key-12345"
+PATIENCE = 20.0  # seconds; what takes longer hangs
 _KEPT = re.compile(r"PATH|PYTHONPATH|SYSTEMROOT|TMPDIR|COV.*")
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
@@ -90,7 +89,12 @@ class Command:
         folder: The working directory.
         home: The user's home.
         env: Environment of the next runs.
+        key: The key that the configured connection sends.
+        patience: Seconds after which a run that has not ended hangs.
     """
+
+    key = "test-key-12345"
+    patience = PATIENCE
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder = folder
@@ -152,19 +156,29 @@ class Command:
             process.wait()
             os.close(master)
 
-    def configure(self, simulator: Simulator, *, default: bool = True, model: str = 'model = "test-model"') -> None:
+    def configure(self, simulator: Simulator, *, default: bool = True, driver: str = "openai") -> None:
         """Write the user's configuration: the simulator is connection ``test``, and its key is in ``TEST_KEY``."""
         lines = [
             'default = "test"' if default else "",
             "[connections.test]",
-            'driver = "openai"',
+            f'driver = "{driver}"',
             f'base_url = "{simulator.base_url}"',
             'api_key_env = "TEST_KEY"',
-            model,
+            'model = "test-model"',
         ]
         file = self.home / "own.toml"
         file.write_text("\n".join(lines), "utf-8")
-        self.env |= {"POLYGLOT_CONFIG": str(file), "TEST_KEY": KEY}
+        self.env |= {"POLYGLOT_CONFIG": str(file), "TEST_KEY": self.key}
+
+    def install(self, name: str, module: str) -> None:
+        """Put a driver into the environment, as distribution ``polyglot-NAME`` with one module."""
+        site = self.home / "site"
+        facts = site / f"polyglot_{name}-0.1.dist-info"
+        facts.mkdir(parents=True)
+        (facts / "METADATA").write_text(f"Name: polyglot-{name}\nVersion: 0.1\n", "utf-8")
+        (facts / "entry_points.txt").write_text(f"[polyglot.drivers]\n{name} = polyglot_{name}\n", "utf-8")
+        (site / f"polyglot_{name}.py").write_text(module, "utf-8")
+        self.env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), self.env.get("PYTHONPATH")]))
 
 
 @pytest.fixture
@@ -181,9 +195,9 @@ def provider(command):
     """Starts a simulator with the arguments given and makes it the command's default connection."""
     with contextlib.ExitStack() as opened:
 
-        def start(*args, default=True, **settings) -> Simulator:
+        def start(*args, default=True, driver="openai", **settings) -> Simulator:
             simulator = opened.enter_context(Simulator(*args, **settings))
-            command.configure(simulator, default=default)
+            command.configure(simulator, default=default, driver=driver)
             return simulator
 
         yield start

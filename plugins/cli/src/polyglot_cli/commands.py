@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polyglot_cli.output import is_closed_pipe, silence_standard_streams
+from polyglot_cli.output import is_closed_pipe, silence_standard_streams, spoken_warnings
 from polyglot_cli.parameters import complete_connection, name, option, positive, prompt_from
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (whatever a command returns)
         """Run the command that was asked for."""
         try:
-            return super().invoke(ctx)
+            with spoken_warnings():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -82,7 +83,7 @@ def _json(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     help="Show every installed polyglot package with its version.",
 )
 def polyglot() -> None:
-    r"""Stream an answer from any LLM provider.
+    """Stream an answer from any LLM provider.
 
     \b
     Examples:
@@ -95,11 +96,16 @@ def polyglot() -> None:
 
     \b
     Exit codes:
-      0  the answer is complete      4  the provider said no
-      1  it could not be written     5  the answer broke off, or did not arrive
-      2  the command is wrong        6  a clock ran out
-      3  the configuration is wrong  130  Ctrl-C, 141 the reader closed the pipe
-    """
+      0    the answer is complete
+      1    it could not be written
+      2    the command line is wrong
+      3    the configuration is wrong
+      4    the provider said no, or the request cannot be expressed
+      5    the answer broke off, or did not arrive
+      6    a clock ran out
+      130  Ctrl-C
+      141  the reader closed the pipe
+    """  # noqa: D301 (click's sign for lines that stay as they are)
 
 
 @polyglot.command()
@@ -132,7 +138,7 @@ def polyglot() -> None:
 @click.option("--debug", is_flag=True, help="Tell how the call went, on standard error; never a key.")
 @_config
 def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each option's own)
-    r"""Ask for an answer and print it as it comes.
+    """Ask for an answer and print it as it comes.
 
     The prompt is the argument, or standard input where that is piped or PROMPT is a dash.
 
@@ -146,7 +152,7 @@ def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each opti
 
     Piped output is the model's text and nothing else, as it was received. On a terminal its control sequences are taken
     out.
-    """
+    """  # noqa: D301 (click's sign for lines that stay as they are)
     from polyglot_cli.stream import Asked, answer  # noqa: PLC0415 (it reads the whole library)
 
     answer(Asked(prompt=prompt_from(prompt), **asked))
@@ -156,7 +162,7 @@ def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each opti
 @_json("a JSON array of objects")
 @_config
 def connections(config: str | None, as_json: bool) -> None:  # noqa: FBT001 (click's)
-    r"""List what can be asked, and why some of it cannot.
+    """List what can be asked, and why some of it cannot.
 
     \b
     Examples:
@@ -165,7 +171,7 @@ def connections(config: str | None, as_json: bool) -> None:  # noqa: FBT001 (cli
       polyglot connections --config work.toml
 
     A name is a connection of the configuration file, a preset or a driver; a model may follow it after a slash.
-    """
+    """  # noqa: D301 (click's sign for lines that stay as they are)
     from polyglot_cli import listing  # noqa: PLC0415 (it reads the whole library)
 
     listing.list_connections(config, as_json=as_json)
@@ -174,14 +180,14 @@ def connections(config: str | None, as_json: bool) -> None:  # noqa: FBT001 (cli
 @polyglot.command()
 @_json("a JSON array of objects")
 def drivers(as_json: bool) -> None:  # noqa: FBT001 (click's)
-    r"""List the installed drivers, and why one of them cannot be used.
+    """List the installed drivers, and what is wrong with them.
 
     \b
     Examples:
       polyglot drivers
       polyglot drivers --json
       POLYGLOT_DRIVERS=openai polyglot drivers     only this one may be used
-    """
+    """  # noqa: D301 (click's sign for lines that stay as they are)
     from polyglot_cli import listing  # noqa: PLC0415 (it reads the whole library)
 
     listing.list_drivers(as_json=as_json)
@@ -195,7 +201,7 @@ def drivers(as_json: bool) -> None:  # noqa: FBT001 (click's)
 @click.option("--pace", type=positive, metavar="TOKENS", help="Tokens a second; by default as fast as possible.")
 @click.option("--script", type=click.Path(), metavar="FILE", help="TOML file with a reply and faults for each request.")
 def simulate(port: int, reply: str | None, pace: float | None, script: str | None) -> None:
-    r"""Run a provider on this machine, until Ctrl-C.
+    """Run a provider on this machine, until Ctrl-C.
 
     \b
     Examples:
@@ -211,7 +217,7 @@ def simulate(port: int, reply: str | None, pace: float | None, script: str | Non
       faults = [{ name = "Drop", after_events = 4 }]
       [[turns]]
       faults = [{ name = "Status", code = 503 }]
-    """
+    """  # noqa: D301 (click's sign for lines that stay as they are)
     if reply is not None and script is not None:
         raise click.UsageError("--script says what is replied; leave --reply out, or write it into the script.")
     from polyglot_cli.simulate import run  # noqa: PLC0415 (it reads the whole library)

@@ -7,23 +7,22 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
-import click
-
-import polyglot_core
 from polyglot_cli.cleaning import one_line
-from polyglot_cli.output import is_terminal, say
+from polyglot_cli.output import Output, is_terminal, say
 from polyglot_cli.unread import mention_unread_file
 from polyglot_cli.views import as_json as json_text
-from polyglot_core import PluginError, connections
+from polyglot_core import connections, drivers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.text import Text
 
 __all__ = ["Line", "list_connections", "list_drivers"]
 
 _GAP = "  "
+_WIDEST = 16  # characters of a column where room is scarce; a longer cell then pushes its own line alone
+_INDENT = "    "  # of what does not fit on a line
 _STATE = 1  # the column that says whether it is usable
 
 
@@ -43,7 +42,7 @@ def list_connections(config: str | None, *, as_json: bool) -> None:
     mention_unread_file(config)
     infos = connections(config)
     if as_json:
-        click.echo(json_text([info._asdict() for info in infos], indent=2))
+        Output().write(json_text([info._asdict() for info in infos], indent=2) + "\n")
         return
     cells = [(info.name, _state(info.usable), info.source, info.driver, info.model, info.base_url) for info in infos]
     lines = [_line(row, info.reason) for row, info in zip(cells, infos, strict=True)]
@@ -51,21 +50,13 @@ def list_connections(config: str | None, *, as_json: bool) -> None:
 
 
 def list_drivers(*, as_json: bool) -> None:
-    """Print every installed driver.
-
-    Raises:
-        PluginError: The installed core is too old to tell.
-    """
-    find: Callable[[], Iterable[object]] | None = getattr(polyglot_core, "drivers", None)
-    if find is None:
-        raise PluginError("The installed polyglot-core cannot list drivers; install a newer one.")
-    columns = ("name", "distribution", "version", "usable", "reason")
-    found = [{column: getattr(info, column) for column in columns} for info in find()]
+    """Print every installed driver."""
+    infos = drivers()
     if as_json:
-        click.echo(json_text(found, indent=2))
+        Output().write(json_text([info._asdict() for info in infos], indent=2) + "\n")
         return
-    cells = [(row["name"], _state(row["usable"]), row["distribution"], row["version"]) for row in found]
-    lines = [_line(row, info["reason"]) for row, info in zip(cells, found, strict=True)]
+    cells = [(info.name, _state(info.usable), info.distribution, info.version) for info in infos]
+    lines = [_line(row, info.reason) for row, info in zip(cells, infos, strict=True)]
     _print(("NAME", "USABLE", "DISTRIBUTION", "VERSION"), lines)
 
 
@@ -87,8 +78,8 @@ def _print(headings: Sequence[str], lines: Sequence[Line]) -> None:
     if is_terminal(sys.stdout):
         _print_styled(headings, lines, widths)
         return
-    for cells, reason in [(tuple(headings), ""), *lines]:
-        click.echo((_padded(cells, widths) + (_GAP + reason if reason else "")).rstrip())
+    piped = [(_padded(cells, widths) + _GAP + reason).rstrip() for cells, reason in [(tuple(headings), ""), *lines]]
+    Output().write("\n".join(piped) + "\n")
 
 
 def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -104,12 +95,13 @@ def _print_styled(headings: Sequence[str], lines: Sequence[Line], widths: Sequen
 
     console = Console()
     room = shutil.get_terminal_size().columns
+    if sum(widths) + len(_GAP) * (len(widths) - 1) > room:
+        widths = [min(width, _WIDEST) for width in widths]
     console.print(Text(_fitted(headings, widths, room), "bold"), soft_wrap=True)
     for line in lines:
         console.print(_styled(Text(_fitted(line.cells, widths, room)), line, widths), soft_wrap=True)
         if line.reason:
-            indent = " " * (widths[0] + len(_GAP))
-            console.print(Text(textwrap.fill(line.reason, room, initial_indent=indent, subsequent_indent=indent)))
+            console.print(Text(textwrap.fill(line.reason, room, initial_indent=_INDENT, subsequent_indent=_INDENT)))
 
 
 def _fitted(cells: Sequence[str], widths: Sequence[int], room: int) -> str:
@@ -117,11 +109,11 @@ def _fitted(cells: Sequence[str], widths: Sequence[int], room: int) -> str:
     line = _padded(cells, widths).rstrip()
     if len(line) <= room:
         return line
-    return _padded(cells[:-1], widths[:-1]).rstrip() + "\n" + " " * (widths[0] + len(_GAP)) + cells[-1]
+    return _padded(cells[:-1], widths[:-1]).rstrip() + "\n" + _INDENT + cells[-1]
 
 
 def _styled(text: Text, line: Line, widths: Sequence[int]) -> Text:
-    start = widths[0] + len(_GAP)
+    start = max(widths[0], len(line.cells[0])) + len(_GAP)
     text.stylize("bold", 0, len(line.cells[0]))
     text.stylize("red" if line.reason else "green", start, start + len(line.cells[_STATE]))
     return text

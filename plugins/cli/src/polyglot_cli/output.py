@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from polyglot_cli.cleaning import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from typing import BinaryIO, TextIO
 
-__all__ = ["Output", "WriteError", "is_closed_pipe", "is_terminal", "say", "silence_standard_streams"]
+__all__ = [
+    "Output",
+    "WriteError",
+    "is_closed_pipe",
+    "is_terminal",
+    "say",
+    "silence_standard_streams",
+    "spoken_warnings",
+]
 
 
 class WriteError(click.ClickException):
@@ -56,7 +67,7 @@ class Output:
             self._buffer.flush()
         except OSError as error:
             if is_closed_pipe(error):
-                raise BrokenPipeError from error
+                raise
             silence_standard_streams()
             raise WriteError(f"The answer cannot be written: {error.strerror}.") from error
 
@@ -87,6 +98,22 @@ def silence_standard_streams() -> None:
         except AttributeError:  # closed from the start
             continue
     os.close(nowhere)
+
+
+@contextlib.contextmanager
+def spoken_warnings() -> Generator[None]:
+    """Let what the library warns its users of be a line of the command, without the place in the code it came from."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:  # noqa: ANN401
+        if category is UserWarning:
+            say(str(message), label="Warning:", style="bold")
+        else:
+            usual(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def say(text: str, label: str = "", style: str = "") -> None:

@@ -26,15 +26,14 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import polyglot_simulator
 from polyglot_core import ConfigError, Usage
-from polyglot_simulator import Pace, Reply, ToolCall
-from polyglot_simulator.faults import Fault
+from polyglot_simulator import Fault, Pace, Reply, ToolCall
 
 __all__ = ["Script", "read_script"]
 
 _FAULTS: Mapping[str, type[Fault]] = {
     name: kind
     for name in polyglot_simulator.__all__
-    if isinstance(kind := getattr(polyglot_simulator, name), type) and issubclass(kind, Fault)
+    if isinstance(kind := getattr(polyglot_simulator, name), type) and issubclass(kind, Fault) and kind is not Fault
 }
 _TOP = ("pace", "turns", "faults")
 _TURN = ("reply", "reasoning", "refusal", "finish_reason", "tool_calls", "usage", "faults")

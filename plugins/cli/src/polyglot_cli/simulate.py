@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from polyglot_cli.cleaning import one_line
+from polyglot_cli.output import Output
 from polyglot_cli.script import Script, read_script
 from polyglot_core import ConfigError
 from polyglot_simulator import Pace, Simulator
@@ -50,8 +49,9 @@ def run(port: int, reply: str | None, pace: float | None, script: str | None) ->
     if pace is not None:
         plan = plan.with_pace(Pace(tokens_per_second=pace))
     with contextlib.closing(_started(_simulator(plan, port), port)) as simulator:
-        click.echo(_GREETING.format(base_url=simulator.base_url))
-        _watch(simulator)
+        output = Output()
+        output.write(_GREETING.format(base_url=simulator.base_url) + "\n")
+        _watch(simulator, output)
 
 
 def _simulator(plan: Script, port: int) -> Simulator:
@@ -71,21 +71,21 @@ def _started(simulator: Simulator, port: int) -> Simulator:
         raise ConfigError(f"Port {port} cannot be used: {error.strerror}. Choose another one with --port.") from error
 
 
-def _watch(simulator: Simulator) -> None:
+def _watch(simulator: Simulator, output: Output) -> None:
     number = 1
     while True:
         try:
             request = simulator.wait_for_request(number, _LOOK)
         except TimeoutError:
             continue
-        click.echo(_described(request))
+        output.write(_described(request) + "\n")
         number += 1
 
 
 def _described(request: RecordedRequest) -> str:
     """A request in one line: what was asked, without prompts or keys."""
-    line = f"{request.number}  {request.method} {request.path}"
+    line = f"{request.number}: {request.method} {request.path}"
     if isinstance(request.body, dict):
         kind = "stream" if request.body.get("stream") else "plain"
-        line += f"  model {request.body.get('model')}  {kind}"
+        line += f", model {request.body.get('model')}, {kind}"
     return one_line(line)

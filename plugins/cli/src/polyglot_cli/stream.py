@@ -15,17 +15,15 @@ from polyglot_cli.unread import mention_unread_file
 from polyglot_cli.views import EventView, PartialView, TextView
 from polyglot_cli.waiting import Waiting
 from polyglot_core import ConfigError, Inference, Message, PolyglotError
+from polyglot_core.errors import NoDefault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from polyglot_cli.views import View
-    from polyglot_core import InferenceResponse, PendingInference, Timeouts
+    from polyglot_core import InferenceResponse, PendingInference
 
 __all__ = ["Asked", "answer"]
-
-# How core begins the error for which a simulator can stand in; every other one is the user's to mend.
-_NO_DEFAULT = "No connection is named and there is no default."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +61,6 @@ class Asked:
         system = [] if self.system is None else [Message(role="system", content=self.system)]
         return [*system, Message(role="user", content=self.prompt)]
 
-    def clocks(self, usual: Timeouts) -> dict[str, float | None] | None:
-        """The clocks that ``--timeout`` sets; none of them may outlast it, or the wait for the first byte would."""
-        limit = self.timeout
-        if limit is None:
-            return None
-        outlasting = [clock for clock in ("connect", "first") if (getattr(usual, clock) or limit + 1) > limit]
-        return {"total": limit, **dict.fromkeys(outlasting, limit)}
-
 
 def answer(asked: Asked) -> None:
     """Make the call that was asked for and print its answer.
@@ -94,8 +84,8 @@ def _inference(asked: Asked, opened: contextlib.ExitStack) -> Inference:
     """The connection that is meant; a simulator, where none is named and there is no default."""
     try:
         return Inference.using(asked.connection, config=asked.config)
-    except ConfigError as error:
-        if asked.connection is not None or not error.message.startswith(_NO_DEFAULT):
+    except NoDefault:  # every other ConfigError is the user's to mend
+        if asked.connection is not None:
             raise
     from polyglot_cli.fallback import simulator  # noqa: PLC0415 (it is rarely needed)
 
@@ -113,7 +103,7 @@ def _prepared(asked: Asked, inference: Inference) -> PendingInference:
         model=asked.model,
         options=dict(asked.options),
         stream=not asked.no_stream,
-        timeouts=asked.clocks(connection.timeouts),
+        timeouts=None if asked.timeout is None else {"total": asked.timeout},
     )
 
 

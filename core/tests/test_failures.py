@@ -1,0 +1,223 @@
+"""A provider's "no", in every shape that it comes in."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyglot_core import errors
+from polyglot_core.events import Failure
+from polyglot_core.failures import (
+    failure_from_payload,
+    failure_from_response,
+    printable,
+    provider_error,
+    retry_after_seconds,
+)
+from polyglot_core.wire import WireResponse
+
+NOW = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ({"error": {"message": "No", "code": "c", "type": "t"}}, ("No", "c", "t", None)),
+        ({"error": {"message": "No", "code": 429}}, ("No", "429", None, 429)),
+        ({"error": {"message": "No", "code": "503"}}, ("No", "503", None, 503)),
+        ({"error": {"message": "No", "code": 7}}, ("No", "7", None, None)),
+        (
+            {"error": {"message": "No", "status": "RESOURCE_EXHAUSTED", "code": 429}},
+            ("No", "429", "RESOURCE_EXHAUSTED", 429),
+        ),
+        ({"error": {"message": "No", "status": 500}}, ("No", None, "500", 500)),
+        ({"error": {"message": "No", "status_code": 500}}, ("No", None, None, 500)),
+        ({"error": "No"}, ("No", None, None, None)),
+        ({"error": "No", "code": "c"}, ("No", "c", None, None)),
+        ({"error": {"error": {"message": "No"}}}, ("No", None, None, None)),
+        (
+            {"type": "error", "error": {"type": "overloaded_error", "message": "No"}},
+            ("No", None, "overloaded_error", None),
+        ),
+        ({"message": "No"}, ("No", None, None, None)),
+        ({"detail": "No"}, ("No", None, None, None)),
+        ({"detail": [{"loc": ["body"], "msg": "No"}]}, ('[{"loc":["body"],"msg":"No"}]', None, None, None)),
+        ({"msg": "No"}, ("No", None, None, None)),
+        ({"error": "invalid_grant", "error_description": "No"}, ("invalid_grant", None, None, None)),
+        ({"errors": [{"message": "No"}, {"message": "Neither"}]}, ("No", None, None, None)),
+        ({"errors": ["No"]}, ("No", None, None, None)),
+        ([{"error": {"message": "No", "code": 400}}], ("No", "400", None, 400)),
+        (["No"], ("No", None, None, None)),
+        ("No", ("No", None, None, None)),
+        ("", ("", None, None, None)),
+        (None, ("", None, None, None)),
+        ([], ("", None, None, None)),
+        ({}, ("", None, None, None)),
+        (5, ("5", None, None, None)),
+        ({"odd": 1}, ('{"odd":1}', None, None, None)),
+        ({"error": {"message": None, "code": None}}, ('{"message":null,"code":null}', None, None, None)),
+        ({"error": {"message": {"deep": 1}}}, ('{"deep":1}', None, None, None)),
+        ({"error": True}, ("true", None, None, None)),
+    ],
+)
+def test_shapes_of_error_objects(payload, expected):
+    """Message, code, type and status are found in every shape that providers send."""
+    failure = failure_from_payload(payload)
+    assert (failure.message, failure.code, failure.type, failure.status) == expected
+
+
+def test_the_transports_status_goes_first():
+    """The status of the HTTP answer outranks the one that the object states."""
+    assert failure_from_payload({"error": {"code": 400, "message": "x"}}, status=502).status == 502
+
+
+def test_endless_envelopes_come_to_an_end():
+    """An error wrapped over and over is read without getting lost in it."""
+    payload = {"message": "deep"}
+    for _ in range(100):
+        payload = {"error": payload}
+    assert isinstance(failure_from_payload(payload), Failure)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["error", "errors", "message", "code", "type", "status", "detail"]), inner, max_size=4
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(payload=json_values, status=st.sampled_from([None, 200, 400, 500]))
+def test_any_json_value_makes_an_error(payload, status):
+    """Whatever JSON value stands where an error should be, it becomes one."""
+    error = provider_error(failure_from_payload(payload, status=status))
+    assert isinstance(error, errors.ProviderError)
+    assert error.message
+    body = json.dumps(payload).encode()
+    assert failure_from_response(WireResponse(status=500, headers={}, body=body)).status == 500
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"error": {"message": "No"}}', "No"),
+        (b"plain text", "plain text"),
+        (b"", ""),
+        (b"  \n", ""),
+        (
+            b"<html><head><title>502</title><script>alert(1)</script></head><body>Bad   Gateway</body></html>",
+            "502 Bad Gateway",
+        ),
+        (b"{cut", "{cut"),
+        (b"\xff\xfe", "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"),
+        (b"[" * 10_000, "["),
+    ],
+)
+def test_bodies_of_error_answers(body, message):
+    """JSON, pages, text and nothing at all are read as far as they can be."""
+    failure = failure_from_response(WireResponse(status=502, headers={"retry-after": "3"}, body=body))
+    said = printable(failure.message)
+    assert said.startswith(message) if message == "[" else said == message
+    assert (failure.status, failure.retry_after, failure.raw) == (502, 3.0, body)
+
+
+def test_an_error_made_of_a_failure():
+    """The error has the class, the message on one line, the code or else the type, and the wait."""
+    error = provider_error(Failure("Too\n fast\x07!", type="rate_limit_error", status=429, retry_after=3.0))
+    assert type(error) is errors.RateLimited
+    assert (error.message, error.code, error.status, error.retry_after) == (
+        "Too fast\N{REPLACEMENT CHARACTER}!",
+        "rate_limit_error",
+        429,
+        3.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a  b\n\tc", "a b c"),
+        ("\x1b[31mred", "\N{REPLACEMENT CHARACTER}[31mred"),
+        ("\u202eright to left", "\N{REPLACEMENT CHARACTER}right to left"),
+        ("grüße 🚀", "grüße 🚀"),
+        ("x" * 600, "x" * 511 + "…"),
+        ("", ""),
+    ],
+)
+def test_a_providers_text_is_shown_safely(text, expected):
+    """A text from outside is shown on one line, without control characters, and cut where it gets long."""
+    assert printable(text) == expected
+
+
+@given(st.text(), st.integers(1, 20))
+def test_a_shown_text_is_always_printable(text, limit):
+    """Whatever a provider sends, what is shown of it can be printed and is no longer than it may be."""
+    shown = printable(text, limit)
+    assert shown.isprintable()
+    assert len(shown) <= limit
+
+
+DATE = email.utils.formatdate(NOW + 30, usegmt=True)
+PAST = email.utils.formatdate(NOW - 30, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after": " 3 "}, 3.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "0"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "-inf"}, None),
+        ({"retry-after": "Infinity"}, None),
+        ({"retry-after": "1e400"}, math.inf),
+        ({"retry-after": "9" * 400}, math.inf),
+        ({"retry-after": DATE}, 30.0),
+        ({"retry-after": PAST}, None),
+        ({"retry-after": "Mon, 99 Foo 2024 99:99:99 GMT"}, None),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"retry-after-ms": "1500", "retry-after": "60"}, 1.5),
+        ({"retry-after-ms": "nan", "retry-after": "60"}, 60.0),
+        ({"retry-after-ms": "-1", "retry-after": "60"}, 60.0),
+        ({"retry-after-ms": "x"}, None),
+    ],
+)
+def test_how_long_to_wait(headers, expected):
+    """Seconds, milliseconds and dates are understood; nonsense and what is past are nothing; the endless is endless."""
+    wait = retry_after_seconds(headers, now=NOW)
+    assert wait == (None if expected is None else pytest.approx(expected))
+
+
+@given(st.text(st.characters(codec="latin-1"), max_size=40), st.text(max_size=10))
+def test_any_header_text_is_a_wait_or_none(seconds, milliseconds):
+    """No text in the headers raises; what comes of it is a positive number or None."""
+    wait = retry_after_seconds({"retry-after": seconds, "retry-after-ms": milliseconds}, now=NOW)
+    assert wait is None or wait > 0
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Mon,", "01", "Jan", "2024", "0", "99999", "00:00:00", "25:61:61", "GMT", "-9999", "+0000", ":", ","]
+        )
+    ).map(" ".join)
+)
+def test_anything_like_a_date_is_a_wait_or_none(text):
+    """Texts made of the parts of dates never raise."""
+    wait = retry_after_seconds({"retry-after": text}, now=NOW)
+    assert wait is None or wait > 0

@@ -1,0 +1,667 @@
+"""From a name to a connection: file, environment, presets, drivers, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from polyglot_core import ConfigError, Connection, PluginError, connections, drivers, register, settings
+from polyglot_core.connection import Timeouts
+from polyglot_core.wire import Secret
+
+PRESETS = """
+    from polyglot_core.plugin import Preset
+
+    PRESETS = {
+        "acme": Preset(
+            driver="toy",
+            base_url="https://api.acme.example/v1",
+            api_key_env="ACME_KEY",
+            model="small",
+            auth_header="x-acme-key",
+            auth_scheme="",
+            facts={"complete_on": "end"},
+        ),
+        "free": Preset(driver="toy", base_url="http://localhost:1/v1"),
+        "orphan": Preset(driver="nobody", base_url="http://localhost:1/v1", model="m"),
+    }
+"""
+
+
+@pytest.fixture(autouse=True)
+def _acme(toy, tmp_path, monkeypatch):
+    """A driver ``toy``, and installed presets ``acme``, ``free`` and ``orphan``."""
+    folder = tmp_path / "site"
+    info = folder / "polyglot_acme-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: polyglot-acme\nVersion: 1.0\n")
+    names = "".join(f"{name} = acme_presets_of_settings\n" for name in ("acme", "free", "orphan"))
+    (info / "entry_points.txt").write_text(f"[polyglot.presets]\n{names}")
+    (folder / "acme_presets_of_settings.py").write_text(textwrap.dedent(PRESETS))
+    monkeypatch.syspath_prepend(str(folder))
+    importlib.invalidate_caches()
+    monkeypatch.setenv("ACME_KEY", "test-key")
+    with register(toy.Driver(), "toy"):
+        yield
+    sys.modules.pop("acme_presets_of_settings", None)
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Writes a configuration file that `POLYGLOT_CONFIG` names."""
+    file = tmp_path / "polyglot.toml"
+    monkeypatch.setenv("POLYGLOT_CONFIG", str(file))
+
+    def write(text):
+        file.write_text(textwrap.dedent(text), "utf-8")
+        file.chmod(0o600)
+        return file
+
+    return write
+
+
+def message(call, *args, **kwargs):
+    with pytest.raises(ConfigError) as caught:
+        call(*args, **kwargs)
+    assert caught.value.phase == "configure"
+    assert "test-key" not in str(caught.value)
+    return str(caught.value)
+
+
+# A file that cannot be understood
+
+BAD = {
+    "not TOML": ("[connections", ["is not TOML"]),
+    "a value without quotes": ("default = acme", ["is not TOML"]),
+    "the same table twice": ("[connections.a]\ndriver = 'toy'\n[connections.a]\ndriver = 'toy'", ["is not TOML"]),
+    "an unknown key at the top": ("defualt = 'a'", ["line 1", "unknown key 'defualt'", "did you mean 'default'?"]),
+    "nothing like any key": ("xyzzy = 1", ["line 1", "unknown key 'xyzzy'", "Known are default, connections"]),
+    "the word in the singular": ("[connection.a]\ndriver = 'toy'", ["line 1", "did you mean 'connections'?"]),
+    "an unknown key of a connection": (
+        "[connections.a]\ndriver = 'toy'\nmodle = 'm'",
+        ["line 3", "unknown key 'modle'", "did you mean 'model'?"],
+    ),
+    "the line of the right table": (
+        "[connections.a]\ndriver = 'toy'\nmodel = 'm'\n\n[connections.b]\ndriver = 'toy'\napi_kee = 'x'",
+        ["line 7", "'api_kee'", "'api_key'"],
+    ),
+    "an inline table": ("[connections]\na = {driver = 'toy', modle = 'm'}", ["unknown key 'modle'"]),
+    "a quoted key": ("[connections.a]\ndriver = 'toy'\n'modle' = 'm'", ["line 3", "'modle'"]),
+    "a quoted name": ("[connections.'my own']\ndriver = 'toy'\nmodle = 'm'", ["unknown key 'modle'"]),
+    "an unknown clock": (
+        "[connections.a]\ndriver = 'toy'\n[connections.a.timeouts]\nidel = 3",
+        ["line 4", "unknown key 'idel'", "did you mean 'idle'?"],
+    ),
+    "an unknown clock inline": ("[connections.a]\ndriver = 'toy'\ntimeouts = {idel = 3}", ["unknown key 'idel'"]),
+    "a clock that is a text": (
+        "[connections.a]\ndriver = 'toy'\ntimeouts = {idle = 'long'}",
+        ["line 3", "timeouts", "Expected `float`, got `str`"],
+    ),
+    "clocks that are a number": (
+        "[connections.a]\ndriver = 'toy'\ntimeouts = 30",
+        ["line 3", "timeouts", "Expected `object`"],
+    ),
+    "a driver that is a number": ("[connections.a]\ndriver = 5", ["line 2", "driver", "got `int`"]),
+    "a model that is a list": ("[connections.a]\ndriver = 'toy'\nmodel = ['m']", ["line 3", "model", "got `array`"]),
+    "a model that is a number": ("[connections.a]\ndriver = 'toy'\nmodel = 4", ["line 3", "model", "got `int`"]),
+    "a key that is a number": ("[connections.a]\ndriver = 'toy'\napi_key = 123456", ["line 3", "api_key", "got `int`"]),
+    "a variable that is a table": ("[connections.a]\ndriver = 'toy'\napi_key_env = {}", ["line 3", "api_key_env"]),
+    "a base URL that is true": (
+        "[connections.a]\ndriver = 'toy'\nbase_url = true",
+        ["line 3", "base_url", "got `bool`"],
+    ),
+    "headers that are a text": (
+        "[connections.a]\ndriver = 'toy'\nheaders = 'a: b'",
+        ["line 3", "headers", "got `str`"],
+    ),
+    "a header that is a number": (
+        "[connections.a]\ndriver = 'toy'\nheaders = {a = 1}",
+        ["line 3", "headers", "got `int`"],
+    ),
+    "options that are a list": ("[connections.a]\ndriver = 'toy'\noptions = []", ["line 3", "options", "got `array`"]),
+    "a proxy that is a number": ("[connections.a]\ndriver = 'toy'\nproxy = 8080", ["line 3", "proxy", "got `int`"]),
+    "a default that is a number": ("default = 5", ["default is a text"]),
+    "connections that are a number": ("connections = 5", ["connections are tables"]),
+    "a connection that is a text": (
+        "[connections]\na = 'toy'",
+        ["line 2", "connection 'a' is a table, [connections.a]"],
+    ),
+    "neither driver nor preset": ("[connections.a]\nmodel = 'm'", ["line 1", "'a' needs either driver or preset"]),
+    "driver and preset": (
+        "[connections.a]\ndriver = 'toy'\npreset = 'acme'",
+        ["line 1", "needs either driver or preset"],
+    ),
+    "two keys": (
+        "[connections.a]\ndriver = 'toy'\napi_key = 'x'\napi_key_env = 'Y'",
+        ["line 1", "'a' has both api_key and api_key_env"],
+    ),
+    "two other keys": (
+        "[connections.a]\ndriver = 'toy'\napi_key_command = 'x'\napi_key_env = 'Y'",
+        ["has both api_key_env and api_key_command"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_cannot_be_understood(config, name):
+    """Whatever is wrong with a file, the message says where it is, what it is, and what was probably meant."""
+    text, parts = BAD[name]
+    file = config(text)
+    said = message(settings.resolve, "a")
+    assert str(file) in said
+    assert [part for part in parts if part not in said] == []
+    assert message(connections) == said
+
+
+# A connection that cannot be made
+
+UNUSABLE = {
+    "an unknown preset": (
+        "[connections.a]\npreset = 'acmee'",
+        ["Connection 'a'", "preset 'acmee'", "did you mean 'acme'?"],
+    ),
+    "a missing variable": (
+        "[connections.a]\ndriver = 'toy'\napi_key_env = 'NO_KEY'",
+        ["'a' needs a key", "variable NO_KEY"],
+    ),
+    "an empty variable": (
+        "[connections.a]\ndriver = 'toy'\napi_key_env = 'EMPTY_KEY'",
+        ["'a' needs a key", "EMPTY_KEY"],
+    ),
+    "a base URL without scheme": (
+        "[connections.a]\ndriver = 'toy'\nbase_url = 'localhost:1'",
+        ["base_url of connection 'a'", "absolute http or https URL"],
+    ),
+    "a base URL that is none": (
+        "[connections.a]\npreset = 'acme'\nbase_url = 'http://[::1'",
+        ["base_url of connection 'a'"],
+    ),
+    "a port that is none": (
+        "[connections.a]\npreset = 'acme'\nbase_url = 'http://host:port'",
+        ["base_url of connection 'a'"],
+    ),
+    "a password in the base URL": (
+        "[connections.a]\ndriver = 'toy'\nbase_url = 'http://u:test-key@localhost'",
+        ["user name or password", "api_key"],
+    ),
+    "a header with a line break": (
+        "[connections.a]\ndriver = 'toy'\nheaders = {x-a = \"b\\nc\"}",
+        ["Header 'x-a' of connection 'a'"],
+    ),
+    "a key with a line break": (
+        "[connections.a]\ndriver = 'toy'\napi_key = \"test-key\\n\"",
+        ["The key of connection 'a'"],
+    ),
+    "a command that is not there": (
+        "[connections.a]\ndriver = 'toy'\napi_key_command = ['no-such-command-here', 'test-key']",
+        ["key command of connection 'a' (no-such-command-here)", "could not be run"],
+    ),
+    "a command that fails": (
+        f"[connections.a]\ndriver = 'toy'\napi_key_command = ['{sys.executable}', '-c', 'raise SystemExit(3)']",
+        ["failed with exit status 3"],
+    ),
+    "a command that prints nothing": (
+        f"[connections.a]\ndriver = 'toy'\napi_key_command = ['{sys.executable}', '-c', '']",
+        ["printed nothing"],
+    ),
+    "an empty command": (
+        "[connections.a]\ndriver = 'toy'\napi_key_command = []",
+        ["key command of connection 'a' (empty)"],
+    ),
+    "a command with an open quote": ("[connections.a]\ndriver = 'toy'\napi_key_command = \"a 'b\"", ["key command"]),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_connection_that_cannot_be_made(config, monkeypatch, name):
+    """What is missing or cannot be used is named, with what to do about it; no key is shown."""
+    monkeypatch.setenv("EMPTY_KEY", "")
+    text, parts = UNUSABLE[name]
+    config(text)
+    said = message(settings.resolve, "a")
+    assert [part for part in parts if part not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("acmee", ["Nothing is called 'acmee'", "did you mean 'acme'?", "presets: acme, free", "drivers: ", "toy"]),
+        ("mien", ["did you mean 'mine'?", "connections: mine"]),
+        ("xyzzy/model", ["Nothing is called 'xyzzy'"]),
+    ],
+)
+def test_a_name_that_nothing_has(config, name, parts):
+    """An unknown name is answered with what there is, and the nearest."""
+    config("[connections.mine]\ndriver = 'toy'")
+    said = message(settings.resolve, name)
+    assert [part for part in parts if part not in said] == []
+
+
+def test_an_unknown_default(config):
+    """A default that names nothing is an error as any other name is."""
+    config("default = 'nowhere'")
+    assert "Nothing is called 'nowhere'" in message(settings.resolve)
+
+
+def test_no_name_and_no_default(config):
+    """Without a name and a default, the message says where the file was looked for."""
+    file = config("")
+    said = message(settings.resolve)
+    assert "No connection is named" in said
+    assert str(file) in said
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        ({"modle": "m"}, ["no field 'modle'", "did you mean 'model'?"]),
+        ({"stream": True}, ["no field 'stream'", "Known are"]),
+        ({"timeouts": {"idel": 1}}, ["no clock 'idel'", "did you mean 'idle'?"]),
+        ({"timeouts": 30}, ["timeouts", "int"]),
+        ({"timeouts": "30"}, ["timeouts", "str"]),
+        ({"timeouts": [30]}, ["timeouts", "list"]),
+        ({"base_url": "nowhere"}, ["base_url"]),
+        ({"base_url": "http://[::1"}, ["base_url"]),
+        ({"base_url": "http://host:port"}, ["base_url"]),
+        ({"api_key": "test-key\n"}, ["The key"]),
+        ({"headers": {"a": "b\r\n"}}, ["Header 'a'"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["acme", "toy"])
+def test_overrides_that_cannot_be_used(name, overrides, parts):
+    """An override that is no field, or has no usable value, is named, with the field that was probably meant."""
+    said = message(settings.resolve, name, **overrides)
+    assert [part for part in parts if part not in said] == []
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"options": "x"},
+        {"options": 5},
+        {"headers": ["a"]},
+        {"headers": {"a": 5}},
+        {"api_key": 5},
+        {"timeouts": {"idle": "x"}},
+    ],
+)
+def test_overrides_of_a_wrong_type(overrides):
+    """An override of a wrong type is an error in the configuration, not a line in the library that trips over it."""
+    with pytest.raises(ConfigError):
+        settings.resolve("toy", **overrides)
+
+
+def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
+    """A file that was named and is not there, is a folder, or is no text, is an error that names it."""
+    missing, binary = tmp_path / "missing.toml", tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    for path in (missing, tmp_path, binary):
+        assert f"{path} cannot be read" in message(settings.resolve, "acme", config=path)
+        monkeypatch.setenv("POLYGLOT_CONFIG", str(path))
+        assert f"{path} cannot be read" in message(settings.resolve, "acme")
+
+
+# Which file
+
+
+def test_which_file_is_read(tmp_path, monkeypatch):
+    """A file given in code beats `POLYGLOT_CONFIG`, which beats the user's own; the working directory is never read."""
+    files = {}
+    for name in ("given", "named", "home/polyglot", "work"):
+        files[name] = tmp_path / name / "polyglot.toml"
+        files[name].parent.mkdir(parents=True)
+        files[name].write_text(f"[connections.a]\ndriver = 'toy'\nmodel = '{name}'")
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing-here"))
+    assert "Nothing is called 'a'" in message(settings.resolve, "a")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    assert settings.resolve("a").model == "home/polyglot"
+    monkeypatch.setenv("POLYGLOT_CONFIG", str(files["named"]))
+    assert settings.resolve("a").model == "named"
+    assert settings.resolve("a", config=files["given"]).model == "given"
+    assert settings.resolve("a", config=str(files["given"])).model == "given"
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "expected"),
+    [
+        ("linux", {"XDG_CONFIG_HOME": "/x"}, "/x/polyglot/polyglot.toml"),
+        ("linux", {"XDG_CONFIG_HOME": "", "HOME": "/h"}, "/h/.config/polyglot/polyglot.toml"),
+        ("darwin", {"HOME": "/h"}, "/h/Library/Application Support/polyglot/polyglot.toml"),
+        ("win32", {"APPDATA": "/a"}, "/a/polyglot/polyglot.toml"),
+        ("win32", {"APPDATA": "", "HOME": "/h"}, "/h/AppData/Roaming/polyglot/polyglot.toml"),
+    ],
+)
+def test_where_the_users_file_is(monkeypatch, platform, variables, expected):
+    """The user's own file is where each platform keeps such files."""
+    monkeypatch.setattr(sys, "platform", platform)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert settings.user_config_file() == Path(expected)
+
+
+def test_no_file_is_no_error(monkeypatch):
+    """Presets and drivers work without any file."""
+    assert settings.read_settings() == settings.Settings()
+    assert settings.resolve("acme").model == "small"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of files are POSIX's")
+@pytest.mark.parametrize(("mode", "key", "warned"), [(0o600, True, False), (0o644, True, True), (0o644, False, False)])
+def test_a_key_that_others_can_read(config, recwarn, mode, key, warned):
+    """A file with a key in it that others can read is said to be so."""
+    file = config("[connections.a]\ndriver = 'toy'\n" + ("api_key = 'test-key'" if key else ""))
+    file.chmod(mode)
+    if warned:
+        with pytest.warns(UserWarning, match="chmod 600") as caught:
+            settings.resolve("a")
+        assert "test-key" not in str(caught[0].message)
+    else:
+        settings.resolve("a")
+
+
+# What a name means
+
+
+def test_a_configured_connection(config):
+    """A connection of the file has what the file says."""
+    config("""
+        [connections.mine]
+        driver = "toy"
+        model = "m"
+        base_url = "http://localhost:1/v1"
+        api_key = "test-key"
+        options = {temperature = 0.5}
+        headers = {x-team = "a"}
+        timeouts = {idle = 5, total = 60.5}
+        proxy = "http://localhost:3128"
+        ca = "/ca.pem"
+    """)
+    made = settings.resolve("mine")
+    assert made == Connection(
+        name="mine",
+        driver="toy",
+        model="m",
+        base_url="http://localhost:1/v1",
+        api_key="test-key",
+        options={"temperature": 0.5},
+        headers={"x-team": "a"},
+        timeouts=Timeouts(idle=5.0, total=60.5),
+        proxy="http://localhost:3128",
+        ca="/ca.pem",
+    )
+
+
+def test_a_preset():
+    """A preset brings its facts, and its key from the variable that it names."""
+    made = settings.resolve("acme")
+    assert (made.name, made.driver, made.base_url, made.model) == (
+        "acme",
+        "toy",
+        "https://api.acme.example/v1",
+        "small",
+    )
+    assert (made.secret, made.auth_header, made.auth_scheme) == (Secret("test-key"), "x-acme-key", "")
+    assert made.facts == {"complete_on": "end"}
+
+
+def test_a_connection_upon_a_preset(config):
+    """What a connection says is laid over its preset."""
+    config("[connections.mine]\npreset = 'acme'\nmodel = 'large'\noptions = {seed = 1}")
+    made = settings.resolve("mine")
+    assert (made.name, made.model, made.base_url) == ("mine", "large", "https://api.acme.example/v1")
+    assert (made.options, made.secret, made.facts) == ({"seed": 1}, Secret("test-key"), {"complete_on": "end"})
+
+
+def test_a_driver_alone():
+    """The bare name of a driver is a connection without anything."""
+    assert settings.resolve("toy") == Connection(name="toy", driver="toy")
+
+
+def test_the_file_goes_before_presets_and_presets_before_drivers(config, toy):
+    """One name in several places means the connection, then the preset, then the driver."""
+    config("")
+    with register(toy.Driver(), "acme"):
+        assert settings.resolve("acme").base_url == "https://api.acme.example/v1"
+        config("[connections.acme]\ndriver = 'toy'\nmodel = 'mine'")
+        assert settings.resolve("acme").model == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("acme", ("acme", "small")),
+        ("acme/large", ("acme", "large")),
+        ("acme/org/large", ("acme", "org/large")),
+        ("toy/m", ("toy", "m")),
+        ("mine/x", ("mine", "x")),
+        ("with/slash", ("with/slash", "whole")),
+    ],
+)
+def test_a_name_with_a_model(config, name, expected):
+    """A model stands after a slash, unless the whole is a name."""
+    config("[connections.mine]\ndriver = 'toy'\n[connections.'with/slash']\ndriver = 'toy'\nmodel = 'whole'")
+    made = settings.resolve(name)
+    assert (made.name, made.model) == expected
+
+
+def test_a_model_in_code_beats_one_in_the_name():
+    """An explicit override goes last."""
+    assert settings.resolve("acme/large", model="other").model == "other"
+
+
+def test_which_default_is_taken(config, monkeypatch):
+    """A name beats `POLYGLOT_DEFAULT`, which beats the file's default."""
+    config("default = 'free'\n[connections.mine]\ndriver = 'toy'")
+    assert settings.resolve().name == "free"
+    monkeypatch.setenv("POLYGLOT_DEFAULT", "mine")
+    assert settings.resolve().name == "mine"
+    assert settings.resolve("acme").name == "acme"
+
+
+def test_overrides_are_laid_over_what_was_found(config):
+    """Fields are replaced, options, headers and clocks are merged."""
+    config("""
+        [connections.mine]
+        driver = "toy"
+        options = {a = 1, b = 1}
+        headers = {x-a = "1", x-b = "1"}
+        timeouts = {idle = 1, total = 1}
+    """)
+    made = settings.resolve("mine", options={"b": 2}, headers={"x-b": "2"}, timeouts={"total": 2.0}, model="m")
+    assert (made.options, made.headers, made.model) == ({"a": 1, "b": 2}, {"x-a": "1", "x-b": "2"}, "m")
+    assert made.timeouts == Timeouts(idle=1.0, total=2.0)
+    assert settings.resolve("mine", timeouts=Timeouts(first=9.0)).timeouts == Timeouts(first=9.0)
+    assert settings.resolve("mine", timeouts={"idle": None}).timeouts.idle is None
+
+
+def test_the_environment_speaks_of_a_connection(config, monkeypatch):
+    """Model, base URL and key of a connection may stand in the environment: over the file, under the code."""
+    config("[connections.my-own]\ndriver = 'toy'\nmodel = 'file'\nbase_url = 'http://localhost:1'")
+    monkeypatch.setenv("POLYGLOT_MY_OWN_MODEL", "env")
+    monkeypatch.setenv("POLYGLOT_MY_OWN_API_KEY", "test-key")
+    monkeypatch.setenv("POLYGLOT_MY_OWN_BASE_URL", "http://localhost:2")
+    made = settings.resolve("my-own")
+    assert (made.model, made.base_url, made.secret) == ("env", "http://localhost:2", Secret("test-key"))
+    assert settings.resolve("my-own", model="code").model == "code"
+
+
+def test_a_key_command(config):
+    """A command's output, without its line end, is the key; it may be a line or a list of words."""
+    config(f"[connections.a]\ndriver = 'toy'\napi_key_command = ['{sys.executable}', '-c', 'print(\"test-key\")']")
+    assert settings.resolve("a").secret == Secret("test-key")
+    config(f"[connections.a]\ndriver = 'toy'\napi_key_command = \"'{sys.executable}' -c 'print(1234)'\"")
+    assert settings.resolve("a").secret == Secret("1234")
+
+
+# A key belongs to an origin
+
+ELSEWHERE, SAME = "https://evil.example/v1", "https://api.acme.example/v2"
+OWN_KEY = "[connections.mine]\npreset = 'acme'\napi_key = 'own-key'"
+NO_KEY = "[connections.mine]\npreset = 'acme'"
+MOVED = f"[connections.mine]\npreset = 'acme'\nbase_url = '{ELSEWHERE}'"
+DRIVER = "[connections.mine]\ndriver = 'toy'\nbase_url = 'https://api.acme.example/v1'\napi_key = 'own-key'"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "overrides", "expected"),
+    [
+        ("", "acme", {}, "test-key"),
+        ("", "acme", {"base_url": ELSEWHERE}, None),
+        ("", "acme", {"base_url": SAME}, "test-key"),
+        ("", "acme", {"base_url": "https://API.acme.example:443/v2"}, "test-key"),
+        ("", "acme", {"base_url": "http://api.acme.example/v1"}, None),
+        ("", "acme", {"base_url": "https://api.acme.example:8443/v1"}, None),
+        ("", "acme", {"base_url": "https://api.acme.example.evil.example/v1"}, None),
+        ("", "acme", {"base_url": ELSEWHERE, "api_key": "given"}, "given"),
+        ("", "acme", {"api_key": "given"}, "given"),
+        ("", "acme", {"api_key": None}, None),
+        (NO_KEY, "mine", {}, "test-key"),
+        (NO_KEY, "mine", {"base_url": SAME}, "test-key"),
+        (NO_KEY, "mine", {"base_url": ELSEWHERE}, None),
+        (NO_KEY, "mine", {"api_key": "given"}, "given"),
+        (OWN_KEY, "mine", {}, "own-key"),
+        (OWN_KEY, "mine", {"base_url": SAME}, "own-key"),
+        (OWN_KEY, "mine", {"base_url": ELSEWHERE}, None),
+        (OWN_KEY, "mine", {"base_url": ELSEWHERE, "api_key": "given"}, "given"),
+        (MOVED, "mine", {}, None),
+        (MOVED + "\napi_key = 'own-key'", "mine", {}, "own-key"),
+        (MOVED + "\napi_key = 'own-key'", "mine", {"base_url": ELSEWHERE + "/more"}, "own-key"),
+        (MOVED + "\napi_key = 'own-key'", "mine", {"base_url": SAME}, None),
+        (DRIVER, "mine", {"base_url": SAME}, "own-key"),
+        (DRIVER, "mine", {"base_url": ELSEWHERE}, None),
+    ],
+)
+def test_a_key_does_not_follow_to_another_origin(config, text, name, overrides, expected):
+    """A key goes to the origin that it was given for, and to no other that an override or a file names."""
+    config(text)
+    made = settings.resolve(name, **overrides)
+    assert made.secret == (None if expected is None else Secret(expected))
+
+
+def test_a_missing_key_is_asked_for_only_where_it_would_go(monkeypatch):
+    """Without the variable, a preset cannot be used, but its dialect at another place, or with a key given, can."""
+    monkeypatch.delenv("ACME_KEY")
+    assert "set the environment variable ACME_KEY" in message(settings.resolve, "acme")
+    assert settings.resolve("acme", api_key="given").secret == Secret("given")
+    assert settings.resolve("acme", base_url="http://localhost:1").secret is None
+
+
+def test_a_key_in_the_environment_goes_with_its_base_url(config, monkeypatch):
+    """A base URL from the environment takes no key with it that was meant for another origin."""
+    config(OWN_KEY)
+    monkeypatch.setenv("POLYGLOT_MINE_BASE_URL", ELSEWHERE)
+    assert settings.resolve("mine").secret is None
+
+
+# One line
+
+
+def test_a_connection_of_one_line():
+    """A line of fields makes a connection, upon a driver or a preset."""
+    made = Connection.from_dsn("preset=acme, model=large, options.temperature=0.5, options.stop=END, headers.x-a=b")
+    assert (made.name, made.model, made.secret) == ("acme", "large", Secret("test-key"))
+    assert (made.options, made.headers) == ({"temperature": 0.5, "stop": "END"}, {"x-a": "b"})
+    other = Connection.from_dsn("driver=toy,name=mine,base_url=http://localhost:1/v1,timeouts.idle=3")
+    assert (other.name, other.driver, other.base_url, other.timeouts.idle) == (
+        "mine",
+        "toy",
+        "http://localhost:1/v1",
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("", "name=value"),
+        ("toy", "'toy' is not"),
+        ("model=m", "either driver= or preset="),
+        ("driver=toy,preset=acme", "either driver= or preset="),
+        ("preset=acmee", "did you mean 'acme'?"),
+        ("driver=toy,modle=m", "did you mean 'model'?"),
+        ("driver=toy,timeouts.idel=1", "did you mean 'idle'?"),
+        ("driver=toy,base_url=nowhere", "base_url"),
+        ("driver=toy,timeouts=3", "timeouts"),
+        ("driver=toy,=x", "name=value"),
+    ],
+)
+def test_a_line_that_cannot_be_understood(line, part):
+    """A line that is none is answered with what is wrong in it."""
+    assert part in message(Connection.from_dsn, line)
+
+
+# What there is
+
+
+def test_connections_lists_what_can_be_used(config, monkeypatch):
+    """Every name is listed once, with where it comes from, and those that cannot be used with the reason."""
+    config("""
+        [connections.mine]
+        driver = "toy"
+        model = "m"
+
+        [connections.keyless]
+        driver = "toy"
+        api_key_env = "NO_KEY"
+
+        [connections.lost]
+        driver = "nobody"
+
+        [connections.stray]
+        preset = "nowhere"
+    """)
+    monkeypatch.delenv("ACME_KEY")
+    listed = {info.name: info for info in connections()}
+    assert [(info.source, info.usable) for info in map(listed.get, ("mine", "free", "toy"))] == [
+        ("file", True),
+        ("preset", True),
+        ("driver", True),
+    ]
+    assert (listed["mine"].driver, listed["mine"].model) == ("toy", "m")
+    for name, reason in {
+        "keyless": "NO_KEY",
+        "lost": "no driver 'nobody'",
+        "stray": "'nowhere', which is not installed",
+        "acme": "ACME_KEY",
+        "orphan": "no driver 'nobody'",
+    }.items():
+        assert not listed[name].usable
+        assert reason in listed[name].reason
+    assert (listed["acme"].driver, listed["acme"].base_url) == ("toy", "https://api.acme.example/v1")
+    assert len(listed) == len(connections())
+
+
+def test_drivers_lists_what_loads(tmp_path, monkeypatch):
+    """Every driver is listed, registered or installed, and one that does not load says why."""
+    info = tmp_path / "broken" / "polyglot_broken-2.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: polyglot-broken\nVersion: 2.0\n")
+    (info / "entry_points.txt").write_text("[polyglot.drivers]\nacme-broken = acme_nowhere\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+    listed = {info.name: info for info in drivers()}
+    assert listed["toy"] == ("toy", "", "", True, "")
+    broken = listed["acme-broken"]
+    assert (broken.distribution, broken.version, broken.usable) == ("polyglot-broken", "2.0", False)
+    assert "ModuleNotFoundError" in broken.reason
+    assert "acme-broken failed to load" in message(settings.resolve, "nothing-of-this-name")
+
+
+def test_a_broken_preset_is_said_to_be_so(tmp_path, monkeypatch):
+    """A preset whose module does not load is a broken plugin, and listed with the reason."""
+    info = tmp_path / "broken" / "polyglot_broken-2.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: polyglot-broken\nVersion: 2.0\n")
+    (info / "entry_points.txt").write_text("[polyglot.presets]\nacme-broken = acme_nowhere\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+    with pytest.raises(PluginError, match=r"polyglot-broken 2\.0"):
+        settings.resolve("acme-broken")
+    (listed,) = [info for info in connections() if info.name == "acme-broken"]
+    assert not listed.usable
+    assert "polyglot-broken" in listed.reason

@@ -1,0 +1,433 @@
+"""What is between a session and the network: encodings, connections, clients, and no key in any error."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import os
+import pickle
+import ssl
+import subprocess
+import sys
+import textwrap
+import traceback
+import zlib
+
+import httpx
+import pytest
+
+from polyglot_core import ConfigError, Inference, PolyglotError, StreamError, TransportError, transport
+from polyglot_core.errors import LimitExceeded
+from polyglot_core.inflating import Inflater, inflater_for
+from polyglot_core.plugin import Finish, TextDelta
+
+STORY = "Once upon a time"
+
+
+def ask(flavour, server, **fields):
+    async def main():
+        return await flavour.wait(flavour.Inference(server.connection(**fields)).create("Hi", stream=True).response())
+
+    return flavour.run(main)
+
+
+def fails(flavour, server, kind=PolyglotError, **fields):
+    with pytest.raises(kind) as caught:
+        ask(flavour, server, **fields)
+    return caught.value
+
+
+# Encodings
+
+
+ENCODINGS = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "GZip": gzip.compress,
+    "deflate": zlib.compress,
+    "identity": bytes,
+    "": bytes,
+}
+
+
+def pieces(data, size):
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_compressed_answers_are_read(flavour, loopback, http, toy, encoding, size):
+    """An answer that comes compressed, though that was not asked for, is read as it comes."""
+    body = ENCODINGS[encoding](b"".join(toy.story) + toy.done)
+    server = loopback(http.streamed(*pieces(body, size), content_encoding=encoding))
+    assert ask(flavour, server).content == STORY
+    assert server.asked[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_compressed_stream_streams(loopback, http, toy):
+    """What was flushed into a compressed stream is handed out at once."""
+    deflate = zlib.compressobj(wbits=31)
+    first = deflate.compress(toy.story[0]) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    server = loopback(http.streamed(first, content_encoding="gzip", then=("hang",)))
+    with Inference(server.connection()).stream("Hi") as stream:
+        assert next(iter(stream)).content == "Once "
+
+
+@pytest.mark.parametrize("keep", [5, 30, -9, -1])
+def test_a_compressed_answer_that_is_cut(flavour, loopback, http, toy, keep):
+    """A compressed stream without its end has not arrived whole."""
+    body = gzip.compress(b"".join(toy.story[:3]))
+    server = loopback(http.streamed(body[:keep], content_encoding="gzip"))
+    assert "its end is missing" in str(fails(flavour, server, TransportError))
+
+
+def test_a_compressed_answer_that_is_broken(flavour, loopback, http):
+    """What is no gzip is said to be none."""
+    server = loopback(http.streamed(b"data: plain\n\n", content_encoding="gzip"))
+    error = fails(flavour, server, TransportError)
+    assert "compressed, and broken" in str(error)
+    assert error.phase == "stream"
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "gzip,deflate", "nonsense"])
+def test_an_unknown_encoding(flavour, loopback, http, toy, encoding):
+    """An encoding that was not asked for and is not known is refused, and the connection given up."""
+    server = loopback(http.streamed(*toy.story, content_encoding=encoding, then=("hang",)))
+    error = fails(flavour, server, TransportError)
+    assert repr(encoding) in str(error)
+    assert not error.retryable
+    assert server.gone.wait(1.0)
+
+
+def test_a_bomb_is_stopped(flavour, loopback, http):
+    """A small body that inflates beyond all measure is stopped, and what it holds never stands in memory whole."""
+    deflate = zlib.compressobj(9, wbits=31)
+    body = b"".join(deflate.compress(bytes(1 << 20)) for _ in range(200)) + deflate.flush()
+    assert len(body) < 300_000
+    server = loopback(http.streamed(body, content_encoding="gzip"))
+    error = fails(flavour, server, LimitExceeded)
+    assert "inflates" in str(error)
+
+
+def test_a_large_answer_is_no_bomb():
+    """Text that compresses well, and a little of it that compresses very well, is let through."""
+    text = b"".join(b"data: %d\n\n" % number for number in range(2_000_000))
+    inflater = Inflater(31)
+    assert b"".join(inflater.decode(piece) for piece in pieces(gzip.compress(text, 1), 65536)) == text
+    inflater.finish()
+    small = Inflater(31)
+    assert len(small.decode(gzip.compress(bytes(10 << 20)))) == 10 << 20
+
+
+def test_an_empty_compressed_body_is_no_error():
+    """Nothing at all is nothing, compressed or not."""
+    inflater = inflater_for({"content-encoding": "gzip"})
+    inflater.finish()
+    assert inflater_for({}) is None
+
+
+# Connections
+
+
+def test_a_connection_is_used_again(flavour, loopback, http, toy):
+    """One call after another goes over one connection."""
+    server = loopback(http.streamed(*toy.story, toy.done))
+
+    async def main():
+        inference = flavour.Inference(server.connection())
+        for _ in range(5):
+            assert await flavour.wait(inference.create("Hi", stream=True).text()) == STORY
+
+    flavour.run(main)
+    assert (len(server.asked), server.connections) == (5, 1)
+
+
+def test_plain_answers_and_errors_leave_the_connection(flavour, loopback, http, toy):
+    """A plain answer that was read to its end leaves its connection to the next call."""
+    server = loopback(http.plain(toy.body(TextDelta("a"), Finish("stop", "stop"))))
+
+    async def main():
+        inference = flavour.Inference(server.connection())
+        for _ in range(3):
+            await flavour.wait(inference.create("Hi").response())
+
+    flavour.run(main)
+    assert server.connections == 1
+
+
+def test_an_answer_that_goes_on_after_its_end_is_not_waited_for(flavour, loopback, http, toy):
+    """After the provider's last word, a body that does not end costs no time, and its connection is closed."""
+    server = loopback(http.streamed(*toy.story, toy.done, then=("hang",)))
+    assert ask(flavour, server).outcome == "finished"
+    assert server.gone.wait(1.0)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(flavour, loopback, http, status):
+    """A key does not travel: the target of a redirect is never asked."""
+    target = loopback(http.plain())
+    server = loopback(http.plain(b"", status, location=f"{target.url}/v1"))
+    assert target.url in str(fails(flavour, server))
+    assert target.asked == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (b"HTTP/1.1 abc\r\n\r\n",),
+        (b"\x00\x01\x02\r\n\r\n",),
+        (b"SSH-2.0-OpenSSH\r\n", "close"),
+        (b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort", "close"),
+        ("close",),
+        ("reset",),
+    ],
+)
+def test_what_is_no_http(flavour, loopback, answer):
+    """Whatever a server sends that is no HTTP becomes a `TransportError`, with the client's own as its cause."""
+    error = fails(flavour, loopback(answer), TransportError)
+    assert error.__cause__ is not None
+    assert "127.0.0.1" in str(error)
+
+
+# Clients of the user's own
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_client_of_the_users_own(flavour, loopback, http, toy, library):
+    """A client that is passed in is used, follows no redirect, and stays open."""
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    module = importlib.import_module(library)
+    target = loopback(http.plain())
+    server = loopback(http.streamed(*toy.story, toy.done), http.plain(b"", 302, location=target.url))
+    sync = flavour.name == "sync"
+
+    async def main():
+        client = (module.Client if sync else module.AsyncClient)(headers={"x-mine": "1"}, follow_redirects=True)
+        inference = flavour.Inference(server.connection(), client)
+        assert await flavour.wait(inference.create("Hi", stream=True).text()) == STORY
+        with pytest.raises(PolyglotError, match="redirects"):
+            await flavour.wait(inference.create("Hi", stream=True).text())
+        await flavour.wait(inference.close())
+        assert not client.is_closed
+        await flavour.wait(client.close() if sync else client.aclose())
+
+    flavour.run(main)
+    assert target.asked == []
+
+
+def test_a_client_without_sockets(flavour, toy, toy_driver):
+    """A client whose transport has no sockets, such as a mock, serves too."""
+    from polyglot_core import Connection
+
+    body = b"".join(toy.story) + toy.done
+
+    def answer(request):
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+
+    transport = httpx.MockTransport(answer)
+    connection = Connection(name="here", driver="toy", model="m", base_url="http://localhost")
+
+    async def main():
+        client = (httpx.Client if flavour.name == "sync" else httpx.AsyncClient)(transport=transport)
+        async with flavour.inside(client):
+            return await flavour.wait(flavour.Inference(connection, client).create("Hi", stream=True).text())
+
+    assert flavour.run(main) == STORY
+
+
+SMOKE = """
+    import asyncio, sys
+    from polyglot_core import AsyncInference, Connection, Inference, PolyglotError, register
+
+    sys.path.insert(0, {tests!r})
+    import conftest
+
+    register(conftest.Toy(), "toy")
+    made = Connection(name="here", driver="toy", model="m", base_url=sys.argv[1])
+    assert Inference(made).create("Hi", stream=True).text() == "Once upon a time"
+    async def main():
+        return await AsyncInference(made).create("Hi", stream=True).text()
+    assert asyncio.run(main()) == "Once upon a time"
+    try:
+        list(Inference(made).stream("Hi", timeouts={{"idle": 0.2}}))
+    except PolyglotError as error:
+        print(type(error).__name__)
+    print(*sorted({{"httpx", "httpx2"}} & set(sys.modules)))
+"""
+
+
+def run(script, *arguments, **environment):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_either_library_will_do(loopback, http, toy, library):
+    """`POLYGLOT_HTTP` chooses the library, and then the other is not imported."""
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    told = http.streamed(*toy.story, toy.done)
+    server = loopback(told, told, http.streamed(toy.story[0], then=("hang",)))
+    tests = os.path.dirname(__file__)  # noqa: PTH120
+    # the conftest names no HTTP library, so that only the one that is asked for comes in
+    assert run(SMOKE.format(tests=tests), server.url, POLYGLOT_HTTP=library) == ["TimedOut", library]
+
+
+LATE_IMPORTS = "httpx httpx2 httpcore anyio asyncio ssl importlib_metadata subprocess http.client trio"
+
+
+def test_importing_core_is_cheap():
+    """`import polyglot_core` brings neither an HTTP library nor an event loop nor the reading of metadata."""
+    found = run(f"import sys, polyglot_core; print(*({LATE_IMPORTS!r}.split() & sys.modules.keys()))")
+    assert set(found) <= {"subprocess"}
+
+
+# Proxies and certificates
+
+
+def test_a_proxy_of_the_environment_is_used(flavour, loopback, http, toy, monkeypatch):
+    """HTTP_PROXY is honoured for other machines, and this machine is asked directly."""
+    proxy = loopback(http.streamed(*toy.story, toy.done))
+    server = loopback(http.streamed(toy.say(TextDelta("direct")), toy.done))
+    for name, value in {"HTTP_PROXY": proxy.url, "NO_PROXY": "", "no_proxy": ""}.items():
+        monkeypatch.setenv(name, value)
+
+    async def main():
+        found = []
+        for base_url in ("http://somewhere.example/v1", server.url):
+            async with flavour.inside(flavour.Inference(server.connection(base_url=base_url))) as inference:
+                found.append(await flavour.wait(inference.create("Hi", stream=True).text()))
+        return found
+
+    assert flavour.run(main) == [STORY, "direct"]
+    assert [asked.path for asked in proxy.asked] == ["http://somewhere.example/v1/answer"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "origin", "expected"),
+    [
+        ({}, "https://a.example", None),
+        ({"HTTPS_PROXY": "http://p:1"}, "https://a.example", "http://p:1"),
+        ({"https_proxy": "p:1"}, "https://a.example", "http://p:1"),
+        ({"HTTPS_PROXY": "http://p:1"}, "http://a.example", None),
+        ({"ALL_PROXY": "http://p:1"}, "http://a.example", "http://p:1"),
+        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "b.example"}, "https://a.example", "http://p:1"),
+        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "b.example,a.example"}, "https://a.example", None),
+        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": ".example"}, "https://a.example:8443", None),
+        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, "https://a.example", None),
+    ],
+)
+def test_which_proxy_the_environment_names(monkeypatch, variables, origin, expected):
+    """The usual variables name a proxy for each scheme, and the hosts that need none."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert transport._proxy_for(origin) == expected
+
+
+def test_a_connections_proxy_is_used(flavour, loopback, http, toy):
+    """A connection's own proxy goes before the environment's, and its password is not shown."""
+    proxy = loopback(http.streamed(*toy.story, toy.done))
+    server = loopback(http.plain())
+    named = proxy.url.replace("http://", "http://user:test-key@")
+    assert ask(flavour, server, proxy=named).content == STORY
+    assert proxy.asked[0].headers["proxy-authorization"].startswith("Basic ")
+    proxy.close()
+    error = fails(flavour, server, TransportError, proxy=named.replace("/answer", ""))
+    assert "test-key" not in str(error)
+
+
+def test_certificates_that_cannot_be_read(flavour, loopback, http, tmp_path):
+    """A file of certificates that is not there, or holds none, is named."""
+    empty = tmp_path / "empty.pem"
+    empty.write_text("nothing")
+    server = loopback(http.plain())
+    for ca in (tmp_path / "missing.pem", empty):
+        error = fails(flavour, server, ConfigError, base_url="https://127.0.0.1:1", ca=str(ca))
+        assert str(ca) in str(error)
+        assert isinstance(error.__cause__, OSError | ssl.SSLError)
+
+
+# No key in any error
+
+
+KEY = "".join(["very", "secret"])  # the parts, so that no line of this file holds the whole
+
+
+@pytest.fixture
+def keyed(loopback, flavour):
+    """Makes calls with a key that no frame of a test holds."""
+
+    def call(script, **fields):
+        server = loopback(script)
+        made = server.connection(
+            **{"api_key": KEY, "headers": {"x-other": "a"}, "proxy": fields.pop("proxy", None), **fields}
+        )
+        inference = flavour.Inference(made)
+        del made, fields
+
+        async def main():
+            return await flavour.wait(inference.create("Hi", stream=True).response())
+
+        return main
+
+    return call
+
+
+FAILURES = {
+    "reset": ("reset",),
+    "no HTTP": (b"\x00\r\n\r\n",),
+    "cut": (b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 99\r\n\r\ndata", "close"),
+    "status": (b"HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\nNo",),
+    "page": (b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nNo",),
+    "truncated": (b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 0\r\n\r\n",),
+    "malformed": (b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9\r\n\r\ndata: x\n\n",),
+    "encoding": (b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 1\r\n\r\nx",),
+    "silence": ("hang",),
+}
+
+
+@pytest.mark.parametrize("how", FAILURES)
+def test_no_key_in_any_error(flavour, keyed, how):
+    """No key stands in an error's text, its pickle, or a traceback that shows every local variable."""
+    from polyglot_core import Timeouts
+
+    main = keyed(FAILURES[how], timeouts=Timeouts(first=0.3))
+    with pytest.raises(PolyglotError) as caught:
+        flavour.run(main)
+    error = caught.value
+    shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    assert "polyglot_core" in shown
+    for text in (str(error), repr(error), repr(error.__dict__), shown):
+        assert KEY not in text
+    assert KEY.encode() not in pickle.dumps(error)
+
+
+def test_no_key_in_the_error_of_a_broken_request(flavour, keyed):
+    """A request that the HTTP library refuses to send shows no key either."""
+    main = keyed(("hang",), base_url="http://127.0.0.1:1/%zz", auth_header="bad header")
+    with pytest.raises(PolyglotError) as caught:
+        flavour.run(main)
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert KEY not in shown
+
+
+def test_what_leaves_is_ours(flavour, loopback):
+    """No class of the HTTP library leaves: every error is of the tree, or an interruption."""
+    error = fails(flavour, loopback(("reset",)))
+    assert type(error).__module__ == "polyglot_core.errors"
+    assert not isinstance(error, StreamError)

@@ -1,0 +1,282 @@
+"""Clocks that run out over real sockets, and those that must not."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+
+from polyglot_core import Inference, TimedOut, watchdog
+from polyglot_core.clocks import Clocks
+from polyglot_core.connection import Timeouts
+from polyglot_core.plugin import Finish, TextDelta
+from polyglot_core.watchdog import Watch, shut_down
+
+OFF = {"first": None, "idle": None, "silence": None, "grace": None}
+LATE = 0.35  # seconds that a clock may be late on a busy machine
+HELD = 4.0  # seconds after which the server gives up
+
+
+@pytest.fixture
+def telling(loopback, http, toy, flavour):
+    """Makes a stream whose server sends pieces and pauses, under the given clocks."""
+
+    def tell(*pieces, head_after=0.0, **clocks):
+        head, *rest = http.streamed(*pieces, then=("hang",))
+        server = loopback((head_after, head, *rest))
+        return flavour.Inference(server.connection()).stream("Hi", timeouts={**OFF, **clocks})
+
+    return tell
+
+
+def ending(flavour, stream, *, pause=0.0):
+    """Read a stream to its end; return the error and the seconds that it took after the last partial."""
+
+    async def main():
+        moment = time.perf_counter()
+        with pytest.raises(TimedOut) as caught:
+            async for _ in flavour.each(stream):
+                time.sleep(pause)
+                moment = time.perf_counter()
+        return caught.value, time.perf_counter() - moment
+
+    return flavour.run(main)
+
+
+@pytest.mark.parametrize("head_after", [0.0, 0.1])
+@pytest.mark.parametrize("clock", ["first", "total"])
+def test_a_clock_before_the_first_event(flavour, telling, clock, head_after):
+    """`first` and `total` run out on time where headers came, at once or late, and then nothing."""
+    error, seconds = ending(flavour, telling(head_after=head_after, **{clock: 0.3}))
+    assert error.clock == clock
+    assert 0.29 <= seconds <= 0.3 + LATE
+    assert error.partial.outcome == "timed_out"
+
+
+@pytest.mark.parametrize("clock", ["first", "total"])
+def test_a_clock_before_the_headers(flavour, loopback, clock):
+    """`first` and `total` run out on time where not even headers come."""
+    stream = flavour.Inference(loopback(("hang",)).connection()).stream("Hi", timeouts={**OFF, clock: 0.3})
+    error, seconds = ending(flavour, stream)
+    assert error.clock == clock
+    assert 0.29 <= seconds <= 0.3 + LATE
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05], ids=["reading", "pausing"])
+@pytest.mark.parametrize("clock", ["idle", "silence", "total"])
+def test_a_clock_in_the_middle(flavour, telling, toy, clock, pause):
+    """A clock of a running stream fires on time and not before, whether or not the caller takes pauses."""
+    error, seconds = ending(flavour, telling(*toy.story[:2], **{clock: 0.3}), pause=pause)
+    assert error.clock == clock
+    assert error.partial.content == "Once upon "
+    expected = 0.3 - (2 * pause if clock == "total" else 0.0)
+    assert expected - 0.05 <= seconds <= expected + LATE
+
+
+def test_comments_do_not_set_idle_back(flavour, telling, toy):
+    """A server that trickles comments keeps `silence` from running out, and not `idle`."""
+    trickle = [step for _ in range(40) for step in (0.03, b": ping\n\n")]
+    error, seconds = ending(flavour, telling(toy.story[0], *trickle, idle=0.4, silence=0.25))
+    assert error.clock == "idle"
+    assert 0.35 <= seconds <= 0.4 + LATE
+
+
+def test_empty_texts_do_not_set_idle_back(flavour, telling, toy):
+    """A server that sends empty pieces of text to keep the connection alive does not hold `idle` off."""
+    trickle = [step for _ in range(40) for step in (0.03, toy.say(TextDelta("")))]
+    error, _ = ending(flavour, telling(toy.story[0], *trickle, idle=0.3))
+    assert error.clock == "idle"
+
+
+def test_events_set_idle_back(flavour, telling, toy):
+    """A stream of events, each in time, goes on beyond the length of its clocks."""
+    slow = [step for _ in range(6) for step in (0.08, toy.say(TextDelta("x")))]
+    stream = telling(*slow, 0.0, toy.say(Finish("stop", "stop")), toy.done, idle=0.4, silence=0.4, first=0.4)
+
+    async def main():
+        return await flavour.all(stream)
+
+    assert flavour.run(main)[-1].content == "xxxxxx"
+
+
+def test_a_paused_caller_is_not_timed_out(flavour, telling, toy):
+    """A caller that takes longer between two partials than the clocks allow loses nothing."""
+    stream = telling(*toy.story, toy.done, idle=0.15, silence=0.15, first=0.5)
+
+    async def main():
+        seen = []
+        async for partial in flavour.each(stream):
+            time.sleep(0.2)
+            seen.append(partial.content)
+        return seen
+
+    assert flavour.run(main)[-1] == "Once upon a time"
+
+
+def test_grace_ends_a_finished_stream(flavour, telling, toy):
+    """After the finish, `grace` ends the wait for what may follow, and the stream is finished."""
+    stream = telling(*toy.story, grace=0.3)
+
+    async def main():
+        started = time.perf_counter()
+        partials = await flavour.all(stream)
+        return partials, await flavour.wait(stream.response()), time.perf_counter() - started
+
+    partials, response, seconds = flavour.run(main)
+    assert partials[-1].finish_reason == "stop"
+    assert response.outcome == "finished"
+    assert 0.29 <= seconds <= 0.3 + LATE
+
+
+def test_streams_keep_their_own_clocks(loopback, http, toy):
+    """Two streams at once time out each by its own clock."""
+    server = loopback(http.streamed(toy.story[0], then=("hang",)))
+    inference = Inference(server.connection())
+    took = {}
+
+    def read(idle):
+        started = time.perf_counter()
+        with pytest.raises(TimedOut):
+            list(inference.stream("Hi", timeouts={**OFF, "idle": idle}))
+        took[idle] = time.perf_counter() - started
+
+    threads = [threading.Thread(target=read, args=(idle,)) for idle in (0.6, 0.2, 0.4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HELD)
+    assert set(took) == {0.2, 0.4, 0.6}
+    assert all(idle - 0.01 <= seconds <= idle + LATE for idle, seconds in took.items())
+
+
+# The thread itself
+
+
+class Fake:
+    """A watch that is looked at in its own way."""
+
+    def __init__(self, look):
+        self.look = look
+
+
+@pytest.fixture
+def thread(monkeypatch):
+    """A watchdog of the test's own."""
+    made = watchdog._WatchdogThread()
+    monkeypatch.setattr(watchdog, "_thread", made)
+    return made
+
+
+@pytest.fixture
+def pair():
+    """A connected pair of sockets."""
+    left, right = socket.socketpair()
+    with left, right:
+        left.settimeout(HELD)
+        yield left, right
+
+
+def reading(seconds):
+    """Clocks of a read that waits and is due after some seconds."""
+    now = time.perf_counter()
+    clocks = Clocks(Timeouts(first=seconds), now)
+    clocks.asked = now + 1e-6
+    return clocks
+
+
+def test_a_read_that_waits_is_ended(thread, pair):
+    """When a clock runs out, the socket is shut down, the read returns nothing, and the watch says which clock."""
+    watch = Watch(pair[0], reading(0.2))
+    watch.arm()
+    started = time.perf_counter()
+    assert pair[0].recv(1) == b""
+    assert 0.19 <= time.perf_counter() - started <= 0.2 + LATE
+    assert watch.fired == "first"
+
+
+def test_a_stopped_watch_never_fires(thread, pair):
+    """After `stop`, the socket is left alone."""
+    watch = Watch(pair[0], reading(0.1))
+    watch.arm()
+    watch.stop()
+    pair[0].settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        pair[0].recv(1)
+    assert watch.fired is None
+    assert not thread.watches
+
+
+def test_nobody_waiting_is_nobody_timed_out(thread, pair):
+    """A clock that runs out while no read waits leaves the socket alone until one does."""
+    clocks = reading(0.1)
+    clocks.asked = clocks.waited
+    watch = Watch(pair[0], clocks)
+    watch.arm()
+    time.sleep(0.3)
+    assert watch.fired is None
+    clocks.asked = clocks.waited + 1.0
+    assert pair[0].recv(1) == b""
+    assert watch.fired == "first"
+
+
+def test_a_watch_that_comes_while_others_are_looked_at_is_not_lost(thread, pair):
+    """A stream that begins at the very moment at which the thread looks at the others is watched too."""
+    looking, go_on = threading.Event(), threading.Event()
+
+    def look(now):
+        looking.set()
+        go_on.wait(HELD)
+        return float("inf")
+
+    thread.add(Fake(look), time.perf_counter())
+    assert looking.wait(HELD)
+    watch = Watch(pair[0], reading(0.3))
+    arming = threading.Thread(target=watch.arm)
+    arming.start()
+    time.sleep(0.1)
+    go_on.set()
+    arming.join(HELD)
+    assert pair[0].recv(1) == b""
+    assert watch.fired == "first"
+
+
+def test_a_watch_without_end_starts_no_thread(thread, pair):
+    """Where no clock can run out, there is no thread."""
+    clocks = Clocks(Timeouts(first=None), 0.0)
+    Watch(pair[0], clocks).arm()
+    assert thread._thread is None
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_socket_is_shut_down_once_or_not_at_all(pair, closed):
+    """Shutting down works from outside, and on a socket that is closed already it does nothing."""
+    if closed:
+        pair[0].close()
+    shut_down(pair[0])
+    shut_down(pair[0])
+    shut_down(object())
+    assert pair[1].recv(1) == b""
+
+
+def test_only_one_thread_watches(loopback, http, toy):
+    """However many streams run, there is one watchdog."""
+    server = loopback(http.streamed(*toy.story, toy.done))
+    inference = Inference(server.connection())
+    before = set(threading.enumerate())
+    for _ in range(5):
+        list(inference.stream("Hi"))
+    assert sum(thread.name == "polyglot-watchdog" for thread in set(threading.enumerate()) - before) <= 1
+
+
+def test_a_finished_stream_is_no_longer_watched(flavour, loopback, http, toy):
+    """When a stream has ended, nothing of it is left with the watchdog."""
+    server = loopback(http.streamed(*toy.story, toy.done))
+    before = len(watchdog._thread.watches)
+
+    async def main():
+        await flavour.all(flavour.Inference(server.connection()).stream("Hi"))
+
+    flavour.run(main)
+    assert len(watchdog._thread.watches) <= before

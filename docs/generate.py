@@ -1,0 +1,62 @@
+"""Fill the generated parts of the pages: ``python docs/generate.py``; with ``--check`` only say which are out of date.
+
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from draw_life import draw_endings, draw_life
+from draw_reference import draw_fields, draw_layers
+
+from polyglot_core.configfile import Entry
+from polyglot_core.connection import Connection, Preset, Retries, Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FOLDER = Path(__file__).resolve().parent
+_PART = re.compile(r"(?<=<!-- generated: )([a-z]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+
+PARTS: dict[str, Callable[[], str]] = {
+    "life": draw_life,
+    "endings": draw_endings,
+    "layers": draw_layers,
+    "entry": lambda: draw_fields(Entry),
+    "connection": lambda: draw_fields(Connection),
+    "timeouts": lambda: draw_fields(Timeouts),
+    "retries": lambda: draw_fields(Retries),
+    "preset": lambda: draw_fields(Preset),
+}
+"""What draws each part."""
+
+
+def filled(text: str) -> str:
+    """A page with its generated parts as they should be.
+
+    Raises:
+        KeyError: A part has a name that nothing draws.
+    """
+    return _PART.sub(lambda part: f"{part[1]} -->\n\n{PARTS[part[1]]()}\n\n", text)
+
+
+def main(*, check: bool) -> int:
+    """Bring all pages up to date, or find those that are not; the exit code."""
+    stale = 0
+    for page in sorted(_FOLDER.rglob("*.md")):
+        text = page.read_text("utf-8")
+        if (wanted := filled(text)) == text:
+            continue
+        stale += 1
+        print(f"{page.relative_to(_FOLDER)} {'is out of date' if check else 'is brought up to date'}")
+        if not check:
+            page.write_text(wanted, "utf-8")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(check="--check" in sys.argv[1:]))

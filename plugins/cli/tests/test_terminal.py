@@ -1,0 +1,179 @@
+"""The command at a terminal: what a person sees, and what the terminal is spared."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+
+import pytest
+
+from polyglot_simulator import Drop, Pace, Stall
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are as on POSIX")
+
+TEXT = "one two three four"
+
+THINKER = """
+from polyglot_core.plugin import ReasoningDelta, TextDelta, hookimpl
+from polyglot_openai import driver
+
+encode_request, extract_usage = driver.encode_request, driver.extract_usage
+
+
+@hookimpl
+def decode_chunk(state, chunk):
+    events = []
+    for event in driver.decode_chunk(state=state, chunk=chunk):
+        if isinstance(event, TextDelta) and not state.get("has_thought"):
+            thought, bar, text = event.text.partition("|")
+            state["has_thought"] = bool(bar)
+            events += [ReasoningDelta(thought), TextDelta(text)]
+        else:
+            events.append(event)
+    return events
+"""
+
+
+@pytest.fixture
+def thinker(command, provider):
+    """Starts a provider whose driver takes the text before a bar for thinking."""
+    command.install("thinker", THINKER)
+    return functools.partial(provider, driver="thinker")
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9][0-9;]*m")
+
+
+def test_control_sequences_of_the_model_do_not_reach_the_terminal(command, provider):
+    """What would steer the terminal is taken out, even where it comes in several pieces; direction marks are shown."""
+    provider("a\x1b]52;c;aGVsbG8=\x07b\x1b[2Jc\x9b1md\x07\re\u202ef")
+    with command.terminal("stream", "Hello") as terminal:
+        assert terminal.end() == 0
+    assert terminal.written == "abcde<U+202E>f\n"
+
+
+def test_raw_lets_them_through(command, provider):
+    """With ``--raw`` the terminal gets the text as it was received."""
+    provider("a\x1b[1mb\u202ec")
+    with command.terminal("stream", "--raw", "Hello") as terminal:
+        assert terminal.end() == 0
+    assert terminal.written == "a\x1b[1mb\u202ec\n"
+
+
+def test_json_on_a_terminal_steers_nothing(command, provider):
+    """JSON lines hold what would steer the terminal as escapes."""
+    provider("a\x1b[1m\x9b2Jb\u202ec")
+    with command.terminal("stream", "--json", "Hello") as terminal:
+        assert terminal.end() == 0
+    assert not set("\x1b\x9b\u202e") & set(terminal.written)
+
+
+def test_text_is_shown_as_it_arrives(command, provider):
+    """What has come is on the screen while the model is still silent."""
+    provider(TEXT, fault=Stall(after_events=3))
+    with command.terminal("stream", "Hello") as terminal:
+        terminal.read_until("one two")
+        assert terminal.process.poll() is None
+
+
+def test_ctrl_c_leaves_what_came_and_closes_the_connection(command, provider):
+    """Ctrl-C ends with exit code 130 on a new line, without a word, and the provider sees the socket close."""
+    simulator = provider(TEXT, fault=Stall(after_events=3))
+    with command.terminal("stream", "Hello") as terminal:
+        terminal.read_until("one two")
+        terminal.interrupt()
+        assert terminal.end() == 130
+    assert terminal.written == "one two\n"
+    assert simulator.requests[0].wait_closed() is not None
+
+
+def test_an_error_begins_on_a_line_of_its_own(command, provider):
+    """After a text without a line break the error stands below it, not behind it."""
+    provider(TEXT, fault=Drop(after_events=3))
+    with command.terminal("stream", "Hello") as terminal:
+        assert terminal.end() == 5
+    assert terminal.plain.startswith("one two\nError: ")
+    assert COLOUR.search(terminal.written)
+
+
+def test_a_long_wait_is_spoken_of_and_leaves_no_trace(command, provider):
+    """Who is waited for is shown after a moment, and taken away before the first word of the answer."""
+    provider(TEXT, fault=Stall(after_events=0, seconds=1.5))
+    with command.terminal("stream", "Hello") as terminal:
+        terminal.read_until("waiting for test")
+        assert terminal.end() == 0
+    status, _, answer = terminal.written.rpartition("\x1b[2K")
+    assert "waiting for test" in status
+    assert answer == TEXT + "\n"
+    assert terminal.written.count("\x1b[?25l") == terminal.written.count("\x1b[?25h")  # the cursor is there again
+
+
+def test_ctrl_c_while_waiting_gives_the_cursor_back(command, provider):
+    """A wait that is interrupted leaves an empty line and a visible cursor."""
+    provider(TEXT, fault=Stall(before_headers=True))
+    with command.terminal("stream", "Hello") as terminal:
+        terminal.read_until("waiting for test")
+        terminal.interrupt()
+        assert terminal.end() == 130
+    assert terminal.written.rpartition("\x1b[2K")[2] == ""
+    assert terminal.written.count("\x1b[?25l") == terminal.written.count("\x1b[?25h")
+
+
+def test_a_dumb_terminal_gets_plain_text(command, thinker):
+    """With ``TERM=dumb`` nothing but text is written: no colour, no wait that is drawn anew."""
+    thinker(f"hm|{TEXT}", fault=Stall(after_events=0, seconds=0.8))
+    with command.terminal("stream", "--reasoning", "Hello", TERM="dumb") as terminal:
+        assert terminal.end() == 0
+    assert terminal.written == f"hm\n\n{TEXT}\n"
+
+
+def test_thinking_is_dimmed_before_the_answer(command, thinker):
+    """With ``--reasoning`` the thinking stands dimmed and cleaned above the answer, which is not dimmed."""
+    thinker(f"first\x1b[2J this|{TEXT}")
+    with command.terminal("stream", "--reasoning", "Hello") as terminal:
+        assert terminal.end() == 0
+    assert terminal.plain == f"first this\n\n{TEXT}\n"
+    assert terminal.written.startswith("\x1b[2m")
+    assert terminal.written.endswith(f"\x1b[0m\n\n{TEXT}\n")
+
+
+def test_thinking_is_not_shown_unless_asked_for(command, thinker):
+    """Without ``--reasoning`` the answer alone is shown, and a pipe never gets anything else."""
+    thinker(f"first this|{TEXT}")
+    with command.terminal("stream", "Hello") as terminal:
+        assert terminal.end() == 0
+    assert terminal.written == TEXT + "\n"
+    assert command.run("stream", "--reasoning", "Hello").text == TEXT + "\n"
+
+
+def test_no_color_is_honoured(command, provider):
+    """With ``NO_COLOR`` no error and no list is coloured."""
+    provider(TEXT, fault=Drop(after_events=3))
+    for arguments in (["stream", "Hello"], ["connections"]):
+        with command.terminal(*arguments, NO_COLOR="1") as terminal:
+            terminal.end()
+        assert not COLOUR.search(terminal.written)
+        assert terminal.plain
+
+
+def test_messages_and_lists_fit_80_columns(command, provider):
+    """Errors, lists and figures are broken between words at 80 columns."""
+    provider(TEXT, pace=Pace(first_delay=0.1), fault=Drop(after_events=3))
+    for arguments in (
+        ["connections"],
+        ["drivers"],
+        ["stream", "--usage", "Hello"],
+        ["stream", "-c", "nobody", "Hello"],
+    ):
+        with command.terminal(*arguments) as terminal:
+            terminal.end()
+        assert max(map(len, terminal.plain.splitlines())) <= 80
+
+
+def test_without_a_prompt_nobody_waits(command, provider):
+    """At a terminal a missing prompt is said to be missing, instead of a silent wait for input."""
+    provider(TEXT)
+    with command.terminal("stream") as terminal:
+        assert terminal.end() == 2
+    assert "There is no prompt." in terminal.written

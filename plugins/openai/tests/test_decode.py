@@ -1,0 +1,444 @@
+"""What comes, in every shape that chat completions come in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyglot_core.plugin import (
+    Chunk,
+    Citation,
+    End,
+    Failure,
+    Finish,
+    Logprobs,
+    RefusalDelta,
+    ResponseStarted,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+
+
+def piece(delta=None, finish=None, index=0, **fields):
+    """A chunk of one choice."""
+    return {"choices": [{"index": index, "delta": {} if delta is None else delta, "finish_reason": finish}], **fields}
+
+
+def calls(*pieces):
+    return piece({"tool_calls": list(pieces)})
+
+
+def function(name=None, arguments=None):
+    return {name: value for name, value in (("name", name), ("arguments", arguments)) if value is not None}
+
+
+# a chunk → the events that it means
+CHUNKS = {
+    "a piece of text": (piece({"content": "a"}), [TextDelta("a")]),
+    "an empty text": (piece({"role": "assistant", "content": ""}), [TextDelta("")]),
+    "a role alone": (piece({"role": "assistant"}), []),
+    "a text that is null": (piece({"content": None}), []),
+    "an empty delta": (piece({}), []),
+    "a delta that is null": ({"choices": [{"index": 0, "delta": None}]}, []),
+    "no delta": ({"choices": [{"index": 0}]}, []),
+    "no index": ({"choices": [{"delta": {"content": "a"}}]}, [TextDelta("a")]),
+    "an index that is null": ({"choices": [{"index": None, "delta": {"content": "a"}}]}, [TextDelta("a")]),
+    "another choice": (piece({"content": "a"}, index=3), [TextDelta("a", 3)]),
+    "two choices": (
+        {"choices": [{"index": 1, "delta": {"content": "b"}}, {"index": 0, "delta": {"content": "a"}}]},
+        [TextDelta("b", 1), TextDelta("a", 0)],
+    ),
+    "no choices": ({}, []),
+    "empty choices": ({"choices": []}, []),
+    "choices that are null": ({"choices": None}, []),
+    "a finish": (piece({}, "stop"), [Finish("stop", "stop")]),
+    "text and finish": (piece({"content": "a"}, "length"), [TextDelta("a"), Finish("length", "length")]),
+    "a finish of another choice": (piece({}, "stop", index=2), [Finish("stop", "stop", 2)]),
+    "an empty finish": (piece({"content": "a"}, ""), [TextDelta("a")]),
+    "a finish for calls": (piece({}, "tool_calls"), [Finish("tool_calls", "tool_calls")]),
+    "the older finish for calls": (piece({}, "function_call"), [Finish("tool_calls", "function_call")]),
+    "a filter": (piece({}, "content_filter"), [Finish("content_filter", "content_filter")]),
+    "an unknown finish": (piece({}, "eos"), [Finish("other", "eos")]),
+    "usage alone": ({"choices": [], "usage": {"prompt_tokens": 1}}, [UsageReport({"prompt_tokens": 1})]),
+    "usage without choices": ({"usage": {"prompt_tokens": 1}}, [UsageReport({"prompt_tokens": 1})]),
+    "usage that is null": (piece({"content": "a"}, usage=None), [TextDelta("a")]),
+    "usage that is empty": (piece({"content": "a"}, usage={}), [TextDelta("a")]),
+    "usage beside text": (
+        piece({"content": "a"}, usage={"prompt_tokens": 0}),
+        [TextDelta("a"), UsageReport({"prompt_tokens": 0})],
+    ),
+    "usage beside a finish": (
+        piece({}, "stop", usage={"odd": {"x": 1}}),
+        [Finish("stop", "stop"), UsageReport({"odd": {"x": 1}})],
+    ),
+    "a refusal": (piece({"refusal": "No."}), [RefusalDelta("No.")]),
+    "a refusal that is null": (piece({"content": "a", "refusal": None}), [TextDelta("a")]),
+    "log probabilities": (
+        {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [1]}}]},
+        [TextDelta("a"), Logprobs({"content": [1]})],
+    ),
+    "log probabilities that are null": (
+        {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": None}]},
+        [TextDelta("a")],
+    ),
+    "annotations": (
+        piece({"annotations": [{"url": "a"}, {"url": "b"}]}),
+        [Citation({"url": "a"}), Citation({"url": "b"})],
+    ),
+    "annotations beside text": (
+        piece({"content": "a", "annotations": [{"u": 1}]}),
+        [TextDelta("a"), Citation({"u": 1})],
+    ),
+    "a call begins": (
+        calls({"index": 0, "id": "1", "type": "function", "function": function("sum", "")}),
+        [ToolCallDelta(0, "1", "sum", "")],
+    ),
+    "a call goes on": (
+        calls({"index": 0, "function": function(arguments='{"a"')}),
+        [ToolCallDelta(0, None, None, '{"a"')],
+    ),
+    "an empty id and name": (
+        calls({"index": 0, "id": "", "function": function("", "x")}),
+        [ToolCallDelta(0, None, None, "x")],
+    ),
+    "nulls in a call": (
+        calls({"index": 0, "id": None, "function": {"name": None, "arguments": "x"}}),
+        [ToolCallDelta(0, None, None, "x")],
+    ),
+    "a call without index": (
+        calls({"id": "1", "function": function("sum", "{}")}),
+        [ToolCallDelta(None, "1", "sum", "{}")],
+    ),
+    "a placeholder": (calls({"index": 0, "function": {}}), []),
+    "a placeholder without function": (calls({"index": 0, "type": "function"}), []),
+    "a function that is null": (calls({"index": 0, "id": "1", "function": None}), [ToolCallDelta(0, "1", None, "")]),
+    "arguments as an object": (
+        calls({"index": 0, "id": "1", "function": {"name": "sum", "arguments": {"a": 1}}}),
+        [ToolCallDelta(0, "1", "sum", '{"a":1}')],
+    ),
+    "two calls in one chunk": (
+        calls({"index": 0, "id": "1", "function": function("a")}, {"index": 1, "id": "2", "function": function("b")}),
+        [ToolCallDelta(0, "1", "a", ""), ToolCallDelta(1, "2", "b", "")],
+    ),
+    "calls that are null": (piece({"content": "a", "tool_calls": None}), [TextDelta("a")]),
+    "calls that are none": (piece({"content": "a", "tool_calls": []}), [TextDelta("a")]),
+    "the older call": (piece({"function_call": function("sum", "{")}), [ToolCallDelta(0, None, "sum", "{")]),
+    "the older call goes on": (piece({"function_call": function(arguments="}")}), [ToolCallDelta(0, None, None, "}")]),
+    "the older call, null": (piece({"content": "a", "function_call": None}), [TextDelta("a")]),
+    "a custom tool": (
+        calls({"index": 0, "id": "1", "type": "custom", "custom": {"name": "sql", "input": "SELECT"}}),
+        [ToolCallDelta(0, "1", "sql", "SELECT")],
+    ),
+    "content in parts": (
+        piece({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": None}, "x", {"text": "b"}]}),
+        [TextDelta("ab")],
+    ),
+    "content as an object": (piece({"content": {"a": 1}}), [TextDelta('{"a":1}')]),
+    "an obfuscation": (piece({"content": "a"}, obfuscation="xyz"), [TextDelta("a")]),
+    "unknown fields": (
+        piece({"content": "a", "odd": [1]}, odd={"x": 1}, object="chat.completion.chunk", created=1, service_tier=None),
+        [TextDelta("a")],
+    ),
+    "names": (piece({"content": "a"}, id="1", model="m"), [ResponseStarted("1", "m"), TextDelta("a")]),
+    "a name alone": (piece({"content": "a"}, model="m"), [ResponseStarted(None, "m"), TextDelta("a")]),
+    "names that are null": (piece({"content": "a"}, id=None, model=None), [TextDelta("a")]),
+    "names that are empty": (piece({"content": "a"}, id="", model=""), [TextDelta("a")]),
+    "the end": (b"[DONE]", [End()]),
+    "the end with spaces": (b" [DONE] ", [End()]),
+    "everything at once": (
+        {
+            "id": "1",
+            "choices": [
+                {
+                    "index": 1,
+                    "delta": {"content": "a", "refusal": "r", "tool_calls": [{"index": 0, "function": function("f")}]},
+                    "finish_reason": "stop",
+                    "logprobs": {"content": []},
+                }
+            ],
+            "usage": {"prompt_tokens": 1},
+        },
+        [
+            ResponseStarted("1", None),
+            TextDelta("a", 1),
+            RefusalDelta("r", 1),
+            ToolCallDelta(0, None, "f", "", False, 1),
+            Logprobs({"content": []}, 1),
+            Finish("stop", "stop", 1),
+            UsageReport({"prompt_tokens": 1}),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHUNKS)
+def test_what_a_chunk_means(openai, name):
+    """A chunk of each shape means these events."""
+    chunk, expected = CHUNKS[name]
+    assert openai.decoded(chunk) == [expected]
+
+
+@pytest.mark.parametrize("name", CHUNKS)
+def test_a_chunk_means_the_same_later(openai, name):
+    """After id and model have been seen, they are not reported again, and all else means the same."""
+    chunk, expected = CHUNKS[name]
+    _, found = openai.decoded(piece({}, id="0", model="m0"), chunk)
+    assert found == [event for event in expected if not isinstance(event, ResponseStarted)]
+
+
+def test_names_are_looked_for_until_both_are_there(openai):
+    """Servers that leave id or model empty at first are asked again."""
+    found = openai.decoded(
+        piece({}, id="", model=""), piece({}, id="1"), piece({}, id="1", model="m"), piece({}, id="2", model="n")
+    )
+    assert found == [[], [ResponseStarted("1", None)], [ResponseStarted("1", "m")], []]
+
+
+def test_attempts_know_nothing_of_each_other(openai):
+    """Each attempt reports the names anew."""
+    chunk = piece({}, id="1", model="m")
+    assert openai.decoded(chunk) == openai.decoded(chunk) == [[ResponseStarted("1", "m")]]
+
+
+@pytest.mark.parametrize(
+    ("chunk", "expected"),
+    [
+        ({"error": {"message": "No.", "code": "c", "type": "t"}}, ("No.", "c", "t", None)),
+        ({"error": {"message": "No.", "code": 429}}, ("No.", "429", None, 429)),
+        ({"error": "No."}, ("No.", None, None, None)),
+        (
+            {"error": {"message": "No."}, "choices": [{"index": 0, "delta": {"content": "a"}}]},
+            ("No.", None, None, None),
+        ),
+        ({"id": "1", "choices": [], "error": {"message": "No."}}, ("No.", None, None, None)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["part", "whole"])
+def test_an_error_object(openai, chunk, expected, kind):
+    """An error in a chunk, or in a whole body, is a failure, whatever stands beside it."""
+    ((failure,),) = openai.decoded(chunk, kind=kind)
+    assert isinstance(failure, Failure)
+    assert (failure.message, failure.code, failure.type, failure.status) == expected
+    assert failure.raw == openai.data(chunk)
+
+
+@pytest.mark.parametrize("error", [None, "", {}, []])
+def test_an_error_that_is_none(openai, error):
+    """An error field without an error in it means nothing."""
+    assert openai.decoded(piece({"content": "a"}, error=error)) == [[TextDelta("a")]]
+
+
+@pytest.mark.parametrize(
+    "data", [b"{", b"[DONE", b"DONE", b'"text"', b"[]", b"5", b"null", b'{"choices": 5}', b"\xff", b""]
+)
+def test_what_cannot_be_read_says_so(openai, data):
+    """Data that is no chunk raises what msgspec raises, for core to make an error of."""
+    with pytest.raises((msgspec.DecodeError, UnicodeError)):
+        openai.decoded(data)
+
+
+# Whole answers
+
+
+WHOLES = {
+    "a text": ({"content": "a"}, [TextDelta("a")]),
+    "a refusal": ({"content": None, "refusal": "No."}, [RefusalDelta("No.")]),
+    "two calls without index": (
+        {"tool_calls": [{"id": "1", "function": function("a", "{}")}, {"id": "2", "function": function("b", "{}")}]},
+        [ToolCallDelta(0, "1", "a", "{}", True), ToolCallDelta(1, "2", "b", "{}", True)],
+    ),
+    "the older call": ({"function_call": function("a", "{}")}, [ToolCallDelta(0, None, "a", "{}", True)]),
+    "annotations": ({"content": "a", "annotations": [{"url": "u"}]}, [TextDelta("a"), Citation({"url": "u"})]),
+    "content in parts": ({"content": [{"type": "text", "text": "a"}]}, [TextDelta("a")]),
+}
+
+
+@pytest.mark.parametrize("name", WHOLES)
+def test_what_a_whole_answer_means(openai, name):
+    """A whole completion's message means the same as the deltas of a stream, its calls complete."""
+    message, expected = WHOLES[name]
+    whole = {"id": "1", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    ((started, *events),) = openai.decoded(whole, kind="whole")
+    assert started == ResponseStarted("1", "m")
+    assert events == [*expected, Finish("stop", "stop")]
+
+
+def test_a_message_in_a_part_is_not_said_twice(openai):
+    """A chunk that carries a delta and, beside it, the message so far means its delta."""
+    chunk = {"choices": [{"index": 0, "delta": {"content": "b"}, "message": {"content": "ab"}}]}
+    assert openai.decoded(chunk) == [[TextDelta("b")]]
+
+
+def test_a_delta_in_a_whole_is_not_said_twice(openai):
+    """A whole answer means its message."""
+    chunk = {"choices": [{"index": 0, "delta": {"content": "x"}, "message": {"content": "ab"}}]}
+    assert openai.decoded(chunk, kind="whole") == [[TextDelta("ab")]]
+
+
+# Usage
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ({}, (None, None, None, None, None)),
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}, (3, 4, None, None, None)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, (0, 0, None, None, None)),
+        ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}, (3, None, 2, None, None)),
+        ({"prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0}}, (None, None, 0, None, None)),
+        ({"prompt_tokens_details": {"cache_write_tokens": 5}}, (None, None, None, 5, None)),
+        ({"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 8}}, (None, 9, None, None, 8)),
+        (
+            {"prompt_tokens": 1, "prompt_tokens_details": None, "completion_tokens_details": None},
+            (1, None, None, None, None),
+        ),
+        ({"prompt_tokens": None, "odd": {"x": [1]}}, (None, None, None, None, None)),
+    ],
+)
+def test_usage_is_read(openai, payload, expected):
+    """Counts are read where they are, unknown ones are None, and the provider's object is kept whole."""
+    usage = openai.bound().extract_usage(payload)
+    assert (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_tokens,
+        usage.cache_write_tokens,
+        usage.reasoning_tokens,
+    ) == expected
+    assert usage.raw == payload
+
+
+# Streams and wholes
+
+
+TEXT, ARGUMENTS = "Grüße! 2 and 3 make 5. 🚀", '{"a": 2, "b": 3}'
+USAGE = {"prompt_tokens": 5, "completion_tokens": 6, "prompt_tokens_details": {"cached_tokens": 1}}
+
+
+def cut(text, size):
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def streamed(size=3, *, usage_with_finish=False):
+    """The chunks of an answer of two choices: a text, and two calls."""
+    names = {"id": "1", "model": "m"}
+    yield piece({"role": "assistant", "content": ""}, **names)
+    yield piece({"role": "assistant", "content": None}, index=1, **names)
+    yield from (piece({"content": text}, **names) for text in cut(TEXT, size))
+    for number, name in enumerate(("sum", "mul")):
+        head = {"index": number, "id": f"c{number}", "type": "function", "function": function(name, "")}
+        yield piece({"tool_calls": [head]}, index=1, **names)
+        for arguments in cut(ARGUMENTS, size):
+            yield piece(
+                {"tool_calls": [{"index": number, "function": function(arguments=arguments)}]}, index=1, **names
+            )
+    yield piece({}, "stop", **names)
+    usage = {"usage": USAGE} if usage_with_finish else {}
+    yield piece({}, "tool_calls", index=1, **names, **usage)
+    if not usage_with_finish:
+        yield {"choices": [], "usage": USAGE, **names}
+    yield b"[DONE]"
+
+
+def whole():
+    """The same answer, whole."""
+    made = [
+        {"id": f"c{number}", "type": "function", "function": function(name, ARGUMENTS)}
+        for number, name in enumerate(("sum", "mul"))
+    ]
+    return {
+        "id": "1",
+        "model": "m",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"},
+            {
+                "index": 1,
+                "message": {"role": "assistant", "content": None, "tool_calls": made},
+                "finish_reason": "tool_calls",
+            },
+        ],
+        "usage": USAGE,
+    }
+
+
+def shown(response):
+    fields = response.to_dict()
+    del fields["timing"]
+    return fields
+
+
+@pytest.mark.parametrize("usage_with_finish", [False, True])
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_stream_gives_the_response_of_the_whole(openai, size, usage_with_finish):
+    """One answer gives one response, streamed in pieces of any size or whole."""
+    partials, response = openai.read(openai.stream(*streamed(size, usage_with_finish=usage_with_finish)))
+    _, expected = openai.read(json.dumps(whole()).encode(), stream=False)
+    assert shown(response) == shown(expected)
+    assert response.content == TEXT
+    assert [call.arguments for call in response.choices[1].tool_calls] == [{"a": 2, "b": 3}] * 2
+    assert [partial.finish_reason for partial in partials if partial.finish_reason] == ["stop", "tool_calls"]
+    assert (response.usage.input_tokens, response.usage.cache_read_tokens) == (5, 1)
+
+
+@given(places=st.lists(st.integers(0, 4000), max_size=20), data=st.data())
+def test_any_split_gives_the_same(openai, places, data):
+    """However the bytes of a stream are cut, the response is the same."""
+    stream = openai.stream(*streamed(data.draw(st.integers(1, 9))))
+    places = sorted({place % len(stream) for place in places})
+    pieces = [stream[start:end] for start, end in zip([0, *places], [*places, len(stream)], strict=True)]
+    assert shown(openai.read(*pieces)[1]) == shown(openai.read(stream)[1])
+
+
+@pytest.mark.parametrize("noise", [b": ping\n\n", b"event: keep-alive\n\n", b"retry: 5\n\n", b"data:\n\n", b"\n\n"])
+def test_noise_between_chunks_changes_nothing(openai, noise):
+    """Comments, blank lines and empty events between the chunks mean nothing."""
+    stream = openai.stream(*streamed())
+    assert shown(openai.read(noise + stream.replace(b"\n\n", b"\n\n" + noise))[1]) == shown(openai.read(stream)[1])
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_events_or_unreadable(openai, data):
+    """No bytes make the decoder raise anything but that they cannot be read."""
+    decode = openai.bound().decoder({})
+    for kind in ("part", "whole"):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeError):
+            decode(Chunk(data, data, kind))
+
+
+fields = st.sampled_from(
+    [
+        "choices",
+        "index",
+        "delta",
+        "message",
+        "content",
+        "refusal",
+        "tool_calls",
+        "function",
+        "name",
+        "usage",
+        "error",
+        "id",
+    ]
+)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 3) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(fields, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(values)
+def test_any_json_is_events_or_unreadable(openai, value):
+    """No JSON value makes the decoder raise anything but that it cannot be read."""
+    data = json.dumps(value).encode()
+    decode = openai.bound().decoder({})
+    for kind in ("part", "whole"):
+        with contextlib.suppress(msgspec.DecodeError):
+            decode(Chunk(data, data, kind))

@@ -1,0 +1,169 @@
+"""Asks for every exchange in one way: sync or async over a socket, or in process; cut as it came, whole, or in bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from polyglot_core import (
+    AsyncInference,
+    Connection,
+    Inference,
+    InferenceResponse,
+    PartialInferenceResponse,
+    plugins,
+)
+from polyglot_core.clocks import Clocks
+from polyglot_core.plugin import InferenceRequest, Message, Timeouts
+from polyglot_core.session import Session
+from polyglot_simulator import RawReply, Simulator
+
+from .corpus import Exchange
+
+Style = Literal["sync", "async", "in-process"]
+Cut = Literal["as it came", "whole", "bytes"]
+Progress = Callable[[int], object]
+
+
+class Way(NamedTuple):
+    """How to ask.
+
+    Attributes:
+        style: The sync or the async API over a loopback socket, or a session that is fed without one.
+        cut: How the body is cut: a write a recorded piece, one write, or a write a byte.
+    """
+
+    style: Style
+    cut: Cut
+
+    def __str__(self) -> str:
+        return f"{self.style}, {self.cut}"
+
+
+class Answer(NamedTuple):
+    """What came of an exchange.
+
+    Attributes:
+        response: The response, or what there was of it when it failed.
+        error: What it failed with: a `PolyglotError`, or whatever else got out.
+        said: The text of the first choice as the partials had it.
+    """
+
+    response: InferenceResponse | None
+    error: Exception | None
+    said: str = ""
+
+    def comparable(self) -> dict[str, Any]:
+        """Everything that must not depend on the way: all but the times."""
+        fields = {} if self.response is None else self.response.to_dict()
+        fields.pop("timing", None)
+        fields.pop("connection", None)
+        error = self.error
+        facts = ("message", "status", "code", "request_id", "retryable", "retry_after", "phase")
+        return {
+            **fields,
+            "said": self.said,
+            "error": None if error is None else [type(error).__name__, *(getattr(error, fact, None) for fact in facts)],
+        }
+
+
+def ask_all(exchanges: Sequence[Exchange], way: Way, progress: Progress = lambda _done: None) -> dict[str, Answer]:
+    """The answers to all exchanges, by path; `progress` is told after each how many are done."""
+    if way.style == "in-process":
+        return dict(_counted(((exchange.path, _in_process(exchange)) for exchange in exchanges), progress))
+    by_path = {exchange.path: exchange for exchange in exchanges}
+    with Simulator(lambda request: _reply(by_path[request.body["model"]], way.cut)) as simulator:
+        # The fault of any exchange shows in its result; a reply that cannot be made would show as a status of 500.
+        if way.style == "async":
+            return asyncio.run(_ask_async(exchanges, simulator.connection, progress))
+        with Inference.from_connection(simulator.connection) as inference:
+            return dict(_counted(((each.path, _ask(inference, each)) for each in exchanges), progress))
+
+
+def _counted(answers: Iterable[tuple[str, Answer]], progress: Progress) -> Iterable[tuple[str, Answer]]:
+    for number, answer in enumerate(answers, start=1):
+        yield answer
+        progress(number)
+
+
+def _reply(exchange: Exchange, cut: Cut) -> RawReply:
+    body = exchange.body
+    cuts = {"as it came": exchange.pieces, "whole": lambda: [body], "bytes": lambda: [bytes((byte,)) for byte in body]}
+    return RawReply(status=exchange.status, headers=exchange.headers, writes=cuts[cut]())
+
+
+# Over a socket. The model's name says which exchange is asked for.
+
+
+def _ask(inference: Inference, exchange: Exchange) -> Answer:
+    pending = inference.create("Hello", model=exchange.path, stream=exchange.streamed)
+    said: list[str] = []
+    try:
+        if exchange.streamed:
+            for partial in pending.stream():
+                said.append(_first_choice(partial))
+        response = pending.response()
+    except Exception as error:  # noqa: BLE001 (what gets out is what is to be seen)
+        return _failed(error, said)
+    return Answer(response, None, "".join(said) if exchange.streamed else response.content)
+
+
+async def _ask_async(exchanges: Sequence[Exchange], connection: Connection, progress: Progress) -> dict[str, Answer]:
+    answers = {}
+    async with AsyncInference.from_connection(connection) as inference:
+        for exchange in exchanges:
+            answers[exchange.path] = await _ask_one_async(inference, exchange)
+            progress(len(answers))
+    return answers
+
+
+async def _ask_one_async(inference: AsyncInference, exchange: Exchange) -> Answer:
+    pending = inference.create("Hello", model=exchange.path, stream=exchange.streamed)
+    said: list[str] = []
+    try:
+        if exchange.streamed:
+            async for partial in pending.stream():
+                said.append(_first_choice(partial))
+        response = await pending.response()
+    except Exception as error:  # noqa: BLE001 (as above)
+        return _failed(error, said)
+    return Answer(response, None, "".join(said) if exchange.streamed else response.content)
+
+
+def _first_choice(partial: PartialInferenceResponse) -> str:
+    return partial.content_delta if partial.choice == 0 else ""
+
+
+def _failed(error: Exception, said: list[str]) -> Answer:
+    return Answer(getattr(error, "partial", None), error, "".join(said))
+
+
+# Without a socket: a session fed one byte after the other
+
+
+_NOWHERE = Connection(name="simulator", driver="openai", base_url="http://127.0.0.1:1/v1", api_key="test-key")
+
+
+def _in_process(exchange: Exchange) -> Answer:
+    session = _session(exchange)
+    said: list[str] = []
+    try:
+        session.begin(exchange.status, dict(exchange.headers))
+        for at in range(len(exchange.body)):
+            for partial in session.feed(exchange.body[at : at + 1], 0.0):
+                said.append(_first_choice(partial))
+        for partial in session.finish(0.0):
+            said.append(_first_choice(partial))
+    except Exception as error:  # noqa: BLE001 (as above)
+        return _failed(error, said)
+    return Answer(session.response, None, "".join(said))
+
+
+def _session(exchange: Exchange) -> Session:
+    driver = plugins.load_driver("openai")
+    assert driver is not None, "the openai driver is not installed"
+    bound = driver.bind(_NOWHERE)
+    turn = Message(role="user", content="Hello")
+    request = InferenceRequest(model=exchange.path, messages=(turn,), stream=exchange.streamed)
+    return Session(bound.encode(request), bound, Clocks(Timeouts(), 0.0), "simulator")

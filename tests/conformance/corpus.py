@@ -1,0 +1,90 @@
+"""The corpus: recorded exchanges with providers, in the folder that ``POLYGLOT_CORPUS`` names.
+
+It holds ``PROVIDER/DIALECT/NAME.json`` with one exchange each, ``expected.jsonl`` with what an ideal client reports for
+each, and ``check.py``, which compares a program's results with that.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+VARIABLE = "POLYGLOT_CORPUS"
+DIALECT = "openai-chat"
+
+# What belongs to the connection that was recorded, not to the answer.
+_OF_THE_CONNECTION = {"connection", "content-encoding", "content-length", "keep-alive", "trailer", "transfer-encoding"}
+_TYPES = {"sse": "text/event-stream", "json": "application/json"}
+
+
+class Exchange(NamedTuple):
+    """A recorded answer, and what is known of its question.
+
+    Attributes:
+        path: Its file, from the corpus folder on; its name in all results.
+        status: HTTP status.
+        headers: Names in lower case and values, without those of the recorded connection.
+        body: The body, after content decoding.
+        streamed: Whether the body is a stream.
+        lengths: Bytes of each piece in which it came, where that was recorded; they sum up to the body.
+    """
+
+    path: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    streamed: bool
+    lengths: tuple[int, ...] = ()
+
+    @property
+    def provider(self) -> str:
+        """Who answered."""
+        return self.path.partition("/")[0]
+
+    def pieces(self) -> list[bytes]:
+        """The body as it came: in the recorded pieces, else one server-sent event after the other, else whole."""
+        lengths = self.lengths or [len(event) for event in _events(self.body)] if self.streamed else [len(self.body)]
+        ends = [sum(lengths[: number + 1]) for number in range(len(lengths))]
+        return [self.body[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+
+def folder() -> Path | None:
+    """The corpus, or None where it is not at hand."""
+    named = os.environ.get(VARIABLE)
+    found = Path(named) if named else None
+    return found if found is not None and (found / "expected.jsonl").is_file() else None
+
+
+def judged(corpus: Path) -> list[Exchange]:
+    """Every exchange of the dialect that has an expectation, in the order of the file."""
+    with (corpus / "expected.jsonl").open(encoding="utf-8") as lines:
+        expected = [json.loads(line) for line in lines]
+    rows = [row for row in expected if row["dialect"] == DIALECT and not row.get("skip")]
+    return [_read(corpus, row["path"]) for row in rows]
+
+
+def _read(corpus: Path, path: str) -> Exchange:
+    response = json.loads((corpus / path).read_text("utf-8"))["response"]
+    return Exchange(
+        path=path,
+        status=response["status"],
+        headers=_headers(response),
+        body=base64.b64decode(response["body_b64"]),
+        streamed=response["streamed"],
+        lengths=tuple(length for length in response.get("chunk_lens") or () if length),
+    )
+
+
+def _headers(response: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    recorded = {name.lower(): value for name, value in response["headers"].items()}
+    headers = {"content-type": _TYPES[response["format"]], **recorded}
+    return tuple((name, value) for name, value in headers.items() if name not in _OF_THE_CONNECTION)
+
+
+def _events(body: bytes) -> list[bytes]:
+    """The body cut behind each blank line; whatever follows the last one is a piece too."""
+    pieces = body.split(b"\n\n")
+    return [piece for piece in [*(piece + b"\n\n" for piece in pieces[:-1]), pieces[-1]] if piece]

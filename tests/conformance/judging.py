@@ -1,0 +1,92 @@
+"""Compares answers with what the corpus expects, by the corpus's own ``check.py``."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from polyglot_core import FinishReason, InferenceResponse, Outcome, PolyglotError
+
+from .asking import Answer
+from .corpus import DIALECT
+
+_ALL = "1000000"
+_ROW = re.compile(r"^(\S+) +(\S+) +(\d+) of (\d+) ", re.MULTILINE)
+_MISMATCH = re.compile(r"^- (\S+) (\S+)\n    (.*)$", re.MULTILINE)
+_COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+
+
+class Score(NamedTuple):
+    """How many exchanges of a provider are right in every field, of how many."""
+
+    whole: int
+    judged: int
+
+
+class Verdict(NamedTuple):
+    """What ``check.py`` says.
+
+    Attributes:
+        text: All of it.
+        scores: Whole matches, by provider.
+        mismatches: Path, field and reason of each field that is wrong.
+    """
+
+    text: str
+    scores: dict[str, Score]
+    mismatches: list[tuple[str, str, str]]
+
+
+def judge(corpus: Path, answers: Mapping[str, Answer], provider: str | None = None, listed: str = _ALL) -> Verdict:
+    """Let ``check.py`` compare `answers` with the expectations; `listed` is how many mismatches it lists."""
+    options = ["--only", DIALECT, "--by", "provider", "--list", listed]
+    options += [] if provider is None else ["--provider", provider]
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder, "results.jsonl")
+        lines = (json.dumps(result(path, answer)) for path, answer in answers.items())
+        results.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+        command = [sys.executable, corpus / "check.py", results, corpus / "expected.jsonl", *options]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=True)
+    text = done.stdout
+    scores = {provider: Score(int(whole), int(of)) for provider, _, whole, of in _ROW.findall(text)}
+    return Verdict(text, scores, [(path, field, why) for field, path, why in _MISMATCH.findall(text)])
+
+
+def result(path: str, answer: Answer) -> dict[str, Any]:
+    """An answer in the form that ``check.py`` reads."""
+    response, error = answer.response, answer.error
+    if response is None:
+        return {"path": path, "outcome": "crashed", "error": {"message": repr(error)}}
+    return {
+        "path": path,
+        "outcome": "error" if response.outcome is Outcome.FAILED else response.outcome.value,
+        "content": response.content,
+        "reasoning": response.reasoning_content,
+        "refusal": response.refusal,
+        "tool_calls": _calls(response),
+        "finish": None if response.finish_reason is FinishReason.UNKNOWN else response.finish_reason,
+        "usage": response.usage and {name: getattr(response.usage, name) for name in _COUNTS},
+        "error": _error(error),
+        "response_id": response.id,
+        "response_model": response.model,
+        "choices": len(response.choices),
+    }
+
+
+def _calls(response: InferenceResponse) -> list[dict[str, Any]]:
+    return [
+        {"id": call.id, "name": call.name, "arguments": call.arguments, "arguments_raw": call.arguments_raw}
+        for call in response.tool_calls
+    ]
+
+
+def _error(error: Exception | None) -> dict[str, Any] | None:
+    if not isinstance(error, PolyglotError):
+        return None
+    return {"type": type(error).__name__, "status": error.status, "code": error.code, "message": error.message}

@@ -1,0 +1,66 @@
+"""A provider for the examples: the simulator, under the names of the connections that the pages use."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from polyglot_simulator import Reply, Simulator, ToolCall
+
+STORY = "Once upon a time a fox looked up at the stars, and one of them looked back."
+CONNECTIONS = ("openai", "work", "local")
+
+
+def answer(request):
+    """A call of the first tool, where there are tools and none has answered yet; else a story."""
+    tools = request.body.get("tools")
+    if not tools or any(turn["role"] == "tool" for turn in request.body["messages"]):
+        return STORY
+    return Reply(tool_calls=[ToolCall(tools[0]["function"]["name"], {"city": "Oslo"})])
+
+
+def configured(base_url):
+    """A configuration in which every connection of the pages is the simulator at `base_url`."""
+    rows = [
+        f'[connections.{name}]\ndriver = "openai"\nbase_url = "{base_url}"\nmodel = "story"\n'
+        'api_key_env = "OPENAI_API_KEY"\n'
+        for name in CONNECTIONS
+    ]
+    return "\n".join(['default = "openai"\n', *rows])
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """An empty folder to run in, and nobody's settings."""
+    for name in [name for name in os.environ if name.startswith("POLYGLOT_") or name.endswith("_API_KEY")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "APPDATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def provider(nowhere, monkeypatch):
+    """The simulator, as the default and under every name that the pages use."""
+    with Simulator(answer) as simulator:
+        file = nowhere / "stand-in.toml"
+        file.write_text(configured(simulator.base_url), "utf-8")
+        monkeypatch.setenv("POLYGLOT_CONFIG", str(file))
+        monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+        yield simulator
+
+
+@pytest.fixture
+def shell(nowhere, monkeypatch):
+    """A folder where ``polyglot`` is the command of the running environment, and ``git`` always has a change."""
+    commands = {"polyglot": f'exec "{sys.executable}" -m polyglot_cli "$@"', "git": "echo '+a line'"}
+    folder = nowhere / "commands"
+    folder.mkdir()
+    for name, line in commands.items():
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n", "utf-8")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    return nowhere

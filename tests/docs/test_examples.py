@@ -1,0 +1,113 @@
+"""What the pages show is run: the simulator stands in for the provider."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+import types
+
+import pytest
+
+from polyglot_cli.script import read_script
+from polyglot_core.settings import read_settings
+
+from .conftest import STORY
+from .pages import PAGES, README, blocks, named, with_blocks
+
+KINDS = {
+    ("python",),  # run, one after the other, as one program
+    ("python", "test"),  # a file of tests
+    ("python", "notest"),  # needs something that is not installed here
+    ("toml",),  # a configuration
+    ("toml", "script"),  # a script of the simulator
+    ("toml", "pyproject"),  # a part of a package's metadata
+    ("sh",),  # compared with what the checks of the project run
+    ("console",),  # commands after a dollar sign, which are run
+    ("console", "notest"),  # do not end by themselves
+    ("mermaid",),
+    (),  # pictures
+}
+
+
+@pytest.fixture
+def program():
+    """A module for a page's code to be in, as a program would be one."""
+    module = types.ModuleType("page")
+    sys.modules["page"] = module
+    yield module
+    del sys.modules["page"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_block_is_of_a_kind_that_is_checked(page):
+    """Every fence has words that a test knows, and no page leaves out more of its Python than it runs."""
+    words = [block.words for kind in KINDS for block in blocks(page, *kind)]
+    assert len(words) == page.read_text("utf-8").count("\n```") // 2
+    assert words.count(("python", "notest")) <= words.count(("python",)) + words.count(("python", "test"))
+
+
+@pytest.mark.parametrize("page", with_blocks("python"), ids=named)
+def test_the_code_of_a_page_runs(page, provider, program):
+    """The Python blocks of a page, one after the other, are a program that runs without an error."""
+    for block in blocks(page, "python"):
+        exec(compile(block.padded, str(page), "exec", dont_inherit=True), program.__dict__)  # noqa: S102 (our own pages)
+
+
+def test_the_readme_streams_what_the_provider_says(provider, program, capsys):
+    """The first example of the README prints the story and then its finish reason."""
+    first, *_ = blocks(README, "python")
+    exec(compile(first.padded, str(README), "exec", dont_inherit=True), program.__dict__)  # noqa: S102
+    assert capsys.readouterr().out.startswith(f"{STORY}stop Usage(")
+    assert provider.requests[0].body["stream"] is True
+    assert provider.requests[0].headers["authorization"] == "Bearer test-key"
+
+
+@pytest.mark.parametrize("page", with_blocks("python", "test"), ids=named)
+def test_the_tests_of_a_page_pass(page, nowhere):
+    """Test functions that a page shows pass under pytest."""
+    for number, block in enumerate(blocks(page, "python", "test")):
+        file = nowhere / f"test_page_{number}.py"
+        file.write_text(block.text, "utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(file)]
+        run = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
+        assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("page", with_blocks("toml"), ids=named)
+def test_a_configuration_that_is_shown_is_understood(page, nowhere):
+    """Every configuration on a page is read by the strict reader, and has connections in it."""
+    for block in blocks(page, "toml"):
+        file = nowhere / "polyglot.toml"
+        file.write_text(block.text, "utf-8")
+        assert read_settings(file).entries
+
+
+@pytest.mark.parametrize("page", with_blocks("toml", "script"), ids=named)
+def test_a_script_that_is_shown_is_understood(page, nowhere):
+    """Every script of the simulator on a page is read by the command's strict reader."""
+    for block in blocks(page, "toml", "script"):
+        file = nowhere / "script.toml"
+        file.write_text(block.text, "utf-8")
+        assert read_script(str(file)).replies
+
+
+@pytest.mark.parametrize("page", with_blocks("toml", "pyproject"), ids=named)
+def test_an_entry_point_that_is_shown_is_in_a_group_that_is_looked_at(page):
+    """Every piece of a ``pyproject.toml`` on a page names one of the two entry-point groups."""
+    for block in blocks(page, "toml", "pyproject"):
+        groups = set(tomllib.loads(block.text)["project"]["entry-points"])
+        assert groups <= {"polyglot.drivers", "polyglot.presets"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
+@pytest.mark.parametrize("page", with_blocks("console"), ids=named)
+def test_a_command_that_is_shown_succeeds(page, provider, shell):
+    """Every command line after a dollar sign ends with exit code 0."""
+    lines = [line for block in blocks(page, "console") for line in block.text.splitlines()]
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    assert commands
+    for command in commands:
+        shell_command = ["sh", "-c", command]
+        run = subprocess.run(shell_command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        assert run.returncode == 0, (command, run.stderr.decode())

@@ -1,0 +1,259 @@
+"""What the pages say of names, fields, codes and commands is what the code says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+
+import polyglot_core
+import polyglot_core.errors
+import polyglot_core.events
+import polyglot_core.plugin
+import polyglot_simulator
+from polyglot_cli.commands import polyglot
+from polyglot_cli.failing import EXIT_CODES
+from polyglot_core import Inference, Timeouts, hookspecs
+from polyglot_core.framing import FRAMERS
+from polyglot_core.response import Outcome
+from polyglot_core.session import Signal, State
+from polyglot_simulator import (
+    ByteAtATime,
+    Comments,
+    ContentType,
+    Cut,
+    Drop,
+    ErrorEvent,
+    Fault,
+    Garbage,
+    Gzip,
+    LeaveOpen,
+    Reset,
+    Simulator,
+    SlowHeaders,
+    Stall,
+    Status,
+)
+
+from .pages import CHECKOUT, DOCS, PACKAGES, PAGES, README, blocks, named, prose, table
+
+DOORS = (polyglot_core, polyglot_core.plugin, polyglot_core.errors)
+ERRORS = {
+    name: kind
+    for name in polyglot_core.errors.__all__
+    if isinstance(kind := getattr(polyglot_core.errors, name), type) and kind is not polyglot_core.PolyglotError
+}
+HOOKS = [
+    hook for hook in vars(hookspecs).values() if inspect.isfunction(hook) and hook.__module__ == hookspecs.__name__
+]
+FAULTS = [
+    Cut(after_events=2),
+    Drop(after_events=2),
+    Reset(after_events=2),
+    Stall(after_events=2),
+    ErrorEvent(after_events=2),
+    Status(503),
+    ContentType("text/html", body="<p>Hello</p>"),
+    Comments(0.001, 3),
+    Garbage(after_events=2),
+    ByteAtATime(),
+    SlowHeaders(0.0001),
+    LeaveOpen(),
+    Gzip(),
+]
+PAGES_TEXT = "\n".join(page.read_text("utf-8") for page in PAGES)
+
+
+def test_the_generated_parts_are_up_to_date():
+    """The pictures and tables that are made from the code are those that the code makes now."""
+    command = [sys.executable, str(DOCS / "generate.py"), "--check"]
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert run.returncode == 0, f"{run.stdout}{run.stderr}; run python docs/generate.py"
+
+
+def test_the_commands_of_the_readme_are_those_that_are_run():
+    """The README's two commands: one installs every package and streams, the other is what the project itself runs."""
+    install, check = (block.text.strip() for block in blocks(README, "sh"))
+    folders = " ".join(f"./{package.relative_to(CHECKOUT).as_posix()}" for package in ordered_packages())
+    assert install == (
+        f'python3 -m venv .venv && .venv/bin/python -m pip install {folders} && .venv/bin/polyglot stream "Hello"'
+    )
+    assert check in (CHECKOUT / ".ci/run").read_text("utf-8").splitlines()
+    windows = README.read_text("utf-8")
+    assert rf"pip install {folders}; .venv\Scripts\polyglot" in windows
+
+
+def ordered_packages():
+    """The packages as one would name them: the core, the providers, the simulator, the command."""
+    ranks = {"core": 0, "simulator": 2, "cli": 3}
+    return sorted(PACKAGES, key=lambda package: ranks.get(package.name, 1))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page):
+    """Every relative link of a page leads to a file of the checkout, and every anchor to a heading of it."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in headings(file), target
+
+
+def headings(page):
+    """The anchors of a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=named)
+def test_every_page_is_linked(page):
+    """Whoever starts at the index or at the README reaches every page."""
+    if page == DOCS / "index.md":
+        return
+    starts = [README, *DOCS.rglob("index.md")]
+    assert page.resolve() in {target for start in starts for target in linked(start)}
+
+
+def linked(page):
+    """The files that the links of a page lead to."""
+    targets = re.findall(r"\]\(([^)#\s]+)", prose(page))
+    return [(page.parent / target).resolve() for target in targets]
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_every_public_name_is_on_a_page(door):
+    """What a door offers is mentioned on some page."""
+    assert [name for name in door.__all__ if not re.search(rf"\b{name}\b", PAGES_TEXT)] == []
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.__name__)
+@pytest.mark.parametrize("page", ["drivers.md", "architecture.md"])
+def test_every_hook_is_described_with_its_arguments(hook, page):
+    """A hook stands on the page as ``name(arguments)``, exactly as the contract has it."""
+    shown = f"{hook.__name__}({', '.join(inspect.signature(hook).parameters)})"
+    assert f"`{shown}`" in (DOCS / page).read_text("utf-8")
+
+
+def test_no_hook_is_described_that_there_is_not():
+    """The headings of the contract are the hooks, in the order of the contract."""
+    found = re.findall(r"^### `(\w+)\(", (DOCS / "drivers.md").read_text("utf-8"), re.MULTILINE)
+    assert found == [hook.__name__ for hook in HOOKS]
+
+
+def test_the_events_are_those_of_the_contract():
+    """The table of events names each of them, and no other."""
+    names = {row[0].strip("`") for row in table(DOCS / "drivers.md", "event")}
+    assert names == set(polyglot_core.events.__all__) - {"Event"}
+
+
+def test_the_framings_are_those_that_the_core_knows():
+    """The page on drivers names every framing that has a row in the core."""
+    (row,) = (row for row in table(DOCS / "drivers.md", "field") if row[0] == "`framing`")
+    assert set(re.findall(r'"([\w-]+)"', row[1])) == set(FRAMERS)
+
+
+def test_the_table_of_errors_is_that_of_the_code():
+    """Every error class has a row, with its own retryability and the exit code that the command gives it."""
+    rows = {row[0].strip("`"): row for row in table(DOCS / "errors.md", "class")}
+    assert set(rows) == set(ERRORS)
+    for name, kind in ERRORS.items():
+        code = next(EXIT_CODES[base] for base in kind.__mro__ if base in EXIT_CODES)
+        assert rows[name][2:4] == ["yes" if kind.retryable else "no", str(code)], name
+
+
+def test_the_exit_codes_are_those_of_the_help():
+    """The page on errors and the help of the command list the same exit codes."""
+    listed = {row[0] for row in table(DOCS / "errors.md", "code")}
+    help_text = click.Context(polyglot, info_name="polyglot").get_help()
+    codes = help_text.partition("Exit codes:")[2].partition("Options:")[0]
+    assert listed == set(re.findall(r"\b\d+\b", codes))
+    assert {str(code) for code in EXIT_CODES.values()} <= listed
+
+
+def test_the_outcomes_are_all_there():
+    """README and the page on errors name every outcome."""
+    words = {outcome.value for outcome in Outcome}
+    assert {row[0].strip("`") for row in table(DOCS / "errors.md", "outcome")} == words
+    assert all(f"`{word}`" in README.read_text("utf-8") for word in words)
+
+
+def test_states_and_signals_are_all_explained():
+    """The life of a stream is drawn from the code; the words in it are all explained beside it."""
+    page = DOCS / "architecture.md"
+    assert [row[0].strip("`") for row in table(page, "state")] == [state.value for state in State]
+    assert [row[0].strip("`") for row in table(page, "signal")] == [signal.value for signal in Signal]
+
+
+def test_the_faults_are_those_of_the_simulator():
+    """The tables of faults, on the page and in the package's README, have a row for each fault."""
+    offered = (getattr(polyglot_simulator, name) for name in polyglot_simulator.__all__)
+    faults = {kind.__name__ for kind in offered if issubclass(kind, Fault)} - {"Fault"}
+    for page in (DOCS / "testing.md", CHECKOUT / "plugins/simulator/README.md"):
+        assert {re.match(r"`(\w+)", row[0])[1] for row in table(page, "fault")} == faults
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_a_fault_is_met_as_the_page_says(fault):
+    """What Polyglot makes of a fault is what stands in its row: the answer, or an error of that class."""
+    rows = {row[0].strip("`"): row[2] for row in table(DOCS / "testing.md", "fault")}
+    expected = re.findall(r"`(\w+)`", rows[type(fault).__name__])
+    with Simulator("One two three.", fault=fault) as simulator:
+        connection = simulator.connection.with_changes(timeouts=Timeouts(idle=0.2))
+        pending = Inference.from_connection(connection).create("Count.", stream=True)
+        if rows[type(fault).__name__].startswith("the answer"):
+            assert pending.text() == "One two three."
+        else:
+            with pytest.raises(ERRORS[expected[0]]):
+                pending.text()
+
+
+def test_the_options_are_those_of_the_command():
+    """The page on the command names every option of every command, and no other."""
+    page = (DOCS / "command.md").read_text("utf-8")
+    shown = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", page))
+    known = {"-h", "--help"}
+    for command in (polyglot, *polyglot.commands.values()):
+        known |= {name for option in command.params for name in option.opts if name.startswith("-")}
+    assert shown == known
+    readme = (CHECKOUT / "plugins/cli/README.md").read_text("utf-8")
+    assert set(re.findall(r"`(--?[a-z][\w-]*)", readme)) <= known
+    assert set(re.findall(r"^## polyglot (\w+)", page, re.MULTILINE)) == set(polyglot.commands)
+
+
+def test_the_environment_variables_are_those_of_the_code():
+    """Every ``POLYGLOT_…`` variable that the code reads is in the configuration page, and no other is anywhere."""
+    code = "\n".join(file.read_text("utf-8") for package in PACKAGES for file in (package / "src").rglob("*.py"))
+    variables = set(re.findall(r'"(POLYGLOT_[A-Z]+)"', code))
+    made_of_names = {"POLYGLOT_NAME_MODEL", "POLYGLOT_NAME_BASE_URL", "POLYGLOT_NAME_API_KEY"}
+    page = set(re.findall(r"POLYGLOT_[A-Z_]+", (DOCS / "configuration.md").read_text("utf-8")))
+    assert page == variables | made_of_names
+    assert set(re.findall(r"(?<!_)POLYGLOT_[A-Z_]+", PAGES_TEXT)) <= page  # _POLYGLOT_COMPLETE is click's
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_page_speaks_of_the_project_alone(page):
+    """No page names a folder of somebody's machine, a key, or anything that is still to be written."""
+    text = page.read_text("utf-8")
+    assert re.findall(r"/(?:work|tmp|home|root|Users)/|sk-\w{8}|TODO|TBD|FIXME", text) == []
+
+
+def test_the_readme_is_short():
+    """The README is read in one go: at most 200 lines."""
+    assert len(README.read_text("utf-8").splitlines()) <= 200
+
+
+def test_decisions_are_numbered_without_a_gap():
+    """Decision pages are numbered from 1 on, and title and index carry the number."""
+    pages = sorted((DOCS / "decisions").glob("0*.md"))
+    index = (DOCS / "decisions/index.md").read_text("utf-8")
+    for number, page in enumerate(pages, 1):
+        assert page.name.startswith(f"{number:04}-")
+        title = re.match(rf"# {number}\. (.+)\n", page.read_text("utf-8"))[1]
+        assert f"{number}. [{title}]({page.name})" in index
+        assert all(f"**{part}" in page.read_text("utf-8") for part in ("What", "Why", "Given up"))

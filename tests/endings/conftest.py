@@ -1,0 +1,68 @@
+"""Calls to a simulator, sync and async, and a look for what a test has left open."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from polyglot_simulator import Simulator
+
+from .calling import PATIENCE, AsyncCall, Call, SyncCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TEXT = "One two three"
+"""What the simulator says: a role, three pieces, the finish, the usage and the end are seven events."""
+
+
+class Asking(Protocol):
+    """Makes a call to a simulator with the faults that are given."""
+
+    def __call__(self, *faults: Any, clocks: dict[str, float] | None = None, **asked: Any) -> Call: ...
+
+
+@pytest.fixture(params=["sync", "async"])
+def style(request: pytest.FixtureRequest) -> str:
+    """Which API is used."""
+    return request.param
+
+
+@pytest.fixture
+def simulate() -> Iterator[Callable[..., Simulator]]:
+    """Starts simulators that say `TEXT` unless told otherwise, and closes them after the test."""
+    with ExitStack() as scope:
+        yield lambda reply=TEXT, **settings: scope.enter_context(Simulator(reply, **settings))
+
+
+@pytest.fixture
+def call_to(style: str) -> Iterator[Callable[..., Call]]:
+    """Makes calls over a connection in the style of the test. After it, all is closed and nothing may be left."""
+    if style == "sync":
+        with ExitStack() as scope:
+            yield lambda connection, **asked: SyncCall(scope, connection, **_patient(asked))
+    else:
+        with asyncio.Runner() as runner:
+            scope = AsyncExitStack()
+            yield lambda connection, **asked: AsyncCall(runner, scope, connection, **_patient(asked))
+            runner.run(scope.aclose())
+    gc.collect()  # what was forgotten warns now, and a warning is an error
+
+
+def _patient(asked: dict[str, Any]) -> dict[str, Any]:
+    return {"stream": True, **asked, "timeouts": {**PATIENCE, **asked.get("timeouts", {})}}
+
+
+@pytest.fixture
+def ask(simulate: Callable[..., Simulator], call_to: Callable[..., Call]) -> Asking:
+    """A call to a simulator of its own, which has the faults that are given."""
+
+    def ask_one(*faults: Any, clocks: dict[str, float] | None = None, **asked: Any) -> Call:
+        simulator = simulate(asked.pop("reply", TEXT), fault=faults)
+        return call_to(simulator.connection, timeouts=clocks or {}, **asked)
+
+    return ask_one

@@ -1,0 +1,80 @@
+"""Ctrl-C while a stream waits: the socket closes at once, what came is kept, and nothing is left that complains."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from polyglot_core import Outcome
+from polyglot_simulator import Stall
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a child is not interrupted by a signal there")
+
+AT_ONCE = 0.1  # seconds; one of three tries is enough, because a busy machine may take its time over one
+PROGRAM = """
+import asyncio, sys
+from polyglot_core import AsyncInference, Connection, Inference
+
+connection = Connection(name="simulator", driver="openai", model="m", base_url=sys.argv[1], api_key="test-key")
+
+def wait_for_parent(stream, response):
+    print("interrupted", response.outcome.value, response.content, flush=True)
+    sys.stdin.read()  # the process goes on, so that its end is not what closes the socket
+
+def main():
+    stream = Inference.from_connection(connection).create("Hello", stream=True).stream()
+    try:
+        for partial in stream:
+            print(partial.content, flush=True)
+    except KeyboardInterrupt:
+        wait_for_parent(stream, stream.response())
+
+def main_async():
+    async def read(held):
+        held.append(AsyncInference.from_connection(connection).create("Hello", stream=True).stream())
+        try:
+            async for partial in held[0]:
+                print(partial.content, flush=True)
+        finally:
+            response = await held[0].response()
+            print("interrupted", response.outcome.value, response.content, flush=True)
+            sys.stdin.read()
+    held = []
+    try:
+        asyncio.run(read(held))
+    except KeyboardInterrupt:
+        pass
+
+{"sync": main, "async": main_async}[sys.argv[2]]()
+"""
+
+
+@pytest.mark.parametrize("phase", [{"after_events": 2}, {"after_events": 1}, {"before_headers": True}], ids=str)
+def test_an_interrupt_closes_the_socket_at_once(simulate, style, phase):
+    """``KeyboardInterrupt`` goes through to the caller, and the server sees the socket close although the program goes on."""
+    simulator = simulate(fault=Stall(**phase))
+    assert any(interrupted(simulator, style, number) < AT_ONCE for number in (1, 2, 3))
+
+
+def interrupted(simulator, style, number):
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, simulator.base_url, style]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as child:
+        try:
+            request = simulator.wait_for_request(number, timeout=20)
+            time.sleep(0.1)  # by then it waits for what does not come
+            moment = time.monotonic()
+            child.send_signal(signal.SIGINT)
+            closed = request.wait_closed(5.0)
+            output, complaints = child.communicate(timeout=10)  # which closes its standard input, so that it ends
+        finally:
+            child.kill()
+    assert closed is not None, (output, complaints)
+    assert complaints == ""
+    assert f"interrupted {Outcome.CANCELLED}" in output
+    return closed - moment

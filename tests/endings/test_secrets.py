@@ -1,0 +1,123 @@
+"""No key shows in anything that a failed call leaves behind."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import logging
+import pickle
+import traceback
+from types import CodeType, FunctionType, ModuleType
+
+import pytest
+
+from polyglot_core import Outcome, PolyglotError
+from polyglot_core.plugin import Secret
+from polyglot_simulator import Cut, Drop, ErrorEvent, Garbage, Reset, Stall, Status
+
+NOT_FOLLOWED = (CodeType, FunctionType, ModuleType, Secret, type)  # what leads to the whole program, or hides its text
+KEY = "key-that-nobody-may-see"
+HEADER = "value-that-nobody-may-see"
+FAILURES = {
+    "truncated": Cut(after_events=3),
+    "dropped": Drop(after_events=3),
+    "dropped before headers": Drop(before_headers=True),
+    "reset": Reset(after_events=3),
+    "reset before headers": Reset(before_headers=True),
+    "stalled": Stall(after_events=3),
+    "stalled before": Stall(after_events=0),
+    "stalled before headers": Stall(before_headers=True),
+    "unreadable": Garbage(after_events=3),
+    "error event": ErrorEvent(after_events=3),
+    "refused": Status(401),
+    "limited": Status(429),
+    "page": Status(200, "<p>Sorry", content_type="text/html"),
+    "redirected": Status(302, "", headers={"location": "http://127.0.0.1:1/"}),
+    "not HTTP": None,
+}
+
+
+def failed(call):
+    """The error of a call as its user catches it, with the traceback that it has then."""
+    with pytest.raises(PolyglotError) as raised:
+        call.read()
+    return raised.value
+
+
+@pytest.fixture(params=FAILURES.values(), ids=FAILURES)
+def connection(request, simulate):
+    """A connection with a key, to a provider that fails."""
+    made = simulate(fault=request.param).connection
+    if request.param is None:
+        made = made.with_changes(base_url="http://127.0.0.1:1/v1")  # where nobody listens
+    return made.with_changes(api_key=KEY, headers={"x-other": HEADER})
+
+
+def test_no_key_shows_in_an_error(connection, call_to, caplog):
+    """Neither texts nor tracebacks with local variables, pickles or logs of any failure, nor of its causes, hold the key."""
+    caplog.set_level(logging.DEBUG)
+    call = call_to(connection, timeouts={"idle": 0.2, "first": 0.4})
+    error = failed(call)
+    assert KEY not in "".join(everything_said_by(error))
+    assert KEY not in repr(call.pending) + repr(call.pending.stream()) + repr(call.pending.request)
+    assert KEY not in caplog.text + "".join(repr(record.__dict__) for record in caplog.records)
+    assert KEY not in str(connection) + repr(connection)
+
+
+def everything_said_by(error):
+    """Text after text in which an error might show what it knows."""
+    yield str(error)
+    yield repr(error)
+    yield repr(error.__dict__)
+    yield repr(error.partial.to_dict())
+    yield pickle.dumps(error).decode("latin-1")
+    yield pickle.dumps(error, 0).decode("latin-1")
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    yield from shown.format()
+    for cause in causes_of(error):
+        yield repr(cause) + repr(vars(cause))
+        yield from texts_held_by([frame.f_locals for frame, _ in traceback.walk_tb(cause.__traceback__)])
+
+
+def causes_of(error):
+    """All exceptions behind an error."""
+    found = []
+    waiting = [error]
+    while waiting:
+        link = waiting.pop()
+        if link is not None and link not in found:
+            found.append(link)
+            waiting += [link.__cause__, link.__context__]
+    return found[1:]
+
+
+def texts_held_by(roots):
+    """Every text that can be reached from what the frames of an exception hold; a `Secret` is what keeps a key."""
+    waiting, seen = list(roots), set()
+    while waiting:
+        held = waiting.pop()
+        if id(held) in seen or isinstance(held, NOT_FOLLOWED):
+            continue
+        seen.add(id(held))
+        if isinstance(held, (str, bytes, bytearray)):
+            yield held if isinstance(held, str) else held.decode("latin-1")
+        waiting += gc.get_referents(held)
+
+
+def test_an_error_can_be_copied_and_pickled_with_all_that_it_knows(connection, call_to):
+    """An error crosses process borders whole: its class, its facts and the response as far as it came."""
+    error = failed(call_to(connection, timeouts={"idle": 0.2, "first": 0.4}))
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 (our own)
+        assert type(twin) is type(error)
+        assert str(twin) == str(error)
+        assert twin.__dict__ == error.__dict__
+        assert twin.partial.outcome in {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.TRUNCATED}
+
+
+def test_the_key_does_reach_the_provider(simulate, call_to):
+    """What is looked for above is really sent, so that not finding it means something."""
+    simulator = simulate()
+    connection = simulator.connection.with_changes(api_key=KEY, headers={"x-other": HEADER})
+    call_to(connection).read()
+    headers = simulator.requests[0].headers
+    assert (headers["authorization"], headers["x-other"]) == (f"Bearer {KEY}", HEADER)
