@@ -25,7 +25,8 @@ from polyglot_core.plugin import (
     Usage,
     UsageReport,
 )
-from polyglot_core.response import FinishReason, Media, ReasoningBlock
+from polyglot_core.parts import Reasoning
+from polyglot_core.response import FinishReason, Media
 
 
 def read_usage(payload):
@@ -203,9 +204,9 @@ def test_reasoning_comes_in_blocks_with_signatures():
         )
     )
     assert assembler.choices()[0].reasoning == (
-        ReasoningBlock(text="ab", signature="sig"),
-        ReasoningBlock(redacted="secret"),
-        ReasoningBlock(text="x"),
+        Reasoning(text="ab", signature="sig"),
+        Reasoning(redacted="secret"),
+        Reasoning(text="x"),
     )
     assert len(partials) == 5
 
@@ -429,6 +430,8 @@ def test_a_partial_as_a_dict():
     assert shown["content"] == "a"
     assert shown["finish_reason"] == "tool_calls"
     assert type(shown["finish_reason"]) is str
-    assert shown["tool_calls"] == [{"name": "sum", "id": "1", "arguments_raw": "{}", "complete": True}]
+    assert shown["tool_calls"] == [
+        {"type": "tool_call", "name": "sum", "id": "1", "arguments_raw": "{}", "complete": True, "signature": None}
+    ]
     assert shown["usage"]["input_tokens"] == 1
     assert "raw" not in shown

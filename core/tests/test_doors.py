@@ -19,9 +19,11 @@ PolyglotError ProviderError RateLimited RequestError Retries StreamError TimedOu
 Truncated Usage connections drivers register
 """
 AUTHORS = """
-CONTRACT_VERSION Chunk Citation Connection End Event Failure Finish FinishReason Framer InferenceRequest Logprobs
-MediaDelta Message Ping Preset ReasoningDelta RefusalDelta ResponseStarted Retries Secret ServerToolEvent TextDelta
-Timeouts Tool ToolCallDelta Usage UsageReport WireRequest WireResponse failure_from_payload hookimpl
+CONTRACT_VERSION Audio Chunk Citation Connection Document End Event Failure Finish FinishReason Framer Image
+InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message NDJSONFramer Ping Preset RawPart Reasoning
+ReasoningDelta RefusalDelta ResponseStarted Retries SSEFramer Secret ServerToolEvent Text TextDelta Timeouts Tool
+ToolCall ToolCallDelta ToolResult Usage UsageReport WireRequest WireResponse cannot_express failure_from_payload
+hookimpl translate_options
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded

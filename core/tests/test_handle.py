@@ -530,13 +530,13 @@ def test_what_a_request_says(flavour, story):
         extra={"a": 1},
     )
     request = handle.request
-    assert [turn.to_dict() for turn in request.messages] == [
-        {"role": "user", "content": "Hi"},
-        {"role": "assistant", "content": "Ho"},
-        {"role": "user", "content": "Hu", "odd": 1},
-    ]
+    assert request.messages == (
+        Message(role="user", content="Hi"),
+        Message(role="assistant", content="Ho"),
+        Message(role="user", content="Hu", extra={"odd": 1}),
+    )
     assert (request.model, request.tools, request.tool_choice) == ("n", (tool,), "auto")
-    assert (request.response_format, request.extra) == ({"type": "json_object"}, {"a": 1})
+    assert (request.response_format, request.extra) == ("json", {"a": 1})
 
 
 # Sent again

@@ -44,7 +44,7 @@ def encode_request(request: InferenceRequest, connection: Connection) -> WireReq
         raise RequestError(msg)
     body = {
         "engine": request.model,
-        "talk": [{"who": message.role, "says": message.content} for message in request.messages],
+        "talk": [{"who": message.role, "says": message.text} for message in request.messages],
         "live": request.stream,
         **request.options,
         **request.extra,
