@@ -35,7 +35,11 @@ class Toy:
 
     @hookimpl
     def encode_request(self, connection, request):
-        body = {"model": request.model, "stream": request.stream, "messages": [{"role": m.role, "content": m.text} for m in request.messages]}
+        body = {
+            "model": request.model,
+            "stream": request.stream,
+            "messages": [{"role": m.role, "content": m.text} for m in request.messages],
+        }
         return WireRequest(
             url=f"{connection.base_url}/answer",
             body=json.dumps({**body, **request.options}).encode(),

@@ -21,6 +21,7 @@ from polyglot_core.events import (
     ToolCallDelta,
     UsageReport,
 )
+from polyglot_core.parts import RawPart, Text
 from polyglot_core.response import (
     Choice,
     FinishReason,
@@ -34,10 +35,11 @@ from polyglot_core.response import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from polyglot_core.events import Event
-    from polyglot_core.response import ToolCall, Usage
+    from polyglot_core.parts import Part, ToolCall
+    from polyglot_core.response import Usage
 
 __all__ = ["Assembler"]
 
@@ -144,12 +146,14 @@ class _ChoiceBuilder:
         self._last_finish_counts = last_finish_counts
         self._finish: Finish | None = None
         self._calls = _CallMatcher()
+        self._called = 0  # calls that have a place in the order
         self._reasoning: dict[int, list[ReasoningDelta]] = {}
         self._refusal: list[str] = []
         self._citations: list[Mapping[str, Any]] = []
         self._logprobs: list[Mapping[str, Any]] = []
         self._media: list[MediaDelta] = []
         self._server_tools: list[Mapping[str, Any]] = []
+        self._order: list[tuple[int, Callable[[], Part]]] = []  # after how many pieces of text a part stands
         self._new_text = self._new_reasoning = self._new_refusal = ""
 
     def remark(self, usage: UsageReading | None) -> None:
@@ -190,7 +194,18 @@ class _ChoiceBuilder:
             logprobs=tuple(self._logprobs),
             media=_joined_media(self._media),
             server_tools=tuple(self._server_tools),
+            parts=tuple(self._parts()),
         )
+
+    def _parts(self) -> Iterator[Part]:
+        """Text and what stood between it, in the order in which it came."""
+        place = 0
+        for after, part in [*self._order, (len(self.text_parts), None)]:
+            if text := "".join(self.text_parts[place:after]):
+                yield Text(text)
+            place = after
+            if part is not None:
+                yield part()
 
     def _tool_calls(self) -> tuple[ToolCall, ...]:
         return self.transcript.tool_calls.upto(len(self.pieces))
@@ -211,7 +226,10 @@ class _ChoiceBuilder:
         return bool(event.text)
 
     def take_reasoning(self, event: ReasoningDelta) -> bool:
-        self._reasoning.setdefault(event.block, []).append(event)
+        if event.block not in self._reasoning:
+            deltas = self._reasoning[event.block] = []
+            self._order.append((len(self.text_parts), lambda: _joined_reasoning(deltas)))
+        self._reasoning[event.block].append(event)
         if event.text:
             self.reasoning_parts.append(event.text)
             self._new_reasoning += event.text
@@ -224,12 +242,18 @@ class _ChoiceBuilder:
 
     def take_tool_call(self, event: ToolCallDelta) -> bool:
         piece = self._calls.match(event)
-        if piece is not None:
-            self.pieces.append(piece)
-        return piece is not None
+        if piece is None:
+            return False
+        if piece.slot == self._called:
+            self._called += 1
+            self._order.append((len(self.text_parts), lambda: self._tool_calls()[piece.slot]))
+        self.pieces.append(piece)
+        return True
 
     def take_server_tool(self, event: ServerToolEvent) -> bool:
         self._server_tools.append({"type": event.type, **event.payload})
+        if event.replay:
+            self._order.append((len(self.text_parts), lambda: RawPart(event.payload)))
         return True
 
     def take_citation(self, event: Citation) -> bool:

@@ -55,6 +55,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         options: Options for every call.
         headers: Headers for every request.
         timeouts: The clocks, in seconds.
+        facts: Columns that the driver reads, laid over the preset's.
         proxy: URL of a proxy, instead of the one that the environment names.
         ca: File of certificates to trust, in PEM.
     """
@@ -69,6 +70,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     options: dict[str, Any] = {}
     headers: dict[str, str] = {}
     timeouts: dict[str, float] = {}
+    facts: dict[str, Any] = {}
     proxy: str | None = None
     ca: str | None = None
 

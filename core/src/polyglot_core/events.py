@@ -92,12 +92,19 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
 
 
 class ServerToolEvent(Struct, frozen=True):
-    """Something about a tool that the provider runs itself; `payload` is the provider's own object."""
+    """Something about a tool that the provider runs itself.
+
+    Attributes:
+        type: What kind of thing.
+        payload: The provider's own object.
+        replay: Whether the provider wants the object back, where it stood, when the conversation goes on.
+    """
 
     type: str
     payload: dict[str, Any]
     choice: int = 0
     block: int = 0
+    replay: bool = False
 
 
 class Citation(Struct, frozen=True):

@@ -223,8 +223,10 @@ class JSONArrayFramer:
         return chunks
 
     def finish(self) -> Sequence[Chunk]:
-        """Nothing: an element without its end is none."""
-        return ()
+        """What is left of an element without its end; nobody can read it, and that says that the body was cut."""
+        element = b"".join(self._open)
+        self._open = []
+        return (Chunk(element, element),) if element else ()
 
     def _element(self, last: bytes) -> Chunk:
         element = b"".join([*self._open, last])

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from polyglot_core.parts import Part, Reasoning, Text, ToolCall
+from polyglot_core.parts import Part, Reasoning, ToolCall
 from polyglot_core.request import Message
 
 __all__ = [
@@ -110,6 +110,7 @@ class Choice(Struct, frozen=True, kw_only=True):
         logprobs: Log probabilities, as the provider's objects, in order.
         media: What the model made besides text.
         server_tools: What the provider reported of tools that it ran itself, as its objects.
+        parts: All of this that goes into the next turn, in the order in which it came.
     """
 
     index: int
@@ -124,6 +125,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     logprobs: tuple[Mapping[str, Any], ...] = ()
     media: tuple[Media, ...] = ()
     server_tools: tuple[Mapping[str, Any], ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 _NO_CHOICE = Choice(index=0)
@@ -189,9 +191,7 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
     @property
     def message(self) -> Message:
         """The answer as a turn, to go on with the conversation: thinking with its signatures, text, and tool calls."""
-        first = self._first
-        text: tuple[Part, ...] = (Text(first.content),) if first.content else ()
-        return Message(role="assistant", content=(*first.reasoning, *text, *first.tool_calls))
+        return Message(role="assistant", content=self._first.parts)
 
     def to_dict(self) -> dict[str, Any]:
         """The response in plain values, as for JSON."""

@@ -277,11 +277,12 @@ class Session:
                 yield from taken  # type: ignore[misc]  # it is the other of the two
 
     def _pass_or_fail(self, chunk: Chunk, error: Exception, now: float) -> tuple[()]:
-        """Raise for a chunk that cannot be read, unless it is empty, follows the end, or broke off with the body."""
+        """Raise for a chunk that cannot be read, unless it is empty or follows the end."""
         if self.state is State.ENDED:
             return self._ignore(chunk)
-        if chunk.data.strip() and not (self._body_over and _is_cut(chunk, error)):
-            raise self._fail(self._unreadable(chunk, error), now) from error
+        if chunk.data.strip():  # a block with an empty data field says nothing
+            cut = self._body_over and _is_cut(chunk, error)
+            raise self._fail(self._truncated() if cut else self._unreadable(chunk, error), now) from error
         return ()
 
     def _ignore(self, chunk: Chunk) -> tuple[()]:
@@ -344,8 +345,8 @@ class Session:
             return
         if self._first_event is None:
             self._first_event = self._clocks.elapsed(now)
-        if signal is Signal.CONTENT:
-            self._clocks.saw_meaning(now)
+        if signal is Signal.CONTENT or self._wire.finish_counts == "last":
+            self._clocks.saw_meaning(now)  # where the last finish counts, one may be followed by more of the answer
         else:
             self._clocks.saw_finish(now)
 
@@ -381,7 +382,9 @@ class Session:
 
     def _fail(self, error: PolyglotError, now: float | None = None) -> PolyglotError:
         """The error to raise, after the attempt has been ended by it."""
-        self._settle(Signal.EOF if isinstance(error, Truncated) else Signal.FAILURE, now)
+        self._settle(Signal.FAILURE, now)
+        if isinstance(error, Truncated):
+            self.outcome = Outcome.TRUNCATED
         return self._with_partial(error)
 
     def _with_partial(self, error: PolyglotError) -> PolyglotError:
@@ -418,11 +421,16 @@ class Session:
     # Answers that are no stream
 
     def _is_expected_type(self) -> bool:
-        """Whether the content type fits the framing; a missing one does, and so does any for a driver's own framer."""
+        """Whether the content type fits the framing; a missing one does.
+
+        For a framer of a driver's own any does, unless its class says in `media_types` which.
+        """
         found = media_type(self._headers.get("content-type"))
-        if found is None or not isinstance(self._wire.framing, str):
+        framing = self._wire.framing
+        named = FRAMERS[framing] if isinstance(framing, str) else framing
+        expected: frozenset[str] | None = getattr(named, "media_types", None)
+        if found is None or expected is None:
             return True
-        expected = FRAMERS[self._wire.framing].media_types
         return found in expected or (self._wire.framing == "whole" and found.endswith("+json"))
 
     def _keep_other_body(self, data: bytes) -> tuple[()]:

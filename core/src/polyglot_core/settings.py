@@ -162,7 +162,7 @@ def _from_environment(name: str) -> dict[str, str]:
 def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connection:
     own: dict[str, Any] = {
         field: value
-        for field in ("model", "base_url", "options", "headers", "timeouts", "proxy", "ca")
+        for field in ("model", "base_url", "options", "headers", "timeouts", "facts", "proxy", "ca")
         if (value := getattr(entry, field))
     }
     if entry.api_key is not None:
@@ -287,7 +287,7 @@ def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connectio
     made = {**fields, **overrides}
     if _moved(overrides, fields.get("base_url")) and "api_key" not in overrides:
         made["api_key"] = None
-    for field in ("options", "headers"):
+    for field in ("options", "headers", "facts"):
         over = overrides.get(field, {})
         if not isinstance(over, Mapping):
             raise config_error(f"{field} of connection {made['name']!r} is a dict, not {type(over).__name__}.")
