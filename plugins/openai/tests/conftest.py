@@ -35,10 +35,14 @@ def _data(chunk):
     return chunk if isinstance(chunk, bytes) else json.dumps(chunk).encode()
 
 
-def _decoded(*chunks, kind="part"):
+def _chunk(chunk, kind="part"):
+    return Chunk(_data(chunk), _data(chunk), kind)
+
+
+def _decoded(*chunks, kind="part", facts=None):
     """The events of each chunk, read one after another by one attempt."""
-    decode = _bound().decoder({})
-    return [list(decode(Chunk(_data(chunk), _data(chunk), kind))) for chunk in chunks]
+    decode = _bound(facts=facts or {}).decoder({})
+    return [list(decode(_chunk(chunk, kind))) for chunk in chunks]
 
 
 def _stream(*chunks):
@@ -46,9 +50,9 @@ def _stream(*chunks):
     return b"".join(b"data: " + _data(chunk) + b"\n\n" for chunk in chunks)
 
 
-def _read(*pieces, stream=True):
+def _read(*pieces, stream=True, facts=None):
     """Read an answer; return its partials and the response."""
-    driver = _bound()
+    driver = _bound(facts=facts or {})
     wire = driver.encode(InferenceRequest(model="m", messages=as_messages("Hi"), stream=stream))
     session = Session(wire, driver, Clocks(Timeouts(), 0.0), "here")
     session.begin(200, {"content-type": "text/event-stream" if stream else "application/json"})
@@ -61,5 +65,12 @@ def _read(*pieces, stream=True):
 def openai():
     """The driver, and how to ask and to read with it."""
     return SimpleNamespace(
-        bound=_bound, encoded=_encoded, body=_body, decoded=_decoded, stream=_stream, read=_read, data=_data
+        bound=_bound,
+        encoded=_encoded,
+        body=_body,
+        chunk=_chunk,
+        decoded=_decoded,
+        stream=_stream,
+        read=_read,
+        data=_data,
     )

@@ -64,7 +64,7 @@ CHUNKS = {
     "a finish for calls": (piece({}, "tool_calls"), [Finish("tool_calls", "tool_calls")]),
     "the older finish for calls": (piece({}, "function_call"), [Finish("tool_calls", "function_call")]),
     "a filter": (piece({}, "content_filter"), [Finish("content_filter", "content_filter")]),
-    "an unknown finish": (piece({}, "eos"), [Finish("other", "eos")]),
+    "an unknown finish": (piece({}, "odd"), [Finish("other", "odd")]),
     "usage alone": ({"choices": [], "usage": {"prompt_tokens": 1}}, [UsageReport({"prompt_tokens": 1})]),
     "usage without choices": ({"usage": {"prompt_tokens": 1}}, [UsageReport({"prompt_tokens": 1})]),
     "usage that is null": (piece({"content": "a"}, usage=None), [TextDelta("a")]),
@@ -137,7 +137,7 @@ CHUNKS = {
     ),
     "content in parts": (
         piece({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": None}, "x", {"text": "b"}]}),
-        [TextDelta("ab")],
+        [TextDelta("a"), TextDelta("b")],
     ),
     "content as an object": (piece({"content": {"a": 1}}), [TextDelta('{"a":1}')]),
     "an obfuscation": (piece({"content": "a"}, obfuscation="xyz"), [TextDelta("a")]),

@@ -3,56 +3,73 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core import ConfigError, PolyglotError
-from polyglot_core.plugin import Connection, Message, Tool
-from polyglot_openai.presets import PRESETS
+from polyglot_core import ConfigError, PolyglotError, RequestError
+from polyglot_core.plugin import (
+    Audio,
+    Connection,
+    Document,
+    Image,
+    JSONSchema,
+    Message,
+    RawPart,
+    Reasoning,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
 
-TOOL = Tool("sum", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}})
+INTEGER = {"type": "object", "properties": {"a": {"type": "integer"}}}
+TOOL = Tool("sum", "Adds.", INTEGER)
 USAGE = {"stream": True, "stream_options": {"include_usage": True}}
+PIXEL = Image(data=b"\x89PNG")
+PAGE = Document(data=b"%PDF", name="a.pdf")
+
+
+def function(name, **fields):
+    return {"type": "function", "function": {"name": name, **fields}}
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
         ({}, {}),
-        ({"options": {"temperature": 0.5}}, {"temperature": 0.5}),
-        ({"options": {"temperature": 0}}, {"temperature": 0}),
-        ({"options": {"stop": ["a", "b"]}}, {"stop": ["a", "b"]}),
-        ({"options": {"seed": None}}, {"seed": None}),
-        ({"options": {"odd": {"deep": [1]}}}, {"odd": {"deep": [1]}}),
-        ({"options": {"max_tokens": 5}}, {"max_tokens": 5}),
         ({"tool_choice": "auto"}, {"tool_choice": "auto"}),
         ({"tool_choice": "none"}, {"tool_choice": "none"}),
         ({"tool_choice": "required"}, {"tool_choice": "required"}),
-        ({"tool_choice": "sum"}, {"tool_choice": {"type": "function", "function": {"name": "sum"}}}),
-        ({"response_format": {"type": "json_object"}}, {"response_format": {"type": "json_object"}}),
+        ({"tool_choice": "sum"}, {"tool_choice": function("sum")}),
+        ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
+        ({"parallel_tool_calls": True}, {"parallel_tool_calls": True}),
+        ({"response_format": "text"}, {"response_format": {"type": "text"}}),
+        ({"response_format": "json"}, {"response_format": {"type": "json_object"}}),
+        (
+            {"response_format": JSONSchema(INTEGER)},
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": INTEGER}}},
+        ),
+        (
+            {"response_format": JSONSchema(INTEGER, "sum", True, "A sum.")},
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "sum", "schema": INTEGER, "strict": True, "description": "A sum."},
+                }
+            },
+        ),
         ({"extra": {"user": "u"}}, {"user": "u"}),
         ({"options": {"seed": 1}, "extra": {"seed": 2, "model": "other"}}, {"seed": 2, "model": "other"}),
         (
-            {"tools": (TOOL, Tool("now"))},
+            {"tools": (TOOL, Tool("now"), Tool("exact", strict=True))},
             {
                 "tools": [
-                    {
-                        "type": "function",
-                        "function": {
-                            "name": "sum",
-                            "description": "Adds.",
-                            "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}},
-                        },
-                    },
-                    {
-                        "type": "function",
-                        "function": {
-                            "name": "now",
-                            "description": "",
-                            "parameters": {"type": "object", "properties": {}},
-                        },
-                    },
+                    function("sum", description="Adds.", parameters=INTEGER),
+                    function("now", parameters={"type": "object", "properties": {}}),
+                    function("exact", parameters={"type": "object", "properties": {}}, strict=True),
                 ]
             },
         ),
@@ -64,39 +81,351 @@ def test_the_body_says_what_was_asked(openai, asked, expected):
 
 
 @pytest.mark.parametrize(
-    ("messages", "expected"),
+    ("options", "expected"),
     [
-        ("Hi", [{"role": "user", "content": "Hi"}]),
-        (
-            ["a", Message(role="system", content="b")],
-            [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}],
-        ),
-        ([{"role": "user", "content": [{"type": "text", "text": "a"}]}], None),
-        ([{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}], None),
-        ([{"role": "assistant", "tool_calls": [{"id": "1"}]}], None),
-        ([{"role": "tool", "tool_call_id": "1", "content": "3"}], None),
-        ([{"role": "user", "name": "Ann", "content": "a", "odd": {"kept": True}}], None),
-        ([{"role": "user", "content": "grüße 🚀"}], None),
+        ({"max_tokens": 5}, {"max_tokens": 5}),
+        ({"temperature": 0}, {"temperature": 0}),
+        ({"temperature": 0.5, "top_p": 1}, {"temperature": 0.5, "top_p": 1}),
+        ({"stop": "a"}, {"stop": "a"}),
+        ({"stop": ["a", "b"]}, {"stop": ["a", "b"]}),
+        ({"seed": 7, "n": 2}, {"seed": 7, "n": 2}),
+        ({"seed": None}, {}),
+        ({"presence_penalty": 0.1, "frequency_penalty": -0.1}, {"presence_penalty": 0.1, "frequency_penalty": -0.1}),
+        ({"logprobs": True, "top_logprobs": 3}, {"logprobs": True, "top_logprobs": 3}),
+        ({"reasoning_effort": "low"}, {"reasoning_effort": "low"}),
+        ({"service_tier": "flex", "user": "u"}, {"service_tier": "flex", "user": "u"}),
+        ({"metadata": {"a": "b"}}, {"metadata": {"a": "b"}}),
     ],
 )
-def test_messages_are_sent_as_they_are(openai, messages, expected):
-    """Turns go out in OpenAI's shape with the fields that were given, and no others."""
-    assert openai.body(messages=messages)["messages"] == (messages if expected is None else expected)
+def test_options_have_the_names_of_the_dialect(openai, options, expected):
+    """Every option that the dialect knows becomes its field, with the value that was given."""
+    body = openai.body(options=options)
+    assert {name: value for name, value in body.items() if name not in {"model", "messages"}} == expected
+
+
+@pytest.mark.parametrize("option", ["top_k", "reasoning_budget"])
+def test_options_that_the_dialect_has_no_name_for(openai, option):
+    """They are refused, with the name of the driver; or left out, if the user has said so."""
+    with pytest.raises(RequestError, match=rf"'openai' cannot express option '{option}'"):
+        openai.encoded(options={option: 1})
+    assert option not in openai.body(options={option: 1}, unsupported="drop")
+    with pytest.warns(UserWarning, match=option):
+        openai.encoded(options={option: 1}, unsupported="warn")
+
+
+def test_the_budget_of_thinking_is_an_effort_here(openai):
+    """Whoever asks for a budget is told what the dialect has instead."""
+    with pytest.raises(RequestError, match="use reasoning_effort"):
+        openai.encoded(options={"reasoning_budget": 100})
+
+
+def test_an_option_that_nobody_knows(openai):
+    """A misspelt option is an error that names the nearest one, whatever is to be done about unsupported ones."""
+    with pytest.raises(RequestError, match="did you mean 'temperature'"):
+        openai.encoded(options={"temprature": 1}, unsupported="drop")
+
+
+# Messages
 
 
 @pytest.mark.parametrize(
-    ("options", "stream_options"),
+    ("messages", "expected"),
     [
-        ({}, {"include_usage": True}),
-        ({"stream_options": {"include_usage": False}}, {"include_usage": False}),
-        ({"stream_options": {"odd": 1}}, {"include_usage": True, "odd": 1}),
-        ({"stream_options": None}, {"include_usage": True}),
+        ("Hi", [{"role": "user", "content": "Hi"}]),
+        ("grüße 🚀", [{"role": "user", "content": "grüße 🚀"}]),
+        (
+            ["a", Message(role="system", content="b"), Message(role="developer", content="c")],
+            [
+                {"role": "user", "content": "a"},
+                {"role": "system", "content": "b"},
+                {"role": "developer", "content": "c"},
+            ],
+        ),
+        ([Message(role="user", content=(Text("a"),))], [{"role": "user", "content": "a"}]),
+        (
+            [Message(role="user", content=(Text("a"), Text("b")))],
+            [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}],
+        ),
+        ([Message(role="user", content="")], [{"role": "user", "content": ""}]),
+        (
+            [{"role": "user", "name": "Ann", "content": "a", "odd": {"kept": True}}],
+            [{"role": "user", "name": "Ann", "content": "a", "odd": {"kept": True}}],
+        ),
+        ([Message(role="assistant", content=(Text("a", cache=True),))], [{"role": "assistant", "content": "a"}]),
     ],
 )
-def test_a_stream_is_asked_to_report_usage(openai, options, stream_options):
-    """A stream is asked for its usage, unless the user says otherwise; a plain answer reports it anyway."""
-    assert openai.body(stream=True, options=options)["stream_options"] == stream_options
-    assert "stream_options" not in openai.body(stream=False, options=options)
+def test_messages_of_text(openai, messages, expected):
+    """A message that is one text stays a text; several are parts; fields of the user's own stay."""
+    assert openai.body(messages=messages)["messages"] == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (Image(url="https://a/b.png"), {"type": "image_url", "image_url": {"url": "https://a/b.png"}}),
+        (
+            Image(url="https://a/b.png", detail="low"),
+            {"type": "image_url", "image_url": {"url": "https://a/b.png", "detail": "low"}},
+        ),
+        (PIXEL, {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}}),
+        (Audio(data=b"RIFF"), {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}),
+        (
+            Audio(data=b"ID3", mime_type="audio/mpeg"),
+            {"type": "input_audio", "input_audio": {"data": "SUQz", "format": "mp3"}},
+        ),
+        (
+            Audio(data=b"x", mime_type="audio/ogg; codecs=opus"),
+            {"type": "input_audio", "input_audio": {"data": "eA==", "format": "ogg"}},
+        ),
+        (
+            PAGE,
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}},
+        ),
+        (
+            Document(data=b"%PDF"),
+            {"type": "file", "file": {"filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}},
+        ),
+        (Document(file_id="file-1"), {"type": "file", "file": {"file_id": "file-1"}}),
+        (RawPart({"type": "odd", "odd": 1}), {"type": "odd", "odd": 1}),
+    ],
+)
+def test_parts(openai, part, expected):
+    """Each kind of part has its shape, beside a text and alone."""
+    alone = openai.body(messages=[Message(role="user", content=(part,))])
+    beside = openai.body(messages=[Message(role="user", content=(Text("See:"), part))])
+    assert alone["messages"] == [{"role": "user", "content": [expected]}]
+    assert beside["messages"][0]["content"] == [{"type": "text", "text": "See:"}, expected]
+
+
+def test_a_document_by_its_url(openai):
+    """The dialect takes bytes and ids; a URL goes where a place takes one."""
+    messages = [Message(role="user", content=(Text("Read:"), Document(url="https://a/b.pdf")))]
+    with pytest.raises(RequestError, match="a document by its URL; use its bytes"):
+        openai.encoded(messages=messages)
+    assert openai.body(messages=messages, unsupported="drop")["messages"][0]["content"] == "Read:"
+    sent = openai.body({"facts": {"document_urls": True}}, messages=messages)["messages"][0]["content"][1]
+    assert sent == {"type": "file", "file": {"filename": "document.pdf", "file_data": "https://a/b.pdf"}}
+
+
+def test_marks_for_the_cache(openai):
+    """Where a place takes marks, a marked text carries one; elsewhere the mark has no meaning."""
+    messages = [Message(role="system", content=(Text("a", cache=True),)), Message(role="user", content="b")]
+    marked, plain = openai.body({"facts": {"cache_marks": True}}, messages=messages)["messages"]
+    assert marked["content"] == [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]
+    assert plain == {"role": "user", "content": "b"}
+
+
+# Tools
+
+
+CALL = ToolCall(name="sum", id="c1", arguments_raw='{"a": 1}', complete=True)
+SAID = {"id": "c1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}
+
+
+def test_calls_and_their_results(openai):
+    """Calls stand beside the text of the assistant; each result is a message of its own, in order."""
+    turns = [
+        Message(role="assistant", content=(Text("Adding."), CALL, ToolCall(name="now", id="c2"))),
+        Message(role="tool", content=(ToolResult(id="c1", content="1"), ToolResult(id="c2", content="noon"))),
+        Message.tool_result("c1", (Text("1"), Text("!"))),
+    ]
+    now = {"id": "c2", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+    assert openai.body(messages=turns)["messages"] == [
+        {"role": "assistant", "content": "Adding.", "tool_calls": [SAID, now]},
+        {"role": "tool", "tool_call_id": "c1", "content": "1"},
+        {"role": "tool", "tool_call_id": "c2", "content": "noon"},
+        {"role": "tool", "tool_call_id": "c1", "content": "1!"},
+    ]
+
+
+def test_calls_without_a_text_have_no_content(openai):
+    """An assistant who only calls says nothing; no empty text is put into its mouth."""
+    assert openai.body(messages=[Message(role="assistant", content=(CALL,))])["messages"] == [
+        {"role": "assistant", "tool_calls": [SAID]}
+    ]
+
+
+def test_a_result_beside_what_a_user_says(openai):
+    """Results go before the rest of a message that holds both, because they answer what stands before it."""
+    turn = Message(role="user", content=(Text("And now?"), ToolResult(id="c1", content="1")))
+    assert openai.body(messages=[turn])["messages"] == [
+        {"role": "tool", "tool_call_id": "c1", "content": "1"},
+        {"role": "user", "content": "And now?"},
+    ]
+
+
+def test_a_failed_tool_says_so_in_its_text(openai):
+    """The dialect has no mark for a failure, so the text is one."""
+    turns = [Message.tool_result(CALL, "no network", error=True)]
+    assert openai.body(messages=turns)["messages"][0]["content"] == "Error: no network"
+
+
+def test_an_image_as_a_result(openai):
+    """A result is a text, except where a place takes parts."""
+    turns = [Message.tool_result("c1", (Text("See:"), PIXEL))]
+    with pytest.raises(RequestError, match="as the result of a tool; use a user's message"):
+        openai.encoded(messages=turns)
+    assert openai.body(messages=turns, unsupported="drop")["messages"][0]["content"] == "See:"
+    sent = openai.body({"facts": {"result_parts": True}}, messages=turns)["messages"][0]["content"]
+    assert [part["type"] for part in sent] == ["text", "image_url"]
+
+
+def test_calls_without_ids_are_joined_to_their_results(openai):
+    """Servers that give no ids get them, and results without id answer the oldest call of their name."""
+    turns = [
+        Message(role="assistant", content=(ToolCall(name="a"), ToolCall(name="b"), ToolCall(name="a"))),
+        Message(role="tool", content=(ToolResult(id=None, content="B", name="b"),)),
+        Message(role="tool", content=(ToolResult(id=None, content="A"), ToolResult(id=None, content="AA", name="a"))),
+    ]
+    asked, *results = openai.body(messages=turns)["messages"]
+    assert [call["id"] for call in asked["tool_calls"]] == ["call_1", "call_2", "call_3"]
+    assert [(result["tool_call_id"], result["content"]) for result in results] == [
+        ("call_2", "B"),
+        ("call_1", "A"),
+        ("call_3", "AA"),
+    ]
+
+
+def test_a_signature_goes_back_with_its_call(openai):
+    """Where a place signs calls, the signature stands where it came from; elsewhere it is left out."""
+    turn = Message(role="assistant", content=(ToolCall(name="sum", id="c1", signature="s"),))
+    facts = {"call_signature": "extra.sealed"}
+    assert openai.body({"facts": facts}, messages=[turn])["messages"][0]["tool_calls"][0]["extra"] == {"sealed": "s"}
+    assert "extra" not in openai.body(messages=[turn])["messages"][0]["tool_calls"][0]
+
+
+# Thinking
+
+
+THOUGHT = Message(
+    role="assistant",
+    content=(
+        Reasoning(text="Hm. ", signature="s1", id="r1"),
+        Reasoning(text="Ah!"),
+        Reasoning(redacted="xyz", id="r2"),
+        Text("5"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, {}),
+        ({"reasoning_back": ["reasoning_content"]}, {"reasoning_content": "Hm. Ah!"}),
+        ({"reasoning_back": ["reasoning", "other"]}, {"reasoning": "Hm. Ah!", "other": "Hm. Ah!"}),
+        (
+            {"reasoning_back": ["thoughts", "seal"], "reasoning_signature": "seal"},
+            {"thoughts": "Hm. Ah!", "seal": "s1"},
+        ),
+        ({"reasoning_back": ["a.b"], "reasoning_encrypted": "a.b"}, {"a": {"b": "xyz"}}),
+        (
+            {"reasoning_back": ["reasoning_details"]},
+            {
+                "reasoning_details": [
+                    {"type": "reasoning.text", "text": "Hm. ", "signature": "s1", "index": 0, "id": "r1"},
+                    {"type": "reasoning.text", "text": "Ah!", "index": 1},
+                    {"type": "reasoning.encrypted", "data": "xyz", "index": 2, "id": "r2"},
+                ]
+            },
+        ),
+    ],
+)
+def test_thinking_goes_back_where_a_place_wants_it(openai, facts, expected):
+    """An assistant's thinking stands in the fields that a column names, and never in the text."""
+    sent = openai.body({"facts": facts}, messages=[THOUGHT])["messages"]
+    assert sent == [{"role": "assistant", "content": "5", **expected}]
+
+
+# What a place cannot be told
+
+
+@pytest.mark.parametrize(
+    ("feature", "asked", "what"),
+    [
+        ("seed", {"options": {"seed": 1}}, "option 'seed'"),
+        ("max_tokens", {"options": {"max_tokens": 1}}, "option 'max_tokens'"),
+        ("tools", {"tools": (TOOL,)}, "tools"),
+        ("tool_choice", {"tool_choice": "auto"}, "tool_choice"),
+        ("parallel_tool_calls", {"parallel_tool_calls": True}, "parallel_tool_calls"),
+        ("json", {"response_format": "json"}, "response_format 'json'"),
+        ("json_schema", {"response_format": JSONSchema(INTEGER)}, "response_format 'json_schema'"),
+        ("image", {"messages": [Message(role="user", content=(Text("Hi"), PIXEL))]}, "an image"),
+        ("audio", {"messages": [Message(role="user", content=(Text("Hi"), Audio(data=b"")))]}, "a sound"),
+        ("document", {"messages": [Message(role="user", content=(Text("Hi"), PAGE))]}, "a document"),
+        ("name", {"messages": [Message(role="user", content="Hi", name="Ann")]}, "the name of a speaker"),
+    ],
+)
+def test_what_a_place_cannot_be_told(openai, feature, asked, what):
+    """It is refused before anything is sent; left out, with or without a warning, where the user says so."""
+    fields = {"facts": {"unsupported": [feature]}}
+    with pytest.raises(RequestError, match=f"cannot express {what}"):
+        openai.encoded(fields, **asked)
+    plain = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    assert openai.body(fields, **asked, unsupported="drop") == plain
+    with pytest.warns(UserWarning, match=what):
+        openai.encoded(fields, **asked, unsupported="warn")
+    assert openai.encoded(**asked)
+
+
+def test_a_format_and_a_schema_are_two_features(openai):
+    """A place without schemas still takes a request for any JSON object."""
+    fields = {"facts": {"unsupported": ["json_schema"]}}
+    assert openai.body(fields, response_format="json")["response_format"] == {"type": "json_object"}
+
+
+# What differs from place to place
+
+
+def test_options_under_the_names_of_a_place(openai):
+    """A column renames options, puts them into objects, and adds those that only this place has."""
+    facts = {"options": {"top_k": "top_k", "reasoning_effort": "reasoning.effort", "reasoning_budget": "reasoning.max"}}
+    options = {"top_k": 3, "reasoning_effort": "low", "reasoning_budget": 9, "seed": 1}
+    body = openai.body({"facts": facts}, options=options)
+    assert (body["top_k"], body["reasoning"], body["seed"]) == (3, {"effort": "low", "max": 9}, 1)
+    assert "reasoning_effort" not in body
+
+
+def test_max_tokens_becomes_the_field_of_the_place(openai):
+    """Where a place has another field for the limit, the option ``max_tokens`` becomes that."""
+    fields = {"facts": {"token_limit": "max_completion_tokens"}}
+    body = openai.body(fields, options={"max_tokens": 5, "seed": 1})
+    assert (body["max_completion_tokens"], body["seed"]) == (5, 1)
+    assert "max_tokens" not in body
+
+
+def test_the_developer_speaks_in_the_role_of_the_place(openai):
+    """Where a place has no developers, they speak as the system."""
+    messages = [Message(role="developer", content="a"), Message(role="user", content="b")]
+    sent = openai.body({"facts": {"developer_role": "system"}}, messages=messages)["messages"]
+    assert [message["role"] for message in sent] == ["system", "user"]
+
+
+def test_fields_of_every_request(openai):
+    """Fixed fields of a place are in every body, under what is asked."""
+    body = openai.body({"facts": {"body": {"split": True, "seed": 1}}}, options={"seed": 2})
+    assert (body["split"], body["seed"]) == (True, 2)
+
+
+@pytest.mark.parametrize(
+    ("schema_at", "expected"),
+    [
+        (["json_object", "value"], {"type": "json_object", "value": INTEGER}),
+        (["json_object", "schema"], {"type": "json_object", "schema": INTEGER}),
+    ],
+)
+def test_a_schema_where_the_place_wants_it(openai, schema_at, expected):
+    """A schema without the usual envelope stands where a column says."""
+    body = openai.body({"facts": {"schema_at": schema_at}}, response_format=JSONSchema(INTEGER))
+    assert body["response_format"] == expected
+
+
+def test_a_stream_is_asked_to_report_usage(openai):
+    """A stream is asked for its usage, unless the place does not take that or the user says otherwise."""
+    assert openai.body(stream=True)["stream_options"] == {"include_usage": True}
+    assert "stream_options" not in openai.body({"facts": {"stream_usage": False}}, stream=True)
+    assert "stream_options" not in openai.body(stream=False)
+    assert openai.body(stream=True, extra={"stream_options": {"odd": 1}})["stream_options"] == {"odd": 1}
 
 
 @pytest.mark.parametrize(
@@ -118,31 +447,44 @@ def test_what_is_accepted(openai, stream, accept, framing):
     wire = openai.encoded(stream=stream)
     assert (wire.method, wire.headers["accept"], wire.framing) == ("POST", accept, framing)
     assert wire.headers["content-type"] == "application/json"
-    assert (wire.complete_on, wire.flush_at_eof) == ("finish", False)
 
 
-def test_max_tokens_becomes_the_field_of_the_place(openai):
-    """Where a place has another field for the limit, the option ``max_tokens`` becomes that."""
-    fields = {"facts": {"token_limit": "max_completion_tokens"}}
-    body = openai.body(fields, options={"max_tokens": 5, "seed": 1})
-    assert (body["max_completion_tokens"], body["seed"]) == (5, 1)
-    assert "max_tokens" not in body
+def test_how_the_answer_is_to_be_read(openai):
+    """Rules of the ending and tags of thinking are handed to core as the row has them."""
+    wire = openai.encoded()
+    assert (wire.complete_on, wire.finish_counts, wire.flush_at_eof, wire.think_tags) == (
+        "finish",
+        "first",
+        False,
+        None,
+    )
+    facts = {"complete_on": "end", "finish_counts": "last", "flush_at_eof": True, "think_tags": ["<a>", "</a>"]}
+    wire = openai.encoded({"facts": facts})
+    assert (wire.complete_on, wire.finish_counts, wire.flush_at_eof) == ("end", "last", True)
+    assert wire.think_tags == ("<a>", "</a>")
+
+
+def test_headers_of_the_place(openai):
+    """Headers that a place wants are sent with every request."""
+    assert openai.encoded({"facts": {"headers": {"x-version": "1"}}}).headers["x-version"] == "1"
 
 
 @pytest.mark.parametrize(
-    ("base_url", "url"),
+    ("base_url", "facts", "url"),
     [
-        (None, "https://api.openai.com/v1/chat/completions"),
-        ("http://localhost:1/v1", "http://localhost:1/v1/chat/completions"),
-        ("http://localhost:1/v1/", "http://localhost:1/v1/chat/completions"),
-        ("http://localhost:1", "http://localhost:1/chat/completions"),
-        ("http://localhost:1//", "http://localhost:1/chat/completions"),
-        ("http://[::1]:1/a%20b", "http://[::1]:1/a%20b/chat/completions"),
+        (None, {}, "https://api.openai.com/v1/chat/completions"),
+        ("http://localhost:1/v1", {}, "http://localhost:1/v1/chat/completions"),
+        ("http://localhost:1/v1/", {}, "http://localhost:1/v1/chat/completions"),
+        ("http://localhost:1", {}, "http://localhost:1/chat/completions"),
+        ("http://localhost:1//", {}, "http://localhost:1/chat/completions"),
+        ("http://[::1]:1/a%20b", {}, "http://[::1]:1/a%20b/chat/completions"),
+        ("http://localhost:1/v1", {"path": "/chat"}, "http://localhost:1/v1/chat"),
+        ("http://localhost:1/v1", {"query": {"v": "1 2"}}, "http://localhost:1/v1/chat/completions?v=1+2"),
     ],
 )
-def test_where_it_goes(openai, base_url, url):
-    """The path is joined to the base URL with one slash."""
-    assert openai.encoded({"base_url": base_url}).url == url
+def test_where_it_goes(openai, base_url, facts, url):
+    """The path is joined to the base URL with one slash, and what a place wants in the query stands behind it."""
+    assert openai.encoded({"base_url": base_url, "facts": facts}).url == url
 
 
 def test_a_query_in_the_base_url():
@@ -151,31 +493,58 @@ def test_a_query_in_the_base_url():
         Connection(name="here", driver="openai", base_url="http://localhost/v1?api-version=1")
 
 
+@pytest.mark.parametrize(
+    ("facts", "what"), [({"odd": 1}, "odd"), ({"path": 5}, r"\$\.path"), ({"finish_counts": "never"}, "never")]
+)
+def test_a_row_that_cannot_be_read(openai, facts, what):
+    """A column that there is not, or a value that cannot be one, is an error that names the connection and the columns."""
+    with pytest.raises(ConfigError, match=what) as caught:
+        openai.encoded({"facts": facts})
+    assert "'here'" in str(caught.value)
+    assert "token_limit" in str(caught.value)
+
+
+# Always
+
+
+EVERYTHING = {
+    "messages": [THOUGHT, Message(role="assistant", content=(CALL,)), Message.tool_result(CALL, "1"), "Hi"],
+    "options": {"max_tokens": 5, "metadata": {"a": "b"}},
+    "tools": (TOOL,),
+    "extra": {"a": 1},
+}
+
+
 def test_no_key_in_what_is_encoded(openai):
     """The key is added later: it stands neither in the URL nor in the body nor in the driver's headers."""
-    wire = openai.encoded({"api_key": "test-key", "headers": {"x-a": "b"}}, stream=True)
+    wire = openai.encoded({"api_key": "test-key", "headers": {"x-a": "b"}}, stream=True, **EVERYTHING)
     assert "test-key" not in wire.url + wire.body.decode() + repr(wire.headers)
     assert "authorization" not in wire.headers
 
 
 def test_nothing_that_was_asked_is_changed(openai):
     """Encoding leaves what the user gave as it was."""
-    options = {"max_tokens": 5, "stream_options": {"odd": 1}}
-    extra = {"a": 1}
-    openai.encoded(stream=True, options=options, extra=extra)
-    assert (options, extra) == ({"max_tokens": 5, "stream_options": {"odd": 1}}, {"a": 1})
+    before = repr(EVERYTHING)
+    openai.encoded(stream=True, **EVERYTHING)
+    assert repr(EVERYTHING) == before
+
+
+def test_nothing_is_warned_of_that_can_be_said(openai):
+    """What the dialect has words for gives no warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        openai.encoded(unsupported="warn", **EVERYTHING)
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
+    st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
 
 
 @given(
-    options=st.dictionaries(st.sampled_from(["temperature", "stop", "max_tokens", "odd"]), json_values),
-    stream=st.booleans(),
+    options=st.dictionaries(st.sampled_from(["temperature", "stop", "max_tokens"]), json_values), stream=st.booleans()
 )
 def test_the_same_question_gives_the_same_bytes(openai, options, stream):
     """Encoding depends on the question alone, and JSON values arrive as they were."""
@@ -186,17 +555,7 @@ def test_the_same_question_gives_the_same_bytes(openai, options, stream):
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2, object()}, 1j])
-def test_an_option_that_is_no_json_value(openai, value):
+def test_a_value_that_is_no_json(openai, value):
     """What cannot be said in JSON is an error of our own."""
     with pytest.raises(PolyglotError):
-        openai.encoded(options={"odd": value})
-
-
-def test_presets_are_plain_data():
-    """Each preset speaks this driver's dialect, at an address over TLS, with a key from a variable."""
-    for name, preset in PRESETS.items():
-        assert preset.driver == "openai"
-        assert preset.base_url.startswith("https://")
-        assert preset.api_key_env == f"{name.upper()}_API_KEY"
-        assert set(preset.facts) <= {"token_limit"}
-        assert preset.model
+        openai.encoded(options={"stop": value})

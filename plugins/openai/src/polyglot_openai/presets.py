@@ -1,4 +1,8 @@
-"""Places that speak OpenAI's chat completions, as rows of data."""
+"""Places that speak OpenAI's chat completions, as rows of data.
+
+A row says where a place is and in what it differs from the dialect; nothing that is the same everywhere. Sources are
+the places' own references and recorded exchanges. A model is named where it was seen to answer.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,11 @@ from polyglot_core.plugin import Preset
 
 __all__ = ["PRESETS"]
 
+_THINK_TAGS = ("<think>", "</think>")
+_TOP_K = {"top_k": "top_k"}
+
 PRESETS = {
+    # The makers of models
     "openai": Preset(
         driver="openai",
         base_url="https://api.openai.com/v1",
@@ -14,9 +22,484 @@ PRESETS = {
         model="gpt-4o-mini",
         facts={"token_limit": "max_completion_tokens"},
     ),
+    "ai21": Preset(
+        driver="openai",
+        base_url="https://api.ai21.com/studio/v1",
+        api_key_env="AI21_API_KEY",
+        facts={"stream_usage": False, "developer_role": "system", "unsupported": ("json_schema",)},
+    ),
+    "deepseek": Preset(
+        driver="openai",
+        base_url="https://api.deepseek.com",
+        api_key_env="DEEPSEEK_API_KEY",
+        model="deepseek-v4-flash",
+        facts={
+            "developer_role": "system",
+            "unsupported": ("json_schema", "image", "audio", "document"),
+            "reasoning_back": ("reasoning_content",),
+        },
+    ),
+    "gemini-openai": Preset(
+        driver="openai",
+        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        api_key_env="GEMINI_API_KEY",
+        model="gemini-3.5-flash",
+        facts={
+            "options": {"reasoning_budget": "extra_body.google.thinking_config.thinking_budget"},
+            "developer_role": "system",
+            "think_tags": ("<thought>", "</thought>"),
+            "reasoning_signature": "extra_content.google.thought_signature",
+            "reasoning_back": ("extra_content.google.thought_signature",),
+            "call_signature": "extra_content.google.thought_signature",
+        },
+    ),
+    "inception": Preset(
+        driver="openai",
+        base_url="https://api.inceptionlabs.ai/v1",
+        api_key_env="INCEPTION_API_KEY",
+        model="mercury",
+        facts={"developer_role": "system"},
+    ),
+    "meta": Preset(
+        driver="openai",
+        base_url="https://api.llama.com/compat/v1",
+        api_key_env="LLAMA_API_KEY",
+        facts={"token_limit": "max_completion_tokens", "developer_role": "system"},
+    ),
+    "minimax": Preset(
+        driver="openai",
+        base_url="https://api.minimax.io/v1",
+        api_key_env="MINIMAX_API_KEY",
+        facts={
+            "body": {"reasoning_split": True},  # else the thinking stands in the text, between tags
+            "token_limit": "max_completion_tokens",
+            "developer_role": "system",
+            "reasoning_back": ("reasoning_details",),
+            "error_at": "base_resp",
+            "error_statuses": {
+                "1000": 500,
+                "1001": 504,
+                "1002": 429,
+                "1004": 401,
+                "1008": 402,
+                "1013": 500,
+                "1026": 400,
+                "1027": 400,
+                "1039": 429,
+                "2013": 400,
+                "2049": 401,
+            },
+        },
+    ),
+    "moonshot": Preset(
+        driver="openai",
+        base_url="https://api.moonshot.ai/v1",
+        api_key_env="MOONSHOT_API_KEY",
+        model="kimi-k3",
+        facts={
+            "developer_role": "system",
+            "reasoning_back": ("reasoning_content",),
+            "usage_at": ("choices.0.usage",),
+        },
+    ),
+    "perplexity": Preset(
+        driver="openai",
+        base_url="https://api.perplexity.ai",
+        api_key_env="PERPLEXITY_API_KEY",
+        model="sonar",
+        facts={
+            "options": _TOP_K,
+            "developer_role": "system",
+            "unsupported": ("tools", "tool_choice", "parallel_tool_calls", "json"),
+            "think_tags": _THINK_TAGS,
+            "citations_at": ("search_results", "citations"),
+        },
+    ),
+    "qwen": Preset(
+        driver="openai",
+        base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        api_key_env="DASHSCOPE_API_KEY",
+        model="qwen3-max",
+        facts={"options": {**_TOP_K, "reasoning_budget": "thinking_budget"}, "developer_role": "system"},
+    ),
+    "writer": Preset(
+        driver="openai",
+        base_url="https://api.writer.com/v1",
+        api_key_env="WRITER_API_KEY",
+        model="palmyra-x4",
+        facts={"path": "/chat", "developer_role": "system"},
+    ),
+    "xai": Preset(
+        driver="openai",
+        base_url="https://api.x.ai/v1",
+        api_key_env="XAI_API_KEY",
+        model="grok-4.3",
+        facts={
+            "token_limit": "max_completion_tokens",
+            "reasoning_back": ("reasoning_content",),
+            "citations_at": ("citations",),
+        },
+    ),
+    "zai": Preset(
+        driver="openai",
+        base_url="https://api.z.ai/api/paas/v4",
+        api_key_env="ZAI_API_KEY",
+        model="glm-4.7",
+        facts={
+            "options": {"user": "user_id"},
+            "developer_role": "system",
+            "unsupported": ("json_schema",),
+            "reasoning_back": ("reasoning_content",),
+        },
+    ),
+    # Places that run the models of others
+    "avian": Preset(
+        driver="openai",
+        base_url="https://api.avian.io/v1",
+        api_key_env="AVIAN_API_KEY",
+        model="moonshotai/kimi-k2.5",
+        facts={"reasoning_back": ("reasoning_content",)},
+    ),
+    "baseten": Preset(
+        driver="openai",
+        base_url="https://inference.baseten.co/v1",
+        api_key_env="BASETEN_API_KEY",
+        model="zai-org/GLM-5.2",
+        facts={"options": _TOP_K, "reasoning_back": ("reasoning_content",)},
+    ),
+    "cerebras": Preset(
+        driver="openai",
+        base_url="https://api.cerebras.ai/v1",
+        api_key_env="CEREBRAS_API_KEY",
+        model="gpt-oss-120b",
+        facts={"token_limit": "max_completion_tokens", "developer_role": "system"},
+    ),
+    "crusoe": Preset(
+        driver="openai",
+        base_url="https://api.inference.crusoecloud.com/v1",
+        api_key_env="CRUSOE_API_KEY",
+        model="zai/GLM-5.2",
+        facts={"options": _TOP_K, "reasoning_back": ("reasoning",)},
+    ),
+    "deepinfra": Preset(
+        driver="openai",
+        base_url="https://api.deepinfra.com/v1/openai",
+        api_key_env="DEEPINFRA_API_KEY",
+        facts={"options": _TOP_K, "reasoning_back": ("reasoning_content",)},
+    ),
+    "doubleword": Preset(
+        driver="openai",
+        base_url="https://api.doubleword.ai/v1",
+        api_key_env="DOUBLEWORD_API_KEY",
+        model="Qwen/Qwen3.5-9B",
+        facts={"options": _TOP_K, "reasoning_back": ("reasoning_content",)},
+    ),
+    "fireworks": Preset(
+        driver="openai",
+        base_url="https://api.fireworks.ai/inference/v1",
+        api_key_env="FIREWORKS_API_KEY",
+        facts={"options": _TOP_K, "reasoning_back": ("reasoning_content",)},
+    ),
+    "groq": Preset(
+        driver="openai",
+        base_url="https://api.groq.com/openai/v1",
+        api_key_env="GROQ_API_KEY",
+        model="llama-3.3-70b-versatile",
+        facts={
+            "token_limit": "max_completion_tokens",
+            "unsupported": ("logprobs", "top_logprobs", "name"),
+            "think_tags": _THINK_TAGS,
+            "usage_at": ("x_groq.usage",),
+        },
+    ),
+    "heroku": Preset(
+        driver="openai",
+        base_url="https://us.inference.heroku.com/v1",
+        api_key_env="INFERENCE_KEY",
+        facts={"developer_role": "system"},
+    ),
+    "huggingface": Preset(
+        driver="openai",
+        base_url="https://router.huggingface.co/v1",
+        api_key_env="HF_TOKEN",
+        model="meta-llama/Llama-3.1-8B-Instruct",
+        facts={
+            "think_tags": _THINK_TAGS,
+            "reasoning_back": ("reasoning_content",),
+            "usage_at": ("x_groq.usage",),  # it hands on the answers of the places behind it
+        },
+    ),
+    "hyperbolic": Preset(
+        driver="openai",
+        base_url="https://api.hyperbolic.xyz/v1",
+        api_key_env="HYPERBOLIC_API_KEY",
+        facts={"options": _TOP_K, "developer_role": "system", "think_tags": _THINK_TAGS},
+    ),
+    "nebius": Preset(
+        driver="openai",
+        base_url="https://api.tokenfactory.nebius.com/v1",
+        api_key_env="NEBIUS_API_KEY",
+        facts={"options": _TOP_K, "think_tags": _THINK_TAGS, "reasoning_back": ("reasoning_content",)},
+    ),
+    "novita": Preset(
+        driver="openai",
+        base_url="https://api.novita.ai/openai/v1",
+        api_key_env="NOVITA_API_KEY",
+        facts={"options": _TOP_K, "think_tags": _THINK_TAGS, "reasoning_back": ("reasoning_content",)},
+    ),
+    "nvidia": Preset(
+        driver="openai",
+        base_url="https://integrate.api.nvidia.com/v1",
+        api_key_env="NVIDIA_API_KEY",
+        facts={"developer_role": "system", "think_tags": _THINK_TAGS, "reasoning_back": ("reasoning_content",)},
+    ),
+    "sambanova": Preset(
+        driver="openai",
+        base_url="https://api.sambanova.ai/v1",
+        api_key_env="SAMBANOVA_API_KEY",
+        facts={"options": _TOP_K, "developer_role": "system", "think_tags": _THINK_TAGS},
+    ),
+    "together": Preset(
+        driver="openai",
+        base_url="https://api.together.xyz/v1",
+        api_key_env="TOGETHER_API_KEY",
+        model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
+        facts={"options": _TOP_K, "developer_role": "system", "think_tags": _THINK_TAGS},
+    ),
+    "venice": Preset(
+        driver="openai",
+        base_url="https://api.venice.ai/api/v1",
+        api_key_env="VENICE_API_KEY",
+        model="qwen3-5-9b",
+        facts={
+            "options": _TOP_K,
+            "token_limit": "max_completion_tokens",
+            "reasoning_encrypted": "reasoning_encrypted",
+            "reasoning_back": ("reasoning_content",),
+        },
+    ),
+    # Gateways
+    "aihubmix": Preset(
+        driver="openai",
+        base_url="https://aihubmix.com/v1",
+        api_key_env="AIHUBMIX_API_KEY",
+        model="gpt-4o-mini",
+    ),
+    "github": Preset(
+        driver="openai",
+        base_url="https://models.github.ai/inference",
+        api_key_env="GITHUB_TOKEN",
+        facts={"headers": {"x-github-api-version": "2022-11-28"}},
+    ),
+    "github-copilot": Preset(
+        driver="openai",
+        base_url="https://api.githubcopilot.com",
+        api_key_env="GITHUB_COPILOT_TOKEN",
+        model="gpt-4o",
+        facts={
+            "headers": {"editor-version": "polyglot/1.0"},  # it answers no editor that does not say which it is
+            "reasoning_fields": ("reasoning_text", "reasoning_content", "reasoning"),
+            "reasoning_signature": "reasoning_opaque",
+            "reasoning_back": ("reasoning_text", "reasoning_opaque"),
+        },
+    ),
+    "litellm-proxy": Preset(
+        driver="openai",
+        base_url="http://localhost:4000/v1",
+        facts={"cache_marks": True, "reasoning_back": ("reasoning_content",)},
+    ),
+    "opencode-zen": Preset(
+        driver="openai",
+        base_url="https://opencode.ai/zen/v1",
+        api_key_env="OPENCODE_API_KEY",
+        facts={"reasoning_back": ("reasoning_content",)},
+    ),
+    "openrouter": Preset(
+        driver="openai",
+        base_url="https://openrouter.ai/api/v1",
+        api_key_env="OPENROUTER_API_KEY",
+        model="openai/gpt-4o-mini",
+        facts={
+            "options": {**_TOP_K, "reasoning_effort": "reasoning.effort", "reasoning_budget": "reasoning.max_tokens"},
+            "cache_marks": True,
+            "document_urls": True,
+            "reasoning_back": ("reasoning_details",),
+        },
+    ),
+    "portkey": Preset(
+        driver="openai",
+        base_url="https://api.portkey.ai/v1",
+        api_key_env="PORTKEY_API_KEY",
+        auth_header="x-portkey-api-key",
+        auth_scheme="",
+    ),
+    "vercel": Preset(
+        driver="openai",
+        base_url="https://ai-gateway.vercel.sh/v1",
+        api_key_env="AI_GATEWAY_API_KEY",
+        model="openai/gpt-5",
+        facts={
+            "options": {"reasoning_effort": "reasoning.effort", "reasoning_budget": "reasoning.max_tokens"},
+            "cache_marks": True,
+            "reasoning_back": ("reasoning_details",),
+        },
+    ),
+    # Places of which everyone has their own. Their address depends on account, region or workspace and has to be given.
+    "azure-openai": Preset(  # https://RESOURCE.openai.azure.com
+        driver="azure-openai",
+        base_url=None,
+        api_key_env="AZURE_OPENAI_API_KEY",
+        auth_header="api-key",
+        auth_scheme="",
+    ),
+    "azure-v1": Preset(  # https://RESOURCE.openai.azure.com/openai/v1
+        driver="openai",
+        base_url=None,
+        api_key_env="AZURE_OPENAI_API_KEY",
+        auth_header="api-key",
+        auth_scheme="",
+        facts={"token_limit": "max_completion_tokens"},
+    ),
+    "bedrock-openai": Preset(  # https://bedrock-runtime.REGION.amazonaws.com/openai/v1
+        driver="openai",
+        base_url=None,
+        api_key_env="AWS_BEARER_TOKEN_BEDROCK",
+        model="openai.gpt-oss-20b-1:0",
+        facts={"token_limit": "max_completion_tokens", "reasoning_back": ("reasoning",)},
+    ),
+    "cloudflare": Preset(  # https://api.cloudflare.com/client/v4/accounts/ACCOUNT/ai/v1
+        driver="openai",
+        base_url=None,
+        api_key_env="CLOUDFLARE_API_TOKEN",
+        model="@cf/meta/llama-3.3-70b-instruct-fp8-fast",
+        facts={"developer_role": "system", "think_tags": _THINK_TAGS},
+    ),
+    "databricks": Preset(  # https://WORKSPACE/serving-endpoints
+        driver="openai",
+        base_url=None,
+        api_key_env="DATABRICKS_TOKEN",
+        facts={"stream_usage": False, "developer_role": "system", "cache_marks": True},
+    ),
+    "gpustack": Preset(  # http://SERVER/v1
+        driver="openai",
+        base_url=None,
+        api_key_env="GPUSTACK_API_KEY",
+        facts={
+            "options": _TOP_K,
+            "developer_role": "system",
+            "think_tags": _THINK_TAGS,
+            "reasoning_back": ("reasoning_content",),
+        },
+    ),
+    "snowflake": Preset(  # https://ACCOUNT.snowflakecomputing.com/api/v2/cortex/v1
+        driver="openai",
+        base_url=None,
+        api_key_env="SNOWFLAKE_CORTEX_PAT",
+        model="claude-sonnet-4-6",
+        facts={
+            "options": {"reasoning_effort": "reasoning.effort"},
+            "token_limit": "max_completion_tokens",
+            "developer_role": "system",
+            "reasoning_back": ("reasoning_details",),
+        },
+    ),
+    "watsonx": Preset(  # https://REGION.ml.cloud.ibm.com/ml/v1
+        driver="openai",
+        base_url=None,
+        api_key_env="WATSONX_TOKEN",
+        model="meta-llama/llama-3-3-70b-instruct",
+        facts={"developer_role": "system"},
+    ),
+    # Servers on one's own machine
+    "llamacpp": Preset(
+        driver="openai",
+        base_url="http://localhost:8080/v1",
+        facts={
+            "options": _TOP_K,
+            "developer_role": "system",
+            "think_tags": _THINK_TAGS,
+            "reasoning_back": ("reasoning_content",),
+        },
+    ),
+    "lmstudio": Preset(
+        driver="openai",
+        base_url="http://localhost:1234/v1",
+        facts={"options": _TOP_K, "developer_role": "system", "think_tags": _THINK_TAGS},
+    ),
+    "mistralrs": Preset(
+        driver="openai",
+        base_url="http://localhost:1234/v1",
+        facts={"options": _TOP_K, "developer_role": "system", "think_tags": _THINK_TAGS},
+    ),
+    "ollama-openai": Preset(
+        driver="openai",
+        base_url="http://localhost:11434/v1",
+        facts={
+            "developer_role": "system",
+            "result_parts": True,
+            "think_tags": _THINK_TAGS,
+            "reasoning_back": ("reasoning",),
+        },
+    ),
+    "tgi": Preset(
+        driver="openai",
+        base_url="http://localhost:8080/v1",
+        model="tgi",
+        facts={
+            "developer_role": "system",
+            "schema_at": ("json_object", "value"),
+            "think_tags": _THINK_TAGS,
+        },
+    ),
+    "vllm": Preset(
+        driver="openai",
+        base_url="http://localhost:8000/v1",
+        facts={
+            "options": _TOP_K,
+            "developer_role": "system",
+            "think_tags": _THINK_TAGS,
+            "reasoning_back": ("reasoning",),
+        },
+    ),
 }
 """Rows by preset name.
 
-Columns in `facts`:
-    token_limit: Body field that the option ``max_tokens`` becomes; ``max_tokens`` itself where the column is missing.
+Columns in `facts`, each with what holds where it is missing. A place in an object is written with dots: ``a.b``.
+
+Where to ask:
+    path: What follows the base URL; ``/chat/completions``. ``{deployment}`` stands for the deployment.
+    query: Parameters of the URL, by name. None.
+    headers: Headers, by lower-case name. None.
+    deployment: Name of the deployment, where it is not the model's. The model.
+    token_provider: Function without arguments that gives a token, called before every request; read by the driver
+        ``azure-openai`` alone. None: the key is sent.
+What to ask:
+    body: Fields of every request; what the user asks for is laid over them. None.
+    token_limit: Field for the option ``max_tokens``; ``max_tokens``.
+    options: Field by option, for options that have another field here or that only this place has. None.
+    unsupported: What the place cannot be told: options, and any of ``tools``, ``tool_choice``, ``parallel_tool_calls``,
+        ``json``, ``json_schema``, ``image``, ``audio``, ``document`` and ``name`` (of a speaker). Nothing.
+    developer_role: Role under which messages of the developer are sent; ``developer``.
+    stream_usage: Whether a stream may be asked to report usage; yes.
+    schema_at: Type of a response format that is a JSON Schema, and where in it the schema stands;
+        ``("json_schema", "json_schema")``, which is an envelope with name and schema.
+    cache_marks: Whether a text may be marked as the end of what is to be cached; no.
+    document_urls: Whether a document may be given by its URL; no.
+    result_parts: Whether the result of a tool may have parts, such as images; no: it is a text.
+    reasoning_back: Fields in which an assistant's thinking is sent back; none, and thinking is left out.
+What comes:
+    reasoning_fields: Fields with thinking as text, the first that has any counts; ``reasoning_content``, ``reasoning``.
+    reasoning_blocks: Field with thinking in blocks, with signatures and encrypted ones; ``reasoning_details``.
+    reasoning_signature: Where a signature for the thinking stands; nowhere.
+    reasoning_encrypted: Where encrypted thinking stands; nowhere.
+    think_tags: Opening and closing tag of thinking that stands in the text; none.
+    call_signature: Where in a tool call its signature stands, also when it is sent back; nowhere.
+    citations_at: Where sources stand beside the choices, as a list; the first that is there counts; nowhere.
+    usage_at: Where usage stands if not in ``usage``; nowhere.
+    error_at: Where an object stands whose ``status_code``, unless it is 0, says that the request failed; nowhere.
+    error_statuses: HTTP status by such a code. None.
+    complete_on: Whether the end of the body counts after a ``finish`` reason, or only after the sign of the ``end``;
+        ``finish``.
+    finish_counts: Which reason to finish counts where there are several: ``first`` or ``last``; ``first``.
+    flush_at_eof: Whether a last event without its blank line counts; no.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from polyglot_core.plugin import Secret, Usage
 from polyglot_simulator.answer import Answer, Send, Wait
 from polyglot_simulator.dialect import Problem, Turn
-from polyglot_simulator.dialects import DEFAULT_DIALECT, DIALECTS
+from polyglot_simulator.dialects import ACCESS, DEFAULT_DIALECT, route
 from polyglot_simulator.pace import Pace, paced
 from polyglot_simulator.reply import RawReply
 from polyglot_simulator.script import FaultScript, ReplyScript
@@ -57,7 +57,8 @@ class Provider(Struct, kw_only=True):
     def answer(self, request: RecordedRequest) -> Answer:
         """What is done for `request`."""
         headers = (("x-request-id", f"req_simulator_{request.number}"),)
-        empty = Answer(dialect=DIALECTS.get(request.path, DEFAULT_DIALECT), headers=headers)
+        found = route(request.path, request.query)
+        empty = Answer(dialect=found.dialect if found else DEFAULT_DIALECT, headers=headers)
         try:
             problem = self._problem(request, empty.dialect)
             if problem is not None:
@@ -75,17 +76,21 @@ class Provider(Struct, kw_only=True):
             return Problem(401, "Incorrect API key provided.")
         if (request.method, request.path) == ("GET", _MODELS):
             return None
-        if request.path not in DIALECTS:
+        if route(request.path, request.query) is None:
             return Problem(404, f"Unknown request URL: {request.method} {request.path}.", "unknown_url")
         if request.method != "POST":
             return Problem(405, f"{request.method} is not allowed here; use POST.", "method_not_allowed")
-        return dialect.problem(request.body)
+        return dialect.problem(_asked(request))
 
     def _lets_in(self, request: RecordedRequest) -> bool:
         if self.api_key is None:
             return True
-        wanted = self.api_key.with_prefix("Bearer ").reveal().encode()
-        return hmac.compare_digest(request.headers.get("authorization", "").encode(), wanted)
+        ways = {(access.auth_header, f"{access.auth_scheme} ".lstrip()) for access in ACCESS.values()}
+        return any(self._has_key(request.headers.get(header, ""), prefix) for header, prefix in ways)
+
+    def _has_key(self, given: str, prefix: str) -> bool:
+        wanted = self.api_key.with_prefix(prefix).reveal() if self.api_key else ""
+        return hmac.compare_digest(given.encode(), wanted.encode())
 
     def _models(self, empty: Answer) -> Answer:
         model = {"id": self.model, "object": "model", "created": 1_700_000_000, "owned_by": "simulator"}
@@ -104,13 +109,20 @@ class Provider(Struct, kw_only=True):
         if isinstance(reply, RawReply):
             return _raw(empty.dialect, reply)
         reply = replace(reply, usage=self.usage) if reply.usage is None else reply
-        turn = Turn(number=self.replies.taken, body=request.body, reply=reply, model=self.model)
+        asked = _asked(request)
+        turn = Turn(number=self.replies.taken, body=asked, reply=reply, model=self.model)
         steps = tuple(paced(empty.dialect.stream(turn), self.pace))
-        if empty.dialect.wants_stream(request.body):
+        if empty.dialect.wants_stream(asked):
             headers = (*empty.headers, *empty.dialect.stream_headers)
             return replace(empty, streamed=True, headers=headers, body=steps, framing="chunked")
         delay = sum(step.seconds for step in steps if isinstance(step, Wait))
         return replace(_json(empty, 200, empty.dialect.whole(turn)), delay=delay)
+
+
+def _asked(request: RecordedRequest) -> Any:  # noqa: ANN401 (any JSON value)
+    """The body, with what the path says."""
+    found = route(request.path, request.query)
+    return {**request.body, **found.fields} if found and isinstance(request.body, dict) else request.body
 
 
 def _refused(empty: Answer, problem: Problem) -> Answer:

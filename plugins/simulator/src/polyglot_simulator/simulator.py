@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Connection, Secret
+from polyglot_simulator.dialects import ACCESS
 from polyglot_simulator.pace import Pace
 from polyglot_simulator.provider import Provider
 from polyglot_simulator.script import FaultScript, ReplyScript
@@ -134,9 +135,30 @@ class Simulator:
 
     @property
     def connection(self) -> Connection:
-        """A connection to it, for Polyglot."""
-        model, key = self._provider.model, self._provider.api_key or Secret("simulator-key")
-        return Connection(name="simulator", driver="openai", model=model, base_url=self.base_url, api_key=key)
+        """A connection to it, for Polyglot, in OpenAI's dialect."""
+        return self.connection_for("openai")
+
+    def connection_for(self, driver: str) -> Connection:
+        """A connection to it in the dialect of `driver`, such as ``openai-responses``.
+
+        Raises:
+            ConfigError: It does not speak the dialect of that driver, or it is not running.
+        """
+        access = ACCESS.get(driver)
+        if access is None:
+            raise ConfigError(
+                f"The simulator does not speak the dialect of {driver!r}; it speaks those of {', '.join(ACCESS)}.",
+                phase="configure",
+            )
+        return Connection(
+            name="simulator",
+            driver=driver,
+            model=self._provider.model,
+            base_url=self.base_url.removesuffix("/v1") + access.base,
+            api_key=self._provider.api_key or Secret("simulator-key"),
+            auth_header=access.auth_header,
+            auth_scheme=access.auth_scheme,
+        )
 
     @property
     def requests(self) -> list[RecordedRequest]:

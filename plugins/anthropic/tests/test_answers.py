@@ -1,0 +1,336 @@
+"""What events of a stream and whole messages mean."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polyglot_core.errors import (
+    ContextLengthExceeded,
+    Malformed,
+    NotFound,
+    Overloaded,
+    QuotaExceeded,
+    RateLimited,
+    Truncated,
+)
+from polyglot_core.plugin import (
+    Citation,
+    End,
+    Finish,
+    Ping,
+    ReasoningDelta,
+    ServerToolEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+
+PAIRS = ("text", "tools", "server_tools", "compaction")
+
+
+def event(kind, **fields):
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+
+def opened(index=0, **block):
+    return event("content_block_start", index=index, content_block=block)
+
+
+def more(index=0, **delta):
+    return event("content_block_delta", index=index, delta=delta)
+
+
+def closed(index=0):
+    return event("content_block_stop", index=index)
+
+
+def changed(reason=None, **usage):
+    return event("message_delta", delta={"stop_reason": reason}, usage=usage)
+
+
+START = event("message_start", message={"id": "msg_1", "model": "claude-garden-1", "usage": {"input_tokens": 3}})
+STOP = event("message_stop")
+
+
+def told(response):
+    """What a response says, apart from how long it took."""
+    return {name: value for name, value in response.to_dict().items() if name != "timing"}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_streamed_and_plain_answer_are_one_response(listen, name):
+    """Both ways of asking give the same content, thinking, calls, server tools, citations and finish."""
+    streamed, plain = listen(f"{name}.sse"), listen(f"{name}.json")
+    assert streamed.error is plain.error is None
+    first, second = told(streamed.response), told(plain.response)
+    counts = [{key: value for key, value in side.pop("usage").items() if key != "raw"} for side in (first, second)]
+    assert first == second
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("name", [*(f"{pair}.sse" for pair in PAIRS), "overloaded.sse"])
+def test_any_split_gives_the_same_events(listen, bodies, name):
+    """However the network cuts the body, the events are the same."""
+    whole = listen(name)
+    data = (bodies / name).read_bytes()
+
+    @settings(max_examples=25, deadline=None, database=None)
+    @given(st.lists(st.integers(0, len(data)), max_size=8).map(sorted))
+    def check(places):
+        pieces = [data[a:b] for a, b in itertools.pairwise([0, *places, len(data)])]
+        assert listen(name, pieces=pieces).events == whole.events
+
+    check()
+    assert listen(name, pieces=[data[i : i + 1] for i in range(len(data))]).events == whole.events
+
+
+@pytest.mark.parametrize("name", [f"{pair}.sse" for pair in PAIRS])
+def test_every_prefix_is_truncated_until_the_message_has_stopped(listen, bodies, name):
+    """A stop reason alone does not make an answer complete; the last event does, with or without its blank line."""
+    data = (bodies / name).read_bytes()
+    for length in range(0, len(data), 7):
+        assert isinstance(listen(name, pieces=[data[:length]]).error, Truncated), length
+    assert listen(name, pieces=[data.rstrip(b"\n")]).error is None
+
+
+def test_text_and_its_numbers(listen):
+    """Text of all blocks in order, names, finish, and usage laid over that of the start."""
+    heard = listen("text.sse")
+    response = heard.response
+    assert (response.id, response.model) == ("msg_garden_1", "claude-garden-1")
+    assert [partial.content_delta for partial in heard.partials] == ["Größe", ": drei Äpfel 🍎", ".", ""]
+    assert (response.finish_reason, response.finish_reason_raw) == ("stop", "end_turn")
+    usage = response.usage
+    assert (usage.input_tokens, usage.output_tokens) == (331, 9)
+    assert (usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens) == (300, 20, None)
+    assert usage.raw["service_tier"] == "standard"
+    assert Ping() in heard.events
+
+
+def test_thinking_comes_in_blocks_and_never_in_the_text(listen):
+    """Signature and encrypted data are kept, each with its block."""
+    response = listen("tools.sse").response
+    first, second = response.choices[0].reasoning
+    assert (first.text, first.signature) == ("Two places, two questions.", "c2lnbmF0dXJl")
+    assert second.redacted == "ZW5jcnlwdGVk"
+    assert response.content == "I look both up."
+    assert response.usage.reasoning_tokens == 7
+
+
+def test_calls_are_whole_when_their_block_closes(listen):
+    """A call may be run before the stream has ended; without arguments it has an empty object."""
+    heard = listen("tools.sse")
+    assert [(call.id, call.name, call.arguments) for call in heard.response.tool_calls] == [
+        ("toolu_1", "weather", {"city": "Oslo", "days": [1, 2]}),
+        ("toolu_2", "time", {}),
+    ]
+    ready = [[call.ready for call in partial.tool_calls] for partial in heard.partials]
+    assert ready.index([True]) < ready.index([True, False]) < ready.index([True, True]) < len(ready) - 1
+    assert heard.response.finish_reason == "tool_calls"
+
+
+def test_calls_may_be_interleaved(listen):
+    """Fragments go where their index was opened."""
+    calls = [opened(i, type="tool_use", id=f"t{i}", name=n, input={}) for i, n in enumerate("ab")]
+    pieces = [more(i, type="input_json_delta", partial_json=text) for i, text in [(0, '{"x"'), (1, '{"y"'), (0, ":1}")]]
+    end = [more(1, type="input_json_delta", partial_json=":2}"), closed(0), closed(1), changed("tool_use"), STOP]
+    response = listen(b"".join([START, *calls, *pieces, *end])).response
+    assert [call.arguments for call in response.tool_calls] == [{"x": 1}, {"y": 2}]
+
+
+def test_a_call_may_come_whole_with_its_start(listen):
+    """Some servers send the input at once; fragments, where they come, stand instead of it."""
+    early = opened(0, type="tool_use", id="t0", name="a", input={"x": 1}) + closed(0)
+    both = opened(1, type="tool_use", id="t1", name="b", input={"x": 1})
+    both += more(1, type="input_json_delta", partial_json='{"y":2}') + closed(1)
+    response = listen(START + early + both + changed("tool_use") + STOP).response
+    assert [call.arguments for call in response.tool_calls] == [{"x": 1}, {"y": 2}]
+
+
+def test_calls_cut_by_the_limit_are_not_ready(listen):
+    """Arguments that do not parse are kept as they came."""
+    call = opened(0, type="tool_use", id="t", name="a", input={}) + more(0, type="input_json_delta", partial_json='{"x')
+    response = listen(START + call + closed(0) + changed("max_tokens") + STOP).response
+    assert [(c.ready, c.arguments_raw) for c in response.tool_calls] == [(False, '{"x')]
+    assert response.finish_reason == "length"
+
+
+def test_tools_of_the_provider_are_no_calls(listen):
+    """They are reported as whole blocks, with the input that came in pieces; citations stand apart."""
+    heard = listen("server_tools.sse")
+    assert heard.response.tool_calls == ()
+    used, result = [event for event in heard.events if isinstance(event, ServerToolEvent)]
+    assert (used.type, used.payload["name"], used.payload["input"]) == (
+        "server_tool_use",
+        "web_search",
+        {"query": "tides"},
+    )
+    assert (result.type, result.payload["content"][0]["title"]) == ("web_search_tool_result", "Tides")
+    assert heard.response.choices[0].citations[0]["url"] == "https://example.com/tides"
+    assert heard.response.usage.input_tokens == 4321
+
+
+def test_input_of_a_server_tool_that_is_no_json_stays_text(listen):
+    """Nothing that came is lost."""
+    tool = opened(0, type="server_tool_use", id="s", name="web_search", input={})
+    heard = listen(START + tool + more(0, type="input_json_delta", partial_json="{oops") + closed(0) + changed() + STOP)
+    assert heard.response.choices[0].server_tools[0]["input"] == "{oops"
+
+
+def test_blocks_of_kinds_that_nobody_knows_are_handed_on(listen):
+    """A block that is invented tomorrow is reported as it is; an unknown event changes nothing."""
+    block = opened(0, type="hologram", size=3) + more(0, type="hologram_delta", colour="red") + closed(0)
+    heard = listen(START + event("added_tomorrow", x=1) + block + changed("end_turn") + STOP)
+    assert heard.response.choices[0].server_tools == ({"type": "hologram", "size": 3, "colour": "red"},)
+
+
+def test_nulls_and_missing_fields_mean_nothing(listen):
+    """A sparse stream is still one."""
+    stream = [
+        event("message_start", message={"id": None, "content": None, "usage": None}),
+        event("content_block_start", index=None, content_block={"type": "text", "text": None}),
+        event("content_block_delta", index=None, delta={"type": "text_delta", "text": "Hi"}),
+        event("content_block_delta", delta=None),
+        event("content_block_stop"),
+        event("message_delta", delta=None, usage=None),
+    ]
+    heard = listen(b"".join(stream) + changed("end_turn") + STOP)
+    assert (heard.error, heard.response.content, heard.response.usage) == (None, "Hi", None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
+        ("max_tokens", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("tool_use", "tool_calls"),
+        ("refusal", "refusal"),
+        ("pause_turn", "other"),
+        ("invented", "other"),
+    ],
+)
+def test_stop_reasons(listen, raw, reason):
+    """Streamed and plain; the API's own word is kept."""
+    streamed = listen(START + opened(type="text", text="Hi") + closed() + changed(raw) + STOP).response
+    plain = listen(json.dumps({"type": "message", "content": [], "stop_reason": raw}).encode(), stream=False).response
+    for response in (streamed, plain):
+        assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
+
+
+def test_the_last_stop_reason_counts(listen):
+    """Changes of the message may come several times, and each replaces what was said before."""
+    assert listen(START + changed("pause_turn") + changed("end_turn") + STOP).response.finish_reason == "stop"
+
+
+def test_counts_that_are_null_do_not_replace_known_ones(listen):
+    """The counts of the end are laid over those of the start, field by field."""
+    usage = listen(START + changed("end_turn", input_tokens=None, output_tokens=5) + STOP).response.usage
+    assert (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens) == (3, 5, None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({}, None),
+        ({"output_tokens": 2}, (None, 2, None, None, None)),
+        ({"input_tokens": 0, "output_tokens": 0}, (0, 0, None, None, None)),
+        ({"input_tokens": 1, "cache_read_input_tokens": 10}, (11, None, 10, None, None)),
+        ({"input_tokens": 1, "cache_creation_input_tokens": 5}, (6, None, None, 5, None)),
+        ({"input_tokens": 1, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}, (1, None, 0, 0, None)),
+        ({"output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}}, (None, 9, None, None, 4)),
+    ],
+)
+def test_usage(listen, counts, expected):
+    """The whole prompt includes what was read from a cache and written to it; what is not reported is unknown."""
+    usage = listen(
+        json.dumps({"type": "message", "content": [], "usage": counts}).encode(), stream=False
+    ).response.usage
+    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+    assert (usage and tuple(getattr(usage, name) for name in names)) == expected
+
+
+def test_an_error_event_is_the_error_that_a_status_would_be(listen):
+    """What had come by then is in its partial."""
+    error = listen("overloaded.sse").error
+    assert type(error) is Overloaded
+    assert (error.code, error.message, error.partial.content) == ("overloaded_error", "Overloaded", "Half a sen")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "message", "expected"),
+    [
+        (404, "not_found_error", "model: claude-nobody", NotFound),
+        (429, "rate_limit_error", "Too many.", RateLimited),
+        (400, "invalid_request_error", "prompt is too long: 9 tokens > 8 maximum", ContextLengthExceeded),
+        (
+            400,
+            "invalid_request_error",
+            "input length and `max_tokens` exceed context limit: 9 + 9 > 8",
+            ContextLengthExceeded,
+        ),
+        (400, "invalid_request_error", "Your credit balance is too low to access the API.", QuotaExceeded),
+        (200, "overloaded_error", "Overloaded", Overloaded),
+    ],
+)
+def test_errors_by_status_and_inside_of_a_200(listen, status, kind, message, expected):
+    """By the API's type; where that is only an invalid request, by its text."""
+    payload = {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
+    error = listen(json.dumps(payload).encode(), status=status, stream=False).error
+    assert type(error) is expected
+    assert message in str(error)
+
+
+@pytest.mark.parametrize("page", [b"<html>busy</html>", b"", b"\xff\xfe"])
+def test_an_error_that_is_no_json_is_still_an_error(listen, page):
+    """It is left to core, which shows what came."""
+    assert type(listen(page, status=529).error) is Overloaded
+
+
+def test_what_cannot_be_read_is_malformed(listen):
+    """A broken event in the middle is neither skipped nor taken for an end."""
+    error = listen(START + opened(type="text", text="Hi") + b"data: {oops\n\n" + STOP).error
+    assert type(error) is Malformed
+    assert error.partial.content == "Hi"
+
+
+def test_what_gateways_put_behind_the_end_is_ignored(listen):
+    """A stray ``[DONE]`` after the last event, and one in its place, both end the stream."""
+    said = START + opened(type="text", text="Hi") + closed() + changed("end_turn")
+    for ending in (STOP + b"event: data\ndata: [DONE]\n\n", b"data: [DONE]\n\n"):
+        heard = listen(said + ending)
+        assert (heard.error, heard.response.content, heard.response.outcome) == (None, "Hi", "finished")
+
+
+def test_content_may_stand_in_the_start_already(listen):
+    """A continued message begins with what it has."""
+    start = {"id": "msg_1", "content": [{"type": "tool_use", "id": "t", "name": "a", "input": {"x": 1}}]}
+    response = listen(event("message_start", message=start) + changed("tool_use") + STOP).response
+    assert [(call.id, call.arguments, call.ready) for call in response.tool_calls] == [("t", {"x": 1}, True)]
+
+
+def test_events_carry_the_block_that_they_belong_to(listen):
+    """Thinking, text and calls can be put back into their order."""
+    blocks = [
+        (type(event).__name__, event.block)
+        for event in listen("tools.sse").events
+        if isinstance(event, (ReasoningDelta, TextDelta, ToolCallDelta, Citation))
+    ]
+    assert list(dict.fromkeys(blocks)) == [
+        ("ReasoningDelta", 0),
+        ("ReasoningDelta", 1),
+        ("TextDelta", 2),
+        ("ToolCallDelta", 3),
+        ("ToolCallDelta", 4),
+    ]
+
+
+def test_the_end_comes_after_finish_and_usage(listen):
+    """The stream is over at once, even if the socket stays open."""
+    assert [type(event) for event in listen("text.sse").events][-3:] == [UsageReport, Finish, End]

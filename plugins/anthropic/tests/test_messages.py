@@ -1,0 +1,270 @@
+"""How a conversation becomes turns and blocks."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from polyglot_core.errors import RequestError
+from polyglot_core.plugin import (
+    Audio,
+    Document,
+    Image,
+    Message,
+    RawPart,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+
+PIXEL = b"\x89PNG pixel"
+
+
+def user(*parts):
+    return Message(role="user", content=parts)
+
+
+def assistant(*parts):
+    return Message(role="assistant", content=parts)
+
+
+def test_a_text_is_a_turn_of_one_block(body):
+    """A prompt becomes one turn of the user's."""
+    assert body("Hello")["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+
+
+def test_system_and_developer_turns_become_the_system_prompt(body):
+    """Wherever they stand, in their order; the other turns stay what they are."""
+    said = body(
+        [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hi"},
+            {"role": "developer", "content": "Be kind."},
+        ]
+    )
+    assert said["system"] == [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be kind."}]
+    assert [turn["role"] for turn in said["messages"]] == ["user"]
+    assert "system" not in body("Hi")
+
+
+def test_a_system_turn_holds_text_only(body):
+    """An image in a system turn is refused, and left out where that is wished."""
+    turns = [Message(role="system", content=(Text("Look."), Image(data=PIXEL))), Message(role="user", content="Hi")]
+    with pytest.raises(RequestError, match="part of type 'image' in a system turn"):
+        body(turns)
+    assert body(turns, unsupported="drop")["system"] == [{"type": "text", "text": "Look."}]
+
+
+def test_turns_of_one_role_that_follow_each_other_are_one(body):
+    """Users' turns and results of tools are both the user's."""
+    said = body(
+        [
+            user(Text("One")),
+            user(Text("Two")),
+            assistant(ToolCall(name="a", id="t1"), ToolCall(name="b", id="t2")),
+            Message.tool_result("t1", "first"),
+            Message.tool_result("t2", "second"),
+            user(Text("Three")),
+        ]
+    )
+    assert [(turn["role"], len(turn["content"])) for turn in said["messages"]] == [
+        ("user", 2),
+        ("assistant", 2),
+        ("user", 3),
+    ]
+
+
+def test_turns_without_content_and_empty_texts_are_left_out(body):
+    """The API takes neither, and they say nothing."""
+    said = body([user(Text("Hi"), Text("")), assistant(), user(Text("Ho"))])
+    assert said["messages"] == [{"role": "user", "content": [{"type": "text", "text": t} for t in ("Hi", "Ho")]}]
+
+
+def test_marks_of_the_cache_stand_on_their_block(body):
+    """`Text.cache` becomes cache_control, also in the system prompt."""
+    said = body([Message(role="system", content=(Text("Long.", cache=True),)), user(Text("Hi"), Text("!", cache=True))])
+    assert said["system"] == [{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral"}}]
+    assert [block.get("cache_control") for block in said["messages"][0]["content"]] == [None, {"type": "ephemeral"}]
+
+
+def test_a_mark_inside_of_a_result_belongs_to_the_result(body):
+    """Blocks inside of a result cannot be marked themselves."""
+    result = ToolResult(id="t", content=(Text("long", cache=True),))
+    said = body([Message(role="tool", content=(result,))])
+    assert said["messages"][0]["content"] == [
+        {
+            "type": "tool_result",
+            "tool_use_id": "t",
+            "content": [{"type": "text", "text": "long"}],
+            "cache_control": {"type": "ephemeral"},
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "source"),
+    [
+        (Image(url="https://example.com/a.png"), {"type": "url", "url": "https://example.com/a.png"}),
+        (Image(url="data:image/gif;base64,R0lG"), {"type": "base64", "media_type": "image/gif", "data": "R0lG"}),
+        (
+            Image(data=PIXEL, mime_type="image/webp"),
+            {"type": "base64", "media_type": "image/webp", "data": base64.b64encode(PIXEL).decode()},
+        ),
+        (Document(url="https://example.com/a.pdf"), {"type": "url", "url": "https://example.com/a.pdf"}),
+        (Document(file_id="file_1"), {"type": "file", "file_id": "file_1"}),
+        (Document(data=b"%PDF"), {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}),
+        (
+            Document(data="Öl".encode(), mime_type="text/plain"),
+            {"type": "text", "media_type": "text/plain", "data": "Öl"},
+        ),
+    ],
+)
+def test_images_and_documents_say_where_their_bytes_are(body, part, source):
+    """At a URL, in a file that the provider has, or right here; text is not encoded."""
+    kind = type(part).__name__.lower()
+    assert body([user(part)])["messages"][0]["content"] == [{"type": kind, "source": source}]
+
+
+def test_a_document_keeps_its_name_as_title(body):
+    """The model is shown the title."""
+    assert body([user(Document(data=b"%PDF", name="plan.pdf"))])["messages"][0]["content"][0]["title"] == "plan.pdf"
+
+
+def test_thinking_goes_back_as_it_came(body):
+    """With its signature, with an empty text where the text was withheld, or encrypted."""
+    turn = assistant(
+        Reasoning(text="Hm.", signature="s1"), Reasoning(text="", signature="s2"), Reasoning(redacted="xyz")
+    )
+    assert body(["Hi", turn])["messages"][1]["content"] == [
+        {"type": "thinking", "thinking": "Hm.", "signature": "s1"},
+        {"type": "thinking", "thinking": "", "signature": "s2"},
+        {"type": "redacted_thinking", "data": "xyz"},
+    ]
+
+
+def test_thinking_without_signature_goes_only_to_places_that_give_it_so(body):
+    """What another provider's model thought is left out; a place whose own thinking is unsigned gets it back."""
+    turns = ["Hi", assistant(Reasoning(text="Hm."), Text("Yes."))]
+    assert body(turns)["messages"][1]["content"] == [{"type": "text", "text": "Yes."}]
+    there = body(turns, connection={"facts": {"unsigned_thinking": True}})
+    assert there["messages"][1]["content"][0] == {"type": "thinking", "thinking": "Hm."}
+
+
+def test_a_call_is_a_block_with_an_object(body):
+    """Arguments are parsed; none are an empty object, and it is sent."""
+    turn = assistant(
+        ToolCall(name="weather", id="t1", arguments_raw='{"city": "Oslo"}'), ToolCall(name="time", id="t2")
+    )
+    assert body(["Hi", turn])["messages"][1]["content"] == [
+        {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Oslo"}},
+        {"type": "tool_use", "id": "t2", "name": "time", "input": {}},
+    ]
+
+
+def test_a_call_with_broken_arguments_is_refused(body):
+    """A call that broke off cannot be said; with `drop` it goes without arguments, so that its result has a call."""
+    turns = ["Hi", assistant(ToolCall(name="weather", id="t", arguments_raw='{"ci'))]
+    with pytest.raises(RequestError, match="'weather' whose arguments are no JSON object"):
+        body(turns)
+    assert body(turns, unsupported="drop")["messages"][1]["content"][0]["input"] == {}
+
+
+def test_a_result_says_whether_the_tool_failed(body):
+    """`is_error` stands only on a failure; an empty result is a result."""
+    said = body([Message.tool_result("t1", "no network", error=True), Message.tool_result("t2", "")])
+    assert said["messages"][0]["content"] == [
+        {"type": "tool_result", "tool_use_id": "t1", "content": "no network", "is_error": True},
+        {"type": "tool_result", "tool_use_id": "t2", "content": ""},
+    ]
+
+
+def test_a_result_may_hold_images(body):
+    """Parts of a result are blocks inside of its block."""
+    said = body([Message.tool_result("t", (Text("Here:"), Image(url="https://example.com/a.png")))])
+    assert said["messages"][0]["content"][0]["content"] == [
+        {"type": "text", "text": "Here:"},
+        {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
+    ]
+
+
+def test_ids_of_other_providers_are_made_fit(body):
+    """The API takes letters, digits, - and _ only; call and result are changed alike."""
+    said = body([assistant(ToolCall(name="a", id="functions.a:0")), Message.tool_result("functions.a:0", "x")])
+    call, result = said["messages"][0]["content"][0], said["messages"][1]["content"][0]
+    assert call["id"] == result["tool_use_id"] == "functions_a_0"
+
+
+def test_calls_without_ids_are_numbered_and_answered_in_order(body):
+    """Ids made here join each result to its call: by the tool's name if the result has it, else the oldest."""
+    said = body(
+        [
+            assistant(ToolCall(name="a"), ToolCall(name="b"), ToolCall(name="b")),
+            Message(
+                role="tool", content=(ToolResult(id=None, content="1", name="b"), ToolResult(id=None, content="2"))
+            ),
+            Message.tool_result(None, "3"),
+        ]
+    )
+    calls, results = (turn["content"] for turn in said["messages"])
+    assert [call["id"] for call in calls] == ["call_1", "call_2", "call_3"]
+    assert [result["tool_use_id"] for result in results] == ["call_2", "call_1", "call_3"]
+
+
+def test_blocks_of_the_dialect_pass_as_they_are(body):
+    """A dict that is one of its blocks, such as a search result or a tool that the provider ran, is not touched."""
+    blocks = [
+        {"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "x"}]},
+        {"type": "web_search_tool_result", "tool_use_id": "srv", "content": []},
+    ]
+    assert body([{"role": "user", "content": blocks}])["messages"][0]["content"] == blocks
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        (Audio(data=b"RIFF"), "audio"),
+        (RawPart({"type": "input_video"}), "'input_video'"),
+        (Document(data=b"PK", mime_type="application/zip"), "a document of type application/zip"),
+    ],
+)
+def test_parts_that_it_has_no_words_for_are_refused(body, part, named):
+    """The error names the part; `drop` leaves it out, and `warn` says so."""
+    with pytest.raises(RequestError, match=named):
+        body([user(Text("Hi"), part)])
+    left = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]
+    assert body([user(Text("Hi"), part)], unsupported="drop")["messages"] == left
+    with pytest.warns(UserWarning, match=named):
+        assert body([user(Text("Hi"), part)], unsupported="warn")["messages"] == left
+
+
+@pytest.mark.parametrize(
+    ("turn", "named"),
+    [
+        ({"role": "user", "content": "Hi", "name": "Ada"}, "name of a speaker"),
+        ({"role": "user", "content": "Hi", "mood": "good"}, "field 'mood'"),
+        ({"role": "narrator", "content": "Hi"}, "role 'narrator'"),
+    ],
+)
+def test_what_a_turn_has_no_place_for_is_refused(body, turn, named):
+    """Turns have a role and content, and nothing else."""
+    with pytest.raises(RequestError, match=named):
+        body([turn])
+
+
+def test_empty_fields_of_foreign_messages_are_no_obstacle(body):
+    """A message as another provider's client dumps it has fields that hold nothing."""
+    dumped = {"role": "assistant", "content": "Yes.", "refusal": None, "annotations": [], "tool_calls": None}
+    assert body(["Hi", dumped])["messages"][1] == {
+        "role": "assistant",
+        "content": [{"type": "text", "text": "Yes."}],
+    }
+
+
+def test_an_answer_goes_back_as_the_turn_that_it_was(body, listen, bodies):
+    """`response.message` holds what the API wants back: thinking with signatures, text and calls."""
+    plain = json.loads((bodies / "tools.json").read_text("utf-8"))
+    message = listen("tools.sse").response.message
+    assert body(["Hi", message])["messages"][1]["content"] == plain["content"]

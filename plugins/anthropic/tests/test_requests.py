@@ -1,0 +1,182 @@
+"""Options, tools, formats, places: everything of a request but its conversation."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from polyglot_core.errors import ConfigError, RequestError
+from polyglot_core.plugin import JSONSchema, Tool
+from polyglot_core.wire import Secret
+
+PERSON = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+WEATHER = Tool("weather", "Tells the weather.", PERSON)
+
+
+def test_a_plain_question_says_the_least(body):
+    """Model, a limit (the API wants one), and the turn."""
+    assert set(body("Hi")) == {"model", "max_tokens", "messages"}
+    assert body("Hi")["max_tokens"] == 4096
+
+
+def test_a_stream_differs_in_one_field_and_in_the_framing(encode, body):
+    """The rest of the body is the same."""
+    streamed = body("Hi", stream=True)
+    assert streamed.pop("stream") is True
+    assert streamed == body("Hi")
+    wire, plain = encode("Hi", stream=True), encode("Hi")
+    assert (wire.framing, plain.framing) == ("sse", "whole")
+    assert (wire.complete_on, wire.flush_at_eof, wire.finish_counts) == ("end", True, "last")
+
+
+def test_the_version_stands_in_a_header(encode):
+    """The header says which form of the API is spoken; no key is added here."""
+    assert encode("Hi").headers == {
+        "content-type": "application/json",
+        "accept": "application/json",
+        "anthropic-version": "2023-06-01",
+    }
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url"),
+    [
+        (None, "https://api.anthropic.com/v1/messages"),
+        ("http://127.0.0.1/v1/", "http://127.0.0.1/v1/messages"),
+    ],
+)
+def test_the_path_goes_behind_the_base_url(encode, base_url, url):
+    """A slash at its end is not doubled."""
+    assert encode("Hi", connection={"base_url": base_url}).url == url
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "field", "said"),
+    [
+        ("max_tokens", 7, "max_tokens", 7),
+        ("temperature", 0.5, "temperature", 0.5),
+        ("top_p", 0.9, "top_p", 0.9),
+        ("top_k", 40, "top_k", 40),
+        ("stop", "END", "stop_sequences", ["END"]),
+        ("stop", ["A", "B"], "stop_sequences", ["A", "B"]),
+        ("service_tier", "auto", "service_tier", "auto"),
+        ("user", "u1", "metadata", {"user_id": "u1"}),
+        ("metadata", {"user_id": "u2"}, "metadata", {"user_id": "u2"}),
+        ("reasoning_effort", "high", "output_config", {"effort": "high"}),
+        ("reasoning_budget", 2048, "thinking", {"type": "enabled", "budget_tokens": 2048}),
+        ("reasoning_budget", 0, "thinking", {"type": "disabled"}),
+    ],
+)
+def test_options_have_the_names_of_the_dialect(body, option, value, field, said):
+    """Every option that the dialect knows."""
+    assert body("Hi", options={option: value})[field] == said
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"seed": 1}, "'seed'"),
+        ({"n": 2}, "'n'"),
+        ({"presence_penalty": 1}, "'presence_penalty'"),
+        ({"frequency_penalty": 1}, "'frequency_penalty'"),
+        ({"logprobs": True}, "'logprobs'"),
+        ({"top_logprobs": 3}, "'top_logprobs'"),
+        ({"reasoning_effort": "minimal"}, "reasoning_effort 'minimal'; use 'low'"),
+        ({"metadata": {"team": "a", "user_id": "u"}}, "'metadata' with team; use user_id"),
+        ({"metadata": "team a"}, "'metadata' with 'team a'"),
+    ],
+)
+def test_options_that_it_has_no_name_for_are_refused(body, options, named):
+    """The error names the option, and `drop` leaves it out."""
+    with pytest.raises(RequestError, match=named):
+        body("Hi", options=options)
+    left = body("Hi", options=options, unsupported="drop")
+    left.pop("metadata", None)
+    assert left == body("Hi")
+
+
+def test_the_usual_limit_leaves_room_for_thinking(body):
+    """Thinking counts towards the limit, so a budget raises the usual one; a limit of the user's own stays."""
+    assert body("Hi", options={"reasoning_budget": 10_000})["max_tokens"] == 14_096
+    assert body("Hi", options={"reasoning_budget": 2000, "max_tokens": 3000})["max_tokens"] == 3000
+    assert body("Hi", connection={"facts": {"max_tokens": 100}})["max_tokens"] == 100
+
+
+def test_a_tool_is_a_name_a_schema_and_what_else_is_known(body):
+    """Description and strictness stand only where they are given."""
+    said = body("Hi", tools=(WEATHER, Tool("time", strict=True)))["tools"]
+    assert said == [
+        {"name": "weather", "input_schema": PERSON, "description": "Tells the weather."},
+        {"name": "time", "input_schema": {"type": "object", "properties": {}}, "strict": True},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "parallel", "said"),
+    [
+        (None, None, None),
+        ("auto", None, {"type": "auto"}),
+        ("required", None, {"type": "any"}),
+        ("none", None, {"type": "none"}),
+        ("weather", None, {"type": "tool", "name": "weather"}),
+        (None, False, {"type": "auto", "disable_parallel_tool_use": True}),
+        (None, True, {"type": "auto", "disable_parallel_tool_use": False}),
+        ("required", False, {"type": "any", "disable_parallel_tool_use": True}),
+        ("weather", False, {"type": "tool", "name": "weather", "disable_parallel_tool_use": True}),
+        ("none", False, {"type": "none"}),
+    ],
+)
+def test_choice_of_tools_and_whether_several_at_once(body, choice, parallel, said):
+    """Parallel calls are allowed unless they are switched off; ``none`` has no such switch."""
+    found = body("Hi", tools=(WEATHER,), tool_choice=choice, parallel_tool_calls=parallel)
+    assert found.get("tool_choice") == said
+
+
+def test_without_tools_there_is_nothing_to_choose_in_parallel(body):
+    """The API refuses a choice without tools."""
+    assert "tool_choice" not in body("Hi", parallel_tool_calls=False)
+
+
+def test_a_schema_is_the_format_of_the_output(body):
+    """Beside an effort, if there is one."""
+    said = body("Hi", response_format=JSONSchema(PERSON, "person"), options={"reasoning_effort": "low"})
+    assert said["output_config"] == {"effort": "low", "format": {"type": "json_schema", "schema": PERSON}}
+    assert "output_config" not in body("Hi", response_format="text")
+
+
+def test_json_of_any_shape_cannot_be_asked_for(body):
+    """The error says what can."""
+    with pytest.raises(RequestError, match="response_format 'json'; use a JSON Schema"):
+        body("Hi", response_format="json")
+
+
+def test_extra_fields_are_laid_over_the_body(body):
+    """They win over everything."""
+    said = body("Hi", extra={"thinking": {"type": "adaptive"}, "max_tokens": 5})
+    assert (said["thinking"], said["max_tokens"]) == ({"type": "adaptive"}, 5)
+
+
+def test_a_place_may_want_model_and_version_elsewhere(encode, body):
+    """The model in the path, escaped, and the version in the body."""
+    facts = {"path": "/models/{model}:ask", "stream_path": "/models/{model}:stream", "body_version": "v9"}
+    there = {"base_url": "http://127.0.0.1", "facts": facts}
+    assert encode("Hi", connection=there, model="claude@1/x").url == "http://127.0.0.1/models/claude@1%2Fx:ask"
+    wire = encode("Hi", connection=there, stream=True, model="claude@1")
+    assert wire.url == "http://127.0.0.1/models/claude@1:stream"
+    assert "anthropic-version" not in wire.headers
+    said = body("Hi", connection=there)
+    assert said["anthropic_version"] == "v9"
+    assert "model" not in said
+
+
+@pytest.mark.parametrize("facts", [{"max_tokens": "many"}, {"colour": "red"}])
+def test_facts_that_are_no_columns_are_an_error_of_the_configuration(encode, facts):
+    """The error names the connection and lists the columns."""
+    with pytest.raises(ConfigError, match=r"facts of connection 'garden'.*columns are max_tokens, path"):
+        encode("Hi", connection={"facts": facts})
+
+
+def test_the_key_is_in_no_part_of_the_request(encode):
+    """Core adds it; body, URL and headers are without."""
+    wire = encode("Hi", connection={"api_key": Secret("very-secret-test-key")})
+    assert b"very-secret" not in msgspec.json.encode([wire.url, wire.body.decode(), dict(wire.headers)])

@@ -1,0 +1,1 @@
+"""Google's Gemini, on the Gemini API and on Vertex AI, for Polyglot."""

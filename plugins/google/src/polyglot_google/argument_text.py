@@ -1,0 +1,112 @@
+"""The arguments of a function call that comes in pieces: paths and values in, JSON text out.
+
+With ``streamFunctionCallArguments`` Google names each value by its JSON path (``$.items[0].name``), in the order in
+which the model writes them, and sends a long text as several values of one path. What is written here is the text that
+the model wrote, as far as it has come.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+__all__ = ["ArgumentText"]
+
+_STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d+)\]|\[(["'])((?:\\.|(?!\3)[^\\])*)\3\]""", re.DOTALL)
+
+Step = str | int
+"""A name in an object, or a place in an array."""
+
+
+class ArgumentText:
+    """Writes one call's arguments; each method returns the next characters of their JSON text."""
+
+    __slots__ = ("_in_text", "_path", "_written")
+
+    def __init__(self) -> None:
+        self._path: list[Step] = []  # of the value written last; every object and array along it is open
+        self._in_text = False  # that value is a text to which more will come
+        self._written: set[tuple[Step, ...]] = set()  # paths of the objects and arrays so far
+
+    def text(self, path: str, piece: str, *, continues: bool) -> str:
+        """A piece of a text.
+
+        Raises:
+            DecodeError: The path is none, or leads back to what has been closed.
+        """
+        steps = _steps(path)
+        start = "" if self._in_text and steps == self._path else self._go_to(steps) + '"'
+        self._in_text = continues
+        return start + _json(piece)[1:-1] + ("" if continues else '"')
+
+    def value(self, path: str, value: float | bool | None) -> str:  # noqa: FBT001 (a JSON value)
+        """A number, a truth value or null.
+
+        Raises:
+            DecodeError: As for `text`.
+        """
+        return self._go_to(_steps(path)) + _json(value)
+
+    def close(self) -> str:
+        """All that is still open; nothing for a call without arguments."""
+        rest = self._close_text() + "".join(map(_closing, reversed(self._path)))
+        self._path = []
+        return rest
+
+    def _close_text(self) -> str:
+        was_open, self._in_text = self._in_text, False
+        return '"' if was_open else ""
+
+    def _go_to(self, steps: list[Step]) -> str:
+        """From the end of the last value to the beginning of the next."""
+        shared = 0
+        while shared < min(len(steps), len(self._path)) - 1 and steps[shared] == self._path[shared]:
+            shared += 1
+        left = self._close_text() + "".join(map(_closing, reversed(self._path[shared + 1 :])))
+        if self._path:
+            left += "," + _key(steps[shared], after=self._path[shared])
+            shared += 1
+        opened = (self._open(steps, depth) for depth in range(shared, len(steps)))
+        self._path, text = steps, left + "".join(opened)
+        return text
+
+    def _open(self, steps: list[Step], depth: int) -> str:
+        """A new object or array, and the key of its first value."""
+        inside = tuple(steps[:depth])
+        if inside in self._written:
+            raise msgspec.DecodeError(f"the arguments go back to {list(inside)}, which has been closed")
+        self._written.add(inside)
+        return ("{" if isinstance(steps[depth], str) else "[") + _key(steps[depth], after=-1)
+
+
+def _steps(path: str) -> list[Step]:
+    matches = list(_STEP.finditer(path))
+    steps = [_step(match) for match in matches]
+    if not steps or "$" + "".join(match[0] for match in matches) != path:
+        raise msgspec.DecodeError(f"{path!r} is no path to a value")
+    return steps
+
+
+def _step(match: re.Match[str]) -> Step:
+    name, place, _, quoted = match.groups()
+    if place is not None:
+        return int(place)
+    return name if name is not None else re.sub(r"\\(.)", r"\1", quoted)
+
+
+def _key(step: Step, *, after: Step) -> str:
+    """What stands before a value: its name, or nothing in an array, whose places follow each other."""
+    if isinstance(step, str) and (isinstance(after, str) or after == -1):
+        return f"{_json(step)}:"
+    if isinstance(step, int) and isinstance(after, int) and step == after + 1:
+        return ""
+    raise msgspec.DecodeError(f"argument {step!r} cannot follow {after!r}")
+
+
+def _closing(step: Step) -> str:
+    return "}" if isinstance(step, str) else "]"
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,303 @@
+"""What generateContent answers: JSON chunks, each with more parts of the candidates. One reading for all places.
+
+Sources: the pages "Generating content" of the Gemini API reference and "GenerateContentResponse" of Vertex AI's;
+recorded exchanges for what the pages leave open.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from polyglot_core.plugin import (
+    Citation,
+    Finish,
+    FinishReason,
+    Logprobs,
+    MediaDelta,
+    ReasoningDelta,
+    ResponseStarted,
+    ServerToolEvent,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    UsageReport,
+    hookimpl,
+)
+from polyglot_google.argument_text import ArgumentText
+from polyglot_google.refusals import read_failure
+from polyglot_google.shapes import (
+    Answer,
+    Grounding,
+    Names,
+    UsageMetadata,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from polyglot_core.plugin import Chunk, Event
+    from polyglot_google.shapes import Blob, Candidate, FunctionCall, JSONObject, Part, PartialArg
+
+__all__ = ["decode_chunk", "extract_usage"]
+
+_decode = msgspec.json.Decoder(Answer).decode
+_decode_names = msgspec.json.Decoder(Names).decode
+_decode_any = msgspec.json.Decoder().decode
+
+_UNSPECIFIED = {"", "FINISH_REASON_UNSPECIFIED", 0}
+_NUMBERED = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
+"""Reasons as numbers, which come where a client asks for them. From 6 on the two places number differently."""
+
+_REASONS = {
+    "STOP": FinishReason.STOP,
+    "MAX_TOKENS": FinishReason.LENGTH,
+    "CONTINUATION": FinishReason.LENGTH,
+    **dict.fromkeys(
+        (
+            *(
+                "SAFETY",
+                "RECITATION",
+                "LANGUAGE",
+                "BLOCKLIST",
+                "PROHIBITED_CONTENT",
+                "SPII",
+                "MODEL_ARMOR",
+                "ESCALATION",
+            ),
+            *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+            *(
+                "6",
+                "7",
+                "8",
+            ),  # whichever place numbers them: a language, a list of words, prohibited or personal content
+        ),
+        FinishReason.CONTENT_FILTER,
+    ),
+    **dict.fromkeys(
+        (
+            *("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE"),
+            *("MISSING_THOUGHT_SIGNATURE", "PUP_LIMITED_DISABLED"),
+        ),
+        FinishReason.ERROR,
+    ),
+}
+"""The words of the API references; every other one is `other`."""
+
+_SERVER_TOOL_PARTS = {
+    "executable_code": "executableCode",
+    "code_execution_result": "codeExecutionResult",
+    "tool_call": "toolCall",
+    "tool_response": "toolResponse",
+}
+
+
+class _Progress:
+    """What a candidate's later chunks depend on. Each of the counters numbers what is to stay apart."""
+
+    __slots__ = ("call", "calls", "media", "thinking")
+
+    def __init__(self) -> None:
+        self.thinking = 0  # a stretch of thinking ends with its signature
+        self.media = 0  # an image is a file; pieces of a sound go on with the last
+        self.calls = 0  # calls in pieces
+        self.call: ArgumentText | None = None  # the one that is open
+
+
+@hookimpl
+def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
+    """Say what a chunk or a whole answer means.
+
+    `state` has the progress of each candidate, and remembers whether id and model have been seen.
+    """
+    answer = _decode(chunk.data)
+    if answer.error:
+        return (read_failure(_decode_any(chunk.data), raw=chunk.data),)
+    events: list[Event] = [] if "named" in state else _names(chunk.data, state)
+    for candidate in answer.candidates or ():
+        events.extend(_candidate_events(candidate, state))
+    if answer.prompt_feedback is not None and answer.prompt_feedback.block_reason:
+        events.append(Finish(FinishReason.CONTENT_FILTER, str(answer.prompt_feedback.block_reason)))
+    if answer.usage_metadata:
+        events.append(UsageReport(answer.usage_metadata))
+    return events
+
+
+def _names(data: bytes, state: dict[Any, Any]) -> list[Event]:
+    """Id and model, until both have been seen."""
+    names = _decode_names(data)
+    seen = state["id"], state["model"] = names.response_id or state.get("id"), names.model_version or state.get("model")
+    if all(seen):
+        state["named"] = True
+    return [ResponseStarted(names.response_id, names.model_version)] if names.response_id or names.model_version else []
+
+
+def _candidate_events(candidate: Candidate, state: dict[Any, Any]) -> Iterator[Event]:
+    index = candidate.index or 0
+    progress: _Progress | None = state.get(index)
+    if progress is None:
+        progress = state[index] = _Progress()
+        yield TextDelta("", index)  # the choice has begun, whatever it begins with
+    for part in (candidate.content.parts if candidate.content else None) or ():
+        if part.text is not None and part.thought_signature is None and not part.thought:  # nearly all are so
+            yield TextDelta(part.text, index)
+        else:
+            yield from _part_events(part, index, progress)
+    yield from _metadata_events(candidate, index)
+    if candidate.finish_reason not in _UNSPECIFIED and candidate.finish_reason is not None:
+        yield from _finish_events(candidate.finish_reason, index, progress)
+
+
+def _finish_events(reason: str | int, index: int, progress: _Progress) -> Iterator[Event]:
+    word = str(_NUMBERED.get(reason, reason)) if isinstance(reason, int) else reason
+    if word == "STOP":  # another reason may have cut the call off, and then it must not look whole
+        yield from _close_call(index, progress)
+    yield Finish(_REASONS.get(word, FinishReason.OTHER), word, index)
+
+
+# Parts
+
+
+def _part_events(part: Part, index: int, progress: _Progress) -> Iterator[Event]:
+    signature = part.thought_signature or None
+    if part.function_call is not None:
+        yield from _call_events(part.function_call, signature, index, progress)
+    elif part.text is not None or not _has_more(part):
+        yield from _text_events(part, signature, index, progress)
+    if part.inline_data is not None:
+        yield _media_event(part.inline_data, index, progress, thought=bool(part.thought))
+    for field, name in _SERVER_TOOL_PARTS.items():
+        if (payload := getattr(part, field)) is not None:
+            signed = {"thoughtSignature": signature} if signature else {}
+            yield ServerToolEvent(name, {name: payload, **signed}, index, replay=True)
+
+
+def _has_more(part: Part) -> bool:
+    """Whether there is anything besides a text and a signature."""
+    return part.inline_data is not None or any(getattr(part, field) is not None for field in _SERVER_TOOL_PARTS)
+
+
+def _text_events(part: Part, signature: str | None, index: int, progress: _Progress) -> Iterator[Event]:
+    """A text or a thought. A signature belongs to its part alone, so that it ends a stretch of thinking."""
+    if part.thought:
+        yield ReasoningDelta(part.text or "", signature, None, None, index, progress.thinking)
+    else:
+        yield TextDelta(part.text or "", index)
+        if signature:
+            progress.thinking += 1
+            yield ReasoningDelta("", signature, None, None, index, progress.thinking)
+    progress.thinking += signature is not None
+
+
+def _media_event(blob: Blob, index: int, progress: _Progress, *, thought: bool) -> Event:
+    """A file. A draft that the model made while it thought is none that was asked for."""
+    if thought:
+        return ServerToolEvent("inlineData", {"inlineData": msgspec.to_builtins(blob), "thought": True}, index)
+    mime_type = blob.mime_type or "application/octet-stream"
+    progress.media += not mime_type.startswith("audio/")
+    return MediaDelta(mime_type, blob.data or b"", index, progress.media)
+
+
+# Calls
+
+
+def _call_events(call: FunctionCall, signature: str | None, index: int, progress: _Progress) -> Iterator[Event]:
+    if call.name:
+        yield from _close_call(index, progress)
+        if not (call.will_continue or call.partial_args):
+            text = _arguments(call.args)
+            yield ToolCallDelta(
+                None, call.id or None, call.name, text, complete=True, choice=index, signature=signature
+            )
+            return
+        progress.call = ArgumentText()
+        progress.calls += 1
+        yield ToolCallDelta(progress.calls, call.id or None, call.name, choice=index, signature=signature)
+    for piece in call.partial_args or ():
+        if progress.call is None:
+            raise msgspec.DecodeError("arguments of a function call came before the call")
+        if text := _argument_text(progress.call, piece):
+            yield ToolCallDelta(progress.calls, arguments=text, choice=index)
+    if not call.will_continue:
+        yield from _close_call(index, progress)
+
+
+def _close_call(index: int, progress: _Progress) -> Iterator[Event]:
+    if progress.call is None:
+        return
+    if text := progress.call.close():
+        yield ToolCallDelta(progress.calls, arguments=text, choice=index)
+    yield ToolCallDelta(progress.calls, complete=True, choice=index)
+    progress.call = None
+
+
+def _arguments(args: msgspec.Raw) -> str:
+    """The arguments as compact JSON text; nothing where there are none."""
+    text = bytes(args)
+    return "" if text in {b"", b"null"} else msgspec.json.format(text, indent=-1).decode()
+
+
+def _argument_text(arguments: ArgumentText, piece: PartialArg) -> str:
+    if piece.string_value is not None:
+        return arguments.text(piece.json_path, piece.string_value, continues=bool(piece.will_continue))
+    for value in (piece.number_value, piece.bool_value):
+        if value is not None:
+            return arguments.value(piece.json_path, value)
+    return "" if piece.null_value is msgspec.UNSET else arguments.value(piece.json_path, None)
+
+
+# What stands beside the parts
+
+
+def _metadata_events(candidate: Candidate, index: int) -> Iterator[Event]:
+    if (found := candidate.citation_metadata) is not None:
+        for source in found.citations or found.citation_sources or ():
+            yield Citation(source, index)
+    if candidate.grounding_metadata:
+        yield from _grounding_events(candidate.grounding_metadata, index)
+    if candidate.url_context_metadata:
+        yield ServerToolEvent("urlContextMetadata", candidate.url_context_metadata, index)
+    if candidate.logprobs_result:
+        yield Logprobs(candidate.logprobs_result, index)
+
+
+def _grounding_events(metadata: JSONObject, index: int) -> Iterator[Event]:
+    """Each source with the stretches of text that it supports; queries and the like beside them."""
+    grounding = msgspec.convert(metadata, Grounding)
+    for number, source in enumerate(grounding.grounding_chunks or ()):
+        supported = [support for support in grounding.grounding_supports or () if number in _sources(support)]
+        yield Citation({**source, "groundingSupports": supported}, index)
+    rest = {name: value for name, value in metadata.items() if name not in {"groundingChunks", "groundingSupports"}}
+    if any(rest.values()):
+        yield ServerToolEvent("groundingMetadata", rest, index)
+
+
+def _sources(support: JSONObject) -> list[Any]:
+    places = support.get("groundingChunkIndices")
+    return places if isinstance(places, list) else []
+
+
+# What it cost
+
+
+@hookimpl
+def extract_usage(payload: Mapping[str, Any]) -> Usage:
+    """Read a usage object: what tools put into the prompt, and what was thought, are counted beside the rest."""
+    usage = msgspec.convert(payload, UsageMetadata)
+    prompt = _sum(usage.prompt_token_count, usage.tool_use_prompt_token_count)
+    output = _sum(usage.candidates_token_count, usage.thoughts_token_count)
+    if output is None and prompt is not None and usage.total_token_count == prompt:
+        output = 0  # a count of zero is not sent, but the total says that it was zero
+    return Usage(
+        input_tokens=prompt,
+        output_tokens=output,
+        cache_read_tokens=usage.cached_content_token_count,
+        reasoning_tokens=usage.thoughts_token_count,
+        raw=payload,
+    )
+
+
+def _sum(*counts: int | None) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None

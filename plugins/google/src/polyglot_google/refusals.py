@@ -1,0 +1,58 @@
+"""Google's "no": a status of google.rpc, with or without an HTTP status around it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from polyglot_core.plugin import failure_from_payload, hookimpl
+
+if TYPE_CHECKING:
+    from polyglot_core.plugin import Failure, WireResponse
+
+__all__ = ["decode_error", "read_failure"]
+
+_BAD_KEY = "API_KEY_INVALID"
+_TOO_LONG = re.compile(r"exceeds the maximum number of (input )?tokens", re.IGNORECASE)
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
+
+
+@hookimpl
+def decode_error(response: WireResponse) -> Failure | None:
+    """Read an answer with an error status; None if Google did not write it."""
+    try:
+        payload = msgspec.json.decode(response.body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return read_failure(payload, raw=response.body, status=response.status) if _status_of(payload) else None
+
+
+def read_failure(payload: object, *, raw: bytes, status: int | None = None) -> Failure:
+    """Read an error object. Its word counts more than its number, and some details count more than its word.
+
+    Args:
+        payload: The object, or a list of it.
+        raw: The bytes of it.
+        status: HTTP status, where there is one.
+    """
+    failure = failure_from_payload(payload, status=status, raw=raw)
+    error = _status_of(payload)
+    listed = error.get("details")
+    details = [detail for detail in listed if isinstance(detail, Mapping)] if isinstance(listed, list) else []
+    waits = [match for detail in details if (match := _SECONDS.fullmatch(str(detail.get("retryDelay"))))]
+    code, kind = error.get("status") or failure.code, failure.type
+    if any(detail.get("reason") == _BAD_KEY for detail in details):  # comes as an invalid argument
+        code, kind = _BAD_KEY, "authentication_error"
+    elif _TOO_LONG.search(failure.message):  # the same
+        code, kind = failure.code, "context_length_exceeded"
+    return msgspec.structs.replace(failure, code=code, type=kind, retry_after=float(waits[0][1]) if waits else None)
+
+
+def _status_of(payload: object) -> Mapping[str, Any]:
+    """The google.rpc.Status in an envelope; empty if there is none."""
+    envelope = payload[0] if isinstance(payload, list) and payload else payload
+    error = envelope.get("error") if isinstance(envelope, Mapping) else None
+    return error if isinstance(error, Mapping) else {}

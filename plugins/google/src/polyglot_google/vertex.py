@@ -1,0 +1,167 @@
+"""The driver ``vertex``: generateContent on Vertex AI, with an access token, or with a key in express mode."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from msgspec.structs import replace
+
+from polyglot_core.errors import AuthenticationError, ConfigError, RequestError, TransportError
+from polyglot_core.plugin import Secret, hookimpl
+from polyglot_google.decoding import decode_chunk, extract_usage
+from polyglot_google.encoding import wire_request
+from polyglot_google.presets import PRESETS
+from polyglot_google.refusals import decode_error
+
+if TYPE_CHECKING:
+    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
+
+__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage"]
+
+_EVERYWHERE = str(PRESETS["vertex"].base_url)
+_MULTI_REGIONS = frozenset({"eu", "us"})
+_WHOLE_NAMES = ("projects/", "publishers/", "endpoints/")
+_GOOGLE = "googleapis.com"
+
+# Where
+
+
+@hookimpl
+def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
+    """Say the request as generateContent, or as streamGenerateContent with server-sent events.
+
+    Raises:
+        ConfigError: The location is no name of one.
+        RequestError: The model is no name of one, or there are no words for something that was asked.
+    """
+    base_url, project = _root(connection), connection.facts.get("project")
+    resource = _resource(request.model)
+    if project and not resource.startswith("projects/") and "/projects/" not in base_url:
+        base_url += _scope(connection, str(project))
+    return wire_request(f"{base_url}/{resource}", base_url, request, driver="vertex")
+
+
+def _root(connection: Connection) -> str:
+    """The address without a project: that of the location where the connection gives none of its own."""
+    base_url = (connection.base_url or _EVERYWHERE).rstrip("/")
+    location = _location(connection)
+    if base_url != _EVERYWHERE or location == "global":
+        return base_url
+    if location in _MULTI_REGIONS:
+        return f"https://aiplatform.{location}.rep.{_GOOGLE}/v1"
+    return f"https://{location}-aiplatform.{_GOOGLE}/v1"
+
+
+def _location(connection: Connection) -> str:
+    location = str(connection.facts.get("location") or "global")
+    if not re.fullmatch("[a-z0-9-]+", location):
+        raise ConfigError(
+            f"Connection {connection.name!r} has the location {location!r}; it is a region's name, as in "
+            "'europe-west4', or 'global'.",
+            connection=connection.name,
+            phase="configure",
+        )
+    return location
+
+
+def _scope(connection: Connection, project: str) -> str:
+    return f"/projects/{quote(project, safe=':')}/locations/{_location(connection)}"
+
+
+def _resource(model: str) -> str:
+    """The model's place in the path: a whole name, ``publisher/model``, or the name of one of Google's own."""
+    segments = model.split("/")
+    if not all(segments) or {".", ".."} & set(segments):
+        raise RequestError(f"{model!r} is no name of a model.", provider="vertex", phase="encode")
+    if not model.startswith(_WHOLE_NAMES):
+        publisher, name = (segments[0], segments[1:]) if segments[1:] else ("google", segments)
+        segments = ["publishers", publisher, "models", *name]
+    return "/".join(quote(segment, safe="") for segment in segments)
+
+
+# Who
+
+
+class _Identity(NamedTuple):
+    """Google's credentials, which renew themselves, and the project that they name."""
+
+    credentials: Any
+    project: str | None
+
+
+_identities: dict[str | None, _Identity] = {}
+_lock = threading.Lock()
+_SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+
+
+@hookimpl
+def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
+    """Add the key, if there is one, or an access token; and the project of the credentials, if there is no other.
+
+    A token is for Google: another address gets none unless the connection's ``google_token`` says so.
+
+    Raises:
+        ConfigError: google-auth is not installed, there are no credentials, or no project.
+        AuthenticationError: The credentials do not get a token.
+        TransportError: The way to the token is broken.
+    """
+    if connection.secret is not None:
+        return replace(wire, headers={**wire.headers, **connection.auth_headers()})
+    if not (_is_google(wire.url) or connection.facts.get("google_token")):
+        return wire
+    path = connection.facts.get("credentials_file")
+    with _lock:
+        headers, project = _token(connection, None if path is None else str(path), wire.url)
+    return replace(wire, url=_with_project(connection, wire.url, project), headers={**wire.headers, **headers})
+
+
+def _is_google(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and f".{parts.hostname}".endswith(f".{_GOOGLE}")
+
+
+def _with_project(connection: Connection, url: str, project: str | None) -> str:
+    if "/projects/" in url or not _is_google(url):
+        return url
+    if not project:
+        raise _config_error(connection, "names no project, and neither do its credentials; set facts.project")
+    root = _root(connection)
+    return root + _scope(connection, project) + url.removeprefix(root)
+
+
+def _token(connection: Connection, path: str | None, url: str) -> tuple[dict[str, str | Secret], str | None]:
+    """Headers with a token that is fresh, and the credentials' project."""
+    try:
+        errors = importlib.import_module("google.auth.exceptions")
+        requests = importlib.import_module("google.auth.transport.requests")
+    except ImportError as missing:
+        what = "needs google-auth for access tokens; install polyglot-google[vertex], or give an api_key"
+        raise _config_error(connection, what) from missing
+    headers: dict[str, str] = {}
+    try:
+        identity = _identity(path)
+        identity.credentials.before_request(requests.Request(), "POST", url, headers)
+    except (errors.DefaultCredentialsError, OSError) as missing:
+        what = "has no Google credentials; run `gcloud auth application-default login`, or set facts.credentials_file"
+        raise _config_error(connection, what) from missing
+    except errors.TransportError as broken:
+        raise TransportError("The way to Google's tokens is broken.", phase="connect") from broken
+    except errors.GoogleAuthError as refused:
+        raise AuthenticationError("Google's credentials do not get an access token.", phase="connect") from refused
+    return {name: Secret(text) if name == "authorization" else text for name, text in headers.items()}, identity.project
+
+
+def _identity(path: str | None) -> _Identity:
+    if path not in _identities:
+        auth = importlib.import_module("google.auth")
+        load = auth.default if path is None else auth.load_credentials_from_file
+        _identities[path] = _Identity(*load(**({"filename": path} if path else {}), scopes=_SCOPES))
+    return _identities[path]
+
+
+def _config_error(connection: Connection, what: str) -> ConfigError:
+    return ConfigError(f"Connection {connection.name!r} {what}.", connection=connection.name, phase="configure")

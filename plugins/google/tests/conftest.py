@@ -1,0 +1,75 @@
+"""The drivers as core uses them: bound to a connection, and fed bodies through a session, without a socket."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from polyglot_core.plugin import Connection, InferenceRequest, Message
+from polyglot_core.plugins import Driver
+from polyglot_google import gemini, vertex
+from polyglot_testkit import Recording, replay
+
+BODIES = Path(__file__).parent / "bodies"
+MODULES = {"gemini": gemini, "vertex": vertex}
+
+
+def connect(driver="gemini", **fields):
+    settings = {"name": "garden", "driver": driver, "model": "gemini-garden-1", "api_key": "test-key"}
+    return Driver(driver, MODULES[driver]).bind(Connection(**{**settings, **fields}))
+
+
+def request(messages="Hello", *, model="gemini-garden-1", **fields):
+    turns = (Message(role="user", content=messages),) if isinstance(messages, str) else tuple(messages)
+    return InferenceRequest(model=model, messages=turns, **fields)
+
+
+@pytest.fixture
+def encode():
+    """Encodes a request; `connection` holds the connection's fields, the rest are the request's."""
+    return lambda messages="Hello", connection=(), **fields: connect(**dict(connection)).encode(
+        request(messages, **fields)
+    )
+
+
+@pytest.fixture
+def body(encode):
+    """The same, and only the body, parsed."""
+    return lambda *args, **fields: msgspec.json.decode(encode(*args, **fields).body)
+
+
+@pytest.fixture
+def recorded():
+    """A body of the folder as a recording; its ending says whether it is a stream."""
+
+    def read(name, **fields):
+        return Recording(name=name, body=(BODIES / name).read_bytes(), streamed=name.endswith(".sse"), **fields)
+
+    return read
+
+
+@pytest.fixture
+def heard(recorded):
+    """Replays a body of the folder, or the bytes given; returns response, partials and error."""
+
+    def play(body, *, driver="gemini", pieces=None, **fields):
+        recording = recorded(body, **fields) if isinstance(body, str) else Recording(name="given", body=body, **fields)
+        return replay(connect(driver), recording, pieces=pieces)
+
+    return play
+
+
+@pytest.fixture
+def events(recorded):
+    """The events of a body of the folder, or of the bytes given."""
+
+    def play(body, *, streamed=True):
+        recording = recorded(body) if isinstance(body, str) else Recording(name="given", body=body, streamed=streamed)
+        seen = deque()
+        replay(connect(), recording, events=seen)
+        return list(seen)
+
+    return play

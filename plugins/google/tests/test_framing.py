@@ -1,0 +1,121 @@
+"""Bytes into chunks: events, and JSON where events should be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message
+from polyglot_core.plugins import Driver
+from polyglot_google import gemini
+from polyglot_google.framing import StreamFramer
+
+EVENTS = b'data: {"a":1}\r\n\r\ndata: {"b":"x{\\n["}\r\n\r\n: quiet\r\n\r\ndata: {"c":[]}\r\n\r\n'
+OBJECTS = [{"a": 1}, {"b": "x{\n["}, {"c": []}]
+ERROR = json.dumps({"error": {"code": 499, "message": "gone }"}}, indent=2).encode()
+
+
+def framed(*pieces):
+    framer = StreamFramer()
+    chunks = [chunk for piece in pieces for chunk in framer.feed(piece)]
+    return [*chunks, *framer.finish()]
+
+
+def values(chunks):
+    return [json.loads(chunk.data) for chunk in chunks]
+
+
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n", b"\r"])
+def test_events_are_read_with_any_line_end(line_end):
+    """Google ends lines with CR and LF."""
+    assert values(framed(EVENTS.replace(b"\r\n", line_end))) == OBJECTS
+
+
+def test_the_last_event_needs_no_blank_line():
+    """Recorded streams end without it."""
+    assert values(framed(EVENTS.rstrip())) == OBJECTS
+
+
+@pytest.mark.parametrize("before", [EVENTS, EVENTS.rstrip() + b"\n", EVENTS.replace(b"\r\n", b"\n")])
+def test_json_at_the_start_of_a_line_is_a_chunk(before):
+    """With the blank line before it, or without."""
+    assert values(framed(before + ERROR)) == [*OBJECTS, json.loads(ERROR)]
+
+
+def test_an_array_is_read_element_by_element():
+    """The stream of a place that does not know of events."""
+    array = b"[" + b"\n,\r\n".join(json.dumps(one, indent=2).encode() for one in OBJECTS) + b"\n]\n"
+    assert values(framed(array)) == OBJECTS
+    framer = StreamFramer()
+    assert values(framer.feed(array[: array.index(b",")])) == OBJECTS[:1]
+
+
+def test_json_that_broke_off_is_handed_out_as_it_is():
+    """So that nobody takes the end of the body for the end of the answer."""
+    assert framed(EVENTS + ERROR[:30])[-1].data == ERROR[:30]
+    assert framed(b'[{"a": 1')[-1].data == b'[{"a": 1'
+
+
+def test_a_brace_within_a_line_is_no_start():
+    """Wherever the network cuts an event, its JSON stays in it."""
+    assert values(framed(b'data: {"a":', b'{"b":1}}\n\n')) == [{"a": {"b": 1}}]
+    assert values(framed(b"data: ", b'{"a":1}\n\n')) == [{"a": 1}]
+    assert values(framed(b"data: ", b"", b'{"a":1}\n\n')) == [{"a": 1}]
+
+
+@given(st.lists(st.integers(0, len(EVENTS + ERROR)), max_size=12), st.sampled_from([EVENTS, EVENTS + ERROR, ERROR]))
+@settings(max_examples=200, deadline=None)
+def test_any_split_gives_the_same_chunks(places, body):
+    """The network may cut where it likes."""
+    edges = [0, *sorted(min(place, len(body)) for place in places), len(body)]
+    pieces = [body[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    assert framed(*pieces) == framed(body)
+    assert framed(*(body[place : place + 1] for place in range(len(body)))) == framed(body)
+
+
+NAMES = ("answer", "calls", "streamed_arguments", "code", "grounded", "media", "candidates", "blocked", "bare_error")
+
+
+@given(st.data(), st.sampled_from(NAMES))
+@settings(max_examples=60, deadline=None)
+def test_any_split_of_a_body_gives_the_same_events(data, name):
+    """What is heard does not depend on how it arrived."""
+    from pathlib import Path
+
+    body = (Path(__file__).parent / "bodies" / f"{name}.sse").read_bytes()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
+    edges = [0, *cuts, len(body)]
+    pieces = [body[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    assert decoded(framed(*pieces)) == decoded(framed(body))
+
+
+def decoded(chunks):
+    bound = Driver("gemini", gemini).bind(Connection(name="garden", driver="gemini"))
+    decode = bound.decoder({})
+    return [event for chunk in chunks for event in decode(chunk)]
+
+
+def test_a_stream_is_asked_for_as_events_and_a_plain_answer_as_a_whole(encode):
+    """The framing follows from the request."""
+    streamed, plain = encode(stream=True), encode()
+    assert (streamed.framing, plain.framing) == (StreamFramer, "whole")
+    assert (streamed.complete_on, streamed.finish_counts) == ("finish", "last")
+
+
+def test_an_array_stream_is_an_answer(heard):
+    """With numbered reasons, as such streams have where they are asked for."""
+    from pathlib import Path
+
+    body = (Path(__file__).parent / "bodies" / "array.json").read_bytes()
+    response = heard(body, headers={"content-type": "application/json; charset=UTF-8"}).response
+    assert (response.content, response.finish_reason_raw) == ('Plant [them] {now}".', "STOP")
+    assert response.usage.output_tokens == 7
+
+
+def test_chunks_are_what_partials_show():
+    """The bytes of an event, without its framing."""
+    assert framed(b'data: {"a":1}\n\n') == [Chunk(b'{"a":1}', b'{"a":1}')]
+    assert InferenceRequest(model="m", messages=(Message(role="user"),)).stream is False

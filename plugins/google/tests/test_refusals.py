@@ -1,0 +1,116 @@
+"""Google's errors, by status and inside a 200: class, code, and how long to wait."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from polyglot_core.errors import (
+    AuthenticationError,
+    ContextLengthExceeded,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    ProviderError,
+    RateLimited,
+    ServerError,
+    Truncated,
+)
+
+
+def error(code, status, message="It did not work.", details=()):
+    return {"error": {"code": code, "message": message, "status": status, "details": list(details)}}
+
+
+BAD_KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+WAIT = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "36.5s"}
+LONG = "The input token count (2000000) exceeds the maximum number of tokens allowed (1048576)."
+
+TABLE = [
+    (error(400, "INVALID_ARGUMENT"), InvalidRequest, "INVALID_ARGUMENT"),
+    (error(400, "INVALID_ARGUMENT", "API key not valid.", [BAD_KEY]), AuthenticationError, "API_KEY_INVALID"),
+    (error(400, "INVALID_ARGUMENT", LONG), ContextLengthExceeded, "400"),
+    (error(401, "UNAUTHENTICATED"), AuthenticationError, "UNAUTHENTICATED"),
+    (error(403, "PERMISSION_DENIED"), PermissionDenied, "PERMISSION_DENIED"),
+    (error(404, "NOT_FOUND"), NotFound, "NOT_FOUND"),
+    (error(429, "RESOURCE_EXHAUSTED"), RateLimited, "RESOURCE_EXHAUSTED"),
+    (error(500, "INTERNAL"), ServerError, "INTERNAL"),
+    (error(503, "UNAVAILABLE"), Overloaded, "UNAVAILABLE"),
+    (error(504, "DEADLINE_EXCEEDED"), ServerError, "DEADLINE_EXCEEDED"),
+]
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize(("body", "kind", "code"), TABLE)
+def test_an_error_status_becomes_the_error_that_google_means(heard, body, kind, code, streamed):
+    """The class is chosen by Google's word, and by its details where the word says too little."""
+    failed = heard(json.dumps(body).encode(), status=body["error"]["code"], streamed=streamed).error
+    assert type(failed) is kind
+    assert (failed.status, failed.code) == (body["error"]["code"], code)
+    assert failed.message == body["error"]["message"]
+
+
+@pytest.mark.parametrize(("body", "kind", "code"), TABLE)
+def test_an_error_inside_a_200_is_the_same_error(heard, body, kind, code):
+    """As an event of a stream, as the body of a plain answer, and in a list."""
+    text = json.dumps(body).encode()
+    for answer, streamed in ((b"data: %b\r\n\r\n" % text, True), (text, False), (b"[%b]" % text, True)):
+        failed = heard(answer, streamed=streamed).error
+        assert type(failed) is kind
+        assert (failed.status, failed.code) == (body["error"]["code"], code)
+
+
+def test_a_list_with_an_error_is_read_as_the_error(heard):
+    """A stream that was refused answers with an array of one object."""
+    failed = heard(json.dumps([error(429, "RESOURCE_EXHAUSTED", details=[WAIT])]).encode(), status=429).error
+    assert isinstance(failed, RateLimited)
+    assert failed.code == "RESOURCE_EXHAUSTED"
+
+
+def test_google_says_in_the_details_how_long_to_wait(heard):
+    """There is no retry-after header; the delay stands in a RetryInfo."""
+    failed = heard(json.dumps(error(429, "RESOURCE_EXHAUSTED", details=[WAIT])).encode(), status=429).error
+    assert failed.retry_after == 36.5
+
+
+@pytest.mark.parametrize("delay", [None, 7, "soon", "-3s", ""])
+def test_a_delay_that_cannot_be_read_is_none(heard, delay):
+    """Whatever stands there, the error itself comes through."""
+    details = [{"retryDelay": delay}, "no object"]
+    failed = heard(json.dumps(error(429, "RESOURCE_EXHAUSTED", details=details)).encode(), status=429).error
+    assert isinstance(failed, RateLimited)
+    assert failed.retry_after is None
+
+
+@pytest.mark.parametrize("body", [b"<html><h1>Bad gateway</h1></html>", b"", b'"no"', b"[1]", b'{"error": "busy"}'])
+def test_what_google_did_not_write_is_left_to_core(heard, body):
+    """A proxy's page is an error of its status."""
+    failed = heard(body, status=502).error
+    assert type(failed) is ServerError
+    assert failed.status == 502
+
+
+def test_an_error_event_keeps_what_came_before(heard):
+    """The text so far stands in the error's partial."""
+    failed = heard("error_event.sse").error
+    assert isinstance(failed, Overloaded)
+    assert failed.partial.content == "Plant"
+
+
+def test_an_error_as_bare_json_in_a_stream_is_seen(heard):
+    """It is no event, and it comes after a STOP: without it the stream would be called finished."""
+    failed = heard("bare_error.sse").error
+    assert isinstance(failed, ProviderError)
+    assert (failed.status, failed.code) == (499, "CANCELLED")
+    assert failed.partial.content == "Plant"
+    assert failed.partial.outcome == "failed"
+
+
+def test_a_bare_error_that_broke_off_is_no_success(heard, recorded):
+    """Cut anywhere within the error, the stream is truncated."""
+    body = recorded("bare_error.sse").body
+    start = body.index(b"{\n")
+    for end in range(start + 1, len(body) - 3):
+        assert isinstance(heard(body[:end]).error, Truncated), body[start:end]

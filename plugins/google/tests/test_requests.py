@@ -1,0 +1,307 @@
+"""What is asked: contents, instruction, tools, formats and options, and what there are no words for."""
+
+from __future__ import annotations
+
+import pytest
+
+from polyglot_core.errors import RequestError
+from polyglot_core.plugin import (
+    Audio,
+    Document,
+    Image,
+    JSONSchema,
+    Message,
+    RawPart,
+    Reasoning,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+
+PIXEL, PIXEL_TEXT = b"\x89PNG", "iVBORw=="
+
+
+def parts(body, *content, role="user"):
+    return body([Message(role=role, content=content)])["contents"][0]["parts"]
+
+
+def test_a_question_is_one_turn(body):
+    """Nothing is said that was not asked."""
+    assert body("Hello") == {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
+
+
+def test_system_messages_are_the_instruction(body):
+    """Wherever they stood; a developer's word counts as one."""
+    turns = [
+        Message(role="system", content="Be brief."),
+        Message(role="user", content="Hello"),
+        Message(role="developer", content="Be kind."),
+    ]
+    asked = body(turns)
+    assert asked["systemInstruction"] == {"parts": [{"text": "Be brief."}, {"text": "Be kind."}]}
+    assert [turn["role"] for turn in asked["contents"]] == ["user"]
+
+
+def test_files_are_sent_inline_or_by_their_place(body):
+    """Bytes as base64, URLs and ids as URIs; a data URL is bytes."""
+    made = parts(
+        body,
+        Image(data=PIXEL),
+        Image(url="https://garden.example/rose.JPG?x=1"),
+        Image(url="https://garden.example/rose", mime_type="image/webp"),
+        Image(url=f"data:image/gif;base64,{PIXEL_TEXT}"),
+        Audio(data=PIXEL, mime_type="audio/mp3"),
+        Document(data=PIXEL, name="soil.pdf"),
+        Document(url="gs://garden/soil.pdf"),
+        Document(file_id="files/soil", mime_type="text/csv"),
+    )
+    files = "https://generativelanguage.googleapis.com/v1beta/files/soil"
+    assert made == [
+        {"inlineData": {"mimeType": "image/png", "data": PIXEL_TEXT}},
+        {"fileData": {"mimeType": "image/jpeg", "fileUri": "https://garden.example/rose.JPG?x=1"}},
+        {"fileData": {"mimeType": "image/webp", "fileUri": "https://garden.example/rose"}},
+        {"inlineData": {"mimeType": "image/gif", "data": PIXEL_TEXT}},
+        {"inlineData": {"mimeType": "audio/mp3", "data": PIXEL_TEXT}},
+        {"inlineData": {"mimeType": "application/pdf", "data": PIXEL_TEXT}},
+        {"fileData": {"mimeType": "application/pdf", "fileUri": "gs://garden/soil.pdf"}},
+        {"fileData": {"mimeType": "text/csv", "fileUri": files}},
+    ]
+
+
+@pytest.mark.parametrize(("detail", "level"), [("low", "MEDIA_RESOLUTION_LOW"), ("high", "MEDIA_RESOLUTION_HIGH")])
+def test_detail_is_a_resolution(body, detail, level):
+    """Low and high have words; auto is what holds anyway."""
+    assert parts(body, Image(data=PIXEL, detail=detail))[0]["mediaResolution"] == {"level": level}
+    assert "mediaResolution" not in parts(body, Image(data=PIXEL, detail="auto"))[0]
+
+
+def test_thinking_goes_back_with_its_signatures(body):
+    """A signature without a text belongs to the text before it, and stands alone where there is none."""
+    answer = (Reasoning(text="sun", signature="QQ=="), Text("South."), Reasoning(signature="Qg=="))
+    assert parts(body, *answer, role="assistant") == [
+        {"text": "sun", "thought": True, "thoughtSignature": "QQ=="},
+        {"text": "South.", "thoughtSignature": "Qg=="},
+    ]
+    alone = parts(body, Reasoning(signature="Qw=="), role="assistant")
+    assert alone == [{"text": "", "thoughtSignature": "Qw=="}]
+
+
+@pytest.mark.parametrize("name", ["answer.sse", "answer.json", "calls.sse", "code.sse", "streamed_arguments.sse"])
+def test_an_answer_can_be_sent_back(body, heard, name):
+    """With every signature at the part that it came with, and what Google ran in its own shape."""
+    sent = body([Message(role="user", content="x"), heard(name).response.message])["contents"][1]
+    assert sent["role"] == "model"
+    signed = [part["thoughtSignature"] for part in sent["parts"] if "thoughtSignature" in part]
+    assert signed == {"answer": ["c2VlZA=="], "calls": ["cm9vdA=="], "code": ["Y29kZQ=="]}.get(
+        name.partition(".")[0], ["c3RlbQ=="]
+    )
+    if name == "code.sse":
+        kinds = [next(iter(part)) for part in sent["parts"]]
+        assert kinds == ["text", "executableCode", "codeExecutionResult", "text"]
+
+
+def test_calls_and_results_are_turns(body):
+    """Results of one turn's calls stand together, named by their calls, as objects."""
+    calls = [
+        ToolCall(name="soil", id="w1", arguments_raw='{"bed": 3}', complete=True, signature="QQ=="),
+        ToolCall(name="clock", complete=True),
+    ]
+    turns = [
+        Message(role="user", content="How?"),
+        Message(role="assistant", content=tuple(calls)),
+        Message.tool_result("w1", '{"dry": true}'),
+        Message.tool_result(calls[1], "noon"),
+        Message(role="user", content="And?"),
+    ]
+    contents = body(turns)["contents"]
+    assert contents[1]["parts"] == [
+        {"functionCall": {"name": "soil", "args": {"bed": 3}, "id": "w1"}, "thoughtSignature": "QQ=="},
+        {"functionCall": {"name": "clock", "args": {}}},
+    ]
+    assert contents[2] == {
+        "role": "user",
+        "parts": [
+            {"functionResponse": {"name": "soil", "response": {"dry": True}, "id": "w1"}},
+            {"functionResponse": {"name": "clock", "response": {"output": "noon"}}},
+        ],
+    }
+    assert contents[3] == {"role": "user", "parts": [{"text": "And?"}]}
+
+
+def test_results_may_be_failures_and_files(body):
+    """A failure stands under its own name; images stand beside the text."""
+    failed = ToolResult(id=None, content="no water", error=True, name="soil")
+    seen = ToolResult(id=None, content=(Text("a bed"), Image(data=PIXEL)), name="look")
+    first, second = (part["functionResponse"] for part in parts(body, failed, seen, role="tool"))
+    assert first["response"] == {"error": "no water"}
+    assert second["response"] == {"output": "a bed"}
+    assert second["parts"] == [{"inlineData": {"mimeType": "image/png", "data": PIXEL_TEXT}}]
+
+
+def test_a_part_of_googles_own_is_sent_as_it_is(body):
+    """In either way of writing names."""
+    for own in ({"executableCode": {"code": "1"}}, {"file_data": {"file_uri": "gs://x"}}):
+        assert parts(body, RawPart(own)) == [own]
+
+
+CANNOT = [
+    (Message(role="user", content=(RawPart({"type": "input_text"}),)), "a part with the fields"),
+    (Message(role="user", content=(RawPart({"oddity": 1}),)), "a part with the fields"),
+    (Message(role="user", content="x", name="Ann"), "name of a speaker"),
+    (Message(role="user", content="x", extra={"mood": 1}), "mood"),
+    (Message(role="narrator", content="x"), "narrator"),
+    (Message(role="assistant", content=(Reasoning(redacted="x"),)), "redacted thinking"),
+]
+
+
+@pytest.mark.parametrize(("turn", "what"), CANNOT)
+def test_what_has_no_words_is_refused_or_left_out_as_the_request_wishes(body, turn, what):
+    """Nothing is dropped silently."""
+    with pytest.raises(RequestError, match=what):
+        body([turn])
+    assert "contents" in body([turn], unsupported="drop")
+
+
+def test_calls_and_results_that_are_no_such_are_refused(body):
+    """Whatever the request wishes, there is nothing that could be sent."""
+    with pytest.raises(RequestError, match="no JSON object"):
+        parts(body, ToolCall(name="soil", arguments_raw="{", complete=True), role="assistant")
+    with pytest.raises(RequestError, match="needs the tool's name"):
+        parts(body, ToolResult(id="w9", content="x"), role="tool")
+
+
+SETTINGS = [
+    ("max_tokens", 5, {"maxOutputTokens": 5}),
+    ("temperature", 0.0, {"temperature": 0.0}),
+    ("top_p", 0.5, {"topP": 0.5}),
+    ("top_k", 3, {"topK": 3}),
+    ("stop", "end", {"stopSequences": ["end"]}),
+    ("stop", ["a", "b"], {"stopSequences": ["a", "b"]}),
+    ("seed", 7, {"seed": 7}),
+    ("presence_penalty", 0.1, {"presencePenalty": 0.1}),
+    ("frequency_penalty", 0.2, {"frequencyPenalty": 0.2}),
+    ("n", 2, {"candidateCount": 2}),
+    ("logprobs", True, {"responseLogprobs": True}),
+    ("top_logprobs", 3, {"logprobs": 3, "responseLogprobs": True}),
+    ("reasoning_budget", 512, {"thinkingConfig": {"thinkingBudget": 512, "includeThoughts": True}}),
+    ("reasoning_budget", 0, {"thinkingConfig": {"thinkingBudget": 0}}),
+    ("reasoning_effort", "low", {"thinkingConfig": {"thinkingLevel": "LOW", "includeThoughts": True}}),
+    ("reasoning_effort", "none", {"thinkingConfig": {"thinkingBudget": 0}}),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "expected"), SETTINGS)
+def test_options_have_googles_names(body, option, value, expected):
+    """The options table."""
+    assert body("x", options={option: value})["generationConfig"] == expected
+
+
+def test_options_beside_the_settings(body):
+    """Two options are fields of the request itself."""
+    asked = body("x", options={"service_tier": "flex", "metadata": {"team": "roses"}})
+    assert (asked["serviceTier"], asked["labels"]) == ("flex", {"team": "roses"})
+    assert "generationConfig" not in asked
+
+
+@pytest.mark.parametrize(("effort", "budget"), [("minimal", 1024), ("low", 1024), ("medium", 8192), ("high", 24576)])
+def test_an_effort_is_a_budget_where_a_model_knows_no_levels(body, effort, budget):
+    """Gemini 2.5 takes tokens only."""
+    asked = body("x", model="gemini-2.5-flash", options={"reasoning_effort": effort})
+    assert asked["generationConfig"]["thinkingConfig"] == {"thinkingBudget": budget, "includeThoughts": True}
+
+
+UNSUPPORTED = [
+    ({"options": {"user": "ann"}}, "option 'user'.*labels"),
+    ({"options": {"reasoning_effort": "utmost"}}, "utmost"),
+    ({"options": {"reasoning_effort": "xhigh"}, "model": "gemini-2.5-pro"}, "xhigh"),
+    ({"options": {"reasoning_effort": "low", "reasoning_budget": 5}}, "together"),
+    ({"parallel_tool_calls": False}, "parallel_tool_calls"),
+]
+
+
+@pytest.mark.parametrize(("fields", "what"), UNSUPPORTED)
+def test_options_without_words_are_refused_warned_of_or_dropped(body, fields, what):
+    """As the request wishes."""
+    with pytest.raises(RequestError, match=what):
+        body("x", **fields)
+    with pytest.warns(UserWarning, match=what):
+        body("x", unsupported="warn", **fields)
+    assert "user" not in body("x", unsupported="drop", **fields)
+
+
+def test_tools_are_declared_with_their_schemas_as_they_are(body):
+    """JSON Schema needs no cleaning; an empty description is left out."""
+    schema = {"type": "object", "properties": {"bed": {"$ref": "#/$defs/bed"}}, "additionalProperties": False}
+    declared = body("x", tools=(Tool("soil", "Looks.", schema), Tool("clock")))["tools"][0]["functionDeclarations"]
+    assert declared[0] == {"name": "soil", "description": "Looks.", "parametersJsonSchema": schema}
+    assert "description" not in declared[1]
+
+
+@pytest.mark.parametrize(
+    ("choice", "strict", "expected"),
+    [
+        ("auto", None, {"mode": "AUTO"}),
+        ("required", None, {"mode": "ANY"}),
+        ("none", None, {"mode": "NONE"}),
+        ("clock", None, {"mode": "ANY", "allowedFunctionNames": ["clock"]}),
+        (None, True, {"mode": "VALIDATED"}),
+        ("auto", True, {"mode": "VALIDATED"}),
+        ("required", True, {"mode": "ANY"}),
+    ],
+)
+def test_tool_choices_are_modes(body, choice, strict, expected):
+    """A name is a demand for that tool, and strict tools are checked."""
+    asked = body("x", tools=(Tool("clock", strict=strict),), tool_choice=choice)
+    assert asked["toolConfig"] == {"functionCallingConfig": expected}
+
+
+def test_no_choice_is_not_mentioned(body):
+    """Google's own default holds."""
+    assert "toolConfig" not in body("x", tools=(Tool("clock"),))
+
+
+def test_formats_are_a_media_type_and_a_schema(body):
+    """A text needs neither."""
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    assert "generationConfig" not in body("x", response_format="text")
+    assert body("x", response_format="json")["generationConfig"] == {"responseMimeType": "application/json"}
+    assert body("x", response_format=JSONSchema(schema))["generationConfig"] == {
+        "responseMimeType": "application/json",
+        "responseJsonSchema": schema,
+    }
+
+
+def test_extra_is_laid_over_the_body(body):
+    """Settings field by field, so that no option is lost; tools beside the functions."""
+    extra = {
+        "generationConfig": {"responseModalities": ["AUDIO"], "temperature": 1},
+        "tools": [{"googleSearch": {}}],
+        "safetySettings": [],
+    }
+    asked = body("x", options={"temperature": 0, "seed": 1}, tools=(Tool("clock"),), extra=extra)
+    assert asked["generationConfig"] == {"temperature": 1, "seed": 1, "responseModalities": ["AUDIO"]}
+    assert [next(iter(tool)) for tool in asked["tools"]] == ["functionDeclarations", "googleSearch"]
+    assert asked["safetySettings"] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("gemini-flash-latest", "models/gemini-flash-latest"),
+        ("models/gemini-x", "models/gemini-x"),
+        ("tunedModels/roses-1", "tunedModels/roses-1"),
+        ("a/../b?c#d", "models/a%2F..%2Fb%3Fc%23d"),
+    ],
+)
+def test_the_model_stands_in_the_path_and_cannot_leave_its_place(encode, model, path):
+    """Encoded, so that no name leads elsewhere."""
+    base = "https://generativelanguage.googleapis.com/v1beta/"
+    assert encode("x", model=model).url == f"{base}{path}:generateContent"
+    assert encode("x", model=model, stream=True).url == f"{base}{path}:streamGenerateContent?alt=sse"
+
+
+def test_the_key_is_in_neither_url_nor_body(encode):
+    """Core adds it as a header, where the preset says."""
+    wire = encode("x", stream=True)
+    assert "test-key" not in wire.url + wire.body.decode() + repr(wire.headers)

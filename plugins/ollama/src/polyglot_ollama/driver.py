@@ -1,0 +1,167 @@
+"""Ollama's own chat: one JSON body, and an answer of one JSON object a line.
+
+Sources: Ollama's API reference, page "Generate a chat message"; the types of its public SDK; and recorded exchanges for
+what these leave open.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from polyglot_core.plugin import (
+    End,
+    Finish,
+    FinishReason,
+    Logprobs,
+    MediaDelta,
+    ReasoningDelta,
+    ResponseStarted,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    UsageReport,
+    WireRequest,
+    failure_from_payload,
+    hookimpl,
+)
+from polyglot_ollama.encoding import body_of
+from polyglot_ollama.presets import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest
+
+__all__ = ["decode_chunk", "encode_request", "extract_usage"]
+
+_PATH = "/api/chat"
+_JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
+_STREAM_HEADERS = {"content-type": "application/json", "accept": "application/x-ndjson"}
+
+
+@hookimpl
+def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
+    """Say the request as a chat."""
+    base_url = connection.base_url or str(PRESETS["ollama"].base_url)
+    return WireRequest(
+        url=f"{base_url.rstrip('/')}{_PATH}",
+        body=msgspec.json.encode({**body_of(request, connection.driver), **request.extra}),
+        headers=_STREAM_HEADERS if request.stream else _JSON_HEADERS,
+        framing="ndjson" if request.stream else "whole",
+        complete_on="end",
+        think_tags=connection.facts.get("think_tags"),
+    )
+
+
+# What comes: only the fields that are read
+
+
+class _Function(Struct, gc=False):
+    name: str | None = None
+    arguments: Any = None
+
+
+class _ToolCall(Struct, gc=False):
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Said(Struct, gc=False):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    images: list[bytes] | None = None
+
+
+class _Line(Struct, gc=False):
+    message: _Said | None = None
+    done: bool | None = None
+    done_reason: str | None = None
+    logprobs: list[Any] | None = None
+    error: Any = None
+    model: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+_decode_any = msgspec.json.Decoder().decode
+
+_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
+_COUNTS = frozenset({"prompt_eval_count", "eval_count"})
+_TIMES = frozenset({"total_duration", "load_duration", "prompt_eval_duration", "eval_duration"})
+_IMAGE_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
+
+
+@hookimpl
+def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
+    """Say what a line or a whole answer means. `state` remembers whether the model has been named."""
+    line = _decode(chunk.data)
+    said = line.message
+    # Nearly every line is one piece of text, and nothing else.
+    if said is not None and said.content and not line.done and "named" in state:
+        others = said.thinking or said.tool_calls or said.images or line.logprobs or line.error
+        if not others:
+            return (TextDelta(said.content),)
+    return list(_events(line, chunk, state))
+
+
+def _events(line: _Line, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]:
+    if line.error:
+        yield failure_from_payload(_decode_any(chunk.data), raw=chunk.data)
+        return
+    if line.model and "named" not in state:
+        state["named"] = True
+        yield ResponseStarted(model=line.model)
+    if line.message is not None:
+        yield from _content(line.message)
+    if line.logprobs:
+        yield Logprobs({"logprobs": line.logprobs})
+    if line.done:
+        yield from _ending(line, chunk)
+
+
+def _content(said: _Said) -> Iterator[Event]:
+    if said.thinking:
+        yield ReasoningDelta(said.thinking)
+    if said.content is not None:
+        yield TextDelta(said.content)
+    for call in said.tool_calls or ():
+        if call.function is not None:  # it has a number, but servers number every call 0
+            text = _arguments(call.function.arguments)
+            yield ToolCallDelta(None, call.id or None, call.function.name, text, complete=True)
+    for image in said.images or ():
+        kind = next((kind for start, kind in _IMAGE_TYPES.items() if image.startswith(start)), None)
+        yield MediaDelta(kind or "application/octet-stream", image)
+
+
+def _arguments(given: object) -> str:
+    """JSON text of arguments, which come as an object; none for an empty one."""
+    if isinstance(given, str):
+        return given
+    return msgspec.json.encode(given).decode() if given else ""
+
+
+def _ending(line: _Line, chunk: Chunk) -> Iterator[Event]:
+    measures = {name: value for name, value in _decode_any(chunk.data).items() if name in _COUNTS | _TIMES}
+    if not _COUNTS.isdisjoint(measures):
+        yield UsageReport(measures)
+    if line.done_reason:
+        yield Finish(_REASONS.get(line.done_reason, FinishReason.OTHER), line.done_reason)
+    yield End()
+
+
+# What it cost
+
+
+class _Usage(Struct, gc=False):
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+
+
+@hookimpl
+def extract_usage(payload: Mapping[str, Any]) -> Usage:
+    """Read the counts of the last line; times in nanoseconds stand beside them in `raw`."""
+    usage = msgspec.convert(payload, _Usage)
+    return Usage(input_tokens=usage.prompt_eval_count, output_tokens=usage.eval_count, raw=payload)

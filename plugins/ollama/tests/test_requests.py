@@ -1,0 +1,137 @@
+"""Options, tools and formats: everything of a request but its conversation; and the places."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from polyglot_core.errors import RequestError
+from polyglot_core.plugin import JSONSchema, Tool
+from polyglot_ollama.presets import PRESETS
+
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+PERSON = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+WEATHER = Tool("weather", "Tells the weather.", PERSON)
+
+
+def test_a_plain_question_says_the_least(body):
+    """Whether to stream is always said, since the server streams where nothing is."""
+    assert body("Hi") == {"model": "garden:1b", "messages": [{"role": "user", "content": "Hi"}], "stream": False}
+
+
+def test_a_stream_differs_in_one_field_and_in_the_framing(encode, body):
+    """The rest of the body is the same."""
+    assert body("Hi", stream=True) == {**body("Hi"), "stream": True}
+    assert (encode("Hi", stream=True).framing, encode("Hi").framing) == ("ndjson", "whole")
+    assert encode("Hi", stream=True).complete_on == "end"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url"),
+    [(None, "http://localhost:11434/api/chat"), ("http://127.0.0.1:1/o/", "http://127.0.0.1:1/o/api/chat")],
+)
+def test_the_path_goes_behind_the_base_url(encode, base_url, url):
+    """A slash at its end is not doubled."""
+    assert encode("Hi", connection={"base_url": base_url}).url == url
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("max_tokens", 7, {"options": {"num_predict": 7}}),
+        ("temperature", 0, {"options": {"temperature": 0}}),
+        ("top_p", 0.9, {"options": {"top_p": 0.9}}),
+        ("top_k", 40, {"options": {"top_k": 40}}),
+        ("stop", "END", {"options": {"stop": ["END"]}}),
+        ("stop", ["A", "B"], {"options": {"stop": ["A", "B"]}}),
+        ("seed", 1, {"options": {"seed": 1}}),
+        ("presence_penalty", 0.5, {"options": {"presence_penalty": 0.5}}),
+        ("frequency_penalty", 0.5, {"options": {"frequency_penalty": 0.5}}),
+        ("logprobs", True, {"logprobs": True}),
+        ("top_logprobs", 3, {"top_logprobs": 3}),
+        ("reasoning_effort", "high", {"think": "high"}),
+        ("reasoning_budget", 0, {"think": False}),
+    ],
+)
+def test_options_have_the_names_of_the_dialect(body, option, value, said):
+    """Those of the sampler stand in `options`."""
+    assert body("Hi", options={option: value}) == {**body("Hi"), **said}
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"n": 2}, "'n'"),
+        ({"service_tier": "fast"}, "'service_tier'"),
+        ({"user": "u"}, "'user'"),
+        ({"metadata": {"a": "b"}}, "'metadata'"),
+        ({"reasoning_budget": 100}, "reasoning_budget above 0; use reasoning_effort"),
+        ({"reasoning_effort": "minimal"}, "reasoning_effort 'minimal'; use 'low'"),
+    ],
+)
+def test_options_that_it_has_no_name_for_are_refused(body, options, named):
+    """The error names the option, and `drop` leaves it out."""
+    with pytest.raises(RequestError, match=named):
+        body("Hi", options=options)
+    assert body("Hi", options=options, unsupported="drop") == body("Hi")
+
+
+def test_a_tool_is_a_function(body):
+    """With a description where it has one."""
+    assert body("Hi", tools=(WEATHER, Tool("time")))["tools"] == [
+        {
+            "type": "function",
+            "function": {"name": "weather", "description": "Tells the weather.", "parameters": PERSON},
+        },
+        {"type": "function", "function": {"name": "time", "parameters": {"type": "object", "properties": {}}}},
+    ]
+
+
+def test_a_model_that_may_call_no_tool_is_shown_none(body):
+    """There is no other way to forbid it; ``auto`` is what the server does anyway."""
+    assert "tools" not in body("Hi", tools=(WEATHER,), tool_choice="none")
+    assert body("Hi", tools=(WEATHER,), tool_choice="auto") == body("Hi", tools=(WEATHER,))
+
+
+@pytest.mark.parametrize("choice", ["required", "weather"])
+def test_a_tool_cannot_be_forced(body, choice):
+    """The error says what can be chosen; `drop` leaves the choice to the model."""
+    with pytest.raises(RequestError, match=f"tool_choice '{choice}'; use 'auto' or 'none'"):
+        body("Hi", tools=(WEATHER,), tool_choice=choice)
+    dropped = body("Hi", tools=(WEATHER,), tool_choice=choice, unsupported="drop")
+    assert dropped == body("Hi", tools=(WEATHER,))
+
+
+def test_parallel_calls_cannot_be_forbidden(body):
+    """They are allowed, and that can be said by saying nothing."""
+    assert body("Hi", parallel_tool_calls=True) == body("Hi")
+    with pytest.raises(RequestError, match="parallel_tool_calls False"):
+        body("Hi", parallel_tool_calls=False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"), [(JSONSchema(PERSON, "person"), PERSON), ("json", "json"), ("text", None), (None, None)]
+)
+def test_the_format_is_a_word_or_a_schema(body, shape, said):
+    """A schema stands there as it is."""
+    assert body("Hi", response_format=shape).get("format") == said
+
+
+def test_extra_fields_are_laid_over_the_body(body):
+    """They win over everything."""
+    said = body("Hi", options={"temperature": 1}, extra={"keep_alive": "5m", "options": {"num_ctx": 8192}})
+    assert (said["keep_alive"], said["options"]) == ("5m", {"num_ctx": 8192})
+
+
+def test_the_key_is_in_no_part_of_the_request(encode):
+    """A server of one's own needs none; where there is one, core adds it."""
+    wire = encode("Hi", connection={"api_key": "very-secret-test-key"})
+    assert "very-secret" not in f"{wire.url} {wire.body} {wire.headers}"
+
+
+def test_every_row_has_an_entry_point_and_names_this_driver():
+    """A row without one cannot be found, and an entry point without a row fails when it is used."""
+    assert set(PROJECT["entry-points"]["polyglot.presets"]) == set(PRESETS)
+    assert {row.driver for row in PRESETS.values()} == set(PROJECT["entry-points"]["polyglot.drivers"])

@@ -1,0 +1,75 @@
+"""Chat completions of Azure OpenAI: the same dialect at deployments, with a version in the URL.
+
+The model is the name of the deployment. A key goes into the header ``api-key``; a token of Entra ID, which a
+`token_provider` gives, into ``authorization``. Addresses that end in ``/openai/v1`` know neither deployments nor
+versions; they are asked through the driver of plain chat completions.
+
+Source: Microsoft's reference "Azure OpenAI in Foundry Models REST API", data plane inference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from polyglot_core.errors import ConfigError
+from polyglot_core.plugin import Secret, hookimpl
+from polyglot_openai.body import wire_request
+from polyglot_openai.columns import read_columns
+from polyglot_openai.driver import decode_chunk, decode_error, extract_usage
+
+if TYPE_CHECKING:
+    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
+
+__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage"]
+
+_KEY_HEADER = "api-key"
+_PATH = "/chat/completions"
+_QUERY = {"api-version": "2024-10-21"}
+_DEPLOYMENT = "/deployments/{deployment}"
+
+
+@hookimpl
+def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
+    """Say the request to a deployment.
+
+    Raises:
+        ConfigError: The connection has no address; everyone's is another.
+    """
+    if connection.base_url is None:
+        msg = (
+            f"Connection {connection.name!r} needs the address of your resource: "
+            "base_url = 'https://RESOURCE.openai.azure.com', with its name for RESOURCE."
+        )
+        raise ConfigError(msg, connection=connection.name, phase="configure")
+    path = _path_to_deployment(connection.base_url) + _PATH
+    columns = read_columns(connection, {"path": path, "query": _QUERY})
+    return wire_request(connection, request, columns, connection.base_url)
+
+
+def _path_to_deployment(base_url: str) -> str:
+    """What lies between `base_url` and the deployment's paths: an address may stop anywhere on the way there."""
+    path = urlsplit(base_url).path.rstrip("/")
+    if "/deployments/" in path or path.endswith("/models"):
+        return ""
+    return _DEPLOYMENT if path.endswith("/openai") else f"/openai{_DEPLOYMENT}"
+
+
+@hookimpl
+def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
+    """Add a token from the connection's `token_provider`, or else the key.
+
+    Raises:
+        ConfigError: The provider gives no token.
+    """
+    provider = read_columns(connection).token_provider
+    if provider is None:
+        key = connection.secret
+        return wire if key is None else replace(wire, headers={**wire.headers, _KEY_HEADER: key})
+    token = provider()
+    if not isinstance(token, str) or not token:
+        msg = f"The token_provider of connection {connection.name!r} gave no token but {type(token).__name__}."
+        raise ConfigError(msg, connection=connection.name, phase="configure")
+    return replace(wire, headers={**wire.headers, "authorization": Secret(f"Bearer {token}")})

@@ -1,0 +1,70 @@
+"""The columns of a preset's row: what the driver knows of a place that speaks the dialect, and the defaults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from polyglot_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from polyglot_core.plugin import Connection
+
+__all__ = ["Columns", "read_columns"]
+
+
+class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row's facts, read. The columns are explained where the rows are, in `polyglot_openai.presets`."""
+
+    # where
+    path: str = "/chat/completions"
+    query: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    deployment: str | None = None
+    token_provider: Any = None
+    # what is asked
+    body: dict[str, Any] = {}
+    token_limit: str = "max_tokens"  # noqa: S105 (tokens of text)
+    options: dict[str, str] = {}
+    unsupported: tuple[str, ...] = ()
+    developer_role: str = "developer"
+    stream_usage: bool = True
+    schema_at: tuple[str, str] = ("json_schema", "json_schema")
+    cache_marks: bool = False
+    document_urls: bool = False
+    result_parts: bool = False
+    reasoning_back: tuple[str, ...] = ()
+    # what comes
+    reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
+    reasoning_blocks: str = "reasoning_details"
+    reasoning_signature: str = ""
+    reasoning_encrypted: str = ""
+    think_tags: tuple[str, str] | None = None
+    call_signature: str = ""
+    citations_at: tuple[str, ...] = ()
+    usage_at: tuple[str, ...] = ()
+    error_at: str | None = None
+    error_statuses: dict[str, int] = {}
+    complete_on: Literal["finish", "end"] = "finish"
+    finish_counts: Literal["first", "last"] = "first"
+    flush_at_eof: bool = False
+
+
+def read_columns(connection: Connection, defaults: Mapping[str, Any] | None = None) -> Columns:
+    """The columns of a connection, over `defaults`.
+
+    Raises:
+        ConfigError: The connection's facts hold a column that there is not, or a value that cannot be one.
+    """
+    try:
+        return msgspec.convert({**(defaults or {}), **connection.facts}, Columns)
+    except msgspec.ValidationError as error:
+        msg = (
+            f"The facts of connection {connection.name!r} cannot be read: {error}. "
+            f"The columns are {', '.join(Columns.__struct_fields__)}."
+        )
+        raise ConfigError(msg, connection=connection.name, phase="configure") from error

@@ -1,0 +1,180 @@
+"""What the delta of a chunk, or the message of a whole completion, says: text, thinking, tool calls, and the rest.
+
+Places add fields of their own and leave others out, so nothing here takes a field or its type for granted.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from polyglot_core.plugin import (
+    Citation,
+    MediaDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    ServerToolEvent,
+    TextDelta,
+    ToolCallDelta,
+)
+from polyglot_openai.usage import at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from polyglot_core.plugin import Event
+    from polyglot_openai.columns import Columns
+
+__all__ = ["content_events", "says_only_text"]
+
+_JSONObject = dict[str, Any]
+
+_encode_json = msgspec.json.encode
+_TEXT_FIELDS = frozenset({"content", "role"})
+
+
+def says_only_text(said: _JSONObject) -> bool:
+    """Whether nothing but the content has a value."""
+    return not any(value for name, value in said.items() if name not in _TEXT_FIELDS)
+
+
+def content_events(said: _JSONObject, choice: int, columns: Columns, *, whole: bool) -> Iterator[Event]:
+    """The events of a choice's delta, or of its message if `whole`."""
+    yield from _reasoning(said, choice, columns)
+    if (content := said.get("content")) is not None:
+        yield from _content(content, choice)
+    if refusal := _string(said.get("refusal")):
+        yield RefusalDelta(refusal, choice)
+    for number, call in enumerate(_dicts(said.get("tool_calls"))):
+        yield from _tool_call(call, number if whole else call.get("index"), choice, columns, whole=whole)
+    if isinstance(legacy := said.get("function_call"), dict):  # the older form of a single call
+        yield from _tool_call({"function": legacy}, 0, choice, columns, whole=whole)
+    for annotation in _dicts(said.get("annotations")):
+        yield Citation(annotation, choice)
+    for tool in _dicts(said.get("executed_tools")):
+        yield ServerToolEvent(_string(tool.get("type")) or "executed_tool", tool, choice)
+    for image in _dicts(said.get("images")):
+        yield _image(image, choice)
+    if sound := _string(at(said, "audio.data")):
+        data = _from_base64(sound)
+        yield MediaDelta(_sound_type(data), data, choice)
+
+
+# Text
+
+
+def _content(content: object, choice: int) -> Iterator[Event]:
+    """Text as it is; parts one by one; any other JSON value as JSON."""
+    if isinstance(content, str):
+        yield TextDelta(content, choice)
+    elif isinstance(content, list):
+        yield from (event for part in _dicts(content) for event in _part(part, choice))
+    else:
+        yield TextDelta(_encode_json(content).decode(), choice)
+
+
+def _part(part: _JSONObject, choice: int) -> Iterator[Event]:
+    """A part of a content that is a list: text, thinking with its summary, or an image."""
+    if part.get("type") in {"reasoning", "thinking"}:
+        for piece in _dicts(part.get("summary")) or _dicts(part.get("thinking")) or [part]:
+            yield ReasoningDelta(_string(piece.get("text")), _string(piece.get("signature")) or None, choice=choice)
+    elif part.get("type") == "image_url":
+        yield _image(part, choice)
+    elif text := _string(part.get("text")):
+        yield TextDelta(text, choice)
+
+
+# Thinking
+
+
+def _reasoning(said: _JSONObject, choice: int, columns: Columns) -> Iterator[Event]:
+    """Thinking from the first of the place's fields that has text, with the signatures that stand in others.
+
+    A place may say the same text in a field of its own and in blocks; then it is told in blocks.
+    """
+    text = next((value for field in columns.reasoning_fields if (value := _string(said.get(field)))), "")
+    blocks = _dicts(said.get(columns.reasoning_blocks))
+    in_blocks = not text or text == "".join(map(_block_text, blocks))
+    if text and not (blocks and in_blocks):
+        yield ReasoningDelta(text, choice=choice)
+    yield from (_block(block, choice, with_text=in_blocks) for block in blocks)
+    signature = _string(at(said, columns.reasoning_signature)) or None
+    redacted = _string(at(said, columns.reasoning_encrypted)) or None
+    if signature or redacted:
+        yield ReasoningDelta("", signature, redacted, choice=choice)
+
+
+def _block(block: _JSONObject, choice: int, *, with_text: bool) -> ReasoningDelta:
+    number = block.get("index")
+    return ReasoningDelta(
+        _block_text(block) if with_text else "",
+        _string(block.get("signature")) or None,
+        _string(block.get("data")) or None,
+        _string(block.get("id")) or None,
+        choice,
+        number if isinstance(number, int) else 0,
+    )
+
+
+def _block_text(block: _JSONObject) -> str:
+    return _string(block.get("text")) or _string(block.get("summary"))
+
+
+# Tool calls
+
+
+def _tool_call(
+    call: _JSONObject, number: object, choice: int, columns: Columns, *, whole: bool
+) -> Iterator[ToolCallDelta]:
+    """A piece of a call; nothing for a placeholder that names nothing."""
+    name, arguments = at(call, "function.name"), at(call, "function.arguments")
+    if at(call, "custom.name") or at(call, "custom.input"):  # a tool without a schema: its input is any text
+        name, arguments = at(call, "custom.name"), at(call, "custom.input")
+    text = arguments or "" if isinstance(arguments, str | None) else _encode_json(arguments).decode()
+    call_id = "" if call.get("id") is None else str(call["id"])
+    signature = _string(at(call, columns.call_signature)) if columns.call_signature else ""
+    if call_id or name or text:
+        index = number if isinstance(number, int) else None
+        yield ToolCallDelta(
+            index, call_id or None, _string(name) or None, text, whole, choice, signature=signature or None
+        )
+
+
+# Media
+
+
+def _image(part: _JSONObject, choice: int) -> Event:
+    """The bytes of an image, or where it is to be had."""
+    head, comma, body = _string(at(part, "image_url.url")).partition(",")
+    if comma and head.startswith("data:") and head.endswith(";base64"):
+        return MediaDelta(head.removeprefix("data:").removesuffix(";base64"), _from_base64(body), choice)
+    return ServerToolEvent("image_url", part, choice)
+
+
+_SOUNDS = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"fLaC": "audio/flac", b"ID3": "audio/mpeg"}
+
+
+def _sound_type(data: bytes) -> str:
+    """The type of a sound by its first bytes, as the answer does not name it; a stream has bare samples."""
+    return next((name for magic, name in _SOUNDS.items() if data.startswith(magic)), "audio/pcm")
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except binascii.Error:
+        return b""
+
+
+# JSON values of unknown types
+
+
+def _dicts(value: object) -> list[_JSONObject]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,93 @@
+"""The body of a request for a response: options, tools, format, and what the conversation becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from polyglot_core.plugin import JSONSchema, translate_options
+from polyglot_openai.responses_input import Conversation
+
+if TYPE_CHECKING:
+    from polyglot_core.plugin import InferenceRequest, Tool
+    from polyglot_openai.responses_columns import Columns
+
+__all__ = ["request_body"]
+
+_JSONObject = dict[str, Any]
+
+_OPTIONS = {
+    "max_tokens": "max_output_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "logprobs": "logprobs",  # becomes an entry of `include`
+    "top_logprobs": "top_logprobs",
+    "reasoning_effort": "reasoning.effort",
+    "service_tier": "service_tier",
+    "user": "user",
+    "metadata": "metadata",
+}
+"""Option → field of the body."""
+
+_INSTEAD = {"reasoning_budget": "reasoning_effort, which this dialect has"}
+_LOGPROBS = "message.output_text.logprobs"
+_TOOL_CHOICES = frozenset({"auto", "required", "none"})
+
+
+def request_body(request: InferenceRequest, columns: Columns) -> _JSONObject:
+    """The body. Fields of `extra` are laid over it: tools and includes are added, objects are laid over each other.
+
+    So the provider's own tools stand beside the user's, and ``{"reasoning": {"summary": "auto"}}`` keeps the effort.
+    """
+    body: _JSONObject = {"model": request.model, "input": Conversation(request, columns).items()}
+    body.update(_options(request))
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+    if request.tool_choice is not None:
+        body["tool_choice"] = _tool_choice(request.tool_choice)
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    if request.response_format is not None:
+        body["text"] = {"format": _format(request.response_format)}
+    if request.stream:
+        body["stream"] = True
+    return {**body, **{name: _laid_over(body.get(name), value, name) for name, value in request.extra.items()}}
+
+
+def _options(request: InferenceRequest) -> _JSONObject:
+    body = translate_options(request, _OPTIONS, driver="openai-responses", instead=_INSTEAD)
+    if body.pop("logprobs", None):
+        body["include"] = [_LOGPROBS]
+    return body
+
+
+def _laid_over(present: object, value: object, name: str) -> object:
+    if isinstance(present, Mapping) and isinstance(value, Mapping):
+        return {**present, **value}
+    if isinstance(present, list) and isinstance(value, (list, tuple)) and name in {"tools", "include"}:
+        return [*present, *value]
+    return value
+
+
+def _tool(tool: Tool) -> _JSONObject:
+    said: _JSONObject = {"type": "function", "name": tool.name, "parameters": tool.parameters}
+    if tool.description:
+        said["description"] = tool.description
+    if tool.strict is not None:
+        said["strict"] = tool.strict
+    return said
+
+
+def _tool_choice(choice: str) -> str | _JSONObject:
+    return choice if choice in _TOOL_CHOICES else {"type": "function", "name": choice}
+
+
+def _format(wanted: str | JSONSchema) -> _JSONObject:
+    if not isinstance(wanted, JSONSchema):
+        return {"type": "json_object" if wanted == "json" else wanted}
+    said: _JSONObject = {"type": "json_schema", "name": wanted.name, "schema": wanted.schema}
+    if wanted.strict is not None:
+        said["strict"] = wanted.strict
+    if wanted.description is not None:
+        said["description"] = wanted.description
+    return said

@@ -1,0 +1,119 @@
+"""The drivers of chat completions pass the exam that every driver is held to."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import polyglot_openai.azure
+import polyglot_openai.driver
+from polyglot_core.plugin import (
+    Connection,
+    Image,
+    InferenceRequest,
+    JSONSchema,
+    Message,
+    Reasoning,
+    Text,
+    Tool,
+    ToolCall,
+)
+from polyglot_openai.presets import PRESETS
+from polyglot_testkit import CHECKS, Recording, check_driver
+
+NAMES = {"id": "chat-1", "model": "m-1"}
+USAGE = {"prompt_tokens": 9, "completion_tokens": 7, "completion_tokens_details": {"reasoning_tokens": 3}}
+THOUGHT = {"type": "reasoning.text", "text": "2 and 3.", "signature": "s", "index": 0}
+CALL = {"id": "c1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 2}'}}
+SOURCE = {"type": "url_citation", "url_citation": {"url": "https://a.test/"}}
+
+
+def stream(*chunks):
+    events = [chunk if isinstance(chunk, str) else json.dumps({**NAMES, **chunk}) for chunk in chunks]
+    return "".join(f"data: {event}\n\n" for event in events).encode()
+
+
+def said(finish=None, index=0, **delta):
+    return {"choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
+
+
+def whole(*messages):
+    choices = [
+        {"index": index, "message": message, "finish_reason": finish}
+        for index, (finish, message) in enumerate(messages)
+    ]
+    return json.dumps({**NAMES, "choices": choices, "usage": USAGE}).encode()
+
+
+STREAM = stream(
+    said(role="assistant", content=""),
+    said(reasoning_details=[{**THOUGHT, "text": "2 and ", "signature": None}]),
+    said(reasoning_details=[{**THOUGHT, "text": "3."}]),
+    said(content="Fünf"),
+    said(content=" 🚀", annotations=[SOURCE]),
+    said(index=1, tool_calls=[{"index": 0, **CALL, "function": {"name": "sum", "arguments": ""}}]),
+    said(index=1, tool_calls=[{"index": 0, "function": {"arguments": '{"a": '}}]),
+    said(index=1, tool_calls=[{"index": 0, "function": {"arguments": "2}"}}]),
+    said("stop"),
+    said("tool_calls", index=1),
+    {"choices": [], "usage": USAGE},
+    "[DONE]",
+)
+PLAIN = whole(
+    ("stop", {"content": "Fünf 🚀", "reasoning_details": [THOUGHT], "annotations": [SOURCE]}),
+    ("tool_calls", {"content": None, "tool_calls": [CALL]}),
+)
+RECORDINGS = [
+    Recording(name="a stream", body=STREAM, same_as="a plain answer"),
+    Recording(name="a plain answer", body=PLAIN, streamed=False),
+    Recording(
+        name="an error in a stream",
+        body=stream(said(content="a"), {"error": {"message": "Busy.", "code": "overloaded", "type": "server_error"}}),
+        fails=True,
+        code="overloaded",
+    ),
+    Recording(
+        name="an error with a status",
+        body=b'{"error": {"message": "Slow down.", "type": "requests", "code": "rate_limit_exceeded"}}',
+        status=429,
+        fails=True,
+        code="rate_limit_exceeded",
+    ),
+]
+REQUESTS = [
+    InferenceRequest(
+        model="m-1",
+        messages=(
+            Message(role="system", content="Be brief."),
+            Message(role="user", content=(Text("See:"), Image(data=b"\x89PNG"))),
+            Message(role="assistant", content=(Reasoning(text="Hm."), ToolCall(name="sum", id="c1"))),
+            Message.tool_result("c1", "5"),
+        ),
+        options={"max_tokens": 5},
+        tools=(Tool("sum"),),
+        tool_choice="auto",
+        response_format=JSONSchema({"type": "object"}),
+    )
+]
+
+
+def examine(module, name):
+    preset = PRESETS[name]
+    connection = Connection(
+        name=name, driver=preset.driver, base_url="https://mine.example/v1", model="m-1", facts=preset.facts
+    )
+    unsupported = set(preset.facts.get("unsupported", ()))
+    requests = REQUESTS if not unsupported & {"image", "tools", "json_schema"} else ()
+    return check_driver(module, RECORDINGS, connection=connection, requests=requests)
+
+
+@pytest.mark.parametrize("name", ["openai", "openrouter", "groq", "minimax", "perplexity", "gemini-openai"])
+def test_chat_completions_pass_the_exam(name):
+    """The driver passes every check, also with the columns of places that differ most."""
+    assert set(examine(polyglot_openai.driver, name).passed) == set(CHECKS)
+
+
+def test_chat_completions_at_azure_pass_the_exam():
+    """The driver for deployments passes every check."""
+    assert set(examine(polyglot_openai.azure, "azure-openai").passed) == set(CHECKS)

@@ -1,0 +1,40 @@
+"""Azure OpenAI's chat completions: those of OpenAI at a deployment, with what its content filter says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from polyglot_simulator.answer import Send
+from polyglot_simulator.openai_chat import OpenAIChat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from polyglot_simulator.dialect import Turn
+
+__all__ = ["PATH", "AzureChat"]
+
+PATH = r"/openai/deployments/(?P<model>[^/?]+)/chat/completions\?(?:.*&)?api-version=[^&]+(?:&.*)?"
+"""The deployment stands for the model, whatever the body says; without a version there is nothing here."""
+
+_FILTERED = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": False, "severity": "safe"}}
+
+
+class AzureChat(OpenAIChat):
+    """The dialect of ``POST /openai/deployments/NAME/chat/completions?api-version=DATE``."""
+
+    def stream(self, turn: Turn) -> Iterator[Send]:
+        """The stream of OpenAI, after a chunk without id and choices that says what the prompt was found to be."""
+        prompt = [{"prompt_index": 0, "content_filter_results": _FILTERED}]
+        first = {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": prompt}
+        yield Send(b"data: %b\n\n" % msgspec.json.encode(first))
+        yield from super().stream(turn)
+
+    def whole(self, turn: Turn) -> bytes:
+        """The completion of OpenAI, with what the prompt and the answers were found to be."""
+        body: dict[str, Any] = msgspec.json.decode(super().whole(turn))
+        body["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": _FILTERED}]
+        body["choices"] = [{**choice, "content_filter_results": _FILTERED} for choice in body["choices"]]
+        return msgspec.json.encode(body)

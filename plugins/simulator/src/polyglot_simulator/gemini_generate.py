@@ -1,0 +1,224 @@
+"""Google's generateContent, of the Gemini API and of Vertex AI: what a reply becomes, streamed and plain."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import msgspec
+
+from polyglot_core.plugin import Usage
+from polyglot_simulator.answer import Send
+from polyglot_simulator.dialect import Problem
+from polyglot_simulator.pace import tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from polyglot_simulator.dialect import Turn
+    from polyglot_simulator.reply import Reply, ToolCall
+
+__all__ = ["ARRAY_PATH", "PATH", "GeminiArray", "GeminiGenerate"]
+
+_MODEL = (
+    r"(?:/v1beta|/v1(?:beta1)?(?:/projects/[^/]+/locations/[^/]+)?/publishers/[^/]+)"
+    r"/(?:models|tunedModels)/(?P<model>[^/:]+):"
+)
+PATH = _MODEL + r"(?:generateContent\?.*|(?P<streaming>streamGenerateContent)\?(?:.*&)?alt=sse(?:&.*)?)"
+"""Path and query of plain answers and of event streams; the model stands in the path, and whether to stream."""
+ARRAY_PATH = _MODEL + r"(?P<streaming>streamGenerateContent)\?.*"
+"""The same where no event stream is asked for: the stream is one JSON array."""
+
+_JSONObject = dict[str, Any]
+
+_MOST_CANDIDATES = 8
+_SIGNATURE = "c2ltdWxhdG9y"
+_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class GeminiGenerate:
+    """The dialect of ``POST …/models/{model}:generateContent`` and ``:streamGenerateContent?alt=sse``."""
+
+    stream_headers: tuple[tuple[str, str], ...] = (("content-type", "text/event-stream"),)
+
+    def problem(self, body: object) -> Problem | None:
+        """What is wrong with the body."""
+        if not isinstance(body, dict):
+            return Problem(400, "Invalid JSON payload received.")
+        fields = cast("_JSONObject", body)
+        contents, count = fields.get("contents"), _count(fields)
+        if not isinstance(contents, list) or not contents:
+            return Problem(400, "* GenerateContentRequest.contents: contents is not specified\n")
+        if not all(isinstance(parts, list) and parts for parts in _values(contents, "parts")):
+            return Problem(400, "* GenerateContentRequest.contents: contents.parts must not be empty.\n")
+        if not isinstance(count, int) or not 0 < count <= _MOST_CANDIDATES:
+            return Problem(400, f"The candidate count must be from 1 to {_MOST_CANDIDATES}.")
+        return None
+
+    def wants_stream(self, body: Mapping[str, Any]) -> bool:
+        """Whether the path says so."""
+        return bool(body.get("streaming"))
+
+    def stream(self, turn: Turn) -> Iterator[Send]:
+        """A chunk for each part, and a last one for each candidate with its reason; nothing says that it is the end."""
+        for payload, is_token in _chunks(turn):
+            yield Send(_event(payload), token=is_token)
+
+    def whole(self, turn: Turn) -> bytes:
+        """One object with all candidates."""
+        candidates = [_candidate(reply, turn, index) for index, reply in enumerate(_replies(turn))]
+        return msgspec.json.encode({"candidates": candidates, **_heading(turn), **_usage(turn)})
+
+    def error(self, problem: Problem) -> bytes:
+        """An object with the one field ``error``."""
+        word = _STATUSES.get(problem.status, "INTERNAL" if problem.status >= 500 else "FAILED_PRECONDITION")
+        return msgspec.json.encode({"error": {"code": problem.status, "message": problem.message, "status": word}})
+
+    def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
+        """The same object, as an event where the answer is streamed."""
+        return _event(_error(error)) if streamed else msgspec.json.encode(_error(error))
+
+
+class GeminiArray(GeminiGenerate):
+    """The dialect of ``:streamGenerateContent`` without ``alt=sse``."""
+
+    stream_headers: tuple[tuple[str, str], ...] = (("content-type", "application/json; charset=UTF-8"),)
+
+    def stream(self, turn: Turn) -> Iterator[Send]:
+        """The same chunks as elements of one array."""
+        before = b"["
+        for payload, is_token in _chunks(turn):
+            yield Send(before + msgspec.json.encode(payload), token=is_token)
+            before = b"\n,\r\n"
+        yield Send(b"\n]\n", event=False)
+
+    def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
+        """The same object, as an element where the answer is streamed."""
+        return b"\n,\r\n" * streamed + msgspec.json.encode(_error(error))
+
+
+class _Step(NamedTuple):
+    """A part of a candidate, or its end."""
+
+    part: _JSONObject | None
+    token: bool = False
+    finish: str | None = None
+
+
+def _error(error: Mapping[str, Any]) -> _JSONObject:
+    """An error with the number and the word that Google's always have."""
+    given = {name: value for name, value in error.items() if value is not None}
+    return {"error": {"code": 500, "status": _STATUSES.get(given.get("code", 500), "INTERNAL"), **given}}
+
+
+def _event(payload: object) -> bytes:
+    return b"data: %b\r\n\r\n" % msgspec.json.encode(payload)
+
+
+def _chunks(turn: Turn) -> Iterator[tuple[_JSONObject, bool]]:
+    """Every chunk, and whether it is a token; the last one has the usage."""
+    steps = list(_interleaved(turn))
+    for number, (index, step) in enumerate(steps, start=1):
+        candidate: _JSONObject = {"content": {"parts": [step.part or {"text": ""}], "role": "model"}, "index": index}
+        if step.finish is not None:
+            candidate["finishReason"] = step.finish
+        usage = _usage(turn) if number == len(steps) else {}
+        yield {"candidates": [candidate], **usage, **_heading(turn)}, step.token
+
+
+def _interleaved(turn: Turn) -> Iterator[tuple[int, _Step]]:
+    """The steps of all candidates, one of each in turn."""
+    for row in zip_longest(*(_steps(reply, turn) for reply in _replies(turn))):
+        yield from ((index, step) for index, step in enumerate(row) if step is not None)
+
+
+def _steps(reply: Reply, turn: Turn) -> Iterator[_Step]:
+    yield from (_Step({"text": token, "thought": True}, token=True) for token in tokens(reply.reasoning or ""))
+    yield from (_Step({"text": token}, token=True) for token in tokens(reply.text))
+    yield from (_Step(part) for part in _calls(reply, turn))
+    last = {"text": "", "thoughtSignature": _SIGNATURE} if reply.reasoning and not reply.tool_calls else None
+    yield _Step(last, finish=_finish(reply))
+
+
+def _candidate(reply: Reply, turn: Turn, index: int) -> _JSONObject:
+    thought = [{"text": reply.reasoning, "thought": True}] if reply.reasoning else []
+    signed = {"thoughtSignature": _SIGNATURE} if reply.reasoning and not reply.tool_calls else {}
+    said = [{"text": reply.text, **signed}] if reply.text or signed else []
+    content = {"parts": [*thought, *said, *_calls(reply, turn)], "role": "model"}
+    blocked = {"finishMessage": reply.refusal} if reply.refusal else {}
+    return {"content": content, "finishReason": _finish(reply), "index": index, **blocked}
+
+
+def _calls(reply: Reply, turn: Turn) -> list[_JSONObject]:
+    """The calls as parts, each whole; what was thought before is signed on the first."""
+    parts: list[_JSONObject] = [{"functionCall": _call(call, n, turn)} for n, call in enumerate(reply.tool_calls)]
+    if parts and reply.reasoning:
+        parts[0]["thoughtSignature"] = _SIGNATURE
+    return parts
+
+
+def _call(call: ToolCall, number: int, turn: Turn) -> _JSONObject:
+    call_id = f"call_{turn.number}_{number}" if call.id is None else call.id
+    return {"id": call_id, "name": call.name, "args": msgspec.Raw(_arguments(call).encode() or b"{}")}
+
+
+def _arguments(call: ToolCall) -> str:
+    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
+
+
+def _finish(reply: Reply) -> str:
+    """The reason; a refusal has no text here but is the work of a filter."""
+    return reply.finish_reason or ("SAFETY" if reply.refusal else "STOP")
+
+
+def _heading(turn: Turn) -> _JSONObject:
+    return {"modelVersion": turn.body.get("model") or turn.model, "responseId": f"simulator-{turn.number}"}
+
+
+def _replies(turn: Turn) -> Sequence[Reply]:
+    """The candidates of the reply, or the reply as often as the request asks for one."""
+    return turn.reply.choices or [turn.reply] * _count(turn.body)
+
+
+def _count(body: Mapping[str, Any]) -> Any:  # noqa: ANN401 (whatever the client sent)
+    settings = body.get("generationConfig")
+    return settings.get("candidateCount", 1) if isinstance(settings, dict) else 1
+
+
+def _usage(turn: Turn) -> _JSONObject:
+    """The counts in this dialect's words, in their field; nothing where nothing is to be reported."""
+    usage = _counted(turn) if turn.reply.usage is None else turn.reply.usage
+    if usage.raw:
+        return {"usageMetadata": dict(usage.raw)}
+    if usage == Usage():
+        return {}
+    prompt, output, thought = usage.input_tokens or 0, usage.output_tokens or 0, usage.reasoning_tokens or 0
+    counts = {"promptTokenCount": prompt, "candidatesTokenCount": output - thought, "totalTokenCount": prompt + output}
+    rare = {"thoughtsTokenCount": thought, "cachedContentTokenCount": usage.cache_read_tokens}
+    return {"usageMetadata": counts | {name: count for name, count in rare.items() if count}}
+
+
+def _counted(turn: Turn) -> Usage:
+    """Counts of the simulator's own tokens."""
+    replies = _replies(turn)
+    reasoning = sum(len(tokens(reply.reasoning or "")) for reply in replies)
+    spoken = sum(len(tokens(text)) for reply in replies for text in (reply.text, *map(_arguments, reply.tool_calls)))
+    asked = [*turn.body["contents"], turn.body.get("systemInstruction")]
+    texts = [text for parts in _values(asked, "parts") for text in _values(parts, "text")]
+    prompt = sum(len(tokens(text)) for text in texts if isinstance(text, str))
+    return Usage(input_tokens=prompt, output_tokens=reasoning + spoken, reasoning_tokens=reasoning)
+
+
+def _values(items: object, name: str) -> list[Any]:
+    """What the objects among `items` have under `name`."""
+    listed: list[Any] = items if isinstance(items, list) else []
+    return [cast("_JSONObject", item).get(name) for item in listed if isinstance(item, dict)]

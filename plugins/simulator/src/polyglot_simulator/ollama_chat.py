@@ -1,0 +1,149 @@
+"""Ollama's own chat: one JSON object a line, or one for all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from polyglot_core.errors import ConfigError
+from polyglot_core.plugin import Usage
+from polyglot_simulator.answer import Send
+from polyglot_simulator.dialect import Problem
+from polyglot_simulator.pace import tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from polyglot_simulator.dialect import Turn
+    from polyglot_simulator.reply import Reply, ToolCall
+
+__all__ = ["OllamaChat"]
+
+_JSONObject = dict[str, Any]
+
+_CREATED = "2026-01-02T03:04:05.678901Z"  # the same in every answer, so that two runs give equal bytes
+_NANOSECONDS = 1_000_000
+
+
+class OllamaChat:
+    """The dialect of ``POST /api/chat``."""
+
+    stream_headers: tuple[tuple[str, str], ...] = (("content-type", "application/x-ndjson"),)
+
+    def problem(self, body: object) -> Problem | None:
+        """What is wrong with the body, in the order in which a reader would stumble over it."""
+        if not isinstance(body, dict):
+            return Problem(400, "The body of the request is not a JSON object.")
+        fields = cast("_JSONObject", body)
+        if not fields.get("model"):
+            return Problem(400, "model is required")
+        messages = fields.get("messages", [])
+        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+            return Problem(400, "messages must be a list of objects")
+        if any(not isinstance(message.get("content", ""), str) for message in messages):
+            return Problem(400, "the content of a message must be a string")
+        return None
+
+    def wants_stream(self, body: Mapping[str, Any]) -> bool:
+        """Whether the body does not say ``"stream": false``."""
+        return body.get("stream") is not False
+
+    def stream(self, turn: Turn) -> Iterator[Send]:
+        """A line for each token, for each call, and for the end."""
+        reply = _only(turn.reply)
+        for thought in tokens(reply.reasoning or ""):
+            yield _line(turn, {"content": "", "thinking": thought}, token=True)
+        for token in tokens(_text(reply)):
+            yield _line(turn, {"content": token}, token=True)
+        for index, call in enumerate(reply.tool_calls):
+            yield _line(turn, {"content": "", "tool_calls": [_call(call, index, turn)]}, token=True)
+        yield _line(turn, {"content": ""}, **_ending(turn))
+
+    def whole(self, turn: Turn) -> bytes:
+        """One object with all of it."""
+        reply = _only(turn.reply)
+        said: _JSONObject = {"content": _text(reply)}
+        if reply.reasoning:
+            said["thinking"] = reply.reasoning
+        if reply.tool_calls:
+            said["tool_calls"] = [_call(call, index, turn) for index, call in enumerate(reply.tool_calls)]
+        return _line(turn, said, **_ending(turn)).data
+
+    def error(self, problem: Problem) -> bytes:
+        """An object with a text under ``error``."""
+        return msgspec.json.encode({"error": problem.message})
+
+    def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
+        """The same object, as a line where the answer is streamed."""
+        data = msgspec.json.encode({"error": error.get("message", error)})
+        return data + b"\n" if streamed else data
+
+
+def _line(turn: Turn, said: _JSONObject, *, token: bool = False, **fields: object) -> Send:
+    line = {
+        "model": turn.body.get("model") or turn.model,
+        "created_at": _CREATED,
+        "message": {"role": "assistant", **said},
+        "done": False,
+        **fields,
+    }
+    return Send(msgspec.json.encode(line) + b"\n", token=token)
+
+
+def _only(reply: Reply) -> Reply:
+    """The reply.
+
+    Raises:
+        ConfigError: It has several choices.
+    """
+    if reply.choices:
+        raise ConfigError("A chat has no choices; give the simulator a Reply without them.", phase="configure")
+    return reply
+
+
+def _text(reply: Reply) -> str:
+    """The text; a refusal is a text like any other here."""
+    return reply.text + (reply.refusal or "")
+
+
+def _call(call: ToolCall, index: int, turn: Turn) -> _JSONObject:
+    call_id = f"call_{turn.number}_{index}" if call.id is None else call.id
+    return {"id": call_id, "function": {"index": index, "name": call.name, "arguments": _arguments(call)}}
+
+
+def _arguments(call: ToolCall) -> object:
+    """The arguments as an object; a text that is no JSON stays a text."""
+    if not isinstance(call.arguments, str):
+        return call.arguments
+    try:
+        return msgspec.json.decode(call.arguments)
+    except msgspec.DecodeError:
+        return call.arguments
+
+
+def _ending(turn: Turn) -> _JSONObject:
+    """What the last line says besides: the reason, and the counts where they are reported."""
+    ending: _JSONObject = {"done": True, "done_reason": turn.reply.finish_reason or "stop"}
+    usage = _counted(turn) if turn.reply.usage is None else turn.reply.usage
+    if usage.raw:
+        return ending | dict(usage.raw)
+    if usage == Usage():
+        return ending
+    prompt, output = usage.input_tokens or 0, usage.output_tokens or 0
+    times = {
+        "total_duration": (prompt + output) * _NANOSECONDS,
+        "load_duration": 0,
+        "prompt_eval_duration": prompt * _NANOSECONDS,
+        "eval_duration": output * _NANOSECONDS,
+    }
+    return {**ending, **times, "prompt_eval_count": prompt, "eval_count": output}
+
+
+def _counted(turn: Turn) -> Usage:
+    """Counts of the simulator's own tokens."""
+    reply = turn.reply
+    calls = (msgspec.json.encode(_arguments(call)).decode() for call in reply.tool_calls)
+    spoken = sum(len(tokens(text)) for text in (reply.reasoning or "", _text(reply), *calls))
+    prompt = sum(len(tokens(message.get("content", ""))) for message in turn.body.get("messages", ()))
+    return Usage(input_tokens=prompt, output_tokens=spoken)
