@@ -90,7 +90,6 @@ def test_messages_are_sent_as_they_are(openai, messages, expected):
         ({}, {"include_usage": True}),
         ({"stream_options": {"include_usage": False}}, {"include_usage": False}),
         ({"stream_options": {"odd": 1}}, {"include_usage": True, "odd": 1}),
-        ({"stream_options": None}, {"include_usage": True}),
     ],
 )
 def test_a_stream_is_asked_to_report_usage(openai, options, stream_options):

@@ -66,7 +66,7 @@ def _body(connection: Connection, request: InferenceRequest) -> dict[str, Any]:
         body["response_format"] = request.response_format
     if request.stream:
         body["stream"] = True
-        body["stream_options"] = {"include_usage": True, **body.get("stream_options", {})}
+        body["stream_options"] = {"include_usage": True, **(body.get("stream_options") or {})}
     else:
         body.pop("stream_options", None)
     return {**body, **request.extra}
@@ -115,7 +115,7 @@ class _Delta(Struct, gc=False):
 
 
 class _Choice(Struct, gc=False):
-    index: int = 0
+    index: int | None = 0
     delta: _Delta | None = None
     message: _Delta | None = None
     finish_reason: str | None = None
@@ -173,7 +173,7 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
         if delta is not None and type(text := delta.content) is str and choice.finish_reason is None:
             others = delta.tool_calls or delta.refusal or choice.logprobs or delta.annotations or delta.function_call
             if not others:
-                return (TextDelta(text, choice.index),)
+                return (TextDelta(text, choice.index or 0),)
     return list(_events(completion, chunk, state))
 
 
@@ -189,7 +189,7 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any]) -> Ite
         yield from _content(said or _EMPTY_DELTA, choice, whole=chunk.kind == "whole")
         if choice.finish_reason:
             reason = _REASONS.get(choice.finish_reason, FinishReason.OTHER)
-            yield Finish(reason, choice.finish_reason, choice.index)
+            yield Finish(reason, choice.finish_reason, choice.index or 0)
     if completion.usage:
         yield UsageReport(completion.usage)
 
@@ -205,7 +205,7 @@ def _names(data: bytes, state: dict[str, Any]) -> Iterator[Event]:
 
 
 def _content(said: _Delta, choice: _Choice, *, whole: bool) -> Iterator[Event]:
-    index = choice.index
+    index = choice.index or 0
     if said.content is not None:
         yield TextDelta(_as_text(said.content), index)
     if said.refusal:
