@@ -638,6 +638,25 @@ def test_total_counts_the_waits(flavour, loopback, http):
     assert flavour.run(main) < 2.0
 
 
+def test_total_counts_over_all_attempts(flavour, loopback, http):
+    """Another attempt does not begin `total` anew."""
+    server = loopback(http.plain(BUSY, 503))
+
+    async def main():
+        retries = Retries(limit=60, first_wait=0.05, longest_wait=0.05)
+        started = time.perf_counter()
+        with pytest.raises(Overloaded) as caught:
+            await flavour.wait(
+                flavour.Inference(server.connection(retries=retries)).create("Hi", timeouts={"total": 0.4}).response()
+            )
+        return time.perf_counter() - started, caught.value
+
+    seconds, error = flavour.run(main)
+    assert seconds < 1.2
+    assert error.elapsed >= 0.3
+    assert 1 < error.attempts < 30
+
+
 # The inference
 
 

@@ -19,6 +19,7 @@ from polyglot_core import AsyncInference, Inference, StreamError, TimedOut
 from polyglot_core.errors import PolyglotError
 
 PATIENCE = 5.0
+ASYNC = pytest.mark.parametrize("flavour", ["asyncio", "trio"], indirect=True)
 
 
 @pytest.fixture
@@ -124,10 +125,9 @@ def test_a_second_reader_leaves_the_clocks_alone(held):
     assert isinstance(reader.error, TimedOut)
 
 
+@ASYNC
 def test_a_second_task_is_refused(loopback, http, toy, flavour):
     """A second task that reads gets a `StreamError`, and the first goes on."""
-    if flavour.name == "sync":
-        pytest.skip("tasks are async")
     go_on = threading.Event()
     server = loopback(http.streamed(toy.story[0], go_on, *toy.story[1:], toy.done))
     seen = []
@@ -151,10 +151,9 @@ def test_a_second_task_is_refused(loopback, http, toy, flavour):
     assert seen[-1] == "Once upon a time"
 
 
+@ASYNC
 def test_closing_from_another_task(held, flavour):
     """A task that reads ends its loop without an exception when another task closes the stream."""
-    if flavour.name == "sync":
-        pytest.skip("tasks are async")
 
     async def main():
         stream = AsyncInference(held.connection()).stream("Hi")
@@ -176,11 +175,10 @@ def test_closing_from_another_task(held, flavour):
     assert held.gone.wait(1.0)
 
 
+@ASYNC
 @pytest.mark.parametrize("phase", ["headers", "body"])
 def test_cancelling_the_task_closes(loopback, http, toy, flavour, phase):
     """Cancelling the task that reads closes the connection, in every phase, and passes the cancellation on."""
-    if flavour.name == "sync":
-        pytest.skip("cancellation is async")
     server = loopback(http.streamed(toy.story[0], then=("hang",)) if phase == "body" else ("hang",))
 
     async def main():

@@ -72,7 +72,8 @@ def test_a_clock_in_the_middle(flavour, telling, toy, clock, pause):
     assert error.clock == clock
     assert error.partial.content == "Once upon "
     expected = 0.3 - (2 * pause if clock == "total" else 0.0)
-    assert expected - 0.05 <= seconds <= expected + LATE
+    early = 0.15 if clock == "total" else 0.05  # the call began before this test could look at the time
+    assert expected - early <= seconds <= expected + LATE
 
 
 def test_comments_do_not_set_idle_back(flavour, telling, toy):
