@@ -35,6 +35,9 @@ NAMES: dict[str, str] = {
 }
 """Every option's name and meaning."""
 
+_NEUTRAL = {"n": 1, "logprobs": False, "presence_penalty": 0, "frequency_penalty": 0}
+"""Values that ask for what happens anyway, so that a dialect without the option has nothing to say."""
+
 
 def translate_options(
     request: InferenceRequest, names: Mapping[str, str], *, driver: str, instead: Mapping[str, str] | None = None
@@ -59,7 +62,7 @@ def translate_options(
             raise _unknown(option)
         if option in names:
             _put(body, names[option], value)
-        else:
+        elif option not in _NEUTRAL or value != _NEUTRAL[option]:
             cannot_express(request, f"option {option!r}", driver=driver, instead=(instead or {}).get(option))
     return body
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from polyglot_core.errors import RequestError
 from polyglot_core.parts import (
@@ -125,7 +126,7 @@ def as_messages(messages: Messages) -> tuple[Message, ...]:
 
 def _as_message(turn: object) -> Message:
     if isinstance(turn, Message):
-        return turn
+        return turn if isinstance(turn.content, str) else replace(turn, content=read_parts(turn.content))
     if isinstance(turn, str):
         return Message(role="user", content=turn)
     if isinstance(turn, Mapping):

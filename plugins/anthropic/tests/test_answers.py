@@ -148,8 +148,12 @@ def test_a_call_may_come_whole_with_its_start(listen):
     early = opened(0, type="tool_use", id="t0", name="a", input={"x": 1}) + closed(0)
     both = opened(1, type="tool_use", id="t1", name="b", input={"x": 1})
     both += more(1, type="input_json_delta", partial_json='{"y":2}') + closed(1)
-    response = listen(START + early + both + changed("tool_use") + STOP).response
-    assert [call.arguments for call in response.tool_calls] == [{"x": 1}, {"y": 2}]
+    heard = listen(START + early + both + changed("tool_use") + STOP)
+    assert [call.arguments for call in heard.response.tool_calls] == [{"x": 1}, {"y": 2}]
+    assert [event.arguments for event in heard.events if isinstance(event, ToolCallDelta)] == [
+        *("", '{"x":1}'),
+        *("", '{"y":2}', ""),
+    ]
 
 
 def test_calls_cut_by_the_limit_are_not_ready(listen):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message
+from polyglot_core.errors import UnexpectedContentType
+from polyglot_core.plugin import Connection
 from polyglot_core.plugins import Driver
 from polyglot_google import gemini
 from polyglot_google.framing import StreamFramer
@@ -56,7 +59,7 @@ def test_an_array_is_read_element_by_element():
 def test_json_that_broke_off_is_handed_out_as_it_is():
     """So that nobody takes the end of the body for the end of the answer."""
     assert framed(EVENTS + ERROR[:30])[-1].data == ERROR[:30]
-    assert framed(b'[{"a": 1')[-1].data == b'[{"a": 1'
+    assert framed(b'[{"a": 1')[-1].data == b'{"a": 1'
 
 
 def test_a_brace_within_a_line_is_no_start():
@@ -71,7 +74,7 @@ def test_a_brace_within_a_line_is_no_start():
 def test_any_split_gives_the_same_chunks(places, body):
     """The network may cut where it likes."""
     edges = [0, *sorted(min(place, len(body)) for place in places), len(body)]
-    pieces = [body[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [body[start:end] for start, end in pairwise(edges)]
     assert framed(*pieces) == framed(body)
     assert framed(*(body[place : place + 1] for place in range(len(body)))) == framed(body)
 
@@ -83,12 +86,10 @@ NAMES = ("answer", "calls", "streamed_arguments", "code", "grounded", "media", "
 @settings(max_examples=60, deadline=None)
 def test_any_split_of_a_body_gives_the_same_events(data, name):
     """What is heard does not depend on how it arrived."""
-    from pathlib import Path
-
     body = (Path(__file__).parent / "bodies" / f"{name}.sse").read_bytes()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
     edges = [0, *cuts, len(body)]
-    pieces = [body[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [body[start:end] for start, end in pairwise(edges)]
     assert decoded(framed(*pieces)) == decoded(framed(body))
 
 
@@ -107,15 +108,13 @@ def test_a_stream_is_asked_for_as_events_and_a_plain_answer_as_a_whole(encode):
 
 def test_an_array_stream_is_an_answer(heard):
     """With numbered reasons, as such streams have where they are asked for."""
-    from pathlib import Path
-
     body = (Path(__file__).parent / "bodies" / "array.json").read_bytes()
     response = heard(body, headers={"content-type": "application/json; charset=UTF-8"}).response
     assert (response.content, response.finish_reason_raw) == ('Plant [them] {now}".', "STOP")
     assert response.usage.output_tokens == 7
 
 
-def test_chunks_are_what_partials_show():
-    """The bytes of an event, without its framing."""
-    assert framed(b'data: {"a":1}\n\n') == [Chunk(b'{"a":1}', b'{"a":1}')]
-    assert InferenceRequest(model="m", messages=(Message(role="user"),)).stream is False
+def test_a_page_is_no_stream(heard):
+    """A proxy's HTML with status 200 is named as what it is."""
+    error = heard(b"<html>sign in</html>", headers={"content-type": "text/html"}).error
+    assert isinstance(error, UnexpectedContentType)

@@ -12,7 +12,7 @@ from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message, S
 from polyglot_core.plugins import Driver
 
 HERE = "https://mine.openai.azure.com"
-VERSION = "?api-version=2024-10-21"
+VERSION = "?api-version=2025-04-01-preview"
 
 
 def bound(base_url=HERE, key="test-key", **facts):
@@ -20,9 +20,9 @@ def bound(base_url=HERE, key="test-key", **facts):
     return Driver("azure-openai", polyglot_openai.azure).bind(connection)
 
 
-def encoded(base_url=HERE, model="gpt", **facts):
-    turn = Message(role="user", content="Hi")
-    return bound(base_url, **facts).encode(InferenceRequest(model=model, messages=(turn,), stream=True))
+def encoded(base_url=HERE, model="gpt", options=(), **facts):
+    asked = {"messages": (Message(role="user", content="Hi"),), "options": dict(options), "stream": True}
+    return bound(base_url, **facts).encode(InferenceRequest(model=model, **asked))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_deployment_is_the_model_unless_it_has_a_name_of_its_own():
 
 def test_a_version_of_the_users_own():
     """Columns say which version of the API is meant, and may say another path altogether."""
-    assert encoded(query={"api-version": "2025-04-01-preview"}).url.endswith("?api-version=2025-04-01-preview")
+    assert encoded(query={"api-version": "2024-10-21"}).url.endswith("?api-version=2024-10-21")
     assert encoded(path="/openai/v1/chat/completions", query={}).url == f"{HERE}/openai/v1/chat/completions"
 
 
@@ -93,7 +93,9 @@ def test_a_provider_without_a_token(token):
 
 def test_it_speaks_the_same_dialect():
     """The request's body and the answer's chunks are those of chat completions."""
-    assert json.loads(encoded().body)["messages"] == [{"role": "user", "content": "Hi"}]
+    body = json.loads(encoded(options={"max_tokens": 5}).body)
+    assert body["messages"] == [{"role": "user", "content": "Hi"}]
+    assert body["max_completion_tokens"] == 5  # the newer models take no other name
     filtered = b'{"id": "", "model": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]}'
     piece = b'{"id": "1", "model": "gpt", "choices": [{"index": 0, "delta": {"content": "a"}}]}'
     decode = bound(query={"api-version": "1"}).decoder({})

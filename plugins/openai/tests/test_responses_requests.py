@@ -105,6 +105,15 @@ def test_every_row_has_its_entry_point_and_can_be_read():
     assert PROJECT["entry-points"]["polyglot.drivers"]["openai-responses"] == "polyglot_openai.responses"
 
 
+def test_the_readme_lists_every_row():
+    """With the address, or its pattern, and the variable of its key."""
+    lines = (Path(__file__).parents[1] / "README.md").read_text("utf-8").splitlines()
+    for name, preset in PRESETS.items():
+        *_, line = (line for line in lines if line.startswith(f"| `{name}` |"))
+        assert (preset.base_url or "yours: `https://") in line
+        assert (preset.api_key_env or "http://localhost") in line
+
+
 # Options
 
 
@@ -307,6 +316,19 @@ def test_fields_of_a_message_are_sent_as_they_are():
     assert said == [{"type": "message", "role": "assistant", "content": "hm", "phase": "commentary"}]
 
 
+def test_fields_that_say_nothing_are_left_out():
+    """A message dumped by another client has them, and the dialect refuses fields that it does not know."""
+    dumped = {"role": "assistant", "content": "hm", "refusal": None, "annotations": [], "audio": None}
+    assert body(Message.from_dict(dumped)) == body(Message(role="assistant", content="hm"))
+
+
+def test_fields_of_a_message_without_content_are_refused():
+    """There is no item that could carry them; those that say nothing are no harm."""
+    with pytest.raises(RequestError, match="further fields of a message without content"):
+        body(Message(role="assistant", content=(CALL,), extra={"phase": "commentary"}))
+    assert body(Message(role="assistant", content=(CALL,), extra={"refusal": None}))["input"] == items(CALL)
+
+
 @pytest.mark.parametrize(
     ("turn", "what"),
     [
@@ -414,6 +436,7 @@ def test_thinking_is_given_back_as_it_was_shown():
     part = {"type": "reasoning_text", "text": "hm"}
     said = items(Reasoning(text="hm", id="rs_1"), facts={"thinking": "reasoning_text"}, extra={"store": False})
     assert said == [{"type": "reasoning", "id": "rs_1", "summary": [], "content": [part]}]
+    assert items(Reasoning(id="rs_1"), CALL, facts={"thinking": "reasoning_text"}) == items(CALL)
 
 
 def test_thinking_that_the_place_cannot_know_is_left_out():

@@ -27,7 +27,7 @@ __all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extra
 
 _KEY_HEADER = "api-key"
 _PATH = "/chat/completions"
-_QUERY = {"api-version": "2024-10-21"}
+_DEFAULTS = {"query": {"api-version": "2025-04-01-preview"}, "token_limit": "max_completion_tokens"}
 _DEPLOYMENT = "/deployments/{deployment}"
 
 
@@ -45,7 +45,7 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
         )
         raise ConfigError(msg, connection=connection.name, phase="configure")
     path = _path_to_deployment(connection.base_url) + _PATH
-    columns = read_columns(connection, {"path": path, "query": _QUERY})
+    columns = read_columns(connection, {**_DEFAULTS, "path": path})
     return wire_request(connection, request, columns, connection.base_url)
 
 

@@ -273,7 +273,6 @@ PRESETS = {
         model="qwen3-5-9b",
         facts={
             "options": _TOP_K,
-            "token_limit": "max_completion_tokens",
             "reasoning_encrypted": "reasoning_encrypted",
             "reasoning_back": ("reasoning_content",),
         },

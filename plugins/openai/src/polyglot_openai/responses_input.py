@@ -33,8 +33,6 @@ _ROLES = ("system", "developer", "user", "assistant", "tool")
 _CONTENT = frozenset({"input_text", "input_image", "input_file", "input_audio", "output_text", "refusal"})
 """Types of the dialect's own parts that stand in a message; all other types are items beside it."""
 
-_MESSAGE_PARTS = (Text, Image, Audio, Document)
-
 
 class Conversation:
     """Says the messages of one request.
@@ -68,9 +66,11 @@ class Conversation:
     def _turn(self, turn: Message) -> Iterator[_JSONObject]:
         """A message for each run of content, and an item for each part between two runs."""
         self._check(turn)
+        if turn.parts and not any(_is_content(part) for part in turn.parts) and _extra(turn):
+            self._cannot_say("further fields of a message without content")
         content: list[_JSONObject] = []
         for part in turn.parts:
-            if isinstance(part, _MESSAGE_PARTS) or _is_content(part):
+            if _is_content(part):
                 content += self._part(part, turn.role)
                 continue
             if content:
@@ -120,7 +120,8 @@ class Conversation:
         Nor is there anything to take back where the place neither keeps its answers nor gave the thinking out.
         """
         shown = self._columns.thinking == "reasoning_text"
-        if part.id is None or not (self._stored or part.redacted or shown):
+        given_out = part.redacted or (part.text if shown else self._stored)
+        if part.id is None or not given_out:
             return None
         texts = [{"type": self._columns.thinking, "text": part.text}] if part.text else []
         said: _JSONObject = {"type": "reasoning", "id": part.id, "summary": [] if shown else texts}
@@ -167,8 +168,15 @@ class Conversation:
         cannot_express(self._request, what, driver=_DRIVER)
 
 
-def _is_content(part: object) -> TypeGuard[RawPart]:
-    return isinstance(part, RawPart) and part.payload.get("type") in _CONTENT
+def _is_content(part: object) -> TypeGuard[Text | Image | Audio | Document | RawPart]:
+    if isinstance(part, RawPart):
+        return part.payload.get("type") in _CONTENT
+    return isinstance(part, (Text, Image, Audio, Document))
+
+
+def _extra(turn: Message) -> _JSONObject:
+    """Further fields of a message, without those that say nothing, as dumps of other clients' objects have them."""
+    return {name: value for name, value in turn.extra.items() if value not in (None, [], {})}
 
 
 def _message(turn: Message, content: Sequence[_JSONObject]) -> _JSONObject:
@@ -185,7 +193,7 @@ def _message(turn: Message, content: Sequence[_JSONObject]) -> _JSONObject:
         )
     plain = len(content) == 1 and set(content[0]) == {"type", "text"}
     said = (content[0]["text"] if plain else list(content)) if content else ""
-    return {"type": "message", "role": turn.role, "content": said, **turn.extra}
+    return {"type": "message", "role": turn.role, "content": said, **_extra(turn)}
 
 
 def _image(image: Image) -> _JSONObject:

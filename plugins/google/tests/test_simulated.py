@@ -1,0 +1,62 @@
+"""Both drivers against the simulator, over a real socket."""
+
+from __future__ import annotations
+
+import pytest
+
+from polyglot_core import Inference, Message, Tool, register
+from polyglot_core.errors import Overloaded, PolyglotError
+from polyglot_google import gemini, vertex
+from polyglot_simulator import Drop, ErrorEvent, Reply, Simulator, Status, ToolCall
+
+REPLY = Reply("Facing south.", [ToolCall("soil", {"bed": 3})], reasoning="Let me think.")
+
+
+@pytest.fixture(params=[("gemini", gemini), ("vertex", vertex)], ids=["gemini", "vertex"])
+def driver(request):
+    """The driver's name, while it is registered."""
+    name, module = request.param
+    with register(module, name):
+        yield name
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_comes_over_the_wire(driver, stream):
+    """Text, thinking, calls and counts, streamed and plain, with the key in Google's header."""
+    with Simulator(REPLY, api_key="test-key") as simulator:
+        inference = Inference.from_connection(simulator.connection_for(driver))
+        asked = inference.create("Where?", tools=[Tool("soil")], options={"stream": stream})
+        response = asked.response()
+        recorded = simulator.requests[0]
+    assert (response.content, response.reasoning_content) == ("Facing south.", "Let me think.")
+    assert [(call.name, call.arguments) for call in response.tool_calls] == [("soil", {"bed": 3})]
+    assert response.finish_reason == "tool_calls"
+    assert response.usage.output_tokens > response.usage.reasoning_tokens > 0
+    assert recorded.headers["x-goog-api-key"] == "test-key"
+    assert "test-key" not in recorded.path + recorded.query
+
+
+def test_a_conversation_goes_on(driver):
+    """The answer is sent back with its signature, and the result with its name."""
+    with Simulator([REPLY, "Good."]) as simulator:
+        inference = Inference.from_connection(simulator.connection_for(driver))
+        answer = inference.create("Where?", options={"stream": True}).response()
+        turns = ["Where?", answer.message, Message.tool_result(answer.tool_calls[0], "dry")]
+        assert inference.create(turns).response().content == "Good."
+        sent = simulator.requests[1].body["contents"]
+    assert sent[1]["parts"][-1]["thoughtSignature"]
+    assert sent[2]["parts"][0]["functionResponse"]["name"] == "soil"
+
+
+def test_errors_come_over_the_wire(driver):
+    """By status, inside a stream, and as a stream that breaks off."""
+    faults = [Status(503), ErrorEvent(after_events=1, error={"code": 503, "message": "no"}), Drop(after_events=1)]
+    with Simulator("one two three", faults=faults) as simulator:
+        inference = Inference.from_connection(simulator.connection_for(driver))
+        kinds = []
+        for _ in faults:
+            with pytest.raises(PolyglotError) as caught:
+                inference.create("x", options={"stream": True}).response()
+            kinds.append(type(caught.value))
+    assert kinds[:2] == [Overloaded, Overloaded]
+    assert kinds[2].__name__ in {"TransportError", "Truncated"}

@@ -1,0 +1,252 @@
+"""Vertex AI: where a request goes, and who it says it is."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import types
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from polyglot_core.errors import AuthenticationError, ConfigError, RequestError, TransportError
+from polyglot_core.plugin import Connection, Secret
+from polyglot_google import vertex
+from polyglot_google.presets import PRESETS
+
+HOST = "https://aiplatform.googleapis.com/v1"
+GOOGLE_MODEL = "publishers/google/models/gemini-garden-1"
+
+
+def place(facts=(), **fields):
+    return {"driver": "vertex", "facts": dict(facts), **fields}
+
+
+@pytest.mark.parametrize(
+    ("facts", "base_url", "expected"),
+    [
+        ({}, None, f"{HOST}/{GOOGLE_MODEL}"),
+        ({"project": "p"}, HOST, f"{HOST}/projects/p/locations/global/{GOOGLE_MODEL}"),
+        (
+            {"project": "p", "location": "europe-west4"},
+            HOST,
+            f"https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4/{GOOGLE_MODEL}",
+        ),
+        (
+            {"project": "example.com:p", "location": "eu"},
+            None,
+            f"https://aiplatform.eu.rep.googleapis.com/v1/projects/example.com:p/locations/eu/{GOOGLE_MODEL}",
+        ),
+        ({}, "https://gateway.test/vertex", f"https://gateway.test/vertex/{GOOGLE_MODEL}"),
+        ({"project": "p"}, f"{HOST}/projects/q/locations/x/", f"{HOST}/projects/q/locations/x/{GOOGLE_MODEL}"),
+    ],
+)
+def test_project_and_location_make_the_address(encode, facts, base_url, expected):
+    """An address that already names a project is taken as it is."""
+    wire = encode("x", connection=place(facts, base_url=base_url))
+    assert wire.url == f"{expected}:generateContent"
+
+
+@pytest.mark.parametrize(
+    ("model", "resource"),
+    [
+        ("meta/llama-5", "projects/p/locations/global/publishers/meta/models/llama-5"),
+        ("publishers/google/models/g@1", "projects/p/locations/global/publishers/google/models/g%401"),
+        ("endpoints/12", "projects/p/locations/global/endpoints/12"),
+        ("projects/q/locations/x/endpoints/12", "projects/q/locations/x/endpoints/12"),
+    ],
+)
+def test_models_have_several_kinds_of_names(encode, model, resource):
+    """Of a publisher, of an endpoint, or whole."""
+    wire = encode("x", connection=place({"project": "p"}), model=model)
+    assert wire.url == f"{HOST}/{resource}:generateContent"
+
+
+@pytest.mark.parametrize("model", ["../x", "a/../b", "a//b", "/a", "."])
+def test_a_model_that_leads_elsewhere_is_refused(encode, model):
+    """A name is no path."""
+    with pytest.raises(RequestError, match="no name of a model"):
+        encode("x", connection=place({"project": "p"}), model=model)
+
+
+def test_a_location_that_is_none_is_refused(encode):
+    """It becomes a part of the host."""
+    with pytest.raises(ConfigError, match="location 'evil.test/'"):
+        encode("x", connection=place({"location": "evil.test/"}))
+
+
+def test_the_presets_put_the_key_into_googles_header():
+    """And nowhere else."""
+    for row in PRESETS.values():
+        assert (row.auth_header, row.auth_scheme) == ("x-goog-api-key", "")
+    assert PRESETS["gemini"].api_key_env == "GEMINI_API_KEY"
+
+
+# Who
+
+LOADED = []
+
+
+class Credentials:
+    """Stands for Google's: gives a token, or the error that it was made with."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def before_request(self, request, method, url, headers):
+        if self.error is not None:
+            raise self.error
+        headers["authorization"] = "Bearer test-token"
+        headers["x-goog-user-project"] = "billed"
+
+
+@pytest.fixture
+def google_auth(monkeypatch):
+    """A google-auth of our own; `use` says what it gives."""
+    errors = types.ModuleType("google.auth.exceptions")
+    errors.GoogleAuthError = type("GoogleAuthError", (Exception,), {})
+    for name in ("TransportError", "DefaultCredentialsError", "RefreshError"):
+        setattr(errors, name, type(name, (errors.GoogleAuthError,), {}))
+    requests = types.ModuleType("google.auth.transport.requests")
+    requests.Request = object
+    auth = types.ModuleType("google.auth")
+    given = {"credentials": Credentials(), "project": "found"}
+
+    def default(scopes):
+        LOADED.append(scopes)
+        if isinstance(given["credentials"], Exception):
+            raise given["credentials"]
+        return given["credentials"], given["project"]
+
+    auth.default = default
+    auth.load_credentials_from_file = lambda filename, scopes: (given["credentials"], f"of {filename}")
+    for name, module in (("", auth), (".exceptions", errors), (".transport.requests", requests)):
+        monkeypatch.setitem(sys.modules, f"google.auth{name}", module)
+    monkeypatch.setattr(vertex, "_identities", {})
+    LOADED.clear()
+    return types.SimpleNamespace(given=given, errors=errors)
+
+
+def authorized(encode, facts=(), **fields):
+    settings = {"api_key": None, **place(facts, **fields)}
+    connection = Connection(name="garden", model="gemini-garden-1", **settings)
+    return vertex.authorize(connection, encode("x", connection=settings))
+
+
+def test_a_key_is_used_as_it_is(encode, google_auth):
+    """Express mode asks nobody for a token."""
+    wire = authorized(encode, api_key="test-key", auth_header="x-goog-api-key", auth_scheme="")
+    assert wire.headers["x-goog-api-key"] == Secret("test-key")
+    assert wire.url == f"{HOST}/{GOOGLE_MODEL}:generateContent"
+    assert LOADED == []
+
+
+def test_a_token_is_added_and_kept_secret(encode, google_auth):
+    """With the project that the credentials name, if the connection names none."""
+    wire = authorized(encode)
+    assert wire.headers["authorization"] == Secret("Bearer test-token")
+    assert wire.headers["x-goog-user-project"] == "billed"
+    assert "test-token" not in repr(wire)
+    assert wire.url == f"{HOST}/projects/found/locations/global/{GOOGLE_MODEL}:generateContent"
+
+
+def test_the_connections_project_goes_before(encode, google_auth):
+    """What was configured counts."""
+    assert "/projects/mine/locations/us-east5/" in authorized(encode, {"project": "mine", "location": "us-east5"}).url
+
+
+def test_credentials_are_loaded_once(encode, google_auth):
+    """They renew their tokens themselves."""
+    authorized(encode)
+    authorized(encode)
+    assert len(LOADED) == 1
+
+
+def test_a_file_of_credentials_can_be_named(encode, google_auth):
+    """It is another identity than the usual one."""
+    assert "/projects/of%20keys.json/" in authorized(encode, {"credentials_file": "keys.json"}).url
+
+
+def test_a_token_is_for_google_alone(encode, google_auth):
+    """Another address gets one only where the connection says so."""
+    gateway = "https://gateway.test/v1"
+    assert "authorization" not in authorized(encode, base_url=gateway).headers
+    assert "authorization" not in authorized(encode, base_url="https://googleapis.com.evil.test/v1").headers
+    assert "authorization" not in authorized(encode, base_url="http://aiplatform.googleapis.com/v1").headers
+    asked = authorized(encode, {"google_token": True}, base_url=gateway)
+    assert asked.headers["authorization"] == Secret("Bearer test-token")
+    assert asked.url.startswith(f"{gateway}/publishers/")
+
+
+def test_no_project_anywhere_is_said(encode, google_auth):
+    """The message names what to set."""
+    google_auth.given["project"] = None
+    with pytest.raises(ConfigError, match=r"facts\.project"):
+        authorized(encode)
+
+
+def test_missing_credentials_are_said(encode, google_auth):
+    """The message names the command that makes them."""
+    google_auth.given["credentials"] = google_auth.errors.DefaultCredentialsError("none")
+    with pytest.raises(ConfigError, match="gcloud auth application-default login"):
+        authorized(encode)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("TransportError", TransportError), ("RefreshError", AuthenticationError)])
+def test_what_goes_wrong_with_a_token_is_one_of_our_errors(encode, google_auth, name, kind):
+    """A broken way may be tried again, a refusal not."""
+    google_auth.given["credentials"] = Credentials(getattr(google_auth.errors, name)("no"))
+    with pytest.raises(kind) as caught:
+        authorized(encode)
+    assert caught.value.retryable is (kind is TransportError)
+
+
+def test_google_auth_that_is_not_there_is_said(encode, monkeypatch):
+    """The message names the extra."""
+    monkeypatch.setitem(sys.modules, "google.auth.exceptions", None)
+    with pytest.raises(ConfigError, match=r"polyglot-google\[vertex\]"):
+        authorized(encode)
+
+
+def test_a_service_account_gets_its_token(encode, tmp_path, monkeypatch):
+    """With the real google-auth, a key made here, and a token server on loopback."""
+    pytest.importorskip("google.auth.transport.requests")
+    rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
+    from cryptography.hazmat.primitives import serialization as kinds
+
+    monkeypatch.setattr(vertex, "_identities", {})
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(kinds.Encoding.PEM, kinds.PrivateFormat.PKCS8, kinds.NoEncryption()).decode()
+    asked = []
+
+    class Tokens(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(self.rfile.read(int(self.headers["content-length"])))
+            answer = json.dumps({"access_token": f"token-{len(asked)}", "expires_in": 3600}).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Tokens) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        account = {
+            "type": "service_account",
+            "project_id": "gardens",
+            "client_email": "robot@gardens.example",
+            "private_key_id": "1",
+            "private_key": pem,
+            "token_uri": f"http://127.0.0.1:{server.server_port}/token",
+        }
+        path = tmp_path / "account.json"
+        path.write_text(json.dumps(account))
+        first, second = (authorized(encode, {"credentials_file": str(path)}) for _ in range(2))
+        server.shutdown()
+    assert first.headers["authorization"] == second.headers["authorization"] == Secret("Bearer token-1")
+    assert "/projects/gardens/locations/global/" in first.url
+    assert len(asked) == 1
