@@ -221,7 +221,7 @@ class _AsyncWaits:
         exchange = None
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             pool = pools.pool(wire.url, run.connection.route)
-            exchange = await pool.send(wire, run.timeouts, run.clocks, self._source.close_later)
+            exchange = await pool.send(wire, run.timeouts, run.clocks, _closer_for(_running_asyncio_loop()))
         self._scope = None
         if exchange is None:
             raise timed_out(clock)
@@ -259,7 +259,6 @@ class AsyncSource:
         self.shared = shared and client is None
         self._client = client
         self._key = None if self.shared else self
-        self._loop: Any = None
 
     async def pools(self) -> AsyncPools:
         """The pools for the running loop, made when first asked for and closed when the loop is."""
@@ -269,7 +268,6 @@ class AsyncSource:
             keeper = _kept_open(pools)
             await anext(keeper)
             by_owner[self._key] = (pools, keeper)
-        self._loop = _running_asyncio_loop()
         return by_owner[self._key][0]
 
     async def close(self) -> None:
@@ -279,11 +277,15 @@ class AsyncSource:
             if keeper is not None:
                 await keeper.aclose()
 
-    def close_later(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's response)
-        """Close a response that was let go, in the loop that it belongs to; may be called from a finalizer."""
-        loop = self._loop
+
+def _closer_for(loop: asyncio.AbstractEventLoop | None) -> Callable[[Any], None]:
+    """What closes a response that was let go, in the loop that it belongs to; it may be called from a finalizer."""
+
+    def close_later(response: Any) -> None:  # noqa: ANN401 (the HTTP client's response)
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(_close_in_task, loop, response)
+
+    return close_later
 
 
 _Owned = dict["AsyncSource | None", "tuple[AsyncPools, AsyncGenerator[None]]"]

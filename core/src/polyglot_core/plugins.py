@@ -231,6 +231,8 @@ def _implementations(driver: Driver, module: object) -> dict[str, Implementation
             driver needs a newer contract.
     """
     needed = getattr(module, "REQUIRES_CONTRACT", hookspecs.CONTRACT_VERSION)
+    if not isinstance(needed, int):
+        raise driver.error(f"has REQUIRES_CONTRACT = {needed!r}, which is to be a whole number")
     if needed > hookspecs.CONTRACT_VERSION:
         raise driver.error(
             f"needs contract version {needed}, and this polyglot-core has {hookspecs.CONTRACT_VERSION}; "
