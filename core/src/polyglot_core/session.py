@@ -204,10 +204,10 @@ class Session:
         """
         try:
             events = self._decode(chunk)
-            alone = len(events) == 1
+            event = events[0] if len(events) == 1 else None
         except Exception as error:  # noqa: BLE001 (whatever a driver raises becomes one of our errors)
             return self._pass_or_fail(chunk, error, now)
-        if alone and self.state is _COMMITTED and type(event := events[0]) is TextDelta and event.text:
+        if type(event) is TextDelta and self.state is _COMMITTED and event.text:
             self._clocks.meaning = now
             return self._text(event, chunk.raw)
         return self._ignore(chunk) if self.state is State.ENDED else self._absorb(events, chunk, now)

@@ -169,8 +169,13 @@ def _translated(url: str, clock: str = "first") -> Generator[None]:
         _raise_translated(error, None, url, clock)
 
 
+def _says_two_readers(error: Exception) -> bool:
+    """Whether a generator says of itself that it is running already."""
+    return isinstance(error, (ValueError, RuntimeError)) and "already " in str(error)
+
+
 def _raise_translated(error: Exception, watch: Watch | None, url: str, clock: str = "first") -> NoReturn:
-    if isinstance(error, (ValueError, RuntimeError)) and "already " in str(error):  # a generator says so of itself
+    if _says_two_readers(error):
         raise TwoReadersError
     cause = _without_frames(error)
     if watch is not None and watch.fired:
@@ -289,8 +294,15 @@ class _Answer:
         ):  # not a parent's, after a fork
             shut_down(self._socket)
 
+    def _resume(self, now: float) -> None:
+        """A read begins a while after the last one ended; or the last one has not ended, and somebody else is at it."""
+        if self._clocks.waiting:
+            raise TwoReadersError
+        self._clocks.pass_over(now)
+
     def _broken(self, error: Exception) -> NoReturn:
-        self._clocks.waited = self._clocks.asked
+        if not _says_two_readers(error):
+            self._clocks.waited = self._clocks.asked
         _raise_translated(error, self._watch, self._url)
 
     def _decoded(self, data: bytes) -> bytes:
@@ -322,11 +334,9 @@ class Exchange(_Answer):
         """
         clocks = self._clocks
         while True:
-            if clocks.asked > clocks.waited:
-                raise TwoReadersError
             now = perf_counter()
             if now - clocks.waited > _SHORT_PAUSE:
-                clocks.pass_over(now)  # first, or the watchdog would see a read that has long been waiting
+                self._resume(now)  # first, or the watchdog would see a read that has long been waiting
             clocks.asked = now
             try:
                 data = next(self._pieces, None)
@@ -375,11 +385,9 @@ class AsyncExchange(_Answer):
         """The next bytes of the body; empty at its end. Raises as `Exchange.read`."""
         clocks = self._clocks
         while True:
-            if clocks.asked > clocks.waited:
-                raise TwoReadersError
             now = perf_counter()
             if now - clocks.waited > _SHORT_PAUSE:
-                clocks.pass_over(now)  # first, or the watchdog would see a read that has long been waiting
+                self._resume(now)  # first, or the watchdog would see a read that has long been waiting
             clocks.asked = now
             try:
                 data = await anext(self._pieces, None)
