@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from draw_life import draw_endings, draw_life
+from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_fields, draw_layers
 
 from polyglot_core.configfile import Entry
@@ -31,6 +32,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "timeouts": lambda: draw_fields(Timeouts),
     "retries": lambda: draw_fields(Retries),
     "preset": lambda: draw_fields(Preset),
+    "drivers": draw_drivers,
+    "presets": draw_presets,
+    "options": draw_options,
 }
 """What draws each part."""
 

@@ -4,25 +4,27 @@ From the checkout's folder::
 
     POLYGLOT_CORPUS=FOLDER python -m tests.conformance --by provider
 
-``--provider NAME`` takes one provider, ``--list N`` the first N mismatches, ``--style`` and ``--cut`` another way to ask,
-and ``--write-baseline`` stores the counts by provider as the least that the tests expect.
+``--dialect NAME`` takes one dialect, ``--provider NAME`` one provider, ``--list N`` the first N mismatches, ``--style`` and ``--cut`` another way to ask,
+and ``--write-baseline`` stores the counts by dialect and provider as the least that the tests expect.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from .asking import Cut, Style, Way, ask_all
 from .corpus import VARIABLE, folder, judged
-from .judging import judge
+from .judging import Score, judge
+from .places import DRIVERS, is_spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .judging import Score
+    Scores = dict[str, Score]
 
 BASELINE = Path(__file__).with_name("baseline.toml")
 
@@ -33,18 +35,42 @@ def main() -> None:
     corpus = folder()
     if corpus is None:
         sys.exit(f"Set {VARIABLE} to the folder of recorded exchanges, the one that holds expected.jsonl.")
-    exchanges = [each for each in judged(corpus) if arguments.provider in {None, each.provider}]
+    scores = {}
+    for dialect in [arguments.dialect] if arguments.dialect else DRIVERS:
+        if is_spoken(dialect):
+            scores[dialect] = _shown(corpus, dialect, arguments)
+        else:
+            print(f"\n{dialect}: left out, because the driver {DRIVERS[dialect]!r} is not installed")
+    print("\n" + _totals(scores))
+    if arguments.write_baseline:
+        BASELINE.write_text(_baseline({**_least(), **scores}), "utf-8")
+
+
+def _shown(corpus: Path, dialect: str, arguments: argparse.Namespace) -> Scores:
+    """Ask for all exchanges of `dialect`, print what ``check.py`` says of the answers, and count."""
+    exchanges = [each for each in judged(corpus, dialect) if arguments.provider in {None, each.provider}]
+    if not exchanges:
+        return {}
     way = Way(arguments.style, arguments.cut)
     answers = ask_all(exchanges, way, _progress(len(exchanges), way))
-    text, scores, _ = judge(corpus, answers, arguments.provider, str(arguments.list))
-    print(text if arguments.by else text.partition("\nwhole matches")[0] + "\n" + "\n".join(text.splitlines()[-2:]))
-    if arguments.write_baseline:
-        BASELINE.write_text(_baseline(scores), "utf-8")
+    text, scores, _ = judge(corpus, dialect, answers, arguments.provider, str(arguments.list))
+    text = text if arguments.by else text.partition("\nwhole matches")[0] + "\n" + "\n".join(text.splitlines()[-2:])
+    print(f"\n{dialect}\n\n{text}")
+    return scores
+
+
+def _totals(scores: dict[str, Scores]) -> str:
+    """A line by dialect: exchanges that are right in every field, of those that are judged."""
+    counts = {dialect: Score.sum(by_provider.values()) for dialect, by_provider in scores.items() if by_provider}
+    counts["all"] = Score.sum(counts.values())
+    rows = [f"{name:24}{score.whole:6} of {score.judged:<6}{score.share:8.2%}" for name, score in counts.items()]
+    return "\n".join(["exchanges that are right in every field", *rows])
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.conformance", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--by", choices=["provider"], help="also the whole matches by provider")
+    parser.add_argument("--dialect", choices=DRIVERS, help="only the exchanges in this dialect")
     parser.add_argument("--provider", help="only the exchanges with this provider")
     parser.add_argument("--list", type=int, default=0, metavar="N", help="the first N mismatches")
     parser.add_argument("--style", choices=get_args(Style), default="sync", help="default: %(default)s")
@@ -65,9 +91,17 @@ def _progress(total: int, way: Way) -> Callable[[int], object]:
     return show
 
 
-def _baseline(scores: dict[str, Score]) -> str:
-    lines = ["# Exchanges of each provider that are right in every field; written by `--write-baseline`.", ""]
-    return "\n".join([*lines, *(f"{provider} = {score.whole}" for provider, score in sorted(scores.items())), ""])
+def _least() -> dict[str, Scores]:
+    """The baseline as it stands, for the dialects that are not asked for."""
+    stored = tomllib.loads(BASELINE.read_text("utf-8"))
+    return {name: {who: Score(least, least) for who, least in table.items()} for name, table in stored.items()}
+
+
+def _baseline(scores: dict[str, Scores]) -> str:
+    lines = ["# Exchanges of each provider that are right in every field, by dialect; written by `--write-baseline`."]
+    for dialect, by_provider in scores.items():
+        lines += ["", f"[{dialect}]", *(f"{name} = {score.whole}" for name, score in sorted(by_provider.items()))]
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

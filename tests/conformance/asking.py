@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 from polyglot_core import (
     AsyncInference,
-    Connection,
     Inference,
     InferenceResponse,
     PartialInferenceResponse,
@@ -17,9 +17,14 @@ from polyglot_core import (
 from polyglot_core.clocks import Clocks
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
 from polyglot_core.session import Session
-from polyglot_simulator import RawReply, Simulator
+from polyglot_simulator.answer import Answer as Reply
+from polyglot_simulator.answer import Send
+from polyglot_simulator.dialects import DEFAULT_DIALECT
+from polyglot_simulator.recorded import RecordedRequest
+from polyglot_simulator.server import Server
 
 from .corpus import Exchange
+from .places import DRIVERS, connection_to
 
 Style = Literal["sync", "async", "in-process"]
 Cut = Literal["as it came", "whole", "bytes"]
@@ -72,13 +77,10 @@ def ask_all(exchanges: Sequence[Exchange], way: Way, progress: Progress = lambda
     """The answers to all exchanges, by path; `progress` is told after each how many are done."""
     if way.style == "in-process":
         return dict(_counted(((exchange.path, _in_process(exchange)) for exchange in exchanges), progress))
-    by_path = {exchange.path: exchange for exchange in exchanges}
-    with Simulator(lambda request: _reply(by_path[request.body["model"]], way.cut)) as simulator:
-        # The fault of any exchange shows in its result; a reply that cannot be made would show as a status of 500.
+    with _replaying(exchanges, way.cut) as base_url:
         if way.style == "async":
-            return asyncio.run(_ask_async(exchanges, simulator.connection, progress))
-        with Inference.from_connection(simulator.connection) as inference:
-            return dict(_counted(((each.path, _ask(inference, each)) for each in exchanges), progress))
+            return asyncio.run(_ask_async(exchanges, base_url, progress))
+        return dict(_counted(((each.path, _ask(each, base_url)) for each in exchanges), progress))
 
 
 def _counted(answers: Iterable[tuple[str, Answer]], progress: Progress) -> Iterable[tuple[str, Answer]]:
@@ -87,17 +89,51 @@ def _counted(answers: Iterable[tuple[str, Answer]], progress: Progress) -> Itera
         progress(number)
 
 
-def _reply(exchange: Exchange, cut: Cut) -> RawReply:
+# Over a socket. A header says which exchange is asked for: some dialects put the model into the path, and the server
+# answers on every path, for each dialect has its own.
+
+_HEADER = "x-exchange"
+
+
+@contextmanager
+def _replaying(exchanges: Sequence[Exchange], cut: Cut) -> Iterator[str]:
+    """A server of the recorded answers; gives the URL that drivers add their paths to."""
+    by_path = {exchange.path: exchange for exchange in exchanges}
+
+    def answer(request: RecordedRequest) -> Reply:
+        return _reply(by_path[request.headers[_HEADER]], cut)
+
+    server = Server(("127.0.0.1", 0), answer, _refuse)
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.stop()
+
+
+def _refuse(reason: str) -> Reply:
+    return Reply(dialect=DEFAULT_DIALECT, status=400, body=(Send(reason.encode()),))
+
+
+def _reply(exchange: Exchange, cut: Cut) -> Reply:
     body = exchange.body
     cuts = {"as it came": exchange.pieces, "whole": lambda: [body], "bytes": lambda: [bytes((byte,)) for byte in body]}
-    return RawReply(status=exchange.status, headers=exchange.headers, writes=cuts[cut]())
+    return Reply(
+        dialect=DEFAULT_DIALECT,  # for faults alone, of which there are none
+        streamed=True,
+        status=exchange.status,
+        headers=exchange.headers,
+        body=tuple(Send(data) for data in cuts[cut]()),
+        framing="chunked",
+    )
 
 
-# Over a socket. The model's name says which exchange is asked for.
+# Each exchange has an inference of its own; all of them share the process's HTTP connections.
 
 
-def _ask(inference: Inference, exchange: Exchange) -> Answer:
-    pending = inference.create("Hello", model=exchange.path, stream=exchange.streamed)
+def _ask(exchange: Exchange, base_url: str) -> Answer:
+    connection = connection_to(exchange.dialect, exchange.provider, base_url)
+    inference = Inference.from_connection(connection.with_changes(headers={_HEADER: exchange.path}))
+    pending = inference.create("Hello", stream=exchange.streamed)
     said: list[str] = []
     try:
         if exchange.streamed:
@@ -109,17 +145,18 @@ def _ask(inference: Inference, exchange: Exchange) -> Answer:
     return Answer(response, None, "".join(said) if exchange.streamed else response.content)
 
 
-async def _ask_async(exchanges: Sequence[Exchange], connection: Connection, progress: Progress) -> dict[str, Answer]:
+async def _ask_async(exchanges: Sequence[Exchange], base_url: str, progress: Progress) -> dict[str, Answer]:
     answers = {}
-    async with AsyncInference.from_connection(connection) as inference:
-        for exchange in exchanges:
-            answers[exchange.path] = await _ask_one_async(inference, exchange)
-            progress(len(answers))
+    for exchange in exchanges:
+        answers[exchange.path] = await _ask_one_async(exchange, base_url)
+        progress(len(answers))
     return answers
 
 
-async def _ask_one_async(inference: AsyncInference, exchange: Exchange) -> Answer:
-    pending = inference.create("Hello", model=exchange.path, stream=exchange.streamed)
+async def _ask_one_async(exchange: Exchange, base_url: str) -> Answer:
+    connection = connection_to(exchange.dialect, exchange.provider, base_url)
+    inference = AsyncInference.from_connection(connection.with_changes(headers={_HEADER: exchange.path}))
+    pending = inference.create("Hello", stream=exchange.streamed)
     said: list[str] = []
     try:
         if exchange.streamed:
@@ -142,7 +179,7 @@ def _failed(error: Exception, said: list[str]) -> Answer:
 # Without a socket: a session fed one byte after the other
 
 
-_NOWHERE = Connection(name="simulator", driver="openai", base_url="http://127.0.0.1:1/v1", api_key="test-key")
+_NOWHERE = "http://127.0.0.1:1"
 
 
 def _in_process(exchange: Exchange) -> Answer:
@@ -161,9 +198,9 @@ def _in_process(exchange: Exchange) -> Answer:
 
 
 def _session(exchange: Exchange) -> Session:
-    driver = plugins.load_driver("openai")
-    assert driver is not None, "the openai driver is not installed"
-    bound = driver.bind(_NOWHERE)
+    driver = plugins.load_driver(DRIVERS[exchange.dialect])
+    assert driver is not None, f"the driver of {exchange.dialect} is not installed"
+    bound = driver.bind(connection_to(exchange.dialect, exchange.provider, _NOWHERE))
     turn = Message(role="user", content="Hello")
-    request = InferenceRequest(model=exchange.path, messages=(turn,), stream=exchange.streamed)
-    return Session(bound.encode(request), bound, Clocks(Timeouts(), 0.0), "simulator")
+    request = InferenceRequest(model="recorded-model", messages=(turn,), stream=exchange.streamed)
+    return Session(bound.encode(request), bound, Clocks(Timeouts(), 0.0), "recorded")

@@ -10,6 +10,7 @@ import pytest
 from .asking import Answer, Way, ask_all
 from .corpus import VARIABLE, folder, judged
 from .judging import Verdict, judge
+from .places import DRIVERS, is_spoken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,26 +21,31 @@ STANDARD = Way("sync", "as it came")
 
 
 class Answers:
-    """The answers to the corpus, by way."""
+    """The answers to the corpus, by dialect and way."""
 
     def __init__(self, corpus: Path) -> None:
         self.corpus = corpus
-        self.exchanges = judged(corpus)
-        self.few = _smallest_streams(self.exchanges, 20)
+        self.exchanges = cache(self._exchanges)
         self.of = cache(self._ask)
         self.verdict = cache(self._judge)
 
-    @property
-    def standard(self) -> dict[str, Answer]:
+    def standard(self, dialect: str) -> dict[str, Answer]:
         """Those that the others are compared with."""
-        return self.of(STANDARD)
+        return self.of(dialect, STANDARD)
 
-    def _ask(self, way: Way) -> dict[str, Answer]:
+    def _exchanges(self, dialect: str) -> list[Exchange]:
+        """The exchanges; where the driver is missing, what asks for them is skipped."""
+        if not is_spoken(dialect):
+            pytest.skip(f"the driver {DRIVERS[dialect]!r}, which speaks {dialect}, is not installed")
+        return judged(self.corpus, dialect)
+
+    def _ask(self, dialect: str, way: Way) -> dict[str, Answer]:
+        exchanges = self.exchanges(dialect)
         bytewise_over_socket = way.cut == "bytes" and way.style != "in-process"
-        return ask_all(self.few if bytewise_over_socket else self.exchanges, way)
+        return ask_all(_smallest_streams(exchanges, 20) if bytewise_over_socket else exchanges, way)
 
-    def _judge(self) -> Verdict:
-        return judge(self.corpus, self.standard)
+    def _judge(self, dialect: str) -> Verdict:
+        return judge(self.corpus, dialect, self.standard(dialect))
 
 
 def _smallest_streams(exchanges: list[Exchange], count: int) -> list[Exchange]:

@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 VARIABLE = "POLYGLOT_CORPUS"
-DIALECT = "openai-chat"
 
 # What belongs to the connection that was recorded, not to the answer.
 _OF_THE_CONNECTION = {"connection", "content-encoding", "content-length", "keep-alive", "trailer", "transfer-encoding"}
-_TYPES = {"sse": "text/event-stream", "json": "application/json"}
+_TYPES = {
+    "sse": "text/event-stream",
+    "json": "application/json",
+    "json-array": "application/json",
+    "ndjson": "application/x-ndjson",
+    "aws-eventstream": "application/vnd.amazon.eventstream",
+}
+_ENDS = {"sse": b"\n\n", "ndjson": b"\n"}
+_REDACTED = "**REDACTED**"
 
 
 class Exchange(NamedTuple):
@@ -25,18 +32,22 @@ class Exchange(NamedTuple):
 
     Attributes:
         path: Its file, from the corpus folder on; its name in all results.
+        dialect: What was spoken.
         status: HTTP status.
         headers: Names in lower case and values, without those of the recorded connection.
         body: The body, after content decoding.
         streamed: Whether the body is a stream.
+        framing: How the body is framed: ``sse``, ``json``, ``json-array``, ``ndjson`` or ``aws-eventstream``.
         lengths: Bytes of each piece in which it came, where that was recorded; they sum up to the body.
     """
 
     path: str
+    dialect: str
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     streamed: bool
+    framing: str = "sse"
     lengths: tuple[int, ...] = ()
 
     @property
@@ -45,8 +56,9 @@ class Exchange(NamedTuple):
         return self.path.partition("/")[0]
 
     def pieces(self) -> list[bytes]:
-        """The body as it came: in the recorded pieces, else one server-sent event after the other, else whole."""
-        lengths = self.lengths or [len(event) for event in _events(self.body)] if self.streamed else [len(self.body)]
+        """The body as it came: in the recorded pieces, else one event or line after the other, else whole."""
+        end = _ENDS.get(self.framing) if self.streamed else None
+        lengths = self.lengths or [len(event) for event in (_cut(self.body, end) if end else [self.body])]
         ends = [sum(lengths[: number + 1]) for number in range(len(lengths))]
         return [self.body[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
@@ -58,33 +70,35 @@ def folder() -> Path | None:
     return found if found is not None and (found / "expected.jsonl").is_file() else None
 
 
-def judged(corpus: Path) -> list[Exchange]:
-    """Every exchange of the dialect that has an expectation, in the order of the file."""
+def judged(corpus: Path, dialect: str) -> list[Exchange]:
+    """Every exchange of `dialect` that has an expectation, in the order of the file."""
     with (corpus / "expected.jsonl").open(encoding="utf-8") as lines:
         expected = [json.loads(line) for line in lines]
-    rows = [row for row in expected if row["dialect"] == DIALECT and not row.get("skip")]
-    return [_read(corpus, row["path"]) for row in rows]
+    rows = [row for row in expected if row["dialect"] == dialect and not row.get("skip")]
+    return [_read(corpus, row["path"], dialect) for row in rows]
 
 
-def _read(corpus: Path, path: str) -> Exchange:
+def _read(corpus: Path, path: str, dialect: str) -> Exchange:
     response = json.loads((corpus / path).read_text("utf-8"))["response"]
     return Exchange(
         path=path,
+        dialect=dialect,
         status=response["status"],
         headers=_headers(response),
         body=base64.b64decode(response["body_b64"]),
         streamed=response["streamed"],
+        framing=response["format"],
         lengths=tuple(length for length in response.get("chunk_lens") or () if length),
     )
 
 
 def _headers(response: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    recorded = {name.lower(): value for name, value in response["headers"].items()}
+    recorded = {name.lower(): value for name, value in response["headers"].items() if value != _REDACTED}
     headers = {"content-type": _TYPES[response["format"]], **recorded}
     return tuple((name, value) for name, value in headers.items() if name not in _OF_THE_CONNECTION)
 
 
-def _events(body: bytes) -> list[bytes]:
-    """The body cut behind each blank line; whatever follows the last one is a piece too."""
-    pieces = body.split(b"\n\n")
-    return [piece for piece in [*(piece + b"\n\n" for piece in pieces[:-1]), pieces[-1]] if piece]
+def _cut(body: bytes, end: bytes) -> list[bytes]:
+    """The body cut behind each `end`; whatever follows the last one is a piece too."""
+    pieces = body.split(end)
+    return [piece for piece in [*(piece + end for piece in pieces[:-1]), pieces[-1]] if piece]

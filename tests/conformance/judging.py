@@ -7,26 +7,42 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from polyglot_core import FinishReason, InferenceResponse, Outcome, PolyglotError
 
 from .asking import Answer
-from .corpus import DIALECT
-
+_NO_CANDIDATE = "a blocked prompt has no candidate, so the corpus counts none; a response here has one choice at least"
 _ALL = "1000000"
 _ROW = re.compile(r"^(\S+) +(\S+) +(\d+) of (\d+) ", re.MULTILINE)
 _MISMATCH = re.compile(r"^- (\S+) (\S+)\n    (.*)$", re.MULTILINE)
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
+NOT_COMPARED = {
+    "gemini-generate": {"choices": _NO_CANDIDATE},
+    "vertex": {"choices": _NO_CANDIDATE},
+}
+"""Fields in which an answer may soundly differ from what is expected, and why: by dialect."""
+
 
 class Score(NamedTuple):
-    """How many exchanges of a provider are right in every field, of how many."""
+    """How many exchanges are right in every field, of how many."""
 
     whole: int
     judged: int
+
+    @classmethod
+    def sum(cls, scores: Iterable[Score]) -> Score:
+        """The score of all exchanges of `scores` together."""
+        counted = list(scores)
+        return cls(sum(score.whole for score in counted), sum(score.judged for score in counted))
+
+    @property
+    def share(self) -> float:
+        """How much of them is right; 1 is all."""
+        return self.whole / self.judged if self.judged else 0.0
 
 
 class Verdict(NamedTuple):
@@ -42,20 +58,32 @@ class Verdict(NamedTuple):
     scores: dict[str, Score]
     mismatches: list[tuple[str, str, str]]
 
+    @property
+    def total(self) -> Score:
+        """The score of all providers together."""
+        return Score.sum(self.scores.values())
 
-def judge(corpus: Path, answers: Mapping[str, Answer], provider: str | None = None, listed: str = _ALL) -> Verdict:
+
+def judge(
+    corpus: Path, dialect: str, answers: Mapping[str, Answer], provider: str | None = None, listed: str = _ALL
+) -> Verdict:
     """Let ``check.py`` compare `answers` with the expectations; `listed` is how many mismatches it lists."""
-    options = ["--only", DIALECT, "--by", "provider", "--list", listed]
+    options = ["--only", dialect, "--by", "provider", "--list", listed]
     options += [] if provider is None else ["--provider", provider]
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder, "results.jsonl")
-        lines = (json.dumps(result(path, answer)) for path, answer in answers.items())
+        lines = (json.dumps(_compared(dialect, result(path, answer))) for path, answer in answers.items())
         results.write_text("".join(f"{line}\n" for line in lines), "utf-8")
         command = [sys.executable, corpus / "check.py", results, corpus / "expected.jsonl", *options]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=True)
     text = done.stdout
     scores = {provider: Score(int(whole), int(of)) for provider, _, whole, of in _ROW.findall(text)}
     return Verdict(text, scores, [(path, field, why) for field, path, why in _MISMATCH.findall(text)])
+
+
+def _compared(dialect: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a result that can be compared in `dialect`."""
+    return {name: value for name, value in fields.items() if name not in NOT_COMPARED.get(dialect, {})}
 
 
 def result(path: str, answer: Answer) -> dict[str, Any]:

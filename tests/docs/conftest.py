@@ -10,7 +10,20 @@ import pytest
 from polyglot_simulator import Reply, Simulator, ToolCall
 
 STORY = "Once upon a time a fox looked up at the stars, and one of them looked back."
-CONNECTIONS = ("openai", "work", "local")
+CONNECTIONS = (
+    "openai",
+    "work",
+    "local",
+    "anthropic",
+    "azure-openai",
+    "azure-v1",
+    "bedrock",
+    "cohere",
+    "gemini",
+    "mistral",
+    "ollama",
+)
+"""Whatever a page asks is asked through the driver `openai`, which is what the simulator speaks here."""
 
 
 def answer(request):

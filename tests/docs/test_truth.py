@@ -6,6 +6,8 @@ import inspect
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
+from typing import get_args
 
 import click
 import pytest
@@ -19,6 +21,8 @@ from polyglot_cli.commands import polyglot
 from polyglot_cli.failing import EXIT_CODES
 from polyglot_core import Inference, Timeouts, hookspecs
 from polyglot_core.framing import FRAMERS
+from polyglot_core.options import NAMES
+from polyglot_core.parts import Part
 from polyglot_core.response import Outcome
 from polyglot_core.session import Signal, State
 from polyglot_simulator import (
@@ -88,8 +92,8 @@ def test_the_commands_of_the_readme_are_those_that_are_run():
 
 
 def ordered_packages():
-    """The packages as one would name them: the core, the providers, the simulator, the command."""
-    ranks = {"core": 0, "simulator": 2, "cli": 3}
+    """The packages as one would name them: the core, the providers, what one tests with, the command."""
+    ranks = {"core": 0, "simulator": 2, "testkit": 2, "cli": 3}
     return sorted(PACKAGES, key=lambda package: ranks.get(package.name, 1))
 
 
@@ -156,6 +160,33 @@ def test_the_framings_are_those_that_the_core_knows():
     """The page on drivers names every framing that has a row in the core."""
     (row,) = (row for row in table(DOCS / "drivers.md", "field") if row[0] == "`framing`")
     assert set(re.findall(r'"([\w-]+)"', row[1])) == set(FRAMERS)
+
+
+def test_every_part_has_a_row():
+    """The table of parts names each kind of part, and no other."""
+    names = {row[0].strip("`") for row in table(DOCS / "requests.md", "part")}
+    assert names == {kind.__name__ for kind in get_args(Part)}
+
+
+def test_the_options_are_those_that_drivers_translate():
+    """The table of options has each option with its meaning."""
+    shown = {row[0].strip("`"): row[1] for row in table(DOCS / "requests.md", "option")}
+    assert shown == NAMES
+
+
+def test_every_installed_driver_and_preset_has_a_row():
+    """Whatever the project's own packages offer by entry points is on the page, as it is."""
+    ours = {f"polyglot_{package.name}" for package in PACKAGES}
+    for group, heading in (("polyglot.drivers", "driver"), ("polyglot.presets", "preset")):
+        shown = {row[0].strip("`"): row for row in table(DOCS / "providers.md", heading)}
+        found = [point for point in entry_points(group=group) if point.module.partition(".")[0] in ours]
+        assert found
+        for point in found:
+            row = shown[point.name]
+            if heading == "preset":
+                preset = point.load().PRESETS[point.name]
+                values = (preset.driver, preset.api_key_env or "–", preset.model or "–", preset.base_url or "yours")
+                assert tuple(cell.strip("`") for cell in row[1:]) == values
 
 
 def test_the_table_of_errors_is_that_of_the_code():
@@ -233,7 +264,9 @@ def test_the_environment_variables_are_those_of_the_code():
     made_of_names = {"POLYGLOT_NAME_MODEL", "POLYGLOT_NAME_BASE_URL", "POLYGLOT_NAME_API_KEY"}
     page = set(re.findall(r"POLYGLOT_[A-Z_]+", (DOCS / "configuration.md").read_text("utf-8")))
     assert page == variables | made_of_names
-    assert set(re.findall(r"(?<!_)POLYGLOT_[A-Z_]+", PAGES_TEXT)) <= page  # _POLYGLOT_COMPLETE is click's
+    shown = set(re.findall(r"(?<!_)POLYGLOT_[A-Z0-9_]+", PAGES_TEXT))  # _POLYGLOT_COMPLETE is click's
+    of_connections = {name for name in shown if name.endswith(("_MODEL", "_BASE_URL", "_API_KEY"))}
+    assert shown - of_connections <= page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

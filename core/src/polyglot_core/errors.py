@@ -260,6 +260,8 @@ _CLASS_BY_CODE: dict[str, type[ProviderError]] = {
     "not_found": NotFound,
     "not_found_error": NotFound,
     "context_length_exceeded": ContextLengthExceeded,
+    "error_limit": ContextLengthExceeded,
+    "too_many_tokens": ContextLengthExceeded,
     "exceed_context_size_error": ContextLengthExceeded,
     "string_above_max_length": ContextLengthExceeded,
     "billing_error": QuotaExceeded,

@@ -101,12 +101,22 @@ class Credentials:
         headers["x-goog-user-project"] = "billed"
 
 
+class Account(Credentials):
+    """Stands for a service account; its project tells the file that it is from."""
+
+    @classmethod
+    def from_service_account_file(cls, path, scopes):
+        account = cls()
+        account.project_id = f"of {path}"
+        return account
+
+
 @pytest.fixture
 def google_auth(monkeypatch):
     """A google-auth of our own; `use` says what it gives."""
     errors = types.ModuleType("google.auth.exceptions")
     errors.GoogleAuthError = type("GoogleAuthError", (Exception,), {})
-    for name in ("TransportError", "DefaultCredentialsError", "RefreshError"):
+    for name in ("TransportError", "DefaultCredentialsError", "MalformedError", "RefreshError"):
         setattr(errors, name, type(name, (errors.GoogleAuthError,), {}))
     requests = types.ModuleType("google.auth.transport.requests")
     requests.Request = object
@@ -120,9 +130,11 @@ def google_auth(monkeypatch):
         return given["credentials"], given["project"]
 
     auth.default = default
-    auth.load_credentials_from_file = lambda filename, scopes: (given["credentials"], f"of {filename}")
-    for name, module in (("", auth), (".exceptions", errors), (".transport.requests", requests)):
-        monkeypatch.setitem(sys.modules, f"google.auth{name}", module)
+    accounts = types.ModuleType("google.oauth2.service_account")
+    accounts.Credentials = Account
+    names = ("auth", "auth.exceptions", "auth.transport.requests", "oauth2.service_account")
+    for name, module in zip(names, (auth, errors, requests, accounts), strict=True):
+        monkeypatch.setitem(sys.modules, f"google.{name}", module)
     monkeypatch.setattr(vertex, "_identities", {})
     LOADED.clear()
     return types.SimpleNamespace(given=given, errors=errors)

@@ -28,6 +28,6 @@ PRESETS = {
 Columns in `facts`, all for ``vertex`` and all to be left out at will:
     project: Google Cloud project; without it the one that Google's credentials name.
     location: Region, such as ``europe-west4``; without it ``global``.
-    credentials_file: Path of a credentials file in JSON; without it the application default credentials.
+    credentials_file: Path of a service account's file; without it the application default credentials.
     google_token: Whether an address outside of googleapis.com is given an access token too.
 """

@@ -145,8 +145,11 @@ def _token(connection: Connection, path: str | None, url: str) -> tuple[dict[str
     try:
         identity = _identity(path)
         identity.credentials.before_request(requests.Request(), "POST", url, headers)
-    except (errors.DefaultCredentialsError, OSError) as missing:
-        what = "has no Google credentials; run `gcloud auth application-default login`, or set facts.credentials_file"
+    except (errors.DefaultCredentialsError, errors.MalformedError, OSError) as missing:
+        what = (
+            "has no Google credentials; run `gcloud auth application-default login`, or let facts.credentials_file "
+            "name the file of a service account"
+        )
         raise _config_error(connection, what) from missing
     except errors.TransportError as broken:
         raise TransportError("The way to Google's tokens is broken.", phase="connect") from broken
@@ -157,10 +160,18 @@ def _token(connection: Connection, path: str | None, url: str) -> tuple[dict[str
 
 def _identity(path: str | None) -> _Identity:
     if path not in _identities:
-        auth = importlib.import_module("google.auth")
-        load = auth.default if path is None else auth.load_credentials_from_file
-        _identities[path] = _Identity(*load(**({"filename": path} if path else {}), scopes=_SCOPES))
+        _identities[path] = _usual_identity() if path is None else _service_account(path)
     return _identities[path]
+
+
+def _usual_identity() -> _Identity:
+    return _Identity(*importlib.import_module("google.auth").default(scopes=_SCOPES))
+
+
+def _service_account(path: str) -> _Identity:
+    kind = importlib.import_module("google.oauth2.service_account").Credentials
+    credentials = kind.from_service_account_file(path, scopes=_SCOPES)
+    return _Identity(credentials, credentials.project_id)
 
 
 def _config_error(connection: Connection, what: str) -> ConfigError:

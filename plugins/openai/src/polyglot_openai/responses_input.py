@@ -106,13 +106,15 @@ class Conversation:
 
     # Items
 
-    def _item(self, part: Reasoning | ToolCall | ToolResult | RawPart) -> _JSONObject | None:
+    def _item(self, part: object) -> _JSONObject | None:
         """A part that is an item of its own, or None for one that nobody would take."""
         if isinstance(part, Reasoning):
             return self._thinking(part)
         if isinstance(part, ToolCall):
             return self._call(part)
-        return self._result(part) if isinstance(part, ToolResult) else dict(part.payload)
+        if isinstance(part, ToolResult):
+            return self._result(part)
+        return dict(part.payload) if isinstance(part, RawPart) else None
 
     def _thinking(self, part: Reasoning) -> _JSONObject | None:
         """Thinking that has an id, for the place that gave it. None for other thinking, which no place takes back.

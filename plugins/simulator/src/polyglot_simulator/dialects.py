@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from polyglot_simulator.anthropic_messages import AnthropicMessages
 from polyglot_simulator.azure_chat import PATH as AZURE_PATH
 from polyglot_simulator.azure_chat import AzureChat
+from polyglot_simulator.cohere_chat import CohereChat
 from polyglot_simulator.gemini_generate import ARRAY_PATH, PATH, GeminiArray, GeminiGenerate
 from polyglot_simulator.ollama_chat import OllamaChat
 from polyglot_simulator.openai_chat import OpenAIChat
@@ -29,6 +30,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "/v1/responses": OpenAIResponses(),
     "/v1/messages": AnthropicMessages(),
     "/api/chat": OllamaChat(),
+    "/v2/chat": CohereChat(),
 }
 
 
@@ -87,5 +89,6 @@ ACCESS: Mapping[str, Access] = {
     "vertex": Access("/v1", "x-goog-api-key", ""),
     "anthropic": Access("/v1", "x-api-key", ""),
     "ollama": Access(""),
+    "cohere": Access("/v2"),
 }
 """By driver."""

@@ -1,0 +1,334 @@
+"""What comes: events of ConverseStream, and the whole message that Converse gives.
+
+A message is made of blocks. A stream opens a block only where there is something to say of it; a text just comes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from polyglot_bedrock.refusals import exception_frame, refusal
+from polyglot_core.plugin import (
+    Citation,
+    End,
+    Finish,
+    FinishReason,
+    MediaDelta,
+    ReasoningDelta,
+    ServerToolEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from polyglot_core.plugin import Chunk, Event
+
+__all__ = ["decode_chunk"]
+
+_JSONObject = dict[str, Any]
+
+_REASONS = {
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "guardrail_intervened": FinishReason.CONTENT_FILTER,
+    "content_filtered": FinishReason.CONTENT_FILTER,
+    "refusal": FinishReason.REFUSAL,
+    "malformed_model_output": FinishReason.ERROR,
+    "malformed_tool_use": FinishReason.ERROR,
+}
+"""The words of the API reference; ``refusal`` is what newer models of Anthropic say."""
+
+
+class _Source(Struct, gc=False):
+    data: bytes | None = msgspec.field(default=None, name="bytes")
+
+
+class _Media(Struct, gc=False):
+    format: str | None = None
+    source: _Source | None = None
+
+
+class _MoreReasoning(Struct, gc=False, rename="camel"):
+    text: str | None = None
+    signature: str | None = None
+    redacted_content: str | None = None
+
+
+class _MoreInput(Struct, gc=False):
+    input: str | None = None
+
+
+class _Delta(Struct, gc=False, rename="camel"):
+    text: str | None = None
+    tool_use: _MoreInput | None = None
+    reasoning_content: _MoreReasoning | None = None
+    citation: _JSONObject | None = None
+    tool_result: list[Any] | None = None
+    image: _Media | None = None
+
+
+class _Event(Struct, gc=False, rename="camel"):
+    content_block_index: int | None = None
+    delta: _Delta | None = None
+
+
+class _RareEvent(Struct, gc=False, rename="camel"):
+    content_block_index: int | None = None
+    start: _JSONObject | None = None
+    stop_reason: str | None = None
+    usage: _JSONObject | None = None
+
+
+class _Reasoning(Struct, gc=False, rename="camel"):
+    reasoning_text: _MoreReasoning | None = None
+    redacted_content: str | None = None
+
+
+class _ToolUse(Struct, gc=False, rename="camel"):
+    tool_use_id: str | None = None
+    name: str | None = None
+    input: Any = None
+    type: str | None = None
+
+
+class _CitedText(Struct, gc=False):
+    text: str | None = None
+
+
+class _Cited(Struct, gc=False):
+    content: list[_CitedText] | None = None
+    citations: list[_JSONObject] | None = None
+
+
+class _Message(Struct, gc=False):
+    content: list[_JSONObject] | None = None
+
+
+class _Output(Struct, gc=False):
+    message: _Message | None = None
+
+
+class _Answer(Struct, gc=False, rename="camel"):
+    output: _Output | None = None
+    stop_reason: str | None = None
+    usage: _JSONObject | None = None
+
+
+class _OpenBlock:
+    """A block that began with more than nothing: a call, a result of one of the provider's own tools, or an image."""
+
+    __slots__ = ("fields", "format", "is_call", "kind", "pieces", "results")
+
+    def __init__(self, kind: str, fields: _JSONObject) -> None:
+        self.kind = kind
+        self.fields = fields
+        self.is_call = kind == _TOOL_USE and fields.get("type") != _SERVER_TOOL
+        self.format = str(fields.get("format") or "png")
+        self.pieces: list[str] = []
+        self.results: list[Any] = []
+
+    @property
+    def whole(self) -> _JSONObject:
+        """The block as a plain answer has it; input that is no JSON stays text."""
+        if self.kind != _TOOL_USE:
+            return {self.kind: {**self.fields, "content": self.results}}
+        text = "".join(self.pieces)
+        try:
+            return {self.kind: {**self.fields, "input": _decode_any(text or "{}")}}
+        except msgspec.DecodeError:
+            return {self.kind: {**self.fields, "input": text}}
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+_decode_rare = msgspec.json.Decoder(_RareEvent).decode
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_any = msgspec.json.Decoder().decode
+
+_TOOL_USE, _TOOL_RESULT, _SERVER_TOOL = "toolUse", "toolResult", "server_tool_use"
+
+
+@hookimpl
+def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
+    """Say what a frame or a whole answer means. `state` holds the blocks that are open, by their index."""
+    if chunk.kind == "whole":
+        return list(_whole(chunk))
+    if (chunk.headers or {}).get(":message-type", "event") != "event":
+        return (exception_frame(chunk),)
+    if chunk.event == "contentBlockDelta":
+        event = _decode(chunk.data)
+        delta, index = event.delta, event.content_block_index or 0
+        if delta is None:
+            return ()
+        if delta.text is not None:
+            return (TextDelta(delta.text, 0, index),)
+        return list(_more(delta, index, state.get(str(index))))
+    read = _READERS.get(chunk.event or "")
+    return () if read is None else list(read(_decode_rare(chunk.data), state))
+
+
+def _more(delta: _Delta, index: int, opened: _OpenBlock | None) -> Iterator[Event]:
+    """More of a block that is no visible text."""
+    if delta.reasoning_content is not None:
+        yield from _reasoning(delta.reasoning_content, index)
+    if delta.citation is not None:
+        yield Citation(delta.citation, block=index)
+    if delta.tool_use is not None and (text := delta.tool_use.input):
+        if opened is not None:
+            opened.pieces.append(text)
+        if opened is None or opened.is_call:
+            yield ToolCallDelta(index, arguments=text, block=index)
+    if delta.tool_result and opened is not None:
+        opened.results += delta.tool_result
+    if delta.image is not None:
+        yield from _media("image", delta.image, index, opened.format if opened else "png")
+
+
+def _reasoning(more: _MoreReasoning, index: int) -> Iterator[Event]:
+    if more.text or more.signature or more.redacted_content:
+        yield ReasoningDelta(more.text or "", more.signature or None, more.redacted_content or None, block=index)
+
+
+def _media(kind: str, media: _Media, index: int, usual: str) -> Iterator[Event]:
+    if media.source is not None and media.source.data:
+        yield MediaDelta(f"{kind}/{media.format or usual}", media.source.data, block=index)
+
+
+# Events that come once a message or once a block
+
+
+def _message_started(_event: _RareEvent, state: dict[str, Any]) -> Iterator[Event]:
+    state.clear()
+    yield TextDelta("")
+
+
+def _block_started(event: _RareEvent, state: dict[str, Any]) -> Iterator[Event]:
+    index = event.content_block_index or 0
+    for kind, fields in (event.start or {}).items():
+        if not isinstance(fields, dict):
+            continue
+        opened = state[str(index)] = _OpenBlock(kind, fields)
+        if opened.is_call:
+            call = msgspec.convert(fields, _ToolUse)
+            yield ToolCallDelta(index, call.tool_use_id or None, call.name, block=index)
+
+
+def _block_stopped(event: _RareEvent, state: dict[str, Any]) -> Iterator[Event]:
+    index = event.content_block_index or 0
+    opened: _OpenBlock | None = state.pop(str(index), None)
+    if opened is None:
+        return
+    if opened.is_call:
+        yield ToolCallDelta(index, complete=True, block=index)
+    elif opened.kind in _SERVER_BLOCKS:
+        yield _server_tool(opened.kind, opened.whole, index)
+
+
+def _message_stopped(event: _RareEvent, _state: dict[str, Any]) -> Iterator[Event]:
+    yield from _finish(event.stop_reason)
+
+
+def _metadata(event: _RareEvent, _state: dict[str, Any]) -> Iterator[Event]:
+    if event.usage:
+        yield UsageReport(event.usage)
+
+
+_READERS: dict[str, Callable[[_RareEvent, dict[str, Any]], Iterator[Event]]] = {
+    "messageStart": _message_started,
+    "contentBlockStart": _block_started,
+    "contentBlockStop": _block_stopped,
+    "messageStop": _message_stopped,
+    "metadata": _metadata,
+}
+
+
+# Whole messages
+
+
+def _whole(chunk: Chunk) -> Iterator[Event]:
+    answer = _decode_answer(chunk.data)
+    if answer.output is None and answer.stop_reason is None:
+        payload = _decode_any(chunk.data)
+        yield refusal(payload, payload.get("__type"), raw=chunk.data)
+        return
+    yield TextDelta("")
+    message = answer.output.message if answer.output is not None else None
+    for index, block in enumerate((message.content if message is not None else None) or ()):
+        for kind, value in block.items():
+            yield from _block(kind, value, index)
+    if answer.usage:
+        yield UsageReport(answer.usage)
+    yield from _finish(answer.stop_reason)
+    yield End()
+
+
+def _block(kind: str, value: object, index: int) -> Iterator[Event]:
+    if value is None:
+        return
+    read = _READ_BLOCKS.get(kind)
+    if read is not None:
+        yield from read(value, index)
+    elif isinstance(value, dict):
+        yield _server_tool(kind, {kind: value}, index)
+
+
+def _finish(reason: str | None) -> Iterator[Event]:
+    if reason:
+        yield Finish(_REASONS.get(reason, FinishReason.OTHER), reason)
+
+
+def _text(value: object, index: int) -> Iterator[Event]:
+    yield TextDelta(str(value), block=index)
+
+
+def _tool_use(value: object, index: int) -> Iterator[Event]:
+    call = msgspec.convert(value, _ToolUse)
+    if call.type == _SERVER_TOOL:
+        yield _server_tool(_TOOL_USE, {_TOOL_USE: value}, index)
+        return
+    arguments = msgspec.json.encode(call.input).decode() if call.input is not None else ""
+    yield ToolCallDelta(index, call.tool_use_id or None, call.name, arguments, complete=True, block=index)
+
+
+def _whole_reasoning(value: object, index: int) -> Iterator[Event]:
+    block = msgspec.convert(value, _Reasoning)
+    if block.reasoning_text is not None:
+        yield from _reasoning(block.reasoning_text, index)
+    if block.redacted_content:
+        yield ReasoningDelta(redacted=block.redacted_content, block=index)
+
+
+def _cited_text(value: object, index: int) -> Iterator[Event]:
+    cited = msgspec.convert(value, _Cited)
+    for piece in cited.content or ():
+        yield TextDelta(piece.text or "", block=index)
+    for citation in cited.citations or ():
+        yield Citation(citation, block=index)
+
+
+_READ_BLOCKS: dict[str, Callable[[object, int], Iterator[Event]]] = {
+    "text": _text,
+    "toolUse": _tool_use,
+    "reasoningContent": _whole_reasoning,
+    "citationsContent": _cited_text,
+    "image": lambda value, index: _media("image", msgspec.convert(value, _Media), index, "png"),
+    "audio": lambda value, index: _media("audio", msgspec.convert(value, _Media), index, "wav"),
+}
+
+_SERVER_BLOCKS = frozenset({_TOOL_USE, _TOOL_RESULT})
+
+
+def _server_tool(kind: str, block: _JSONObject, index: int) -> ServerToolEvent:
+    """A block that the provider's own tools made; it is wanted back where it stood."""
+    inner = block[kind]
+    name = inner.get("name" if kind == _TOOL_USE else "type") or kind
+    return ServerToolEvent(str(name), block, block=index, replay=kind in _SERVER_BLOCKS)

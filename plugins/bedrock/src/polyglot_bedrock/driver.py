@@ -1,0 +1,67 @@
+"""The driver ``bedrock``: Converse as a JSON body, ConverseStream as binary frames of events.
+
+Sources: the API reference of the Amazon Bedrock runtime, the service description that AWS's own clients are made from,
+and recorded exchanges for what these leave open.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from polyglot_bedrock.decoding import decode_chunk
+from polyglot_bedrock.encoding import body_of
+from polyglot_bedrock.refusals import decode_error
+from polyglot_bedrock.region import base_url_of
+from polyglot_bedrock.signing import authorize
+from polyglot_core.plugin import Usage, WireRequest, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from polyglot_core.plugin import Connection, InferenceRequest
+
+__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage"]
+
+_FRAMES = "application/vnd.amazon.eventstream"
+
+
+@hookimpl
+def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
+    """Say the request as Converse, or as ConverseStream.
+
+    Raises:
+        ConfigError: The region is no name of one.
+        RequestError: There are no words for something that was asked.
+    """
+    action = "converse-stream" if request.stream else "converse"
+    return WireRequest(
+        url=f"{base_url_of(connection)}/model/{quote(request.model, safe='')}/{action}",
+        body=msgspec.json.encode({**body_of(request, connection.driver), **request.extra}),
+        headers={"content-type": "application/json", "accept": _FRAMES if request.stream else "application/json"},
+        framing="aws-eventstream" if request.stream else "whole",
+    )
+
+
+class _Usage(Struct, gc=False, rename="camel"):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+
+
+@hookimpl
+def extract_usage(payload: Mapping[str, Any]) -> Usage:
+    """Read a usage object. What was read from a cache or written to it is counted beside ``inputTokens``."""
+    usage = msgspec.convert(payload, _Usage)
+    read, written, rest = usage.cache_read_input_tokens, usage.cache_write_input_tokens, usage.input_tokens
+    return Usage(
+        input_tokens=None if rest is None else rest + (read or 0) + (written or 0),
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        raw=payload,
+    )

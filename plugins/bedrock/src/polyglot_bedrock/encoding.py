@@ -1,0 +1,144 @@
+"""What is asked: the body of Converse, which is the same whether the answer is to be streamed or not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from polyglot_bedrock.conversation import Writer
+from polyglot_core.plugin import JSONSchema, cannot_express, translate_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from polyglot_core.plugin import InferenceRequest, Tool
+
+__all__ = ["body_of"]
+
+_JSONObject = dict[str, Any]
+
+_OPTIONS = {
+    "max_tokens": "inferenceConfig.maxTokens",
+    "temperature": "inferenceConfig.temperature",
+    "top_p": "inferenceConfig.topP",
+    "stop": "inferenceConfig.stopSequences",
+    "service_tier": "serviceTier.type",
+    "metadata": "requestMetadata",
+}
+
+_CLAUDE, _NOVA, _NOVA_2, _GPT_OSS = (
+    re.compile(pattern)
+    for pattern in (r"anthropic\.claude-", r"amazon\.nova-", r"amazon\.nova-2-", r"openai\.gpt-oss-")
+)
+
+_OF_MODELS: dict[str, tuple[tuple[re.Pattern[str], Callable[[Any], _JSONObject | None]], ...]] = {
+    "top_k": (
+        (_CLAUDE, lambda value: {"top_k": value}),
+        (_NOVA, lambda value: {"inferenceConfig": {"topK": value}}),
+    ),
+    "reasoning_budget": (
+        (
+            _CLAUDE,
+            lambda value: {"thinking": {"type": "enabled", "budget_tokens": value} if value else {"type": "disabled"}},
+        ),
+        (_NOVA_2, lambda value: None if value else {"reasoningConfig": {"type": "disabled"}}),
+    ),
+    "reasoning_effort": (
+        (
+            _NOVA_2,
+            lambda value: (
+                None if value == "minimal" else {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": value}}
+            ),
+        ),
+        (_GPT_OSS, lambda value: None if value == "minimal" else {"reasoning_effort": value}),
+    ),
+}
+"""Options that Converse leaves to each model: what is documented for which, None where a value has no words."""
+
+_TOOL_CHOICES = {"auto": "auto", "required": "any"}
+
+
+def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
+    """The body.
+
+    Raises:
+        RequestError: The dialect has no words for something that was asked.
+    """
+    system, turns = Writer(request, driver).conversation()
+    body: _JSONObject = {"messages": turns, **_options(request, driver)}
+    if system:
+        body["system"] = system
+    if config := _tool_config(request, driver):
+        body["toolConfig"] = config
+    if request.response_format == "json":
+        cannot_express(request, "response_format 'json'", driver=driver, instead="a JSON Schema")
+    elif isinstance(request.response_format, JSONSchema):
+        body["outputConfig"] = {"textFormat": _text_format(request.response_format)}
+    return body
+
+
+def _options(request: InferenceRequest, driver: str) -> _JSONObject:
+    options = {name: value for name, value in request.options.items() if value is not None}
+    fields: _JSONObject = {}
+    for name in [name for name in _OF_MODELS if name in options]:
+        value = options.pop(name)
+        said = _said_to_model(request.model, name, value)
+        if said is None:
+            what = f"{name} {value!r} for the model {request.model!r}"
+            cannot_express(request, what, driver=driver, instead="extra={'additionalModelRequestFields': {…}}")
+        else:
+            fields |= said
+    _check_metadata(request, options, driver)
+    if isinstance(stop := options.get("stop"), str):
+        options["stop"] = [stop]
+    body = translate_options(replace(request, options=options), _OPTIONS, driver=driver)
+    return {**body, "additionalModelRequestFields": fields} if fields else body
+
+
+def _said_to_model(model: str, name: str, value: object) -> _JSONObject | None:
+    say = next((say for pattern, say in _OF_MODELS[name] if pattern.search(model)), None)
+    return None if say is None else say(value)
+
+
+def _check_metadata(request: InferenceRequest, options: _JSONObject, driver: str) -> None:
+    """Metadata maps texts to texts."""
+    metadata = options.get("metadata")
+    if metadata is None:
+        return
+    if not isinstance(metadata, Mapping) or not all(isinstance(value, str) for value in metadata.values()):
+        cannot_express(request, "option 'metadata' with values that are no text", driver=driver, instead="texts")
+        del options["metadata"]
+
+
+def _tool_config(request: InferenceRequest, driver: str) -> _JSONObject:
+    config: _JSONObject = {"tools": [_tool(tool) for tool in request.tools]} if request.tools else {}
+    if request.parallel_tool_calls is False:  # several are what there is without a word
+        cannot_express(request, "parallel_tool_calls=False", driver=driver)
+    choice = request.tool_choice
+    if choice == "none":
+        cannot_express(request, "tool_choice 'none'", driver=driver, instead="a request without tools")
+    elif choice in _TOOL_CHOICES:
+        config["toolChoice"] = {_TOOL_CHOICES[choice]: {}}
+    elif choice is not None:
+        config["toolChoice"] = {"tool": {"name": choice}}
+    return config
+
+
+def _tool(tool: Tool) -> _JSONObject:
+    spec: _JSONObject = {"name": tool.name, "inputSchema": {"json": tool.parameters}}
+    if tool.description:
+        spec["description"] = tool.description
+    if tool.strict is not None:
+        spec["strict"] = tool.strict
+    return {"toolSpec": spec}
+
+
+def _text_format(wanted: JSONSchema) -> _JSONObject:
+    definition = {"name": wanted.name, "schema": msgspec.json.encode(wanted.schema).decode()}
+    if wanted.description:
+        definition["description"] = wanted.description
+    return {"type": "json_schema", "structure": {"jsonSchema": definition}}

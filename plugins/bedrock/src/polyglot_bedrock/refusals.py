@@ -1,0 +1,83 @@
+"""What went wrong: an error status, an exception within a stream, or a plain answer that is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from polyglot_core.plugin import Failure, failure_from_payload, hookimpl
+
+if TYPE_CHECKING:
+    from polyglot_core.plugin import Chunk, WireResponse
+
+__all__ = ["decode_error", "exception_frame", "refusal"]
+
+_KINDS = {
+    "accessdeniedexception": "permission_denied",
+    "expiredtokenexception": "unauthorized",
+    "incompletesignature": "unauthorized",
+    "internalserverexception": "internal_server_error",
+    "invalidsignatureexception": "unauthorized",
+    "modelerrorexception": "server_error",
+    "modelnotreadyexception": "unavailable",
+    "modelstreamerrorexception": "server_error",
+    "modeltimeoutexception": "server_error",
+    "resourcenotfoundexception": "not_found",
+    "servicequotaexceededexception": "rate_limit_exceeded",
+    "serviceunavailableexception": "unavailable",
+    "throttlingexception": "rate_limit_exceeded",
+    "unrecognizedclientexception": "unauthorized",
+    "validationexception": "invalid_request",
+}
+"""AWS's name of an exception, in lower case → the word that Polyglot's errors go by."""
+
+_TOO_LONG = ("input is too long", "prompt is too long", "exceeds the maximum number of tokens", "exceed context limit")
+
+
+@hookimpl
+def decode_error(response: WireResponse) -> Failure | None:
+    """Read an answer with an error status. The kind stands in a header, with the address of a schema behind it."""
+    payload = _object(response.body)
+    if payload is None:
+        return None
+    name = response.headers.get("x-amzn-errortype") or payload.get("__type")
+    failure = refusal(payload, name, status=response.status, raw=response.body)
+    return replace(failure, retry_after=_seconds(response.headers.get("retry-after")))
+
+
+def exception_frame(chunk: Chunk) -> Failure:
+    """Read a frame that is no event: an exception with a payload, or an error that is all in its headers."""
+    headers = chunk.headers or {}
+    name = headers.get(":exception-type") or headers.get(":error-code")
+    payload = _object(chunk.data)
+    if payload is None:
+        payload = {"message": headers.get(":error-message") or chunk.data.decode("utf-8", "replace")}
+    status = payload.get("originalStatusCode")
+    return refusal(payload, name, status=status if isinstance(status, int) else None, raw=chunk.data)
+
+
+def refusal(payload: dict[str, Any], name: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
+    """The failure that an object with a message is, by AWS's name for it."""
+    spelled = {"message": payload["Message"]} if "Message" in payload and "message" not in payload else payload
+    failure = failure_from_payload(spelled, status=status, raw=raw)
+    if not isinstance(name, str) or not name:
+        return failure
+    code = name.partition(":")[0].rpartition("#")[2]
+    kind = _KINDS.get(code.lower())
+    if any(text in failure.message.lower() for text in _TOO_LONG):
+        kind = "context_length_exceeded"
+    return replace(failure, code=code, type=kind)
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isdecimal() and text.isascii() else None
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        payload = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None

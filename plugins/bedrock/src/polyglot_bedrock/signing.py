@@ -1,0 +1,98 @@
+"""Who: a key of Bedrock's own, or AWS credentials and a signature (Signature Version 4) over the request.
+
+Credentials are found, renewed and used by botocore, which is imported only when they are needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from polyglot_bedrock.region import region_of
+from polyglot_core.errors import AuthenticationError, ConfigError, TransportError
+from polyglot_core.plugin import Secret, hookimpl
+
+if TYPE_CHECKING:
+    from polyglot_core.plugin import Connection, WireRequest
+
+__all__ = ["authorize"]
+
+_KEY_VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"
+_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
+_SERVICE = "bedrock"
+_SECRET_HEADERS = frozenset({"authorization", "x-amz-security-token"})
+
+_credentials: dict[str | None, Any] = {}
+_lock = threading.Lock()
+
+
+@hookimpl
+def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
+    """Add the connection's key, or the one of ``AWS_BEARER_TOKEN_BEDROCK``, or else sign with AWS credentials.
+
+    The variable's key is for Amazon: another address gets none.
+
+    Raises:
+        ConfigError: There are no AWS credentials, or botocore is missing, or its configuration is wrong.
+        AuthenticationError: The credentials could not be had from where they come.
+        TransportError: The way to the credentials is broken.
+    """
+    if connection.secret is not None:
+        return replace(wire, headers={**wire.headers, **connection.auth_headers()})
+    key = os.environ.get(_KEY_VARIABLE)
+    if key and connection.facts.get("profile") is None and _is_amazon(wire.url):
+        return replace(wire, headers={**wire.headers, "authorization": Secret(f"Bearer {key}")})
+    return replace(wire, headers={**wire.headers, **_signature(connection, wire)})
+
+
+def _is_amazon(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and f"{parts.hostname}".endswith(_AMAZON)
+
+
+def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Secret]:
+    """The headers that a signature is made of."""
+    try:
+        auth = importlib.import_module("botocore.auth")
+        requests = importlib.import_module("botocore.awsrequest")
+        errors = importlib.import_module("botocore.exceptions")
+    except ImportError as missing:
+        what = "needs botocore to sign its requests; install it, or give an api_key"
+        raise _config_error(connection, what) from missing
+    signed = {"content-type": str(wire.headers["content-type"])}
+    request = requests.AWSRequest(method=wire.method, url=wire.url, data=wire.body, headers=dict(signed))
+    try:
+        with _lock:
+            frozen = _find(connection).get_frozen_credentials()
+    except (errors.ConnectionError, errors.HTTPClientError) as broken:
+        raise TransportError("The way to the AWS credentials is broken.", phase="connect") from broken
+    except (errors.ProfileNotFound, errors.PartialCredentialsError, errors.ConfigParseError) as wrong:
+        raise _config_error(connection, f"has no AWS credentials: {wrong}") from wrong
+    except errors.BotoCoreError as refused:
+        raise AuthenticationError(f"AWS credentials cannot be had: {refused}", phase="connect") from refused
+    auth.SigV4Auth(frozen, _SERVICE, region_of(connection)).add_auth(request)
+    added = {name.lower(): text for name, text in request.headers.items() if name.lower() not in signed}
+    return {name: Secret(text) if name in _SECRET_HEADERS else text for name, text in added.items()}
+
+
+def _find(connection: Connection) -> Any:  # noqa: ANN401 (botocore has no types)
+    """Credentials that renew themselves, of the connection's profile or of the usual places."""
+    profile = connection.facts.get("profile")
+    name = None if profile is None else str(profile)
+    if name not in _credentials:
+        session = importlib.import_module("botocore.session").Session(profile=name)
+        found = session.get_credentials()
+        if found is None:
+            what = f"has no key and no AWS credentials; give an api_key, set {_KEY_VARIABLE}, or run `aws configure`"
+            raise _config_error(connection, what)
+        _credentials[name] = found
+    return _credentials[name]
+
+
+def _config_error(connection: Connection, what: str) -> ConfigError:
+    return ConfigError(f"Connection {connection.name!r} {what}.", connection=connection.name, phase="configure")

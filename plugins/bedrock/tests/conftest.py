@@ -1,0 +1,115 @@
+"""The driver as core uses it: bound to a connection, and fed frames through a session, without a socket."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections import deque
+
+import msgspec
+import pytest
+
+from polyglot_bedrock import driver, signing
+from polyglot_core.plugin import Connection, InferenceRequest, Message
+from polyglot_core.plugins import Driver
+from polyglot_testkit import Recording, replay
+
+FRAMES = {"content-type": "application/vnd.amazon.eventstream"}
+JSON = {"content-type": "application/json"}
+
+
+def frame(payload, **headers):
+    """One binary frame; headers are given as ``event_type="…"``."""
+    block = b"".join(
+        bytes([len(name) + 1])
+        + b":"
+        + name.replace("_", "-").encode()
+        + b"\x07"
+        + struct.pack(">H", len(text))
+        + text.encode()
+        for name, text in headers.items()
+    )
+    data = json.dumps(payload).encode()
+    lengths = struct.pack(">II", 16 + len(block) + len(data), len(block))
+    body = lengths + struct.pack(">I", zlib.crc32(lengths)) + block + data
+    return body + struct.pack(">I", zlib.crc32(body))
+
+
+def stream(*events):
+    """Frames of (event, payload)."""
+    return b"".join(frame(payload, event_type=name, message_type="event") for name, payload in events)
+
+
+def thrown(name, payload):
+    """A frame that says that the stream failed."""
+    return frame(payload, exception_type=name, message_type="exception")
+
+
+def delta(index, **more):
+    return ("contentBlockDelta", {"contentBlockIndex": index, "delta": more, "p": "abc"})
+
+
+def stop(index):
+    return ("contentBlockStop", {"contentBlockIndex": index})
+
+
+def start(index, **what):
+    return ("contentBlockStart", {"contentBlockIndex": index, "start": what})
+
+
+def plain(*content, reason="end_turn", **usage):
+    """A whole answer."""
+    message = {"role": "assistant", "content": list(content)}
+    return json.dumps({"output": {"message": message}, "stopReason": reason, "usage": usage, "metrics": {}}).encode()
+
+
+def connect(**fields):
+    settings = {"name": "garden", "driver": "bedrock", "model": "garden.leaf-v1:0", "api_key": "test-key"}
+    return Driver("bedrock", driver).bind(Connection(**{**settings, **fields}))
+
+
+def request(messages="Hello", *, model="garden.leaf-v1:0", **fields):
+    turns = (Message(role="user", content=messages),) if isinstance(messages, str) else tuple(messages)
+    return InferenceRequest(model=model, messages=turns, **fields)
+
+
+def recording(name, body, **fields):
+    streamed = fields.setdefault("streamed", True)
+    return Recording(
+        name=name, body=body, headers={**(FRAMES if streamed else JSON), **fields.pop("headers", {})}, **fields
+    )
+
+
+def heard(body, *, pieces=None, **fields):
+    """Response, partials and error of a body."""
+    return replay(connect(), recording("given", body, **fields), pieces=pieces)
+
+
+def events(body, **fields):
+    seen = deque()
+    replay(connect(), recording("given", body, **fields), events=seen)
+    return list(seen)
+
+
+def body_of(*args, connection=(), **fields):
+    """The body of an encoded request, parsed."""
+    return msgspec.json.decode(connect(**dict(connection)).encode(request(*args, **fields)).body)
+
+
+@pytest.fixture(autouse=True)
+def no_credentials_of_this_machine(monkeypatch, tmp_path):
+    """AWS's configuration of the machine that the tests run on is not theirs."""
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "PROFILE", "BEARER_TOKEN_BEDROCK"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(f"AWS_{name}", str(tmp_path / name.lower()))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(signing, "_credentials", {})
+    return tmp_path
+
+
+@pytest.fixture
+def kit():
+    """What the tests of this folder share."""
+    return type("Kit", (), {name: staticmethod(value) for name, value in globals().items() if callable(value)})

@@ -1,0 +1,87 @@
+"""A request as the dialect says it: options, tools, format, and the messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from polyglot_cohere.messages import Speaker
+from polyglot_core.plugin import JSONSchema, cannot_express, translate_options
+
+if TYPE_CHECKING:
+    from polyglot_core.plugin import InferenceRequest, Tool
+
+__all__ = ["body_of"]
+
+_JSONObject = dict[str, Any]
+
+_OPTIONS = {
+    "max_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "p",
+    "top_k": "k",
+    "stop": "stop_sequences",
+    "seed": "seed",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "logprobs": "logprobs",
+    "reasoning_budget": "thinking",
+}
+_INSTEAD = {"reasoning_effort": "reasoning_budget, which this dialect has"}
+_TOOL_CHOICES = {"required": "REQUIRED", "none": "NONE"}
+
+
+def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
+    """The body, with the fields of `extra` laid over it.
+
+    Raises:
+        RequestError: The dialect has no words for something that was asked.
+    """
+    body: _JSONObject = {"model": request.model, "stream": request.stream}  # `stream` must be there
+    body["messages"] = Speaker(request, driver).messages()
+    body.update(_options(request, driver))
+    body.update(_tools(request, driver))
+    if request.response_format is not None:
+        body["response_format"] = _response_format(request.response_format)
+    return {**body, **request.extra}
+
+
+def _options(request: InferenceRequest, driver: str) -> _JSONObject:
+    body = translate_options(request, _OPTIONS, driver=driver, instead=_INSTEAD)
+    if isinstance(stop := body.get("stop_sequences"), str):
+        body["stop_sequences"] = [stop]
+    if (budget := body.get("thinking")) is not None:
+        body["thinking"] = {"type": "enabled", "token_budget": budget} if budget else {"type": "disabled"}
+    return body
+
+
+def _tools(request: InferenceRequest, driver: str) -> _JSONObject:
+    said: _JSONObject = {}
+    if request.tools:
+        said["tools"] = [_tool(tool) for tool in request.tools]
+    strict = {tool.strict for tool in request.tools}
+    if True in strict:  # there is one switch for all
+        said["strict_tools"] = True
+        if False in strict:
+            cannot_express(request, "tools of which only some are strict", driver=driver)
+    choice = request.tool_choice
+    if choice in _TOOL_CHOICES:
+        said["tool_choice"] = _TOOL_CHOICES[choice]
+    elif choice not in {None, "auto"}:  # left out, it is auto
+        cannot_express(request, f"tool_choice {choice!r}", driver=driver, instead="'required' with that tool alone")
+    if request.parallel_tool_calls is False:
+        cannot_express(request, "parallel_tool_calls False", driver=driver)
+    return said
+
+
+def _tool(tool: Tool) -> _JSONObject:
+    function: _JSONObject = {"name": tool.name, "parameters": tool.parameters}
+    if tool.description:
+        function["description"] = tool.description
+    return {"type": "function", "function": function}
+
+
+def _response_format(wanted: str | JSONSchema) -> _JSONObject:
+    """A format. A shape is always kept to, and has no name here."""
+    if isinstance(wanted, JSONSchema):
+        return {"type": "json_object", "schema": wanted.schema}
+    return {"type": "json_object" if wanted == "json" else wanted}

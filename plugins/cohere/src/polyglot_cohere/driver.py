@@ -1,0 +1,321 @@
+"""Cohere's chat, version 2: one JSON body, and an answer of typed events.
+
+Sources: Cohere's API reference, pages "Chat" and "Chat with Streaming", its guides to reasoning, tools and citations,
+and recorded exchanges for what these leave open.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from polyglot_cohere.body import body_of
+from polyglot_cohere.messages import PLAN
+from polyglot_cohere.presets import PRESETS
+from polyglot_core.plugin import (
+    Citation,
+    End,
+    Failure,
+    Finish,
+    FinishReason,
+    Logprobs,
+    ReasoningDelta,
+    ResponseStarted,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    UsageReport,
+    WireRequest,
+    failure_from_payload,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireResponse
+
+__all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage"]
+
+_PATH = "/chat"
+_JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
+_STREAM_HEADERS = {"content-type": "application/json", "accept": "text/event-stream"}
+
+
+@hookimpl
+def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
+    """Say the request as a chat."""
+    base_url = connection.base_url or str(PRESETS["cohere"].base_url)
+    return WireRequest(
+        url=f"{base_url.rstrip('/')}{_PATH}",
+        body=msgspec.json.encode(body_of(request, connection.driver)),
+        headers=_STREAM_HEADERS if request.stream else _JSON_HEADERS,
+        framing="sse" if request.stream else "whole",
+        complete_on="end",
+    )
+
+
+# What comes: only the fields that are read
+
+
+class _Content(Struct, gc=False):
+    text: str | None = None
+    thinking: str | None = None
+
+
+class _Function(Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCall(Struct, gc=False):
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Said(Struct, gc=False):
+    # A whole message has lists where an event has one thing.
+    content: list[_Content] | _Content | None = None
+    tool_plan: str | None = None
+    tool_calls: list[_ToolCall] | _ToolCall | None = None
+    citations: Any = None
+
+
+class _Delta(Struct, gc=False):
+    message: _Said | None = None
+    finish_reason: str | None = None
+    usage: Any = None
+    error: Any = None
+    error_type: Any = None
+
+
+class _Event(Struct, gc=False):
+    type: str | None = None
+    index: Any = None
+    id: Any = None
+    delta: _Delta | None = None
+    logprobs: Any = None
+    message: Any = None
+    error: Any = None
+
+
+class _Answer(Struct, gc=False):
+    message: _Said | str | None = None
+    id: Any = None
+    finish_reason: str | None = None
+    usage: Any = None
+    logprobs: Any = None
+    error: Any = None
+    error_type: Any = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+_decode_whole = msgspec.json.Decoder(_Answer).decode
+_decode_any = msgspec.json.Decoder().decode
+
+_DONE = b"[DONE]"
+_PLAN_BLOCK = 0
+"""Block of the plan; the blocks of the content follow it."""
+
+_REASONS = {
+    "COMPLETE": FinishReason.STOP,
+    "STOP_SEQUENCE": FinishReason.STOP,
+    "MAX_TOKENS": FinishReason.LENGTH,
+    "TOOL_CALL": FinishReason.TOOL_CALLS,
+    "ERROR": FinishReason.ERROR,
+    "ERROR_TOXIC": FinishReason.CONTENT_FILTER,
+    "ERROR_LIMIT": FinishReason.ERROR,
+    "TIMEOUT": FinishReason.ERROR,
+}
+_FAILURES = {
+    "ERROR": "The model failed.",
+    "ERROR_TOXIC": "The answer was withheld as toxic.",
+    "ERROR_LIMIT": "The request is longer than the model's context.",
+    "TIMEOUT": "The model ran out of time.",
+}
+"""What to say of endings that are failures, where the provider says no more."""
+
+
+@hookimpl
+def decode_chunk(chunk: Chunk) -> Sequence[Event]:
+    """Say what an event or a whole answer means."""
+    if chunk.kind == "whole":
+        return list(_whole(_decode_whole(chunk.data), chunk.data))
+    try:
+        event = _decode(chunk.data)
+    except msgspec.DecodeError:
+        if chunk.data.strip() == _DONE:  # follows the end of the message, and says nothing more
+            return ()
+        raise
+    # Nearly every event is one piece of text, and nothing else.
+    if event.type == "content-delta" and event.logprobs is None and event.delta is not None:
+        said = event.delta.message
+        if said is not None and type(said.content) is _Content:
+            text = said.content.text
+            if text and type(event.index) is int:
+                return (TextDelta(text, block=event.index + 1),)
+    return list(_events(event, chunk.data))
+
+
+def _events(event: _Event, data: bytes) -> Iterator[Event]:
+    delta = event.delta or _Delta()
+    tell = _TELLERS.get(event.type or "")
+    if tell is not None:
+        yield from tell(event, delta.message or _Said())
+    elif event.type == "message-end":
+        yield from _ending(delta, data)
+    elif event.error or (event.type is None and isinstance(event.message, str)):
+        yield _failure(data)
+    if isinstance(event.logprobs, dict):
+        yield Logprobs(event.logprobs, block=_block(event.index))
+
+
+def _started(event: _Event, said: _Said) -> Iterator[Event]:
+    if event.id and isinstance(event.id, str):
+        yield ResponseStarted(id=event.id)
+    yield from _plan(event, said)
+
+
+def _plan(_event: _Event, said: _Said) -> Iterator[Event]:
+    if said.tool_plan:
+        yield ReasoningDelta(said.tool_plan, id=PLAN, block=_PLAN_BLOCK)
+
+
+def _content(event: _Event, said: _Said) -> Iterator[Event]:
+    for content in _as_list(said.content):
+        yield from _piece(content, _block(event.index))
+
+
+def _piece(content: _Content, block: int) -> Iterator[Event]:
+    if content.thinking:
+        yield ReasoningDelta(content.thinking, block=block)
+    if content.text is not None:
+        yield TextDelta(content.text, block=block)
+
+
+def _call(event: _Event, said: _Said) -> Iterator[Event]:
+    for call in _as_list(said.tool_calls):
+        yield from _call_events(call, event.index, complete=False)
+
+
+def _call_events(call: _ToolCall, index: object, *, complete: bool) -> Iterator[Event]:
+    function = call.function or _Function()
+    number = index if isinstance(index, int) else None
+    if call.id or function.name or function.arguments:
+        yield ToolCallDelta(number, call.id or None, function.name or None, function.arguments or "", complete)
+
+
+def _call_ends(event: _Event, _said: _Said) -> Iterator[Event]:
+    if isinstance(event.index, int):
+        yield ToolCallDelta(event.index, complete=True)
+
+
+def _citation(event: _Event, said: _Said) -> Iterator[Event]:
+    for citation in _as_list(said.citations):
+        if isinstance(citation, dict):
+            yield Citation(citation, block=_block(event.index))
+
+
+_TELLERS: dict[str, Callable[[_Event, _Said], Iterator[Event]]] = {
+    "message-start": _started,
+    "content-start": _content,
+    "content-delta": _content,
+    "tool-plan-delta": _plan,
+    "tool-call-start": _call,
+    "tool-call-delta": _call,
+    "tool-call-end": _call_ends,
+    "citation-start": _citation,
+}
+
+
+def _whole(answer: _Answer, data: bytes) -> Iterator[Event]:
+    if answer.error or isinstance(answer.message, str):
+        yield _failure(data)
+        return
+    said = answer.message or _Said()
+    yield from _started(_Event(id=answer.id), said)
+    for index, content in enumerate(_as_list(said.content)):
+        yield from _piece(content, _block(index))
+    for index, call in enumerate(_as_list(said.tool_calls)):
+        yield from _call_events(call, index, complete=True)
+    for citation in _as_list(said.citations):
+        if isinstance(citation, dict):
+            yield Citation(citation, block=_block(citation.get("content_index")))
+    for logprobs in _as_list(answer.logprobs):
+        if isinstance(logprobs, dict):
+            yield Logprobs(logprobs)
+    if answer.finish_reason:
+        yield from _ending(
+            _Delta(finish_reason=answer.finish_reason, usage=answer.usage, error_type=answer.error_type), data
+        )
+
+
+def _ending(delta: _Delta, data: bytes) -> Iterator[Event]:
+    """Usage, the reason, and a failure if it is one."""
+    if isinstance(delta.usage, dict) and delta.usage:
+        yield UsageReport(delta.usage)
+    raw = delta.finish_reason
+    if raw:
+        yield Finish(_REASONS.get(raw, FinishReason.OTHER), raw)
+    if delta.error or raw in _FAILURES:
+        message = delta.error if isinstance(delta.error, str) else _FAILURES.get(raw or "", "")
+        code = delta.error_type if isinstance(delta.error_type, str) and delta.error_type else raw
+        yield Failure(message, type=code, raw=data)
+    else:
+        yield End()
+
+
+def _block(index: object) -> int:
+    return index + 1 if isinstance(index, int) else 1
+
+
+def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 (one thing, several, or none)
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+# What it cost, and why not
+
+
+@hookimpl
+def extract_usage(payload: Mapping[str, Any]) -> Usage:
+    """Read the tokens of a usage object; the units that are billed are fewer, and stay in `raw`."""
+    tokens = payload.get("tokens")
+    return Usage(
+        input_tokens=_count(tokens, "input_tokens"),
+        output_tokens=_count(tokens, "output_tokens"),
+        cache_read_tokens=_count(payload, "cached_tokens"),
+        reasoning_tokens=_count(tokens, "reasoning_tokens"),
+        raw=payload,
+    )
+
+
+def _count(counts: object, name: str) -> int | None:
+    """A count, which is a float with nothing behind the point in the API's own schema."""
+    value = counts.get(name) if isinstance(counts, dict) else None
+    if type(value) is float and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None
+
+
+@hookimpl
+def decode_error(response: WireResponse) -> Failure | None:
+    """Read an error's kind, which stands beside its message; None for what is no such object."""
+    try:
+        payload = _decode_any(response.body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    if not isinstance(payload, dict) or not isinstance(payload.get("error_type"), str):
+        return None
+    failure = failure_from_payload(payload, status=response.status, raw=response.body)
+    return msgspec.structs.replace(failure, type=payload["error_type"])
+
+
+def _failure(data: bytes) -> Failure:
+    payload = _decode_any(data)
+    kind = payload.get("error_type")
+    failure = failure_from_payload(payload, raw=data)
+    return msgspec.structs.replace(failure, type=kind) if isinstance(kind, str) else failure

@@ -1,0 +1,239 @@
+"""Mistral's chat completions: akin to OpenAI's, with thinking and sources as parts of the content.
+
+Sources: Mistral's API reference, pages "Chat Completion" and "Agents Completion", its guides to reasoning, documents
+and citations, and recorded exchanges for what these leave open.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import msgspec
+from msgspec import Struct
+
+from polyglot_core.plugin import (
+    Citation,
+    End,
+    Finish,
+    FinishReason,
+    ReasoningDelta,
+    ResponseStarted,
+    ServerToolEvent,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    UsageReport,
+    WireRequest,
+    failure_from_payload,
+    hookimpl,
+)
+from polyglot_mistral.body import body_of
+from polyglot_mistral.presets import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest
+
+__all__ = ["decode_chunk", "encode_request", "extract_usage"]
+
+_PATH = "/chat/completions"
+_AGENT_PATH = "/agents/completions"
+_JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
+_STREAM_HEADERS = {"content-type": "application/json", "accept": "text/event-stream"}
+
+
+@hookimpl
+def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
+    """Say the request as a chat completion, or as an agent's if `extra` has an ``agent_id``."""
+    base_url = connection.base_url or str(PRESETS["mistral"].base_url)
+    path = _AGENT_PATH if "agent_id" in request.extra else _PATH
+    return WireRequest(
+        url=f"{base_url.rstrip('/')}{path}",
+        body=msgspec.json.encode(body_of(request, connection.driver)),
+        headers=_STREAM_HEADERS if request.stream else _JSON_HEADERS,
+        framing="sse" if request.stream else "whole",
+        flush_at_eof=True,  # recorded: the last block without its blank line
+    )
+
+
+# What comes: only the fields that are read
+
+
+class _Function(Struct, gc=False):
+    name: str | None = None
+    arguments: Any = None
+
+
+class _ToolCall(Struct, gc=False):
+    id: Any = None
+    index: Any = None
+    function: _Function | None = None
+
+
+class _Said(Struct, gc=False):
+    content: str | list[Any] | None = None
+    tool_calls: list[_ToolCall] | None = None
+
+
+class _Choice(Struct, gc=False):
+    index: int | None = 0
+    delta: _Said | None = None
+    message: _Said | None = None
+    finish_reason: str | None = None
+
+
+class _Completion(Struct, gc=False):
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    id: Any = None
+    model: Any = None
+    object: Any = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Completion).decode
+_decode_any = msgspec.json.Decoder().decode
+
+_DONE = b"[DONE]"
+_END = (End(),)
+
+_REASONS = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "error": FinishReason.ERROR,
+}
+_NO_ID = frozenset({"", "null"})
+"""What stands for no id: some models have written the word."""
+
+
+@hookimpl
+def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
+    """Say what a chunk or a whole completion means. `state` remembers whether id and model have been told."""
+    try:
+        completion = _decode(chunk.data)
+    except msgspec.DecodeError:
+        if chunk.data.strip() == _DONE:
+            return _END
+        raise
+    choices = completion.choices
+    # Nearly every chunk is one piece of text of one choice, and nothing else.
+    if choices is not None and len(choices) == 1 and completion.usage is None and "named" in state:
+        choice = choices[0]
+        said = choice.delta
+        if said is not None and not choice.finish_reason and not said.tool_calls and not completion.error:
+            text = said.content
+            if type(text) is str:
+                return (TextDelta(text, choice.index or 0),)
+    return list(_events(completion, chunk, state))
+
+
+def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]:
+    if completion.error or completion.object == "error":
+        payload = _decode_any(chunk.data)
+        status = payload.get("raw_status_code")
+        yield failure_from_payload(payload, status=status if isinstance(status, int) else None, raw=chunk.data)
+        return
+    if "named" not in state:
+        names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
+        if any(names):
+            state["named"] = True
+            yield ResponseStarted(*names)
+    for choice in completion.choices or ():
+        yield from _choice_events(choice, whole=chunk.kind == "whole")
+    if completion.usage and isinstance(completion.usage, dict):
+        yield UsageReport(completion.usage)
+
+
+def _choice_events(choice: _Choice, *, whole: bool) -> Iterator[Event]:
+    index = choice.index or 0
+    said = choice.message if whole else choice.delta
+    if said is not None:
+        yield from _content(said.content, index)
+        for number, call in enumerate(said.tool_calls or ()):
+            yield from _tool_call(call, number if whole else call.index, index, whole=whole)
+    if choice.finish_reason:
+        reason = _REASONS.get(choice.finish_reason, FinishReason.OTHER)
+        yield Finish(reason, choice.finish_reason, index)
+
+
+# Content
+
+
+def _content(content: str | list[Any] | None, choice: int) -> Iterator[Event]:
+    if isinstance(content, str):
+        yield TextDelta(content, choice)
+    elif content is not None:
+        for part in _dicts(content):
+            yield from _part(part, choice)
+
+
+def _part(part: dict[str, Any], choice: int) -> Iterator[Event]:
+    """A part: text, thinking with parts of its own, sources, or a thing that a tool of the provider's made."""
+    kind = part.get("type")
+    if kind == "text":
+        yield TextDelta(_string(part.get("text")), choice)
+    elif kind == "thinking":
+        for inner in _dicts(part.get("thinking")):
+            if inner.get("type") in {None, "text"}:
+                yield ReasoningDelta(_string(inner.get("text")), choice=choice)
+            else:
+                yield from _part(inner, choice)
+    elif kind in {"reference", "tool_reference"}:
+        yield Citation(part, choice)
+    elif isinstance(kind, str) and kind in {"image_url", "document_url", "file", "tool_file"}:
+        yield ServerToolEvent(kind, part, choice)
+
+
+def _tool_call(call: _ToolCall, index: object, choice: int, *, whole: bool) -> Iterator[ToolCallDelta]:
+    """A call, which comes in one piece from the provider's own models; nothing for a placeholder."""
+    function = call.function or _Function()
+    given = function.arguments
+    arguments = given or "" if isinstance(given, str | None) else msgspec.json.encode(given).decode()
+    call_id = call.id if isinstance(call.id, str) and call.id not in _NO_ID else None
+    if call_id or function.name or arguments:
+        number = index if isinstance(index, int) else None
+        yield ToolCallDelta(number, call_id, function.name or None, arguments, whole, choice)
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+# What it cost
+
+
+@hookimpl
+def extract_usage(payload: Mapping[str, Any]) -> Usage:
+    """Read a usage object; what is no number counts as unknown.
+
+    Tokens of sound are counted beside the prompt's, as the total proves where there are some.
+    """
+    prompt, completion, total = (_count(payload, f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    details = payload.get("prompt_tokens_details") or payload.get("prompt_token_details")
+    sound = _count(details, "audio_tokens")
+    if sound and prompt is not None and total == prompt + sound + (completion or 0):
+        prompt += sound
+    cached = _count(details, "cached_tokens")
+    return Usage(
+        input_tokens=prompt,
+        output_tokens=completion,
+        cache_read_tokens=_count(payload, "num_cached_tokens") if cached is None else cached,
+        reasoning_tokens=_count(payload.get("completion_tokens_details"), "reasoning_tokens"),
+        raw=payload,
+    )
+
+
+def _count(counts: object, name: str) -> int | None:
+    value = counts.get(name) if isinstance(counts, dict) else None
+    return value if _is_count(value) else None
+
+
+def _is_count(value: Any) -> TypeGuard[int]:  # noqa: ANN401 (any JSON value)
+    return type(value) is int

@@ -1,0 +1,157 @@
+"""What chunks of a stream and whole answers mean."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polyglot_core.errors import Malformed, ProviderError, RateLimited, Truncated
+from polyglot_core.plugin import Citation, ServerToolEvent
+
+DONE = b"data: [DONE]\n\n"
+SOURCE = {"type": "reference", "reference_ids": [1]}
+FILE = {"type": "tool_file", "file_id": "f"}
+
+
+def thought(*texts):
+    return {"type": "thinking", "thinking": [{"type": "text", "text": text} for text in texts], "closed": True}
+
+
+def chunk(finish=None, index=0, usage=None, **delta):
+    choice = {"index": index, "delta": delta, "finish_reason": finish}
+    body = {"id": "chat-1", "model": "garden-1", "choices": [choice], "p": "abc"}
+    return f"data: {json.dumps({**body, 'usage': usage} if usage else body)}\n\n".encode()
+
+
+def call(id_, name, arguments, **fields):
+    return {"id": id_, "function": {"name": name, "arguments": arguments}, **fields}
+
+
+BODY = (
+    chunk(role="assistant", content="")
+    + chunk(content=[thought("Hm", ".")])
+    + chunk(content="Größe 🍎")
+    + chunk(content=[{"type": "text", "text": "!"}, SOURCE, FILE, {"type": "new"}, 3])
+    + chunk("tool_calls", tool_calls=[call("abcdef123", "sum", '{"a": 2}', index=0)], usage={"prompt_tokens": 3})
+)
+
+
+def test_thinking_text_sources_and_calls(listen):
+    """Each has a place of its own."""
+    heard = listen(BODY + DONE)
+    response = heard.response
+    assert (response.id, response.model) == ("chat-1", "garden-1")
+    assert (response.reasoning_content, response.content) == ("Hm.", "Größe 🍎!")
+    assert Citation(SOURCE) in heard.events
+    assert ServerToolEvent("tool_file", FILE) in heard.events
+    assert [(each.id, each.name, each.arguments) for each in response.tool_calls] == [("abcdef123", "sum", {"a": 2})]
+    assert (response.finish_reason, response.usage.input_tokens) == ("tool_calls", 3)
+
+
+def test_any_split_gives_the_same_events(listen):
+    """However the network cuts the body, the events are the same."""
+    body = BODY + DONE
+    whole = listen(body)
+
+    @settings(max_examples=25, deadline=None, database=None)
+    @given(st.lists(st.integers(0, len(body)), max_size=8).map(sorted))
+    def check(places):
+        pieces = [body[a:b] for a, b in itertools.pairwise([0, *places, len(body)])]
+        assert listen(body, pieces=pieces).events == whole.events
+
+    check()
+
+
+def test_a_last_block_without_its_blank_line_counts(listen):
+    """Recorded streams end so."""
+    heard = listen((chunk(content="Hi") + chunk("stop", content="!")).rstrip(b"\n"))
+    assert (heard.error, heard.response.content, heard.response.finish_reason) == (None, "Hi!", "stop")
+
+
+def test_a_stream_without_a_finish_is_truncated(listen):
+    """The end of the body alone is no end of the answer."""
+    assert isinstance(listen(chunk(content="Hi")).error, Truncated)
+
+
+def test_content_after_a_finish_counts_and_the_first_finish_wins(listen):
+    """The provider goes on after the reason of one of several choices, and may repeat it."""
+    body = chunk("stop", 0, content="c") + chunk(None, 1, content="a") + chunk(None, 0, content="obalt")
+    heard = listen(body + chunk("length", 1, content="z") + chunk("length", 0) + DONE)
+    assert [(choice.content, choice.finish_reason) for choice in heard.response.choices] == [
+        ("cobalt", "stop"),
+        ("az", "length"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [("stop", "stop"), ("length", "length"), ("model_length", "length"), ("tool_calls", "tool_calls"),
+     ("error", "error"), ("invented", "other")],
+)  # fmt: skip
+def test_finish_words(listen, raw, reason):
+    """The provider's own word is kept."""
+    response = listen(chunk(raw, content="Hi") + DONE).response
+    assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
+
+
+def test_calls_in_pieces_and_calls_without_ids(listen):
+    """Models of others stream arguments; ``null`` as a word is no id; a placeholder is no call."""
+    body = chunk(tool_calls=[call("c1", "sum", "", index=0)]) + chunk(tool_calls=[call(None, "", '{"a"', index=0)])
+    body += chunk(tool_calls=[call(None, "", ":1}", index=0), call("", "", "", index=1)])
+    body += chunk("tool_calls", tool_calls=[call("null", "now", {"b": 2}, index=1)]) + DONE
+    assert [(each.id, each.name, each.arguments) for each in listen(body).response.tool_calls] == [
+        ("c1", "sum", {"a": 1}),
+        (None, "now", {"b": 2}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 9, "completion_tokens": 0}, (9, 0, None, None)),
+        (
+            {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 0}, "num_cached_tokens": 4},
+            (9, None, 0, None),
+        ),
+        ({"prompt_tokens": 9, "num_cached_tokens": 4}, (9, None, 4, None)),
+        (
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 2,
+                "total_tokens": 41,
+                "prompt_tokens_details": {"audio_tokens": 30},
+            },
+            (39, 2, None, None),
+        ),
+        (
+            {
+                "prompt_tokens": 39,
+                "completion_tokens": 2,
+                "total_tokens": 41,
+                "prompt_tokens_details": {"audio_tokens": 30},
+            },
+            (39, 2, None, None),
+        ),
+        ({"completion_tokens": "?", "completion_tokens_details": {"reasoning_tokens": 3}}, (None, None, None, 3)),
+    ],
+)
+def test_usage(listen, usage, expected):
+    """Sound is added to the prompt only where the total proves that it is not in it."""
+    counts = listen(chunk("stop", content="Hi", usage=usage) + DONE).response.usage
+    told = (counts.input_tokens, counts.output_tokens, counts.cache_read_tokens, counts.reasoning_tokens)
+    assert told == expected
+
+
+def test_errors(listen):
+    """By status, inside a stream with what had come, and by data that is broken."""
+    error = listen(b'{"object":"error","message":"Slow.","code":"1300"}', status=429, stream=False).error
+    assert (type(error), error.code) == (RateLimited, "1300")
+    body = chunk(content="Hi") + b'data: {"object":"error","message":"Busy.","raw_status_code":503}\n\n'
+    error = listen(body).error
+    assert isinstance(error, ProviderError)
+    assert (error.status, error.partial.content) == (503, "Hi")
+    assert type(listen(chunk(content="Hi") + b"data: {oops\n\n" + DONE).error) is Malformed

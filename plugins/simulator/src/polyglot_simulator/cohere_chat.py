@@ -1,0 +1,160 @@
+"""Cohere's chat, version 2: the typed events or the object that a reply becomes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from polyglot_core.errors import ConfigError
+from polyglot_core.plugin import Usage
+from polyglot_simulator.answer import Send
+from polyglot_simulator.dialect import Problem
+from polyglot_simulator.pace import tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from polyglot_simulator.dialect import Turn
+    from polyglot_simulator.reply import Reply, ToolCall
+
+__all__ = ["CohereChat"]
+
+_JSONObject = dict[str, Any]
+
+
+class CohereChat:
+    """The dialect of ``POST /v2/chat``."""
+
+    stream_headers: tuple[tuple[str, str], ...] = (("content-type", "text/event-stream"),)
+
+    def problem(self, body: object) -> Problem | None:
+        """What is wrong with the body, in the order in which a reader would stumble over it."""
+        if not isinstance(body, dict):
+            return Problem(400, "invalid json syntax")
+        fields = cast("_JSONObject", body)
+        if not fields.get("model"):
+            return Problem(400, "model is required")
+        messages = fields.get("messages")
+        if not isinstance(messages, list) or not messages:
+            return Problem(400, "messages must have at least one message")
+        return None
+
+    def wants_stream(self, body: Mapping[str, Any]) -> bool:
+        """Whether the body says ``"stream": true``."""
+        return body.get("stream") is True
+
+    def stream(self, turn: Turn) -> Iterator[Send]:
+        """The beginning of the message, each content and each call from start to end, and the end."""
+        said = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
+        yield _event({"type": "message-start", "id": _id(turn), "delta": {"message": said}})
+        for index, (kind, text) in enumerate(_contents(_only(turn.reply))):
+            yield _piece("content-start", index, content={"type": kind, kind: ""})
+            for token in tokens(text):
+                yield _piece("content-delta", index, token=True, content={kind: token})
+            yield _event({"type": "content-end", "index": index})
+        for index, call in enumerate(turn.reply.tool_calls):
+            yield _piece("tool-call-start", index, tool_calls=_call(call, index, turn, arguments=""))
+            for token in tokens(_arguments(call)):
+                yield _piece("tool-call-delta", index, token=True, tool_calls={"function": {"arguments": token}})
+            yield _event({"type": "tool-call-end", "index": index})
+        yield _event({"type": "message-end", "delta": _ending(turn)})
+        yield Send(b"data: [DONE]\n\n")
+
+    def whole(self, turn: Turn) -> bytes:
+        """One object with all of it."""
+        reply = _only(turn.reply)
+        message: _JSONObject = {"role": "assistant"}
+        if contents := _contents(reply):
+            message["content"] = [{"type": kind, kind: text} for kind, text in contents]
+        if reply.tool_calls:
+            calls = enumerate(reply.tool_calls)
+            message["tool_calls"] = [_call(call, index, turn, arguments=_arguments(call)) for index, call in calls]
+        return msgspec.json.encode({"id": _id(turn), "message": message, **_ending(turn)})
+
+    def error(self, problem: Problem) -> bytes:
+        """An object with a message and an id."""
+        kind = {} if problem.code is None else {"error_type": problem.code}
+        return msgspec.json.encode({"id": "simulator-error", "message": problem.message, **kind})
+
+    def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
+        """An end of the message with the error in it, or the object of an error."""
+        message, kind = error.get("message", ""), error.get("type") or error.get("code")
+        if streamed:
+            delta = {"finish_reason": "ERROR", "usage": {}, "error": message, "error_type": kind}
+            return _event({"type": "message-end", "delta": delta}).data
+        return msgspec.json.encode({"message": message, "error_type": kind})
+
+
+def _event(payload: _JSONObject, *, token: bool = False) -> Send:
+    kind = payload["type"].encode()
+    return Send(b"event: %b\ndata: %b\n\n" % (kind, msgspec.json.encode(payload)), token=token)
+
+
+def _piece(kind: str, index: int, *, token: bool = False, **message: object) -> Send:
+    return _event({"type": kind, "index": index, "delta": {"message": message}}, token=token)
+
+
+def _id(turn: Turn) -> str:
+    return f"simulator-{turn.number}"
+
+
+def _only(reply: Reply) -> Reply:
+    """The reply.
+
+    Raises:
+        ConfigError: It has several choices.
+    """
+    if reply.choices:
+        raise ConfigError("A chat has no choices; give the simulator a Reply without them.", phase="configure")
+    return reply
+
+
+def _contents(reply: Reply) -> list[tuple[str, str]]:
+    """Thinking and text; a refusal is a text like any other here."""
+    said = [("thinking", reply.reasoning or ""), ("text", reply.text + (reply.refusal or ""))]
+    return [(kind, text) for kind, text in said if text]
+
+
+def _call(call: ToolCall, index: int, turn: Turn, *, arguments: str) -> _JSONObject:
+    call_id = f"{call.name}_{turn.number}_{index}" if call.id is None else call.id
+    return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _arguments(call: ToolCall) -> str:
+    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
+
+
+def _ending(turn: Turn) -> _JSONObject:
+    """The reason, and the counts where they are reported."""
+    reply = turn.reply
+    ending: _JSONObject = {"finish_reason": reply.finish_reason or ("TOOL_CALL" if reply.tool_calls else "COMPLETE")}
+    usage = _counted(turn) if reply.usage is None else reply.usage
+    if usage.raw:
+        return {**ending, "usage": dict(usage.raw)}
+    if usage == Usage():
+        return ending
+    counts: _JSONObject = {"input_tokens": usage.input_tokens or 0, "output_tokens": usage.output_tokens or 0}
+    if usage.reasoning_tokens is not None:
+        counts = {**counts, "reasoning_tokens": usage.reasoning_tokens}
+    billed = {name: counts[name] for name in ("input_tokens", "output_tokens")}
+    return {
+        **ending,
+        "usage": {"billed_units": billed, "tokens": counts, "cached_tokens": usage.cache_read_tokens or 0},
+    }
+
+
+def _counted(turn: Turn) -> Usage:
+    """Counts of the simulator's own tokens."""
+    reply = turn.reply
+    spoken = [text for _, text in _contents(reply)] + [_arguments(call) for call in reply.tool_calls]
+    prompt = sum(len(tokens(text)) for text in _texts(turn.body["messages"]))
+    return Usage(input_tokens=prompt, output_tokens=sum(len(tokens(text)) for text in spoken))
+
+
+def _texts(messages: list[Any]) -> Iterator[str]:
+    """The texts of the messages, whether their content is a text or a list of parts."""
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        parts = [{"text": content}] if isinstance(content, str) else content or []
+        yield from (part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))

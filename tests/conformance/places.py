@@ -1,0 +1,43 @@
+"""Which driver speaks a dialect, and with which facts it speaks with a recorded provider: ``presets.toml``, read."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from polyglot_core import Connection, plugins
+
+_TABLES = tomllib.loads(Path(__file__).with_name("presets.toml").read_text("utf-8"))
+_NOT_EXPECTED = "think_tags"  # the expectations leave tags in the text
+
+DRIVERS: dict[str, str] = _TABLES.pop("drivers")
+"""Driver by dialect."""
+
+PRESETS: dict[str, dict[str, str]] = _TABLES
+"""Preset by provider, by dialect."""
+
+
+def is_spoken(dialect: str) -> bool:
+    """Whether the driver of `dialect` is installed."""
+    return plugins.load_driver(DRIVERS[dialect]) is not None
+
+
+def connection_to(dialect: str, provider: str, base_url: str) -> Connection:
+    """A connection to `base_url` that takes it for `provider`."""
+    return Connection(
+        name="recorded",
+        driver=DRIVERS[dialect],
+        model="recorded-model",
+        base_url=base_url,
+        api_key="test-key",
+        facts=_facts(PRESETS.get(dialect, {}).get(provider)),
+    )
+
+
+def _facts(name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {}
+    preset = plugins.load_preset(name)
+    assert preset is not None, f"presets.toml names the preset {name!r}, which is not installed"
+    return {column: value for column, value in preset.facts.items() if column != _NOT_EXPECTED}
