@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglot_core.assembler import Assembler
+from polyglot_core.parts import Reasoning
 from polyglot_core.plugin import (
     Citation,
     Finish,
@@ -25,7 +26,6 @@ from polyglot_core.plugin import (
     Usage,
     UsageReport,
 )
-from polyglot_core.parts import Reasoning
 from polyglot_core.response import FinishReason, Media
 
 

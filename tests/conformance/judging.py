@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from polyglot_core import FinishReason, InferenceResponse, Outcome, PolyglotError
 
 from .asking import Answer
+
 _NO_CANDIDATE = "a blocked prompt has no candidate, so the corpus counts none; a response here has one choice at least"
 _ALL = "1000000"
 _ROW = re.compile(r"^(\S+) +(\S+) +(\d+) of (\d+) ", re.MULTILINE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ PRESETS: dict[str, dict[str, str]] = _TABLES
 """Preset by provider, by dialect."""
 
 
+@cache
 def is_spoken(dialect: str) -> bool:
     """Whether the driver of `dialect` is installed."""
     return plugins.load_driver(DRIVERS[dialect]) is not None
@@ -35,6 +37,7 @@ def connection_to(dialect: str, provider: str, base_url: str) -> Connection:
     )
 
 
+@cache  # finding a preset among all that are installed takes longer than asking
 def _facts(name: str | None) -> dict[str, Any]:
     if name is None:
         return {}
