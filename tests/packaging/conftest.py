@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 BUILD_WHEELS = Path(__file__).with_name("build_wheels.py")
+PLUGINS = Path(__file__).parents[2] / "plugins"
 COMMANDS = "Scripts" if os.name == "nt" else "bin"
 
 
@@ -78,6 +79,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Env
     """What a user has after installing our packages."""
     ours = ("polyglot-core", "polyglot-openai", "polyglot-simulator", "polyglot-cli")
     return _environment(tmp_path_factory, wheelhouse, *ours)
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Environment:
+    """Every package of ours beside the others."""
+    plugins = [
+        f"polyglot-{folder.name}" for folder in sorted(PLUGINS.iterdir()) if (folder / "pyproject.toml").is_file()
+    ]
+    return _environment(tmp_path_factory, wheelhouse, "polyglot-core", *plugins)
 
 
 @pytest.fixture(scope="session")

@@ -81,3 +81,20 @@ def test_no_module_is_imported_before_it_is_needed(installed):
     modules = set(json.loads(run.stdout))
     unwanted = {"httpx", "httpx2", "importlib_metadata", "polyglot_openai", "polyglot_simulator", "anyio"}
     assert not modules & unwanted
+
+
+LOAD_DRIVERS = """
+import json
+from polyglot_core import drivers
+
+print(json.dumps([[driver.name, driver.distribution, driver.usable, driver.reason] for driver in drivers()]))
+"""
+
+
+def test_every_driver_loads_from_its_wheel(everything):
+    """Installed beside each other from their wheels, all drivers load, and none stands in another's way."""
+    found = json.loads(everything.program(LOAD_DRIVERS).stdout)
+    assert [driver for driver in found if not driver[2]] == []
+    assert {distribution for _, distribution, _, _ in found} == {
+        f"polyglot-{name}" for name in ("anthropic", "bedrock", "cohere", "google", "mistral", "ollama", "openai")
+    }

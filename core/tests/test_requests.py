@@ -1,0 +1,133 @@
+"""What a user may write as messages, response format and options, and what drivers see of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from polyglot_core.errors import RequestError
+from polyglot_core.options import NAMES, translate_options
+from polyglot_core.parts import Audio, Document, Image, RawPart, Text, ToolCall, ToolResult
+from polyglot_core.request import InferenceRequest, JSONSchema, Message, as_messages, as_response_format
+
+CALL = {"id": "1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ("Hi", (Text("Hi"),)),
+        ({"role": "user", "content": "Hi"}, (Text("Hi"),)),
+        ({"role": "user", "content": [{"type": "text", "text": "Hi"}, "Ho"]}, (Text("Hi"), Text("Ho"))),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}]},
+            (Image(url="https://a.example/b.png"),),
+        ),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": "data:image/gif;base64,R0lG"}]},
+            (Image(data=b"GIF", mime_type="image/gif"),),
+        ),
+        (
+            {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "YWI=", "format": "wav"}}]},
+            (Audio(data=b"ab", mime_type="audio/wav"),),
+        ),
+        (
+            {"role": "user", "content": [{"type": "file", "file": {"file_id": "f1", "filename": "a.pdf"}}]},
+            (Document(file_id="f1", name="a.pdf"),),
+        ),
+        ({"role": "user", "content": [{"type": "odd", "x": 1}]}, (RawPart({"type": "odd", "x": 1}),)),
+        (
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            (ToolCall(name="sum", id="1", arguments_raw='{"a": 1}', complete=True),),
+        ),
+        ({"role": "tool", "tool_call_id": "1", "content": "3"}, (ToolResult(id="1", content="3"),)),
+    ],
+)
+def test_what_a_message_is_made_of(given, parts):
+    """Texts and dicts in OpenAI's shape become parts, and nothing of them is lost."""
+    (message,) = as_messages(given)
+    assert message.parts == parts
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        [5],
+        {"content": "no role"},
+        {"role": "user", "content": 5},
+        {"role": "user", "content": [5]},
+        {"role": "user", "content": [{"type": "image_url"}]},
+        {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "!", "format": "wav"}}]},
+        {"role": "assistant", "tool_calls": [{"id": "1"}]},
+        Message(role="user", content=[5]),
+    ],
+)
+def test_what_is_no_message(given):
+    """What cannot be understood is a `RequestError` before anything is sent."""
+    with pytest.raises(RequestError):
+        as_messages(given)
+
+
+def test_the_answer_to_a_call():
+    """`tool_result` names the call that it answers."""
+    turn = Message.tool_result(ToolCall(name="sum", id="7"), "3", error=True)
+    assert turn == Message(role="tool", content=(ToolResult(id="7", content="3", error=True, name="sum"),))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, None),
+        ("text", "text"),
+        ("json", "json"),
+        ({"type": "json_object"}, "json"),
+        ({"type": "object", "properties": {}}, JSONSchema({"type": "object", "properties": {}})),
+        (
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}, "strict": True}},
+            JSONSchema({"type": "object"}, "a", strict=True),
+        ),
+    ],
+)
+def test_what_the_answer_must_be(given, expected):
+    """A word, a schema, or OpenAI's shape of either."""
+    assert as_response_format(given) == expected
+
+
+@pytest.mark.parametrize("given", ["yaml", 5, {"type": "json_schema"}])
+def test_what_is_no_response_format(given):
+    """Anything else is a `RequestError`."""
+    with pytest.raises(RequestError, match="response_format"):
+        as_response_format(given)
+
+
+def request(options, unsupported="raise"):
+    """A request with these options."""
+    turn = Message(role="user", content="Hi")
+    return InferenceRequest(model="m", messages=(turn,), options=options, unsupported=unsupported)
+
+
+def test_options_go_under_the_dialects_names():
+    """A dotted name stands for nested objects; None is not said at all."""
+    names = {"max_tokens": "config.limit", "temperature": "temperature"}
+    body = translate_options(request({"max_tokens": 5, "temperature": 0, "seed": None}), names, driver="toy")
+    assert body == {"config": {"limit": 5}, "temperature": 0}
+
+
+def test_an_option_that_there_is_not():
+    """A misspelt option is an error that names the nearest, and says where a provider's own field goes."""
+    with pytest.raises(RequestError, match=r"'temprature'; did you mean 'temperature'\?.*extra"):
+        translate_options(request({"temprature": 1}), dict.fromkeys(NAMES, "x"), driver="toy")
+
+
+def test_an_option_that_the_dialect_has_no_words_for():
+    """It raises, warns or is left out, as the request wishes; the error names option, driver and what to use."""
+    with pytest.raises(RequestError, match=r"'toy' cannot express option 'seed'; use nothing"):
+        translate_options(request({"seed": 1}), {}, driver="toy", instead={"seed": "nothing"})
+    with pytest.warns(UserWarning, match="seed"):
+        assert translate_options(request({"seed": 1}, "warn"), {}, driver="toy") == {}
+    assert translate_options(request({"seed": 1}, "drop"), {}, driver="toy") == {}
+
+
+def test_an_option_that_asks_for_what_happens_anyway():
+    """A neutral value needs no words in the dialect."""
+    assert translate_options(request({"n": 1, "logprobs": False}), {}, driver="toy") == {}

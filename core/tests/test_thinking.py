@@ -1,0 +1,60 @@
+"""Thinking between tags is taken out of the text, however the text is cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyglot_core.events import Finish, ReasoningDelta, TextDelta
+from polyglot_core.thinking import ThinkTags
+
+
+def split(text, size):
+    """Thinking and text of `text`, when it comes in pieces of `size` characters."""
+    tags = ThinkTags("<think>", "</think>")
+    decode = tags.around(lambda piece: [TextDelta(piece)])
+    events = [event for place in range(0, len(text), size) for event in decode(text[place : place + size])]
+    events += tags.rest()
+    thinking = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
+    return thinking, "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize(
+    ("text", "thinking", "rest"),
+    [
+        ("<think>hm</think>\n\nHello", "hm", "Hello"),
+        ("  <think>hm</think>Hello", "hm", "Hello"),
+        ("Hello <think>no</think>", "", "Hello <think>no</think>"),
+        ("<think>a</thin</think>b", "a</thin", "b"),
+        ("<think>never closed", "never closed", ""),
+        ("<thi", "", "<thi"),
+        ("<b>bold</b>", "", "<b>bold</b>"),
+        ("", "", ""),
+    ],
+)
+def test_thinking_at_the_start_is_taken_out(text, thinking, rest, size):
+    """Only thinking that the text begins with is thinking, and a tag may be cut anywhere."""
+    assert split(text, size) == (thinking, rest)
+
+
+@given(text=st.text(alphabet="<>/thinka \n", max_size=60), size=st.integers(1, 9))
+def test_any_cut_gives_the_same(text, size):
+    """How the text is cut changes neither the thinking nor the text."""
+    assert split(text, size) == split(text, max(1, len(text)))
+
+
+def test_what_was_kept_back_comes_before_the_finish():
+    """Text that might have become a tag is handed out when the model is done."""
+    tags = ThinkTags("<think>", "</think>")
+    decode = tags.around(lambda events: events)
+    assert decode([TextDelta("<thi")]) == []
+    assert decode([Finish("stop", "stop")]) == [TextDelta("<thi"), Finish("stop", "stop")]
+
+
+def test_each_choice_thinks_for_itself():
+    """The tags of one choice are not those of another."""
+    tags = ThinkTags("<think>", "</think>")
+    decode = tags.around(lambda events: events)
+    assert decode([TextDelta("<think>a", 0), TextDelta("b", 1)]) == [ReasoningDelta("a", choice=0), TextDelta("b", 1)]
