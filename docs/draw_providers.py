@@ -62,7 +62,7 @@ def _preset(module: str, name: str, plugin: Path) -> Preset:
     """A row of a module of presets."""
     source = str(plugin / "src")
     if source not in sys.path:
-        sys.path.append(source)
+        sys.path.insert(0, source)  # what the checkout says counts, not a copy that is installed
     preset: Preset = import_module(module).PRESETS[name]
     return preset
 

@@ -43,7 +43,7 @@ def main() -> None:
             print(f"\n{dialect}: left out, because the driver {DRIVERS[dialect]!r} is not installed")
     print("\n" + _totals(scores))
     if arguments.write_baseline:
-        BASELINE.write_text(_baseline({**_least(), **scores}), "utf-8")
+        BASELINE.write_text(_baseline(scores), "utf-8")
 
 
 def _shown(corpus: Path, dialect: str, arguments: argparse.Namespace) -> Scores:
@@ -91,16 +91,14 @@ def _progress(total: int, way: Way) -> Callable[[int], object]:
     return show
 
 
-def _least() -> dict[str, Scores]:
-    """The baseline as it stands, for the dialects that are not asked for."""
-    stored = tomllib.loads(BASELINE.read_text("utf-8"))
-    return {name: {who: Score(least, least) for who, least in table.items()} for name, table in stored.items()}
-
-
 def _baseline(scores: dict[str, Scores]) -> str:
+    """The baseline with the counts of `scores`; what was not asked for stays as it is."""
+    stored = tomllib.loads(BASELINE.read_text("utf-8")) if BASELINE.exists() else {}
     lines = ["# Exchanges of each provider that are right in every field, by dialect; written by `--write-baseline`."]
-    for dialect, by_provider in scores.items():
-        lines += ["", f"[{dialect}]", *(f"{name} = {score.whole}" for name, score in sorted(by_provider.items()))]
+    for dialect in DRIVERS:
+        counted = {provider: score.whole for provider, score in scores.get(dialect, {}).items()}
+        least = sorted({**stored.get(dialect, {}), **counted}.items())
+        lines += ["", f"[{dialect}]", *(f"{provider} = {whole}" for provider, whole in least)] if least else []
     return "\n".join([*lines, ""])
 
 

@@ -75,7 +75,7 @@ def judge(
         results = Path(folder, "results.jsonl")
         lines = (json.dumps(_compared(dialect, result(path, answer))) for path, answer in answers.items())
         results.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-        command = [sys.executable, corpus / "check.py", results, corpus / "expected.jsonl", *options]
+        command = [sys.executable, str(corpus / "check.py"), str(results), str(corpus / "expected.jsonl"), *options]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=True)
     text = done.stdout
     scores = {provider: Score(int(whole), int(of)) for provider, _, whole, of in _ROW.findall(text)}

@@ -15,6 +15,17 @@ from .places import DRIVERS, PRESETS, is_spoken
 BASELINE = tomllib.loads(Path(__file__).with_name("baseline.toml").read_text("utf-8"))
 LEAST_RIGHT = 0.995
 
+SOUND = {
+    (
+        "github-copilot/openai-responses/copilot-reasoning-roundtrip-streaming-ef57518f.json",
+        "response_id",
+    ): "each event has another id; the first one is reported, because a caller may have seen it already",
+}
+"""Differences from what is expected that are right as they are: path and field, and the reason.
+
+Fields that are not compared in a whole dialect are in `judging.NOT_COMPARED`.
+"""
+
 STANDARD = Way("sync", "as it came")
 IN_PROCESS = Way("in-process", "bytes")
 OTHER_WAYS = {
@@ -51,7 +62,9 @@ def test_every_exchange_with_openai_is_right_in_every_field(answers):
 def test_nearly_every_exchange_of_a_dialect_is_right_in_every_field(answers, dialect):
     """Of a thousand exchanges, at least 995 are read without a single mistake, in each dialect."""
     verdict = answers.verdict(dialect)
-    assert verdict.total.share >= LEAST_RIGHT, verdict.mismatches
+    wrong = {path: (field, why) for path, field, why in verdict.mismatches if (path, field) not in SOUND}
+    assert verdict.total.judged == len(answers.exchanges(dialect)) > 0
+    assert 1 - len(wrong) / verdict.total.judged >= LEAST_RIGHT, wrong
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def cannot_express(request: InferenceRequest, what: str, *, driver: str, instead
 
 def _unknown(option: str) -> RequestError:
     close = difflib.get_close_matches(option, NAMES, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = f"; did you mean {close[0]!r}?" if close else "."
     return RequestError(
         f"There is no option {option!r}{hint} Options are {', '.join(NAMES)}. A field of the provider's own goes into "
         "extra={…}.",

@@ -45,6 +45,7 @@ __all__ = [
     "Registration",
     "find_drivers",
     "find_presets",
+    "has_driver",
     "load_driver",
     "load_preset",
     "register",
@@ -325,18 +326,32 @@ def _found(name: str, entries: Sequence[EntryPoint]) -> Found:
     return Found(name, entries[0].value, distribution, version, rivals)
 
 
+def _find(group: str, name: str) -> Found | None:
+    """Who claims this one name; reading every distribution's metadata would cost a hundred times as much."""
+    entries = _claims(group).get(name)
+    return None if entries is None else _found(name, entries)
+
+
+def _allowed(name: str) -> bool:
+    allowed = os.environ.get(_ALLOW_LIST)
+    return allowed is None or name in {each.strip() for each in allowed.split(",")}
+
+
 def find_drivers() -> dict[str, Found]:
     """Installed drivers by name, without importing any; those that ``POLYGLOT_DRIVERS`` leaves out are left out."""
-    allowed = os.environ.get(_ALLOW_LIST)
-    names = None if allowed is None else {name.strip() for name in allowed.split(",")}
     claims = _claims(DRIVERS)
-    return {name: _found(name, claims[name]) for name in sorted(claims) if names is None or name in names}
+    return {name: _found(name, claims[name]) for name in sorted(claims) if _allowed(name)}
 
 
 def find_presets() -> dict[str, Found]:
     """Installed presets by name, without importing any."""
     claims = _claims(PRESETS)
     return {name: _found(name, claims[name]) for name in sorted(claims)}
+
+
+def has_driver(name: str) -> bool:
+    """Whether there is a driver of this name, registered or installed; nothing is imported."""
+    return name in _registered or (_allowed(name) and _find(DRIVERS, name) is not None)
 
 
 def registered_drivers() -> tuple[str, ...]:
@@ -356,7 +371,7 @@ def load_driver(name: str) -> Driver | None:
     """
     if name in _registered:
         return _registered[name]
-    found = find_drivers().get(name)
+    found = _find(DRIVERS, name) if _allowed(name) else None
     if found is None:
         return None
     if found not in _loaded:
@@ -372,7 +387,7 @@ def load_preset(name: str) -> Preset | None:
         PluginError: Its module cannot be imported, or has no such row.
         ConfigError: Several distributions claim the name.
     """
-    found = find_presets().get(name)
+    found = _find(PRESETS, name)
     if found is None:
         return None
     row = getattr(_import(found, "preset"), "PRESETS", {}).get(name)

@@ -144,7 +144,7 @@ def _named(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Conne
     preset = plugins.load_preset(name)
     if preset is not None:
         return _from_preset(name, preset, overrides)
-    if name in plugins.registered_drivers() or name in plugins.find_drivers():
+    if plugins.has_driver(name):
         return _build({"name": name, "driver": name}, overrides)
     return None
 
