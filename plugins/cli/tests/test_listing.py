@@ -40,7 +40,7 @@ def rows(run):
 
 def test_connections_are_listed_one_a_line(work):
     """Every name that can be asked is a line with its source, driver and model, and says whether it can be used."""
-    run = work.run("connections")
+    run = work.run("connections", "--all")
     assert (run.code, run.err) == (0, "")
     found = rows(run)
     assert found["local"] == {
@@ -51,17 +51,22 @@ def test_connections_are_listed_one_a_line(work):
         "MODEL": "qwen3",
         "BASE": "http://127.0.0.1:11434/v1",
     }
-    assert {name: row["USABLE"] for name, row in found.items()} == {
-        "local": "yes",
-        "work": "no",
-        "gone": "no",
-        "openai": "no",
-    }
+    assert found["local"]["USABLE"] == "yes"
+    assert {found[name]["USABLE"] for name in ("work", "gone", "openai", "groq")} == {"no"}
+
+
+def test_what_nobody_configured_and_nobody_can_use_is_counted(work):
+    """Without ``--all`` a preset that lacks its key is no line; how many there are is said beside the list."""
+    run = work.run("connections", OPENAI_API_KEY=work.key)
+    assert set(rows(run)) >= {"local", "work", "gone", "openai"}
+    assert "groq" not in rows(run)
+    known = len(json.loads(work.run("connections", "--json", OPENAI_API_KEY=work.key).out))
+    assert run.err.startswith(f"Known, but not usable now: {known - len(rows(run))} more. ")
 
 
 def test_a_connection_that_cannot_be_used_says_why(work):
     """The line of an unusable connection ends in the reason, which names what is missing."""
-    lines = {line.split()[0]: line for line in work.run("connections").text.splitlines()}
+    lines = {line.split()[0]: line for line in work.run("connections", "--all").text.splitlines()}
     assert "WORK_KEY" in lines["work"]
     assert "no-such-driver" in lines["gone"]
     assert "OPENAI_API_KEY" in lines["openai"]

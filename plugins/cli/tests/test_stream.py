@@ -169,8 +169,10 @@ def test_debug_tells_the_chain_of_causes(command, provider):
 def test_the_request_says_what_the_command_line_says(command, provider):
     """Prompt, system text, model and options arrive; an option is JSON where it can be read so, and else text."""
     simulator = provider(TEXT)
-    options = ["temperature=0.5", "user=me", 'stop=["x"]', "seed=7", "label=NaN", "note=a=b"]
+    options = ["temperature=0.5", "user=me", 'stop=["x"]', "seed=7"]
+    extra = ["label=NaN", "note=a=b"]
     flags = [flag for option in options for flag in ("--option", option)]
+    flags += [flag for field in extra for flag in ("--extra", field)]
     assert command.run("stream", "-m", "other", "--system", "Be brief.", *flags, "Hello").code == 0
     body = simulator.requests[0].body
     assert body["model"] == "other"

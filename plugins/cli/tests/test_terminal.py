@@ -22,9 +22,9 @@ encode_request, extract_usage = driver.encode_request, driver.extract_usage
 
 
 @hookimpl
-def decode_chunk(state, chunk):
+def decode_chunk(connection, state, chunk):
     events = []
-    for event in driver.decode_chunk(state=state, chunk=chunk):
+    for event in driver.decode_chunk(connection=connection, state=state, chunk=chunk):
         if isinstance(event, TextDelta) and not state.get("has_thought"):
             thought, bar, text = event.text.partition("|")
             state["has_thought"] = bool(bar)
@@ -162,6 +162,7 @@ def test_messages_and_lists_fit_80_columns(command, provider):
     provider(TEXT, pace=Pace(first_delay=0.1), fault=Drop(after_events=3))
     for arguments in (
         ["connections"],
+        ["connections", "--all"],
         ["drivers"],
         ["stream", "--usage", "Hello"],
         ["stream", "-c", "nobody", "Hello"],

@@ -126,7 +126,15 @@ def polyglot() -> None:
     type=option,
     metavar="KEY=VALUE",
     multiple=True,
-    help="Option for the provider, such as temperature=0.2; a value is JSON, or else text. Repeatable.",
+    help="Option of the call, such as temperature=0.2; a value is JSON, or else text. Repeatable.",
+)
+@click.option(
+    "extra",
+    "--extra",
+    type=option,
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Field of the request in the provider's own words, sent as it is. Repeatable.",
 )
 @click.option("--no-stream", is_flag=True, help="Ask for the answer in one piece.")
 @_json("one JSON object for each partial response, one a line")
@@ -159,22 +167,25 @@ def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each opti
 
 
 @polyglot.command()
-@_json("a JSON array of objects")
+@click.option("show_all", "--all", is_flag=True, help="List also every known name that cannot be used now, and why.")
+@_json("a JSON array of objects, with all names")
 @_config
-def connections(config: str | None, as_json: bool) -> None:  # noqa: FBT001 (click's)
+def connections(config: str | None, as_json: bool, show_all: bool) -> None:  # noqa: FBT001 (click's)
     """List what can be asked, and why some of it cannot.
 
     \b
     Examples:
       polyglot connections
+      polyglot connections --all
       polyglot connections --json | jq -r '.[] | select(.usable) | .name'
       polyglot connections --config work.toml
 
-    A name is a connection of the configuration file, a preset or a driver; a model may follow it after a slash.
+    A name is a connection of the configuration file, a preset or a driver; a model may follow it after a slash. Your
+    own connections are always listed, presets and drivers when they can be used.
     """  # noqa: D301 (click's sign for lines that stay as they are)
     from polyglot_cli import listing  # noqa: PLC0415 (it reads the whole library)
 
-    listing.list_connections(config, as_json=as_json)
+    listing.list_connections(config, as_json=as_json, show_all=show_all)
 
 
 @polyglot.command()

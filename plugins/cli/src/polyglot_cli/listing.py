@@ -33,8 +33,13 @@ class Line(NamedTuple):
     reason: str = ""
 
 
-def list_connections(config: str | None, *, as_json: bool) -> None:
-    """Print every name that can be asked.
+def list_connections(config: str | None, *, as_json: bool, show_all: bool) -> None:
+    """Print the names that can be asked, and the user's own that cannot.
+
+    Args:
+        config: Path of the configuration file; the usual one, if None.
+        as_json: Print JSON, of all names.
+        show_all: List the presets and drivers too that cannot be used now.
 
     Raises:
         ConfigError: The configuration cannot be read.
@@ -44,9 +49,13 @@ def list_connections(config: str | None, *, as_json: bool) -> None:
     if as_json:
         Output().write(json_text([info._asdict() for info in infos], indent=2) + "\n")
         return
-    cells = [(info.name, _state(info.usable), info.source, info.driver, info.model, info.base_url) for info in infos]
-    lines = [_line(row, info.reason) for row, info in zip(cells, infos, strict=True)]
-    _print(("NAME", "USABLE", "SOURCE", "DRIVER", "MODEL", "BASE URL"), lines)
+    shown = [info for info in infos if show_all or info.usable or info.source == "file"]
+    cells = [(info.name, _state(info.usable), info.source, info.driver, info.model, info.base_url) for info in shown]
+    lines = [_line(row, info.reason) for row, info in zip(cells, shown, strict=True)]
+    if lines or not infos:
+        _print(("NAME", "USABLE", "SOURCE", "DRIVER", "MODEL", "BASE URL"), lines)
+    if len(shown) < len(infos):
+        say(f"Known, but not usable now: {len(infos) - len(shown)} more. With --all each is listed with what it needs.")
 
 
 def list_drivers(*, as_json: bool) -> None:
@@ -105,11 +114,12 @@ def _print_styled(headings: Sequence[str], lines: Sequence[Line], widths: Sequen
 
 
 def _fitted(cells: Sequence[str], widths: Sequence[int], room: int) -> str:
-    """A line; if it does not fit, its last cell stands below the others."""
-    line = _padded(cells, widths).rstrip()
-    if len(line) <= room:
-        return line
-    return _padded(cells[:-1], widths[:-1]).rstrip() + "\n" + _INDENT + cells[-1]
+    """A line; if it does not fit, its last cells stand below the others, one a line."""
+    for count in range(len(cells), 0, -1):
+        line = _padded(cells[:count], widths[:count]).rstrip()
+        if len(line) <= room:
+            break
+    return "\n".join([line, *(_INDENT + cell for cell in cells[count:])])
 
 
 def _styled(text: Text, line: Line, widths: Sequence[int]) -> Text:

@@ -39,6 +39,7 @@ class Asked:
     model: str | None = None
     system: str | None = None
     options: tuple[tuple[str, Any], ...] = ()
+    extra: tuple[tuple[str, Any], ...] = ()
     no_stream: bool = False
     as_json: bool = False
     events: bool = False
@@ -102,6 +103,7 @@ def _prepared(asked: Asked, inference: Inference) -> PendingInference:
         asked.messages,
         model=asked.model,
         options=dict(asked.options),
+        extra=dict(asked.extra),
         stream=not asked.no_stream,
         timeouts=None if asked.timeout is None else {"total": asked.timeout},
     )
