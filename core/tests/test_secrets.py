@@ -211,3 +211,13 @@ def test_the_route_of_a_connection():
     made = connection(proxy="http://localhost:1", ca="/ca.pem")
     assert made.route == Route(Secret("http://localhost:1"), "/ca.pem")
     assert connection(proxy="").route == connection().route == Route()
+
+
+@pytest.mark.parametrize("header", ["Authorization", "x-api-key", "API-Key", "Cookie", "X-Mine"])
+def test_a_key_given_as_a_header_is_not_printed(header):
+    """A header that carries a key is kept as a secret, whatever its case; other headers stay text."""
+    headers = {header: "test-key-12345", "X-Team": "blue"}
+    connection = Connection(name="c", driver="d", auth_header="x-mine", headers=headers)
+    assert "test-key-12345" not in repr(connection)
+    assert "blue" in repr(connection)
+    assert connection.headers == {header: Secret("test-key-12345"), "X-Team": "blue"}

@@ -86,7 +86,8 @@ class Route(NamedTuple):
 class Connection(Struct, frozen=True, kw_only=True):
     """A named entry of the configuration, complete: nothing of it is looked up later.
 
-    A plain text given as `api_key` becomes a `Secret` at once, so a connection can be printed.
+    A plain text given as `api_key`, or as a header that carries a key, becomes a `Secret` at once, so a connection can
+    be printed.
 
     Attributes:
         name: What errors and logs call it.
@@ -130,6 +131,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         _check_types(self)
         _check_base_url(self.name, self.base_url)
         _check_headers(self.name, {**self.headers, self.auth_header: self.secret or ""})
+        force_setattr(self, "headers", _guarded(self.headers, self.auth_header))
 
     @property
     def secret(self) -> Secret | None:
@@ -167,6 +169,21 @@ class Connection(Struct, frozen=True, kw_only=True):
 
 dsn_reader: list[Callable[[str], Connection]] = []
 """What `Connection.from_dsn` calls. Presets are found above this module, so the reader is put here from there."""
+
+
+_KEY_HEADERS = frozenset({
+    "authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "x-auth-token", "cookie",
+})  # fmt: skip
+"""Headers that carry a key at one place or another, in small letters."""
+
+
+def _guarded(headers: Mapping[str, str | Secret], auth_header: str) -> dict[str, str | Secret]:
+    """The headers, with those that carry a key as secrets."""
+    names = _KEY_HEADERS | {auth_header.lower()}
+    return {
+        name: Secret(text) if isinstance(text, str) and name.lower() in names else text
+        for name, text in headers.items()
+    }
 
 
 def _check_types(connection: Connection) -> None:
