@@ -415,7 +415,8 @@ class Session:
         if not isinstance(error, _UNREADABLE):
             return self._driver.broken("decode_chunk", error)
         quoted = printable(chunk.data[: 4 * _SHOWN_BODY].decode("utf-8", "replace"), _SHOWN_BODY)
-        where = f"after {self._assembler.pieces} pieces of text"
+        count = self._assembler.pieces
+        where = f"after {count} {'piece' if count == 1 else 'pieces'} of text"
         return Malformed(f"A chunk of the answer, {where}, cannot be read ({error}): {quoted}")
 
     # Answers that are no stream
