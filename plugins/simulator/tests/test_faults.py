@@ -193,6 +193,25 @@ def test_comments_trickle_between_events(call):
     assert answer.events == [plain[0], *[b": keep-alive"] * 3, plain[1]]
 
 
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+GEMINI = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/chat/completions", CHAT), ("/v1beta/models/m:streamGenerateContent", GEMINI), ("/api/chat", CHAT)],
+    ids=["plain", "array", "lines"],
+)
+def test_where_there_are_no_comments_white_space_trickles(call, path, body):
+    """In JSON it means nothing, so the answer is what it is without."""
+    bodies = []
+    for fault in (Comments(0.001, 3), None):
+        with Simulator(TEXT, fault=fault) as simulator:
+            answer = call(simulator).send("POST", path, json.dumps(body).encode(), "Connection: close\r\n").hear()
+        bodies.append(b"".join(answer.chunks) if "chunked" in answer.head else answer.body)
+    assert bodies[0] == b"\n\n\n" + bodies[1]
+
+
 @pytest.mark.parametrize(
     "fault",
     [

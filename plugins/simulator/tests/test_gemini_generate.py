@@ -50,7 +50,10 @@ def joined(found, *, thought=False):
     return "".join(part.get("text", "") for part in found if part.get("thought", False) is thought)
 
 
-@pytest.mark.parametrize("model", [GEMINI, VERTEX, "/v1/publishers/google/models/tiny", "/v1beta/tunedModels/tiny"])
+@pytest.mark.parametrize(
+    "model",
+    [GEMINI, "/v1/models/tiny", VERTEX, "/v1/publishers/google/models/tiny", "/v1beta/tunedModels/tiny"],
+)
 def test_it_is_asked_on_googles_paths(model):
     """The model stands in the path, on both of Google's places."""
     assert plain("hi", model=model)["modelVersion"] == "tiny"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from polyglot_core.errors import ConfigError
 from polyglot_simulator import LeaveOpen, Pace, Reply, Reset, Simulator, Stall
+from polyglot_simulator.dialects import ACCESS
 
 ENDLESS = "word " * 100_000
 
@@ -321,6 +324,13 @@ def test_async_code_may_use_it_in_its_own_loop():
             return answer
 
     assert b'"simulator"' in asyncio.run(main())
+
+
+def test_every_dialect_is_in_the_readme():
+    """The table there names each driver that `connection_for` takes, and no other."""
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    rows = re.search(r"^\| driver \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)[1].splitlines()
+    assert {name for row in rows for name in re.findall(r"`([\w-]+)`", row.split("|")[1])} == set(ACCESS)
 
 
 def test_many_streams_run_at_once(call):

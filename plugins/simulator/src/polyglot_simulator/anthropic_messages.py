@@ -9,7 +9,7 @@ import msgspec
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
 from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Problem
+from polyglot_simulator.dialect import Dialect, Problem
 from polyglot_simulator.pace import tokens
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _KINDS = {
 }
 
 
-class AnthropicMessages:
+class AnthropicMessages(Dialect):
     """The dialect of ``POST /v1/messages``."""
 
     stream_headers: tuple[tuple[str, str], ...] = (

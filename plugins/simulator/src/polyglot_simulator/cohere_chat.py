@@ -9,7 +9,7 @@ import msgspec
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
 from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Problem
+from polyglot_simulator.dialect import Dialect, Problem
 from polyglot_simulator.pace import tokens
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["CohereChat"]
 _JSONObject = dict[str, Any]
 
 
-class CohereChat:
+class CohereChat(Dialect):
     """The dialect of ``POST /v2/chat``."""
 
     stream_headers: tuple[tuple[str, str], ...] = (("content-type", "text/event-stream"),)

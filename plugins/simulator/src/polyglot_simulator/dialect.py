@@ -50,13 +50,15 @@ class Turn(Struct, frozen=True, kw_only=True):
 
 
 class Dialect(Protocol):
-    """One way to put replies and errors into bytes. A new one is a module and a row of `DIALECTS`.
+    """One way to put replies and errors into bytes. A new one is a subclass in a module, and a row of `DIALECTS`.
 
     Attributes:
         stream_headers: Headers of a streamed answer.
+        comment: Bytes between two events of a stream that mean nothing.
     """
 
     stream_headers: tuple[tuple[str, str], ...]
+    comment: bytes = b": keep-alive\n\n"
 
     def problem(self, body: object) -> Problem | None:
         """What is wrong with the body of a request; bytes are a body that is no JSON."""
@@ -77,6 +79,10 @@ class Dialect(Protocol):
     def error(self, problem: Problem) -> bytes:
         """The body of an error answer."""
         ...
+
+    def error_headers(self, problem: Problem) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 (for those that have some)
+        """Headers of an error answer, beside its content type."""
+        return ()
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
         """An error inside a 200: an event of a stream, or the body of a plain answer."""

@@ -9,8 +9,11 @@ from urllib.parse import unquote
 from polyglot_simulator.anthropic_messages import AnthropicMessages
 from polyglot_simulator.azure_chat import PATH as AZURE_PATH
 from polyglot_simulator.azure_chat import AzureChat
+from polyglot_simulator.bedrock_converse import PATH as BEDROCK_PATH
+from polyglot_simulator.bedrock_converse import BedrockConverse
 from polyglot_simulator.cohere_chat import CohereChat
 from polyglot_simulator.gemini_generate import ARRAY_PATH, PATH, GeminiArray, GeminiGenerate
+from polyglot_simulator.mistral_chat import MistralChat
 from polyglot_simulator.ollama_chat import OllamaChat
 from polyglot_simulator.openai_chat import OpenAIChat
 from polyglot_simulator.openai_responses import OpenAIResponses
@@ -31,6 +34,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "/v1/messages": AnthropicMessages(),
     "/api/chat": OllamaChat(),
     "/v2/chat": CohereChat(),
+    "/mistral/v1/chat/completions": MistralChat(),  # which is OpenAI's path too, so it has a place of its own
 }
 
 
@@ -38,6 +42,7 @@ PATTERNS: Mapping[str, Dialect] = {
     AZURE_PATH: AzureChat(),
     PATH: GeminiGenerate(),
     ARRAY_PATH: GeminiArray(),
+    BEDROCK_PATH: BedrockConverse(),
 }
 """Dialects by a pattern of path, question mark and query, where these say what bodies say elsewhere. The first counts.
 
@@ -90,5 +95,7 @@ ACCESS: Mapping[str, Access] = {
     "anthropic": Access("/v1", "x-api-key", ""),
     "ollama": Access(""),
     "cohere": Access("/v2"),
+    "mistral": Access("/mistral/v1"),
+    "bedrock": Access(""),
 }
 """By driver."""

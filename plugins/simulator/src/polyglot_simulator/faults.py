@@ -188,16 +188,18 @@ class Status(Fault, frozen=True):
 
     def change(self, answer: Answer) -> Answer:
         """Put the status and its body in the place of the answer."""
-        body = self._default_body(answer) if self.body is None else _encoded(self.body)
-        headers = (*answer.headers, ("content-type", self.content_type), *self.headers.items())
+        body, own = self._default(answer) if self.body is None else (_encoded(self.body), ())
+        headers = (*answer.headers, ("content-type", self.content_type), *own, *self.headers.items())
         framing = "none" if self.code == 204 else "length"
         sends = (Send(body),) if body else ()
         return replace(answer, status=self.code, headers=headers, body=sends, framing=framing)
 
-    def _default_body(self, answer: Answer) -> bytes:
+    def _default(self, answer: Answer) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+        """The body and the headers in the dialect's words."""
         if self.code < 400:
-            return b""
-        return answer.dialect.error(Problem(self.code, f"The simulator was told to answer with status {self.code}."))
+            return b"", ()
+        problem = Problem(self.code, f"The simulator was told to answer with status {self.code}.")
+        return answer.dialect.error(problem), answer.dialect.error_headers(problem)
 
 
 class ContentType(Fault, frozen=True):
@@ -223,7 +225,7 @@ class ContentType(Fault, frozen=True):
 
 
 class Comments(Fault, frozen=True):
-    """A trickle of SSE comments, as servers send them to keep a connection alive.
+    """A trickle of what means nothing, as servers send it to keep a connection alive: comments in an event stream.
 
     Attributes:
         every: Seconds before each comment.
@@ -238,7 +240,8 @@ class Comments(Fault, frozen=True):
     def change(self, answer: Answer) -> Answer:
         """Put the comments at the place."""
         before, after = split_after_events(answer.body, self.after_events)
-        trickle = (Wait(self.every), Send(b": keep-alive\n\n", event=False)) * self.count
+        nothing = answer.dialect.comment if answer.streamed else b"\n"  # white space, which JSON allows anywhere
+        trickle = (Wait(self.every), Send(nothing, event=False)) * self.count
         return replace(answer, body=(*before, *trickle, *after))
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from polyglot_core.plugin import Usage
 from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Problem
+from polyglot_simulator.dialect import Dialect, Problem
 from polyglot_simulator.pace import tokens
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ARRAY_PATH", "PATH", "GeminiArray", "GeminiGenerate"]
 
 _MODEL = (
-    r"(?:/v1beta|/v1(?:beta1)?(?:/projects/[^/]+/locations/[^/]+)?/publishers/[^/]+)"
+    r"(?:/v1(?:beta)?|/v1(?:beta1)?(?:/projects/[^/]+/locations/[^/]+)?/publishers/[^/]+)"
     r"/(?:models|tunedModels)/(?P<model>[^/:]+):"
 )
 PATH = _MODEL + r"(?:generateContent\?.*|(?P<streaming>streamGenerateContent)\?(?:.*&)?alt=sse(?:&.*)?)"
@@ -45,7 +45,7 @@ _STATUSES = {
 }
 
 
-class GeminiGenerate:
+class GeminiGenerate(Dialect):
     """The dialect of ``POST …/models/{model}:generateContent`` and ``:streamGenerateContent?alt=sse``."""
 
     stream_headers: tuple[tuple[str, str], ...] = (("content-type", "text/event-stream"),)
@@ -92,6 +92,7 @@ class GeminiArray(GeminiGenerate):
     """The dialect of ``:streamGenerateContent`` without ``alt=sse``."""
 
     stream_headers: tuple[tuple[str, str], ...] = (("content-type", "application/json; charset=UTF-8"),)
+    comment: bytes = b"\n"
 
     def stream(self, turn: Turn) -> Iterator[Send]:
         """The same chunks as elements of one array."""

@@ -9,7 +9,7 @@ import msgspec
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
 from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Problem
+from polyglot_simulator.dialect import Dialect, Problem
 from polyglot_simulator.pace import tokens
 
 if TYPE_CHECKING:
@@ -26,10 +26,11 @@ _CREATED = "2026-01-02T03:04:05.678901Z"  # the same in every answer, so that tw
 _NANOSECONDS = 1_000_000
 
 
-class OllamaChat:
+class OllamaChat(Dialect):
     """The dialect of ``POST /api/chat``."""
 
     stream_headers: tuple[tuple[str, str], ...] = (("content-type", "application/x-ndjson"),)
+    comment: bytes = b"\n"
 
     def problem(self, body: object) -> Problem | None:
         """What is wrong with the body, in the order in which a reader would stumble over it."""

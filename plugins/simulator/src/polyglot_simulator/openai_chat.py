@@ -9,7 +9,7 @@ import msgspec
 
 from polyglot_core.plugin import Usage
 from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Problem
+from polyglot_simulator.dialect import Dialect, Problem
 from polyglot_simulator.pace import tokens
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _MOST_CHOICES = 128
 _KINDS = {401: ("authentication_error", "invalid_api_key"), 429: ("rate_limit_error", "rate_limit_exceeded")}
 
 
-class OpenAIChat:
+class OpenAIChat(Dialect):
     """The dialect of ``POST /v1/chat/completions``."""
 
     stream_headers: tuple[tuple[str, str], ...] = (

@@ -10,7 +10,7 @@ import msgspec
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
 from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Problem
+from polyglot_simulator.dialect import Dialect, Problem
 from polyglot_simulator.openai_chat import OpenAIChat
 from polyglot_simulator.pace import tokens
 
@@ -46,7 +46,7 @@ _ECHOED: _JSONObject = {
 """Fields of a request that its response repeats, with what they are where they were left out."""
 
 
-class OpenAIResponses:
+class OpenAIResponses(Dialect):
     """The dialect of ``POST /v1/responses``. Errors and headers are those of the chat completions beside it."""
 
     stream_headers: tuple[tuple[str, str], ...] = OpenAIChat.stream_headers

@@ -126,7 +126,8 @@ def _asked(request: RecordedRequest) -> Any:  # noqa: ANN401 (any JSON value)
 
 
 def _refused(empty: Answer, problem: Problem) -> Answer:
-    return _json(empty, problem.status, empty.dialect.error(problem))
+    answer = _json(empty, problem.status, empty.dialect.error(problem))
+    return replace(answer, headers=(*answer.headers, *empty.dialect.error_headers(problem)))
 
 
 def _json(empty: Answer, status: int, body: bytes) -> Answer:

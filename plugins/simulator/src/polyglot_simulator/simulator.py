@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from polyglot_core.errors import ConfigError
-from polyglot_core.plugin import Connection, Secret
+from polyglot_core.plugin import Connection, Retries, Secret
 from polyglot_simulator.dialects import ACCESS
 from polyglot_simulator.pace import Pace
 from polyglot_simulator.provider import Provider
@@ -141,6 +141,8 @@ class Simulator:
     def connection_for(self, driver: str) -> Connection:
         """A connection to it in the dialect of `driver`, such as ``openai-responses``.
 
+        A request is sent once, so that a test sees each fault; ``with_changes(retries=Retries())`` sends it again.
+
         Raises:
             ConfigError: It does not speak the dialect of that driver, or it is not running.
         """
@@ -158,6 +160,7 @@ class Simulator:
             api_key=self._provider.api_key or Secret("simulator-key"),
             auth_header=access.auth_header,
             auth_scheme=access.auth_scheme,
+            retries=Retries(limit=0),
         )
 
     @property
