@@ -13,12 +13,15 @@ from polyglot_core.options import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from polyglot_core.connection import Preset
 
-__all__ = ["draw_drivers", "draw_options", "draw_presets"]
+__all__ = ["draw_drivers", "draw_options", "draw_presets", "drivers", "page_of", "presets"]
 
 _PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
+_PAGES = {"openai": "compatible"}
+"""Page of a driver's other places, where it is not the driver's own."""
 
 
 def draw_drivers() -> str:
@@ -29,19 +32,16 @@ def draw_drivers() -> str:
         first, *_ = (ast.get_docstring(ast.parse(source.read_bytes())) or "").splitlines()
         sentence = first.rstrip(".").removeprefix(f"The driver ``{driver}``: ").replace("``", "`")
         link = f"[polyglot-{plugin.name}](../plugins/{plugin.name}/README.md)"
-        rows.append(f"| `{driver}` | {sentence} | {link} |")
+        rows.append(f"| [`{driver}`](providers/{driver}.md) | {sentence} | {link} |")
     return "\n".join(rows)
 
 
 def draw_presets() -> str:
     """A table of the presets: name, driver, variable of the key, model and address."""
     rows = ["| preset | driver | key variable | model | address |", "|---|---|---|---|---|"]
-    for name, (module, plugin) in sorted(_entries("polyglot.presets")):
-        preset = _preset(module, name, plugin)
-        address = preset.base_url or "yours"
-        rows.append(
-            f"| `{name}` | `{preset.driver}` | {_code(preset.api_key_env)} | {_code(preset.model)} | {address} |"
-        )
+    for name, preset in presets().items():
+        cells = _code(preset.driver), _code(preset.api_key_env), _code(preset.model), preset.base_url or "yours"
+        rows.append(f"| [`{name}`](providers/{page_of(name, preset)}) | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
@@ -58,13 +58,29 @@ def _entries(group: str) -> Iterator[tuple[str, tuple[str, Path]]]:
         yield from ((name, (module, project.parent)) for name, module in points.get(group, {}).items())
 
 
-def _preset(module: str, name: str, plugin: Path) -> Preset:
-    """A row of a module of presets."""
+def presets() -> dict[str, Preset]:
+    """All rows of presets, by name."""
+    return {name: _imported(*found).PRESETS[name] for name, found in sorted(_entries("polyglot.presets"))}
+
+
+def drivers() -> dict[str, ModuleType]:
+    """The modules of all drivers, by name."""
+    return {name: _imported(*found) for name, found in sorted(_entries("polyglot.drivers"))}
+
+
+def _imported(module: str, plugin: Path) -> ModuleType:
+    """A module of the checkout: what that says counts, not a copy that is installed."""
     source = str(plugin / "src")
     if source not in sys.path:
-        sys.path.insert(0, source)  # what the checkout says counts, not a copy that is installed
-    preset: Preset = import_module(module).PRESETS[name]
-    return preset
+        sys.path.insert(0, source)
+    return import_module(module)
+
+
+def page_of(name: str, preset: Preset) -> str:
+    """Page and anchor of a preset: a driver's own place has a page, the others have sections."""
+    if name == preset.driver:
+        return f"{name}.md"
+    return f"{_PAGES.get(preset.driver, preset.driver)}.md#{name}"
 
 
 def _code(text: str | None) -> str:

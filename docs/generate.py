@@ -1,6 +1,7 @@
 """Fill the generated parts of the pages: ``python docs/generate.py``; with ``--check`` only say which are out of date.
 
-A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. Behind the name may stand the driver
+that it is about.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from draw_capabilities import draw_capabilities, draw_said, draw_wire
 from draw_life import draw_endings, draw_life
+from draw_places import draw_list, draw_places
 from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_fields, draw_layers
 
@@ -21,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FOLDER = Path(__file__).resolve().parent
-_PART = re.compile(r"(?<=<!-- generated: )([a-z]+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+_PART = re.compile(r"(?<=<!-- generated: )([a-z]+)(?: ([a-z-]+))? -->\n.*?(?=<!-- end -->)", re.DOTALL)
 
-PARTS: dict[str, Callable[[], str]] = {
+PARTS: dict[str, Callable[..., str]] = {
     "life": draw_life,
     "endings": draw_endings,
     "layers": draw_layers,
@@ -35,6 +38,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "drivers": draw_drivers,
     "presets": draw_presets,
     "options": draw_options,
+    "capabilities": draw_capabilities,
+    "said": draw_said,
+    "wire": draw_wire,
+    "places": draw_places,
+    "list": draw_list,
 }
 """What draws each part."""
 
@@ -45,7 +53,12 @@ def filled(text: str) -> str:
     Raises:
         KeyError: A part has a name that nothing draws.
     """
-    return _PART.sub(lambda part: f"{part[1]} -->\n\n{PARTS[part[1]]()}\n\n", text)
+    return _PART.sub(_drawn, text)
+
+
+def _drawn(part: re.Match[str]) -> str:
+    name, *about = filter(None, part.groups())
+    return f"{' '.join((name, *about))} -->\n\n{PARTS[name](*about)}\n\n"
 
 
 def main(*, check: bool) -> int:

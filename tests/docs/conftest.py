@@ -10,38 +10,36 @@ import pytest
 from polyglot_simulator import Reply, Simulator, ToolCall
 
 STORY = "Once upon a time a fox looked up at the stars, and one of them looked back."
-CONNECTIONS = (
-    "openai",
-    "work",
-    "local",
-    "anthropic",
-    "azure-openai",
-    "azure-v1",
-    "bedrock",
-    "cohere",
-    "gemini",
-    "mistral",
-    "ollama",
-)
-"""Whatever a page asks is asked through the driver `openai`, which is what the simulator speaks here."""
+CONNECTIONS = {
+    **{name: name for name in ("openai", "openai-responses", "azure-openai")},
+    **{name: name for name in ("anthropic", "cohere", "gemini", "mistral", "ollama", "vertex")},
+    **dict.fromkeys(("azure-v1", "local", "work"), "openai"),
+    "bedrock": "openai",  # whose frames the simulator does not speak
+}
+"""Driver by the name of a connection that a page asks."""
 
 
 def answer(request):
     """A call of the first tool, where there are tools and none has answered yet; else a story."""
-    tools = request.body.get("tools")
+    tools = [tool for tool in request.body.get("tools", ()) if "function" in tool]
     if not tools or any(turn["role"] == "tool" for turn in request.body["messages"]):
         return STORY
     return Reply(tool_calls=[ToolCall(tools[0]["function"]["name"], {"city": "Oslo"})])
 
 
-def configured(base_url):
-    """A configuration in which every connection of the pages is the simulator at `base_url`."""
+def configured(simulator):
+    """A configuration in which every connection of the pages leads to the simulator, through its own driver."""
     rows = [
-        f'[connections.{name}]\ndriver = "openai"\nbase_url = "{base_url}"\nmodel = "story"\n'
+        f'[connections.{name}]\ndriver = "{driver}"\nbase_url = "{address(simulator, driver)}"\nmodel = "story"\n'
         'api_key_env = "OPENAI_API_KEY"\n'
-        for name in CONNECTIONS
+        for name, driver in CONNECTIONS.items()
     ]
     return "\n".join(['default = "openai"\n', *rows])
+
+
+def address(simulator, driver):
+    """Where the simulator speaks the dialect of a driver; Mistral's is near enough to OpenAI's."""
+    return simulator.connection_for("openai" if driver == "mistral" else driver).base_url
 
 
 @pytest.fixture
@@ -60,7 +58,7 @@ def provider(nowhere, monkeypatch):
     """The simulator, as the default and under every name that the pages use."""
     with Simulator(answer) as simulator:
         file = nowhere / "stand-in.toml"
-        file.write_text(configured(simulator.base_url), "utf-8")
+        file.write_text(configured(simulator), "utf-8")
         monkeypatch.setenv("POLYGLOT_CONFIG", str(file))
         monkeypatch.setenv("OPENAI_API_KEY", "test-key")
         yield simulator

@@ -10,10 +10,12 @@ import types
 import pytest
 
 from polyglot_cli.script import read_script
-from polyglot_core.settings import read_settings
+from polyglot_core.plugin import InferenceRequest, Message
+from polyglot_core.plugins import load_driver
+from polyglot_core.settings import read_settings, resolve
 
 from .conftest import STORY
-from .pages import PAGES, README, blocks, named, with_blocks
+from .pages import DOCS, PAGES, README, blocks, named, with_blocks
 
 KINDS = {
     ("python",),  # run, one after the other, as one program
@@ -81,6 +83,21 @@ def test_a_configuration_that_is_shown_is_understood(page, nowhere):
         file = nowhere / "polyglot.toml"
         file.write_text(block.text, "utf-8")
         assert read_settings(file).entries
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "providers").glob("*.md")), ids=named)
+def test_a_configuration_of_a_provider_is_all_that_a_request_needs(page, nowhere):
+    """With a key, every connection on a provider's page has an address and a model, and its driver can be asked."""
+    for block in blocks(page, "toml"):
+        file = nowhere / "polyglot.toml"
+        file.write_text(block.text, "utf-8")
+        for name in read_settings(file).entries:
+            connection = resolve(name, config=file, api_key="test-key")
+            turns = (Message(role="user", content="Hello."),)
+            request = InferenceRequest(model=connection.model, messages=turns, options=connection.options)
+            wire = load_driver(connection.driver).bind(connection).encode(request)
+            assert connection.model
+            assert wire.url.startswith(("https://", "http://localhost", "http://SERVER"))
 
 
 @pytest.mark.parametrize("page", with_blocks("toml", "script"), ids=named)

@@ -169,14 +169,15 @@ def test_the_options_are_those_that_drivers_translate():
 
 
 def test_every_installed_driver_and_preset_has_a_row():
-    """Whatever the project's own packages offer by entry points is on the page, as it is."""
+    """Whatever the project's own packages offer by entry points is on the page, as it is, and leads to more."""
     ours = {f"polyglot_{package.name}" for package in PACKAGES}
     for group, heading in (("polyglot.drivers", "driver"), ("polyglot.presets", "preset")):
-        shown = {row[0].strip("`"): row for row in table(DOCS / "providers.md", heading)}
+        shown = {re.search("`(.+?)`", row[0])[1]: row for row in table(DOCS / "providers.md", heading)}
         found = [point for point in entry_points(group=group) if point.module.partition(".")[0] in ours]
         assert found
         for point in found:
             row = shown[point.name]
+            assert f"[`{point.name}`](providers/" in row[0]
             if heading == "preset":
                 preset = point.load().PRESETS[point.name]
                 values = (preset.driver, preset.api_key_env or "–", preset.model or "–", preset.base_url or "yours")
