@@ -17,7 +17,7 @@ import anyio
 import msgspec
 import pytest
 
-from polyglot_core import AsyncInference, Connection, Inference, events, register
+from polyglot_core import AsyncInference, Connection, Inference, Retries, events, register
 from polyglot_core.clocks import Clocks
 from polyglot_core.connection import Timeouts
 from polyglot_core.plugin import End, Finish, TextDelta, Usage, WireRequest, hookimpl
@@ -169,9 +169,9 @@ class Loopback:
         return len({asked.connection for asked in self.asked})
 
     def connection(self, **fields):
-        """A connection that asks this server through the toy driver."""
-        made = {"name": "here", "driver": "toy", "model": "m", "base_url": self.url, "api_key": "test-key", **fields}
-        return Connection(**made)
+        """A connection that asks this server through the toy driver, each request once unless a test wants more."""
+        usual = {"name": "here", "driver": "toy", "model": "m", "base_url": self.url, "api_key": "test-key"}
+        return Connection(**{**usual, "retries": Retries(limit=0), **fields})
 
     def close(self):
         self._over.set()

@@ -19,11 +19,12 @@ PolyglotError ProviderError RateLimited RequestError Retries StreamError TimedOu
 Truncated Usage connections drivers register
 """
 AUTHORS = """
-CONTRACT_VERSION Audio Chunk Citation Connection Document End Event Failure Finish FinishReason Framer Image
-InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message NDJSONFramer Ping Preset RawPart Reasoning
-ReasoningDelta RefusalDelta ResponseStarted Retries SSEFramer Secret ServerToolEvent Text TextDelta Timeouts Tool
-ToolCall ToolCallDelta ToolResult Usage UsageReport WireRequest WireResponse cannot_express failure_from_payload
-hookimpl translate_options
+CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Document End Event Failure Finish FinishReason
+Framer Image InferenceRequest JSONArrayFramer JSONPieces JSONSchema Logprobs MediaDelta Message MessageWriter
+NDJSONFramer Part Ping Preset RawPart Reasoning ReasoningDelta RefusalDelta ResponseStarted Retries SSEFramer Secret
+ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
+WireRequest WireResponse at cannot_express count failure_from_payload hookimpl json_request json_text laid_over
+misconfigured objects read_columns read_json translate_options
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded

@@ -23,6 +23,7 @@ PAYLOAD = {"in": 1}
 RESPONSE = WireResponse(status=500, headers={}, body=b"")
 FAILURE = Failure("No.")
 USAGE = Usage(input_tokens=1)
+TEXT = "Once upon"
 
 # hook → what each of its arguments is, what it returns, how it is called once it is bound
 HOOKS = {
@@ -46,6 +47,16 @@ HOOKS = {
         WIRE,
         lambda bound: bound.authorize(WIRE),
     ),
+    "encode_prefill": (
+        {"connection": CONNECTION, "request": REQUEST, "text": TEXT},
+        WIRE,
+        lambda bound: bound.encode_prefill(REQUEST, TEXT),
+    ),
+    "encode_resume": (
+        {"connection": CONNECTION, "request": REQUEST, "state": STATE},
+        WIRE,
+        lambda bound: bound.encode_resume(REQUEST, STATE),
+    ),
     "decode_error": (
         {"connection": CONNECTION, "response": RESPONSE},
         FAILURE,
@@ -66,7 +77,7 @@ def driver(**hooks):
     usual = {
         hook: taking(hook, (), {}, returned)
         for hook, (_, returned, _) in HOOKS.items()
-        if hook not in {"authorize", "decode_error"}
+        if hook not in {"authorize", "decode_error", "encode_prefill", "encode_resume"}
     }
     return SimpleNamespace(**{name: hook for name, hook in {**usual, **hooks}.items() if hook is not None})
 

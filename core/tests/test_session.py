@@ -55,14 +55,14 @@ def test_every_pair_of_state_and_signal(state, signal):
     assert LIFE.get((state, signal)) == expected
 
 
-@pytest.mark.parametrize("complete_on", ["finish", "end"])
+@pytest.mark.parametrize("complete_on", ["finish", "end", "both"])
 @pytest.mark.parametrize("signal", ENDINGS)
 @pytest.mark.parametrize("state", [state for state in State if state is not State.ENDED])
 def test_how_an_attempt_has_ended(state, signal, complete_on):
     """The outcome follows from state, signal and what the dialect calls complete, and only a finish saves a cut."""
     done = state is State.FINISHING
     expected = {
-        "end": "finished",
+        "end": "finished" if done or complete_on != "both" else "truncated",
         "eof": "finished" if done and complete_on == "finish" else "truncated",
         "broken": "finished" if done and complete_on == "finish" else "failed",
         "clock": "finished" if done else "timed_out",
@@ -155,6 +155,9 @@ def test_an_end_without_a_finish_is_finished(toy):
         ("end", [TextDelta("a"), STOP], "truncated"),
         ("end", [TextDelta("a"), STOP, End()], "finished"),
         ("finish", [TextDelta("a")], "truncated"),
+        ("both", [TextDelta("a"), STOP], "truncated"),
+        ("both", [TextDelta("a"), End()], "truncated"),
+        ("both", [TextDelta("a"), STOP, End()], "finished"),
         ("finish", [STOP], "finished"),
         ("finish", [TextDelta("a", 0), TextDelta("b", 1), Finish("stop", "stop", 0)], "truncated"),
         (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from polyglot_core import ConfigError, Connection, PluginError, connections, drivers, register, settings
-from polyglot_core.connection import Timeouts
+from polyglot_core.connection import Limits, Retries, Timeouts
 from polyglot_core.wire import Secret
 
 PRESETS = """
@@ -230,7 +230,7 @@ def test_a_connection_that_cannot_be_made(config, monkeypatch, name):
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("acmee", ["Nothing is called 'acmee'", "did you mean 'acme'?", "presets: acme, free", "drivers: ", "toy"]),
+        ("acmee", ["Nothing is called 'acmee'", "did you mean 'acme'?", "presets: acme", "free", "drivers: ", "toy"]),
         ("mien", ["did you mean 'mine'?", "connections: mine"]),
         ("xyzzy/model", ["Nothing is called 'xyzzy'"]),
     ],
@@ -261,7 +261,7 @@ def test_no_name_and_no_default(config):
     [
         ({"modle": "m"}, ["no field 'modle'", "did you mean 'model'?"]),
         ({"stream": True}, ["no field 'stream'", "Known are"]),
-        ({"timeouts": {"idel": 1}}, ["no clock 'idel'", "did you mean 'idle'?"]),
+        ({"timeouts": {"idel": 1}}, ["no 'idel' in timeouts", "did you mean 'idle'?"]),
         ({"timeouts": 30}, ["timeouts", "int"]),
         ({"timeouts": "30"}, ["timeouts", "str"]),
         ({"timeouts": [30]}, ["timeouts", "list"]),
@@ -665,3 +665,46 @@ def test_a_broken_preset_is_said_to_be_so(tmp_path, monkeypatch):
     (listed,) = [info for info in connections() if info.name == "acme-broken"]
     assert not listed.usable
     assert "polyglot-broken" in listed.reason
+
+
+# What happens after a failure
+
+
+def test_retries_limits_and_fallbacks_of_the_file(config):
+    """Single numbers of a file are laid over the usual ones; fallbacks are names, resolved as any name is."""
+    config(
+        "[connections.mine]\ndriver = 'toy'\nmodel = 'm'\nretries = { limit = 0 }\nlimits = { event = 1000 }\n"
+        "fallbacks = ['other', 'acme/large']\n[connections.other]\ndriver = 'toy'\nmodel = 'o'\nfallbacks = ['mine']\n"
+    )
+    made = settings.resolve("mine")
+    assert (made.retries, made.limits) == (Retries(limit=0), Limits(event=1000))
+    assert [(other.name, other.model) for other in made.fallbacks] == [("other", "o"), ("acme", "large")]
+    assert [other.fallbacks for other in made.fallbacks] == [(), ()]
+
+
+def test_fallbacks_in_code_go_before_those_of_the_file(config):
+    """An override replaces the file's list; names and connections may stand in it."""
+    config("[connections.mine]\ndriver = 'toy'\nfallbacks = ['nowhere']\n")
+    other = settings.resolve("toy", model="x")
+    assert settings.resolve("mine", fallbacks=[]).fallbacks == ()
+    assert settings.resolve("mine", fallbacks=[other]).fallbacks == (other,)
+    assert "Nothing is called 'nowhere'" in message(settings.resolve, "mine")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"retries": {"limt": 1}}, "did you mean 'limit'?"),
+        ({"retries": {"limit": 1.5}}, "'limit' in retries"),
+        ({"retries": {"limit": -1}}, "'limit' in retries"),
+        ({"retries": {"limit": None}}, "'limit' in retries"),
+        ({"retries": {"first_wait": True}}, "'first_wait' in retries"),
+        ({"retries": 3}, "retries of connection 'toy' is a Retries, or a dict"),
+        ({"limits": {"event": 0.5}}, "'event' in limits"),
+        ({"limits": [1]}, "limits of connection 'toy' is a Limits, or a dict"),
+        ({"timeouts": {"idle": -1}}, "'idle' in timeouts"),
+    ],
+)
+def test_numbers_that_cannot_be_used(overrides, said):
+    """A number of the wrong kind is found when the connection is made, and named."""
+    assert said in message(settings.resolve, "toy", **overrides)

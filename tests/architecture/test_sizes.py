@@ -1,15 +1,17 @@
-"""Functions are small enough to be read at a glance."""
+"""Functions are small enough to be read at a glance, and drivers to be read in one go."""
 
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from .sizes import CHECKOUT, code_lines, sizes
+
 FILES = [*CHECKOUT.glob("core/src/**/*.py"), *CHECKOUT.glob("plugins/*/src/**/*.py")]
+SIZES = sizes()
 LINES = 60
+LINES_OF_A_DRIVER = 600
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(CHECKOUT).as_posix())
@@ -18,3 +20,27 @@ def test_a_function_fits_on_a_page(file):
     nodes = ast.walk(ast.parse(file.read_bytes()))
     functions = [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     assert [node.name for node in functions if node.end_lineno - node.lineno >= LINES] == []
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: size.driver)
+def test_a_driver_is_small(size):
+    """All modules of a driver, without rows of presets, are less than 600 lines of code."""
+    assert 0 < size.lines < LINES_OF_A_DRIVER, size.modules
+
+
+def test_every_driver_is_measured_with_all_that_it_needs():
+    """A driver that shares modules with another one of its package has them counted too."""
+    by_name = {size.driver: size.modules for size in SIZES}
+    assert len(by_name) == len(SIZES) >= 10
+    assert {"driver", "body", "messages"} <= by_name["azure-openai"].keys()
+    assert by_name["gemini"].keys() - {"gemini"} == by_name["vertex"].keys() - {"vertex"}
+    assert not any("presets" in module for modules in by_name.values() for module in modules)
+
+
+def test_lines_of_code_are_neither_docstrings_nor_comments(tmp_path):
+    """Lines of a text that is a value count, and so does each line of a statement."""
+    file = tmp_path / "garden.py"
+    file.write_text(
+        '"""Says\n\nmuch."""\n\n# a comment\nROSE = """a\nb"""\n"""What it is."""\n\n\ndef f():  # two\n    return (\n        1)\n'
+    )
+    assert code_lines(file) == 5

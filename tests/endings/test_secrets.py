@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import copy
-import gc
 import logging
 import pickle
-import traceback
-from types import CodeType, FunctionType, ModuleType
 
 import pytest
 
 from polyglot_core import Outcome, PolyglotError
-from polyglot_core.plugin import Secret
 from polyglot_simulator import Cut, Drop, ErrorEvent, Garbage, Reset, Stall, Status
 
-NOT_FOLLOWED = (CodeType, FunctionType, ModuleType, Secret, type)  # what leads to the whole program, or hides its text
+from .secrecy import everything_said_by
+
 KEY = "key-that-nobody-may-see"
 HEADER = "value-that-nobody-may-see"
 FAILURES = {
@@ -62,46 +59,6 @@ def test_no_key_shows_in_an_error(connection, call_to, caplog):
     assert KEY not in repr(call.pending) + repr(call.pending.stream()) + repr(call.pending.request)
     assert KEY not in caplog.text + "".join(repr(record.__dict__) for record in caplog.records)
     assert KEY not in str(connection) + repr(connection)
-
-
-def everything_said_by(error):
-    """Text after text in which an error might show what it knows."""
-    yield str(error)
-    yield repr(error)
-    yield repr(error.__dict__)
-    yield repr(error.partial.to_dict())
-    yield pickle.dumps(error).decode("latin-1")
-    yield pickle.dumps(error, 0).decode("latin-1")
-    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    yield from shown.format()
-    for cause in causes_of(error):
-        yield repr(cause) + repr(vars(cause))
-        yield from texts_held_by([frame.f_locals for frame, _ in traceback.walk_tb(cause.__traceback__)])
-
-
-def causes_of(error):
-    """All exceptions behind an error."""
-    found = []
-    waiting = [error]
-    while waiting:
-        link = waiting.pop()
-        if link is not None and link not in found:
-            found.append(link)
-            waiting += [link.__cause__, link.__context__]
-    return found[1:]
-
-
-def texts_held_by(roots):
-    """Every text that can be reached from what the frames of an exception hold; a `Secret` is what keeps a key."""
-    waiting, seen = list(roots), set()
-    while waiting:
-        held = waiting.pop()
-        if id(held) in seen or isinstance(held, NOT_FOLLOWED):
-            continue
-        seen.add(id(held))
-        if isinstance(held, (str, bytes, bytearray)):
-            yield held if isinstance(held, str) else held.decode("latin-1")
-        waiting += gc.get_referents(held)
 
 
 def test_an_error_can_be_copied_and_pickled_with_all_that_it_knows(connection, call_to):

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
+from polyglot_core.connection import Limits
+from polyglot_core.errors import LimitExceeded
 from polyglot_core.events import (
     Citation,
     Finish,
@@ -37,13 +41,18 @@ from polyglot_core.response import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from polyglot_core.events import Event
+    from polyglot_core.events import Event, Seam
     from polyglot_core.parts import Part, ToolCall
     from polyglot_core.response import Usage
 
 __all__ = ["Assembler"]
 
 _REASONS = {reason.value: reason for reason in FinishReason}
+_COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+_LARGEST = 2**63 - 1
+
+
+_LIMITS = Limits()
 
 
 class Assembler:
@@ -54,13 +63,19 @@ class Assembler:
         model: The first model name that is not empty.
     """
 
-    def __init__(self, extract_usage: Callable[[Mapping[str, Any]], Usage], finish_counts: str = "first") -> None:
+    def __init__(
+        self,
+        extract_usage: Callable[[Mapping[str, Any]], Usage],
+        finish_counts: str = "first",
+        limits: Limits = _LIMITS,
+    ) -> None:
         self.response_id: str | None = None
         self.model: str | None = None
-        self._extract_usage = extract_usage
+        self._extract_usage = lambda payload: _believed(extract_usage(payload))
         self._last_finish_counts = finish_counts == "last"
         self._usage: UsageReading | None = None
         self._choices: dict[int, _ChoiceBuilder] = {}
+        self._limits = limits
 
     def text(self, event: TextDelta, raw: bytes) -> PartialInferenceResponse | Sequence[PartialInferenceResponse]:
         """The one partial for a chunk that is a piece of text: `absorb` for the hot path."""
@@ -115,10 +130,30 @@ class Assembler:
         """The choices as they stand, by index."""
         return tuple(self._choices[index].choice() for index in sorted(self._choices))
 
+    def show(self, seam: Seam) -> PartialInferenceResponse:
+        """The partial that shows a seam: nothing new, and everything so far."""
+        partial = self._choice(0).step(b"")
+        partial.seam = seam
+        return partial
+
+    def text_to_go_on_from(self) -> str | None:
+        """The answer, if it is a text of one choice and nothing else, which a model can be asked to continue."""
+        if not set(self._choices) <= {0}:
+            return None
+        return self._choice(0).bare_text()
+
+    def open_space(self) -> str:
+        """The white space that the text of choice 0 ends in."""
+        text = self._choice(0).bare_text() or ""
+        return text[len(text.rstrip()) :]
+
     def _choice(self, index: int) -> _ChoiceBuilder:
         builder = self._choices.get(index)
         if builder is None:
-            builder = self._choices[index] = _ChoiceBuilder(index, last_finish_counts=self._last_finish_counts)
+            if len(self._choices) >= self._limits.choices:
+                raise _too_many("choices", self._limits.choices)
+            builder = _ChoiceBuilder(index, self._limits.tool_calls, last_finish_counts=self._last_finish_counts)
+            self._choices[index] = builder
             builder.remark(self._usage)
         return builder
 
@@ -134,7 +169,7 @@ class Assembler:
 class _ChoiceBuilder:
     """One choice, growing."""
 
-    def __init__(self, index: int, *, last_finish_counts: bool) -> None:
+    def __init__(self, index: int, most_calls: int, *, last_finish_counts: bool) -> None:
         self.index = index
         self.transcript = Transcript()
         self.text_parts = self.transcript.text.parts
@@ -145,7 +180,7 @@ class _ChoiceBuilder:
         self._closed = False
         self._last_finish_counts = last_finish_counts
         self._finish: Finish | None = None
-        self._calls = _CallMatcher()
+        self._calls = _CallMatcher(most_calls)
         self._called = 0  # calls that have a place in the order
         self._reasoning: dict[int, list[ReasoningDelta]] = {}
         self._refusal: list[str] = []
@@ -178,6 +213,11 @@ class _ChoiceBuilder:
         partial = self.step(b"")
         partial.finish_reason = self._reason()
         return partial
+
+    def bare_text(self) -> str | None:
+        """The text, if there is nothing else and the model is not done."""
+        other = self.reasoning_parts or self.pieces or self._refusal or self._order or self._media or self.finished
+        return None if other else self.transcript.text.upto(len(self.text_parts))
 
     def choice(self) -> Choice:
         """The choice as it stands."""
@@ -288,6 +328,12 @@ _TAKERS: dict[type, Callable[[_ChoiceBuilder, Any], bool]] = {
 }
 
 
+def _too_many(what: str, most: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"The answer has more than {most} {what.replace('_', ' ')}; more are allowed by limits.{what}."
+    )
+
+
 class _OpenCall:
     """A tool call as far as it is known: what later pieces are matched against."""
 
@@ -309,8 +355,9 @@ class _CallMatcher:
     a name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self._calls: list[_OpenCall] = []
+        self._most = most
 
     def match(self, event: ToolCallDelta) -> ToolCallPiece | None:
         """The piece with its call's slot; None for an empty placeholder."""
@@ -319,6 +366,8 @@ class _CallMatcher:
             if not (event.id or event.name or event.arguments):
                 return None
             slot = len(self._calls)
+            if slot >= self._most:
+                raise _too_many("tool_calls", self._most)
             self._calls.append(_OpenCall(event.index, event.id, event.name))
             return self._piece(slot, event, event.id or None, event.name or None)
         call = self._calls[slot]
@@ -382,6 +431,12 @@ class _CallMatcher:
             if self._calls[slot].id == id_:
                 return slot
         return None
+
+
+def _believed(usage: Usage) -> Usage:
+    """`usage` without counts that do not fit 64 bits: nobody means them, and not every encoder takes them."""
+    beyond = [name for name in _COUNTS if isinstance(count := getattr(usage, name), int) and abs(count) > _LARGEST]
+    return replace(usage, **dict.fromkeys(beyond)) if beyond else usage
 
 
 def _joined_reasoning(deltas: list[ReasoningDelta]) -> Reasoning:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from polyglot_core.connection import Timeouts
+from polyglot_core.connection import Limits, Retries, Timeouts
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         options: Options for every call.
         headers: Headers for every request.
         timeouts: The clocks, in seconds.
+        retries: How often, and after which waits in seconds, a request is sent again.
+        limits: How large an answer may be.
+        fallbacks: Names of connections that are asked, in order, when this one has failed.
         facts: Columns that the driver reads, laid over the preset's.
         proxy: URL of a proxy, instead of the one that the environment names.
         ca: File of certificates to trust, in PEM.
@@ -70,9 +73,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     options: dict[str, Any] = {}
     headers: dict[str, str] = {}
     timeouts: dict[str, float] = {}
+    retries: dict[str, int | float] = {}
+    limits: dict[str, int] = {}
+    fallbacks: list[str] = []
     facts: dict[str, Any] = {}
     proxy: str | None = None
     ca: str | None = None
+
+
+_ROWS = {"timeouts": Timeouts, "retries": Retries, "limits": Limits}
 
 
 class Settings(NamedTuple):
@@ -140,8 +149,9 @@ def _entry(name: str, table: object, text: str, file: Path) -> Entry:
     if not isinstance(table, dict):
         raise config_error(f"{_place(text, file, (), name)}: connection {name!r} is a table, [connections.{name}].")
     _check_keys(table, Entry.__struct_fields__, text, file, where)
-    if isinstance(timeouts := table.get("timeouts", {}), dict):
-        _check_keys(timeouts, Timeouts.__struct_fields__, text, file, (*where, "timeouts"))
+    for field, row in _ROWS.items():
+        if isinstance(inner := table.get(field, {}), dict):
+            _check_keys(inner, row.__struct_fields__, text, file, (*where, field))
     try:
         entry = msgspec.convert(table, Entry)
     except msgspec.ValidationError as error:

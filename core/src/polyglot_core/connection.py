@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr, replace
 from polyglot_core.errors import ConfigError
 from polyglot_core.wire import Secret
 
-__all__ = ["Connection", "Preset", "Retries", "Route", "Timeouts"]
+__all__ = ["Connection", "Limits", "Preset", "Retries", "Route", "Timeouts"]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -41,12 +41,38 @@ class Retries(Struct, frozen=True, kw_only=True):
     Attributes:
         limit: How many times at most; 0 never sends again.
         first_wait: Seconds before the first repetition; doubled for each further one.
-        longest_wait: Seconds that a wait may take; a provider that asks for more is not asked again.
+        longest_backoff: Seconds that a wait which nobody asked for grows to.
+        longest_wait: Seconds that a provider may ask to wait; one that asks for more is not asked again.
     """
 
-    limit: int = 0
+    limit: int = 2
     first_wait: float = 0.5
+    longest_backoff: float = 8.0
     longest_wait: float = 60.0
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How large an answer may be. What goes beyond is a `LimitExceeded`, and nothing of its size is kept.
+
+    Attributes:
+        event: Bytes of one line, event or frame, whole or still open. Pictures come in one event, so it is not small:
+            1 MiB, as httpx2 has it, would refuse them.
+        response: Bytes of one body, after it was inflated.
+        inflation: Bytes that one byte of a compressed body may become, on average. Text does not come near; gzip itself
+            ends at 1032.
+        headers: Bytes of the head of an answer. The HTTP client's own limit, 100 KiB, stays in force.
+        refusal: Bytes of a refusal's body that are read.
+        choices: Answers in one response. Servers number them, and a wrong number must not cost memory.
+        tool_calls: Calls to tools in one answer.
+    """
+
+    event: int = 16 * 1024 * 1024
+    response: int = 256 * 1024 * 1024
+    inflation: int = 200
+    headers: int = 100 * 1024
+    refusal: int = 64 * 1024
+    choices: int = 128
+    tool_calls: int = 1024
 
 
 class Preset(Struct, frozen=True, kw_only=True):
@@ -99,6 +125,9 @@ class Connection(Struct, frozen=True, kw_only=True):
         headers: Headers for every request.
         timeouts: The clocks.
         retries: When a request is sent again.
+        limits: How large an answer may be.
+        fallbacks: Connections that are asked, in order, when this one has failed before anything of an answer came.
+            Their own fallbacks are left aside.
         proxy: URL of a proxy, instead of the one that the environment names (HTTPS_PROXY, NO_PROXY, …).
         ca: File of certificates to trust, in PEM, instead of the usual ones.
         auth_header: Header that carries the key.
@@ -118,6 +147,8 @@ class Connection(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str | Secret] = {}
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
+    limits: Limits = Limits()
+    fallbacks: tuple[Connection, ...] = ()
     proxy: Secret | str | None = None
     ca: str | None = None
     auth_header: str = "authorization"
@@ -128,6 +159,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         for field in ("api_key", "proxy"):
             if isinstance(text := getattr(self, field), str):
                 force_setattr(self, field, Secret(text))
+        force_setattr(self, "fallbacks", tuple(self.fallbacks))
         _check_types(self)
         _check_base_url(self.name, self.base_url)
         _check_headers(self.name, {**self.headers, self.auth_header: self.secret or ""})
@@ -196,6 +228,9 @@ def _check_types(connection: Connection) -> None:
         "options": isinstance(connection.options, Mapping),
         "headers": isinstance(headers, Mapping) and all(isinstance(text, (str, Secret)) for text in headers.values()),
         "timeouts": isinstance(connection.timeouts, Timeouts),
+        "retries": isinstance(connection.retries, Retries),
+        "limits": isinstance(connection.limits, Limits),
+        "fallbacks": all(isinstance(other, Connection) for other in connection.fallbacks),
     }
     for field, right in sound.items():
         if not right:

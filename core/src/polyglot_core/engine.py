@@ -9,19 +9,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections import deque
 from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
-from polyglot_core import policy
-from polyglot_core.clocks import Clocks
-from polyglot_core.errors import PolyglotError, TimedOut
-from polyglot_core.response import InferenceResponse, Outcome, PartialInferenceResponse
-from polyglot_core.session import Session, Signal, State
-from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Opening, Pools, TwoReadersError, timed_out
+from polyglot_core.errors import PolyglotError
+from polyglot_core.policy import Settle, Surface
+from polyglot_core.response import PartialInferenceResponse
+from polyglot_core.session import State
+from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Opening, Pools, Terms, TwoReadersError, timed_out
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,137 +27,17 @@ if TYPE_CHECKING:
     import anyio
     from anyio.lowlevel import RunVar
 
-    from polyglot_core.connection import Connection, Timeouts
-    from polyglot_core.events import Event
-    from polyglot_core.plugins import BoundDriver
-    from polyglot_core.request import InferenceRequest
+    from polyglot_core.run import Run
+    from polyglot_core.session import Session
     from polyglot_core.transport import AsyncExchange, Client, Exchange
     from polyglot_core.wire import Chunk, WireRequest
 
     _Taken = PartialInferenceResponse | Iterable[PartialInferenceResponse]
 
-__all__ = ["AsyncPump", "AsyncSource", "EventsWaiting", "Pump", "Run", "async_pump", "pump"]
+__all__ = ["AsyncPump", "AsyncSource", "EventsWaiting", "Pump", "async_pump", "pump"]
 
 
 _COMMITTED = State.COMMITTED
-
-
-class Run:
-    """One call over all its attempts, without I/O: what was asked, how far it came, and what to do about an error.
-
-    Attributes:
-        connection: Where to ask.
-        driver: Whom to ask through.
-        request: What to ask.
-        timeouts: The clocks of this call.
-        clocks: When they were set.
-        session: The attempt that is being made; None before the first.
-        events: Where events go when somebody wants to see them.
-        error: What the call ended in, if it failed.
-        cancelled: Whether the caller wants no more.
-    """
-
-    def __init__(
-        self, connection: Connection, driver: BoundDriver, request: InferenceRequest, timeouts: Timeouts
-    ) -> None:
-        self.connection = connection
-        self.driver = driver
-        self.request = request
-        self.timeouts = timeouts
-        self.clocks = Clocks(timeouts, perf_counter())
-        self.session: Session | None = None
-        self.events: deque[Event] | None = None
-        self.error: PolyglotError | None = None
-        self.cancelled = False
-        self._attempts = 0
-
-    def encode(self) -> WireRequest:
-        """The request for the next attempt, with the connection's headers; the key too, if the driver leaves it."""
-        if self._attempts == 0:
-            self.clocks = Clocks(self.timeouts, perf_counter())  # the call begins when it is made, not when prepared
-        wire = self.driver.encode(self.request)
-        headers = {**wire.headers, **self.connection.headers}
-        if self.driver.authorize is None:
-            headers.update(self.connection.auth_headers())
-        return replace(wire, headers=headers)
-
-    def start(self, wire: WireRequest) -> Session:
-        """A session for the next attempt."""
-        self._attempts += 1
-        self.clocks.start_attempt(perf_counter())
-        self.session = Session(wire, self.driver, self.clocks, self.connection.name)
-        if self.events is not None:
-            self.session.watch_events(self.events)
-        return self.session
-
-    @property
-    def ended(self) -> bool:
-        """Whether there is nothing more to come."""
-        return self.cancelled or self.error is not None or (self.session is not None and self.session.ended)
-
-    @property
-    def interruptible(self) -> bool:
-        """Whether an attempt is under way that has no outcome yet."""
-        return self.session is not None and not self.session.ended
-
-    @property
-    def drainable(self) -> bool:
-        """Whether the answer was read to its end, so that its connection may serve again."""
-        return self.session is not None and self.session.outcome is Outcome.FINISHED
-
-    @property
-    def response(self) -> InferenceResponse:
-        """The response as far as it has come."""
-        if self.session is None:
-            return InferenceResponse(outcome=Outcome.CANCELLED, connection=self.connection.name)
-        return self.session.response
-
-    def watch_events(self) -> deque[Event]:
-        """Begin to collect events, and return where."""
-        if self.events is None:
-            self.events = deque()
-            if self.session is not None:
-                self.session.watch_events(self.events)
-        return self.events
-
-    def interrupted(self, error: PolyglotError) -> Iterator[PartialInferenceResponse]:
-        """The transport has failed: closing partials if the model was done, else `error` comes out of the iterator."""
-        if self.session is None:
-            raise error
-        signal = Signal.CLOCK if isinstance(error, TimedOut) else Signal.BROKEN
-        return self.session.interrupt(signal, error, perf_counter())
-
-    def decide(self, error: PolyglotError) -> policy.Decision:
-        """What to do about an error that ended the attempt; one that is to be raised is completed first."""
-        committed = self.session is not None and self.session.committed
-        decision = policy.decide(error, attempt=self._attempts, committed=committed, retries=self.connection.retries)
-        if isinstance(decision, policy.Resend) and self.clocks.total_due() < perf_counter() + decision.wait:
-            decision = policy.Surface()
-        if isinstance(decision, policy.Resend):
-            self.session = None  # with it goes what the attempt said of itself
-        else:
-            if self.connection.secret is not None:
-                error.redact(self.connection.secret)
-            self.error = error.add_facts(
-                connection=self.connection.name,
-                provider=self.driver.name,
-                model=self.request.model,
-                phase="encode" if self._attempts == 0 else "headers",
-                attempts=self._attempts,
-                elapsed=self.clocks.elapsed(perf_counter()),
-            )
-        return decision
-
-    def finish(self) -> Iterator[PartialInferenceResponse]:
-        """The body is over: closing partials if the model was done, else an error comes out of the iterator."""
-        return iter(()) if self.session is None else self.session.finish(self.clocks.waited)
-
-    def cancel(self) -> None:
-        """The caller wants no more."""
-        if not self.ended:
-            self.cancelled = True
-            if self.session is not None:
-                self.session.cancel(perf_counter())
 
 
 # How to wait
@@ -182,7 +58,7 @@ class _Waits:
     def send(self, run: Run, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers."""
         pool = self._pools.pool(wire.url, run.connection.route)
-        return pool.send(wire, run.timeouts, run.clocks, self._opening)
+        return pool.send(wire, _terms(run), self._opening)
 
     def sleep(self, seconds: float) -> None:
         """Wait between two attempts, or until woken."""
@@ -221,7 +97,7 @@ class _AsyncWaits:
         exchange = None
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             pool = pools.pool(wire.url, run.connection.route)
-            exchange = await pool.send(wire, run.timeouts, run.clocks, _closer_for(_running_asyncio_loop()))
+            exchange = await pool.send(wire, _terms(run), Opening(), _closer_for(_running_asyncio_loop()))
         self._scope = None
         if exchange is None:
             raise timed_out(clock)
@@ -246,6 +122,10 @@ class _AsyncWaits:
         """End a wait, from the loop that it is in."""
         if self._scope is not None:
             self._scope.cancel()
+
+
+def _terms(run: Run) -> Terms:
+    return Terms(run.timeouts, run.clocks, run.connection.limits)
 
 
 class AsyncSource:
@@ -447,7 +327,7 @@ class Pump:
             session = self.run.start(wire)
             self._exchange = self._waits.send(self.run, wire)
             if not self.run.cancelled:
-                session.begin(self._exchange.status, self._exchange.headers)
+                self._ready = iter(session.begin(self._exchange.status, self._exchange.headers))
                 self._session, self._take, self._clocks = session, session.take, self.run.clocks
         finally:
             self._busy = False
@@ -463,9 +343,11 @@ class Pump:
             return
         decision = self.run.decide(error)
         self._release()
-        if isinstance(decision, policy.Surface):
+        if isinstance(decision, Surface):
             raise error
-        self._session = None
+        if isinstance(decision, Settle):
+            return
+        self._session, self._chunks = None, iter(())
         try:
             self._waits.sleep(decision.wait)
         except BaseException:
@@ -483,7 +365,7 @@ class Pump:
         """Give the connection back, or close it."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            if self.run.drainable:
+            if self.run.leave():
                 self._waits.drain(exchange)
             exchange.close()
 
@@ -591,7 +473,7 @@ class AsyncPump:
             session = self.run.start(wire)
             self._exchange = await self._waits.send(self.run, wire)
             if not self.run.cancelled:
-                session.begin(self._exchange.status, self._exchange.headers)
+                self._ready = iter(session.begin(self._exchange.status, self._exchange.headers))
                 self._session, self._take, self._clocks = session, session.take, self.run.clocks
         finally:
             self._busy = False
@@ -607,9 +489,11 @@ class AsyncPump:
             return
         decision = self.run.decide(error)
         await self._release()
-        if isinstance(decision, policy.Surface):
+        if isinstance(decision, Surface):
             raise error
-        self._session = None
+        if isinstance(decision, Settle):
+            return
+        self._session, self._chunks = None, iter(())
         try:
             await self._waits.sleep(decision.wait)
         except BaseException:
@@ -627,7 +511,7 @@ class AsyncPump:
         """Give the connection back, or close it."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            if self.run.drainable:
+            if self.run.leave():
                 await self._waits.drain(exchange)
             await exchange.close()
 

@@ -241,9 +241,26 @@ class TimedOut(PolyglotError, TimeoutError):
 
 
 class TransportError(PolyglotError):
-    """The bytes did not arrive: no connection, a reset, a name that does not resolve, a broken encoding."""
+    """The bytes did not arrive. `kind` says why.
+
+    It is ``connect`` (refused, unreachable), ``dns`` (the name does not resolve), ``tls`` (the certificate or the
+    handshake), ``proxy``, ``pool`` (a client of the user's own has no connection left), ``encoding`` (a compressed body
+    that cannot be inflated) or ``broken`` (reset or ended in the middle).
+    """
 
     retryable = True
+
+    def __init__(self, message: str, kind: str = "broken", **facts: Unpack[ErrorFacts]) -> None:
+        super().__init__(message, **facts)
+        self.kind = kind
+        if kind in _LASTING and "retryable" not in facts:
+            self.retryable = False
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str], dict[str, object]]:
+        return type(self), (self.message, self.kind), self.__dict__
+
+
+_LASTING = frozenset({"tls", "pool"})  # kinds that the same request would meet again
 
 
 # A provider's own word for the error says more than the status does, so it is looked up first. Words are as the

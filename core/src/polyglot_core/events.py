@@ -21,6 +21,7 @@ __all__ = [
     "ReasoningDelta",
     "RefusalDelta",
     "ResponseStarted",
+    "Seam",
     "ServerToolEvent",
     "TextDelta",
     "ToolCallDelta",
@@ -185,6 +186,27 @@ class End(Struct, frozen=True, gc=False):
     """Nothing more will come; what follows is not part of the answer."""
 
 
+class Seam(Struct, frozen=True, gc=False):
+    """Another request takes the place of one that failed. Core makes it; a driver never does.
+
+    Attributes:
+        how: ``again`` (the same request), ``elsewhere`` (another connection), or how an answer that had begun goes on:
+            ``restart``, ``prefill``, ``provider``.
+        error: Name of the class of the error.
+        message: What the error said.
+        wait: Seconds before the request is sent.
+        connection: Name of the connection that is asked next.
+        keeps: Whether what had come is kept, and the answer goes on from there; else it starts anew.
+    """
+
+    how: str
+    error: str
+    message: str
+    wait: float = 0.0
+    connection: str | None = None
+    keeps: bool = False
+
+
 Event = (
     ResponseStarted
     | TextDelta
@@ -200,4 +222,5 @@ Event = (
     | Finish
     | Failure
     | End
+    | Seam
 )

@@ -12,7 +12,7 @@ import uuid
 import zlib
 from typing import TYPE_CHECKING
 
-from polyglot_core.errors import Malformed, Truncated
+from polyglot_core.errors import LimitExceeded, Malformed, Truncated
 from polyglot_core.wire import Chunk
 
 if TYPE_CHECKING:
@@ -36,19 +36,21 @@ class EventStreamFramer:
     behind it. A frame that is cut by the end of the body raises `Truncated`.
     """
 
-    __slots__ = ("_broken", "_open", "_size", "_wanted")
+    __slots__ = ("_broken", "_limit", "_open", "_size", "_wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = _LONGEST_FRAME) -> None:
+        self._limit = limit
         self._open: list[bytes] = []
         self._size = 0
         self._wanted = _PRELUDE.size  # bytes that there must be before a look is worth while
-        self._broken: Malformed | None = None
+        self._broken: Malformed | LimitExceeded | None = None
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
         """Return the frames that `data` completes.
 
         Raises:
             Malformed: A checksum, a length or a header is wrong.
+            LimitExceeded: A frame is larger than it may be.
         """
         if self._broken is not None:
             raise self._broken
@@ -59,7 +61,7 @@ class EventStreamFramer:
         chunks: list[Chunk] = []
         try:
             self._read(b"".join(self._open), chunks)
-        except Malformed as error:
+        except (Malformed, LimitExceeded) as error:
             if not chunks:
                 raise
             self._broken = error
@@ -69,7 +71,7 @@ class EventStreamFramer:
         """Nothing more: a frame that is not complete is none.
 
         Raises:
-            Malformed: What the last bytes were found to be.
+            Malformed, LimitExceeded: What the last bytes were found to be.
             Truncated: The body ended within a frame.
         """
         if self._broken is not None:
@@ -84,6 +86,10 @@ class EventStreamFramer:
         self._wanted = _PRELUDE.size
         while len(data) - place >= _PRELUDE.size:
             total, headers = _lengths(data, place)
+            if total > self._limit:
+                raise LimitExceeded(
+                    f"A frame of the answer has {total} bytes; more than {self._limit} are allowed by limits.event."
+                )
             if len(data) - place < total:
                 self._wanted = total
                 break

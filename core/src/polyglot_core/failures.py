@@ -17,7 +17,14 @@ from polyglot_core.events import Failure
 if TYPE_CHECKING:
     from polyglot_core.wire import WireResponse
 
-__all__ = ["failure_from_payload", "failure_from_response", "printable", "provider_error", "retry_after_seconds"]
+__all__ = [
+    "failure_from_payload",
+    "failure_from_response",
+    "printable",
+    "provider_error",
+    "retry_after_seconds",
+    "told_to_retry",
+]
 
 _SHOWN_BYTES = 512
 _TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
@@ -88,6 +95,11 @@ def retry_after_seconds(headers: Mapping[str, str], now: float | None = None) ->
         return None
     wait = moment - (time.time() if now is None else now)
     return wait if wait > 0 else None
+
+
+def told_to_retry(headers: Mapping[str, str]) -> bool | None:
+    """What ``x-should-retry`` says, by which several providers overrule their own statuses; None where it is absent."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def printable(text: str, limit: int = _SHOWN_BYTES) -> str:

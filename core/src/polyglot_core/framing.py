@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from polyglot_core.connection import Limits
+from polyglot_core.errors import LimitExceeded
 from polyglot_core.eventstream import EventStreamFramer
 from polyglot_core.wire import Chunk
 
@@ -29,6 +31,15 @@ _QUOTE, _BACKSLASH, _OPEN_BRACE = b'"\\{'
 _JSON_MARKS = re.compile(rb'["\\{}]')
 _NEXT_FIELD = _BLANK_LINE + _FIELD
 _HEAD, _PAYLOAD, _TAIL = slice(_SKIP), slice(_SKIP, -2), slice(-2, None)
+
+
+_LARGEST = Limits().event
+
+
+def _too_large(limit: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"An event of the answer is larger than {limit} bytes; larger ones are allowed by limits.event."
+    )
 
 
 class WholeFramer:
@@ -57,19 +68,25 @@ class SSEFramer:
         retry: Milliseconds that the server last asked a client to wait before it reconnects, or None.
     """
 
-    __slots__ = ("_at_start", "_between", "_flush", "_last_id", "_open", "_returned", "retry")
+    __slots__ = ("_at_start", "_between", "_flush", "_held", "_last_id", "_limit", "_open", "_returned", "retry")
 
-    def __init__(self, *, flush_at_eof: bool = False) -> None:
+    def __init__(self, *, flush_at_eof: bool = False, limit: int = _LARGEST) -> None:
         self.retry: int | None = None
         self._flush = flush_at_eof
         self._at_start = True  # a byte order mark may still come
         self._returned = False  # the last read ended in CR: an LF that follows belongs to it
         self._open: list[bytes] = []  # the block that has no end yet, in the pieces it came in
+        self._held = 0  # bytes of it
+        self._limit = limit
         self._last_id: str | None = None
         self._between = False  # between two blocks, with nothing of the above to mind
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
-        """Return the chunks that `data` completes."""
+        """Return the chunks that `data` completes.
+
+        Raises:
+            LimitExceeded: A block is too large.
+        """
         # A server that sends as it thinks sends one line of data at a time. (Slices and `in`, because methods cost
         # more.)
         if self._between and data[_HEAD] == _FIELD and data[_TAIL] == _BLANK_LINE:
@@ -90,18 +107,25 @@ class SSEFramer:
         if self._open:
             # Only what is new can end the block, so it alone is looked at: a long block costs its length.
             ends = _BLANK_LINE in self._open[-1][-1:] + data
-            self._open.append(data)
             if not ends:
-                return []
-            data = b"".join(self._open)
+                return self._keep(data)
+            data = b"".join([*self._open, data])
             self._open = []
+        self._held = 0
         end = data.rfind(_BLANK_LINE)
         if end < 0:
-            self._open.append(data)
-            return []
+            return self._keep(data)
         if end + 2 < len(data):
-            self._open.append(data[end + 2 :])
+            self._keep(data[end + 2 :])
         return self._chunks(data, end)
+
+    def _keep(self, data: bytes) -> list[Chunk]:
+        """Keep more of the block that has no end yet; there is nothing to return."""
+        self._open.append(data)
+        self._held += len(data)
+        if self._held > self._limit:
+            raise _too_large(self._limit)
+        return []
 
     def finish(self) -> list[Chunk]:
         """The block without its closing blank line, where the dialect lets it count."""
@@ -160,18 +184,28 @@ class SSEFramer:
 class NDJSONFramer:
     """One JSON text a line; blank lines are passed over. A last line without its line end counts."""
 
-    __slots__ = ("_open",)
+    __slots__ = ("_held", "_limit", "_open")
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = _LARGEST) -> None:
         self._open: list[bytes] = []  # the line that has no end yet, in the pieces it came in
+        self._held = 0  # bytes of it
+        self._limit = limit
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
-        """Return the lines that `data` completes."""
+        """Return the lines that `data` completes.
+
+        Raises:
+            LimitExceeded: A line is too large.
+        """
         if _LF not in data:
             self._open.append(data)
+            self._held += len(data)
+            if self._held > self._limit:
+                raise _too_large(self._limit)
             return ()
         *lines, rest = b"".join([*self._open, data]).split(b"\n")
         self._open = [rest] if rest else []
+        self._held = len(rest)
         return [Chunk(line, line) for line in map(bytes.strip, lines) if line]
 
     def finish(self) -> Sequence[Chunk]:
@@ -188,16 +222,22 @@ class JSONArrayFramer:
     object: it is how an error comes.
     """
 
-    __slots__ = ("_depth", "_escaped", "_open", "_quoted")
+    __slots__ = ("_depth", "_escaped", "_held", "_limit", "_open", "_quoted")
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = _LARGEST) -> None:
+        self._limit = limit
+        self._held = 0
         self._open: list[bytes] = []  # the object that has no end yet, in the pieces it came in
         self._depth = 0  # how many objects are open
         self._quoted = False
         self._escaped = False  # the last read ended in a backslash within a string
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
-        """Return the elements that `data` completes."""
+        """Return the elements that `data` completes.
+
+        Raises:
+            LimitExceeded: An element is too large.
+        """
         chunks: list[Chunk] = []
         start, passed = 0, int(self._escaped)
         self._escaped = False
@@ -220,6 +260,9 @@ class JSONArrayFramer:
                     chunks.append(self._element(data[start : place + 1]))
         if self._depth:
             self._open.append(data[start:])
+            self._held += len(data) - start
+            if self._held > self._limit:
+                raise _too_large(self._limit)
         return chunks
 
     def finish(self) -> Sequence[Chunk]:
@@ -231,6 +274,7 @@ class JSONArrayFramer:
     def _element(self, last: bytes) -> Chunk:
         element = b"".join([*self._open, last])
         self._open = []
+        self._held = 0
         return Chunk(element, element)
 
 
@@ -246,28 +290,30 @@ class Framing:
 
     __slots__ = ("make", "media_types")
 
-    def __init__(self, make: Callable[[WireRequest], Framer], media_types: frozenset[str]) -> None:
+    def __init__(self, make: Callable[[WireRequest, int], Framer], media_types: frozenset[str]) -> None:
         self.make = make
         self.media_types = media_types
 
 
 FRAMERS: dict[str, Framing] = {
-    "sse": Framing(lambda wire: SSEFramer(flush_at_eof=wire.flush_at_eof), _EVENT_STREAM),
-    "ndjson": Framing(lambda _wire: NDJSONFramer(), _NDJSON_TYPES),
-    "json-array": Framing(lambda _wire: JSONArrayFramer(), _JSON_TYPES),
-    "aws-eventstream": Framing(lambda _wire: EventStreamFramer(), _AWS_TYPES),
-    "whole": Framing(lambda _wire: WholeFramer(), _JSON_TYPES),
+    "sse": Framing(lambda wire, limit: SSEFramer(flush_at_eof=wire.flush_at_eof, limit=limit), _EVENT_STREAM),
+    "ndjson": Framing(lambda _wire, limit: NDJSONFramer(limit=limit), _NDJSON_TYPES),
+    "json-array": Framing(lambda _wire, limit: JSONArrayFramer(limit=limit), _JSON_TYPES),
+    "aws-eventstream": Framing(lambda _wire, limit: EventStreamFramer(limit=limit), _AWS_TYPES),
+    "whole": Framing(lambda _wire, _limit: WholeFramer(), _JSON_TYPES),
 }
 """The framings that core knows, by the name that a `WireRequest` gives."""
 
 
-def framer_for(wire: WireRequest) -> Framer:
-    """A new framer for the answer to `wire`.
+def framer_for(wire: WireRequest, limit: int = _LARGEST) -> Framer:
+    """A new framer for the answer to `wire`, whose events are no larger than `limit` bytes.
+
+    A class of a driver's own keeps limits of its own.
 
     Raises:
         KeyError: The framing has no row in `FRAMERS`.
     """
-    return FRAMERS[wire.framing].make(wire) if isinstance(wire.framing, str) else wire.framing()
+    return FRAMERS[wire.framing].make(wire, limit) if isinstance(wire.framing, str) else wire.framing()
 
 
 def media_type(content_type: str | None) -> str | None:

@@ -63,3 +63,27 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:  # type
 @hookspec
 def decode_error(connection: Connection, response: WireResponse) -> Failure | None:
     """Optional: read an answer with an error status. None leaves it to core, which knows the common shapes; no I/O."""
+
+
+@hookspec
+def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:  # type: ignore[empty-body]
+    """Optional: ask for the rest of an answer whose beginning is `text`; the model writes on from there. No I/O.
+
+    Called once with an empty text before anything is sent, to find out whether it can be done.
+
+    Raises:
+        RequestError: This model or place cannot.
+    """
+
+
+@hookspec
+def encode_resume(connection: Connection, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
+    """Optional: ask the provider for the rest of an answer that it has kept. No I/O.
+
+    `state` is that of the attempt that broke off, in which `decode_chunk` has noted what is needed, and it goes on
+    with the same one. None: it is not yet known which answer it was. Called once with an empty state before anything is
+    sent, to find out whether it can be done.
+
+    Raises:
+        RequestError: The provider keeps no answers, or was not asked to keep this one.
+    """

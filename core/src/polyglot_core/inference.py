@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec.structs import replace
 
 from polyglot_core import plugins, settings
-from polyglot_core.engine import AsyncSource, EventsWaiting, Run, async_pump, pump
+from polyglot_core.engine import AsyncSource, EventsWaiting, async_pump, pump
 from polyglot_core.errors import ConfigError, PolyglotError, StreamError
 from polyglot_core.request import InferenceRequest, as_messages, as_response_format
+from polyglot_core.run import Run, Target
 from polyglot_core.transport import Pools, shared_pools
 
 if TYPE_CHECKING:
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
     from polyglot_core.connection import Connection, Timeouts
     from polyglot_core.engine import AsyncPump, Pump
-    from polyglot_core.events import Event
+    from polyglot_core.events import Event, Seam
     from polyglot_core.plugins import BoundDriver
+    from polyglot_core.policy import Resume
     from polyglot_core.request import Messages, ResponseFormat, Tool
     from polyglot_core.response import InferenceResponse, PartialInferenceResponse
+    from polyglot_core.run import OnTruncated
     from polyglot_core.transport import Client
 
 __all__ = [
@@ -46,8 +49,30 @@ def _driver_for(connection: Connection) -> BoundDriver:
     return driver.bind(connection)
 
 
-def _request(  # noqa: PLR0913 (what a call can say)
+def _streamed(targets: Sequence[Target], streamed: bool) -> list[Target]:  # noqa: FBT001 (it is what is asked)
+    """The targets, asked for a stream or for a whole answer."""
+    return [target._replace(request=replace(target.request, stream=streamed)) for target in targets]
+
+
+def _targets(
+    drivers: Sequence[tuple[Connection, BoundDriver]],
+    messages: Messages,
+    options: Mapping[str, Any] | None,
+    *,
+    model: str | None,
+    **asked: Any,  # noqa: ANN401 (the arguments of create)
+) -> list[Target]:
+    """What is asked of each connection. The call's own model is the first one's; the others ask for theirs."""
+    models = [model, *[None] * (len(drivers) - 1)]
+    return [
+        _target(connection, driver, messages, options, model=its_own, **asked)
+        for (connection, driver), its_own in zip(drivers, models, strict=True)
+    ]
+
+
+def _target(  # noqa: PLR0913 (what a call can say)
     connection: Connection,
+    driver: BoundDriver,
     messages: Messages,
     options: Mapping[str, Any] | None,
     *,
@@ -59,7 +84,7 @@ def _request(  # noqa: PLR0913 (what a call can say)
     response_format: ResponseFormat | Mapping[str, Any] | None,
     unsupported: Literal["raise", "warn", "drop"],
     extra: Mapping[str, Any] | None,
-) -> InferenceRequest:
+) -> Target:
     """Lay what a call says over what its connection says. An explicit `stream` beats the option of that name."""
     merged = {**connection.options, **(options or {})}
     streamed = merged.pop("stream", False)
@@ -67,7 +92,7 @@ def _request(  # noqa: PLR0913 (what a call can say)
     if not model:
         msg = f"Connection {connection.name!r} names no model; give one, as in create(…, model='NAME')."
         raise ConfigError(msg, connection=connection.name, phase="configure")
-    return InferenceRequest(
+    request = InferenceRequest(
         model=model,
         messages=as_messages(messages),
         stream=bool(streamed if stream is None else stream),
@@ -79,6 +104,7 @@ def _request(  # noqa: PLR0913 (what a call can say)
         unsupported=unsupported,
         extra=extra or {},
     )
+    return Target(connection, driver, request)
 
 
 def _ended() -> StreamError:
@@ -93,7 +119,7 @@ class Inference:
 
     def __init__(self, connection: Connection, client: Client | None = None) -> None:
         self.connection = connection
-        self._driver = _driver_for(connection)
+        self._drivers = [(each, _driver_for(each)) for each in (connection, *connection.fallbacks)]
         self._pools = shared_pools() if client is None else Pools(client)
 
     @classmethod
@@ -143,6 +169,8 @@ class Inference:
         timeouts: Timeouts | Mapping[str, float | None] | None = None,
         unsupported: Literal["raise", "warn", "drop"] = "raise",
         extra: Mapping[str, Any] | None = None,
+        on_truncated: OnTruncated = "raise",
+        resume: Resume | None = None,
     ) -> PendingInference:
         """Prepare a call. Nothing is sent until its answer is asked for.
 
@@ -159,13 +187,18 @@ class Inference:
             unsupported: What to do about something that the driver cannot express: ``raise`` a `RequestError`,
                 ``warn`` and leave it out, or ``drop`` it.
             extra: Fields for the body, sent as they are.
+            on_truncated: What an answer is that ends before the model was done: ``raise`` a `Truncated`, or ``mark``
+                the response with ``outcome == "truncated"``.
+            resume: How an answer goes on that breaks off after it has begun, as often as the connection's `retries`
+                allow: ``restart`` asks anew, ``prefill`` lets the model write on from what had come, ``provider`` lets
+                the provider send the rest of what it has kept. None raises. A partial with a `seam` shows the place.
 
         Raises:
             ConfigError: There is no model to ask.
             RequestError: The messages cannot be understood.
         """
-        request = _request(
-            self.connection,
+        targets = _targets(
+            self._drivers,
             messages,
             options,
             model=model,
@@ -178,7 +211,10 @@ class Inference:
             extra=extra,
         )
         clocks = settings.clocks(self.connection.name, self.connection.timeouts, timeouts)
-        return PendingInference(request, lambda asked: self._pump(asked, clocks))
+        return PendingInference(
+            targets[0].request,
+            lambda streamed: self._pump(_streamed(targets, streamed), clocks, on_truncated, resume),
+        )
 
     def stream(self, messages: Messages, **asked: Any) -> InferenceStream:  # noqa: ANN401 (the arguments of create)
         """Shortcut for ``create(messages, …).stream()``; the arguments are those of `create`."""
@@ -200,14 +236,16 @@ class Inference:
     def __repr__(self) -> str:
         return f"Inference({self.connection.name!r})"
 
-    def _pump(self, request: InferenceRequest, timeouts: Timeouts) -> Pump:
-        return pump(Run(self.connection, self._driver, request, timeouts), self._pools)
+    def _pump(
+        self, targets: Sequence[Target], timeouts: Timeouts, on_truncated: OnTruncated, resume: Resume | None
+    ) -> Pump:
+        return pump(Run(targets, timeouts, on_truncated=on_truncated, resume=resume), self._pools)
 
 
 class PendingInference:
     """One call. Nothing is sent until `stream`, `response` or `text` is called, and nothing is sent twice."""
 
-    def __init__(self, request: InferenceRequest, start: Callable[[InferenceRequest], Pump]) -> None:
+    def __init__(self, request: InferenceRequest, start: Callable[[bool], Pump]) -> None:
         self.request = request
         self._start = start
         self._stream: InferenceStream | None = None
@@ -238,7 +276,7 @@ class PendingInference:
 
     def _started(self, *, streamed: bool) -> InferenceStream:
         if self._stream is None:
-            self._stream = InferenceStream(self._start(replace(self.request, stream=streamed)))
+            self._stream = InferenceStream(self._start(streamed))
         return self._stream
 
 
@@ -276,6 +314,11 @@ class InferenceStream:
     def on_partial(self, callback: Callable[[PartialInferenceResponse], object]) -> Self:
         """Call `callback` with each partial before it is handed out, whatever drives the stream. Returns the stream."""
         self._callback = callback
+        return self
+
+    def on_seam(self, callback: Callable[[Seam], object]) -> Self:
+        """Call `callback` with each further request when it is decided on, before the wait. Returns the stream."""
+        self._pump.run.on_seam = callback
         return self
 
     def response(self) -> InferenceResponse:
@@ -410,7 +453,7 @@ class AsyncInference:
 
     def __init__(self, connection: Connection, client: Client | None = None) -> None:
         self.connection = connection
-        self._driver = _driver_for(connection)
+        self._drivers = [(each, _driver_for(each)) for each in (connection, *connection.fallbacks)]
         self._source = AsyncSource(client)
 
     @classmethod
@@ -460,6 +503,8 @@ class AsyncInference:
         timeouts: Timeouts | Mapping[str, float | None] | None = None,
         unsupported: Literal["raise", "warn", "drop"] = "raise",
         extra: Mapping[str, Any] | None = None,
+        on_truncated: OnTruncated = "raise",
+        resume: Resume | None = None,
     ) -> AsyncPendingInference:
         """Prepare a call. Nothing is sent until its answer is asked for.
 
@@ -476,13 +521,18 @@ class AsyncInference:
             unsupported: What to do about something that the driver cannot express: ``raise`` a `RequestError`,
                 ``warn`` and leave it out, or ``drop`` it.
             extra: Fields for the body, sent as they are.
+            on_truncated: What an answer is that ends before the model was done: ``raise`` a `Truncated`, or ``mark``
+                the response with ``outcome == "truncated"``.
+            resume: How an answer goes on that breaks off after it has begun, as often as the connection's `retries`
+                allow: ``restart`` asks anew, ``prefill`` lets the model write on from what had come, ``provider`` lets
+                the provider send the rest of what it has kept. None raises. A partial with a `seam` shows the place.
 
         Raises:
             ConfigError: There is no model to ask.
             RequestError: The messages cannot be understood.
         """
-        request = _request(
-            self.connection,
+        targets = _targets(
+            self._drivers,
             messages,
             options,
             model=model,
@@ -495,7 +545,10 @@ class AsyncInference:
             extra=extra,
         )
         clocks = settings.clocks(self.connection.name, self.connection.timeouts, timeouts)
-        return AsyncPendingInference(request, lambda asked: self._pump(asked, clocks))
+        return AsyncPendingInference(
+            targets[0].request,
+            lambda streamed: self._pump(_streamed(targets, streamed), clocks, on_truncated, resume),
+        )
 
     def stream(self, messages: Messages, **asked: Any) -> AsyncInferenceStream:  # noqa: ANN401 (the arguments of create)
         """Shortcut for ``create(messages, …).stream()``; the arguments are those of `create`."""
@@ -520,14 +573,16 @@ class AsyncInference:
     def __repr__(self) -> str:
         return f"AsyncInference({self.connection.name!r})"
 
-    def _pump(self, request: InferenceRequest, timeouts: Timeouts) -> AsyncPump:
-        return async_pump(Run(self.connection, self._driver, request, timeouts), self._source)
+    def _pump(
+        self, targets: Sequence[Target], timeouts: Timeouts, on_truncated: OnTruncated, resume: Resume | None
+    ) -> AsyncPump:
+        return async_pump(Run(targets, timeouts, on_truncated=on_truncated, resume=resume), self._source)
 
 
 class AsyncPendingInference:
     """One call. Nothing is sent until `stream`, `response` or `text` is called, and nothing is sent twice."""
 
-    def __init__(self, request: InferenceRequest, start: Callable[[InferenceRequest], AsyncPump]) -> None:
+    def __init__(self, request: InferenceRequest, start: Callable[[bool], AsyncPump]) -> None:
         self.request = request
         self._start = start
         self._stream: AsyncInferenceStream | None = None
@@ -558,7 +613,7 @@ class AsyncPendingInference:
 
     def _started(self, *, streamed: bool) -> AsyncInferenceStream:
         if self._stream is None:
-            self._stream = AsyncInferenceStream(self._start(replace(self.request, stream=streamed)))
+            self._stream = AsyncInferenceStream(self._start(streamed))
         return self._stream
 
 
@@ -596,6 +651,11 @@ class AsyncInferenceStream:
     def on_partial(self, callback: Callable[[PartialInferenceResponse], object]) -> Self:
         """Call `callback` with each partial before it is handed out, whatever drives the stream. Returns the stream."""
         self._callback = callback
+        return self
+
+    def on_seam(self, callback: Callable[[Seam], object]) -> Self:
+        """Call `callback` with each further request when it is decided on, before the wait. Returns the stream."""
+        self._pump.run.on_seam = callback
         return self
 
     async def response(self) -> InferenceResponse:

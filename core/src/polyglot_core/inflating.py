@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["Inflater", "inflater_for"]
 
 _DECODED_AT_ONCE = 1024 * 1024  # bytes; a larger piece is made in steps, so a bomb never stands in memory whole
-_LARGEST_RATIO = 200  # decoded bytes to raw ones; streams of text do not come near, zlib's own limit is 1032
 _SMALLEST_BOMB = 16 * 1024 * 1024  # bytes that any answer may inflate to, whatever the ratio
 
 
 class Inflater:
     """Undoes gzip or deflate as the bytes come, and stops at a bomb."""
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, largest_ratio: int) -> None:
         self._zlib = zlib.decompressobj(window)
+        self._largest_ratio = largest_ratio
         self._raw = self._decoded = 0
 
     def decode(self, data: bytes) -> bytes:
@@ -43,7 +43,7 @@ class Inflater:
                 data = self._zlib.unconsumed_tail
         except zlib.error as error:
             msg = f"The answer is compressed, and broken: {error}."
-            raise TransportError(msg, phase="stream") from error
+            raise TransportError(msg, "encoding", phase="stream") from error
         return b"".join(pieces)
 
     def finish(self) -> None:
@@ -54,20 +54,20 @@ class Inflater:
         """
         if self._raw and not self._zlib.eof:
             msg = "The answer is compressed, and its end is missing."
-            raise TransportError(msg, phase="stream")
+            raise TransportError(msg, "encoding", phase="stream")
 
     def _count(self, size: int) -> None:
         self._decoded += size
-        if self._decoded > max(_SMALLEST_BOMB, _LARGEST_RATIO * self._raw):
-            msg = f"The answer inflates {self._raw} bytes to more than {self._decoded}; reading stopped."
+        if self._decoded > max(_SMALLEST_BOMB, self._largest_ratio * self._raw):
+            msg = f"The answer inflates {self._raw} bytes to {self._decoded}; more is allowed by limits.inflation."
             raise LimitExceeded(msg)
 
 
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
-def inflater_for(headers: Mapping[str, str]) -> Inflater | None:
-    """What undoes the answer's encoding; None if there is none to undo.
+def inflater_for(headers: Mapping[str, str], largest_ratio: int) -> Inflater | None:
+    """What undoes the answer's encoding, as long as no byte becomes more than `largest_ratio` bytes; None for none.
 
     Raises:
         TransportError: It is encoded in a way that was not asked for and is not known, or several times over.
@@ -77,5 +77,5 @@ def inflater_for(headers: Mapping[str, str]) -> Inflater | None:
         return None
     if encoding not in _WINDOWS:
         msg = f"The answer is encoded as {encoding!r}, which was not asked for and cannot be read."
-        raise TransportError(msg, phase="headers", retryable=False)
-    return Inflater(_WINDOWS[encoding])
+        raise TransportError(msg, "encoding", phase="headers", retryable=False)
+    return Inflater(_WINDOWS[encoding], largest_ratio)

@@ -46,7 +46,8 @@ def translate_options(
 
     Args:
         request: The request.
-        names: Option → name in the dialect; a dotted name stands for nested objects.
+        names: Option → name in the dialect. A dotted name stands for nested objects; one that ends in ``[]`` takes a
+            list, which a text alone is made into.
         driver: Name of the driver, for messages.
         instead: Option → what to use instead, for options that the dialect has no name for.
 
@@ -96,7 +97,7 @@ def _unknown(option: str) -> RequestError:
 
 
 def _put(body: dict[str, Any], dotted: str, value: object) -> None:
-    *path, last = dotted.split(".")
+    *path, last = dotted.removesuffix("[]").split(".")
     for name in path:
         body = body.setdefault(name, {})
-    body[last] = value
+    body[last] = [value] if dotted.endswith("[]") and isinstance(value, str) else value

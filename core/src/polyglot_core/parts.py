@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from polyglot_core.errors import RequestError
 
@@ -43,7 +44,30 @@ class Text(Struct, frozen=True, tag="text"):
     cache: bool = False
 
 
-class Image(Struct, frozen=True, tag="image", kw_only=True):
+class _File(Struct, frozen=True, kw_only=True):
+    """A URL that the provider fetches, or the bytes themselves."""
+
+    url: str | None = None
+    data: bytes | None = None
+    mime_type: str = ""
+
+    @property
+    def data_url(self) -> str:
+        """The URL, or the bytes as a ``data:`` URL."""
+        return self.url if self.url is not None else _data_url(self.mime_type, self.data or b"")
+
+    @property
+    def inline(self) -> tuple[str, str] | None:
+        """Type and base64 of the bytes, whether they came as such or in a ``data:`` URL; None for any other URL."""
+        if self.url is None:
+            return None if self.data is None else (self.mime_type, base64.b64encode(self.data).decode())
+        head, comma, body = self.url.partition(",")
+        if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+            return None
+        return head.removeprefix("data:").removesuffix(";base64") or self.mime_type, body
+
+
+class Image(_File, frozen=True, tag="image", kw_only=True):
     """An image: a URL that the provider fetches, or the bytes themselves.
 
     Attributes:
@@ -53,15 +77,8 @@ class Image(Struct, frozen=True, tag="image", kw_only=True):
         detail: How closely to look, where a provider offers that: ``low``, ``high`` or ``auto``.
     """
 
-    url: str | None = None
-    data: bytes | None = None
     mime_type: str = "image/png"
     detail: str | None = None
-
-    @property
-    def data_url(self) -> str:
-        """The URL, or the bytes as a ``data:`` URL."""
-        return self.url if self.url is not None else _data_url(self.mime_type, self.data or b"")
 
 
 class Audio(Struct, frozen=True, tag="audio", kw_only=True):
@@ -75,8 +92,23 @@ class Audio(Struct, frozen=True, tag="audio", kw_only=True):
     data: bytes
     mime_type: str = "audio/wav"
 
+    @property
+    def format(self) -> str:
+        """The usual short name of the type: ``wav``, ``mp3``, ``flac`` and so on."""
+        subtype = self.mime_type.partition("/")[2].partition(";")[0].strip().lower()
+        return _AUDIO_FORMATS.get(subtype, subtype)
 
-class Document(Struct, frozen=True, tag="document", kw_only=True):
+    @property
+    def base64(self) -> str:
+        """The bytes in base64."""
+        return base64.b64encode(self.data).decode()
+
+
+_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-flac": "flac", "x-m4a": "m4a"}
+"""Short names of subtypes of ``audio/…``; other subtypes are their own."""
+
+
+class Document(_File, frozen=True, tag="document", kw_only=True):
     """A file to read: a URL that the provider fetches, the bytes themselves, or the id of one that it has.
 
     Attributes:
@@ -87,16 +119,9 @@ class Document(Struct, frozen=True, tag="document", kw_only=True):
         name: File name.
     """
 
-    url: str | None = None
-    data: bytes | None = None
     file_id: str | None = None
     mime_type: str = "application/pdf"
     name: str | None = None
-
-    @property
-    def data_url(self) -> str:
-        """The URL, or the bytes as a ``data:`` URL."""
-        return self.url if self.url is not None else _data_url(self.mime_type, self.data or b"")
 
 
 class Reasoning(Struct, frozen=True, tag="reasoning", kw_only=True):
@@ -161,9 +186,23 @@ class ToolResult(Struct, frozen=True, tag="tool_result", kw_only=True):
     @property
     def text(self) -> str:
         """The text of the result; other parts are left out."""
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(part.text for part in self.content if isinstance(part, Text))
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def parts(self) -> tuple[Text | Image | Document, ...]:
+        """The content as parts."""
+        return (Text(self.content),) if isinstance(self.content, str) else self.content
+
+    @property
+    def said(self) -> tuple[Text | Image | Document, ...]:
+        """The content as parts, with a failure said in the text, for dialects that have no field for it."""
+        parts = self.parts
+        if not self.error:
+            return parts
+        for place, part in enumerate(parts):
+            if isinstance(part, Text):
+                return (*parts[:place], replace(part, text=f"Error: {part.text}"), *parts[place + 1 :])
+        return (Text("Error:"), *parts)
 
 
 class RawPart(Struct, frozen=True, tag="raw"):

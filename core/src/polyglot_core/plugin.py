@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from polyglot_core.columns import misconfigured, read_columns
 from polyglot_core.connection import Connection, Preset, Retries, Timeouts
+from polyglot_core.conversation import ConversationWriter, MessageWriter, TurnWriter
 from polyglot_core.events import (
     Citation,
     End,
@@ -23,8 +25,10 @@ from polyglot_core.events import (
 from polyglot_core.failures import failure_from_payload
 from polyglot_core.framing import JSONArrayFramer, NDJSONFramer, SSEFramer
 from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
+from polyglot_core.jsonpieces import JSONPieces
+from polyglot_core.jsonwire import at, count, json_request, json_text, laid_over, objects, read_json
 from polyglot_core.options import cannot_express, translate_options
-from polyglot_core.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
+from polyglot_core.parts import Audio, Document, Image, Part, RawPart, Reasoning, Text, ToolCall, ToolResult
 from polyglot_core.request import InferenceRequest, JSONSchema, Message, Tool
 from polyglot_core.response import FinishReason, Usage
 from polyglot_core.wire import Chunk, Framer, Secret, WireRequest, WireResponse
@@ -35,6 +39,7 @@ __all__ = [
     "Chunk",
     "Citation",
     "Connection",
+    "ConversationWriter",
     "Document",
     "End",
     "Event",
@@ -45,11 +50,14 @@ __all__ = [
     "Image",
     "InferenceRequest",
     "JSONArrayFramer",
+    "JSONPieces",
     "JSONSchema",
     "Logprobs",
     "MediaDelta",
     "Message",
+    "MessageWriter",
     "NDJSONFramer",
+    "Part",
     "Ping",
     "Preset",
     "RawPart",
@@ -68,12 +76,22 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "ToolResult",
+    "TurnWriter",
     "Usage",
     "UsageReport",
     "WireRequest",
     "WireResponse",
+    "at",
     "cannot_express",
+    "count",
     "failure_from_payload",
     "hookimpl",
+    "json_request",
+    "json_text",
+    "laid_over",
+    "misconfigured",
+    "objects",
+    "read_columns",
+    "read_json",
     "translate_options",
 ]

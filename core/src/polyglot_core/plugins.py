@@ -18,7 +18,7 @@ import pluggy
 
 from polyglot_core import hookspecs
 from polyglot_core.connection import Preset
-from polyglot_core.errors import ConfigError, PluginError, PolyglotError
+from polyglot_core.errors import ConfigError, PluginError, PolyglotError, RequestError
 from polyglot_core.events import Failure
 from polyglot_core.framing import FRAMERS
 from polyglot_core.response import Usage
@@ -129,7 +129,10 @@ class BoundDriver:
         authorize: The driver's `authorize`, or None if it has none.
     """
 
-    __slots__ = ("_connection", "_decode", "_decode_error", "_driver", "_encode", "_extract", "authorize", "name")
+    __slots__ = (
+        "_connection", "_decode", "_decode_error", "_driver", "_encode", "_extract", "_prefill", "_resume",
+        "authorize", "name",
+    )  # fmt: skip
 
     def __init__(self, driver: Driver, connection: Connection, hooks: Mapping[str, Implementation]) -> None:
         self.name = driver.name
@@ -140,6 +143,8 @@ class BoundDriver:
         self._extract = _passing(hooks["extract_usage"], "payload", bound)
         self._decode = hooks["decode_chunk"]
         self._decode_error = _passing(hooks["decode_error"], "response", bound) if "decode_error" in hooks else None
+        self._prefill = hooks.get("encode_prefill")
+        self._resume = hooks.get("encode_resume")
         self.authorize: Callable[[WireRequest], WireRequest] | None = None
         if "authorize" in hooks:
             self.authorize = partial(self._authorized, _passing(hooks["authorize"], "wire", bound))
@@ -151,12 +156,46 @@ class BoundDriver:
             RequestError: The driver cannot express it.
             PluginError: The driver is broken.
         """
-        wire = self._guarded("encode_request", self._encode, request)
+        return self._checked("encode_request", self._guarded("encode_request", self._encode, request))
+
+    def encode_prefill(self, request: InferenceRequest, text: str) -> WireRequest:
+        """Encode a request for the rest of an answer that begins with `text`.
+
+        Raises:
+            RequestError: The driver cannot ask for that.
+            PluginError: The driver is broken.
+        """
+        if self._prefill is None:
+            raise self._cannot_go_on("prefill", "let the model continue a text")
+        encode = _passing(self._prefill, "text", {"connection": self._connection, "request": request})
+        return self._checked("encode_prefill", self._guarded("encode_prefill", encode, text))
+
+    def encode_resume(self, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
+        """Encode a request for the rest of an answer that the provider has kept; None if it cannot be named yet.
+
+        Raises:
+            RequestError: The driver cannot ask for that.
+            PluginError: The driver is broken.
+        """
+        if self._resume is None:
+            raise self._cannot_go_on("provider", "ask for the rest of an answer")
+        encode = _passing(self._resume, "state", {"connection": self._connection, "request": request})
+        wire = self._guarded("encode_resume", encode, state)
+        return None if wire is None else self._checked("encode_resume", wire)
+
+    def _checked(self, hook: str, wire: object) -> WireRequest:
         if not isinstance(wire, WireRequest):
-            raise self.at_fault(f"returned {type(wire).__name__} from encode_request, which is to be a WireRequest")
+            raise self.at_fault(f"returned {type(wire).__name__} from {hook}, which is to be a WireRequest")
         if isinstance(wire.framing, str) and wire.framing not in FRAMERS:
             raise self.at_fault(f"names the framing {wire.framing!r}; known are {', '.join(FRAMERS)}")
         return wire
+
+    def _cannot_go_on(self, how: str, what: str) -> RequestError:
+        return RequestError(
+            f"resume={how!r} cannot be done: the driver {self.name!r} does not {what}. Use resume='restart', or None.",
+            provider=self.name,
+            phase="encode",
+        )
 
     def decoder(self, state: dict[str, Any]) -> Callable[[Chunk], Sequence[Event]]:
         """The function that decodes an attempt's chunks. What the driver raises comes out of it as it is."""

@@ -153,6 +153,16 @@ class Tool(Struct, frozen=True):
     parameters: JSONObject = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
 
+    def fields(self, schema: str = "parameters", *, strict: bool = True) -> dict[str, Any]:
+        """The fields that say it, as nearly every dialect has them: what is not given is left out.
+
+        Args:
+            schema: The dialect's name for the parameters.
+            strict: Whether the dialect has a field for that.
+        """
+        fields = {"name": self.name, "description": self.description or None, schema: self.parameters}
+        return _given({**fields, "strict": self.strict if strict else None})
+
 
 class JSONSchema(Struct, frozen=True):
     """A shape that the answer's text must have.
@@ -168,6 +178,15 @@ class JSONSchema(Struct, frozen=True):
     name: str = "answer"
     strict: bool | None = None
     description: str | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The fields that say it, as nearly every dialect has them: what is not given is left out."""
+        fields = {"name": self.name, "schema": self.schema, "strict": self.strict, "description": self.description}
+        return _given(fields)
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 ResponseFormat = Literal["text", "json"] | JSONSchema

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from polyglot_core.events import Seam
 from polyglot_core.parts import Part, Reasoning, ToolCall
 from polyglot_core.request import Message
 
 __all__ = [
     "Choice",
+    "FailedAttempt",
     "FinishReason",
     "GrowingText",
     "InferenceResponse",
@@ -94,6 +96,28 @@ class Timing(Struct, frozen=True, kw_only=True):
     duration: float | None = None
 
 
+class FailedAttempt(Struct, frozen=True, kw_only=True):
+    """A request that did not bring the answer, before another was sent.
+
+    Attributes:
+        connection: Name of the connection that was asked.
+        error: Name of the class of the error that it ended in.
+        message: What the error said.
+        status: HTTP status, where there was one.
+        code: The provider's own code for the error.
+        wait: Seconds that were waited before the next request.
+        partial: What had come of an answer, where something had; it is no part of the response.
+    """
+
+    connection: str
+    error: str
+    message: str
+    status: int | None = None
+    code: str | None = None
+    wait: float = 0.0
+    partial: InferenceResponse | None = None
+
+
 class Choice(Struct, frozen=True, kw_only=True):
     """One answer of those that were asked for.
 
@@ -143,6 +167,7 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
         connection: Name of the connection that answered.
         request_id: The provider's id of the HTTP request, to quote to its support.
         timing: How long it took.
+        failed_attempts: The requests before the one that answered, and why they did not.
     """
 
     outcome: Outcome
@@ -153,6 +178,7 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
     connection: str | None = None
     request_id: str | None = None
     timing: Timing = Timing()
+    failed_attempts: tuple[FailedAttempt, ...] = ()
 
     @property
     def _first(self) -> Choice:
@@ -353,6 +379,7 @@ class PartialInferenceResponse(Struct, eq=False, gc=False):
         reasoning_delta: New thinking.
         refusal_delta: New text of a refusal that the provider keeps apart.
         finish_reason: Why the model stopped; None but on the closing partial of each choice.
+        seam: Where an answer that broke off goes on, the way in which it does; None everywhere else.
     """
 
     content_delta: str
@@ -362,6 +389,7 @@ class PartialInferenceResponse(Struct, eq=False, gc=False):
     reasoning_delta: str = ""
     refusal_delta: str = ""
     finish_reason: FinishReason | None = None
+    seam: Seam | None = None
 
     @property
     def choice(self) -> int:
@@ -401,6 +429,7 @@ class PartialInferenceResponse(Struct, eq=False, gc=False):
             "tool_calls": [msgspec.to_builtins(call) for call in self.tool_calls],
             "finish_reason": None if self.finish_reason is None else self.finish_reason.value,
             "usage": msgspec.to_builtins(self.usage),
+            "seam": msgspec.to_builtins(self.seam),
         }
 
     def __repr__(self) -> str:

@@ -6,16 +6,19 @@ The life of a stream is the table `LIFE`; how it ended is decided in `outcome_of
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
 from polyglot_core.assembler import Assembler
+from polyglot_core.connection import Limits
 from polyglot_core.errors import (
+    LimitExceeded,
     Malformed,
     PluginError,
     PolyglotError,
     ProviderError,
+    StreamError,
     Truncated,
     UnexpectedContentType,
 )
@@ -25,6 +28,7 @@ from polyglot_core.events import (
     Failure,
     Ping,
     ResponseStarted,
+    Seam,
     TextDelta,
     UsageReport,
 )
@@ -34,8 +38,10 @@ from polyglot_core.failures import (
     printable,
     provider_error,
     retry_after_seconds,
+    told_to_retry,
 )
 from polyglot_core.framing import FRAMERS, framer_for, media_type
+from polyglot_core.lenient import Halves, repaired
 from polyglot_core.response import InferenceResponse, Outcome, PartialInferenceResponse, Timing
 from polyglot_core.thinking import ThinkTags
 from polyglot_core.wire import WireResponse
@@ -100,7 +106,7 @@ def outcome_of(state: State, signal: Signal, complete_on: CompletionSign) -> Out
     finished = state is State.FINISHING
     complete = finished and complete_on == "finish"
     return {
-        Signal.END: Outcome.FINISHED,
+        Signal.END: Outcome.FINISHED if finished or complete_on != "both" else Outcome.TRUNCATED,
         Signal.EOF: Outcome.FINISHED if complete else Outcome.TRUNCATED,
         Signal.BROKEN: Outcome.FINISHED if complete else Outcome.FAILED,
         Signal.CLOCK: Outcome.FINISHED if finished else Outcome.TIMED_OUT,  # `grace` ran out, nothing is missing
@@ -116,30 +122,53 @@ _CONTROL: dict[type, Signal] = {
     ResponseStarted: Signal.QUIET,
     UsageReport: Signal.QUIET,
 }
-_EVENTS = frozenset(get_args(Event))
+_EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a module's name is found faster than a class's member
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)  # what msgspec raises for data that is no such JSON
 _OK = range(200, 300)
 _REDIRECT = range(300, 400)
 _NO_CONTENT = 204
-_KEPT_BODY = 64 * 1024  # bytes of an error's body that are read; what a provider has to say fits
 _SHOWN_BODY = 200  # characters of a body that a message quotes
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray")
 
 
+_LIMITS = Limits()
+
+
 class Session:
     """Reads the answer to one request.
+
+    Args:
+        wire: The request.
+        driver: Who reads.
+        clocks: The clocks of the call.
+        connection: Name of the connection that is asked.
+        limits: How large the answer may be.
+        seam: Why this is not the call's first attempt, where something of an answer had come.
+        before: The attempt whose answer this one goes on with.
 
     Attributes:
         state: Where the attempt stands.
         outcome: How it ended; None until it has.
         request_id: The provider's id of the request, from the headers.
         ignored_bytes: Bytes that came after the provider had said that nothing more would.
+        assembler: What has come, put together.
+        decoder_state: What the driver's `decode_chunk` has noted.
         frame: Cuts the next bytes of the body into chunks, each of which is then to be given to `take`. Raises what the
             body of a refusal turns out to be.
     """
 
-    def __init__(self, wire: WireRequest, driver: BoundDriver, clocks: Clocks, connection: str | None = None) -> None:
+    def __init__(
+        self,
+        wire: WireRequest,
+        driver: BoundDriver,
+        clocks: Clocks,
+        connection: str | None = None,
+        *,
+        limits: Limits = _LIMITS,
+        seam: Seam | None = None,
+        before: Session | None = None,
+    ) -> None:
         self.state = State.OPENING
         self.outcome: Outcome | None = None
         self.request_id: str | None = None
@@ -150,14 +179,19 @@ class Session:
         self._driver = driver
         self._clocks = clocks
         self._connection = connection
-        self._framer = framer_for(wire)
+        self._limits = limits
+        self._seam = seam
+        self._framer = framer_for(wire, limits.event)
         self.frame: Callable[[bytes], Sequence[Chunk]] = self._framer.feed
-        self._decode = driver.decoder({})
+        self.decoder_state: dict[str, Any] = before.decoder_state if before and seam and seam.how == "provider" else {}
         self._think_tags = ThinkTags(*wire.think_tags) if wire.think_tags else None
-        if self._think_tags is not None:
-            self._decode = self._think_tags.around(self._decode)
-        self._assembler = Assembler(driver.extract_usage, wire.finish_counts)
-        self._text = self._assembler.text
+        self._decode = self._decoder()
+        self._lenient = False  # whether a chunk had to be put right
+        self.assembler: Assembler = (
+            before.assembler if before else Assembler(driver.extract_usage, wire.finish_counts, limits)
+        )
+        self._overlap = self.assembler.open_space() if before and seam and seam.how == "prefill" else ""
+        self._text = self.assembler.text
         self._status = 0
         self._headers: Mapping[str, str] = {}
         self._other_body: bytearray | None = None  # the body of an answer that is no stream, while it is read
@@ -183,8 +217,12 @@ class Session:
 
     # What the pump tells
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """An answer has begun. `headers` have lower-case names."""
+    def begin(self, status: int, headers: Mapping[str, str]) -> Sequence[PartialInferenceResponse]:
+        """An answer has begun. `headers` have lower-case names. A partial that shows the seam follows, if there is one.
+
+        Raises:
+            LimitExceeded: The head of the answer is too large.
+        """
         self._move(Signal.HEADERS)
         self._status = status
         self._headers = headers
@@ -192,6 +230,10 @@ class Session:
         if status not in _OK or not self._is_expected_type():
             self._other_body = bytearray()
             self.frame = self._keep_other_body
+        if sum(map(len, headers)) + sum(map(len, headers.values())) > self._limits.headers:
+            largest = self._limits.headers
+            raise self._fail(LimitExceeded(f"The head of the answer is larger than {largest} bytes (limits.headers)."))
+        return () if self._seam is None or self._other_body is not None else (self.assembler.show(self._seam),)
 
     def take(self, chunk: Chunk, now: float) -> PartialInferenceResponse | Iterable[PartialInferenceResponse]:
         """Decode one chunk: the one partial of a piece of text, or the partials of anything else.
@@ -228,7 +270,7 @@ class Session:
             self._body_over = True
             yield from self._take_all(self._framer.finish(), now)
             if self._think_tags is not None:
-                yield from self._assembler.absorb(self._think_tags.rest(), b"")
+                yield from self.assembler.absorb(self._think_tags.rest(), b"")
         if self.state is not State.ENDED:
             yield from self._end(self._eof_signal(), now)
 
@@ -240,6 +282,8 @@ class Session:
         """
         if self._other_body is not None and self._status not in _OK and self.state is not State.ENDED:
             error = self._refusal(bytes(self._other_body))  # the status says more than the break
+        if isinstance(error, StreamError):  # the framer's: the bytes came, and are not what they should be
+            signal = Signal.EOF if isinstance(error, Truncated) else Signal.FAILURE
         if self.state is not State.ENDED:
             yield from self._end(signal, now, error)
 
@@ -252,21 +296,29 @@ class Session:
     def response(self) -> InferenceResponse:
         """The response as far as it has come."""
         try:
-            usage = self._assembler.usage
+            usage = self.assembler.usage
         except PluginError:  # raised where the stream ends; what is asked for here is what came
             usage = None
         return InferenceResponse(
             outcome=self.outcome or Outcome.CANCELLED,
-            choices=self._assembler.choices(),
+            choices=self.assembler.choices(),
             usage=usage,
-            model=self._assembler.model,
-            id=self._assembler.response_id,
+            model=self.assembler.model,
+            id=self.assembler.response_id,
             connection=self._connection,
             request_id=self.request_id,
             timing=Timing(first_event=self._first_event, duration=self._duration),
         )
 
+    def text_to_go_on_from(self) -> str | None:
+        """The answer so far, if it is a text and nothing else, which a model can be asked to continue."""
+        return self.assembler.text_to_go_on_from()
+
     # Reading
+
+    def _decoder(self) -> Callable[[Chunk], Sequence[Event]]:
+        decode = self._driver.decoder(self.decoder_state)
+        return decode if self._think_tags is None else self._think_tags.around(decode)
 
     def _take_all(self, chunks: Sequence[Chunk], now: float) -> Iterator[PartialInferenceResponse]:
         for chunk in chunks:
@@ -276,14 +328,28 @@ class Session:
             else:
                 yield from taken  # type: ignore[misc]  # it is the other of the two
 
-    def _pass_or_fail(self, chunk: Chunk, error: Exception, now: float) -> tuple[()]:
-        """Raise for a chunk that cannot be read, unless it is empty or follows the end."""
+    def _pass_or_fail(self, chunk: Chunk, error: Exception, now: float) -> Iterable[PartialInferenceResponse]:
+        """Raise for a chunk that cannot be read, unless it can be put right, is empty or follows the end."""
         if self.state is State.ENDED:
             return self._ignore(chunk)
+        if isinstance(error, _UNREADABLE) and (data := repaired(chunk.data)) is not None:
+            try:
+                return self._absorb(self._read_again(chunk, data), chunk, now)
+            except Exception as again:  # noqa: BLE001 (what is still wrong)
+                error = again
         if chunk.data.strip():  # a block with an empty data field says nothing
             cut = self._body_over and _is_cut(chunk, error)
             raise self._fail(self._truncated() if cut else self._unreadable(chunk, error), now) from error
         return ()
+
+    def _read_again(self, chunk: Chunk, data: bytes) -> Sequence[Event]:
+        """The events of a chunk whose JSON has been put right."""
+        if chunk.kind == "whole":
+            self.decoder_state = {}  # what the first reading has left there must not count
+            self._decode, self._lenient = self._decoder(), False
+        if not self._lenient:
+            self._decode, self._lenient = Halves().around(self._decode), True
+        return self._decode(msgspec.structs.replace(chunk, data=data))
 
     def _ignore(self, chunk: Chunk) -> tuple[()]:
         return self._ignore_data(chunk.raw)
@@ -295,6 +361,8 @@ class Session:
     def _absorb(self, events: Sequence[Event], chunk: Chunk, now: float) -> Iterator[PartialInferenceResponse]:
         """Take the events of one chunk: first what they bring, then what they mean for the life of the stream."""
         self._answered = True
+        if self._overlap:
+            events = self._without_overlap(events)
         if unknown := [event for event in events if type(event) not in _EVENTS]:
             what = f"returned {type(unknown[0]).__name__} from decode_chunk, which is no event"
             raise self._fail(self._driver.at_fault(what), now)
@@ -304,7 +372,10 @@ class Session:
             before, last = events[:cut], events[cut]
         else:
             before, last = events, None
-        partials = self._assembler.absorb(before, chunk.raw)
+        try:
+            partials = self.assembler.absorb(before, chunk.raw)
+        except LimitExceeded as error:
+            raise self._fail(error, now) from None
         self._advance(partials, now)
         self._record(before)
         yield from partials
@@ -315,11 +386,22 @@ class Session:
             self._record([last], all_of_them=True)
             yield from closing
 
+    def _without_overlap(self, events: Sequence[Event]) -> list[Event]:
+        """The events without the white space that ended the text before the seam and may begin the text after it."""
+        trimmed: list[Event] = []
+        for event in events:
+            if self._overlap and type(event) is TextDelta and event.text:
+                trimmed.append(msgspec.structs.replace(event, text=event.text.removeprefix(self._overlap)))
+                self._overlap = ""
+            else:
+                trimmed.append(event)
+        return trimmed
+
     def _text_and_event(
         self, event: TextDelta, raw: bytes
     ) -> PartialInferenceResponse | Sequence[PartialInferenceResponse]:
         self._record((event,))
-        return self._assembler.text(event, raw)
+        return self.assembler.text(event, raw)
 
     def _record(self, events: Sequence[Event], *, all_of_them: bool = False) -> None:
         """Show events to whoever asked for them.
@@ -351,7 +433,7 @@ class Session:
             self._clocks.saw_finish(now)
 
     def _signal(self, partials: Sequence[PartialInferenceResponse]) -> Signal:
-        if not self._assembler.all_finished:  # in `finishing` it means that a further choice has begun
+        if not self.assembler.all_finished:  # in `finishing` it means that a further choice has begun
             return Signal.CONTENT if partials or self.state is State.FINISHING else Signal.QUIET
         return Signal.FINISH if partials or self.state is not State.FINISHING else Signal.QUIET
 
@@ -372,9 +454,9 @@ class Session:
     ) -> Iterator[PartialInferenceResponse]:
         if self._settle(signal, now) is not Outcome.FINISHED:
             raise self._with_partial(error or self._truncated())
-        closing = self._assembler.closing()
+        closing = self.assembler.closing()
         try:
-            self._assembler.usage  # noqa: B018 (read now, so that a driver that cannot read it is found out here)
+            self.assembler.usage  # noqa: B018 (read now, so that a driver that cannot read it is found out here)
         except PluginError as broken:
             self.outcome = Outcome.FAILED
             raise self._with_partial(broken) from broken.__cause__
@@ -415,7 +497,7 @@ class Session:
         if not isinstance(error, _UNREADABLE):
             return self._driver.broken("decode_chunk", error)
         quoted = printable(chunk.data[: 4 * _SHOWN_BODY].decode("utf-8", "replace"), _SHOWN_BODY)
-        count = self._assembler.pieces
+        count = self.assembler.pieces
         where = f"after {count} {'piece' if count == 1 else 'pieces'} of text"
         return Malformed(f"A chunk of the answer, {where}, cannot be read ({error}): {quoted}")
 
@@ -437,8 +519,8 @@ class Session:
     def _keep_other_body(self, data: bytes) -> tuple[()]:
         if self._other_body is not None:
             self._other_body += data
-            if len(self._other_body) >= _KEPT_BODY:
-                raise self._fail(self._refusal(bytes(self._other_body[:_KEPT_BODY])))
+            if len(self._other_body) >= self._limits.refusal:
+                raise self._fail(self._refusal(bytes(self._other_body[: self._limits.refusal])))
         return ()
 
     def _refusal(self, body: bytes) -> PolyglotError:
@@ -451,12 +533,15 @@ class Session:
             )
         response = WireResponse(status=self._status, headers=self._headers, body=body)
         if self._status not in _OK:
-            return provider_error(self._driver.decode_error(response) or failure_from_response(response))
+            error = provider_error(self._driver.decode_error(response) or failure_from_response(response))
+            if (told := told_to_retry(self._headers)) is not None:
+                error.retryable = told
+            return error
         if self._status == _NO_CONTENT or not body.strip():
             return self._truncated()
         payload = _json_object(body)
-        if payload is not None and payload.get("error"):
-            return provider_error(failure_from_payload(payload, raw=body))
+        if payload is not None and (failure := self._failure_in(payload, response)):
+            return provider_error(failure)
         found = self._headers.get("content-type")
         quoted = printable(body[: 4 * _SHOWN_BODY].decode("utf-8", "replace"), _SHOWN_BODY)
         return UnexpectedContentType(
@@ -465,10 +550,20 @@ class Session:
             status=self._status,
         )
 
+    def _failure_in(self, payload: dict[str, object], response: WireResponse) -> Failure | None:
+        """What a JSON object with status 200 says of a failure, where a stream was asked for."""
+        if payload.get("error"):
+            return failure_from_payload(payload, raw=response.body)
+        return self._driver.decode_error(response)
+
 
 def _is_cut(chunk: Chunk, error: Exception) -> bool:
     """Whether the last chunk cannot be read because the body broke off in it."""
-    return isinstance(error, _UNREADABLE) and (chunk.kind == "part" or "truncated" in str(error))
+    at_end = (
+        "truncated",
+        f"(byte {len(chunk.data)})",
+    )  # how msgspec says it; the second of a number without its digits
+    return isinstance(error, _UNREADABLE) and (chunk.kind == "part" or any(words in str(error) for words in at_end))
 
 
 def _json_object(body: bytes) -> dict[str, object] | None:

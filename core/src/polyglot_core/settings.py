@@ -12,7 +12,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,7 +28,7 @@ from polyglot_core.configfile import (
     read_settings,
     user_config_file,
 )
-from polyglot_core.connection import Connection, Preset, Timeouts, dsn_reader
+from polyglot_core.connection import Connection, Limits, Preset, Retries, Timeouts, dsn_reader
 from polyglot_core.errors import ConfigError, NoDefault, PluginError
 from polyglot_core.wire import Secret
 
@@ -105,24 +105,36 @@ def resolve(
     Args:
         name: Connection, preset or driver, or any of these with a model after a slash; None for the default.
         config: Configuration file, instead of the one that would be found.
-        overrides: Fields of `Connection` that replace what was found; `timeouts` may be a dict of single clocks.
+        overrides: Fields of `Connection` that replace what was found. `timeouts`, `retries` and `limits` may be dicts
+            of single ones; `fallbacks` may be names.
 
     Raises:
         ConfigError: Nothing has this name, a key is missing, or an override is not a field.
         PluginError: The preset that the name means is broken.
     """
     settings = read_settings(config)
-    wanted = name or os.environ.get(DEFAULT_VARIABLE) or settings.default or _fallback()
-    connection = _named(wanted, settings, overrides)
-    if connection is None and "/" in wanted:
-        wanted, _, model = wanted.partition("/")
-        connection = _named(wanted, settings, {"model": model, **overrides})
+    wanted = name or os.environ.get(DEFAULT_VARIABLE) or settings.default or _unnamed()
+    fallbacks = overrides.pop("fallbacks", None)
+    connection = _meant(wanted, settings, overrides)
+    if fallbacks is None:
+        entry = settings.entries.get(connection.name)
+        fallbacks = entry.fallbacks if entry else ()
+    others = [each if isinstance(each, Connection) else _meant(each, settings, {}) for each in fallbacks]
+    return connection.with_changes(fallbacks=others) if others else connection
+
+
+def _meant(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Connection:
+    """The connection that a name, perhaps with a model after a slash, means."""
+    connection = _named(name, settings, overrides)
+    if connection is None and "/" in name:
+        name, _, model = name.partition("/")
+        connection = _named(name, settings, {"model": model, **overrides})
     if connection is None:
-        raise _unknown(wanted, settings)
+        raise _unknown(name, settings)
     return connection
 
 
-def _fallback() -> str:
+def _unnamed() -> str:
     preset = plugins.load_preset(DEFAULT_PRESET)
     keyed = preset is not None and (preset.api_key_env is None or os.environ.get(preset.api_key_env))
     if keyed or "api_key" in _from_environment(DEFAULT_PRESET):
@@ -162,7 +174,18 @@ def _from_environment(name: str) -> dict[str, str]:
 def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connection:
     own: dict[str, Any] = {
         field: value
-        for field in ("model", "base_url", "options", "headers", "timeouts", "facts", "proxy", "ca")
+        for field in (
+            "model",
+            "base_url",
+            "options",
+            "headers",
+            "timeouts",
+            "retries",
+            "limits",
+            "facts",
+            "proxy",
+            "ca",
+        )
         if (value := getattr(entry, field))
     }
     if entry.api_key is not None:
@@ -292,8 +315,13 @@ def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connectio
         if not isinstance(over, Mapping):
             raise config_error(f"{field} of connection {made['name']!r} is a dict, not {type(over).__name__}.")
         made[field] = {**fields.get(field, {}), **over}
-    made["timeouts"] = clocks(made["name"], fields.get("timeouts"), overrides.get("timeouts"))
+    for field, plain in _ROWS.items():
+        made[field] = _laid_over(plain, field, made["name"], fields.get(field), overrides.get(field))
     return Connection(**made)
+
+
+_ROWS: Mapping[str, Timeouts | Retries | Limits] = {"timeouts": Timeouts(), "retries": Retries(), "limits": Limits()}
+"""Fields of a connection that are rows of numbers, of which single ones can be given."""
 
 
 def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> Timeouts:
@@ -302,24 +330,44 @@ def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> 
     Raises:
         ConfigError: A layer names a clock that there is not.
     """
-    made = Timeouts()
+    return _laid_over(Timeouts(), "timeouts", name, *layers)
+
+
+_Row = TypeVar("_Row", Timeouts, Retries, Limits)
+
+
+def _laid_over(made: _Row, field: str, name: str, *layers: _Row | Mapping[str, float | None] | None) -> _Row:
+    """A row of numbers with each layer over it: another row, or single numbers by name."""
+    known = made.__struct_fields__
     for layer in layers:
-        if isinstance(layer, Timeouts):
+        if layer is None:
+            continue
+        if isinstance(layer, type(made)):
             made = layer
-        elif layer is not None:
-            if not isinstance(layer, Mapping):
-                given = type(layer).__name__
-                raise config_error(
-                    f"timeouts of connection {name!r} is a Timeouts, or a dict such as {{'total': 30}}, not {given}."
-                )
-            if unknown := [clock for clock in layer if clock not in Timeouts.__struct_fields__]:
-                known = Timeouts.__struct_fields__
-                raise config_error(f"Connection {name!r} has no clock {unknown[0]!r}{nearest(unknown[0], known)}.")
-            for clock, seconds in layer.items():
-                if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float))):
-                    raise config_error(f"The clock {clock!r} of connection {name!r} is a number of seconds, or None.")
-            made = msgspec.structs.replace(made, **layer)
+            continue
+        if not isinstance(layer, Mapping):
+            kind, given, example = type(made).__name__, type(layer).__name__, known[-1]
+            raise config_error(
+                f"{field} of connection {name!r} is a {kind}, or a dict such as {{{example!r}: 30}}, not {given}."
+            )
+        for key, number in layer.items():
+            if key not in known:
+                raise config_error(f"Connection {name!r} has no {key!r} in {field}{nearest(key, known)}.")
+            if not _fits(number, getattr(type(made)(), key)):
+                raise config_error(f"{key!r} in {field} of connection {name!r} is a number{_OR_NONE.get(field, '')}.")
+        made = msgspec.structs.replace(made, **layer)
     return made
+
+
+_OR_NONE = {"timeouts": " of seconds, or None"}
+
+
+def _fits(number: object, usual: float | None) -> bool:
+    """Whether it is a number, not negative, and whole where the usual one is; only a clock may be None."""
+    if number is None:
+        return usual is None or isinstance(usual, float)
+    whole = isinstance(usual, int)
+    return not isinstance(number, bool) and isinstance(number, int if whole else (int, float)) and number >= 0
 
 
 def _origin(url: str | None) -> tuple[str, str | None, int | None]:

@@ -18,10 +18,10 @@ import threading
 import weakref
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
-from polyglot_core.errors import ConfigError, PolyglotError, StreamError, TimedOut, TransportError
+from polyglot_core.errors import ConfigError, LimitExceeded, PolyglotError, StreamError, TimedOut, TransportError
 from polyglot_core.inflating import inflater_for
 from polyglot_core.watchdog import Watch, shut_down
 from polyglot_core.wire import Secret
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import httpx
 
     from polyglot_core.clocks import Clocks
-    from polyglot_core.connection import Route, Timeouts
+    from polyglot_core.connection import Limits, Route, Timeouts
     from polyglot_core.wire import WireRequest
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Opening",
     "Pool",
     "Pools",
+    "Terms",
     "TwoReadersError",
     "shared_pools",
 ]
@@ -135,13 +136,13 @@ def _request(
     http: ModuleType,
     wire: WireRequest,
     timeout: dict[str, float | None],
-    trace: Callable[[str, Mapping[str, Any]], None] | None = None,
+    trace: Callable[[str, Mapping[str, Any]], Awaitable[None] | None],
 ) -> httpx.Request:
     """The client's request, with every secret revealed. Nothing but the client may hold it."""
     headers = {"accept-encoding": "identity", "user-agent": "polyglot"}
     for name, value in wire.headers.items():
         headers[name.lower()] = value.reveal() if isinstance(value, Secret) else value
-    extensions = {"timeout": timeout} if trace is None else {"timeout": timeout, "trace": trace}
+    extensions = {"timeout": timeout, "trace": trace}
     request: httpx.Request = http.Request(
         wire.method, wire.url, headers=headers, content=wire.body, extensions=extensions
     )
@@ -185,16 +186,57 @@ def _raise_translated(error: Exception, watch: Watch | None, url: str, clock: st
     said = f"{type(error).__name__}: {error}".rstrip(":. ")
     if "ConnectTimeout" in names:
         raise timed_out("connect", phase="connect") from cause
+    if "PoolTimeout" in names:
+        raise TransportError(_POOL_IS_EMPTY, "pool", phase="connect") from cause
     if "TimeoutException" in names:
         raise timed_out(clock, phase="headers") from cause
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
         msg = f"The request cannot be sent to {host}: {said}. Check base_url and headers."
         raise ConfigError(msg, phase="connect") from cause
-    if "ConnectError" in names:
-        msg = f"No connection to {host}: {said}. Check the address, the network and any proxy."
-        raise TransportError(msg, phase="connect") from cause
+    kind = _kind_of(error, names)
+    if kind != "broken":
+        msg = f"No connection to {host}: {said}. {_ADVICE[kind]}"
+        unconnected = TransportError(msg, kind, phase="connect")
+        if kind == "proxy" and "407" in said:  # it wants a user and a password
+            unconnected.retryable = False
+        raise unconnected from cause
     msg = f"The connection to {host or 'the provider'} broke: {said}."
     raise TransportError(msg, phase="stream" if watch else "headers") from cause
+
+
+_POOL_IS_EMPTY = (
+    "Every connection of the HTTP client is in use. A stream that was left open holds its own: close it, or use it "
+    "with `with`; or raise the client's limits."
+)
+_ADVICE = {
+    "connect": "Check the address, the network and any proxy.",
+    "dns": "The name does not resolve; check base_url.",
+    "tls": "Check base_url, and whether the certificate is one to be trusted; certificates of your own are named by ca "
+    "or SSL_CERT_FILE.",
+    "proxy": "Check the proxy's address and its user and password.",
+}
+
+
+def _kind_of(error: BaseException, names: set[str]) -> str:
+    """Why there is no connection: what the HTTP client says, and what the operating system said to it."""
+    if "ProxyError" in names:
+        return "proxy"
+    if "ConnectError" not in names:
+        return "broken"
+    causes = {type(link).__name__ for link in _chain(error)} | {str(error)[:5]}
+    if causes & {"gaierror"}:
+        return "dns"
+    return "tls" if any(cause.startswith(("SSL", "[SSL", "Certificate")) for cause in causes) else "connect"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those behind it, each once."""
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
 
 
 def timed_out(clock: str, phase: str | None = None) -> TimedOut:
@@ -205,37 +247,57 @@ def timed_out(clock: str, phase: str | None = None) -> TimedOut:
 
 def _without_frames(error: BaseException) -> BaseException:
     """The exception without its frames, all along its chain: the client's frames hold headers in the clear."""
-    link: BaseException | None = error
-    seen: set[int] = set()
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
+    for link in _chain(error):
         link.__traceback__ = None
-        link = link.__cause__ or link.__context__
     return error
 
 
 class Opening:
-    """A sync request on its way: knows the socket that is opened for it, before there is an answer to ask.
+    """A request on its way: knows the socket that is opened for it, before there is an answer to ask.
 
-    A connection that served before is not opened, and so is not known here.
+    A connection that served before is not opened, and so its socket is not known here.
     """
 
     def __init__(self) -> None:
         self._socket: object | None = None
         self._aborted = False
+        self._opened = self._wrote = False
+
+    def begin(self) -> None:
+        """Another request, or the same once more."""
+        self._opened = self._wrote = False
 
     def notice(self, event: str, info: Mapping[str, Any]) -> None:
         """What the HTTP client reports of its progress, by its ``trace`` extension."""
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+        if event.endswith("send_request_headers.started"):
+            self._wrote = True
+        elif event.endswith((".connect_tcp.started", ".connect_unix_socket.started")):
+            self._opened = True
+        elif event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._socket = info["return_value"].get_extra_info("socket")
             if self._aborted:
                 self.abort()
+
+    async def notice_async(self, event: str, info: Mapping[str, Any]) -> None:
+        """`notice`, as an async client wants it."""
+        self.notice(event, info)
+
+    def went_stale(self, error: Exception) -> bool:
+        """Whether the request was written to a kept connection that the server had closed, and got no answer.
+
+        It is then sent once more, which counts as no repetition: no server took it on.
+        """
+        reused = self._wrote and not self._opened and not self._aborted
+        return reused and (type(error).__name__ in _CLOSED_BY_THE_OTHER or "without sending a response" in str(error))
 
     def abort(self) -> None:
         """Shut the socket down, now or as soon as there is one; from any thread."""
         self._aborted = True
         if self._socket is not None:
             shut_down(self._socket)
+
+
+_CLOSED_BY_THE_OTHER = frozenset({"ReadError", "WriteError", "CloseError"})
 
 
 # Back
@@ -273,7 +335,7 @@ class _Answer:
         headers: Header names in lower case; repeated ones joined with a comma.
     """
 
-    def __init__(self, response: httpx.Response, clocks: Clocks, url: str) -> None:
+    def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits) -> None:
         self.status: int = response.status_code
         self.headers: dict[str, str] = dict(response.headers)
         self._response = response
@@ -282,7 +344,9 @@ class _Answer:
         self._process = os.getpid()
         self._clocks = clocks
         self._watch = Watch(self._socket, clocks)
-        self._decoder = inflater_for(self.headers)
+        self._decoder = inflater_for(self.headers, limits.inflation)
+        self._left = limits.response  # bytes that may still come
+        self._limit = limits.response
         clocks.changed = self._watch.arm
         self._watch.arm()
         self._closed = False
@@ -305,8 +369,10 @@ class _Answer:
             self._clocks.waited = self._clocks.asked
         _raise_translated(error, self._watch, self._url)
 
-    def _decoded(self, data: bytes) -> bytes:
-        return data if self._decoder is None else self._decoder.decode(data)
+    def _too_large(self) -> LimitExceeded:
+        return LimitExceeded(
+            f"The answer is larger than {self._limit} bytes; more is allowed by limits.response.", phase="stream"
+        )
 
     def _end_of_body(self) -> bytes:
         """Nothing, if the body is over; an error, if it is only that no more came."""
@@ -320,8 +386,8 @@ class _Answer:
 class Exchange(_Answer):
     """A request that was sent and the answer to it, sync."""
 
-    def __init__(self, response: httpx.Response, clocks: Clocks, url: str) -> None:
-        super().__init__(response, clocks, url)
+    def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits) -> None:
+        super().__init__(response, clocks, url, limits)
         self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
 
     def read(self) -> bytes:
@@ -343,12 +409,15 @@ class Exchange(_Answer):
             except Exception as error:  # noqa: BLE001 (translated)
                 self._broken(error)
             clocks.waited = perf_counter()
-            if data and self._decoder is None:
-                return data
             if data is None:
                 return self._end_of_body()
-            if decoded := self._decoded(data):
-                return decoded
+            if self._decoder is not None:
+                data = self._decoder.decode(data)
+            self._left -= len(data)
+            if self._left < 0:
+                raise self._too_large()
+            if data:
+                return data
 
     def drain(self) -> None:
         """The answer is complete: read what little may follow, for no long, so that the connection can serve again."""
@@ -375,9 +444,14 @@ class AsyncExchange(_Answer):
     """A request that was sent and the answer to it, async."""
 
     def __init__(
-        self, response: httpx.Response, clocks: Clocks, url: str, close_later: Callable[[httpx.Response], None]
+        self,
+        response: httpx.Response,
+        clocks: Clocks,
+        url: str,
+        limits: Limits,
+        close_later: Callable[[httpx.Response], None],
     ) -> None:
-        super().__init__(response, clocks, url)
+        super().__init__(response, clocks, url, limits)
         self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
         self._close_later = close_later
 
@@ -394,12 +468,15 @@ class AsyncExchange(_Answer):
             except Exception as error:  # noqa: BLE001 (translated)
                 self._broken(error)
             clocks.waited = perf_counter()
-            if data and self._decoder is None:
-                return data
             if data is None:
                 return self._end_of_body()
-            if decoded := self._decoded(data):
-                return decoded
+            if self._decoder is not None:
+                data = self._decoder.decode(data)
+            self._left -= len(data)
+            if self._left < 0:
+                raise self._too_large()
+            if data:
+                return data
 
     async def drain(self) -> None:
         """As `Exchange.drain`; the caller bounds it."""
@@ -427,6 +504,14 @@ class AsyncExchange(_Answer):
 # Pools
 
 
+class Terms(NamedTuple):
+    """What a request is sent under: the clocks of its call, when they were set, and how large its answer may be."""
+
+    timeouts: Timeouts
+    clocks: Clocks
+    limits: Limits
+
+
 def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float | None]:
     """The client's own timeouts, in seconds, for what happens before there are headers."""
     limits = [limit for limit in (timeouts.connect, longest) if limit is not None and not math.isinf(limit)]
@@ -446,7 +531,7 @@ class Pool:
             self._owned = None
             self._respond = partial(client.send, stream=True, follow_redirects=False)
 
-    def send(self, wire: WireRequest, timeouts: Timeouts, clocks: Clocks, opening: Opening) -> Exchange:
+    def send(self, wire: WireRequest, terms: Terms, opening: Opening) -> Exchange:
         """Send a request and wait for status and headers; `opening` can end that wait.
 
         Raises:
@@ -455,13 +540,20 @@ class Pool:
             ConfigError: The address or a header cannot be used.
         """
         now = perf_counter()
-        moment, clock = clocks.due(now)
-        timeout = _timeout_for(timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
+        moment, clock = terms.clocks.due(now)
+        timeout = _timeout_for(terms.timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
         with _translated(url=wire.url, clock=clock):
-            response = self._respond(_request(self._http, wire, timeout, opening.notice))
+            opening.begin()
+            try:
+                response = self._respond(_request(self._http, wire, timeout, opening.notice))
+            except Exception as error:
+                if not opening.went_stale(error):
+                    raise
+                opening.begin()
+                response = self._respond(_request(self._http, wire, timeout, opening.notice))
         timeout["read"] = None  # from here on the watchdog keeps the clocks
         try:
-            return Exchange(response, clocks, wire.url)
+            return Exchange(response, terms.clocks, wire.url, terms.limits)
         except PolyglotError:
             response.close()
             raise
@@ -485,14 +577,21 @@ class AsyncPool:
             self._respond = partial(client.send, stream=True, follow_redirects=False)
 
     async def send(
-        self, wire: WireRequest, timeouts: Timeouts, clocks: Clocks, close_later: Callable[[httpx.Response], None]
+        self, wire: WireRequest, terms: Terms, opening: Opening, close_later: Callable[[httpx.Response], None]
     ) -> AsyncExchange:
         """Send a request and wait for status and headers. Raises as `Pool.send`; `first` is the caller's to keep."""
-        timeout = _timeout_for(timeouts, None)
+        timeout = _timeout_for(terms.timeouts, None)
         with _translated(url=wire.url):
-            response = await self._respond(_request(self._http, wire, timeout))
+            opening.begin()
+            try:
+                response = await self._respond(_request(self._http, wire, timeout, opening.notice_async))
+            except Exception as error:
+                if not opening.went_stale(error):
+                    raise
+                opening.begin()
+                response = await self._respond(_request(self._http, wire, timeout, opening.notice_async))
         try:
-            return AsyncExchange(response, clocks, wire.url, close_later)
+            return AsyncExchange(response, terms.clocks, wire.url, terms.limits, close_later)
         except PolyglotError:
             await response.aclose()
             raise

@@ -60,8 +60,8 @@ class Secret:
 
 Headers = Mapping[str, str | Secret]
 
-CompletionSign = Literal["finish", "end"]
-"""Which event lets the end of the body count as complete: a `Finish` of every choice, or only an `End`."""
+CompletionSign = Literal["finish", "end", "both"]
+"""What an answer is complete with: a `Finish` of every choice (an `End` alone will do), an `End`, or only with both."""
 
 
 class Chunk(Struct, frozen=True, gc=False):
@@ -107,7 +107,8 @@ class WireRequest(Struct, frozen=True, kw_only=True):
         framing: How the body of the answer is cut: a name of `framing.FRAMERS`, or a `Framer` class.
         flush_at_eof: Whether a last block without its closing blank line counts (SSE). The standard says no;
             recorded Messages, Responses, Gemini and Mistral streams end so.
-        complete_on: Which event lets the end of the body count as complete.
+        complete_on: What the answer is complete with. A server that says its end also when it was interrupted wants
+            ``both``.
         finish_counts: Which `Finish` of a choice is its reason, where a provider sends several.
         think_tags: Opening and closing tag of thinking that the server leaves in the text; core takes it out.
     """

@@ -225,7 +225,7 @@ def test_blocks_of_the_dialect_pass_as_they_are(body):
 @pytest.mark.parametrize(
     ("part", "named"),
     [
-        (Audio(data=b"RIFF"), "audio"),
+        (Audio(data=b"RIFF"), "Audio"),
         (RawPart({"type": "input_video"}), "'input_video'"),
         (Document(data=b"PK", mime_type="application/zip"), "a document of type application/zip"),
     ],

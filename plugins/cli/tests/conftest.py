@@ -157,7 +157,10 @@ class Command:
             os.close(master)
 
     def configure(self, simulator: Simulator, *, default: bool = True, driver: str = "openai") -> None:
-        """Write the user's configuration: the simulator is connection ``test``, and its key is in ``TEST_KEY``."""
+        """Write the user's configuration: the simulator is connection ``test``, and its key is in ``TEST_KEY``.
+
+        Each request is sent once, unless the command line says otherwise.
+        """
         lines = [
             'default = "test"' if default else "",
             "[connections.test]",
@@ -165,6 +168,7 @@ class Command:
             f'base_url = "{simulator.base_url}"',
             'api_key_env = "TEST_KEY"',
             'model = "test-model"',
+            "retries = { limit = 0, first_wait = 0.01 }",
         ]
         file = self.home / "own.toml"
         file.write_text("\n".join(lines), "utf-8")

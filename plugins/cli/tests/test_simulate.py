@@ -51,7 +51,10 @@ def test_it_answers_until_ctrl_c(command, tmp_path):
     with command.started("simulate", "--script", "script.toml") as process:
         greeting = "".join(process.stdout.readline().decode() for _ in range(8))
         (command.folder / "config.toml").write_text(greeting[greeting.index("[connections") :], "utf-8")
-        runs = [command.run("stream", "--config", "config.toml", "-c", "simulator", "Hello") for _ in range(4)]
+        runs = [
+            command.run("stream", "--retries", "0", "--config", "config.toml", "-c", "simulator", "Hi")
+            for _ in range(4)
+        ]
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=command.patience)
     assert [(run.code, run.text) for run in runs] == [(5, "one two\n"), (4, ""), (0, "at last\n"), (0, "at last\n")]

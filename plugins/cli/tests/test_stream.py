@@ -163,6 +163,38 @@ def test_debug_tells_the_chain_of_causes(command, provider):
         assert fact in run.err
 
 
+# Asked again
+
+
+def test_a_refusal_that_passes_is_asked_again(command, provider):
+    """With ``--retries`` a refusal is not the end; ``--debug`` tells of it, and else nothing does."""
+    simulator = provider(TEXT, fault=Status(503, times=1))
+    assert command.run("stream", "--retries", "1", "Hello")[:2] == (0, TEXT.encode() + b"\n")
+    assert len(simulator.requests) == 2
+    provider(TEXT, fault=Status(503, times=1))
+    run = command.run("stream", "--retries", "1", "--debug", "Hello")
+    assert "attempts    2\nbefore      test: ServerError: " in run.err
+
+
+def test_another_connection_is_asked(command, provider):
+    """With ``--fallback`` the next connection answers where the first one fails."""
+    provider(TEXT, fault=Status(401))
+    with Simulator("from elsewhere") as other:
+        file = command.home / "own.toml"
+        there = f'[connections.there]\ndriver = "openai"\nbase_url = "{other.base_url}"\nmodel = "m"\n'
+        file.write_text(file.read_text("utf-8") + "\n" + there, "utf-8")
+        run = command.run("stream", "--fallback", "there", "Hello")
+    assert (run.code, run.out, run.err) == (0, b"from elsewhere\n", "")
+
+
+def test_an_answer_that_broke_off_begins_anew(command, provider):
+    """With ``--resume restart`` the second answer stands below the first, and a note says why."""
+    provider(TEXT, fault=Drop(after_events=3, times=1))
+    run = command.run("stream", "--retries", "1", "--resume", "restart", "Hello")
+    assert (run.code, run.out) == (0, b"one two\n" + TEXT.encode() + b"\n")
+    assert "The answer begins anew" in run.err
+
+
 # What is asked
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from polyglot_simulator import Drop, Pace, Stall
+from polyglot_simulator import Drop, Pace, Stall, Status
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are as on POSIX")
 
@@ -107,6 +107,15 @@ def test_a_long_wait_is_spoken_of_and_leaves_no_trace(command, provider):
     assert "waiting for test" in status
     assert answer == TEXT + "\n"
     assert terminal.written.count("\x1b[?25l") == terminal.written.count("\x1b[?25h")  # the cursor is there again
+
+
+def test_why_it_takes_longer_is_shown_while_it_does(command, provider):
+    """Between two requests the wait says what has gone wrong, and is taken away like any other."""
+    provider(TEXT, fault=Status(503, times=1, headers={"retry-after": "1.5"}))
+    with command.terminal("stream", "--retries", "1", "Hello") as terminal:
+        terminal.read_until("Asking again in 1.5 s")
+        assert terminal.end() == 0
+    assert terminal.written.rpartition("\x1b[2K")[2] == TEXT + "\n"
 
 
 def test_ctrl_c_while_waiting_gives_the_cursor_back(command, provider):

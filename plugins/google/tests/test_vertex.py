@@ -72,7 +72,7 @@ def test_a_model_that_leads_elsewhere_is_refused(encode, model):
 
 def test_a_location_that_is_none_is_refused(encode):
     """It becomes a part of the host."""
-    with pytest.raises(ConfigError, match="location 'evil.test/'"):
+    with pytest.raises(ConfigError, match=r"at `\$\.location`"):
         encode("x", connection=place({"location": "evil.test/"}))
 
 

@@ -87,7 +87,7 @@ def test_a_token_is_fetched_for_each_request():
 @pytest.mark.parametrize("token", [None, "", b"bytes", 5])
 def test_a_provider_without_a_token(token):
     """What is no token is an error that names the connection and shows the type alone."""
-    with pytest.raises(ConfigError, match=f"'here' gave no token but {type(token).__name__}"):
+    with pytest.raises(ConfigError, match=f"'here' has a token_provider that gave no token but {type(token).__name__}"):
         bound(token_provider=lambda: token).authorize(encoded())
 
 

@@ -287,9 +287,9 @@ def test_several_texts_of_the_assistant_are_output_parts():
 @pytest.mark.parametrize(
     ("role", "part", "what"),
     [
-        ("user", Audio(data=b"abc"), "Audio in a message of the role 'user'"),
-        ("assistant", Image(data=b"abc"), "Image in a message of the role 'assistant'"),
-        ("assistant", Document(data=b"abc"), "Document in a message of the role 'assistant'"),
+        ("user", Audio(data=b"abc"), "a part of type Audio"),
+        ("assistant", Image(data=b"abc"), "an image in a message of the role 'assistant'"),
+        ("assistant", Document(data=b"abc"), "a document in a message of the role 'assistant'"),
     ],
 )
 def test_a_part_that_a_message_cannot_have_is_refused(role, part, what):
@@ -390,8 +390,8 @@ def test_a_result_is_text_or_input_parts():
 def test_a_failed_result_says_so_in_its_text():
     """The dialect has no field for it."""
     results = (ToolResult(id="1", content="boom", error=True), ToolResult(id="2", content=(Text("boom"),), error=True))
-    texts = [{"type": "input_text", "text": text} for text in ("Error: ", "boom")]
-    assert [item["output"] for item in items(*results, role="tool")] == ["Error: boom", texts]
+    said = [{"type": "input_text", "text": "Error: boom"}]
+    assert [item["output"] for item in items(*results, role="tool")] == ["Error: boom", said]
 
 
 def test_calls_and_results_without_ids_are_joined_by_name_and_order():

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import msgspec
 from msgspec import Struct
 
-from polyglot_core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from polyglot_core.plugin import Connection
-
-__all__ = ["Columns", "read_columns"]
+__all__ = ["Columns"]
 
 
 class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,19 +24,3 @@ class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stream_path: str | None = None
     body_version: str | None = None
     unsigned_thinking: bool = False
-
-
-def read_columns(connection: Connection) -> Columns:
-    """The columns of a connection.
-
-    Raises:
-        ConfigError: The connection's facts hold a column that there is not, or a value that cannot be one.
-    """
-    try:
-        return msgspec.convert(connection.facts, Columns)
-    except msgspec.ValidationError as error:
-        msg = (
-            f"The facts of connection {connection.name!r} cannot be read: {error}. "
-            f"The columns are {', '.join(Columns.__struct_fields__)}."
-        )
-        raise ConfigError(msg, connection=connection.name, phase="configure") from error

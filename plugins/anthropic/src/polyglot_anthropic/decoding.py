@@ -26,6 +26,8 @@ from polyglot_core.plugin import (
     UsageReport,
     failure_from_payload,
     hookimpl,
+    json_text,
+    read_json,
 )
 
 if TYPE_CHECKING:
@@ -109,12 +111,7 @@ class _OpenBlock:
     def whole(self) -> _JSONObject:
         """The block with its input, as far as that has come; input that is no JSON stays text."""
         text = "".join(self.pieces)
-        if not text:
-            return self.block
-        try:
-            return {**self.block, "input": _decode_any(text)}
-        except msgspec.DecodeError:
-            return {**self.block, "input": text}
+        return {**self.block, "input": read_json(text, text)} if text else self.block
 
 
 _decode = msgspec.json.Decoder(_Event).decode
@@ -210,7 +207,7 @@ def _block_stopped(_chunk: Chunk, index: int, state: dict[str, Any]) -> Iterator
     if opened is None:
         return
     if opened.is_call:
-        early = "" if opened.pieces else _as_json(opened.block.get("input"))
+        early = "" if opened.pieces else json_text(opened.block.get("input") or None)
         yield ToolCallDelta(index, arguments=early, complete=True, block=index)
     else:
         yield _server_tool(opened.whole, index)
@@ -296,7 +293,7 @@ _READ_BLOCKS: dict[str, Callable[[_Block, int], Iterator[Event]]] = {
 
 
 def _whole_call(block: _Block, index: int) -> ToolCallDelta:
-    return ToolCallDelta(index, block.id, block.name, _as_json(block.input), complete=True, block=index)
+    return ToolCallDelta(index, block.id, block.name, json_text(block.input or None), complete=True, block=index)
 
 
 def _server_tool(block: _JSONObject, index: int) -> ServerToolEvent:
@@ -305,11 +302,6 @@ def _server_tool(block: _JSONObject, index: int) -> ServerToolEvent:
 
 def _type_of(block: _JSONObject) -> str:
     return str(block.get("type") or "")
-
-
-def _as_json(value: object) -> str:
-    """JSON text of an input; none for an empty one."""
-    return msgspec.json.encode(value).decode() if value else ""
 
 
 # What went wrong

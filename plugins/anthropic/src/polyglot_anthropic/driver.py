@@ -9,20 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import msgspec
-from msgspec import Struct
-
-from polyglot_anthropic.columns import read_columns
+from polyglot_anthropic.columns import Columns
 from polyglot_anthropic.decoding import decode_chunk, read_failure
 from polyglot_anthropic.encoding import body_of
 from polyglot_anthropic.presets import PRESETS
-from polyglot_core.plugin import Usage, WireRequest, hookimpl
+from polyglot_core.plugin import Usage, count, hookimpl, json_request, read_columns, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from polyglot_anthropic.columns import Columns
-    from polyglot_core.plugin import Connection, Failure, InferenceRequest, WireResponse
+    from polyglot_core.plugin import Connection, Failure, InferenceRequest, WireRequest, WireResponse
 
 __all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage"]
 
@@ -33,22 +29,14 @@ _PLAIN_IN_PATH = "@:"  # characters of model names that need no escape in a path
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a message to create."""
-    columns = read_columns(connection)
-    headers = {
-        "content-type": "application/json",
-        "accept": "text/event-stream" if request.stream else "application/json",
-    }
-    heading = {"model": request.model}
-    if columns.body_version is None:
-        headers["anthropic-version"] = _VERSION
-    else:
-        heading = {"anthropic_version": columns.body_version}
-    body = {**heading, **body_of(connection, request, columns), **request.extra}
-    return WireRequest(
-        url=_url(connection, request, columns),
-        body=msgspec.json.encode(body),
-        headers=headers,
-        framing="sse" if request.stream else "whole",
+    columns = read_columns(connection, Columns)
+    version = columns.body_version
+    heading = {"model": request.model} if version is None else {"anthropic_version": version}
+    return json_request(
+        _url(connection, request, columns),
+        {**heading, **body_of(connection, request, columns), **request.extra},
+        stream=request.stream,
+        headers={"anthropic-version": _VERSION} if version is None else {},
         flush_at_eof=True,
         complete_on="end",
         finish_counts="last",
@@ -65,36 +53,20 @@ def _url(connection: Connection, request: InferenceRequest, columns: Columns) ->
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
     """Read an error, for which the text may tell more than its type."""
-    try:
-        payload = msgspec.json.decode(response.body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    return read_failure(payload, status=response.status, raw=response.body)
-
-
-class _OutputDetails(Struct, gc=False):
-    thinking_tokens: int | None = None
-
-
-class _Usage(Struct, gc=False):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    output_tokens_details: _OutputDetails | None = None
+    payload = read_json(response.body)
+    return None if payload is None else read_failure(payload, status=response.status, raw=response.body)
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read a usage object. What was read from a cache or written to it is counted beside ``input_tokens``."""
-    usage = msgspec.convert(payload, _Usage)
-    read, written, rest = usage.cache_read_input_tokens, usage.cache_creation_input_tokens, usage.input_tokens
-    details = usage.output_tokens_details
+    read, written = count(payload, "cache_read_input_tokens"), count(payload, "cache_creation_input_tokens")
+    rest = count(payload, "input_tokens")
     return Usage(
         input_tokens=None if rest is None else rest + (read or 0) + (written or 0),
-        output_tokens=usage.output_tokens,
+        output_tokens=count(payload, "output_tokens"),
         cache_read_tokens=read,
         cache_write_tokens=written,
-        reasoning_tokens=None if details is None else details.thinking_tokens,
+        reasoning_tokens=count(payload, "output_tokens_details.thinking_tokens"),
         raw=payload,
     )

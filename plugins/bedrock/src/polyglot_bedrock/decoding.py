@@ -22,7 +22,11 @@ from polyglot_core.plugin import (
     TextDelta,
     ToolCallDelta,
     UsageReport,
+    at,
     hookimpl,
+    json_text,
+    objects,
+    read_json,
 )
 
 if TYPE_CHECKING:
@@ -58,20 +62,24 @@ class _Media(Struct, gc=False):
     source: _Source | None = None
 
 
-class _MoreReasoning(Struct, gc=False, rename="camel"):
+class _Reasoning(Struct, gc=False, rename="camel"):
     text: str | None = None
     signature: str | None = None
     redacted_content: str | None = None
+    reasoning_text: _Reasoning | None = None  # in a whole answer, where it holds text and signature
 
 
-class _MoreInput(Struct, gc=False):
-    input: str | None = None
+class _ToolUse(Struct, gc=False, rename="camel"):
+    tool_use_id: str | None = None
+    name: str | None = None
+    input: Any = None
+    type: str | None = None
 
 
 class _Delta(Struct, gc=False, rename="camel"):
     text: str | None = None
-    tool_use: _MoreInput | None = None
-    reasoning_content: _MoreReasoning | None = None
+    tool_use: _ToolUse | None = None
+    reasoning_content: _Reasoning | None = None
     citation: _JSONObject | None = None
     tool_result: list[Any] | None = None
     image: _Media | None = None
@@ -83,43 +91,11 @@ class _Event(Struct, gc=False, rename="camel"):
 
 
 class _RareEvent(Struct, gc=False, rename="camel"):
+    """An event that comes once a message or once a block, or a whole answer."""
+
     content_block_index: int | None = None
     start: _JSONObject | None = None
-    stop_reason: str | None = None
-    usage: _JSONObject | None = None
-
-
-class _Reasoning(Struct, gc=False, rename="camel"):
-    reasoning_text: _MoreReasoning | None = None
-    redacted_content: str | None = None
-
-
-class _ToolUse(Struct, gc=False, rename="camel"):
-    tool_use_id: str | None = None
-    name: str | None = None
-    input: Any = None
-    type: str | None = None
-
-
-class _CitedText(Struct, gc=False):
-    text: str | None = None
-
-
-class _Cited(Struct, gc=False):
-    content: list[_CitedText] | None = None
-    citations: list[_JSONObject] | None = None
-
-
-class _Message(Struct, gc=False):
-    content: list[_JSONObject] | None = None
-
-
-class _Output(Struct, gc=False):
-    message: _Message | None = None
-
-
-class _Answer(Struct, gc=False, rename="camel"):
-    output: _Output | None = None
+    output: _JSONObject | None = None
     stop_reason: str | None = None
     usage: _JSONObject | None = None
 
@@ -127,32 +103,25 @@ class _Answer(Struct, gc=False, rename="camel"):
 class _OpenBlock:
     """A block that began with more than nothing: a call, a result of one of the provider's own tools, or an image."""
 
-    __slots__ = ("fields", "format", "is_call", "kind", "pieces", "results")
+    __slots__ = ("fields", "is_call", "kind", "more")
 
     def __init__(self, kind: str, fields: _JSONObject) -> None:
         self.kind = kind
         self.fields = fields
         self.is_call = kind == _TOOL_USE and fields.get("type") != _SERVER_TOOL
-        self.format = str(fields.get("format") or "png")
-        self.pieces: list[str] = []
-        self.results: list[Any] = []
+        self.more: list[Any] = []  # pieces of the input's text, or of the result
 
     @property
     def whole(self) -> _JSONObject:
         """The block as a plain answer has it; input that is no JSON stays text."""
         if self.kind != _TOOL_USE:
-            return {self.kind: {**self.fields, "content": self.results}}
-        text = "".join(self.pieces)
-        try:
-            return {self.kind: {**self.fields, "input": _decode_any(text or "{}")}}
-        except msgspec.DecodeError:
-            return {self.kind: {**self.fields, "input": text}}
+            return {self.kind: {**self.fields, "content": self.more}}
+        text = "".join(self.more) or "{}"
+        return {self.kind: {**self.fields, "input": read_json(text, text)}}
 
 
 _decode = msgspec.json.Decoder(_Event).decode
 _decode_rare = msgspec.json.Decoder(_RareEvent).decode
-_decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_any = msgspec.json.Decoder().decode
 
 _TOOL_USE, _TOOL_RESULT, _SERVER_TOOL = "toolUse", "toolResult", "server_tool_use"
 
@@ -182,18 +151,18 @@ def _more(delta: _Delta, index: int, opened: _OpenBlock | None) -> Iterator[Even
         yield from _reasoning(delta.reasoning_content, index)
     if delta.citation is not None:
         yield Citation(delta.citation, block=index)
-    if delta.tool_use is not None and (text := delta.tool_use.input):
+    if delta.tool_use is not None and (text := json_text(delta.tool_use.input)):
         if opened is not None:
-            opened.pieces.append(text)
+            opened.more.append(text)
         if opened is None or opened.is_call:
             yield ToolCallDelta(index, arguments=text, block=index)
     if delta.tool_result and opened is not None:
-        opened.results += delta.tool_result
+        opened.more += delta.tool_result
     if delta.image is not None:
-        yield from _media("image", delta.image, index, opened.format if opened else "png")
+        yield from _media("image", delta.image, index, (opened.fields.get("format") if opened else None) or "png")
 
 
-def _reasoning(more: _MoreReasoning, index: int) -> Iterator[Event]:
+def _reasoning(more: _Reasoning, index: int) -> Iterator[Event]:
     if more.text or more.signature or more.redacted_content:
         yield ReasoningDelta(more.text or "", more.signature or None, more.redacted_content or None, block=index)
 
@@ -255,14 +224,13 @@ _READERS: dict[str, Callable[[_RareEvent, dict[str, Any]], Iterator[Event]]] = {
 
 
 def _whole(chunk: Chunk) -> Iterator[Event]:
-    answer = _decode_answer(chunk.data)
+    answer = _decode_rare(chunk.data)
     if answer.output is None and answer.stop_reason is None:
-        payload = _decode_any(chunk.data)
+        payload = msgspec.json.decode(chunk.data)
         yield refusal(payload, payload.get("__type"), raw=chunk.data)
         return
     yield TextDelta("")
-    message = answer.output.message if answer.output is not None else None
-    for index, block in enumerate((message.content if message is not None else None) or ()):
+    for index, block in enumerate(objects(at(answer.output, "message.content"))):
         for kind, value in block.items():
             yield from _block(kind, value, index)
     if answer.usage:
@@ -295,23 +263,19 @@ def _tool_use(value: object, index: int) -> Iterator[Event]:
     if call.type == _SERVER_TOOL:
         yield _server_tool(_TOOL_USE, {_TOOL_USE: value}, index)
         return
-    arguments = msgspec.json.encode(call.input).decode() if call.input is not None else ""
+    arguments = json_text(call.input)
     yield ToolCallDelta(index, call.tool_use_id or None, call.name, arguments, complete=True, block=index)
 
 
 def _whole_reasoning(value: object, index: int) -> Iterator[Event]:
     block = msgspec.convert(value, _Reasoning)
-    if block.reasoning_text is not None:
-        yield from _reasoning(block.reasoning_text, index)
-    if block.redacted_content:
-        yield ReasoningDelta(redacted=block.redacted_content, block=index)
+    yield from _reasoning(block.reasoning_text or block, index)
 
 
 def _cited_text(value: object, index: int) -> Iterator[Event]:
-    cited = msgspec.convert(value, _Cited)
-    for piece in cited.content or ():
-        yield TextDelta(piece.text or "", block=index)
-    for citation in cited.citations or ():
+    for piece in objects(at(value, "content")):
+        yield TextDelta(json_text(piece.get("text")), block=index)
+    for citation in objects(at(value, "citations")):
         yield Citation(citation, block=index)
 
 

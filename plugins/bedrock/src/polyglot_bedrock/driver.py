@@ -9,24 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import msgspec
-from msgspec import Struct
-
 from polyglot_bedrock.decoding import decode_chunk
 from polyglot_bedrock.encoding import body_of
 from polyglot_bedrock.refusals import decode_error
 from polyglot_bedrock.region import base_url_of
 from polyglot_bedrock.signing import authorize
-from polyglot_core.plugin import Usage, WireRequest, hookimpl
+from polyglot_core.plugin import Usage, count, hookimpl, json_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from polyglot_core.plugin import Connection, InferenceRequest
+    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
 
 __all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage"]
-
-_FRAMES = "application/vnd.amazon.eventstream"
 
 
 @hookimpl
@@ -38,29 +33,19 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
         RequestError: There are no words for something that was asked.
     """
     action = "converse-stream" if request.stream else "converse"
-    return WireRequest(
-        url=f"{base_url_of(connection)}/model/{quote(request.model, safe='')}/{action}",
-        body=msgspec.json.encode({**body_of(request, connection.driver), **request.extra}),
-        headers={"content-type": "application/json", "accept": _FRAMES if request.stream else "application/json"},
-        framing="aws-eventstream" if request.stream else "whole",
-    )
-
-
-class _Usage(Struct, gc=False, rename="camel"):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_write_input_tokens: int | None = None
+    url = f"{base_url_of(connection)}/model/{quote(request.model, safe='')}/{action}"
+    body = {**body_of(request, connection.driver), **request.extra}
+    return json_request(url, body, stream=request.stream, framing="aws-eventstream")
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read a usage object. What was read from a cache or written to it is counted beside ``inputTokens``."""
-    usage = msgspec.convert(payload, _Usage)
-    read, written, rest = usage.cache_read_input_tokens, usage.cache_write_input_tokens, usage.input_tokens
+    read, written = count(payload, "cacheReadInputTokens"), count(payload, "cacheWriteInputTokens")
+    rest = count(payload, "inputTokens")
     return Usage(
         input_tokens=None if rest is None else rest + (read or 0) + (written or 0),
-        output_tokens=usage.output_tokens,
+        output_tokens=count(payload, "outputTokens"),
         cache_read_tokens=read,
         cache_write_tokens=written,
         raw=payload,

@@ -6,11 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
 from polyglot_bedrock.conversation import Writer
-from polyglot_core.plugin import JSONSchema, cannot_express, translate_options
+from polyglot_core.plugin import JSONSchema, cannot_express, json_text, translate_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +24,7 @@ _OPTIONS = {
     "max_tokens": "inferenceConfig.maxTokens",
     "temperature": "inferenceConfig.temperature",
     "top_p": "inferenceConfig.topP",
-    "stop": "inferenceConfig.stopSequences",
+    "stop": "inferenceConfig.stopSequences[]",
     "service_tier": "serviceTier.type",
     "metadata": "requestMetadata",
 }
@@ -93,8 +92,6 @@ def _options(request: InferenceRequest, driver: str) -> _JSONObject:
         else:
             fields |= said
     _check_metadata(request, options, driver)
-    if isinstance(stop := options.get("stop"), str):
-        options["stop"] = [stop]
     body = translate_options(replace(request, options=options), _OPTIONS, driver=driver)
     return {**body, "additionalModelRequestFields": fields} if fields else body
 
@@ -129,16 +126,11 @@ def _tool_config(request: InferenceRequest, driver: str) -> _JSONObject:
 
 
 def _tool(tool: Tool) -> _JSONObject:
-    spec: _JSONObject = {"name": tool.name, "inputSchema": {"json": tool.parameters}}
-    if tool.description:
-        spec["description"] = tool.description
-    if tool.strict is not None:
-        spec["strict"] = tool.strict
-    return {"toolSpec": spec}
+    return {"toolSpec": {**tool.fields("inputSchema"), "inputSchema": {"json": tool.parameters}}}
 
 
 def _text_format(wanted: JSONSchema) -> _JSONObject:
-    definition = {"name": wanted.name, "schema": msgspec.json.encode(wanted.schema).decode()}
+    definition = {"name": wanted.name, "schema": json_text(wanted.schema)}
     if wanted.description:
         definition["description"] = wanted.description
     return {"type": "json_schema", "structure": {"jsonSchema": definition}}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
-from polyglot_core.plugin import Failure, failure_from_payload, hookimpl
+from polyglot_core.plugin import failure_from_payload, hookimpl, read_json
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import Chunk, WireResponse
+    from polyglot_core.plugin import Chunk, Failure, WireResponse
 
 __all__ = ["decode_error", "exception_frame", "refusal"]
 
@@ -39,20 +38,19 @@ _TOO_LONG = ("input is too long", "prompt is too long", "exceeds the maximum num
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
     """Read an answer with an error status. The kind stands in a header, with the address of a schema behind it."""
-    payload = _object(response.body)
-    if payload is None:
+    payload = read_json(response.body)
+    if not isinstance(payload, dict):
         return None
     name = response.headers.get("x-amzn-errortype") or payload.get("__type")
-    failure = refusal(payload, name, status=response.status, raw=response.body)
-    return replace(failure, retry_after=_seconds(response.headers.get("retry-after")))
+    return refusal(payload, name, status=response.status, raw=response.body)
 
 
 def exception_frame(chunk: Chunk) -> Failure:
     """Read a frame that is no event: an exception with a payload, or an error that is all in its headers."""
     headers = chunk.headers or {}
     name = headers.get(":exception-type") or headers.get(":error-code")
-    payload = _object(chunk.data)
-    if payload is None:
+    payload = read_json(chunk.data)
+    if not isinstance(payload, dict):
         payload = {"message": headers.get(":error-message") or chunk.data.decode("utf-8", "replace")}
     status = payload.get("originalStatusCode")
     return refusal(payload, name, status=status if isinstance(status, int) else None, raw=chunk.data)
@@ -69,15 +67,3 @@ def refusal(payload: dict[str, Any], name: object, *, status: int | None = None,
     if any(text in failure.message.lower() for text in _TOO_LONG):
         kind = "context_length_exceeded"
     return replace(failure, code=code, type=kind)
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isdecimal() and text.isascii() else None
-
-
-def _object(data: bytes) -> dict[str, Any] | None:
-    try:
-        payload = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    return payload if isinstance(payload, dict) else None

@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta, Struct
 
 from polyglot_bedrock.presets import PRESETS
-from polyglot_core.errors import ConfigError
+from polyglot_core.plugin import read_columns
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection
 
-__all__ = ["base_url_of", "region_of"]
+__all__ = ["Columns", "base_url_of", "region_of"]
 
 _USUAL_URL = str(PRESETS["bedrock"].base_url)
 _USUAL_REGION = "us-east-1"
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
 _IN_ADDRESS = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
+
+
+class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A connection's facts, read. The columns are explained where the row is, in `polyglot_bedrock.presets`."""
+
+    region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$")] | None = None
+    profile: str | None = None
 
 
 def region_of(connection: Connection) -> str:
     """The region to sign for: the connection's, else that of its address, else us-east-1.
 
     Raises:
-        ConfigError: The connection's region is no name of one.
+        ConfigError: The connection's facts cannot be read, as a region that is no name of one.
     """
-    if (region := connection.facts.get("region")) is None:
-        found = _IN_ADDRESS.search(connection.base_url or "")
-        return found[1] if found else _USUAL_REGION
-    if not isinstance(region, str) or not _REGION.fullmatch(region):
-        raise ConfigError(
-            f"Connection {connection.name!r} has the region {region!r}; it is a name as in 'eu-central-1'.",
-            connection=connection.name,
-            phase="configure",
-        )
-    return region
+    found = _IN_ADDRESS.search(connection.base_url or "")
+    return read_columns(connection, Columns).region or (found[1] if found else _USUAL_REGION)
 
 
 def base_url_of(connection: Connection) -> str:
     """The address without a path: that of the region where the connection gives none of its own.
 
     Raises:
-        ConfigError: The connection's region is no name of one.
+        ConfigError: As for `region_of`.
     """
     base_url = (connection.base_url or _USUAL_URL).rstrip("/")
     region = region_of(connection)

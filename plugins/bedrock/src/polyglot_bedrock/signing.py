@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from polyglot_bedrock.region import region_of
-from polyglot_core.errors import AuthenticationError, ConfigError, TransportError
-from polyglot_core.plugin import Secret, hookimpl
+from polyglot_bedrock.region import Columns, region_of
+from polyglot_core.errors import AuthenticationError, TransportError
+from polyglot_core.plugin import Secret, hookimpl, misconfigured, read_columns
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection, WireRequest
@@ -45,7 +45,7 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     if connection.secret is not None:
         return replace(wire, headers={**wire.headers, **connection.auth_headers()})
     key = os.environ.get(_KEY_VARIABLE)
-    if key and connection.facts.get("profile") is None and _is_amazon(wire.url):
+    if key and read_columns(connection, Columns).profile is None and _is_amazon(wire.url):
         return replace(wire, headers={**wire.headers, "authorization": Secret(f"Bearer {key}")})
     return replace(wire, headers={**wire.headers, **_signature(connection, wire)})
 
@@ -63,7 +63,7 @@ def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Sec
         errors = importlib.import_module("botocore.exceptions")
     except ImportError as missing:
         what = "needs botocore to sign its requests; install it, or give an api_key"
-        raise _config_error(connection, what) from missing
+        raise misconfigured(connection, what) from missing
     signed = {"content-type": str(wire.headers["content-type"])}
     request = requests.AWSRequest(method=wire.method, url=wire.url, data=wire.body, headers=dict(signed))
     try:
@@ -72,7 +72,7 @@ def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Sec
     except (errors.ConnectionError, errors.HTTPClientError) as broken:
         raise TransportError("The way to the AWS credentials is broken.", phase="connect") from broken
     except (errors.ProfileNotFound, errors.PartialCredentialsError, errors.ConfigParseError) as wrong:
-        raise _config_error(connection, f"has no AWS credentials: {wrong}") from wrong
+        raise misconfigured(connection, f"has no AWS credentials: {wrong}") from wrong
     except errors.BotoCoreError as refused:
         raise AuthenticationError(f"AWS credentials cannot be had: {refused}", phase="connect") from refused
     auth.SigV4Auth(frozen, _SERVICE, region_of(connection)).add_auth(request)
@@ -82,17 +82,11 @@ def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Sec
 
 def _find(connection: Connection) -> Any:  # noqa: ANN401 (botocore has no types)
     """Credentials that renew themselves, of the connection's profile or of the usual places."""
-    profile = connection.facts.get("profile")
-    name = None if profile is None else str(profile)
-    if name not in _credentials:
-        session = importlib.import_module("botocore.session").Session(profile=name)
-        found = session.get_credentials()
+    profile = read_columns(connection, Columns).profile
+    if profile not in _credentials:
+        found = importlib.import_module("botocore.session").Session(profile=profile).get_credentials()
         if found is None:
             what = f"has no key and no AWS credentials; give an api_key, set {_KEY_VARIABLE}, or run `aws configure`"
-            raise _config_error(connection, what)
-        _credentials[name] = found
-    return _credentials[name]
-
-
-def _config_error(connection: Connection, what: str) -> ConfigError:
-    return ConfigError(f"Connection {connection.name!r} {what}.", connection=connection.name, phase="configure")
+            raise misconfigured(connection, what)
+        _credentials[profile] = found
+    return _credentials[profile]

@@ -142,6 +142,21 @@ def polyglot() -> None:
 @click.option("--reasoning", is_flag=True, help="On a terminal, show the model's thinking before its answer.")
 @click.option("--usage", is_flag=True, help="After the answer: tokens, speed and finish reason, on standard error.")
 @click.option("--timeout", type=positive, metavar="SECONDS", help="Seconds that the whole answer may take.")
+@click.option("--retries", type=click.IntRange(0), metavar="N", help="How often to ask again before anything has come.")
+@click.option(
+    "fallbacks",
+    "--fallback",
+    type=name,
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_connection,
+    help="Connection to ask when the one before has failed. Repeatable.",
+)
+@click.option(
+    "--resume",
+    type=click.Choice(["restart", "prefill", "provider"]),
+    help="How an answer that breaks off goes on: anew, by the model, or by the provider.",
+)
 @click.option("--raw", is_flag=True, help="On a terminal, let control sequences in the answer through.")
 @click.option("--debug", is_flag=True, help="Tell how the call went, on standard error; never a key.")
 @_config

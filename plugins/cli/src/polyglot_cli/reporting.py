@@ -116,10 +116,13 @@ def print_debug(
     facts["request id"] = getattr(ending, "request_id", None) or (response and response.request_id)
     facts["phase"] = getattr(ending, "phase", None)
     facts["outcome"] = _outcome(response, ending)
-    facts["attempts"] = getattr(ending, "attempts", None) or getattr(response, "attempts", None)
+    failed = () if response is None else response.failed_attempts
+    facts["attempts"] = getattr(ending, "attempts", None) or (len(failed) + 1 if failed else None)
     for name, value in facts.items():
         if value:
             say(str(value), label=f"{name:<11}")
+    for attempt in failed:
+        say(f"{attempt.connection}: {attempt.error}: {attempt.message}"[:_SHOWN_CAUSE], label=f"{'before':<11}")
     for cause in _chain(ending if isinstance(ending, PolyglotError) else None):
         say(cause, label=f"{'cause':<11}")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from polyglot_cli.output import Output, is_terminal
+from polyglot_cli.output import Output, is_terminal, say
 from polyglot_cli.reporting import print_debug, print_notes, print_usage
 from polyglot_cli.unread import mention_unread_file
 from polyglot_cli.views import EventView, PartialView, TextView
@@ -18,10 +18,11 @@ from polyglot_core import ConfigError, Inference, Message, PolyglotError
 from polyglot_core.errors import NoDefault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from polyglot_cli.views import View
     from polyglot_core import InferenceResponse, PendingInference
+    from polyglot_core.events import Seam
 
 __all__ = ["Asked", "answer"]
 
@@ -46,6 +47,9 @@ class Asked:
     reasoning: bool = False
     usage: bool = False
     timeout: float | None = None
+    retries: int | None = None
+    fallbacks: tuple[str, ...] = ()
+    resume: Literal["restart", "prefill", "provider"] | None = None
     raw: bool = False
     debug: bool = False
     config: str | None = None
@@ -84,13 +88,19 @@ def answer(asked: Asked) -> None:
 def _inference(asked: Asked, opened: contextlib.ExitStack) -> Inference:
     """The connection that is meant; a simulator, where none is named and there is no default."""
     try:
-        return Inference.using(asked.connection, config=asked.config)
+        return Inference.using(asked.connection, config=asked.config, **_overrides(asked))
     except NoDefault:  # every other ConfigError is the user's to mend
         if asked.connection is not None:
             raise
     from polyglot_cli.fallback import simulator  # noqa: PLC0415 (it is rarely needed)
 
     return Inference.from_connection(opened.enter_context(simulator(asked.prompt, asked.config)).connection)
+
+
+def _overrides(asked: Asked) -> dict[str, Any]:
+    """What the command line says of the connection; what it does not say is the configuration's."""
+    retries = {} if asked.retries is None else {"retries": {"limit": asked.retries}}
+    return {**retries, **({"fallbacks": asked.fallbacks} if asked.fallbacks else {})}
 
 
 def _prepared(asked: Asked, inference: Inference) -> PendingInference:
@@ -106,6 +116,7 @@ def _prepared(asked: Asked, inference: Inference) -> PendingInference:
         extra=dict(asked.extra),
         stream=not asked.no_stream,
         timeouts=None if asked.timeout is None else {"total": asked.timeout},
+        resume=asked.resume,
     )
 
 
@@ -117,7 +128,7 @@ def _carry(asked: Asked, inference: Inference, pending: PendingInference) -> Non
     ending: PolyglotError | KeyboardInterrupt | None = None
     try:
         with Waiting(inference.connection.name, shown=watched) as waiting:
-            for item in _items(asked, pending):
+            for item in _items(asked, pending, lambda seam: _tell_seam(seam, waiting, output)):
                 waiting.stop()
                 view.show(item)
     except (PolyglotError, KeyboardInterrupt) as error:
@@ -130,6 +141,16 @@ def _carry(asked: Asked, inference: Inference, pending: PendingInference) -> Non
         raise ending
 
 
+def _tell_seam(seam: Seam, waiting: Waiting, output: Output) -> None:
+    """Say why there is another request: beside the spinner while nothing has come, else below the text."""
+    wait = f" in {seam.wait:.1f} s" if seam.wait else ""
+    asked = f"asking {seam.connection}" if seam.how == "elsewhere" else "asking again"
+    waiting.say(f"{seam.message} {asked[0].upper()}{asked[1:]}{wait}…")
+    if seam.how == "restart":
+        output.end_line()
+        say(f"{seam.message} The answer begins anew{wait}.", label="Note:", style="bold")
+
+
 def _view(asked: Asked, output: Output) -> View:
     if asked.events:
         return EventView(output)
@@ -138,11 +159,11 @@ def _view(asked: Asked, output: Output) -> View:
     return TextView(output, reasoning=asked.reasoning, raw=asked.raw)
 
 
-def _items(asked: Asked, pending: PendingInference) -> Iterator[Any]:
+def _items(asked: Asked, pending: PendingInference, on_seam: Callable[[Seam], object]) -> Iterator[Any]:
     """The steps of the answer: partials, or events. A plain answer is there at once, whole."""
     if asked.no_stream:
         pending.response()
-    stream = pending.stream()
+    stream = pending.stream().on_seam(on_seam)
     return stream.events() if asked.events else iter(stream)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from rich.status import Status
+    from rich.text import Text
 
 __all__ = ["Waiting"]
 
@@ -35,6 +36,13 @@ class Waiting:
         self._timer = threading.Timer(_PATIENCE, self._show)
         self._timer.daemon = True
 
+    def say(self, text: str) -> None:
+        """Say something else from now on, at once if the word is shown already."""
+        with self._lock:
+            self._text = one_line(text)
+            if self._status is not None and not self._over:
+                self._status.update(self._shown())
+
     def stop(self) -> None:
         """Take the word away, and do not show it any more. May be called again, at no cost."""
         if self._over:
@@ -56,11 +64,15 @@ class Waiting:
     def _show(self) -> None:
         # Imported here, in the timer's thread: the request is on its way meanwhile.
         from rich.console import Console  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
 
         console = Console(stderr=True)
         with self._lock:
             if not self._over and not console.is_dumb_terminal:
                 spinner = "line" if console.options.ascii_only else "dots"
-                self._status = status = console.status(Text(self._text), spinner=spinner, spinner_style="none")
+                self._status = status = console.status(self._shown(), spinner=spinner, spinner_style="none")
                 status.start()
+
+    def _shown(self) -> Text:
+        from rich.text import Text  # noqa: PLC0415 (as above)
+
+        return Text(self._text)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyglot_cohere.messages import Speaker
+from polyglot_cohere.messages import Writer
 from polyglot_core.plugin import JSONSchema, cannot_express, translate_options
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import InferenceRequest, Tool
+    from polyglot_core.plugin import InferenceRequest
 
 __all__ = ["body_of"]
 
@@ -19,7 +19,7 @@ _OPTIONS = {
     "temperature": "temperature",
     "top_p": "p",
     "top_k": "k",
-    "stop": "stop_sequences",
+    "stop": "stop_sequences[]",
     "seed": "seed",
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
@@ -37,7 +37,7 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
         RequestError: The dialect has no words for something that was asked.
     """
     body: _JSONObject = {"model": request.model, "stream": request.stream}  # `stream` must be there
-    body["messages"] = Speaker(request, driver).messages()
+    body["messages"] = Writer(request, driver).messages()
     body.update(_options(request, driver))
     body.update(_tools(request, driver))
     if request.response_format is not None:
@@ -47,8 +47,6 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
 
 def _options(request: InferenceRequest, driver: str) -> _JSONObject:
     body = translate_options(request, _OPTIONS, driver=driver, instead=_INSTEAD)
-    if isinstance(stop := body.get("stop_sequences"), str):
-        body["stop_sequences"] = [stop]
     if (budget := body.get("thinking")) is not None:
         body["thinking"] = {"type": "enabled", "token_budget": budget} if budget else {"type": "disabled"}
     return body
@@ -57,7 +55,7 @@ def _options(request: InferenceRequest, driver: str) -> _JSONObject:
 def _tools(request: InferenceRequest, driver: str) -> _JSONObject:
     said: _JSONObject = {}
     if request.tools:
-        said["tools"] = [_tool(tool) for tool in request.tools]
+        said["tools"] = [{"type": "function", "function": tool.fields(strict=False)} for tool in request.tools]
     strict = {tool.strict for tool in request.tools}
     if True in strict:  # there is one switch for all
         said["strict_tools"] = True
@@ -71,13 +69,6 @@ def _tools(request: InferenceRequest, driver: str) -> _JSONObject:
     if request.parallel_tool_calls is False:
         cannot_express(request, "parallel_tool_calls False", driver=driver)
     return said
-
-
-def _tool(tool: Tool) -> _JSONObject:
-    function: _JSONObject = {"name": tool.name, "parameters": tool.parameters}
-    if tool.description:
-        function["description"] = tool.description
-    return {"type": "function", "function": function}
 
 
 def _response_format(wanted: str | JSONSchema) -> _JSONObject:

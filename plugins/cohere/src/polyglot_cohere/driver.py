@@ -27,34 +27,30 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     Usage,
     UsageReport,
-    WireRequest,
+    at,
+    count,
     failure_from_payload,
     hookimpl,
+    json_request,
+    read_json,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireResponse
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest, WireResponse
 
 __all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage"]
 
 _PATH = "/chat"
-_JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
-_STREAM_HEADERS = {"content-type": "application/json", "accept": "text/event-stream"}
 
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a chat."""
     base_url = connection.base_url or str(PRESETS["cohere"].base_url)
-    return WireRequest(
-        url=f"{base_url.rstrip('/')}{_PATH}",
-        body=msgspec.json.encode(body_of(request, connection.driver)),
-        headers=_STREAM_HEADERS if request.stream else _JSON_HEADERS,
-        framing="sse" if request.stream else "whole",
-        complete_on="end",
-    )
+    body = body_of(request, connection.driver)
+    return json_request(f"{base_url.rstrip('/')}{_PATH}", body, stream=request.stream, complete_on="end")
 
 
 # What comes: only the fields that are read
@@ -113,7 +109,6 @@ class _Answer(Struct, gc=False):
 
 _decode = msgspec.json.Decoder(_Event).decode
 _decode_whole = msgspec.json.Decoder(_Answer).decode
-_decode_any = msgspec.json.Decoder().decode
 
 _DONE = b"[DONE]"
 _PLAN_BLOCK = 0
@@ -167,7 +162,7 @@ def _events(event: _Event, data: bytes) -> Iterator[Event]:
     elif event.type == "message-end":
         yield from _ending(delta, data)
     elif event.error or (event.type is None and isinstance(event.message, str)):
-        yield _failure(data)
+        yield _failure(msgspec.json.decode(data), data)
     if isinstance(event.logprobs, dict):
         yield Logprobs(event.logprobs, block=_block(event.index))
 
@@ -232,7 +227,7 @@ _TELLERS: dict[str, Callable[[_Event, _Said], Iterator[Event]]] = {
 
 def _whole(answer: _Answer, data: bytes) -> Iterator[Event]:
     if answer.error or isinstance(answer.message, str):
-        yield _failure(data)
+        yield _failure(msgspec.json.decode(data), data)
         return
     said = answer.message or _Said()
     yield from _started(_Event(id=answer.id), said)
@@ -283,39 +278,24 @@ def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 (one thing, several, or n
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read the tokens of a usage object; the units that are billed are fewer, and stay in `raw`."""
-    tokens = payload.get("tokens")
     return Usage(
-        input_tokens=_count(tokens, "input_tokens"),
-        output_tokens=_count(tokens, "output_tokens"),
-        cache_read_tokens=_count(payload, "cached_tokens"),
-        reasoning_tokens=_count(tokens, "reasoning_tokens"),
+        input_tokens=count(payload, "tokens.input_tokens"),
+        output_tokens=count(payload, "tokens.output_tokens"),
+        cache_read_tokens=count(payload, "cached_tokens"),
+        reasoning_tokens=count(payload, "tokens.reasoning_tokens"),
         raw=payload,
     )
-
-
-def _count(counts: object, name: str) -> int | None:
-    """A count, which is a float with nothing behind the point in the API's own schema."""
-    value = counts.get(name) if isinstance(counts, dict) else None
-    if type(value) is float and value.is_integer():
-        return int(value)
-    return value if type(value) is int else None
 
 
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
     """Read an error's kind, which stands beside its message; None for what is no such object."""
-    try:
-        payload = _decode_any(response.body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    if not isinstance(payload, dict) or not isinstance(payload.get("error_type"), str):
-        return None
-    failure = failure_from_payload(payload, status=response.status, raw=response.body)
-    return msgspec.structs.replace(failure, type=payload["error_type"])
+    payload = read_json(response.body)
+    kind = at(payload, "error_type")
+    return _failure(payload, response.body, response.status) if isinstance(kind, str) else None
 
 
-def _failure(data: bytes) -> Failure:
-    payload = _decode_any(data)
-    kind = payload.get("error_type")
-    failure = failure_from_payload(payload, raw=data)
+def _failure(payload: object, raw: bytes, status: int | None = None) -> Failure:
+    kind = at(payload, "error_type")
+    failure = failure_from_payload(payload, status=status, raw=raw)
     return msgspec.structs.replace(failure, type=kind) if isinstance(kind, str) else failure

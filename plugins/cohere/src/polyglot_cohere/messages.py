@@ -2,152 +2,65 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult, cannot_express
+from polyglot_core.plugin import Document, MessageWriter, Reasoning, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from polyglot_core.plugin import InferenceRequest, Message
+    from polyglot_core.plugin import Image, Message, RawPart, ToolResult
 
-__all__ = ["PLAN", "Speaker"]
+__all__ = ["PLAN", "Writer"]
 
 _JSONObject = dict[str, Any]
 
 PLAN = "tool_plan"
 """Id of thinking that says which tools will be called: the dialect has a field of its own for it."""
 
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
+class Writer(MessageWriter):
+    """Writes the messages of one request."""
 
-class Speaker:
-    """Says the messages of one request.
+    def turn(self, message: Message) -> _JSONObject:
+        """A message, with the plan beside its content."""
+        plan = "".join(part.text for part in message.parts if isinstance(part, Reasoning) and part.id == PLAN)
+        return {**super().turn(message), **({PLAN: plan} if plan else {})}
 
-    Calls without an id get one that is made from their number, and results without an id the id of the oldest such call
-    that has no result yet: the dialect joins results to calls by id alone.
-    """
+    def write_image(self, part: Image) -> Iterator[_JSONObject]:
+        """An image."""
+        detail = {} if part.detail is None else {"detail": part.detail}
+        yield {"type": "image_url", "image_url": {"url": part.data_url, **detail}}
 
-    def __init__(self, request: InferenceRequest, driver: str) -> None:
-        self._request = request
-        self._driver = driver
-        self._calls = 0
-        self._unanswered: deque[tuple[str, str]] = deque()
+    def write_document(self, _part: Document) -> Iterator[_JSONObject]:
+        """A document, which only a result can hold."""
+        self.cannot("a part of type Document", instead="extra={'documents': […]} for its text")
+        return iter(())
 
-    def messages(self) -> list[_JSONObject]:
-        """All messages, in order.
+    def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
+        """Thinking. A plan stands elsewhere, and encrypted thinking is another provider's."""
+        if part.text and part.id != PLAN:
+            yield {"type": "thinking", "thinking": part.text}
 
-        Raises:
-            RequestError: A part cannot be said, and the request makes that an error.
-        """
-        return [said for message in self._request.messages for said in self._say(message)]
+    def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
+        """A part in the API's own shape."""
+        yield dict(part.payload)
 
-    def _say(self, message: Message) -> Iterator[_JSONObject]:
-        """A message of its own for each tool result, and one for all that is no result."""
-        results = [part for part in message.parts if isinstance(part, ToolResult)]
-        for result in results:
-            yield {**self._result(result), **message.extra}
-        if not results or len(results) < len(message.parts):
-            yield {**self._turn(message), **message.extra}
-
-    def _turn(self, message: Message) -> _JSONObject:
-        role = _ROLES.get(message.role)
-        if role is None:
-            self._cannot(f"the role {message.role!r}")
-        if message.name is not None:
-            self._cannot("the name of a speaker")
-        said: _JSONObject = {"role": role or message.role}
-        calls = [self._call(part) for part in message.parts if isinstance(part, ToolCall)]
-        content = self._content(message.parts)
-        if content or not calls:
-            said["content"] = content
-        if plan := "".join(map(_plan, message.parts)):
-            said[PLAN] = plan
-        return {**said, "tool_calls": calls} if calls else said
-
-    # Content
-
-    def _content(self, parts: Iterable[object]) -> str | list[_JSONObject]:
-        """One text as a text, anything else as a list of parts."""
-        said = [piece for part in parts if (piece := self._part(part)) is not None]
-        if not said:
-            return ""
-        return said[0]["text"] if len(said) == 1 and set(said[0]) == {"type", "text"} else said
-
-    def _part(self, part: object) -> _JSONObject | None:
-        """A part, or None for one that stands elsewhere in a message or that is left out."""
-        match part:
-            case Text(text=text):
-                return {"type": "text", "text": text}
-            case Image():
-                detail = {} if part.detail is None else {"detail": part.detail}
-                return {"type": "image_url", "image_url": {"url": part.data_url, **detail}}
-            case Reasoning(text=text) if text and not _plan(part):
-                return {"type": "thinking", "thinking": text}
-            case RawPart(payload=payload):
-                return dict(payload)
-            case ToolCall() | ToolResult() | Reasoning():  # encrypted thinking is another provider's
-                return None
-            case _:
-                instead = "extra={'documents': […]} for its text" if isinstance(part, Document) else None
-                self._cannot(f"a part of type {type(part).__name__}", instead)
-                return None
-
-    # Tools
-
-    def _call(self, call: ToolCall) -> _JSONObject:
-        self._calls += 1
-        call_id = call.id or f"call_{self._calls}"
-        if not call.id:
-            self._unanswered.append((call.name, call_id))
-        function = {"name": call.name, "arguments": call.arguments_raw or "{}"}
-        return {"id": call_id, "type": "function", "function": function}
-
-    def _result(self, result: ToolResult) -> _JSONObject:
-        """A result; the dialect has no field for a failure, so the text says it."""
-        parts = (Text(result.content),) if isinstance(result.content, str) else result.content
-        said = [piece for part in parts if (piece := self._piece(part)) is not None]
-        if result.error:
-            said = _marked(said)
+    def result(self, result: ToolResult) -> _JSONObject:
+        """A result: text, or documents of text, which the model can cite."""
+        said = [piece for part in result.said for piece in self._piece(part)]
         content = said[0]["text"] if len(said) == 1 and "text" in said[0] else said
-        return {"role": "tool", "tool_call_id": self._answered(result), "content": content}
+        return {"role": "tool", "tool_call_id": result.id, "content": content}
 
-    def _piece(self, part: Text | Image | Document) -> _JSONObject | None:
-        """A piece of a result: text, or a document of text, which the model can cite."""
-        if isinstance(part, Text):
-            return {"type": "text", "text": part.text}
+    def _piece(self, part: Text | Image | Document) -> Iterator[_JSONObject]:
         text = _text_of(part) if isinstance(part, Document) else None
-        if text is None:
+        if isinstance(part, Text):
+            yield from self.write_text(part)
+        elif isinstance(part, Document) and text is not None:
+            yield {"type": "document", "document": {"data": {"text": text}, **({"id": part.name} if part.name else {})}}
+        else:
             what = "an image, or a document that is no text, as the result of a tool"
-            self._cannot(what, "a user's message after the result")
-            return None
-        name = {"id": part.name} if isinstance(part, Document) and part.name else {}
-        return {"type": "document", "document": {"data": {"text": text}, **name}}
-
-    def _answered(self, result: ToolResult) -> str:
-        """The id of the call that a result answers."""
-        if result.id:
-            return result.id
-        for name, call_id in self._unanswered:
-            if result.name in {None, name}:
-                self._unanswered.remove((name, call_id))
-                return call_id
-        return f"call_{max(self._calls, 1)}"
-
-    def _cannot(self, what: str, instead: str | None = None) -> None:
-        cannot_express(self._request, what, driver=self._driver, instead=instead)
-
-
-def _plan(part: object) -> str:
-    """The text of a plan; empty for any other part."""
-    return part.text if isinstance(part, Reasoning) and part.id == PLAN else ""
-
-
-def _marked(said: list[_JSONObject]) -> list[_JSONObject]:
-    if said and "text" in said[0]:
-        return [{"type": "text", "text": f"Error: {said[0]['text']}"}, *said[1:]]
-    return [{"type": "text", "text": "Error:"}, *said]
+            self.cannot(what, "a user's message after the result")
 
 
 def _text_of(part: Document) -> str | None:

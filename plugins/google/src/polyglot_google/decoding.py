@@ -14,6 +14,7 @@ from polyglot_core.plugin import (
     Citation,
     Finish,
     FinishReason,
+    JSONPieces,
     Logprobs,
     MediaDelta,
     ReasoningDelta,
@@ -23,16 +24,12 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     Usage,
     UsageReport,
+    count,
     hookimpl,
+    objects,
 )
-from polyglot_google.argument_text import ArgumentText
 from polyglot_google.refusals import read_failure
-from polyglot_google.shapes import (
-    Answer,
-    Grounding,
-    Names,
-    UsageMetadata,
-)
+from polyglot_google.shapes import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,46 +40,25 @@ if TYPE_CHECKING:
 __all__ = ["decode_chunk", "extract_usage"]
 
 _decode = msgspec.json.Decoder(Answer).decode
-_decode_names = msgspec.json.Decoder(Names).decode
-_decode_any = msgspec.json.Decoder().decode
 
 _UNSPECIFIED = {"", "FINISH_REASON_UNSPECIFIED", 0}
 _NUMBERED = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
 """Reasons as numbers, which come where a client asks for them. From 6 on the two places number differently."""
 
-_REASONS = {
-    "STOP": FinishReason.STOP,
-    "MAX_TOKENS": FinishReason.LENGTH,
-    "CONTINUATION": FinishReason.LENGTH,
-    **dict.fromkeys(
-        (
-            *(
-                "SAFETY",
-                "RECITATION",
-                "LANGUAGE",
-                "BLOCKLIST",
-                "PROHIBITED_CONTENT",
-                "SPII",
-                "MODEL_ARMOR",
-                "ESCALATION",
-            ),
-            *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
-            *(
-                "6",
-                "7",
-                "8",
-            ),  # whichever place numbers them: a language, a list of words, prohibited or personal content
-        ),
-        FinishReason.CONTENT_FILTER,
+_WORDS = {
+    FinishReason.STOP: ("STOP",),
+    FinishReason.LENGTH: ("MAX_TOKENS", "CONTINUATION"),
+    FinishReason.CONTENT_FILTER: (
+        *("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "ESCALATION"),
+        *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+        *("6", "7", "8"),  # whichever place numbers them: a language, a list of words, prohibited or personal content
     ),
-    **dict.fromkeys(
-        (
-            *("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE"),
-            *("MISSING_THOUGHT_SIGNATURE", "PUP_LIMITED_DISABLED"),
-        ),
-        FinishReason.ERROR,
+    FinishReason.ERROR: (
+        *("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE"),
+        *("MISSING_THOUGHT_SIGNATURE", "PUP_LIMITED_DISABLED"),
     ),
 }
+_REASONS = {word: reason for reason, words in _WORDS.items() for word in words}
 """The words of the API references; every other one is `other`."""
 
 _SERVER_TOOL_PARTS = {
@@ -102,7 +78,7 @@ class _Progress:
         self.thinking = 0  # a stretch of thinking ends with its signature
         self.media = 0  # an image is a file; pieces of a sound go on with the last
         self.calls = 0  # calls in pieces
-        self.call: ArgumentText | None = None  # the one that is open
+        self.call: JSONPieces | None = None  # the one that is open
 
 
 @hookimpl
@@ -113,8 +89,8 @@ def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     """
     answer = _decode(chunk.data)
     if answer.error:
-        return (read_failure(_decode_any(chunk.data), raw=chunk.data),)
-    events: list[Event] = [] if "named" in state else _names(chunk.data, state)
+        return (read_failure(msgspec.json.decode(chunk.data), raw=chunk.data),)
+    events: list[Event] = [] if "named" in state else _names(answer, state)
     for candidate in answer.candidates or ():
         events.extend(_candidate_events(candidate, state))
     if answer.prompt_feedback is not None and answer.prompt_feedback.block_reason:
@@ -124,13 +100,13 @@ def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     return events
 
 
-def _names(data: bytes, state: dict[Any, Any]) -> list[Event]:
+def _names(answer: Answer, state: dict[Any, Any]) -> list[Event]:
     """Id and model, until both have been seen."""
-    names = _decode_names(data)
-    seen = state["id"], state["model"] = names.response_id or state.get("id"), names.model_version or state.get("model")
+    names = answer.response_id, answer.model_version
+    seen = state["id"], state["model"] = names[0] or state.get("id"), names[1] or state.get("model")
     if all(seen):
         state["named"] = True
-    return [ResponseStarted(names.response_id, names.model_version)] if names.response_id or names.model_version else []
+    return [ResponseStarted(*names)] if any(names) else []
 
 
 def _candidate_events(candidate: Candidate, state: dict[Any, Any]) -> Iterator[Event]:
@@ -161,21 +137,17 @@ def _finish_events(reason: str | int, index: int, progress: _Progress) -> Iterat
 
 def _part_events(part: Part, index: int, progress: _Progress) -> Iterator[Event]:
     signature = part.thought_signature or None
+    server_tools = {name: getattr(part, field) for field, name in _SERVER_TOOL_PARTS.items()}
+    server_tools = {name: payload for name, payload in server_tools.items() if payload is not None}
     if part.function_call is not None:
         yield from _call_events(part.function_call, signature, index, progress)
-    elif part.text is not None or not _has_more(part):
+    elif part.text is not None or not (part.inline_data or server_tools):
         yield from _text_events(part, signature, index, progress)
     if part.inline_data is not None:
         yield _media_event(part.inline_data, index, progress, thought=bool(part.thought))
-    for field, name in _SERVER_TOOL_PARTS.items():
-        if (payload := getattr(part, field)) is not None:
-            signed = {"thoughtSignature": signature} if signature else {}
-            yield ServerToolEvent(name, {name: payload, **signed}, index, replay=True)
-
-
-def _has_more(part: Part) -> bool:
-    """Whether there is anything besides a text and a signature."""
-    return part.inline_data is not None or any(getattr(part, field) is not None for field in _SERVER_TOOL_PARTS)
+    for name, payload in server_tools.items():
+        signed = {"thoughtSignature": signature} if signature else {}
+        yield ServerToolEvent(name, {name: payload, **signed}, index, replay=True)
 
 
 def _text_events(part: Part, signature: str | None, index: int, progress: _Progress) -> Iterator[Event]:
@@ -207,11 +179,9 @@ def _call_events(call: FunctionCall, signature: str | None, index: int, progress
         yield from _close_call(index, progress)
         if not (call.will_continue or call.partial_args):
             text = _arguments(call.args)
-            yield ToolCallDelta(
-                None, call.id or None, call.name, text, complete=True, choice=index, signature=signature
-            )
+            yield ToolCallDelta(None, call.id or None, call.name, text, True, index, signature=signature)  # noqa: FBT003
             return
-        progress.call = ArgumentText()
+        progress.call = JSONPieces()
         progress.calls += 1
         yield ToolCallDelta(progress.calls, call.id or None, call.name, choice=index, signature=signature)
     for piece in call.partial_args or ():
@@ -238,21 +208,20 @@ def _arguments(args: msgspec.Raw) -> str:
     return "" if text in {b"", b"null"} else msgspec.json.format(text, indent=-1).decode()
 
 
-def _argument_text(arguments: ArgumentText, piece: PartialArg) -> str:
-    if piece.string_value is not None:
-        return arguments.text(piece.json_path, piece.string_value, continues=bool(piece.will_continue))
-    for value in (piece.number_value, piece.bool_value):
-        if value is not None:
-            return arguments.value(piece.json_path, value)
-    return "" if piece.null_value is msgspec.UNSET else arguments.value(piece.json_path, None)
+def _argument_text(arguments: JSONPieces, piece: PartialArg) -> str:
+    values = (piece.string_value, piece.number_value, piece.bool_value)
+    value = next((value for value in values if value is not None), None)
+    if value is None and piece.null_value is msgspec.UNSET:
+        return ""
+    return arguments.add(piece.json_path, value, continues=bool(piece.will_continue))
 
 
 # What stands beside the parts
 
 
 def _metadata_events(candidate: Candidate, index: int) -> Iterator[Event]:
-    if (found := candidate.citation_metadata) is not None:
-        for source in found.citations or found.citation_sources or ():
+    if found := candidate.citation_metadata:
+        for source in objects(found.get("citations") or found.get("citationSources")):  # the older name
             yield Citation(source, index)
     if candidate.grounding_metadata:
         yield from _grounding_events(candidate.grounding_metadata, index)
@@ -264,9 +233,9 @@ def _metadata_events(candidate: Candidate, index: int) -> Iterator[Event]:
 
 def _grounding_events(metadata: JSONObject, index: int) -> Iterator[Event]:
     """Each source with the stretches of text that it supports; queries and the like beside them."""
-    grounding = msgspec.convert(metadata, Grounding)
-    for number, source in enumerate(grounding.grounding_chunks or ()):
-        supported = [support for support in grounding.grounding_supports or () if number in _sources(support)]
+    supports = objects(metadata.get("groundingSupports"))
+    for number, source in enumerate(objects(metadata.get("groundingChunks"))):
+        supported = [support for support in supports if number in _sources(support)]
         yield Citation({**source, "groundingSupports": supported}, index)
     rest = {name: value for name, value in metadata.items() if name not in {"groundingChunks", "groundingSupports"}}
     if any(rest.values()):
@@ -284,20 +253,20 @@ def _sources(support: JSONObject) -> list[Any]:
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read a usage object: what tools put into the prompt, and what was thought, are counted beside the rest."""
-    usage = msgspec.convert(payload, UsageMetadata)
-    prompt = _sum(usage.prompt_token_count, usage.tool_use_prompt_token_count)
-    output = _sum(usage.candidates_token_count, usage.thoughts_token_count)
-    if output is None and prompt is not None and usage.total_token_count == prompt:
+    thoughts = count(payload, "thoughtsTokenCount")
+    prompt = _sum(count(payload, "promptTokenCount"), count(payload, "toolUsePromptTokenCount"))
+    output = _sum(count(payload, "candidatesTokenCount"), thoughts)
+    if output is None and prompt is not None and count(payload, "totalTokenCount") == prompt:
         output = 0  # a count of zero is not sent, but the total says that it was zero
     return Usage(
         input_tokens=prompt,
         output_tokens=output,
-        cache_read_tokens=usage.cached_content_token_count,
-        reasoning_tokens=usage.thoughts_token_count,
+        cache_read_tokens=count(payload, "cachedContentTokenCount"),
+        reasoning_tokens=thoughts,
         raw=payload,
     )
 
 
 def _sum(*counts: int | None) -> int | None:
-    known = [count for count in counts if count is not None]
+    known = [found for found in counts if found is not None]
     return sum(known) if known else None

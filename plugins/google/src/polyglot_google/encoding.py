@@ -4,30 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from polyglot_core.plugin import JSONSchema, WireRequest, cannot_express, translate_options
+from polyglot_core.plugin import JSONSchema, cannot_express, json_request, laid_over, translate_options
 from polyglot_google.framing import StreamFramer
-from polyglot_google.parts import PartWriter
+from polyglot_google.parts import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from polyglot_core.plugin import InferenceRequest, Tool
+    from polyglot_core.plugin import InferenceRequest, WireRequest
 
 __all__ = ["wire_request"]
 
 _JSONObject = dict[str, Any]
-
-_JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
-_STREAM_HEADERS = {"content-type": "application/json", "accept": "text/event-stream"}
 
 _OPTIONS = {
     "max_tokens": "generationConfig.maxOutputTokens",
     "temperature": "generationConfig.temperature",
     "top_p": "generationConfig.topP",
     "top_k": "generationConfig.topK",
-    "stop": "generationConfig.stopSequences",
+    "stop": "generationConfig.stopSequences[]",
     "seed": "generationConfig.seed",
     "presence_penalty": "generationConfig.presencePenalty",
     "frequency_penalty": "generationConfig.frequencyPenalty",
@@ -41,8 +34,6 @@ _OPTIONS = {
 }
 _INSTEAD = {"user": "metadata={'user': …}, which becomes labels"}
 
-_ROLES = {"user": "user", "assistant": "model", "tool": "user"}
-_INSTRUCTING = frozenset({"system", "developer"})
 _MODES = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
 _BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
 """Tokens for an effort where a model knows budgets only; they are those of Google's own OpenAI endpoint."""
@@ -62,81 +53,34 @@ def wire_request(model_url: str, base_url: str, request: InferenceRequest, *, dr
     Raises:
         RequestError: There are no words for something that was asked.
     """
-    body = msgspec.json.encode(_body(base_url, request, driver))
-    if not request.stream:
-        return WireRequest(url=f"{model_url}:generateContent", body=body, headers=_JSON_HEADERS, framing="whole")
-    return WireRequest(
-        url=f"{model_url}:streamGenerateContent?alt=sse",
-        body=body,
-        headers=_STREAM_HEADERS,
+    method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
+    return json_request(
+        f"{model_url}:{method}",
+        _body(base_url, request, driver),
+        stream=request.stream,
         framing=StreamFramer,
-        complete_on="finish",
         finish_counts="last",  # a STOP may stand on every chunk, and another reason on the last
     )
 
 
 def _body(base_url: str, request: InferenceRequest, driver: str) -> _JSONObject:
-    writer = PartWriter(request, base_url, driver)
-    body: _JSONObject = {"contents": _contents(request, writer)}
-    if instruction := _instruction(request, writer):
+    instruction, contents = Writer(request, base_url, driver).conversation()
+    body: _JSONObject = {"contents": contents}
+    if instruction:
         body["systemInstruction"] = {"parts": instruction}
     body.update(translate_options(request, _OPTIONS, driver=driver, instead=_INSTEAD))
     settings = _settings(request, body.pop("generationConfig", {}), driver)
     if settings:
         body["generationConfig"] = settings
     if request.tools:
-        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
+        functions = [tool.fields("parametersJsonSchema", strict=False) for tool in request.tools]
+        body["tools"] = [{"functionDeclarations": functions}]
     if calling := _calling(request, driver):
         body["toolConfig"] = {"functionCallingConfig": calling}
-    return _with_extra(body, request.extra)
-
-
-def _with_extra(body: _JSONObject, extra: Mapping[str, Any]) -> _JSONObject:
-    """The body with `extra` laid over it. Objects are laid over field by field, and tools stand beside the others."""
-    for name, value in extra.items():
-        before = body.get(name)
-        if isinstance(before, dict) and isinstance(value, dict):
-            body[name] = {**before, **value}
-        elif name == "tools" and before and isinstance(value, list):
-            body[name] = [*before, *value]
-        else:
-            body[name] = value
-    return body
-
-
-# The conversation
-
-
-def _contents(request: InferenceRequest, writer: PartWriter) -> list[_JSONObject]:
-    """The turns. Results of one turn's calls have to stand in one turn, so that those that follow each other join."""
-    contents: list[_JSONObject] = []
-    before = ""
-    for message in request.messages:
-        if message.role in _INSTRUCTING:
-            continue
-        if message.role not in _ROLES:
-            writer.cannot(f"a message of the role {message.role!r}")
-            continue
-        parts = writer.parts(message)
-        if message.role == before == "tool":
-            contents[-1]["parts"] += parts
-        else:
-            contents.append({"role": _ROLES[message.role], "parts": parts})
-        before = message.role
-    return contents
-
-
-def _instruction(request: InferenceRequest, writer: PartWriter) -> list[_JSONObject]:
-    """The parts of all system messages: there is one place for them, wherever they stood."""
-    return [part for turn in request.messages if turn.role in _INSTRUCTING for part in writer.parts(turn)]
+    return laid_over(body, request.extra)
 
 
 # What else is asked
-
-
-def _declaration(tool: Tool) -> _JSONObject:
-    described = {"description": tool.description} if tool.description else {}
-    return {"name": tool.name, **described, "parametersJsonSchema": tool.parameters}
 
 
 def _calling(request: InferenceRequest, driver: str) -> _JSONObject:
@@ -153,8 +97,6 @@ def _calling(request: InferenceRequest, driver: str) -> _JSONObject:
 
 def _settings(request: InferenceRequest, settings: _JSONObject, driver: str) -> _JSONObject:
     """The generationConfig."""
-    if isinstance(stop := settings.get("stopSequences"), str):
-        settings["stopSequences"] = [stop]
     if "logprobs" in settings:
         settings.setdefault("responseLogprobs", True)
     if asked := settings.pop("thinkingConfig", None):

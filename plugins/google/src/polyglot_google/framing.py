@@ -28,32 +28,29 @@ class StreamFramer:
 
     media_types: ClassVar[frozenset[str]] = frozenset({"text/event-stream", "application/json"})
 
-    __slots__ = ("_events", "_in_line", "_objects")
+    __slots__ = ("_framer", "_in_line")
 
     def __init__(self) -> None:
-        self._events = SSEFramer(flush_at_eof=True)
-        self._objects: JSONArrayFramer | None = None
+        self._framer: SSEFramer | JSONArrayFramer = SSEFramer(flush_at_eof=True)
         self._in_line = False  # the last read ended within a line
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
         """Return the chunks that `data` completes."""
-        if self._objects is not None:
-            return self._objects.feed(data)
-        if not data:
-            return ()
-        # This is the hot path. (Slices and `in`, because methods cost more.)
-        if b"\n{" not in data and b"\n[" not in data and (self._in_line or data[:1] not in _OPENINGS):
-            self._in_line = data[-1:] not in _LINE_ENDS
-            return self._events.feed(data)
-        place = _first_json_line(data) if self._in_line or data[:1] not in _OPENINGS else 0
-        self._objects = JSONArrayFramer()
-        before = [*self._events.feed(data[:place]), *self._events.finish()]
-        return [*before, *self._objects.feed(data[place:])]
+        if (place := self._json_begins(data)) is None:
+            return self._framer.feed(data)
+        before = [*self._framer.feed(data[:place]), *self._framer.finish()]
+        self._framer = JSONArrayFramer()
+        return [*before, *self._framer.feed(data[place:])]
+
+    def _json_begins(self, data: bytes) -> int | None:
+        """Where events give way to JSON, or None."""
+        if not data or type(self._framer) is JSONArrayFramer:
+            return None
+        at_start = not self._in_line and data[:1] in _OPENINGS
+        self._in_line = data[-1:] not in _LINE_ENDS
+        places = [place + 1 for opening in _OPENINGS if (place := data.find(b"\n" + opening)) >= 0]
+        return 0 if at_start else min(places, default=None)
 
     def finish(self) -> Sequence[Chunk]:
         """The last block without its blank line; or what there is of JSON that broke off, which no one can decode."""
-        return self._events.finish() if self._objects is None else self._objects.finish()
-
-
-def _first_json_line(data: bytes) -> int:
-    return min(place + 1 for opening in _OPENINGS if (place := data.find(b"\n" + opening)) >= 0)
+        return self._framer.finish()

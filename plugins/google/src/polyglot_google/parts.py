@@ -1,191 +1,150 @@
-"""Parts of messages in Google's words."""
+"""Conversations in Google's words: turns of parts."""
 
 from __future__ import annotations
 
-import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-import msgspec
-
 from polyglot_core.errors import RequestError
-from polyglot_core.plugin import (
-    Audio,
-    Document,
-    Image,
-    RawPart,
-    Reasoning,
-    Text,
-    ToolCall,
-    ToolResult,
-    cannot_express,
-)
+from polyglot_core.plugin import Text, TurnWriter, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Mapping
 
-    from polyglot_core.plugin import InferenceRequest, Message
+    from polyglot_core.plugin import (
+        Audio,
+        Document,
+        Image,
+        InferenceRequest,
+        Message,
+        RawPart,
+        Reasoning,
+        ToolCall,
+        ToolResult,
+    )
 
-__all__ = ["PartWriter"]
+__all__ = ["Writer"]
 
 _JSONObject = dict[str, Any]
-_Part = Text | Image | Audio | Document | Reasoning | ToolCall | ToolResult | RawPart
 
-_IMAGE_TYPES = {
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "gif": "image/gif",
-    "heic": "image/heic",
-    "heif": "image/heif",
-}
+_IMAGE_TYPES = {"jpg": "image/jpeg"} | {name: f"image/{name}" for name in ("jpeg", "webp", "gif", "heic", "heif")}
 _RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
 _OWN_FIELDS = frozenset(
     {
-        *("text", "inlineData", "inline_data", "fileData", "file_data", "functionCall", "function_call"),
-        *("functionResponse", "function_response", "executableCode", "executable_code"),
-        *("codeExecutionResult", "code_execution_result", "toolCall", "tool_call", "toolResponse", "tool_response"),
+        *("text", "inlinedata", "filedata", "functioncall", "functionresponse", "executablecode"),
+        *("codeexecutionresult", "toolcall", "toolresponse"),
     }
 )
-"""What a part of Google's own has at least one of."""
+"""What a part of Google's own has at least one of, in small letters: ``inlineData`` is ``inline_data`` too."""
 
 
-class PartWriter:
-    """Writes the parts of one request's messages.
+class Writer(TurnWriter):
+    """Writes one conversation as turns of parts. Results name their tool, and no call needs an id.
 
     Args:
-        request: The request: its tool calls give their names to the results, which have none of their own.
+        request: The request.
         base_url: URL of the place, below which it keeps files.
         driver: Name of the driver, for messages.
     """
 
+    roles: ClassVar[Mapping[str, str]] = {**TurnWriter.roles, "assistant": "model"}
+    content: ClassVar[str] = "parts"
+    made_id: ClassVar[str | None] = None
+    tool_names: ClassVar[bool] = True
+
     def __init__(self, request: InferenceRequest, base_url: str, driver: str) -> None:
-        self._request = request
+        super().__init__(request, driver)
         self._base_url = base_url
-        self._driver = driver
-        parts = [part for message in request.messages for part in message.parts]
-        self._tool_names: dict[str | None, str] = {
-            part.id: part.name for part in parts if isinstance(part, ToolCall) and part.id
-        }
-        self._writers: dict[type, Callable[[Any], _JSONObject | None]] = {
-            Text: lambda part: {"text": part.text},
-            Image: self._image,
-            Audio: lambda part: _inline(part.mime_type, part.data),
-            Document: self._document,
-            Reasoning: self._reasoning,
-            ToolCall: self._tool_call,
-            ToolResult: self._tool_result,
-            RawPart: self._raw,
-        }
 
-    def cannot(self, what: str, instead: str | None = None) -> None:
-        """Deal with something that has no words here, as the request wishes.
+    def goes_on(self, before: Message, message: Message) -> bool:
+        """Results of one turn's calls have to stand in one turn; other turns stay as they are."""
+        return before.role == message.role == "tool"
 
-        Raises:
-            RequestError: Unless the request wishes otherwise.
-        """
-        cannot_express(self._request, what, driver=self._driver, instead=instead)
+    def blocks(self, message: Message) -> list[_JSONObject]:
+        """The parts of a message, at least one. A signature without a text belongs to the text before it."""
+        made: list[_JSONObject] = []
+        for part in super().blocks(message):
+            if (
+                part.keys() == {"text", "thoughtSignature"}
+                and not part["text"]
+                and made
+                and made[-1].keys() == {"text"}
+            ):
+                made[-1]["thoughtSignature"] = part["thoughtSignature"]
+            else:
+                made.append(part)
+        return made or [{"text": ""}]
 
-    def parts(self, message: Message) -> list[_JSONObject]:
-        """The parts of a message, of which there is always one.
+    def write_text(self, part: Text) -> Iterator[_JSONObject]:
+        """A text."""
+        yield {"text": part.text}
 
-        Raises:
-            RequestError: There are no words for something in it.
-        """
-        if message.name is not None:
-            self.cannot("the name of a speaker")
-        if message.extra:
-            self.cannot(f"the fields {sorted(message.extra)} of a message", instead="a RawPart")
-        written: list[_JSONObject] = []
-        for part in message.parts:
-            if isinstance(part, Reasoning) and not part.text and part.signature and _can_be_signed(written):
-                written[-1]["thoughtSignature"] = part.signature
-            elif (made := self._writers[type(part)](part)) is not None:
-                written.append(made)
-        return written or [{"text": ""}]
+    def write_image(self, part: Image) -> Iterator[_JSONObject]:
+        """An image, of which a URL's ending may tell the type."""
+        suffix = urlsplit(part.url or "").path.rpartition(".")[2].lower()
+        guessed = _IMAGE_TYPES.get(suffix) if part.mime_type == "image/png" else None  # which nobody may have looked at
+        detail = {"mediaResolution": {"level": _RESOLUTIONS[part.detail]}} if part.detail in _RESOLUTIONS else {}
+        yield {**_file(part, guessed or part.mime_type, part.url), **detail}
 
-    # One method for each kind of part; None is nothing to write
+    def write_audio(self, part: Audio) -> Iterator[_JSONObject]:
+        """A sound."""
+        yield _inline(part.mime_type, part.base64)
 
-    def _image(self, image: Image) -> _JSONObject:
-        mime_type = image.mime_type
-        if image.url is not None and mime_type == "image/png":  # which is also what nobody has looked at
-            suffix = urlsplit(image.url).path.rpartition(".")[2].lower()
-            mime_type = _IMAGE_TYPES.get(suffix, mime_type)
-        made = _inline(mime_type, image.data or b"") if image.url is None else _file(mime_type, image.url)
-        if image.detail in _RESOLUTIONS:
-            made["mediaResolution"] = {"level": _RESOLUTIONS[image.detail]}
-        return made
-
-    def _document(self, document: Document) -> _JSONObject:
+    def write_document(self, part: Document) -> Iterator[_JSONObject]:
         """A file; its name is left out, as a prompt has no place for it."""
-        if document.data is not None:
-            return _inline(document.mime_type, document.data)
-        place = document.url or document.file_id or ""
-        return _file(document.mime_type, f"{self._base_url}/{place}" if place.startswith("files/") else place)
+        place = part.url or part.file_id or ""
+        yield _file(part, part.mime_type, f"{self._base_url}/{place}" if place.startswith("files/") else place)
 
-    def _reasoning(self, thought: Reasoning) -> _JSONObject | None:
-        if thought.redacted is not None:
+    def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
+        """A thought, or a signature that came after it."""
+        if part.redacted is not None:
             self.cannot("redacted thinking, which another provider made", instead="the turn without it")
-            return None
-        signed = {"thoughtSignature": thought.signature} if thought.signature else {}
-        return {"text": thought.text, **({"thought": True} if thought.text else {}), **signed}
+        else:
+            yield {"text": part.text, **({"thought": True} if part.text else {}), **_signed(part)}
 
-    def _tool_call(self, call: ToolCall) -> _JSONObject:
-        arguments = call.arguments
-        if arguments is None:
-            raise self._refusal(f"The arguments of the call to {call.name!r} are no JSON object; leave the call out.")
-        named = {"id": call.id} if call.id else {}
-        signed = {"thoughtSignature": call.signature} if call.signature else {}
-        return {"functionCall": {"name": call.name, "args": arguments, **named}, **signed}
+    def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
+        """A call."""
+        call = {"name": part.name, "args": self.arguments(part), **({"id": part.id} if part.id else {})}
+        yield {"functionCall": call, **_signed(part)}
 
-    def _tool_result(self, result: ToolResult) -> _JSONObject:
-        name = result.name or self._tool_names.get(result.id)
-        if not name:
-            raise self._refusal(
-                f"The result of the call {result.id!r} needs the tool's name, and no call before it has that id; "
-                "make the turn with Message.tool_result(call, …) of the call itself, or give the ToolResult a name."
+    def write_tool_result(self, part: ToolResult) -> Iterator[_JSONObject]:
+        """A result, with its files beside it."""
+        if not part.name:
+            raise RequestError(
+                f"The result of the call {part.id!r} needs the tool's name, and no call before it has that id; "
+                "make the turn with Message.tool_result(call, …) of the call itself, or give the ToolResult a name.",
+                provider=self.driver,
+                phase="encode",
             )
-        answer: _JSONObject = {"name": name, "response": _outcome(result)}
-        if result.id:
-            answer["id"] = result.id
-        if not isinstance(result.content, str):
-            files = [self._writers[type(part)](part) for part in result.content if not isinstance(part, Text)]
-            answer.update({"parts": files} if files else {})
-        return {"functionResponse": answer}
+        files = self.write(inner for inner in part.parts if not isinstance(inner, Text))
+        answer = {"name": part.name, "response": _outcome(part), "id": part.id, "parts": files}
+        yield {"functionResponse": {name: value for name, value in answer.items() if value or name == "response"}}
 
-    def _raw(self, raw: RawPart) -> _JSONObject | None:
-        if "type" in raw.payload or not raw.payload.keys() & _OWN_FIELDS:
-            self.cannot(f"a part with the fields {sorted(raw.payload)}", instead="a part of Google's own shape")
-            return None
-        return dict(raw.payload)
-
-    def _refusal(self, why: str) -> RequestError:
-        return RequestError(why, provider=self._driver, phase="encode")
+    def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
+        """A part of Google's own."""
+        fields = {str(name).replace("_", "").lower() for name in part.payload}
+        if "type" in fields or not fields & _OWN_FIELDS:
+            self.cannot(f"a part with the fields {sorted(part.payload)}", instead="a part of Google's own shape")
+        else:
+            yield dict(part.payload)
 
 
-def _can_be_signed(written: list[_JSONObject]) -> bool:
-    """Whether the last part is a text that has no signature: one that comes without a text belongs to it."""
-    return bool(written) and written[-1].keys() == {"text"}
+def _signed(part: Reasoning | ToolCall) -> _JSONObject:
+    return {"thoughtSignature": part.signature} if part.signature else {}
 
 
-def _inline(mime_type: str, data: bytes) -> _JSONObject:
-    return {"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode()}}
+def _inline(mime_type: str, data: str) -> _JSONObject:
+    return {"inlineData": {"mimeType": mime_type, "data": data}}
 
 
-def _file(mime_type: str, url: str) -> _JSONObject:
-    head, comma, data = url.partition(",")
-    if comma and head.startswith("data:") and head.endswith(";base64"):
-        own_type = head.removeprefix("data:").removesuffix(";base64")
-        return {"inlineData": {"mimeType": own_type or mime_type, "data": data}}
-    return {"fileData": {"mimeType": mime_type, "fileUri": url}}
+def _file(part: Image | Document, mime_type: str, url: str | None) -> _JSONObject:
+    """The bytes, or where they are."""
+    return _inline(*part.inline) if part.inline else {"fileData": {"mimeType": mime_type, "fileUri": url}}
 
 
 def _outcome(result: ToolResult) -> _JSONObject:
     """A result as the object that it has to be: JSON as it is, a text under the name that says how it went."""
     if result.error:
         return {"error": result.text}
-    try:
-        value = msgspec.json.decode(result.text)
-    except (msgspec.DecodeError, RecursionError):
-        value = None
+    value = read_json(result.text)
     return value if isinstance(value, dict) else {"output": result.text}

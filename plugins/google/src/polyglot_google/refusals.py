@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from msgspec.structs import replace
 
-from polyglot_core.plugin import failure_from_payload, hookimpl
+from polyglot_core.plugin import at, failure_from_payload, hookimpl, objects, read_json
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Failure, WireResponse
@@ -23,10 +22,7 @@ _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
     """Read an answer with an error status; None if Google did not write it."""
-    try:
-        payload = msgspec.json.decode(response.body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+    payload = read_json(response.body)
     return read_failure(payload, raw=response.body, status=response.status) if _status_of(payload) else None
 
 
@@ -40,19 +36,17 @@ def read_failure(payload: object, *, raw: bytes, status: int | None = None) -> F
     """
     failure = failure_from_payload(payload, status=status, raw=raw)
     error = _status_of(payload)
-    listed = error.get("details")
-    details = [detail for detail in listed if isinstance(detail, Mapping)] if isinstance(listed, list) else []
+    details = objects(error.get("details"))
     waits = [match for detail in details if (match := _SECONDS.fullmatch(str(detail.get("retryDelay"))))]
     code, kind = error.get("status") or failure.code, failure.type
     if any(detail.get("reason") == _BAD_KEY for detail in details):  # comes as an invalid argument
         code, kind = _BAD_KEY, "authentication_error"
     elif _TOO_LONG.search(failure.message):  # the same
         code, kind = failure.code, "context_length_exceeded"
-    return msgspec.structs.replace(failure, code=code, type=kind, retry_after=float(waits[0][1]) if waits else None)
+    return replace(failure, code=code, type=kind, retry_after=float(waits[0][1]) if waits else None)
 
 
-def _status_of(payload: object) -> Mapping[str, Any]:
+def _status_of(payload: object) -> dict[str, Any]:
     """The google.rpc.Status in an envelope; empty if there is none."""
-    envelope = payload[0] if isinstance(payload, list) and payload else payload
-    error = envelope.get("error") if isinstance(envelope, Mapping) else None
-    return error if isinstance(error, Mapping) else {}
+    error = at(payload, "error") or at(payload, "0.error")
+    return error if isinstance(error, dict) else {}

@@ -7,18 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-__all__ = [
-    "Answer",
-    "Blob",
-    "Candidate",
-    "FunctionCall",
-    "Grounding",
-    "JSONObject",
-    "Names",
-    "Part",
-    "PartialArg",
-    "UsageMetadata",
-]
+__all__ = ["Answer", "Blob", "Candidate", "FunctionCall", "JSONObject", "Part", "PartialArg"]
 
 JSONObject = dict[str, Any]
 """A JSON object that is handed on as it is."""
@@ -66,20 +55,6 @@ class Part(Struct, rename="camel", gc=False):
     tool_response: JSONObject | None = None
 
 
-class Citations(Struct, rename="camel", gc=False):
-    """Sources that the text was recited from."""
-
-    citations: list[JSONObject] | None = None
-    citation_sources: list[JSONObject] | None = None  # the older name
-
-
-class Grounding(Struct, rename="camel", gc=False):
-    """Sources, and the stretches of the text that they support."""
-
-    grounding_chunks: list[JSONObject] | None = None
-    grounding_supports: list[JSONObject] | None = None
-
-
 class Content(Struct, gc=False):
     """What a candidate says."""
 
@@ -92,7 +67,7 @@ class Candidate(Struct, rename="camel", gc=False):
     index: int | None = None
     content: Content | None = None
     finish_reason: str | int | None = None
-    citation_metadata: Citations | None = None
+    citation_metadata: JSONObject | None = None
     grounding_metadata: JSONObject | None = None
     url_context_metadata: JSONObject | None = None
     logprobs_result: JSONObject | None = None
@@ -110,22 +85,6 @@ class Answer(Struct, rename="camel", gc=False):
     candidates: list[Candidate] | None = None
     usage_metadata: JSONObject | None = None
     prompt_feedback: Feedback | None = None
-    error: Any = None
-
-
-class Names(Struct, rename="camel", gc=False):
-    """What the provider calls the answer and the model."""
-
     response_id: str | None = None
     model_version: str | None = None
-
-
-class UsageMetadata(Struct, rename="camel", gc=False):
-    """Counts of tokens; a zero may be left out."""
-
-    prompt_token_count: int | None = None
-    tool_use_prompt_token_count: int | None = None
-    candidates_token_count: int | None = None
-    thoughts_token_count: int | None = None
-    cached_content_token_count: int | None = None
-    total_token_count: int | None = None
+    error: Any = None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import re
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, urlsplit
 
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from polyglot_core.errors import AuthenticationError, ConfigError, RequestError, TransportError
-from polyglot_core.plugin import Secret, hookimpl
+from polyglot_core.errors import AuthenticationError, RequestError, TransportError
+from polyglot_core.plugin import Secret, hookimpl, misconfigured, read_columns
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
 from polyglot_google.presets import PRESETS
@@ -27,6 +27,16 @@ _MULTI_REGIONS = frozenset({"eu", "us"})
 _WHOLE_NAMES = ("projects/", "publishers/", "endpoints/")
 _GOOGLE = "googleapis.com"
 
+
+class _Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A connection's facts, read. The columns are explained where the rows are, in `polyglot_google.presets`."""
+
+    project: str | None = None
+    location: Annotated[str, Meta(pattern="^[a-z0-9-]+$")] = "global"
+    credentials_file: str | None = None
+    google_token: bool = False
+
+
 # Where
 
 
@@ -35,41 +45,28 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     """Say the request as generateContent, or as streamGenerateContent with server-sent events.
 
     Raises:
-        ConfigError: The location is no name of one.
+        ConfigError: The connection's facts cannot be read, as a location that is no name of one.
         RequestError: The model is no name of one, or there are no words for something that was asked.
     """
-    base_url, project = _root(connection), connection.facts.get("project")
-    resource = _resource(request.model)
-    if project and not resource.startswith("projects/") and "/projects/" not in base_url:
-        base_url += _scope(connection, str(project))
+    columns = read_columns(connection, _Columns)
+    base_url, resource = _root(connection, columns), _resource(request.model)
+    if columns.project and not resource.startswith("projects/") and "/projects/" not in base_url:
+        base_url += _scope(columns, columns.project)
     return wire_request(f"{base_url}/{resource}", base_url, request, driver="vertex")
 
 
-def _root(connection: Connection) -> str:
+def _root(connection: Connection, columns: _Columns) -> str:
     """The address without a project: that of the location where the connection gives none of its own."""
     base_url = (connection.base_url or _EVERYWHERE).rstrip("/")
-    location = _location(connection)
-    if base_url != _EVERYWHERE or location == "global":
+    if base_url != _EVERYWHERE or columns.location == "global":
         return base_url
-    if location in _MULTI_REGIONS:
-        return f"https://aiplatform.{location}.rep.{_GOOGLE}/v1"
-    return f"https://{location}-aiplatform.{_GOOGLE}/v1"
+    if columns.location in _MULTI_REGIONS:
+        return f"https://aiplatform.{columns.location}.rep.{_GOOGLE}/v1"
+    return f"https://{columns.location}-aiplatform.{_GOOGLE}/v1"
 
 
-def _location(connection: Connection) -> str:
-    location = str(connection.facts.get("location") or "global")
-    if not re.fullmatch("[a-z0-9-]+", location):
-        raise ConfigError(
-            f"Connection {connection.name!r} has the location {location!r}; it is a region's name, as in "
-            "'europe-west4', or 'global'.",
-            connection=connection.name,
-            phase="configure",
-        )
-    return location
-
-
-def _scope(connection: Connection, project: str) -> str:
-    return f"/projects/{quote(project, safe=':')}/locations/{_location(connection)}"
+def _scope(columns: _Columns, project: str) -> str:
+    return f"/projects/{quote(project, safe=':')}/locations/{columns.location}"
 
 
 def _resource(model: str) -> str:
@@ -86,14 +83,9 @@ def _resource(model: str) -> str:
 # Who
 
 
-class _Identity(NamedTuple):
-    """Google's credentials, which renew themselves, and the project that they name."""
+_identities: dict[str | None, tuple[Any, str | None]] = {}
+"""Google's credentials, which renew themselves, and the project that they name; by the path of their file."""
 
-    credentials: Any
-    project: str | None
-
-
-_identities: dict[str | None, _Identity] = {}
 _lock = threading.Lock()
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
@@ -111,26 +103,23 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     """
     if connection.secret is not None:
         return replace(wire, headers={**wire.headers, **connection.auth_headers()})
-    if not (_is_google(wire.url) or connection.facts.get("google_token")):
+    columns = read_columns(connection, _Columns)
+    if not (_is_google(wire.url) or columns.google_token):
         return wire
-    path = connection.facts.get("credentials_file")
     with _lock:
-        headers, project = _token(connection, None if path is None else str(path), wire.url)
-    return replace(wire, url=_with_project(connection, wire.url, project), headers={**wire.headers, **headers})
+        headers, found = _token(connection, columns.credentials_file, wire.url)
+    url = wire.url
+    if "/projects/" not in url and _is_google(url):
+        if not found:
+            raise misconfigured(connection, "names no project, and neither do its credentials; set facts.project")
+        root = _root(connection, columns)
+        url = root + _scope(columns, found) + url.removeprefix(root)
+    return replace(wire, url=url, headers={**wire.headers, **headers})
 
 
 def _is_google(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "https" and f".{parts.hostname}".endswith(f".{_GOOGLE}")
-
-
-def _with_project(connection: Connection, url: str, project: str | None) -> str:
-    if "/projects/" in url or not _is_google(url):
-        return url
-    if not project:
-        raise _config_error(connection, "names no project, and neither do its credentials; set facts.project")
-    root = _root(connection)
-    return root + _scope(connection, project) + url.removeprefix(root)
 
 
 def _token(connection: Connection, path: str | None, url: str) -> tuple[dict[str, str | Secret], str | None]:
@@ -140,39 +129,33 @@ def _token(connection: Connection, path: str | None, url: str) -> tuple[dict[str
         requests = importlib.import_module("google.auth.transport.requests")
     except ImportError as missing:
         what = "needs google-auth for access tokens; install polyglot-google[vertex], or give an api_key"
-        raise _config_error(connection, what) from missing
+        raise misconfigured(connection, what) from missing
     headers: dict[str, str] = {}
     try:
-        identity = _identity(path)
-        identity.credentials.before_request(requests.Request(), "POST", url, headers)
+        credentials, project = _identity(path)
+        credentials.before_request(requests.Request(), "POST", url, headers)
     except (errors.DefaultCredentialsError, errors.MalformedError, OSError) as missing:
         what = (
             "has no Google credentials; run `gcloud auth application-default login`, or let facts.credentials_file "
             "name the file of a service account"
         )
-        raise _config_error(connection, what) from missing
+        raise misconfigured(connection, what) from missing
     except errors.TransportError as broken:
         raise TransportError("The way to Google's tokens is broken.", phase="connect") from broken
     except errors.GoogleAuthError as refused:
         raise AuthenticationError("Google's credentials do not get an access token.", phase="connect") from refused
-    return {name: Secret(text) if name == "authorization" else text for name, text in headers.items()}, identity.project
+    return {name: Secret(text) if name == "authorization" else text for name, text in headers.items()}, project
 
 
-def _identity(path: str | None) -> _Identity:
+def _identity(path: str | None) -> tuple[Any, str | None]:
     if path not in _identities:
-        _identities[path] = _usual_identity() if path is None else _service_account(path)
+        _identities[path] = (
+            _service_account(path) if path else importlib.import_module("google.auth").default(scopes=_SCOPES)
+        )
     return _identities[path]
 
 
-def _usual_identity() -> _Identity:
-    return _Identity(*importlib.import_module("google.auth").default(scopes=_SCOPES))
-
-
-def _service_account(path: str) -> _Identity:
+def _service_account(path: str) -> tuple[Any, str | None]:
     kind = importlib.import_module("google.oauth2.service_account").Credentials
     credentials = kind.from_service_account_file(path, scopes=_SCOPES)
-    return _Identity(credentials, credentials.project_id)
-
-
-def _config_error(connection: Connection, what: str) -> ConfigError:
-    return ConfigError(f"Connection {connection.name!r} {what}.", connection=connection.name, phase="configure")
+    return credentials, credentials.project_id

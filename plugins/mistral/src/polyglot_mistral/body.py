@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core.plugin import JSONSchema, cannot_express, translate_options
-from polyglot_mistral.messages import Speaker
+from polyglot_mistral.messages import Writer
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import InferenceRequest, Tool
+    from polyglot_core.plugin import InferenceRequest
 
 __all__ = ["body_of"]
 
@@ -37,10 +37,10 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
         RequestError: The dialect has no words for something that was asked.
     """
     body: _JSONObject = {} if "agent_id" in request.extra else {"model": request.model}
-    body["messages"] = Speaker(request, driver).messages()
+    body["messages"] = Writer(request, driver).messages()
     body.update(_options(request, driver))
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [{"type": "function", "function": tool.fields()} for tool in request.tools]
     if request.tool_choice is not None:
         body["tool_choice"] = _tool_choice(request.tool_choice)
     if request.parallel_tool_calls is not None:
@@ -62,15 +62,6 @@ def _options(request: InferenceRequest, driver: str) -> _JSONObject:
     return body
 
 
-def _tool(tool: Tool) -> _JSONObject:
-    function: _JSONObject = {"name": tool.name, "parameters": tool.parameters}
-    if tool.description:
-        function["description"] = tool.description
-    if tool.strict is not None:
-        function["strict"] = tool.strict
-    return {"type": "function", "function": function}
-
-
 def _tool_choice(choice: str) -> str | _JSONObject:
     return _TOOL_CHOICES.get(choice) or {"type": "function", "function": {"name": choice}}
 
@@ -78,9 +69,4 @@ def _tool_choice(choice: str) -> str | _JSONObject:
 def _response_format(wanted: str | JSONSchema) -> _JSONObject:
     if not isinstance(wanted, JSONSchema):
         return {"type": "json_object" if wanted == "json" else wanted}
-    said: _JSONObject = {"name": wanted.name, "schema": wanted.schema}
-    if wanted.strict is not None:
-        said["strict"] = wanted.strict
-    if wanted.description is not None:
-        said["description"] = wanted.description
-    return {"type": "json_schema", "json_schema": said}
+    return {"type": "json_schema", "json_schema": wanted.fields()}

@@ -6,7 +6,7 @@ and citations, and recorded exchanges for what these leave open.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -23,9 +23,12 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     Usage,
     UsageReport,
-    WireRequest,
+    count,
     failure_from_payload,
     hookimpl,
+    json_request,
+    json_text,
+    objects,
 )
 from polyglot_mistral.body import body_of
 from polyglot_mistral.presets import PRESETS
@@ -33,14 +36,12 @@ from polyglot_mistral.presets import PRESETS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
 
 __all__ = ["decode_chunk", "encode_request", "extract_usage"]
 
 _PATH = "/chat/completions"
 _AGENT_PATH = "/agents/completions"
-_JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
-_STREAM_HEADERS = {"content-type": "application/json", "accept": "text/event-stream"}
 
 
 @hookimpl
@@ -48,13 +49,9 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     """Say the request as a chat completion, or as an agent's if `extra` has an ``agent_id``."""
     base_url = connection.base_url or str(PRESETS["mistral"].base_url)
     path = _AGENT_PATH if "agent_id" in request.extra else _PATH
-    return WireRequest(
-        url=f"{base_url.rstrip('/')}{path}",
-        body=msgspec.json.encode(body_of(request, connection.driver)),
-        headers=_STREAM_HEADERS if request.stream else _JSON_HEADERS,
-        framing="sse" if request.stream else "whole",
-        flush_at_eof=True,  # recorded: the last block without its blank line
-    )
+    body = body_of(request, connection.driver)
+    # recorded: the last block without its blank line
+    return json_request(f"{base_url.rstrip('/')}{path}", body, stream=request.stream, flush_at_eof=True)
 
 
 # What comes: only the fields that are read
@@ -93,7 +90,6 @@ class _Completion(Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Completion).decode
-_decode_any = msgspec.json.Decoder().decode
 
 _DONE = b"[DONE]"
 _END = (End(),)
@@ -132,9 +128,8 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
 
 def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]:
     if completion.error or completion.object == "error":
-        payload = _decode_any(chunk.data)
-        status = payload.get("raw_status_code")
-        yield failure_from_payload(payload, status=status if isinstance(status, int) else None, raw=chunk.data)
+        payload = msgspec.json.decode(chunk.data)
+        yield failure_from_payload(payload, status=count(payload, "raw_status_code"), raw=chunk.data)
         return
     if "named" not in state:
         names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
@@ -166,7 +161,7 @@ def _content(content: str | list[Any] | None, choice: int) -> Iterator[Event]:
     if isinstance(content, str):
         yield TextDelta(content, choice)
     elif content is not None:
-        for part in _dicts(content):
+        for part in objects(content):
             yield from _part(part, choice)
 
 
@@ -176,7 +171,7 @@ def _part(part: dict[str, Any], choice: int) -> Iterator[Event]:
     if kind == "text":
         yield TextDelta(_string(part.get("text")), choice)
     elif kind == "thinking":
-        for inner in _dicts(part.get("thinking")):
+        for inner in objects(part.get("thinking")):
             if inner.get("type") in {None, "text"}:
                 yield ReasoningDelta(_string(inner.get("text")), choice=choice)
             else:
@@ -190,16 +185,11 @@ def _part(part: dict[str, Any], choice: int) -> Iterator[Event]:
 def _tool_call(call: _ToolCall, index: object, choice: int, *, whole: bool) -> Iterator[ToolCallDelta]:
     """A call, which comes in one piece from the provider's own models; nothing for a placeholder."""
     function = call.function or _Function()
-    given = function.arguments
-    arguments = given or "" if isinstance(given, str | None) else msgspec.json.encode(given).decode()
+    arguments = json_text(function.arguments)
     call_id = call.id if isinstance(call.id, str) and call.id not in _NO_ID else None
     if call_id or function.name or arguments:
         number = index if isinstance(index, int) else None
         yield ToolCallDelta(number, call_id, function.name or None, arguments, whole, choice)
-
-
-def _dicts(value: object) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _string(value: object) -> str:
@@ -215,25 +205,19 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
 
     Tokens of sound are counted beside the prompt's, as the total proves where there are some.
     """
-    prompt, completion, total = (_count(payload, f"{name}_tokens") for name in ("prompt", "completion", "total"))
-    details = payload.get("prompt_tokens_details") or payload.get("prompt_token_details")
-    sound = _count(details, "audio_tokens")
+    prompt, completion, total = (count(payload, f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    sound = _prompt_detail(payload, "audio_tokens")
     if sound and prompt is not None and total == prompt + sound + (completion or 0):
         prompt += sound
-    cached = _count(details, "cached_tokens")
+    cached = _prompt_detail(payload, "cached_tokens")
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,
-        cache_read_tokens=_count(payload, "num_cached_tokens") if cached is None else cached,
-        reasoning_tokens=_count(payload.get("completion_tokens_details"), "reasoning_tokens"),
+        cache_read_tokens=count(payload, "num_cached_tokens") if cached is None else cached,
+        reasoning_tokens=count(payload, "completion_tokens_details.reasoning_tokens"),
         raw=payload,
     )
 
 
-def _count(counts: object, name: str) -> int | None:
-    value = counts.get(name) if isinstance(counts, dict) else None
-    return value if _is_count(value) else None
-
-
-def _is_count(value: Any) -> TypeGuard[int]:  # noqa: ANN401 (any JSON value)
-    return type(value) is int
+def _prompt_detail(payload: Mapping[str, Any], name: str) -> int | None:
+    return count(payload, f"prompt_tokens_details.{name}", f"prompt_token_details.{name}")

@@ -23,9 +23,11 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     Usage,
     UsageReport,
-    WireRequest,
+    count,
     failure_from_payload,
     hookimpl,
+    json_request,
+    json_text,
 )
 from polyglot_ollama.encoding import body_of
 from polyglot_ollama.presets import PRESETS
@@ -33,24 +35,22 @@ from polyglot_ollama.presets import PRESETS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
 
 __all__ = ["decode_chunk", "encode_request", "extract_usage"]
 
 _PATH = "/api/chat"
-_JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
-_STREAM_HEADERS = {"content-type": "application/json", "accept": "application/x-ndjson"}
 
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a chat."""
     base_url = connection.base_url or str(PRESETS["ollama"].base_url)
-    return WireRequest(
-        url=f"{base_url.rstrip('/')}{_PATH}",
-        body=msgspec.json.encode({**body_of(request, connection.driver), **request.extra}),
-        headers=_STREAM_HEADERS if request.stream else _JSON_HEADERS,
-        framing="ndjson" if request.stream else "whole",
+    return json_request(
+        f"{base_url.rstrip('/')}{_PATH}",
+        {**body_of(request, connection.driver), **request.extra},
+        stream=request.stream,
+        framing="ndjson",
         complete_on="end",
         think_tags=connection.facts.get("think_tags"),
     )
@@ -86,7 +86,6 @@ class _Line(Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Line).decode
-_decode_any = msgspec.json.Decoder().decode
 
 _REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 _COUNTS = frozenset({"prompt_eval_count", "eval_count"})
@@ -109,7 +108,7 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
 
 def _events(line: _Line, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]:
     if line.error:
-        yield failure_from_payload(_decode_any(chunk.data), raw=chunk.data)
+        yield failure_from_payload(msgspec.json.decode(chunk.data), raw=chunk.data)
         return
     if line.model and "named" not in state:
         state["named"] = True
@@ -129,22 +128,15 @@ def _content(said: _Said) -> Iterator[Event]:
         yield TextDelta(said.content)
     for call in said.tool_calls or ():
         if call.function is not None:  # it has a number, but servers number every call 0
-            text = _arguments(call.function.arguments)
+            text = json_text(call.function.arguments or None)
             yield ToolCallDelta(None, call.id or None, call.function.name, text, complete=True)
     for image in said.images or ():
         kind = next((kind for start, kind in _IMAGE_TYPES.items() if image.startswith(start)), None)
         yield MediaDelta(kind or "application/octet-stream", image)
 
 
-def _arguments(given: object) -> str:
-    """JSON text of arguments, which come as an object; none for an empty one."""
-    if isinstance(given, str):
-        return given
-    return msgspec.json.encode(given).decode() if given else ""
-
-
 def _ending(line: _Line, chunk: Chunk) -> Iterator[Event]:
-    measures = {name: value for name, value in _decode_any(chunk.data).items() if name in _COUNTS | _TIMES}
+    measures = {name: value for name, value in msgspec.json.decode(chunk.data).items() if name in _COUNTS | _TIMES}
     if not _COUNTS.isdisjoint(measures):
         yield UsageReport(measures)
     if line.done_reason:
@@ -155,13 +147,9 @@ def _ending(line: _Line, chunk: Chunk) -> Iterator[Event]:
 # What it cost
 
 
-class _Usage(Struct, gc=False):
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
-
-
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read the counts of the last line; times in nanoseconds stand beside them in `raw`."""
-    usage = msgspec.convert(payload, _Usage)
-    return Usage(input_tokens=usage.prompt_eval_count, output_tokens=usage.eval_count, raw=payload)
+    return Usage(
+        input_tokens=count(payload, "prompt_eval_count"), output_tokens=count(payload, "eval_count"), raw=payload
+    )

@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from polyglot_core.errors import ConfigError
-from polyglot_core.plugin import Secret, hookimpl
+from polyglot_core.plugin import Secret, hookimpl, misconfigured, read_columns
 from polyglot_openai.body import wire_request
-from polyglot_openai.columns import read_columns
+from polyglot_openai.columns import Columns
 from polyglot_openai.driver import decode_chunk, decode_error, extract_usage
 
 if TYPE_CHECKING:
@@ -39,13 +38,10 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
         ConfigError: The connection has no address; everyone's is another.
     """
     if connection.base_url is None:
-        msg = (
-            f"Connection {connection.name!r} needs the address of your resource: "
-            "base_url = 'https://RESOURCE.openai.azure.com', with its name for RESOURCE."
-        )
-        raise ConfigError(msg, connection=connection.name, phase="configure")
+        address = "base_url = 'https://RESOURCE.openai.azure.com'"
+        raise misconfigured(connection, f"needs the address of your resource: {address}, with its name for RESOURCE")
     path = _path_to_deployment(connection.base_url) + _PATH
-    columns = read_columns(connection, {**_DEFAULTS, "path": path})
+    columns = read_columns(connection, Columns, {**_DEFAULTS, "path": path})
     return wire_request(connection, request, columns, connection.base_url)
 
 
@@ -64,12 +60,11 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     Raises:
         ConfigError: The provider gives no token.
     """
-    provider = read_columns(connection).token_provider
+    provider = read_columns(connection, Columns).token_provider
     if provider is None:
         key = connection.secret
         return wire if key is None else replace(wire, headers={**wire.headers, _KEY_HEADER: key})
     token = provider()
     if not isinstance(token, str) or not token:
-        msg = f"The token_provider of connection {connection.name!r} gave no token but {type(token).__name__}."
-        raise ConfigError(msg, connection=connection.name, phase="configure")
+        raise misconfigured(connection, f"has a token_provider that gave no token but {type(token).__name__}")
     return replace(wire, headers={**wire.headers, "authorization": Secret(f"Bearer {token}")})

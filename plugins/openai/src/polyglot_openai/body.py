@@ -5,21 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-import msgspec
-
-from polyglot_core.plugin import JSONSchema, WireRequest, cannot_express, translate_options
-from polyglot_openai.messages import Speaker
+from polyglot_core.plugin import JSONSchema, cannot_express, json_request, translate_options
+from polyglot_openai.messages import Writer
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import Connection, InferenceRequest, Tool
+    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
     from polyglot_openai.columns import Columns
 
 __all__ = ["wire_request"]
 
 _JSONObject = dict[str, Any]
 
-_JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
-_STREAM_HEADERS = {"content-type": "application/json", "accept": "text/event-stream"}
 _TOOL_CHOICES = frozenset({"auto", "required", "none"})
 
 _OPTIONS = {
@@ -51,12 +47,11 @@ def wire_request(connection: Connection, request: InferenceRequest, columns: Col
     Raises:
         RequestError: Something was asked that the place cannot be told.
     """
-    headers = _STREAM_HEADERS if request.stream else _JSON_HEADERS
-    return WireRequest(
-        url=_url(request, columns, base_url),
-        body=msgspec.json.encode(_body(connection, request, columns)),
-        headers={**headers, **columns.headers},
-        framing="sse" if request.stream else "whole",
+    return json_request(
+        _url(request, columns, base_url),
+        _body(connection, request, columns),
+        stream=request.stream,
+        headers=columns.headers,
         flush_at_eof=columns.flush_at_eof,
         complete_on=columns.complete_on,
         finish_counts=columns.finish_counts,
@@ -74,7 +69,7 @@ def _url(request: InferenceRequest, columns: Columns, base_url: str) -> str:
 def _body(connection: Connection, request: InferenceRequest, columns: Columns) -> _JSONObject:
     driver = connection.driver
     body: _JSONObject = {**columns.body, "model": request.model}
-    body["messages"] = Speaker(request, columns, driver).messages()
+    body["messages"] = Writer(request, columns, driver).messages()
     body.update(_options(request, columns, driver))
     body.update(_tools(request, columns, driver))
     if request.response_format is not None:
@@ -95,7 +90,7 @@ def _options(request: InferenceRequest, columns: Columns, driver: str) -> _JSONO
 def _tools(request: InferenceRequest, columns: Columns, driver: str) -> _JSONObject:
     said: _JSONObject = {}
     if request.tools:
-        said["tools"] = [_tool(tool) for tool in request.tools]
+        said["tools"] = [{"type": "function", "function": tool.fields()} for tool in request.tools]
     if request.tool_choice is not None:
         said["tool_choice"] = _tool_choice(request.tool_choice)
     if request.parallel_tool_calls is not None:
@@ -104,15 +99,6 @@ def _tools(request: InferenceRequest, columns: Columns, driver: str) -> _JSONObj
         cannot_express(request, feature, driver=driver)
         del said[feature]
     return said
-
-
-def _tool(tool: Tool) -> _JSONObject:
-    function: _JSONObject = {"name": tool.name, "parameters": tool.parameters}
-    if tool.description:
-        function["description"] = tool.description
-    if tool.strict is not None:
-        function["strict"] = tool.strict
-    return {"type": "function", "function": function}
 
 
 def _tool_choice(choice: str) -> str | _JSONObject:
@@ -129,13 +115,4 @@ def _response_format(request: InferenceRequest, columns: Columns, driver: str) -
     if not isinstance(wanted, JSONSchema):
         return {"response_format": {"type": "json_object" if wanted == "json" else "text"}}
     kind, place = columns.schema_at
-    return {"response_format": {"type": kind, place: _envelope(wanted) if place == "json_schema" else wanted.schema}}
-
-
-def _envelope(shape: JSONSchema) -> _JSONObject:
-    said: _JSONObject = {"name": shape.name, "schema": shape.schema}
-    if shape.strict is not None:
-        said["strict"] = shape.strict
-    if shape.description is not None:
-        said["description"] = shape.description
-    return said
+    return {"response_format": {"type": kind, place: wanted.fields() if place == "json_schema" else wanted.schema}}

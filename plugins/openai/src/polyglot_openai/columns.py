@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
-from polyglot_core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from polyglot_core.plugin import Connection
-
-__all__ = ["Columns", "read_columns"]
+__all__ = ["Columns"]
 
 
 class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,19 +44,3 @@ class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     complete_on: Literal["finish", "end"] = "finish"
     finish_counts: Literal["first", "last"] = "first"
     flush_at_eof: bool = False
-
-
-def read_columns(connection: Connection, defaults: Mapping[str, Any] | None = None) -> Columns:
-    """The columns of a connection, over `defaults`.
-
-    Raises:
-        ConfigError: The connection's facts hold a column that there is not, or a value that cannot be one.
-    """
-    try:
-        return msgspec.convert({**(defaults or {}), **connection.facts}, Columns)
-    except msgspec.ValidationError as error:
-        msg = (
-            f"The facts of connection {connection.name!r} cannot be read: {error}. "
-            f"The columns are {', '.join(Columns.__struct_fields__)}."
-        )
-        raise ConfigError(msg, connection=connection.name, phase="configure") from error

@@ -9,18 +9,19 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from polyglot_core.plugin import (
     Citation,
+    Image,
     MediaDelta,
     ReasoningDelta,
     RefusalDelta,
     ServerToolEvent,
     TextDelta,
     ToolCallDelta,
+    at,
+    json_text,
+    objects,
 )
-from polyglot_openai.usage import at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,6 @@ __all__ = ["content_events", "says_only_text"]
 
 _JSONObject = dict[str, Any]
 
-_encode_json = msgspec.json.encode
 _TEXT_FIELDS = frozenset({"content", "role"})
 
 
@@ -48,15 +48,15 @@ def content_events(said: _JSONObject, choice: int, columns: Columns, *, whole: b
         yield from _content(content, choice)
     if refusal := _string(said.get("refusal")):
         yield RefusalDelta(refusal, choice)
-    for number, call in enumerate(_dicts(said.get("tool_calls"))):
+    for number, call in enumerate(objects(said.get("tool_calls"))):
         yield from _tool_call(call, number if whole else call.get("index"), choice, columns, whole=whole)
     if isinstance(legacy := said.get("function_call"), dict):  # the older form of a single call
         yield from _tool_call({"function": legacy}, 0, choice, columns, whole=whole)
-    for annotation in _dicts(said.get("annotations")):
+    for annotation in objects(said.get("annotations")):
         yield Citation(annotation, choice)
-    for tool in _dicts(said.get("executed_tools")):
+    for tool in objects(said.get("executed_tools")):
         yield ServerToolEvent(_string(tool.get("type")) or "executed_tool", tool, choice)
-    for image in _dicts(said.get("images")):
+    for image in objects(said.get("images")):
         yield _image(image, choice)
     if sound := _string(at(said, "audio.data")):
         data = _from_base64(sound)
@@ -71,15 +71,15 @@ def _content(content: object, choice: int) -> Iterator[Event]:
     if isinstance(content, str):
         yield TextDelta(content, choice)
     elif isinstance(content, list):
-        yield from (event for part in _dicts(content) for event in _part(part, choice))
+        yield from (event for part in objects(content) for event in _part(part, choice))
     else:
-        yield TextDelta(_encode_json(content).decode(), choice)
+        yield TextDelta(json_text(content), choice)
 
 
 def _part(part: _JSONObject, choice: int) -> Iterator[Event]:
     """A part of a content that is a list: text, thinking with its summary, or an image."""
     if part.get("type") in {"reasoning", "thinking"}:
-        for piece in _dicts(part.get("summary")) or _dicts(part.get("thinking")) or [part]:
+        for piece in objects(part.get("summary")) or objects(part.get("thinking")) or [part]:
             yield ReasoningDelta(_string(piece.get("text")), _string(piece.get("signature")) or None, choice=choice)
     elif part.get("type") == "image_url":
         yield _image(part, choice)
@@ -96,7 +96,7 @@ def _reasoning(said: _JSONObject, choice: int, columns: Columns) -> Iterator[Eve
     A place may say the same text in a field of its own and in blocks; then it is told in blocks.
     """
     text = next((value for field in columns.reasoning_fields if (value := _string(said.get(field)))), "")
-    blocks = _dicts(said.get(columns.reasoning_blocks))
+    blocks = objects(said.get(columns.reasoning_blocks))
     in_blocks = not text or text == "".join(map(_block_text, blocks))
     if text and not (blocks and in_blocks):
         yield ReasoningDelta(text, choice=choice)
@@ -133,7 +133,7 @@ def _tool_call(
     name, arguments = at(call, "function.name"), at(call, "function.arguments")
     if at(call, "custom.name") or at(call, "custom.input"):  # a tool without a schema: its input is any text
         name, arguments = at(call, "custom.name"), at(call, "custom.input")
-    text = arguments or "" if isinstance(arguments, str | None) else _encode_json(arguments).decode()
+    text = json_text(arguments)
     call_id = "" if call.get("id") is None else str(call["id"])
     signature = _string(at(call, columns.call_signature)) if columns.call_signature else ""
     if call_id or name or text:
@@ -148,10 +148,10 @@ def _tool_call(
 
 def _image(part: _JSONObject, choice: int) -> Event:
     """The bytes of an image, or where it is to be had."""
-    head, comma, body = _string(at(part, "image_url.url")).partition(",")
-    if comma and head.startswith("data:") and head.endswith(";base64"):
-        return MediaDelta(head.removeprefix("data:").removesuffix(";base64"), _from_base64(body), choice)
-    return ServerToolEvent("image_url", part, choice)
+    inline = Image(url=_string(at(part, "image_url.url"))).inline
+    if inline is None:
+        return ServerToolEvent("image_url", part, choice)
+    return MediaDelta(inline[0], _from_base64(inline[1]), choice)
 
 
 _SOUNDS = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"fLaC": "audio/flac", b"ID3": "audio/mpeg"}
@@ -170,10 +170,6 @@ def _from_base64(text: str) -> bytes:
 
 
 # JSON values of unknown types
-
-
-def _dicts(value: object) -> list[_JSONObject]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _string(value: object) -> str:

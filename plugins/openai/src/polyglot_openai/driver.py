@@ -21,20 +21,22 @@ from polyglot_core.plugin import (
     ResponseStarted,
     TextDelta,
     UsageReport,
+    at,
     failure_from_payload,
     hookimpl,
+    read_columns,
+    read_json,
 )
 from polyglot_openai.body import wire_request
-from polyglot_openai.columns import read_columns
+from polyglot_openai.columns import Columns
 from polyglot_openai.deltas import content_events, says_only_text
 from polyglot_openai.presets import PRESETS
-from polyglot_openai.usage import at, read_usage
+from polyglot_openai.usage import read_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Usage, WireRequest, WireResponse
-    from polyglot_openai.columns import Columns
 
 __all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage"]
 
@@ -45,7 +47,7 @@ _BASE_URL = PRESETS["openai"].base_url or ""
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a chat completion; a stream is asked to report usage."""
-    columns = read_columns(connection)
+    columns = read_columns(connection, Columns)
     return wire_request(connection, request, columns, connection.base_url or _BASE_URL)
 
 
@@ -115,7 +117,7 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
             if type(text) is str and (len(delta) == 1 or says_only_text(delta)):
                 return (TextDelta(text, choice.index or 0),)
     if "columns" not in state:
-        state["columns"] = read_columns(connection)
+        state["columns"] = read_columns(connection, Columns)
     return list(_events(completion, chunk, state, state["columns"]))
 
 
@@ -186,13 +188,10 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
 @hookimpl
 def decode_error(connection: Connection, response: WireResponse) -> Failure | None:
     """Read an error in the place's own envelope; None for the usual shapes."""
-    columns = read_columns(connection)
+    columns = read_columns(connection, Columns)
     if columns.error_at is None:
         return None
-    try:
-        return _failure_at(_decode_any(response.body), columns, response.body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+    return _failure_at(read_json(response.body), columns, response.body)
 
 
 def _failure_at(payload: object, columns: Columns, raw: bytes) -> Failure | None:

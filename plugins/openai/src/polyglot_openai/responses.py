@@ -22,11 +22,13 @@ from polyglot_core.plugin import (
     TextDelta,
     Usage,
     UsageReport,
-    WireRequest,
+    count,
     failure_from_payload,
     hookimpl,
+    json_request,
+    read_columns,
 )
-from polyglot_openai.responses_columns import read_columns
+from polyglot_openai.responses_columns import Columns
 from polyglot_openai.responses_items import (
     ARGUMENTS,
     REFUSAL,
@@ -45,35 +47,27 @@ from polyglot_openai.responses_request import request_body
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest
-    from polyglot_openai.responses_columns import Columns
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
 
 __all__ = ["decode_chunk", "encode_request", "extract_usage"]
 
-# What is asked
 
-_JSON_HEADERS = {"content-type": "application/json", "accept": "application/json"}
-_STREAM_HEADERS = {"content-type": "application/json", "accept": "text/event-stream"}
+# What is asked
 
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a response to be created."""
-    columns = read_columns(connection)
-    return WireRequest(
-        url=_url(connection, columns),
-        body=msgspec.json.encode(request_body(request, columns)),
-        headers=_STREAM_HEADERS if request.stream else _JSON_HEADERS,
-        framing="sse" if request.stream else "whole",
+    columns = read_columns(connection, Columns)
+    base_url = connection.base_url or PRESETS["openai-responses"].base_url or ""
+    query = f"?{urlencode(columns.query)}" if columns.query else ""
+    return json_request(
+        f"{base_url.rstrip('/')}/responses{query}",
+        request_body(request, columns, connection.driver),
+        stream=request.stream,
         flush_at_eof=True,
         complete_on="end",
     )
-
-
-def _url(connection: Connection, columns: Columns) -> str:
-    base_url = connection.base_url or PRESETS["openai-responses"].base_url or ""
-    query = f"?{urlencode(columns.query)}" if columns.query else ""
-    return f"{base_url.rstrip('/')}/responses{query}"
 
 
 # What comes: only the fields that are read
@@ -130,7 +124,7 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
     """
     reading: Reading | None = state.get("reading")
     if reading is None:
-        reading = state["reading"] = Reading(read_columns(connection).own_calls)
+        reading = state["reading"] = Reading(read_columns(connection, Columns).own_calls)
     if chunk.kind == "whole":
         return list(_whole(chunk.data, reading))
     try:
@@ -285,17 +279,11 @@ def _failure(data: bytes) -> Failure:
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read a usage object; cached and reasoning tokens are inside the two totals."""
-    prompt, output = payload.get("input_tokens_details"), payload.get("output_tokens_details")
     return Usage(
-        input_tokens=_count(payload, "input_tokens"),
-        output_tokens=_count(payload, "output_tokens"),
-        cache_read_tokens=_count(prompt, "cached_tokens"),
-        cache_write_tokens=_count(prompt, "cache_write_tokens"),
-        reasoning_tokens=_count(output, "reasoning_tokens"),
+        input_tokens=count(payload, "input_tokens"),
+        output_tokens=count(payload, "output_tokens"),
+        cache_read_tokens=count(payload, "input_tokens_details.cached_tokens"),
+        cache_write_tokens=count(payload, "input_tokens_details.cache_write_tokens"),
+        reasoning_tokens=count(payload, "output_tokens_details.reasoning_tokens"),
         raw=payload,
     )
-
-
-def _count(counts: object, name: str) -> int | None:
-    value = counts.get(name) if isinstance(counts, dict) else None
-    return value if isinstance(value, int) else None

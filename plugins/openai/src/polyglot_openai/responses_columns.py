@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
-from polyglot_core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from polyglot_core.plugin import Connection
-
-__all__ = ["Columns", "read_columns"]
+__all__ = ["Columns"]
 
 
 class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,19 +15,3 @@ class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     own_calls: tuple[str, ...] = ()
     query: dict[str, str] = {}
     thinking: Literal["summary_text", "reasoning_text"] = "summary_text"
-
-
-def read_columns(connection: Connection) -> Columns:
-    """The columns of a connection.
-
-    Raises:
-        ConfigError: The connection's facts hold a column that there is not, or a value that cannot be one.
-    """
-    try:
-        return msgspec.convert(connection.facts, Columns)
-    except msgspec.ValidationError as error:
-        msg = (
-            f"The facts of connection {connection.name!r} cannot be read: {error}. "
-            f"The columns are {', '.join(Columns.__struct_fields__)}."
-        )
-        raise ConfigError(msg, connection=connection.name, phase="configure") from error

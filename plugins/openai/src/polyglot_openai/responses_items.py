@@ -23,6 +23,8 @@ from polyglot_core.plugin import (
     ServerToolEvent,
     TextDelta,
     ToolCallDelta,
+    json_text,
+    objects,
 )
 
 if TYPE_CHECKING:
@@ -219,7 +221,7 @@ def lacking_items(output: Sequence[msgspec.Raw], reading: Reading) -> Iterator[E
 
 def new_logprobs(entries: object, place: int) -> Iterator[Event]:
     """One event a token, so that streamed and plain answers have the same ones."""
-    return (Logprobs(entry, block=place) for entry in _objects(entries))
+    return (Logprobs(entry, block=place) for entry in objects(entries))
 
 
 def _message(raw: msgspec.Raw, place: int, reading: Reading) -> Iterator[Event]:
@@ -230,7 +232,7 @@ def _message(raw: msgspec.Raw, place: int, reading: Reading) -> Iterator[Event]:
         yield from new_logprobs(part.logprobs, place)
     for number, part in reading.untold(REFUSAL, place, [part for part in parts if part.refusal]):
         yield from reading.say(REFUSAL, place, number, part.refusal or "")
-    annotations = [annotation for part in parts for annotation in _objects(part.annotations)]
+    annotations = [annotation for part in parts for annotation in objects(part.annotations)]
     for annotation in annotations[reading.cited[place] :]:
         yield Citation(annotation, block=place)
 
@@ -256,7 +258,7 @@ def _call(raw: msgspec.Raw, place: int, reading: Reading) -> Iterator[Event]:
         yield from _server_tool(raw, place, reading)
         return
     named = place in reading.calls
-    text = "" if (ARGUMENTS, place, 0) in reading.said else _as_text(call.input or call.arguments)
+    text = "" if (ARGUMENTS, place, 0) in reading.said else json_text(call.input or call.arguments)
     complete = call.status != "incomplete"
     yield ToolCallDelta(
         place, None if named else call.call_id, None if named else call.name, text, complete=complete, block=place
@@ -289,14 +291,3 @@ _TELLERS: dict[str, Callable[[msgspec.Raw, int, Reading], Iterator[Event]]] = {
     "image_generation_call": _image,
 }
 """Kinds of items that are more than a report of a tool that the provider runs."""
-
-
-def _objects(values: object) -> list[dict[str, Any]]:
-    """The objects in a list; whatever else a server may put there is passed over."""
-    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
-
-
-def _as_text(arguments: object) -> str:
-    if arguments is None:
-        return ""
-    return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()

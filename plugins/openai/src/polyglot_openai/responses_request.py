@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import JSONSchema, translate_options
-from polyglot_openai.responses_input import Conversation
+from polyglot_core.plugin import JSONSchema, laid_over, translate_options
+from polyglot_openai.responses_input import Writer
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import InferenceRequest, Tool
+    from polyglot_core.plugin import InferenceRequest
     from polyglot_openai.responses_columns import Columns
 
 __all__ = ["request_body"]
@@ -34,15 +33,17 @@ _LOGPROBS = "message.output_text.logprobs"
 _TOOL_CHOICES = frozenset({"auto", "required", "none"})
 
 
-def request_body(request: InferenceRequest, columns: Columns) -> _JSONObject:
+def request_body(request: InferenceRequest, columns: Columns, driver: str) -> _JSONObject:
     """The body. Fields of `extra` are laid over it: tools and includes are added, objects are laid over each other.
 
     So the provider's own tools stand beside the user's, and ``{"reasoning": {"summary": "auto"}}`` keeps the effort.
     """
-    body: _JSONObject = {"model": request.model, "input": Conversation(request, columns).items()}
-    body.update(_options(request))
+    body: _JSONObject = {"model": request.model, "input": Writer(request, columns, driver).items()}
+    body.update(translate_options(request, _OPTIONS, driver=driver, instead=_INSTEAD))
+    if body.pop("logprobs", None):
+        body["include"] = [_LOGPROBS]
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [{"type": "function", **tool.fields()} for tool in request.tools]
     if request.tool_choice is not None:
         body["tool_choice"] = _tool_choice(request.tool_choice)
     if request.parallel_tool_calls is not None:
@@ -51,31 +52,7 @@ def request_body(request: InferenceRequest, columns: Columns) -> _JSONObject:
         body["text"] = {"format": _format(request.response_format)}
     if request.stream:
         body["stream"] = True
-    return {**body, **{name: _laid_over(body.get(name), value, name) for name, value in request.extra.items()}}
-
-
-def _options(request: InferenceRequest) -> _JSONObject:
-    body = translate_options(request, _OPTIONS, driver="openai-responses", instead=_INSTEAD)
-    if body.pop("logprobs", None):
-        body["include"] = [_LOGPROBS]
-    return body
-
-
-def _laid_over(present: object, value: object, name: str) -> object:
-    if isinstance(present, Mapping) and isinstance(value, Mapping):
-        return {**present, **value}
-    if isinstance(present, list) and isinstance(value, (list, tuple)) and name in {"tools", "include"}:
-        return [*present, *value]
-    return value
-
-
-def _tool(tool: Tool) -> _JSONObject:
-    said: _JSONObject = {"type": "function", "name": tool.name, "parameters": tool.parameters}
-    if tool.description:
-        said["description"] = tool.description
-    if tool.strict is not None:
-        said["strict"] = tool.strict
-    return said
+    return laid_over(body, request.extra, lists=("tools", "include"))
 
 
 def _tool_choice(choice: str) -> str | _JSONObject:
@@ -83,11 +60,6 @@ def _tool_choice(choice: str) -> str | _JSONObject:
 
 
 def _format(wanted: str | JSONSchema) -> _JSONObject:
-    if not isinstance(wanted, JSONSchema):
-        return {"type": "json_object" if wanted == "json" else wanted}
-    said: _JSONObject = {"type": "json_schema", "name": wanted.name, "schema": wanted.schema}
-    if wanted.strict is not None:
-        said["strict"] = wanted.strict
-    if wanted.description is not None:
-        said["description"] = wanted.description
-    return said
+    if isinstance(wanted, JSONSchema):
+        return {"type": "json_schema", **wanted.fields()}
+    return {"type": "json_object" if wanted == "json" else wanted}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import Usage
+from polyglot_core.plugin import Usage, count
 
-__all__ = ["at", "read_usage"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-_INPUT = ("prompt_tokens",)
-_OUTPUT = ("completion_tokens",)
-_TOTAL = ("total_tokens",)
+__all__ = ["read_usage"]
+
 _CACHE_READ = (
     "prompt_tokens_details.cached_tokens",
     "prompt_cache_hit_tokens",
@@ -29,35 +28,14 @@ def read_usage(payload: Mapping[str, Any]) -> Usage:
     Cached tokens are inside the prompt's. Reasoning is inside the completion's tokens, unless the total proves that a
     place counts it beside them.
     """
-    prompt, completion, total = _count(payload, _INPUT), _count(payload, _OUTPUT), _count(payload, _TOTAL)
-    reasoning = _count(payload, _REASONING)
+    prompt, completion, total = (count(payload, f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    reasoning = count(payload, *_REASONING)
     beside = bool(reasoning) and completion is not None and total == (prompt or 0) + completion + (reasoning or 0)
     return Usage(
         input_tokens=prompt,
         output_tokens=(completion or 0) + (reasoning or 0) if beside else completion,
-        cache_read_tokens=_count(payload, _CACHE_READ),
-        cache_write_tokens=_count(payload, _CACHE_WRITE),
+        cache_read_tokens=count(payload, *_CACHE_READ),
+        cache_write_tokens=count(payload, *_CACHE_WRITE),
         reasoning_tokens=reasoning,
         raw=payload,
     )
-
-
-def at(payload: object, place: str) -> object:
-    """What stands at a place such as ``a.b`` or ``a.0.b``; None where there is nothing."""
-    for name in place.split("."):
-        if isinstance(payload, Mapping):
-            payload = payload.get(name)
-        elif isinstance(payload, list) and name.isdecimal() and int(name) < len(payload):
-            payload = payload[int(name)]
-        else:
-            return None
-    return payload
-
-
-def _count(payload: Mapping[str, Any], places: tuple[str, ...]) -> int | None:
-    values = (at(payload, place) for place in places)
-    return next((int(value) for value in values if _is_count(value)), None)
-
-
-def _is_count(value: Any) -> TypeGuard[int | float]:  # noqa: ANN401 (any JSON value)
-    return type(value) is int or (type(value) is float and value.is_integer())

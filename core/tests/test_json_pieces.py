@@ -1,4 +1,4 @@
-"""Arguments in pieces: every JSON object, taken apart into paths and values, is put together again."""
+"""JSON in pieces: every object, taken apart into paths and values, is put together again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyglot_google.argument_text import ArgumentText
+from polyglot_core.jsonpieces import JSONPieces
 
 LEAVES = (
     st.none()
@@ -44,15 +44,15 @@ def leaves(value, path="$"):
 
 def written(arguments, cut=None):
     """The text that the pieces of `arguments` give, each text cut at `cut`."""
-    text = ArgumentText()
+    text = JSONPieces()
     pieces = []
     for path, value in leaves(arguments):
         if not isinstance(value, str):
-            pieces.append(text.value(path, value))
+            pieces.append(text.add(path, value))
         elif cut is None:
-            pieces.append(text.text(path, value, continues=False))
+            pieces.append(text.add(path, value, continues=False))
         else:
-            pieces += [text.text(path, value[:cut], continues=True), text.text(path, value[cut:], continues=False)]
+            pieces += [text.add(path, value[:cut], continues=True), text.add(path, value[cut:], continues=False)]
     return "".join([*pieces, text.close()])
 
 
@@ -67,21 +67,21 @@ def test_any_object_comes_back(arguments):
 
 def test_a_text_that_is_left_open_is_closed():
     """By the next value, and by the end of the call."""
-    text = ArgumentText()
-    pieces = [text.text("$.a", "x", continues=True), text.value("$.b", 1), text.text("$.c", "y", continues=True)]
+    text = JSONPieces()
+    pieces = [text.add("$.a", "x", continues=True), text.add("$.b", 1), text.add("$.c", "y", continues=True)]
     assert json.loads("".join([*pieces, text.close()])) == {"a": "x", "b": 1, "c": "y"}
 
 
 def test_nothing_is_no_text():
-    """A call without arguments has none."""
-    assert ArgumentText().close() == ""
+    """An object without values has none."""
+    assert JSONPieces().close() == ""
 
 
 @pytest.mark.parametrize("path", ["", "$", "a", "$.", "$a", "$.a[", "$.a[x]", "$.a..b", "$['a", ".a", "$.a b]"])
 def test_a_path_that_leads_nowhere_is_refused(path):
     """Rather than put a value in a wrong place."""
     with pytest.raises(msgspec.DecodeError, match="no path"):
-        ArgumentText().value(path, 1)
+        JSONPieces().add(path, 1)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_a_path_that_leads_nowhere_is_refused(path):
     ],
 )
 def test_what_has_been_closed_stays_closed(first, then):
-    """Text cannot be taken back, so that arguments out of their order are an error and never wrong arguments."""
-    text = ArgumentText()
+    """Text cannot be taken back, so that values out of their order are an error and never a wrong object."""
+    text = JSONPieces()
     for path in first:
-        text.value(path, 1)
+        text.add(path, 1)
     with pytest.raises(msgspec.DecodeError):
-        text.value(then, 2)
+        text.add(then, 2)

@@ -1,8 +1,8 @@
-"""The arguments of a function call that comes in pieces: paths and values in, JSON text out.
+"""JSON text of an object that comes value by value, each with its path.
 
-With ``streamFunctionCallArguments`` Google names each value by its JSON path (``$.items[0].name``), in the order in
-which the model writes them, and sends a long text as several values of one path. What is written here is the text that
-the model wrote, as far as it has come.
+Some dialects send no text for the arguments of a call. They name each value by its JSON path (``$.items[0].name``), in
+the order in which the model writes them, and send a long text as several values of one path. What is written here is
+the text that the model wrote, as far as it has come.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-__all__ = ["ArgumentText"]
+__all__ = ["JSONPieces"]
 
 _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d+)\]|\[(["'])((?:\\.|(?!\3)[^\\])*)\3\]""", re.DOTALL)
 
@@ -19,8 +19,8 @@ Step = str | int
 """A name in an object, or a place in an array."""
 
 
-class ArgumentText:
-    """Writes one call's arguments; each method returns the next characters of their JSON text."""
+class JSONPieces:
+    """Writes one object; each method returns the next characters of its JSON text."""
 
     __slots__ = ("_in_text", "_path", "_written")
 
@@ -29,27 +29,27 @@ class ArgumentText:
         self._in_text = False  # that value is a text to which more will come
         self._written: set[tuple[Step, ...]] = set()  # paths of the objects and arrays so far
 
-    def text(self, path: str, piece: str, *, continues: bool) -> str:
-        """A piece of a text.
+    def add(self, path: str, value: str | float | bool | None, *, continues: bool = False) -> str:  # noqa: FBT001 (any value)
+        """A value that is no object and no array, or a piece of a text.
+
+        Args:
+            path: Where it stands.
+            value: The value.
+            continues: Whether it is a text to which more will come.
 
         Raises:
             DecodeError: The path is none, or leads back to what has been closed.
         """
         steps = _steps(path)
-        start = "" if self._in_text and steps == self._path else self._go_to(steps) + '"'
+        goes_on = self._in_text and steps == self._path and isinstance(value, str)
+        before = "" if goes_on else self._go_to(steps)
+        if not isinstance(value, str):
+            return before + _json(value)
         self._in_text = continues
-        return start + _json(piece)[1:-1] + ("" if continues else '"')
-
-    def value(self, path: str, value: float | bool | None) -> str:  # noqa: FBT001 (a JSON value)
-        """A number, a truth value or null.
-
-        Raises:
-            DecodeError: As for `text`.
-        """
-        return self._go_to(_steps(path)) + _json(value)
+        return before + ("" if goes_on else '"') + _json(value)[1:-1] + ("" if continues else '"')
 
     def close(self) -> str:
-        """All that is still open; nothing for a call without arguments."""
+        """All that is still open; nothing for an object without values."""
         rest = self._close_text() + "".join(map(_closing, reversed(self._path)))
         self._path = []
         return rest
@@ -75,24 +75,19 @@ class ArgumentText:
         """A new object or array, and the key of its first value."""
         inside = tuple(steps[:depth])
         if inside in self._written:
-            raise msgspec.DecodeError(f"the arguments go back to {list(inside)}, which has been closed")
+            raise msgspec.DecodeError(f"the values go back to {list(inside)}, which has been closed")
         self._written.add(inside)
         return ("{" if isinstance(steps[depth], str) else "[") + _key(steps[depth], after=-1)
 
 
 def _steps(path: str) -> list[Step]:
     matches = list(_STEP.finditer(path))
-    steps = [_step(match) for match in matches]
-    if not steps or "$" + "".join(match[0] for match in matches) != path:
+    if not matches or "$" + "".join(match[0] for match in matches) != path:
         raise msgspec.DecodeError(f"{path!r} is no path to a value")
-    return steps
-
-
-def _step(match: re.Match[str]) -> Step:
-    name, place, _, quoted = match.groups()
-    if place is not None:
-        return int(place)
-    return name if name is not None else re.sub(r"\\(.)", r"\1", quoted)
+    return [
+        int(place) if place else name or re.sub(r"\\(.)", r"\1", quoted)
+        for name, place, _, quoted in map(re.Match.groups, matches)
+    ]
 
 
 def _key(step: Step, *, after: Step) -> str:
@@ -101,7 +96,7 @@ def _key(step: Step, *, after: Step) -> str:
         return f"{_json(step)}:"
     if isinstance(step, int) and isinstance(after, int) and step == after + 1:
         return ""
-    raise msgspec.DecodeError(f"argument {step!r} cannot follow {after!r}")
+    raise msgspec.DecodeError(f"a value at {step!r} cannot follow {after!r}")
 
 
 def _closing(step: Step) -> str:

@@ -1,0 +1,424 @@
+"""What happens after a request that brought no answer, or not the whole: another request, and where it can be seen."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import msgspec
+import pytest
+
+from polyglot_core import (
+    AuthenticationError,
+    ConfigError,
+    Connection,
+    ProviderError,
+    RequestError,
+    Retries,
+    TimedOut,
+    TransportError,
+    Truncated,
+    register,
+)
+from polyglot_core.errors import LimitExceeded, Overloaded, ServerError
+from polyglot_core.events import Finish, Ping, Seam, TextDelta, ToolCallDelta, UsageReport
+from polyglot_core.plugin import hookimpl
+
+BUSY = b'{"error": {"message": "Busy."}}'
+SOON = Retries(limit=2, first_wait=0.01)
+STORY = "Once upon a time"
+
+
+class Continuing:
+    """What a driver needs to go on with an answer: a text to write on from, and a provider that keeps the rest."""
+
+    @hookimpl
+    def encode_prefill(self, connection, request, text):
+        wire = self.encode_request(connection, request)
+        return msgspec.structs.replace(wire, body=text.encode(), url=f"{connection.base_url}/prefill")
+
+    @hookimpl
+    def encode_resume(self, connection, request, state):
+        wire = self.encode_request(connection, request)
+        return msgspec.structs.replace(wire, url=f"{connection.base_url}/rest/{state.get('seen', 0)}")
+
+    @hookimpl
+    def decode_chunk(self, chunk, state):
+        state["seen"] = state.get("seen", 0) + 1
+        return super().decode_chunk(chunk)
+
+
+@pytest.fixture
+def going_on(toy):
+    """The toy dialect with ways to go on, as the driver ``going-on``."""
+    driver = type("GoingOn", (Continuing, toy.Driver), {"decode_chunk": Continuing.decode_chunk})
+    driver.encode_request = toy.Driver.encode_request
+    with register(driver(), "going-on"):
+        yield
+
+
+def outcome(flavour, connection, **asked):
+    """The partials of a stream, and its response or its error."""
+
+    async def main():
+        stream = flavour.Inference(connection).create("Hi", stream=True, **asked).stream()
+        partials = []
+        try:
+            async for partial in flavour.each(stream):
+                partials.append(partial)
+            return partials, await flavour.wait(stream.response())
+        except (ProviderError, TransportError, Truncated, TimedOut) as error:
+            return partials, error
+
+    return flavour.run(main)
+
+
+# Elsewhere
+
+
+@pytest.fixture
+def two(loopback, http, toy):
+    """A connection whose server fails, and another that answers."""
+
+    def make(script, **fields):
+        failing, answering = loopback(script), loopback(http.streamed(*toy.story, toy.done))
+        other = answering.connection(name="there", model="other")
+        fields = {"retries": SOON, "fallbacks": (other,), **fields}
+        return failing.connection(**fields), failing, answering
+
+    return make
+
+
+def test_another_connection_answers(flavour, two, http):
+    """When repetitions are used up, the next connection is asked, with its own model; the response says who failed."""
+    connection, failing, answering = two(http.plain(BUSY, 503))
+    _, response = outcome(flavour, connection, model="mine")
+    assert (response.content, response.connection) == (STORY, "there")
+    assert [(each.connection, each.error, each.status) for each in response.failed_attempts] == (
+        [("here", "Overloaded", 503)] * 3
+    )
+    assert [each.wait > 0 for each in response.failed_attempts] == [True, True, False]
+    assert [asked.json["model"] for asked in (*failing.asked, *answering.asked)] == ["mine"] * 3 + ["other"]
+
+
+def test_a_wrong_key_is_not_sent_twice_but_another_connection_is_asked(flavour, two, http):
+    """What would be the same again here may not be elsewhere; each key goes to its own server."""
+    connection, failing, answering = two(http.plain(b'{"error": {"message": "No test-key here."}}', 401))
+    other = connection.fallbacks[0].with_changes(api_key="another-key")
+    _, response = outcome(flavour, connection.with_changes(fallbacks=(other,)))
+    assert response.content == STORY
+    assert [each.message for each in response.failed_attempts] == ["No *** here."]
+    assert failing.asked[0].headers["authorization"] == "Bearer test-key"
+    assert answering.asked[0].headers["authorization"] == "Bearer another-key"
+
+
+def test_a_request_that_is_wrong_is_wrong_everywhere(flavour, two, http):
+    """A 400 is raised at once, and nobody else is asked."""
+    connection, failing, answering = two(http.plain(b'{"error": {"message": "No."}}', 400))
+    _, error = outcome(flavour, connection)
+    assert (error.status, len(failing.asked), len(answering.asked)) == (400, 1, 0)
+
+
+def test_nobody_else_is_asked_once_an_answer_has_begun(flavour, two, http, toy):
+    """An answer that breaks off is raised with what had come."""
+    connection, _, answering = two(http.streamed(toy.story[0]))
+    _, error = outcome(flavour, connection)
+    assert (type(error), error.partial.content, answering.asked) == (Truncated, "Once ", [])
+
+
+def test_when_every_connection_fails(flavour, loopback, http):
+    """The last error is raised; it tells of all requests, and a note gives the history."""
+    first, second = loopback(http.plain(BUSY, 503)), loopback(http.plain(b"{}", 401))
+    connection = first.connection(retries=SOON, fallbacks=[second.connection(name="there", retries=SOON)])
+    _, error = outcome(flavour, connection)
+    assert isinstance(error, AuthenticationError)
+    assert (error.connection, error.attempts) == ("there", 4)
+    assert [each.error for each in error.partial.failed_attempts] == ["Overloaded"] * 3
+    assert "here: Overloaded" in error.__notes__[0]
+
+
+def test_what_another_connection_cannot_express_is_said_before_anything_is_sent(flavour, two, http, toy):
+    """Each driver that may be asked encodes the request first."""
+
+    class Strict(toy.Driver):
+        @hookimpl
+        def encode_request(self, connection, request):
+            raise RequestError("This cannot be said.")
+
+    connection, failing, _ = two(http.plain(BUSY, 503))
+    other = Connection(name="there", driver="strict", model="m", base_url="http://localhost")
+    with register(Strict(), "strict"):
+        with pytest.raises(RequestError):
+            outcome(flavour, connection.with_changes(fallbacks=[other]))
+        assert failing.asked == []
+
+
+def test_another_connection_without_a_model_is_found_out_when_the_call_is_made(flavour, two, http):
+    """A call's own model is for its own connection, so each of the others needs one."""
+    connection, _, _ = two(http.plain(BUSY, 503))
+    other = connection.fallbacks[0].with_changes(model=None)
+    inference = flavour.Inference(connection.with_changes(fallbacks=[other]))
+    with pytest.raises(ConfigError, match="'there' names no model"):
+        inference.create("Hi", model="mine")
+
+
+# On from there
+
+
+def test_an_answer_that_broke_off_is_asked_anew(flavour, loopback, http, toy):
+    """With `restart` the answer starts again; a partial shows the place, and the response is of the second alone."""
+    server = loopback(http.streamed(*toy.story[:2]), http.streamed(*toy.story, toy.done))
+    partials, response = outcome(flavour, server.connection(retries=SOON), resume="restart")
+    assert [partial.content for partial in partials] == [
+        "Once ", "Once upon ", "", "Once ", "Once upon ", STORY, STORY,
+    ]  # fmt: skip
+    (seam,) = [partial.seam for partial in partials if partial.seam]
+    assert (seam.how, seam.error, seam.keeps) == ("restart", "Truncated", False)
+    assert (response.content, response.outcome) == (STORY, "finished")
+    assert response.failed_attempts[0].partial.content == "Once upon "
+
+
+def test_the_model_writes_on_from_what_had_come(flavour, loopback, http, toy, going_on):
+    """With `prefill` the text so far is sent, without the space at its end, and what follows is joined to it."""
+    rest = (toy.say(TextDelta(" ")), toy.say(TextDelta("a time")), toy.say(Finish("stop", "stop")))
+    server = loopback(http.streamed(*toy.story[:2], then=("reset",)), http.streamed(*rest, toy.done))
+    connection = server.connection(driver="going-on", retries=SOON)
+    partials, response = outcome(flavour, connection, resume="prefill")
+    assert server.asked[1].path.endswith("/prefill")
+    assert server.asked[1].body == b"Once upon"
+    assert response.content == STORY
+    assert "".join(partial.content_delta for partial in partials) == STORY
+    assert [partial.seam.keeps for partial in partials if partial.seam] == [True]
+    assert [each.error for each in response.failed_attempts] == ["TransportError"]
+
+
+def test_the_provider_sends_the_rest(flavour, loopback, http, toy, going_on):
+    """With `provider` the driver asks for what is missing, and reads it with what it had noted."""
+    server = loopback(http.streamed(*toy.story[:2]), http.streamed(*toy.story[2:], toy.done))
+    connection = server.connection(driver="going-on", retries=SOON)
+    partials, response = outcome(flavour, connection, resume="provider")
+    assert server.asked[1].path.endswith("/rest/2")
+    assert response.content == STORY
+    assert [partial.content for partial in partials if partial.seam] == ["Once upon "]
+
+
+def test_it_breaks_off_again_and_again(flavour, loopback, http, toy, going_on):
+    """Each continuation counts as a repetition; refusals in between do too, and lose nothing."""
+    server = loopback(
+        http.streamed(toy.story[0]), http.plain(BUSY, 503), http.streamed(toy.story[1]), http.plain(BUSY, 503)
+    )
+    connection = server.connection(driver="going-on", retries=Retries(limit=3, first_wait=0.01))
+    partials, error = outcome(flavour, connection, resume="provider")
+    assert isinstance(error, Overloaded)
+    assert error.partial.content == "Once upon "
+    assert "".join(partial.content_delta for partial in partials) == "Once upon "
+    assert (error.attempts, len(server.asked)) == (4, 4)
+
+
+def test_a_restart_that_is_refused_keeps_what_had_come(flavour, loopback, http, toy):
+    """Where the second request brings nothing, the error has what the first one did."""
+    server = loopback(http.streamed(*toy.story[:2]), http.plain(b"{}", 401))
+    _, error = outcome(flavour, server.connection(retries=SOON), resume="restart")
+    assert isinstance(error, AuthenticationError)
+    assert error.partial.content == "Once upon "
+
+
+@pytest.mark.parametrize("how", ["prefill", "provider"])
+def test_a_driver_that_cannot_go_on_says_so_before_anything_is_sent(flavour, loopback, http, toy, how):
+    """A way to go on is checked against the driver when the call is made, not when it is needed."""
+    server = loopback(http.streamed(*toy.story, toy.done))
+    with pytest.raises(RequestError, match=f"resume='{how}' cannot be done: the driver 'toy'"):
+        outcome(flavour, server.connection(), resume=how)
+    assert server.asked == []
+
+
+def test_a_model_cannot_write_on_from_a_tool_call(flavour, loopback, http, toy, going_on):
+    """An answer that is more than text is not continued by `prefill`: its error is raised."""
+    call = toy.say(ToolCallDelta(index=0, id="1", name="look", arguments="{"))
+    server = loopback(http.streamed(toy.story[0], call))
+    _, error = outcome(flavour, server.connection(driver="going-on", retries=SOON), resume="prefill")
+    assert isinstance(error, Truncated)
+    assert len(server.asked) == 1
+
+
+def test_leaving_between_two_requests_keeps_what_had_come(loopback, http, toy):
+    """A stream that is closed while it waits to go on is cancelled, with the text so far."""
+    from polyglot_core import Inference
+
+    server = loopback(http.streamed(*toy.story[:2]))
+    stream = (
+        Inference(server.connection(retries=Retries(first_wait=30.0, longest_backoff=30.0)))
+        .create("Hi", resume="restart")
+        .stream()
+    )
+    threading.Timer(0.3, stream.close).start()
+    started = time.perf_counter()
+    assert [partial.content for partial in stream] == ["Once ", "Once upon "]
+    assert time.perf_counter() - started < 10
+    assert (stream.response().outcome, stream.response().content) == ("cancelled", "Once upon ")
+
+
+# Events
+
+
+def test_every_further_request_is_an_event(flavour, loopback, http, toy):
+    """Whoever watches events sees each further request: why, after which wait, and whom it goes to."""
+    failing = loopback(http.plain(BUSY, 503))
+    other = loopback(http.streamed(toy.say(Ping()), *toy.story[:1]), http.streamed(*toy.story, toy.done))
+    connection = failing.connection(
+        retries=Retries(limit=1, first_wait=0.01), fallbacks=[other.connection(name="there", retries=SOON)]
+    )
+
+    async def main():
+        stream = flavour.Inference(connection).create("Hi", stream=True, resume="restart").stream()
+        called = []
+        return await flavour.all(stream.on_seam(called.append).events()), called
+
+    events, called = flavour.run(main)
+    seams = [event for event in events if isinstance(event, Seam)]
+    assert called == seams
+    assert [(seam.how, seam.error, seam.connection) for seam in seams] == [
+        ("again", "Overloaded", "here"),
+        ("elsewhere", "Overloaded", "there"),
+        ("restart", "Truncated", "there"),
+    ]
+
+
+def test_a_driver_cannot_make_a_seam(toy):
+    """What core says of its own requests is not for a driver to say."""
+    session = toy.session()
+    with pytest.raises(Exception, match="is no event"):
+        toy.read(session, toy.say(Seam("again", "X", "y")))
+
+
+# A cut answer that is wanted
+
+
+def test_a_cut_answer_can_be_taken_for_one(flavour, loopback, http, toy):
+    """With `mark` a cut stream ends without an error, and its response says that it was cut."""
+    server = loopback(http.streamed(toy.story[0], toy.say(UsageReport({"in": 3}))))
+    partials, response = outcome(flavour, server.connection(), on_truncated="mark")
+    assert [partial.content for partial in partials] == ["Once "]
+    assert (response.outcome, response.content, response.finish_reason) == ("truncated", "Once ", None)
+    assert response.usage.input_tokens == 3
+
+
+def test_a_broken_answer_is_an_error_all_the_same(flavour, loopback, http, toy):
+    """`mark` is for a stream that ended in good order; one whose connection broke raises."""
+    server = loopback(http.streamed(toy.story[0], 0.05, then=("reset",)))
+    _, error = outcome(flavour, server.connection(), on_truncated="mark")
+    assert isinstance(error, TransportError)
+
+
+# Told by the provider
+
+
+@pytest.mark.parametrize(("status", "told", "requests"), [(400, "true", 2), (503, "false", 1), (503, "maybe", 2)])
+def test_a_provider_says_itself_whether_to_ask_again(flavour, loopback, http, toy, status, told, requests):
+    """``x-should-retry`` overrules what the status says."""
+    server = loopback(http.plain(BUSY, status, x_should_retry=told), http.streamed(*toy.story, toy.done))
+    outcome(flavour, server.connection(retries=SOON))
+    assert len(server.asked) == requests
+
+
+def test_it_does_not_overrule_the_longest_wait(flavour, loopback, http, toy):
+    """A provider that says to ask again, but in an hour, is not asked again."""
+    server = loopback(http.plain(BUSY, 503, x_should_retry="true", retry_after="3600"))
+    _, error = outcome(flavour, server.connection(retries=SOON))
+    assert (error.retry_after, len(server.asked)) == (3600.0, 1)
+
+
+def test_an_outage_is_not_met_with_more_load(flavour, loopback, http):
+    """All calls to one place pay repetitions from one budget; when it is used up, each sends its request once."""
+    server = loopback(http.plain(BUSY, 500))
+    inference = flavour.Inference(server.connection(retries=Retries(limit=2, first_wait=0.0)))
+
+    async def main():
+        for _ in range(40):
+            with pytest.raises(ServerError):
+                await flavour.wait(inference.create("Hi").response())
+
+    flavour.run(main)
+    assert len(server.asked) == 40 + 500 // 14
+
+
+# A connection that went stale
+
+
+def test_a_kept_connection_that_the_server_closed_is_no_error(flavour, loopback, http, toy):
+    """A request that no server took on is sent once more on a fresh connection, and counts as one."""
+    answer = http.streamed(*toy.story, toy.done)
+    server = loopback(answer, ("close",), answer)
+
+    async def main():
+        async with flavour.inside(flavour.Inference(server.connection())) as inference:
+            for _ in range(2):
+                response = await flavour.wait(inference.create("Hi", stream=True).response())
+        return response
+
+    response = flavour.run(main)
+    assert (response.content, response.failed_attempts) == (STORY, ())
+    assert (len(server.asked), server.connections) == (3, 2)
+
+
+def test_a_fresh_connection_that_the_server_closed_is_an_error(flavour, loopback):
+    """A server that takes connections and closes them is asked once."""
+    server = loopback(("close",))
+    _, error = outcome(flavour, server.connection())
+    assert isinstance(error, TransportError)
+    assert len(server.asked) == 1
+
+
+# Limits
+
+
+def limited(flavour, server, **limits):
+    from polyglot_core.connection import Limits
+
+    async def main():
+        stream = flavour.Inference(server.connection(limits=Limits(**limits))).create("Hi", stream=True).stream()
+        with pytest.raises(LimitExceeded) as caught:
+            await flavour.all(stream)
+        return caught.value
+
+    return flavour.run(main)
+
+
+def test_an_answer_may_be_no_larger_than_allowed(flavour, loopback, http, toy):
+    """What goes beyond the limit of a response ends it; what had come before is kept."""
+    server = loopback(http.streamed(toy.story[0], 0.05, *[toy.say(TextDelta("x" * 500))] * 10, toy.done))
+    error = limited(flavour, server, response=2000)
+    assert error.partial.content.startswith("Once ")
+    assert "limits.response" in str(error)
+
+
+def test_an_event_may_be_no_larger_than_allowed(flavour, loopback, http, toy):
+    """A line that has no end is not kept for ever."""
+    server = loopback(http.streamed(toy.story[0], *[b"data: " + b"x" * 900] * 4))
+    error = limited(flavour, server, event=2000)
+    assert error.partial.content == "Once "
+    assert "limits.event" in str(error)
+
+
+def test_a_head_may_be_no_larger_than_allowed(flavour, loopback, http, toy):
+    """A head with more in it than allowed is no answer."""
+    server = loopback(http.streamed(*toy.story, toy.done, x_long="x" * 3000))
+    assert "limits.headers" in str(limited(flavour, server, headers=2000))
+
+
+def test_there_may_be_no_more_choices_than_allowed(flavour, loopback, http, toy):
+    """However a server numbers its choices, a huge number costs nothing, and too many are an error."""
+    many = [toy.say(TextDelta("x", choice=10**9 + number)) for number in range(5)]
+    server = loopback(http.streamed(*many, toy.done))
+    error = limited(flavour, server, choices=3)
+    assert len(error.partial.choices) == 3
+    assert "limits.choices" in str(error)
+
+
+def test_there_may_be_no_more_tool_calls_than_allowed(flavour, loopback, http, toy):
+    """The same holds for calls to tools."""
+    many = [toy.say(ToolCallDelta(index=10**9 + number, id=str(number), name="look")) for number in range(5)]
+    server = loopback(http.streamed(*many, toy.done))
+    error = limited(flavour, server, tool_calls=3)
+    assert len(error.partial.tool_calls) == 3
+    assert "limits.tool_calls" in str(error)
