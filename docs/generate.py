@@ -18,7 +18,7 @@ from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_fields, draw_layers
 
 from polyglot_core.configfile import Entry
-from polyglot_core.connection import Connection, Preset, Retries, Timeouts
+from polyglot_core.connection import Connection, Limits, Preset, Retries, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "connection": lambda: draw_fields(Connection),
     "timeouts": lambda: draw_fields(Timeouts),
     "retries": lambda: draw_fields(Retries),
+    "limits": lambda: draw_fields(Limits),
     "preset": lambda: draw_fields(Preset),
     "drivers": draw_drivers,
     "presets": draw_presets,

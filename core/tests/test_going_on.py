@@ -422,3 +422,17 @@ def test_there_may_be_no_more_tool_calls_than_allowed(flavour, loopback, http, t
     error = limited(flavour, server, tool_calls=3)
     assert len(error.partial.tool_calls) == 3
     assert "limits.tool_calls" in str(error)
+
+
+def test_closing_a_finished_stream_leaves_its_connection_alone(flavour, loopback, http, toy):
+    """A connection that has gone back to the pool is no longer the stream's to shut down."""
+    server = loopback(http.streamed(*toy.story, toy.done))
+
+    async def main():
+        async with flavour.inside(flavour.Inference(server.connection())) as inference:
+            for _ in range(3):
+                async with flavour.inside(inference.create("Hi", stream=True).stream()) as stream:
+                    await flavour.all(stream)
+
+    flavour.run(main)
+    assert (len(server.asked), server.connections) == (3, 1)

@@ -52,3 +52,9 @@ def test_one_object_alone():
 def test_an_element_that_breaks_off(size):
     """What is left of a cut element is handed out last, so that the session finds that it cannot be read."""
     assert framed(JSONArrayFramer(), b'[{"a": 1},{"b": "x', size) == [b'{"a": 1}', b'{"b": "x']
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_backslash_outside_of_a_string_escapes_nothing(size):
+    """Whatever is wrong with an element, where it ends does not depend on how it comes."""
+    assert framed(JSONArrayFramer(), rb'[{\"a": "}"}, {"b": 1}]', size) == [rb'{\"a": "}"}', b'{"b": 1}']

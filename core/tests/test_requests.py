@@ -7,7 +7,7 @@ import pytest
 from polyglot_core.errors import RequestError
 from polyglot_core.options import NAMES, translate_options
 from polyglot_core.parts import Audio, Document, Image, RawPart, Text, ToolCall, ToolResult
-from polyglot_core.request import InferenceRequest, JSONSchema, Message, as_messages, as_response_format
+from polyglot_core.request import InferenceRequest, JSONSchema, Message, Tool, as_messages, as_response_format
 
 CALL = {"id": "1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}
 
@@ -131,3 +131,75 @@ def test_an_option_that_the_dialect_has_no_words_for():
 def test_an_option_that_asks_for_what_happens_anyway():
     """A neutral value needs no words in the dialect."""
     assert translate_options(request({"n": 1, "logprobs": False}), {}, driver="toy") == {}
+
+
+# What the parts tell drivers
+
+
+@pytest.mark.parametrize(
+    ("part", "inline"),
+    [
+        (Image(data=b"GIF", mime_type="image/gif"), ("image/gif", "R0lG")),
+        (Image(url="data:image/gif;base64,R0lG"), ("image/gif", "R0lG")),
+        (Document(url="data:;base64,R0lG"), ("application/pdf", "R0lG")),
+        (Image(url="data:text/plain,GIF"), None),
+        (Image(url="https://a.example/b.png"), None),
+        (Document(file_id="f1"), None),
+    ],
+)
+def test_bytes_are_inline_however_they_were_given(part, inline):
+    """As bytes or as a ``data:`` URL in base64; what stands elsewhere is not."""
+    assert part.inline == inline
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "short"),
+    [("audio/wav", "wav"), ("audio/mpeg", "mp3"), ("audio/X-WAV; rate=1", "wav"), ("audio/odd", "odd")],
+)
+def test_a_sound_has_a_short_name_for_its_type(mime_type, short):
+    """The usual one, or the subtype itself."""
+    assert Audio(data=b"RIFF", mime_type=mime_type).format == short
+    assert Audio(data=b"RIFF").base64 == "UklGRg=="
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("no", (Text("Error: no"),)),
+        ((Text("a", cache=True), Text("b")), (Text("Error: a", cache=True), Text("b"))),
+        ((Image(data=b"x"), Text("a")), (Image(data=b"x"), Text("Error: a"))),
+        ((Image(data=b"x"),), (Text("Error:"), Image(data=b"x"))),
+        ((), (Text("Error:"),)),
+    ],
+)
+def test_a_failed_result_says_so_for_dialects_without_a_field_for_it(content, said):
+    """In its first text, or in one before everything else; a result that is none is as it was."""
+    assert ToolResult(id="1", content=content, error=True).said == said
+    assert ToolResult(id="1", content=content).said == ToolResult(id="1", content=content).parts
+
+
+def test_tools_and_shapes_give_their_fields():
+    """Under the dialect's name for the schema, without what was not given."""
+    schema = {"type": "object"}
+    assert Tool("sum", parameters=schema).fields() == {"name": "sum", "parameters": schema}
+    assert Tool("sum", "Adds.", schema, strict=False).fields("input") == {
+        "name": "sum",
+        "description": "Adds.",
+        "input": schema,
+        "strict": False,
+    }
+    assert "strict" not in Tool("sum", strict=True).fields(strict=False)
+    assert JSONSchema(schema).fields() == {"name": "answer", "schema": schema}
+    assert JSONSchema(schema, "a", True, "b").fields() == {
+        "name": "a",
+        "schema": schema,
+        "strict": True,
+        "description": "b",
+    }
+
+
+@pytest.mark.parametrize("stop", ["end", ["end"]])
+def test_an_option_may_be_a_list_in_the_dialect(stop):
+    """A text alone becomes a list of one."""
+    request = InferenceRequest(model="m", messages=as_messages("Hi"), options={"stop": stop})
+    assert translate_options(request, {"stop": "a.stops[]"}, driver="d") == {"a": {"stops": ["end"]}}

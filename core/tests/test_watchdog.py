@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 import time
@@ -189,7 +190,7 @@ def reading(seconds):
 
 def test_a_read_that_waits_is_ended(thread, pair):
     """When a clock runs out, the socket is shut down, the read returns nothing, and the watch says which clock."""
-    watch = Watch(pair[0], reading(0.2))
+    watch = Watch(functools.partial(shut_down, pair[0]), reading(0.2))
     watch.arm()
     started = time.perf_counter()
     assert pair[0].recv(1) == b""
@@ -199,7 +200,7 @@ def test_a_read_that_waits_is_ended(thread, pair):
 
 def test_a_stopped_watch_never_fires(thread, pair):
     """After `stop`, the socket is left alone."""
-    watch = Watch(pair[0], reading(0.1))
+    watch = Watch(functools.partial(shut_down, pair[0]), reading(0.1))
     watch.arm()
     watch.stop()
     pair[0].settimeout(0.3)
@@ -213,7 +214,7 @@ def test_nobody_waiting_is_nobody_timed_out(thread, pair):
     """A clock that runs out while no read waits leaves the socket alone until one does."""
     clocks = reading(0.1)
     clocks.asked = clocks.waited
-    watch = Watch(pair[0], clocks)
+    watch = Watch(functools.partial(shut_down, pair[0]), clocks)
     watch.arm()
     time.sleep(0.3)
     assert watch.fired is None
@@ -233,7 +234,7 @@ def test_a_watch_that_comes_while_others_are_looked_at_is_not_lost(thread, pair)
 
     thread.add(Fake(look), time.perf_counter())
     assert looking.wait(HELD)
-    watch = Watch(pair[0], reading(0.3))
+    watch = Watch(functools.partial(shut_down, pair[0]), reading(0.3))
     arming = threading.Thread(target=watch.arm)
     arming.start()
     time.sleep(0.1)
@@ -246,7 +247,7 @@ def test_a_watch_that_comes_while_others_are_looked_at_is_not_lost(thread, pair)
 def test_a_watch_without_end_starts_no_thread(thread, pair):
     """Where no clock can run out, there is no thread."""
     clocks = Clocks(Timeouts(first=None), 0.0)
-    Watch(pair[0], clocks).arm()
+    Watch(functools.partial(shut_down, pair[0]), clocks).arm()
     assert thread._thread is None
 
 

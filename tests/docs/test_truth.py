@@ -19,10 +19,11 @@ import polyglot_core.plugin
 import polyglot_simulator
 from polyglot_cli.commands import polyglot
 from polyglot_cli.failing import EXIT_CODES
-from polyglot_core import Inference, Timeouts, hookspecs
+from polyglot_core import Inference, Retries, Timeouts, hookspecs
 from polyglot_core.framing import FRAMERS
 from polyglot_core.options import NAMES
 from polyglot_core.parts import Part
+from polyglot_core.policy import Elsewhere, Tried, decide
 from polyglot_core.response import Outcome
 from polyglot_core.session import Signal, State
 from polyglot_simulator import (
@@ -190,7 +191,9 @@ def test_the_table_of_errors_is_that_of_the_code():
     assert set(rows) == set(ERRORS)
     for name, kind in ERRORS.items():
         code = next(EXIT_CODES[base] for base in kind.__mro__ if base in EXIT_CODES)
-        assert rows[name][2:4] == ["yes" if kind.retryable else "no", str(code)], name
+        decision = decide(kind("x"), Tried(attempts=9, others=True), Retries())
+        elsewhere = "yes" if isinstance(decision, Elsewhere) else "no"
+        assert rows[name][2:5] == ["yes" if kind.retryable else "no", elsewhere, str(code)], name
 
 
 def test_the_exit_codes_are_those_of_the_help():

@@ -188,9 +188,8 @@ def pause(seconds):
         pass
 
 
-@pytest.mark.parametrize("style", ["async"], indirect=True)
 def test_headers_that_drip_are_ended_by_first(ask):
-    """Async, ``first`` ends a head that comes byte by byte; sync, the HTTP client's own read timeout begins anew with each."""
+    """``first`` ends a head that comes byte by byte, though the HTTP client's own timeout begins anew with each."""
     error, seconds = timed_failure(ask(SlowHeaders(0.05), clocks={"first": SHORT}))
     assert ran_out(error, "first", "")
     assert seconds < SHORT + SLACK

@@ -6,6 +6,7 @@ provider.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -445,6 +446,7 @@ def _joined_reasoning(deltas: list[ReasoningDelta]) -> Reasoning:
         signature="".join(delta.signature or "" for delta in deltas) or None,
         redacted="".join(delta.redacted or "" for delta in deltas) or None,
         id=next((delta.id for delta in deltas if delta.id), None),
+        extra=dict(ChainMap(*(delta.extra for delta in deltas if delta.extra))),
     )
 
 

@@ -296,11 +296,7 @@ class Pump:
         raise StopIteration
 
     def close(self) -> None:
-        """End the call; from any thread, any number of times.
-
-        A call that is still without an answer ends at once, but for a sync one on a connection that served before:
-        there it is when headers come or `first` runs out, because until then that socket is not to be had.
-        """
+        """End the call, in whatever phase it is; from any thread, any number of times."""
         self.run.cancel()
         self._waits.wake()
         if self._exchange is not None:
@@ -442,11 +438,7 @@ class AsyncPump:
         raise StopAsyncIteration
 
     async def close(self) -> None:
-        """End the call; from any thread, any number of times.
-
-        A call that is still without an answer ends at once, but for a sync one on a connection that served before:
-        there it is when headers come or `first` runs out, because until then that socket is not to be had.
-        """
+        """End the call, in whatever phase it is; from any thread, any number of times."""
         self.run.cancel()
         self._waits.wake()
         if self._exchange is not None:

@@ -52,6 +52,7 @@ class ReasoningDelta(Struct, frozen=True, gc=False):
         signature: What a provider wants back, unchanged, to trust the thinking in a later turn.
         redacted: Thinking that came encrypted.
         id: The provider's id of the thinking, where it is wanted back.
+        extra: What else the provider says of the block and wants back, where it does; of each field the first counts.
     """
 
     text: str = ""
@@ -60,6 +61,7 @@ class ReasoningDelta(Struct, frozen=True, gc=False):
     id: str | None = None
     choice: int = 0
     block: int = 0
+    extra: dict[str, Any] | None = None
 
 
 class RefusalDelta(Struct, frozen=True, gc=False):

@@ -247,8 +247,8 @@ class JSONArrayFramer:
                 continue
             mark = data[place]
             if mark == _BACKSLASH:
-                passed = place + 2
-                self._escaped = self._quoted and passed > len(data)
+                passed = place + 1 + self._quoted  # outside of a string it escapes nothing
+                self._escaped = passed > len(data)
             elif mark == _QUOTE:
                 self._quoted = not self._quoted
             elif not self._quoted and mark == _OPEN_BRACE:

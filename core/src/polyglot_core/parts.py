@@ -132,12 +132,14 @@ class Reasoning(Struct, frozen=True, tag="reasoning", kw_only=True):
         signature: What the provider gave with it, to be given back unchanged.
         redacted: Thinking that came encrypted.
         id: The provider's id of it.
+        extra: What else the provider said of it, to be given back unchanged.
     """
 
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
     id: str | None = None
+    extra: JSONObject = {}
 
 
 class ToolCall(Struct, frozen=True, tag="tool_call", kw_only=True):

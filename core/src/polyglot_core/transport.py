@@ -160,14 +160,14 @@ class TwoReadersError(StreamError):
 
 
 @contextlib.contextmanager
-def _translated(url: str, clock: str = "first") -> Generator[None]:
+def _translated(url: str, clock: str = "first", watch: Watch | None = None) -> Generator[None]:
     """The seam: no exception of the HTTP client leaves it. Interruptions (cancellation, Ctrl-C) pass untouched."""
     try:
         yield
     except PolyglotError:
         raise
     except Exception as error:  # noqa: BLE001 (all of them are translated)
-        _raise_translated(error, None, url, clock)
+        _raise_translated(error, watch, url, clock, "headers")
 
 
 def _says_two_readers(error: Exception) -> bool:
@@ -175,12 +175,14 @@ def _says_two_readers(error: Exception) -> bool:
     return isinstance(error, (ValueError, RuntimeError)) and "already " in str(error)
 
 
-def _raise_translated(error: Exception, watch: Watch | None, url: str, clock: str = "first") -> NoReturn:
+def _raise_translated(
+    error: Exception, watch: Watch | None, url: str, clock: str = "first", phase: str = "stream"
+) -> NoReturn:
     if _says_two_readers(error):
         raise TwoReadersError
     cause = _without_frames(error)
     if watch is not None and watch.fired:
-        raise timed_out(watch.fired) from cause
+        raise timed_out(watch.fired, phase=phase) from cause
     names = {kind.__name__ for kind in type(error).__mro__}
     host = urlsplit(url).netloc.rpartition("@")[2]
     said = f"{type(error).__name__}: {error}".rstrip(":. ")
@@ -201,7 +203,7 @@ def _raise_translated(error: Exception, watch: Watch | None, url: str, clock: st
             unconnected.retryable = False
         raise unconnected from cause
     msg = f"The connection to {host or 'the provider'} broke: {said}."
-    raise TransportError(msg, phase="stream" if watch else "headers") from cause
+    raise TransportError(msg, phase=phase) from cause
 
 
 _POOL_IS_EMPTY = (
@@ -253,30 +255,34 @@ def _without_frames(error: BaseException) -> BaseException:
 
 
 class Opening:
-    """A request on its way: knows the socket that is opened for it, before there is an answer to ask.
-
-    A connection that served before is not opened, and so its socket is not known here.
-    """
+    """A request on its way: knows the socket that it goes over before there is an answer to ask."""
 
     def __init__(self) -> None:
-        self._socket: object | None = None
-        self._aborted = False
-        self._opened = self._wrote = False
+        self._socket: object | None = None  # of the connection that was opened for it
+        self._written: object | None = None  # the client's own request, once it is being written
+        self._opened = self._aborted = self._expired = False
+        self._transport: object | None = None
 
-    def begin(self) -> None:
-        """Another request, or the same once more."""
-        self._opened = self._wrote = False
+    def begin(self, transport: object) -> None:
+        """A request is about to be sent by this transport of the client's, perhaps not the first, or once more."""
+        self._socket = self._written = None
+        self._opened = self._expired = False
+        self._transport = transport
+
+    def arrived(self) -> None:
+        """The answer has begun: its exchange has the socket from here on, and later perhaps somebody else."""
+        self._socket = self._written = self._transport = None
 
     def notice(self, event: str, info: Mapping[str, Any]) -> None:
         """What the HTTP client reports of its progress, by its ``trace`` extension."""
         if event.endswith("send_request_headers.started"):
-            self._wrote = True
+            self._written = info.get("request")
         elif event.endswith((".connect_tcp.started", ".connect_unix_socket.started")):
             self._opened = True
         elif event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._socket = info["return_value"].get_extra_info("socket")
-            if self._aborted:
-                self.abort()
+        if self._aborted or self._expired:
+            self._shut()
 
     async def notice_async(self, event: str, info: Mapping[str, Any]) -> None:
         """`notice`, as an async client wants it."""
@@ -287,14 +293,41 @@ class Opening:
 
         It is then sent once more, which counts as no repetition: no server took it on.
         """
-        reused = self._wrote and not self._opened and not self._aborted
-        return reused and (type(error).__name__ in _CLOSED_BY_THE_OTHER or "without sending a response" in str(error))
+        reused = self._written is not None and not self._opened
+        return (
+            reused
+            and not (self._aborted or self._expired)
+            and (type(error).__name__ in _CLOSED_BY_THE_OTHER or "without sending a response" in str(error))
+        )
 
     def abort(self) -> None:
-        """Shut the socket down, now or as soon as there is one; from any thread."""
+        """Nobody wants an answer any more: shut the socket down, now or as soon as there is one; from any thread."""
         self._aborted = True
-        if self._socket is not None:
-            shut_down(self._socket)
+        self._shut()
+
+    def expire(self) -> None:
+        """A clock has run out for this request; otherwise as `abort`."""
+        self._expired = True
+        self._shut()
+
+    def _shut(self) -> None:
+        for sock in (self._socket, _kept_socket(self._transport, self._written)):
+            if sock is not None:
+                shut_down(sock)
+
+
+def _kept_socket(transport: object, request: object) -> object | None:
+    """The socket of the kept connection over which a sync transport sends `request`; None where that cannot be found.
+
+    The client reports a socket only when it opens it, so this looks where httpx 0.28 and httpx2 keep it. Where another
+    version keeps it elsewhere, closing a call before its headers waits for them, and nothing else changes.
+    """
+    for sent in list(getattr(getattr(transport, "_pool", None), "_requests", ())):
+        if sent.request is request and request is not None:
+            connection = getattr(sent.connection, "_connection", None)
+            stream = getattr(connection, "_network_stream", None)
+            return None if stream is None else stream.get_extra_info("socket")
+    return None
 
 
 _CLOSED_BY_THE_OTHER = frozenset({"ReadError", "WriteError", "CloseError"})
@@ -343,7 +376,7 @@ class _Answer:
         self._socket = _socket_of(response)
         self._process = os.getpid()
         self._clocks = clocks
-        self._watch = Watch(self._socket, clocks)
+        self._watch = Watch(partial(shut_down, self._socket), clocks)
         self._decoder = inflater_for(self.headers, limits.inflation)
         self._left = limits.response  # bytes that may still come
         self._limit = limits.response
@@ -530,6 +563,7 @@ class Pool:
         else:
             self._owned = None
             self._respond = partial(client.send, stream=True, follow_redirects=False)
+        self._transport: object = self._owned or getattr(client, "_transport", None)
 
     def send(self, wire: WireRequest, terms: Terms, opening: Opening) -> Exchange:
         """Send a request and wait for status and headers; `opening` can end that wait.
@@ -539,21 +573,26 @@ class Pool:
             TransportError: There was no connection, or it broke.
             ConfigError: The address or a header cannot be used.
         """
-        now = perf_counter()
-        moment, clock = terms.clocks.due(now)
+        clocks = terms.clocks
+        clocks.asked = now = perf_counter()
+        moment, clock = clocks.due(now)
         timeout = _timeout_for(terms.timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
-        with _translated(url=wire.url, clock=clock):
-            opening.begin()
+        watch = Watch(opening.expire, clocks)  # a head that drips would never exceed the client's own timeout
+        with _translated(url=wire.url, clock=clock, watch=watch), watch:
+            opening.begin(self._transport)
             try:
                 response = self._respond(_request(self._http, wire, timeout, opening.notice))
             except Exception as error:
                 if not opening.went_stale(error):
                     raise
-                opening.begin()
+                opening.begin(self._transport)
                 response = self._respond(_request(self._http, wire, timeout, opening.notice))
+            opening.arrived()
         timeout["read"] = None  # from here on the watchdog keeps the clocks
         try:
-            return Exchange(response, terms.clocks, wire.url, terms.limits)
+            if watch.fired is not None:  # at the very moment at which the head came
+                raise timed_out(watch.fired, phase="headers")
+            return Exchange(response, clocks, wire.url, terms.limits)
         except PolyglotError:
             response.close()
             raise
@@ -575,6 +614,7 @@ class AsyncPool:
         else:
             self._owned = None
             self._respond = partial(client.send, stream=True, follow_redirects=False)
+        self._transport: object = self._owned or getattr(client, "_transport", None)
 
     async def send(
         self, wire: WireRequest, terms: Terms, opening: Opening, close_later: Callable[[httpx.Response], None]
@@ -582,13 +622,13 @@ class AsyncPool:
         """Send a request and wait for status and headers. Raises as `Pool.send`; `first` is the caller's to keep."""
         timeout = _timeout_for(terms.timeouts, None)
         with _translated(url=wire.url):
-            opening.begin()
+            opening.begin(self._transport)
             try:
                 response = await self._respond(_request(self._http, wire, timeout, opening.notice_async))
             except Exception as error:
                 if not opening.went_stale(error):
                     raise
-                opening.begin()
+                opening.begin(self._transport)
                 response = await self._respond(_request(self._http, wire, timeout, opening.notice_async))
         try:
             return AsyncExchange(response, terms.clocks, wire.url, terms.limits, close_later)

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 from polyglot_core.clocks import no_change
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
     from polyglot_core.clocks import Clocks
 
 __all__ = ["Watch", "shut_down"]
@@ -37,17 +40,21 @@ def shut_down(sock: object) -> None:
 
 
 class Watch:
-    """Watches the reads of one stream.
+    """Watches one wait: for the head of an answer, or for more of its body.
+
+    Args:
+        end: Ends the wait, from the watchdog's thread. It must not refer to the stream, which is let go to be closed.
+        clocks: When it is to be ended.
 
     Attributes:
         fired: Name of the clock that ran out, or None.
     """
 
-    __slots__ = ("__weakref__", "_clocks", "_socket", "fired")
+    __slots__ = ("__weakref__", "_clocks", "_end", "fired")
 
-    def __init__(self, sock: object, clocks: Clocks) -> None:
+    def __init__(self, end: Callable[[], object], clocks: Clocks) -> None:
         self.fired: str | None = None
-        self._socket = sock
+        self._end = end
         self._clocks = clocks
 
     def arm(self) -> None:
@@ -55,10 +62,17 @@ class Watch:
         _thread.add(self, self._clocks.due(perf_counter())[0])
 
     def stop(self) -> None:
-        """The stream is over."""
+        """The wait is over."""
         self._clocks.waited = self._clocks.asked
         self._clocks.changed = no_change
         _thread.watches.discard(self)
+
+    def __enter__(self) -> Self:
+        self.arm()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def look(self, now: float) -> float:
         """End the read that waits, if a clock has run out. Returns when to look again."""
@@ -67,7 +81,7 @@ class Watch:
             return moment
         if self._clocks.waiting and self.fired is None:
             self.fired = clock
-            shut_down(self._socket)
+            self._end()
         return now + _SOON if self.fired is None else math.inf
 
 
