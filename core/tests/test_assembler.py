@@ -211,6 +211,19 @@ def test_reasoning_comes_in_blocks_with_signatures():
     assert len(partials) == 5
 
 
+def test_what_else_a_provider_says_of_thinking_is_kept():
+    """By block; of each field what was said first, and nothing where nothing was said."""
+    said = [
+        ReasoningDelta("a", extra={"type": "text", "format": "v1"}),
+        ReasoningDelta("b", extra={"type": "other", "own": 1}),
+        ReasoningDelta("c", block=1),
+    ]
+    assembler, _ = assembler_of(said)
+    (choice,) = assembler.choices()
+    assert [block.extra for block in choice.reasoning] == [{"type": "text", "format": "v1", "own": 1}, {}]
+    assert choice.parts == choice.reasoning
+
+
 def test_a_refusal_stays_apart():
     """A refusal is not text."""
     assembler, partials = assembler_of(*each(RefusalDelta("I "), RefusalDelta("cannot."), Finish("stop", "stop")))

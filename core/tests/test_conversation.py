@@ -177,6 +177,7 @@ def test_turns_of_one_role_are_one_and_the_system_prompt_is_apart():
         ("user", "b"),
         ("assistant", ""),
         ("assistant", "c"),
+        ("user", ""),
     )
     assert system == [{"text": "Be kind."}, {"text": "Be brief."}]
     assert said == [

@@ -23,8 +23,8 @@ CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Document End
 Framer Image InferenceRequest JSONArrayFramer JSONPieces JSONSchema Logprobs MediaDelta Message MessageWriter
 NDJSONFramer Part Ping Preset RawPart Reasoning ReasoningDelta RefusalDelta ResponseStarted Retries SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
-WireRequest WireResponse at cannot_express count failure_from_payload hookimpl json_request json_text laid_over
-misconfigured objects read_columns read_json translate_options
+WireRequest WireResponse at cannot_express count failure_from_payload hookimpl imported json_request json_text
+laid_over misconfigured objects read_columns read_json translate_options
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 import time
 
+import httpx
 import msgspec
 import pytest
 
@@ -21,8 +24,9 @@ from polyglot_core import (
     register,
 )
 from polyglot_core.errors import LimitExceeded, Overloaded, ServerError
-from polyglot_core.events import Finish, Ping, Seam, TextDelta, ToolCallDelta, UsageReport
+from polyglot_core.events import Failure, Finish, Ping, Seam, TextDelta, ToolCallDelta, UsageReport
 from polyglot_core.plugin import hookimpl
+from polyglot_core.settings import resolve
 
 BUSY = b'{"error": {"message": "Busy."}}'
 SOON = Retries(limit=2, first_wait=0.01)
@@ -436,3 +440,73 @@ def test_closing_a_finished_stream_leaves_its_connection_alone(flavour, loopback
 
     flavour.run(main)
     assert (len(server.asked), server.connections) == (3, 1)
+
+
+# What a failure says
+
+
+def test_a_finish_beside_a_failure_does_not_make_it_an_answer(flavour, loopback, http, toy):
+    """Where the first event is a failure, the request is sent again, though a finish stood beside it."""
+    failed = toy.say(Finish("error", "ERROR"), Failure("Oh no.", type="overloaded"))
+    server = loopback(http.streamed(failed), http.streamed(*toy.story, toy.done))
+    _, response = outcome(flavour, server.connection(retries=SOON))
+    assert (response.content, len(server.asked)) == (STORY, 2)
+
+
+def test_a_wrong_key_is_said_to_be_whose_it_is(flavour, loopback, http, monkeypatch):
+    """An error of authentication names where the key was found, never the key."""
+    server = loopback(http.plain(b'{"error": {"message": "Wrong key.", "param": "authorization"}}', 401))
+    monkeypatch.setenv("POLYGLOT_TOY_API_KEY", "test-key")
+    connection = resolve("toy", model="m", base_url=server.url)
+    _, error = outcome(flavour, connection)
+    assert error.message == "Wrong key. The key is that of the environment variable POLYGLOT_TOY_API_KEY."
+    assert error.param == "authorization"
+    assert "test-key" not in f"{error!s}{error!r}"
+
+
+@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_what_holds_connections_is_not_copied(flavour, loopback, toy_driver, take):
+    """Neither an inference nor a call nor a stream is pickled or copied, and the error says why."""
+    connection = Connection(name="here", driver="toy", model="m", base_url="http://localhost")
+    inference = flavour.Inference(connection)
+    for thing in (inference, inference.create("Hi"), inference.create("Hi").stream()):
+        with pytest.raises(TypeError, match=f"{type(thing).__name__} holds connections"):
+            take(thing)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used_is_a_matter_of_the_configuration(flavour, loopback, http, proxy):
+    """A kind of proxy that the HTTP client does not know is no broken line, and nothing is sent again."""
+    server = loopback(("close",))
+    with pytest.raises(ConfigError, match="proxy"):
+        outcome(flavour, server.connection(proxy=proxy, retries=SOON))
+
+
+def test_a_head_that_the_client_does_not_read_is_too_large(flavour, loopback, http, toy):
+    """A head beyond the HTTP client's own limit is an error of size, and not asked for again."""
+    server = loopback(http.streamed(*toy.story, toy.done, x_long="x" * 300_000))
+
+    async def main():
+        with pytest.raises(LimitExceeded, match="head") as caught:
+            await flavour.wait(flavour.Inference(server.connection(retries=SOON)).create("Hi").response())
+        return caught.value
+
+    assert flavour.run(main).attempts == 1
+
+
+def test_a_client_without_a_free_connection_says_so(flavour, loopback, http, toy):
+    """With a client of one's own that is full, waiting ends with `connect`, and the message says what to do."""
+    server = loopback(http.streamed(toy.story[0], then=("hang",)))
+    client_class = httpx.Client if flavour.name == "sync" else httpx.AsyncClient
+
+    async def main():
+        async with flavour.inside(client_class(limits=httpx.Limits(max_connections=1))) as client:
+            inference = flavour.Inference(server.connection(retries=SOON), client)
+            async with flavour.inside(inference.create("Hi").stream()) as held:
+                await flavour.next(held)
+                with pytest.raises(TransportError, match="in use") as caught:
+                    await flavour.wait(inference.create("Hi", timeouts={"connect": 0.2}).response())
+        return caught.value
+
+    error = flavour.run(main)
+    assert (error.kind, error.retryable, len(server.asked)) == ("pool", False, 1)

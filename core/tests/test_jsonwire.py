@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 import pytest
 
-from polyglot_core.columns import read_columns
+from polyglot_core.columns import imported, read_columns
 from polyglot_core.connection import Connection
 from polyglot_core.errors import ConfigError
 from polyglot_core.framing import SSEFramer
@@ -110,3 +110,11 @@ def test_facts_that_are_no_columns_are_an_error(facts):
     ) as caught:
         read_columns(Connection(name="garden", driver="d", facts=facts), Row)
     assert (caught.value.connection, caught.value.phase) == ("garden", "configure")
+
+
+def test_a_library_is_imported_when_it_is_needed():
+    """One that is not installed is an error of the connection that needs it."""
+    connection = Connection(name="garden", driver="d")
+    assert imported(connection, "json", "math", what="needs two")[0].loads("1") == 1
+    with pytest.raises(ConfigError, match=r"Connection 'garden' needs a spade\."):
+        imported(connection, "json", "polyglot_spade", what="needs a spade")

@@ -255,6 +255,14 @@ def test_a_whole_answer_is_put_right_too(toy):
     assert (session.response.content, session.response.outcome) == ("a" + ALONE, Outcome.FINISHED)
 
 
+@pytest.mark.parametrize("framing", ["whole", "ndjson"])
+def test_a_byte_order_mark_is_no_part_of_the_answer(toy, framing):
+    """A mark before the text, as some editors and gateways put it, is passed over."""
+    session = toy.session(framing=framing, headers={"content-type": "application/json"})
+    toy.read(session, b"\xef\xbb\xbf" + toy.body(TextDelta("a"), STOP))
+    assert session.response.content == "a"
+
+
 def test_think_tags_and_halves_do_not_get_into_each_others_way(toy):
     """Thinking between tags is taken out of texts with halves in them."""
     pieces = ["<thi", "nk>a" + HIGH, LOW + "b</thi", "nk>" + HIGH, LOW]

@@ -22,8 +22,9 @@ from measuring import arguments, print_facts, print_table, row, take_turns
 
 from polyglot_core import Connection, PartialInferenceResponse, plugins
 from polyglot_core.clocks import Clocks
-from polyglot_core.engine import Run, pump
+from polyglot_core.engine import pump
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
+from polyglot_core.run import Run, Target
 from polyglot_core.session import Session
 
 LEAST = "least: split, decode, partial"
@@ -78,7 +79,7 @@ class _Bytes:
 
 def pump_partials(driver: plugins.BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
     """What a loop over a stream goes through, but for the HTTP client."""
-    run = Run(_CONNECTION, driver, _REQUEST, Timeouts())
+    run = Run([Target(_CONNECTION, driver, _REQUEST)], Timeouts())
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))
     pools: Any = SimpleNamespace(pool=lambda *_: pool)
     return pump(run, pools)

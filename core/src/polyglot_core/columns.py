@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.connection import Connection
 
-__all__ = ["misconfigured", "read_columns"]
+__all__ = ["imported", "misconfigured", "read_columns"]
 
 _Columns = TypeVar("_Columns", bound=msgspec.Struct)
 
@@ -40,6 +41,23 @@ def read_columns(
             connection=connection.name,
             phase="configure",
         ) from error
+
+
+def imported(connection: Connection, *modules: str, what: str) -> list[Any]:
+    """The modules of a library that only some connections need, and that is imported when one does.
+
+    Args:
+        connection: The connection.
+        modules: Names of the modules.
+        what: What to say of the connection where they are not installed.
+
+    Raises:
+        ConfigError: They are not installed.
+    """
+    try:
+        return [importlib.import_module(module) for module in modules]
+    except ImportError as missing:
+        raise misconfigured(connection, what) from missing
 
 
 def misconfigured(connection: Connection, what: str) -> ConfigError:

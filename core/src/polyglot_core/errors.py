@@ -75,6 +75,7 @@ class ErrorFacts(TypedDict, total=False):
     phase: str | None
     status: int | None
     code: str | None
+    param: str | None
     request_id: str | None
     retryable: bool
     retry_after: float | None
@@ -94,6 +95,7 @@ class PolyglotError(Exception):
         phase: Where it happened: ``configure``, ``encode``, ``connect``, ``headers`` or ``stream``.
         status: HTTP status, when there was an answer. For an error inside a 200 it is what the provider states there.
         code: The provider's own code or type for the error.
+        param: The field of the request that the provider names as the cause.
         request_id: The provider's id for the request, to quote to its support.
         retryable: Whether sending the same request again may succeed.
         retry_after: Seconds that the provider asks to wait.
@@ -109,13 +111,14 @@ class PolyglotError(Exception):
     phase: str | None = None
     status: int | None = None
     code: str | None = None
+    param: str | None = None
     request_id: str | None = None
     retry_after: float | None = None
     attempts: int = 0
     elapsed: float | None = None
     partial: InferenceResponse | None = None
 
-    _SHOWN: ClassVar[tuple[str, ...]] = ("connection", "model", "status", "code", "request_id")
+    _SHOWN: ClassVar[tuple[str, ...]] = ("connection", "model", "status", "code", "param", "request_id")
 
     def __init__(self, message: str, **facts: Unpack[ErrorFacts]) -> None:
         super().__init__(message)
@@ -129,12 +132,18 @@ class PolyglotError(Exception):
                 setattr(self, name, value)
         return self
 
+    def explain(self, more: str) -> None:
+        """Add a sentence to the message."""
+        self.message = f"{self.message} {more}"
+        self.args = (self.message, *self.args[1:])
+
     def redact(self, secret: Secret) -> None:
         """Take a key out of what the provider said: some repeat the one that they refuse."""
         self.message = secret.redacted(self.message)
         self.args = (self.message, *self.args[1:])
-        if self.code is not None:
-            self.code = secret.redacted(self.code)
+        for field in ("code", "param"):
+            if (text := getattr(self, field)) is not None:
+                setattr(self, field, secret.redacted(text))
 
     def __str__(self) -> str:
         shown = [f"{name.replace('_', ' ')} {value}" for name in self._SHOWN if (value := getattr(self, name))]
@@ -318,6 +327,7 @@ _CLASS_BY_STATUS: dict[int, type[ProviderError]] = {
 _RETRYABLE_BY_STATUS = {408: True, 409: True, 425: True, 501: False, 505: False}
 """Statuses whose class does not say whether the same request may succeed later."""
 
+_GENERAL = (InvalidRequest, ServerError)
 _SERVER_ERRORS = range(500, 600)
 _CLIENT_ERRORS = range(400, 500)
 
@@ -325,12 +335,12 @@ _CLIENT_ERRORS = range(400, 500)
 def provider_error_class(status: int | None, *words: str | None) -> type[ProviderError]:
     """The class for a provider's error: by the first of its own words that is known, else by the HTTP status.
 
-    A word for a mere "invalid request" does not outrank a status that says more (a 404 with type
-    ``invalid_request_error`` is `NotFound`).
+    A word for a mere "invalid request" or "server error" does not outrank a status that says more (a 404 with type
+    ``invalid_request_error`` is `NotFound`, a 503 with ``server_error`` is `Overloaded`).
     """
     by_word = next((found for word in words if word and (found := _CLASS_BY_CODE.get(word.lower()))), None)
     by_status = _class_by_status(status)
-    if by_word is None or (by_word is InvalidRequest and status in _CLASS_BY_STATUS):
+    if by_word is None or (by_word in _GENERAL and status in _CLASS_BY_STATUS):
         return by_status
     return by_word
 

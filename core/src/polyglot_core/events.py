@@ -174,6 +174,7 @@ class Failure(Struct, frozen=True):
         status: HTTP status, where there is one or the provider states one.
         retry_after: Seconds that the provider asks to wait.
         raw: The first bytes of what was read.
+        param: The field of the request that the provider names as the cause.
     """
 
     message: str
@@ -182,6 +183,7 @@ class Failure(Struct, frozen=True):
     status: int | None = None
     retry_after: float | None = None
     raw: bytes = b""
+    param: str | None = None
 
 
 class End(Struct, frozen=True, gc=False):

@@ -46,6 +46,7 @@ def failure_from_payload(payload: object, *, status: int | None = None, raw: byt
     return Failure(
         message=_text_of(error),
         code=None if code is None else str(code),
+        param=error["param"] if isinstance(error.get("param"), str) and error["param"] else None,
         type=None if kind is None else str(kind),
         status=status or _as_status(code) or _as_status(error.get("status")) or _as_status(error.get("status_code")),
         raw=raw,
@@ -70,6 +71,7 @@ def provider_error(failure: Failure) -> ProviderError:
         message,
         status=failure.status,
         code=failure.code or failure.type,
+        param=failure.param and printable(failure.param),
         retry_after=failure.retry_after,
     )
     if (retryable := retryable_by_status(failure.status)) is not None:

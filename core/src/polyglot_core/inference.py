@@ -5,7 +5,7 @@ The async classes are the sync ones with ``await``; a test compares them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from msgspec.structs import replace
 
@@ -111,7 +111,15 @@ def _ended() -> StreamError:
     return StreamError("The stream has ended and is not replayed; the whole answer is in response().")
 
 
-class Inference:
+class _NotCopied:
+    """What holds connections is neither pickled nor copied: the copy would hold none, or a stranger's."""
+
+    def __reduce__(self) -> NoReturn:
+        msg = f"{type(self).__name__} holds connections and is neither pickled nor copied; make another."
+        raise TypeError(msg)
+
+
+class Inference(_NotCopied):
     """Makes calls over one connection. Safe to share between threads.
 
     Used with ``with``, it owns its HTTP connections and closes them at the end; otherwise it shares the process's.
@@ -242,7 +250,7 @@ class Inference:
         return pump(Run(targets, timeouts, on_truncated=on_truncated, resume=resume), self._pools)
 
 
-class PendingInference:
+class PendingInference(_NotCopied):
     """One call. Nothing is sent until `stream`, `response` or `text` is called, and nothing is sent twice."""
 
     def __init__(self, request: InferenceRequest, start: Callable[[bool], Pump]) -> None:
@@ -280,7 +288,7 @@ class PendingInference:
         return self._stream
 
 
-class InferenceStream:
+class InferenceStream(_NotCopied):
     """An answer as it comes. Iterate it for partials; use ``with`` to close the connection wherever you leave.
 
     One thread reads a stream; any thread may `close` it. A loop goes on where the last one stopped.
@@ -444,7 +452,7 @@ class _Events:
         return self._events.popleft()
 
 
-class AsyncInference:
+class AsyncInference(_NotCopied):
     """Makes calls over one connection. Safe to share between tasks and event loops.
 
     Used with ``async with``, it owns its HTTP connections and closes them at the end; otherwise it shares the
@@ -579,7 +587,7 @@ class AsyncInference:
         return async_pump(Run(targets, timeouts, on_truncated=on_truncated, resume=resume), self._source)
 
 
-class AsyncPendingInference:
+class AsyncPendingInference(_NotCopied):
     """One call. Nothing is sent until `stream`, `response` or `text` is called, and nothing is sent twice."""
 
     def __init__(self, request: InferenceRequest, start: Callable[[bool], AsyncPump]) -> None:
@@ -617,7 +625,7 @@ class AsyncPendingInference:
         return self._stream
 
 
-class AsyncInferenceStream:
+class AsyncInferenceStream(_NotCopied):
     """An answer as it comes. Iterate it for partials; use ``async with`` to close the connection wherever you leave.
 
     One task reads a stream; any task may `close` it. A loop goes on where the last one stopped.

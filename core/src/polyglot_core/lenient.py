@@ -1,8 +1,8 @@
 """JSON that msgspec refuses, though others write it: put right once it could not be read, so that it is read again.
 
-Three things are known to come. Half of a surrogate pair as an escape, where a server cut a character in two and sends
+Four things are known to come. Half of a surrogate pair as an escape, where a server cut a character in two and sends
 each half in a delta of its own: msgspec takes nothing but pairs. ``NaN`` and ``Infinity``, which Python's ``json``
-writes and RFC 8259 does not know. Numbers beyond the range of a double.
+writes and RFC 8259 does not know. Numbers beyond the range of a double. A byte order mark before the text.
 
 A half cannot stand in a text that is to be UTF-8. While the driver decodes, a mark of two characters stands for it;
 `Halves` makes the marks into characters before anybody else sees the events.
@@ -35,6 +35,8 @@ _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
 )
 
+_BOM = b"\xef\xbb\xbf"
+
 # A mark is a noncharacter, which Unicode keeps for use within programs, and the half moved to where characters are.
 _TAG = "\U0001fffe"
 _HIGH, _LOW, _MOVED = 0xD800, 0xDC00, 0xE000
@@ -49,10 +51,10 @@ _TEXTS: dict[type, str] = {TextDelta: "text", ReasoningDelta: "text", RefusalDel
 def repaired(data: bytes) -> bytes | None:
     """The JSON text with what is known to be wrong put right; None if there is nothing of that kind.
 
-    Numbers that are none, or beyond the range of a double, become null. A half of a surrogate pair becomes a mark: the
-    events that are read from the result have to pass a `Halves`.
+    Numbers that are none, or beyond the range of a double, become null; a byte order mark is dropped. A half of a
+    surrogate pair becomes a mark: the events that are read from the result have to pass a `Halves`.
     """
-    found = _TOKEN.sub(_token, data)
+    found = _TOKEN.sub(_token, data.removeprefix(_BOM))
     return None if found == data else found
 
 

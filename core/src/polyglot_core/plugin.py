@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polyglot_core.columns import misconfigured, read_columns
+from polyglot_core.columns import imported, misconfigured, read_columns
 from polyglot_core.connection import Connection, Preset, Retries, Timeouts
 from polyglot_core.conversation import ConversationWriter, MessageWriter, TurnWriter
 from polyglot_core.events import (
@@ -86,6 +86,7 @@ __all__ = [
     "count",
     "failure_from_payload",
     "hookimpl",
+    "imported",
     "json_request",
     "json_text",
     "laid_over",

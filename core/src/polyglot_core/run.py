@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from polyglot_core import policy
 from polyglot_core.clocks import Clocks
-from polyglot_core.errors import PolyglotError, TimedOut
+from polyglot_core.errors import AuthenticationError, PolyglotError, TimedOut
 from polyglot_core.events import Seam
 from polyglot_core.response import FailedAttempt, InferenceResponse, Outcome
 from polyglot_core.session import Session, Signal
@@ -281,6 +281,8 @@ class Run:
     def _complete(self, error: PolyglotError) -> None:
         """Fill in what the call knows of an error that is to be raised."""
         self._redact(error)
+        if isinstance(error, AuthenticationError) and self.connection.secret and self.connection.secret.source:
+            error.explain(f"The key is that of {self.connection.secret.source}.")
         error.add_facts(
             connection=self.connection.name,
             provider=self.driver.name,

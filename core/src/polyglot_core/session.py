@@ -376,7 +376,8 @@ class Session:
             partials = self.assembler.absorb(before, chunk.raw)
         except LimitExceeded as error:
             raise self._fail(error, now) from None
-        self._advance(partials, now)
+        if partials or not isinstance(last, Failure):  # a finish beside a failure does not make it an answer
+            self._advance(partials, now)
         self._record(before)
         yield from partials
         if isinstance(last, Failure):

@@ -164,11 +164,15 @@ def _named(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Conne
 _ENVIRONMENT_FIELDS = ("model", "base_url", "api_key")
 
 
-def _from_environment(name: str) -> dict[str, str]:
+def _from_environment(name: str) -> dict[str, str | Secret]:
     """What the environment says of the connection of this name."""
     prefix = f"POLYGLOT_{re.sub('[^A-Z0-9]', '_', name.upper())}_"
-    values = {field: os.environ.get(prefix + field.upper()) for field in _ENVIRONMENT_FIELDS}
-    return {field: value for field, value in values.items() if value}
+    found: dict[str, str | Secret] = {}
+    for field in _ENVIRONMENT_FIELDS:
+        variable = prefix + field.upper()
+        if text := os.environ.get(variable):
+            found[field] = Secret(text, f"the environment variable {variable}") if field == "api_key" else text
+    return found
 
 
 def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connection:
@@ -189,7 +193,7 @@ def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connec
         if (value := getattr(entry, field))
     }
     if entry.api_key is not None:
-        own["api_key"] = entry.api_key
+        own["api_key"] = Secret(entry.api_key, "the configuration file")
     elif entry.api_key_env is not None and "api_key" not in overrides:
         own["api_key"] = _key_from(entry.api_key_env, name)
     elif entry.api_key_command is not None and "api_key" not in overrides:
@@ -239,7 +243,7 @@ def _key_from(variable: str, name: str) -> Secret:
             connection=name,
             phase="configure",
         )
-    return Secret(key)
+    return Secret(key, f"the environment variable {variable}")
 
 
 _COMMAND_SECONDS = 30.0  # a password store may ask its owner first
@@ -260,7 +264,7 @@ def _key_printed_by(command: str | list[str], name: str) -> Secret:
         problem = f"{shown} could not be run: {type(error).__name__}."
     else:
         if key := done.stdout.strip():
-            return Secret(key)
+            return Secret(key, f"the command {words[0]}")
         problem = f"{shown} printed nothing."
     raise ConfigError(problem, connection=name, phase="configure")
 

@@ -181,20 +181,23 @@ def _raise_translated(
     if _says_two_readers(error):
         raise TwoReadersError
     cause = _without_frames(error)
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "PoolTimeout" in names:
+        raise TransportError(_POOL_IS_EMPTY, "pool", phase="connect") from cause
     if watch is not None and watch.fired:
         raise timed_out(watch.fired, phase=phase) from cause
-    names = {kind.__name__ for kind in type(error).__mro__}
     host = urlsplit(url).netloc.rpartition("@")[2]
     said = f"{type(error).__name__}: {error}".rstrip(":. ")
     if "ConnectTimeout" in names:
         raise timed_out("connect", phase="connect") from cause
-    if "PoolTimeout" in names:
-        raise TransportError(_POOL_IS_EMPTY, "pool", phase="connect") from cause
     if "TimeoutException" in names:
         raise timed_out(clock, phase="headers") from cause
-    if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
-        msg = f"The request cannot be sent to {host}: {said}. Check base_url and headers."
+    if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError", "ImportError", "ValueError"}:
+        msg = f"The request cannot be sent to {host}: {said}. Check base_url, headers and proxy."
         raise ConfigError(msg, phase="connect") from cause
+    if phase == "headers" and "too long" in said:  # h11's words for a head beyond the client's own limit
+        msg = f"The head of the answer is larger than the HTTP client reads: {said}."
+        raise LimitExceeded(msg, phase=phase) from cause
     kind = _kind_of(error, names)
     if kind != "broken":
         msg = f"No connection to {host}: {said}. {_ADVICE[kind]}"
@@ -549,7 +552,7 @@ def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float |
     """The client's own timeouts, in seconds, for what happens before there are headers."""
     limits = [limit for limit in (timeouts.connect, longest) if limit is not None and not math.isinf(limit)]
     connect = min(limits, default=None)
-    return {"connect": connect, "read": longest, "write": longest, "pool": longest}
+    return {"connect": connect, "read": longest, "write": longest, "pool": connect}
 
 
 class Pool:

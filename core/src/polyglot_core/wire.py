@@ -17,12 +17,16 @@ class Secret:
     """A key or token that prints as ``***`` and refuses to be copied, pickled or encoded.
 
     Its text comes out of `reveal` alone, which is called where a header is put on the wire and nowhere else.
+
+    Attributes:
+        source: Where it was found, for messages: the name of a variable, say. Empty where it was given in code.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "source")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, source: str = "") -> None:
         self._text = text
+        self.source = source
 
     def reveal(self) -> str:
         """The secret itself. Keep the result out of variables that outlive the call."""
@@ -30,7 +34,7 @@ class Secret:
 
     def with_prefix(self, prefix: str) -> Secret:
         """A secret that starts with `prefix`, as in ``Bearer …``."""
-        return Secret(prefix + self._text)
+        return Secret(prefix + self._text, self.source)
 
     def redacted(self, text: str) -> str:
         """`text` with the secret in it, if it is, replaced by ``***``."""
