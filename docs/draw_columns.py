@@ -49,6 +49,7 @@ def _unsupported(features: Iterable[str]) -> str:
 _COMPLETE_ON = {
     "finish": "A stream is whole when the body ends after a finish reason.",
     "end": "A stream is whole only when it says so itself.",
+    "both": "A stream is whole only when it says so itself, after a finish reason.",
 }
 
 _CHAT: _Words = {
@@ -70,7 +71,9 @@ _CHAT: _Words = {
     "document_urls": lambda _: "A `Document` may be given by its `url`.",
     "result_parts": lambda _: "The result of a tool may have images and documents.",
     "reasoning_back": lambda fields: f"Of the thinking of earlier turns goes back: {_listed(fields)}.",
+    "prefill": lambda _: "A model can write on from its own text: `resume=\"prefill\"`.",
     # what comes
+    "failed_on": lambda statuses: f"The finish reason {_pairs(statuses, 'is an error with status')}.",
     "reasoning_fields": lambda fields: f"Thinking is read from the first of {_listed(fields, 'or')} that has any.",
     "reasoning_blocks": lambda field: f"Thinking in blocks is read from `{field}`.",
     "reasoning_signature": lambda place: f"The signature of the thinking is read from `{place}`.",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglot_core.assembler import Assembler
-from polyglot_core.parts import Reasoning
+from polyglot_core.parts import RawPart, Reasoning, Text
 from polyglot_core.plugin import (
     Citation,
     Finish,
@@ -448,3 +448,29 @@ def test_a_partial_as_a_dict():
     ]
     assert shown["usage"]["input_tokens"] == 1
     assert "raw" not in shown
+
+
+def test_what_a_server_tool_said_stands_where_it_came_if_it_is_wanted_back():
+    """What the provider wants back is a part of the next turn; what it only reported is not."""
+    call, report = ServerToolEvent("search", {"query": "q"}, replay=True), ServerToolEvent("search", {"found": 3})
+    assembler, _ = assembler_of(*each(TextDelta("a"), call, report, TextDelta("b")))
+    assert assembler.choices()[0].parts == (Text("a"), RawPart({"query": "q"}), Text("b"))
+
+
+@pytest.mark.parametrize(
+    ("events", "text"),
+    [
+        ([], ""),
+        ([TextDelta("a"), TextDelta("b")], "ab"),
+        ([TextDelta("a", 1)], None),
+        ([TextDelta("a"), TextDelta("b", 1)], None),
+        ([TextDelta("a"), ReasoningDelta("r")], None),
+        ([TextDelta("a"), ToolCallDelta(0, "1", "f")], None),
+        ([TextDelta("a"), RefusalDelta("no")], None),
+        ([TextDelta("a"), Finish("stop", "stop")], None),
+    ],
+)
+def test_only_a_text_can_be_gone_on_from(events, text):
+    """An answer that is one choice's text and nothing else, and not done, can be continued; no other can."""
+    assembler, _ = assembler_of(*each(*events))
+    assert assembler.text_to_go_on_from() == text

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core.errors import Malformed, Truncated
+from polyglot_core.errors import LimitExceeded, Malformed, Truncated
 from polyglot_core.eventstream import EventStreamFramer
+from polyglot_core.response import Outcome
+from polyglot_core.session import Signal
 
 CORPUS = os.environ.get("POLYGLOT_CORPUS", "")
 FILE = Path(CORPUS or ".").parent / "vectors" / "aws-eventstream.json"
@@ -56,6 +58,27 @@ def test_a_frame_is_a_chunk_with_payload_headers_and_its_whole_bytes():
     (chunk,) = read(EVENT)
     assert (chunk.data, chunk.raw, chunk.kind) == (b'{"a":1}', EVENT, "part")
     assert chunk.headers == {":message-type": "event", ":event-type": "leaf"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        (0, b"", "true"),
+        (1, b"", "false"),
+        (2, b"\xff", "-1"),
+        (3, b"\x01\x00", "256"),
+        (4, b"\xff\xff\xff\xfe", "-2"),
+        (5, b"\x00\x00\x00\x01\x00\x00\x00\x00", "4294967296"),
+        (6, b"\x00\x02\xbe\xef", "beef"),
+        (7, b"\x00\x02\xc3\xa9", "é"),
+        (8, b"\x00\x00\x00\x00\x00\x00\x03\xe8", "1000"),
+        (9, bytes(range(16)), "00010203-0405-0607-0809-0a0b0c0d0e0f"),
+    ],
+)
+def test_a_header_of_any_type_is_a_text(kind, value, text):
+    """Truth values, numbers, bytes, times and ids are read as texts, one kind as good as the other."""
+    (chunk,) = read(frame(headers=b"\x01a" + bytes([kind]) + value))
+    assert chunk.headers == {"a": text}
 
 
 def test_the_event_is_the_type_of_an_event_an_exception_or_an_error():
@@ -120,6 +143,50 @@ def test_a_length_that_is_not_allowed_is_refused_before_the_bytes_come():
     """The first twelve bytes are enough, so nobody waits for gigabytes."""
     with pytest.raises(Malformed):
         EventStreamFramer().feed(frame(total=2**31)[:12])
+
+
+SAID = b'[["TextDelta",{"text":"a"}]]'
+DONE = b'[["Finish",{"reason":"stop","raw":"stop"}]]'
+
+
+def heard(toy, *pieces):
+    """What a session makes of an event stream, as the pump feeds it."""
+    session = toy.session(framing="aws-eventstream", headers={})
+    try:
+        toy.read(session, *pieces)
+    except (Malformed, Truncated) as error:
+        list(session.interrupt(Signal.BROKEN, error, 0.0))
+    return session
+
+
+@pytest.mark.parametrize("cut", [1, 20])
+def test_an_answer_that_ends_in_a_frame_is_truncated(toy, cut):
+    """The error, and the outcome in its partial, say that the answer was cut; what came is kept."""
+    with pytest.raises(Truncated) as caught:
+        heard(toy, frame(SAID), frame(SAID)[:cut])
+    assert (caught.value.partial.content, caught.value.partial.outcome) == ("a", Outcome.TRUNCATED)
+
+
+def test_an_answer_that_was_done_may_end_in_a_frame(toy):
+    """Where the model has said that it is done, half a frame behind it takes nothing away."""
+    session = heard(toy, frame(SAID), frame(DONE), frame(SAID)[:20])
+    assert (session.response.content, session.outcome) == ("a", Outcome.FINISHED)
+
+
+@pytest.mark.parametrize("before", [[frame(SAID)], [frame(SAID), frame(DONE)]])
+def test_a_broken_frame_fails_the_answer(toy, before):
+    """Bytes that are not what was sent are an error, also behind the finish: no success is made of them."""
+    with pytest.raises(Malformed) as caught:
+        heard(toy, *before, b"x" * 20)
+    assert (caught.value.partial.content, caught.value.partial.outcome) == ("a", Outcome.FAILED)
+
+
+def test_a_frame_that_is_larger_than_the_caller_allows_is_refused_before_it_comes():
+    """The prelude says how long it is; the frames before it are handed out."""
+    framer = EventStreamFramer(limit=len(EVENT))
+    assert len(framer.feed(EVENT + frame(EVENT)[:12])) == 1
+    with pytest.raises(LimitExceeded, match=r"limits\.event"):
+        framer.feed(b"")
 
 
 def test_nothing_is_no_frame():

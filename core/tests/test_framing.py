@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core.errors import UnexpectedContentType
+from polyglot_core.errors import LimitExceeded, UnexpectedContentType
 from polyglot_core.framing import FRAMERS, SSEFramer, WholeFramer, framer_for, media_type
 from polyglot_core.wire import Chunk, WireRequest
 
@@ -269,6 +269,47 @@ def test_a_driver_may_bring_its_framer():
 def test_a_media_type_is_read_without_its_parameters(header, expected):
     """Case and parameters of a content type do not matter."""
     assert media_type(header) == expected
+
+
+# How large an event may be
+
+LARGE = {
+    "sse": (b"data: {}\n\n", b"data: " + b"x" * 90),
+    "ndjson": (b"{}\n", b"x" * 90),
+    "json-array": (b"[{},", b'{"' + b"x" * 90),
+}
+
+
+def limited(name):
+    return FRAMERS[name].make(WireRequest(url="", body=b""), 60)
+
+
+@pytest.mark.parametrize(("name", "event", "large"), [(name, *bodies) for name, bodies in LARGE.items()])
+@pytest.mark.parametrize("size", [1, 7, 50])
+def test_an_event_that_is_too_large_is_refused_while_it_comes(name, event, large, size):
+    """No more than the limit is kept of an event that does not end; those before it are handed out."""
+    framer, chunks = limited(name), []
+    with pytest.raises(LimitExceeded, match=r"60 bytes.*limits\.event"):
+        for piece in cut(event + large, size):
+            chunks += framer.feed(piece)
+    assert [chunk.data for chunk in chunks] == [b"{}"]
+
+
+@pytest.mark.parametrize(("name", "event", "large"), [(name, *bodies) for name, bodies in LARGE.items()])
+def test_what_came_with_the_beginning_of_a_large_event_is_not_lost(name, event, large):
+    """Where one read brings whole events and too much of another, the whole ones come first, and then the refusal."""
+    framer = limited(name)
+    assert [chunk.data for chunk in framer.feed(event + large)] == [b"{}"]
+    with pytest.raises(LimitExceeded):
+        framer.feed(b"x")
+
+
+@pytest.mark.parametrize(("name", "event", "large"), [(name, *bodies) for name, bodies in LARGE.items()])
+def test_many_small_events_are_none_too_large(name, event, large):
+    """The limit is one event's; what has been handed out does not count."""
+    framer = limited(name)
+    body = event * 50 if name != "json-array" else b"[" + b"{}," * 50
+    assert len([chunk for piece in cut(body, 7) for chunk in framer.feed(piece)]) == 50
 
 
 # The vectors of the web platform tests, where the corpus is at hand

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyglot_core.errors import Malformed, Truncated
 from polyglot_core.framing import JSONArrayFramer, NDJSONFramer
 
 VALUES = st.lists(
@@ -58,3 +59,19 @@ def test_an_element_that_breaks_off(size):
 def test_a_backslash_outside_of_a_string_escapes_nothing(size):
     """Whatever is wrong with an element, where it ends does not depend on how it comes."""
     assert framed(JSONArrayFramer(), rb'[{\"a": "}"}, {"b": 1}]', size) == [rb'{\"a": "}"}', b'{"b": 1}']
+
+
+@pytest.mark.parametrize("end", [b"", b"1", b"-", b"1.", b"1e", b'"', b'"\\', b'"\\u00', b'"\\ud83d', b"tru", b"["])
+def test_a_plain_answer_that_breaks_off_anywhere_is_truncated(toy, end):
+    """Also in a number, a word, a text or an escape."""
+    session = toy.session(framing="whole", headers={"content-type": "application/json"})
+    with pytest.raises(Truncated):
+        toy.read(session, b'[["Citation",{"payload":{"a":' + end)
+
+
+@pytest.mark.parametrize("wrong", [b"#", b"1#", b"-#", b"1e#", b'"\\u00#"', b"tru#", b"[#"])
+def test_a_plain_answer_that_is_wrong_is_malformed(toy, wrong):
+    """What is no JSON before its end is not taken for cut."""
+    session = toy.session(framing="whole", headers={"content-type": "application/json"})
+    with pytest.raises(Malformed):
+        toy.read(session, b'[["Citation",{"payload":{"a":' + wrong + b"}}]]")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core.events import Finish, ReasoningDelta, TextDelta
+from polyglot_core.events import Finish, Ping, ReasoningDelta, TextDelta
 from polyglot_core.thinking import ThinkTags
 
 
@@ -58,3 +58,27 @@ def test_each_choice_thinks_for_itself():
     tags = ThinkTags("<think>", "</think>")
     decode = tags.around(lambda events: events)
     assert decode([TextDelta("<think>a", 0), TextDelta("b", 1)]) == [ReasoningDelta("a", choice=0), TextDelta("b", 1)]
+
+
+def test_what_is_no_text_passes():
+    """An empty text says that the choice has begun, and other events have nothing to do with tags."""
+    events = [TextDelta(""), ReasoningDelta("r"), TextDelta("a"), TextDelta(""), Ping()]
+    decode = ThinkTags("<think>", "</think>").around(lambda event: [event])
+    assert [passed for event in events for passed in decode(event)] == events
+
+
+@pytest.mark.parametrize(
+    ("texts", "thinking", "rest"),
+    [
+        (["<think>a", "b</think>", "c"], "ab", "c"),
+        (["<think>a</thi", "nk>b"], "a</think>b", ""),
+        (["<thi", "nk>a"], "", "<think>a"),
+        (["a", "<think>b"], "", "a<think>b"),
+    ],
+)
+def test_a_finish_behind_every_text_changes_nothing_but_what_was_kept(texts, thinking, rest):
+    """Some servers give a reason with every piece; the thinking goes on, and half a tag is what it is."""
+    decode = ThinkTags("<think>", "</think>").around(lambda text: [TextDelta(text), Finish("stop", "stop")])
+    events = [event for text in texts for event in decode(text)]
+    told = ["".join(event.text for event in events if isinstance(event, kind)) for kind in (ReasoningDelta, TextDelta)]
+    assert told == [thinking, rest]

@@ -115,8 +115,8 @@ class SSEFramer:
         end = data.rfind(_BLANK_LINE)
         if end < 0:
             return self._keep(data)
-        if end + 2 < len(data):
-            self._keep(data[end + 2 :])
+        if end + 2 < len(data):  # not too much of it yet, whatever the limit: first the blocks before it are handed out
+            self._open, self._held = [data[end + 2 :]], len(data) - end - 2
         return self._chunks(data, end)
 
     def _keep(self, data: bytes) -> list[Chunk]:
@@ -261,7 +261,7 @@ class JSONArrayFramer:
         if self._depth:
             self._open.append(data[start:])
             self._held += len(data) - start
-            if self._held > self._limit:
+            if self._held > self._limit and not chunks:  # else those are handed out first
                 raise _too_large(self._limit)
         return chunks
 

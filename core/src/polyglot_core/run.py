@@ -89,7 +89,7 @@ class Run:
         self.cancelled = False
         self._others = deque(others)
         self._on_truncated = on_truncated
-        self._resume = resume
+        self._resume: policy.Resume | None = resume
         self._attempts = 0  # requests sent
         self._attempts_here = 0  # those of them that went to this connection
         self._budget = policy.Budget()

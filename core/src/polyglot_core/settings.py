@@ -319,13 +319,11 @@ def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connectio
         if not isinstance(over, Mapping):
             raise config_error(f"{field} of connection {made['name']!r} is a dict, not {type(over).__name__}.")
         made[field] = {**fields.get(field, {}), **over}
-    for field, plain in _ROWS.items():
-        made[field] = _laid_over(plain, field, made["name"], fields.get(field), overrides.get(field))
+    name = made["name"]
+    made["timeouts"] = clocks(name, fields.get("timeouts"), overrides.get("timeouts"))
+    made["retries"] = _laid_over(Retries(), "retries", name, fields.get("retries"), overrides.get("retries"))
+    made["limits"] = _laid_over(Limits(), "limits", name, fields.get("limits"), overrides.get("limits"))
     return Connection(**made)
-
-
-_ROWS: Mapping[str, Timeouts | Retries | Limits] = {"timeouts": Timeouts(), "retries": Retries(), "limits": Limits()}
-"""Fields of a connection that are rows of numbers, of which single ones can be given."""
 
 
 def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> Timeouts:

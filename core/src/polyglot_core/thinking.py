@@ -51,11 +51,9 @@ class ThinkTags:
         yield event
 
     def _rest(self, choice: int) -> Iterator[Event]:
-        splitter = self._choices.pop(choice, None)
-        if splitter is not None and splitter.kept:
-            kept = splitter.kept
+        splitter = self._choices.get(choice)
+        if splitter is not None and (kept := splitter.give_up()):
             yield ReasoningDelta(kept, choice=choice) if splitter.thinking else TextDelta(kept, choice)
-            self._choices[choice] = _Splitter("", "")
 
 
 class _Splitter:
@@ -89,6 +87,13 @@ class _Splitter:
             yield from self._within(text)
         elif text:
             yield from self._after(text)
+
+    def give_up(self) -> str:
+        """What was kept: no tag comes of it any more."""
+        kept, self.kept = self.kept, ""
+        if kept and not self.thinking:
+            self._tag = ""
+        return kept
 
     def _within(self, text: str) -> Iterator[tuple[bool, str]]:
         before, tag, behind = text.partition(self._closing)

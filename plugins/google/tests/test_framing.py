@@ -42,7 +42,9 @@ def test_the_last_event_needs_no_blank_line():
     assert values(framed(EVENTS.rstrip())) == OBJECTS
 
 
-@pytest.mark.parametrize("before", [EVENTS, EVENTS.rstrip() + b"\n", EVENTS.replace(b"\r\n", b"\n")])
+@pytest.mark.parametrize(
+    "before", [EVENTS, EVENTS.rstrip() + b"\n", EVENTS.replace(b"\r\n", b"\n"), EVENTS.replace(b"\r\n", b"\r")]
+)
 def test_json_at_the_start_of_a_line_is_a_chunk(before):
     """With the blank line before it, or without."""
     assert values(framed(before + ERROR)) == [*OBJECTS, json.loads(ERROR)]

@@ -37,6 +37,8 @@ TABLE = [
     (error(404, "NOT_FOUND"), NotFound, "NOT_FOUND"),
     (error(429, "RESOURCE_EXHAUSTED"), RateLimited, "RESOURCE_EXHAUSTED"),
     (error(500, "INTERNAL"), ServerError, "INTERNAL"),
+    (error(500, True), ServerError, "500"),
+    (error(500, ["INTERNAL"]), ServerError, "500"),
     (error(503, "UNAVAILABLE"), Overloaded, "UNAVAILABLE"),
     (error(504, "DEADLINE_EXCEEDED"), ServerError, "DEADLINE_EXCEEDED"),
 ]

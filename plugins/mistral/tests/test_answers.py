@@ -40,6 +40,14 @@ BODY = (
 )
 
 
+@pytest.mark.parametrize("kind", [[], {}, None, 1])
+def test_a_part_of_no_known_kind_is_passed_over(listen, kind):
+    """Whatever stands where the kind of a part belongs; within thinking, what has none is text."""
+    inner = {"type": "thinking", "thinking": [{"type": kind, "text": "Hm"}]}
+    heard = listen(chunk(content=[{"type": kind}, inner, {"type": "text", "text": "a"}]) + chunk("stop") + DONE)
+    assert (heard.error, heard.response.content, heard.response.reasoning_content) == (None, "a", "Hm")
+
+
 def test_thinking_text_sources_and_calls(listen):
     """Each has a place of its own."""
     heard = listen(BODY + DONE)

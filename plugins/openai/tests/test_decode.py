@@ -17,6 +17,7 @@ from polyglot_core.plugin import (
     Failure,
     Finish,
     Logprobs,
+    MediaDelta,
     RefusalDelta,
     ResponseStarted,
     TextDelta,
@@ -40,6 +41,8 @@ def function(name=None, arguments=None):
 
 # a chunk → the events that it means
 CHUNKS = {
+    "a part of a kind that is no word": (piece({"content": [{"type": [], "text": "a"}]}), [TextDelta("a")]),
+    "a sound that is no base64": (piece({"audio": {"data": "é"}}), [MediaDelta("audio/pcm", b"")]),
     "a piece of text": (piece({"content": "a"}), [TextDelta("a")]),
     "an empty text": (piece({"role": "assistant", "content": ""}), [TextDelta("")]),
     "a role alone": (piece({"role": "assistant"}), []),

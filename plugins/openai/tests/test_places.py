@@ -11,7 +11,9 @@ from polyglot_core.plugin import (
     Citation,
     Failure,
     Finish,
+    InferenceRequest,
     MediaDelta,
+    Message,
     ReasoningDelta,
     ServerToolEvent,
     TextDelta,
@@ -33,6 +35,11 @@ def block(text=None, index=0, kind="reasoning.text", **fields):
 # Thinking
 
 
+def told(text="", signature=None, redacted=None, id_=None, *, number=0, kind="reasoning.text"):
+    """What a block of thinking means."""
+    return ReasoningDelta(text, signature, redacted, id_, block=number, extra={"type": kind})
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
@@ -46,24 +53,28 @@ def block(text=None, index=0, kind="reasoning.text", **fields):
         ({"reasoning_content": "Hm", "content": ""}, [ReasoningDelta("Hm"), TextDelta("")]),
         ({"reasoning_content": "Hm", "content": "a"}, [ReasoningDelta("Hm"), TextDelta("a")]),
         ({"reasoning_content": {"odd": 1}, "content": "a"}, [TextDelta("a")]),
-        ({"reasoning_details": [block("Hm")]}, [ReasoningDelta("Hm")]),
+        ({"reasoning_details": [block("Hm")]}, [told("Hm")]),
         ({"reasoning_details": []}, []),
-        ({"reasoning": "Hm", "reasoning_details": [block("Hm", 1)]}, [ReasoningDelta("Hm", block=1)]),
+        ({"reasoning": "Hm", "reasoning_details": [block("Hm", 1)]}, [told("Hm", number=1)]),
         (
             {"reasoning": "Hm", "reasoning_details": [block("H"), block("m", 1)]},
-            [ReasoningDelta("H"), ReasoningDelta("m", block=1)],
+            [told("H"), told("m", number=1)],
         ),
         (
             {"reasoning": "Hm", "reasoning_details": [block("other", signature="s")]},
-            [ReasoningDelta("Hm"), ReasoningDelta("", "s")],
+            [ReasoningDelta("Hm"), told("", "s")],
         ),
-        ({"reasoning_details": [block(signature="s", id="r")]}, [ReasoningDelta("", "s", None, "r")]),
+        ({"reasoning_details": [block(signature="s", id="r")]}, [told("", "s", None, "r")]),
         (
             {"reasoning_details": [block(kind="reasoning.encrypted", data="xyz", index=2)]},
-            [ReasoningDelta("", None, "xyz", block=2)],
+            [told("", None, "xyz", number=2, kind="reasoning.encrypted")],
         ),
-        ({"reasoning_details": [block(kind="reasoning.summary", summary="In short")]}, [ReasoningDelta("In short")]),
-        ({"reasoning_details": [block("Hm", index=None), "odd", 5]}, [ReasoningDelta("Hm")]),
+        (
+            {"reasoning_details": [block(kind="reasoning.summary", summary="In short", format="v1")]},
+            [ReasoningDelta("In short", extra={"type": "reasoning.summary", "format": "v1"})],
+        ),
+        ({"reasoning_details": [block("Hm", index=None), "odd", 5]}, [told("Hm")]),
+        ({"reasoning_details": [{"text": "Hm"}]}, [ReasoningDelta("Hm")]),
         (
             {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}, {"text": "a"}]},
             [ReasoningDelta("Hm"), TextDelta("a")],
@@ -95,13 +106,44 @@ def test_thinking_in_the_text(openai):
     assert openai.read(body)[1].content == "<think>Hm</think>a"
 
 
-def test_thinking_goes_back_as_it_came(openai):
-    """A response with signed and encrypted blocks, sent back as a turn, holds what the provider said."""
-    said = [block("Hm", signature="s"), block(kind="reasoning.encrypted", data="xyz", index=1, id="r")]
-    whole = {"choices": [{"index": 0, "message": {"content": "5", "reasoning_details": said}, "finish_reason": "stop"}]}
-    response = openai.read(json.dumps(whole).encode(), stream=False)[1]
+SAID = [
+    block("Hm", signature="s", format="claude-v1"),
+    block(kind="reasoning.encrypted", data="xyz", index=1, id="r", format="responses-v1"),
+    block(kind="reasoning.summary", summary="In short.", index=2, format="responses-v1", own={"a": None}),
+    block("So", kind="reasoning.invented", index=3),
+]
+PIECES = [
+    block("H", format="claude-v1"),
+    block("m", format="claude-v1"),
+    block(signature="s", format="another"),
+    SAID[1],
+    block(kind="reasoning.summary", summary="In ", index=2, format="responses-v1"),
+    block(kind="reasoning.summary", summary="short.", index=2, own={"a": None}),
+    SAID[3],
+]
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_thinking_goes_back_as_it_came(openai, streamed):
+    """A response with signed and encrypted blocks, sent back as a turn, holds all that the provider said of each."""
+    message = {"content": "5", "reasoning_details": SAID}
+    plain = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+    pieces = openai.stream(*(delta(reasoning_details=[piece]) for piece in PIECES), delta("stop", content="5"))
+    response = openai.read(pieces if streamed else plain, stream=streamed)[1]
     body = openai.body({"facts": {"reasoning_back": ["reasoning_details"]}}, messages=[response.message])
-    assert body["messages"] == [{"role": "assistant", "content": "5", "reasoning_details": said}]
+    assert body["messages"] == [{"role": "assistant", "content": "5", "reasoning_details": SAID}]
+
+
+def test_a_summary_and_its_cipher_may_share_a_number(openai):
+    """Each goes back as an entry of its own kind."""
+    said = [
+        block(kind="reasoning.summary", summary="In short.", format="v1", id="r"),
+        block(kind="reasoning.encrypted", data="xyz", format="v1", id="r"),
+    ]
+    body = openai.stream(*(delta(reasoning_details=[piece]) for piece in said), delta("stop", content="5"))
+    turn = openai.read(body)[1].message
+    sent = openai.body({"facts": {"reasoning_back": ["reasoning_details"]}}, messages=[turn])["messages"][0]
+    assert sent["reasoning_details"] == said
 
 
 # Finishes
@@ -368,3 +410,35 @@ def test_a_piece_of_text_takes_the_short_way(openai):
     for said in ({"content": "a"}, {"content": "a", **beside}):
         decode(openai.chunk(first))
         assert decode(openai.chunk(delta(**said))) == (TextDelta("a"),)
+
+
+# Going on
+
+
+def test_a_finish_that_is_a_failure(openai):
+    """A reason to finish that the place names for its own failures is an error with that status, and no answer."""
+    facts = {"failed_on": {"insufficient_system_resource": 503}}
+    ((failure,),) = openai.decoded(delta("insufficient_system_resource"), facts=facts)
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.status) == ("insufficient_system_resource", 503)
+
+
+@pytest.mark.parametrize(
+    ("prefill", "turn", "fields"),
+    [
+        ({}, {}, {}),
+        ({"message": {"partial": True}}, {"partial": True}, {}),
+        ({"body": {"continue_final_message": True}}, {}, {"continue_final_message": True, "top": 1}),
+    ],
+)
+def test_a_model_writes_on_as_the_place_wants_it_said(openai, prefill, turn, fields):
+    """The beginning of the answer is the last turn, with the marks that the place wants on it and beside it."""
+    extra = {"top": 1} if fields else {}
+    bound = openai.bound(facts={"prefill": prefill})
+    request = InferenceRequest(model="m", messages=(Message(role="user", content="Hi"),), extra=extra)
+    body = json.loads(bound.encode_prefill(request, "Once").body)
+    assert body.pop("messages") == [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Once", **turn},
+    ]
+    assert body == {"model": "m", **fields}

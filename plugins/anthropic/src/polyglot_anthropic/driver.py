@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Connection, Failure, InferenceRequest, WireRequest, WireResponse
 
-__all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage"]
 
 _VERSION = "2023-06-01"
 _PLAIN_IN_PATH = "@:"  # characters of model names that need no escape in a path
@@ -41,6 +41,15 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
         complete_on="end",
         finish_counts="last",
     )
+
+
+@hookimpl
+def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
+    """Ask the model to write on: a last turn of the assistant is what its answer begins with.
+
+    Source: Anthropic's guide "Prefill Claude's response". Models that cannot, and any that think, refuse the request.
+    """
+    return encode_request(connection, request.begun_with(text))
 
 
 def _url(connection: Connection, request: InferenceRequest, columns: Columns) -> str:

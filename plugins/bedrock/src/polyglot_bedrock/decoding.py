@@ -202,21 +202,20 @@ def _block_stopped(event: _RareEvent, state: dict[str, Any]) -> Iterator[Event]:
         yield _server_tool(opened.kind, opened.whole, index)
 
 
-def _message_stopped(event: _RareEvent, _state: dict[str, Any]) -> Iterator[Event]:
-    yield from _finish(event.stop_reason)
-
-
-def _metadata(event: _RareEvent, _state: dict[str, Any]) -> Iterator[Event]:
+def _closing(event: _RareEvent, _state: dict[str, Any]) -> Iterator[Event]:
+    """What stands at the end of a message: usage, the reason, or both."""
     if event.usage:
         yield UsageReport(event.usage)
+    if event.stop_reason:
+        yield Finish(_REASONS.get(event.stop_reason, FinishReason.OTHER), event.stop_reason)
 
 
 _READERS: dict[str, Callable[[_RareEvent, dict[str, Any]], Iterator[Event]]] = {
     "messageStart": _message_started,
     "contentBlockStart": _block_started,
     "contentBlockStop": _block_stopped,
-    "messageStop": _message_stopped,
-    "metadata": _metadata,
+    "messageStop": _closing,
+    "metadata": _closing,
 }
 
 
@@ -233,9 +232,7 @@ def _whole(chunk: Chunk) -> Iterator[Event]:
     for index, block in enumerate(objects(at(answer.output, "message.content"))):
         for kind, value in block.items():
             yield from _block(kind, value, index)
-    if answer.usage:
-        yield UsageReport(answer.usage)
-    yield from _finish(answer.stop_reason)
+    yield from _closing(answer, {})
     yield End()
 
 
@@ -247,11 +244,6 @@ def _block(kind: str, value: object, index: int) -> Iterator[Event]:
         yield from read(value, index)
     elif isinstance(value, dict):
         yield _server_tool(kind, {kind: value}, index)
-
-
-def _finish(reason: str | None) -> Iterator[Event]:
-    if reason:
-        yield Finish(_REASONS.get(reason, FinishReason.OTHER), reason)
 
 
 def _text(value: object, index: int) -> Iterator[Event]:

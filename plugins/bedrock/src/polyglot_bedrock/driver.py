@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
 
-__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage"]
+__all__ = ["authorize", "decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage"]
 
 
 @hookimpl
@@ -36,6 +36,12 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     url = f"{base_url_of(connection)}/model/{quote(request.model, safe='')}/{action}"
     body = {**body_of(request, connection.driver), **request.extra}
     return json_request(url, body, stream=request.stream, framing="aws-eventstream")
+
+
+@hookimpl
+def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
+    """Ask the model to write on from a last turn of the assistant; models that cannot refuse the request."""
+    return encode_request(connection, request.begun_with(text))
 
 
 @hookimpl

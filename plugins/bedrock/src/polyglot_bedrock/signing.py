@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from polyglot_bedrock.region import Columns, region_of
 from polyglot_core.errors import AuthenticationError, TransportError
-from polyglot_core.plugin import Secret, hookimpl, misconfigured, read_columns
+from polyglot_core.plugin import Secret, hookimpl, imported, misconfigured, read_columns
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection, WireRequest
@@ -57,13 +57,9 @@ def _is_amazon(url: str) -> bool:
 
 def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Secret]:
     """The headers that a signature is made of."""
-    try:
-        auth = importlib.import_module("botocore.auth")
-        requests = importlib.import_module("botocore.awsrequest")
-        errors = importlib.import_module("botocore.exceptions")
-    except ImportError as missing:
-        what = "needs botocore to sign its requests; install it, or give an api_key"
-        raise misconfigured(connection, what) from missing
+    what = "needs botocore to sign its requests; install it, or give an api_key"
+    modules = ("botocore.auth", "botocore.awsrequest", "botocore.exceptions")
+    auth, requests, errors = imported(connection, *modules, what=what)
     signed = {"content-type": str(wire.headers["content-type"])}
     request = requests.AWSRequest(method=wire.method, url=wire.url, data=wire.body, headers=dict(signed))
     try:

@@ -137,15 +137,14 @@ def _finish_events(reason: str | int, index: int, progress: _Progress) -> Iterat
 
 def _part_events(part: Part, index: int, progress: _Progress) -> Iterator[Event]:
     signature = part.thought_signature or None
-    server_tools = {name: getattr(part, field) for field, name in _SERVER_TOOL_PARTS.items()}
-    server_tools = {name: payload for name, payload in server_tools.items() if payload is not None}
+    tools = {name: found for field, name in _SERVER_TOOL_PARTS.items() if (found := getattr(part, field)) is not None}
     if part.function_call is not None:
         yield from _call_events(part.function_call, signature, index, progress)
-    elif part.text is not None or not (part.inline_data or server_tools):
+    elif part.text is not None or not (part.inline_data or tools):
         yield from _text_events(part, signature, index, progress)
     if part.inline_data is not None:
         yield _media_event(part.inline_data, index, progress, thought=bool(part.thought))
-    for name, payload in server_tools.items():
+    for name, payload in tools.items():
         signed = {"thoughtSignature": signature} if signature else {}
         yield ServerToolEvent(name, {name: payload, **signed}, index, replay=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 from polyglot_core.plugin import JSONArrayFramer, SSEFramer
@@ -15,6 +16,7 @@ __all__ = ["StreamFramer"]
 
 _OPENINGS = (b"{", b"[")
 _LINE_ENDS = (b"\n", b"\r")
+_IN_THE_MIDDLE = re.compile(rb"[\n\r][{\[]")
 
 
 class StreamFramer:
@@ -48,8 +50,10 @@ class StreamFramer:
             return None
         at_start = not self._in_line and data[:1] in _OPENINGS
         self._in_line = data[-1:] not in _LINE_ENDS
-        places = [place + 1 for opening in _OPENINGS if (place := data.find(b"\n" + opening)) >= 0]
-        return 0 if at_start else min(places, default=None)
+        if at_start:
+            return 0
+        found = _IN_THE_MIDDLE.search(data)
+        return None if found is None else found.end() - 1
 
     def finish(self) -> Sequence[Chunk]:
         """The last block without its blank line; or what there is of JSON that broke off, which no one can decode."""

@@ -38,7 +38,8 @@ def read_failure(payload: object, *, raw: bytes, status: int | None = None) -> F
     error = _status_of(payload)
     details = objects(error.get("details"))
     waits = [match for detail in details if (match := _SECONDS.fullmatch(str(detail.get("retryDelay"))))]
-    code, kind = error.get("status") or failure.code, failure.type
+    word = error.get("status")
+    code, kind = word if isinstance(word, str) and word else failure.code, failure.type
     if any(detail.get("reason") == _BAD_KEY for detail in details):  # comes as an invalid argument
         code, kind = _BAD_KEY, "authentication_error"
     elif _TOO_LONG.search(failure.message):  # the same

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from polyglot_core.errors import AuthenticationError, RequestError, TransportError
-from polyglot_core.plugin import Secret, hookimpl, misconfigured, read_columns
+from polyglot_core.plugin import Secret, hookimpl, imported, misconfigured, read_columns
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
 from polyglot_google.presets import PRESETS
@@ -124,12 +124,9 @@ def _is_google(url: str) -> bool:
 
 def _token(connection: Connection, path: str | None, url: str) -> tuple[dict[str, str | Secret], str | None]:
     """Headers with a token that is fresh, and the credentials' project."""
-    try:
-        errors = importlib.import_module("google.auth.exceptions")
-        requests = importlib.import_module("google.auth.transport.requests")
-    except ImportError as missing:
-        what = "needs google-auth for access tokens; install polyglot-google[vertex], or give an api_key"
-        raise misconfigured(connection, what) from missing
+    what = "needs google-auth for access tokens; install polyglot-google[vertex], or give an api_key"
+    modules = ("google.auth.exceptions", "google.auth.transport.requests")
+    errors, requests = imported(connection, *modules, what=what)
     headers: dict[str, str] = {}
     try:
         credentials, project = _identity(path)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
 
-__all__ = ["decode_chunk", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage"]
 
 _PATH = "/chat/completions"
 _AGENT_PATH = "/agents/completions"
@@ -47,9 +47,23 @@ _AGENT_PATH = "/agents/completions"
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a chat completion, or as an agent's if `extra` has an ``agent_id``."""
+    return _wire(connection, request, body_of(request, connection.driver))
+
+
+@hookimpl
+def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
+    """Ask the model to write on from a last turn of the assistant that is marked as a prefix.
+
+    Source: Mistral's API reference, the field ``prefix`` of an assistant's message.
+    """
+    body = body_of(request, connection.driver)
+    begun = {"role": "assistant", "content": text, "prefix": True}
+    return _wire(connection, request, {**body, "messages": [*body["messages"], begun]})
+
+
+def _wire(connection: Connection, request: InferenceRequest, body: dict[str, Any]) -> WireRequest:
     base_url = connection.base_url or str(PRESETS["mistral"].base_url)
     path = _AGENT_PATH if "agent_id" in request.extra else _PATH
-    body = body_of(request, connection.driver)
     # recorded: the last block without its blank line
     return json_request(f"{base_url.rstrip('/')}{path}", body, stream=request.stream, flush_at_eof=True)
 
@@ -167,18 +181,18 @@ def _content(content: str | list[Any] | None, choice: int) -> Iterator[Event]:
 
 def _part(part: dict[str, Any], choice: int) -> Iterator[Event]:
     """A part: text, thinking with parts of its own, sources, or a thing that a tool of the provider's made."""
-    kind = part.get("type")
+    kind = _string(part.get("type"))
     if kind == "text":
         yield TextDelta(_string(part.get("text")), choice)
     elif kind == "thinking":
         for inner in objects(part.get("thinking")):
-            if inner.get("type") in {None, "text"}:
+            if _string(inner.get("type")) in {"", "text"}:
                 yield ReasoningDelta(_string(inner.get("text")), choice=choice)
             else:
                 yield from _part(inner, choice)
     elif kind in {"reference", "tool_reference"}:
         yield Citation(part, choice)
-    elif isinstance(kind, str) and kind in {"image_url", "document_url", "file", "tool_file"}:
+    elif kind in {"image_url", "document_url", "file", "tool_file"}:
         yield ServerToolEvent(kind, part, choice)
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
 
-__all__ = ["decode_chunk", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage"]
 
 _PATH = "/api/chat"
 
@@ -54,6 +54,12 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
         complete_on="end",
         think_tags=connection.facts.get("think_tags"),
     )
+
+
+@hookimpl
+def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
+    """Ask the model to write on: a last turn of the assistant is left open."""
+    return encode_request(connection, request.begun_with(text))
 
 
 # What comes: only the fields that are read

@@ -30,6 +30,7 @@ class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     document_urls: bool = False
     result_parts: bool = False
     reasoning_back: tuple[str, ...] = ()
+    prefill: dict[str, dict[str, Any]] | None = None
     # what comes
     reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
     reasoning_blocks: str = "reasoning_details"
@@ -41,6 +42,7 @@ class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     usage_at: tuple[str, ...] = ()
     error_at: str | None = None
     error_statuses: dict[str, int] = {}
-    complete_on: Literal["finish", "end"] = "finish"
+    failed_on: dict[str, int] = {}
+    complete_on: Literal["finish", "end", "both"] = "finish"
     finish_counts: Literal["first", "last"] = "first"
     flush_at_eof: bool = False

@@ -6,7 +6,6 @@ Places add fields of their own and leave others out, so nothing here takes a fie
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core.plugin import (
@@ -33,6 +32,7 @@ __all__ = ["content_events", "says_only_text"]
 
 _JSONObject = dict[str, Any]
 
+_READ_OF_BLOCKS = frozenset({"text", "summary", "signature", "data", "id", "index"})
 _TEXT_FIELDS = frozenset({"content", "role"})
 
 
@@ -78,7 +78,7 @@ def _content(content: object, choice: int) -> Iterator[Event]:
 
 def _part(part: _JSONObject, choice: int) -> Iterator[Event]:
     """A part of a content that is a list: text, thinking with its summary, or an image."""
-    if part.get("type") in {"reasoning", "thinking"}:
+    if _string(part.get("type")) in {"reasoning", "thinking"}:
         for piece in objects(part.get("summary")) or objects(part.get("thinking")) or [part]:
             yield ReasoningDelta(_string(piece.get("text")), _string(piece.get("signature")) or None, choice=choice)
     elif part.get("type") == "image_url":
@@ -109,6 +109,7 @@ def _reasoning(said: _JSONObject, choice: int, columns: Columns) -> Iterator[Eve
 
 def _block(block: _JSONObject, choice: int, *, with_text: bool) -> ReasoningDelta:
     number = block.get("index")
+    extra = {name: value for name, value in block.items() if name not in _READ_OF_BLOCKS}
     return ReasoningDelta(
         _block_text(block) if with_text else "",
         _string(block.get("signature")) or None,
@@ -116,6 +117,7 @@ def _block(block: _JSONObject, choice: int, *, with_text: bool) -> ReasoningDelt
         _string(block.get("id")) or None,
         choice,
         number if isinstance(number, int) else 0,
+        extra or None,
     )
 
 
@@ -165,7 +167,7 @@ def _sound_type(data: bytes) -> str:
 def _from_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text)
-    except binascii.Error:
+    except ValueError:  # binascii's error is one; what is not ASCII is another
         return b""
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from polyglot_core.errors import RequestError
 from polyglot_core.plugin import (
     Citation,
     End,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Usage, WireRequest, WireResponse
 
-__all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage"]
 
 _BASE_URL = PRESETS["openai"].base_url or ""
 """Where a connection leads that names the driver alone."""
@@ -49,6 +51,23 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     """Say the request as a chat completion; a stream is asked to report usage."""
     columns = read_columns(connection, Columns)
     return wire_request(connection, request, columns, connection.base_url or _BASE_URL)
+
+
+@hookimpl
+def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
+    """Ask for the rest of an answer, where the place lets a model write on from a last turn of the assistant.
+
+    Raises:
+        RequestError: It does not, or nobody has said how.
+    """
+    marks = read_columns(connection, Columns).prefill
+    if marks is None:
+        raise RequestError(
+            f"Connection {connection.name!r} does not say how a model is told to write on from a text; the column "
+            "prefill of its facts would. Use resume='restart', or None."
+        )
+    begun = request.begun_with(text, **marks.get("message", {}))
+    return encode_request(connection, replace(begun, extra={**marks.get("body", {}), **begun.extra}))
 
 
 # What comes: only the fields that are read
@@ -159,6 +178,10 @@ def _choice_events(choice: _Choice, chunk: Chunk, columns: Columns) -> Iterator[
         yield Logprobs(choice.logprobs, index)
     if choice.error:
         yield failure_from_payload({"error": choice.error}, raw=chunk.data)
+    elif (status := columns.failed_on.get(choice.finish_reason or "")) is not None:
+        yield Failure(
+            f"The model stopped: {choice.finish_reason}.", choice.finish_reason, status=status, raw=chunk.data
+        )
     elif choice.finish_reason:
         reason = _REASONS.get(choice.finish_reason.lower(), FinishReason.OTHER)
         yield Finish(reason, choice.finish_reason, index)

@@ -17,6 +17,7 @@ __all__ = ["Writer"]
 _JSONObject = dict[str, Any]
 
 _EPHEMERAL = {"type": "ephemeral"}
+_TEXT, _SUMMARY, _ENCRYPTED = "reasoning.text", "reasoning.summary", "reasoning.encrypted"
 
 
 class Writer(MessageWriter):
@@ -126,17 +127,19 @@ def _encrypted(parts: Iterable[Reasoning]) -> str:
 
 
 def _blocks(parts: Sequence[Reasoning]) -> list[_JSONObject]:
-    """Each stretch of thinking as a text with its signature, as encrypted data, or both."""
+    """Each stretch of thinking as a text with its signature, as encrypted data, or both, as the place had said it."""
     return [detail for index, part in enumerate(parts) for detail in _detail(part, index)]
 
 
 def _detail(part: Reasoning, index: int) -> Iterator[_JSONObject]:
-    place: _JSONObject = {"index": index} if part.id is None else {"index": index, "id": part.id}
+    said = {**part.extra, "index": index} if part.id is None else {**part.extra, "index": index, "id": part.id}
+    kind = part.extra.get("type")
     if part.text or part.signature:
         signature = {} if part.signature is None else {"signature": part.signature}
-        yield {"type": "reasoning.text", "text": part.text, **signature, **place}
+        field = "summary" if kind == _SUMMARY else "text"
+        yield {**said, "type": _TEXT if kind in {None, _ENCRYPTED} else kind, field: part.text, **signature}
     if part.redacted:
-        yield {"type": "reasoning.encrypted", "data": part.redacted, **place}
+        yield {**said, "type": _ENCRYPTED, "data": part.redacted}
 
 
 def _put(value: object, place: str) -> _JSONObject:

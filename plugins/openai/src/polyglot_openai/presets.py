@@ -37,6 +37,7 @@ PRESETS = {
             "developer_role": "system",
             "unsupported": ("json_schema", "image", "audio", "document"),
             "reasoning_back": ("reasoning_content",),
+            "failed_on": {"insufficient_system_resource": 503},
         },
     ),
     "gemini-openai": Preset(
@@ -100,6 +101,7 @@ PRESETS = {
             "developer_role": "system",
             "reasoning_back": ("reasoning_content",),
             "usage_at": ("choices.0.usage",),
+            "prefill": {"message": {"partial": True}},
         },
     ),
     "perplexity": Preset(
@@ -418,6 +420,8 @@ PRESETS = {
             "developer_role": "system",
             "think_tags": _THINK_TAGS,
             "reasoning_back": ("reasoning_content",),
+            "prefill": {},
+            "complete_on": "both",  # llama-cpp-python's server says [DONE] also when another request has interrupted it
         },
     ),
     "lmstudio": Preset(
@@ -458,6 +462,7 @@ PRESETS = {
             "developer_role": "system",
             "think_tags": _THINK_TAGS,
             "reasoning_back": ("reasoning",),
+            "prefill": {"body": {"continue_final_message": True, "add_generation_prompt": False}},
         },
     ),
 }
@@ -486,6 +491,8 @@ What to ask:
     document_urls: Whether a document may be given by its URL; no.
     result_parts: Whether the result of a tool may have parts, such as images; no: it is a text.
     reasoning_back: Fields in which an assistant's thinking is sent back; none, and thinking is left out.
+    prefill: How a model is told to write on from a last turn of the assistant: fields of that turn (``message``) and of
+        the request (``body``). Unknown, and ``resume="prefill"`` is an error. An empty object: nothing has to be said.
 What comes:
     reasoning_fields: Fields with thinking as text, the first that has any counts; ``reasoning_content``, ``reasoning``.
     reasoning_blocks: Field with thinking in blocks, with signatures and encrypted ones; ``reasoning_details``.
@@ -497,8 +504,9 @@ What comes:
     usage_at: Where usage stands if not in ``usage``; nowhere.
     error_at: Where an object stands whose ``status_code``, unless it is 0, says that the request failed; nowhere.
     error_statuses: HTTP status by such a code. None.
-    complete_on: Whether the end of the body counts after a ``finish`` reason, or only after the sign of the ``end``;
-        ``finish``.
+    failed_on: HTTP status by a reason to finish that is a failure of the place's. None.
+    complete_on: Whether the end of the body counts after a ``finish`` reason, or only after the sign of the ``end``, or
+        that sign only after a reason (``both``); ``finish``.
     finish_counts: Which reason to finish counts where there are several: ``first`` or ``last``; ``first``.
     flush_at_eof: Whether a last event without its blank line counts; no.
 """

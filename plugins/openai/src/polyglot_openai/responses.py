@@ -7,11 +7,13 @@ pages leave open.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from polyglot_core.errors import RequestError
 from polyglot_core.plugin import (
     Citation,
     End,
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
 
-__all__ = ["decode_chunk", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "encode_request", "encode_resume", "extract_usage"]
 
 
 # What is asked
@@ -70,6 +72,30 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     )
 
 
+@hookimpl
+def encode_resume(connection: Connection, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
+    """Ask for the rest of a response that is made in the background, from the event after the last that came.
+
+    Source: OpenAI's guide "Background mode", section on streaming. None while neither id nor number is known.
+
+    Raises:
+        RequestError: The response is not made in the background, so it ends with the connection.
+    """
+    if not request.extra.get("background"):
+        raise RequestError(
+            "resume='provider' wants a response that is made in the background, which outlives its connection: add "
+            "extra={'background': True}. Or use resume='restart'."
+        )
+    reading: Reading | None = state.get("reading")
+    if reading is None or reading.response_id is None or reading.sequence_number is None:
+        return None
+    wire = encode_request(connection, request)
+    address, _, query = wire.url.partition("?")
+    after = urlencode({"stream": "true", "starting_after": reading.sequence_number})
+    url = f"{address}/{quote(reading.response_id, safe='')}?{'&'.join(filter(None, (query, after)))}"
+    return replace(wire, method="GET", url=url, body=b"")
+
+
 # What comes: only the fields that are read
 
 
@@ -85,6 +111,7 @@ class _Event(Struct, gc=False):
     arguments: Any = None
     input: Any = None
     logprobs: Any = None
+    sequence_number: int | None = None
     annotation: Any = None
     item: msgspec.Raw = msgspec.Raw()
     response: msgspec.Raw = msgspec.Raw()
@@ -134,6 +161,7 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
             return ()
         raise
     kind = event.type or chunk.event
+    reading.sequence_number = event.sequence_number
     # Nearly every chunk is one piece of text, and nothing else.
     if kind == _TEXT_DELTA and event.delta and type(event.delta) is str and not event.logprobs:
         place = event.output_index
@@ -180,9 +208,10 @@ def _part(event: _Event, kind: str) -> int:
     return (event.summary_index if kind == SUMMARY else event.content_index) or 0
 
 
-def _created(event: _Event, _reading: Reading) -> Iterator[Event]:
+def _created(event: _Event, reading: Reading) -> Iterator[Event]:
     names = _decode_names(event.response) if event.response else _Names()
     if names.id or names.model:
+        reading.response_id = names.id
         yield ResponseStarted(names.id, names.model)
 
 

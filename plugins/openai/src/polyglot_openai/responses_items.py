@@ -57,6 +57,8 @@ class Reading:
         calls: Places of calls whose id and name have come.
         cited: How many citations have come, by place of the item.
         done: How many items are whole.
+        response_id: The provider's id of the response.
+        sequence_number: The number of the last event.
     """
 
     def __init__(self, own_calls: Sequence[str] = ()) -> None:
@@ -64,6 +66,8 @@ class Reading:
         self.calls: set[int] = set()
         self.cited: Counter[int] = Counter()
         self.done = 0
+        self.response_id: str | None = None
+        self.sequence_number: int | None = None
         self._own_calls = tuple(own_calls)
         self._own_places: set[int] = set()
         self._places: dict[str, int] = {}

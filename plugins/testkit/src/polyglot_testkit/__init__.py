@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from polyglot_testkit.bench import Bench, Heard
 from polyglot_testkit.exam import CHECKS, ExamFailed, Report, check_driver
 from polyglot_testkit.recording import Recording, replay
 
-__all__ = ["CHECKS", "ExamFailed", "Recording", "Report", "check_driver", "replay"]
+__all__ = ["CHECKS", "Bench", "ExamFailed", "Heard", "Recording", "Report", "check_driver", "replay"]
