@@ -17,7 +17,7 @@ import anyio
 import msgspec
 import pytest
 
-from polyglot_core import AsyncInference, Connection, Inference, Retries, events, register
+from polyglot_core import AsyncInference, Connection, Inference, Retries, events, register, run
 from polyglot_core.clocks import Clocks
 from polyglot_core.connection import Timeouts
 from polyglot_core.plugin import End, Finish, TextDelta, Usage, WireRequest, hookimpl
@@ -359,6 +359,12 @@ class Flavour:
 def flavour(request):
     """Sync, asyncio or trio."""
     return Flavour(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _own_budgets(monkeypatch):
+    """A port that served another test's failures has its budget back."""
+    monkeypatch.setattr(run, "_budgets", {})
 
 
 @pytest.fixture(autouse=True)

@@ -61,6 +61,13 @@ def test_a_backslash_outside_of_a_string_escapes_nothing(size):
     assert framed(JSONArrayFramer(), rb'[{\"a": "}"}, {"b": 1}]', size) == [rb'{\"a": "}"}', b'{"b": 1}']
 
 
+def test_a_read_of_nothing_changes_nothing():
+    """A backslash at the end of a read escapes the first byte that comes, and not an empty read."""
+    framer = JSONArrayFramer()
+    chunks = [chunk for piece in (b'[{"a": "\\', b"", b'"}"}]') for chunk in framer.feed(piece)]
+    assert [chunk.data for chunk in chunks] == [rb'{"a": "\"}"}']
+
+
 @pytest.mark.parametrize("end", [b"", b"1", b"-", b"1.", b"1e", b'"', b'"\\', b'"\\u00', b'"\\ud83d', b"tru", b"["])
 def test_a_plain_answer_that_breaks_off_anywhere_is_truncated(toy, end):
     """Also in a number, a word, a text or an escape."""

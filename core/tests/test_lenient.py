@@ -92,12 +92,12 @@ def test_each_choice_has_halves_of_its_own(toy):
         toy,
         TextDelta(HIGH, 0),
         TextDelta(HIGH, 1),
-        TextDelta(LOW, 0),
+        TextDelta("x", 0),
         Finish("stop", "stop", 0),
-        TextDelta("x", 1),
+        TextDelta(LOW, 1),
         Finish("stop", "stop", 1),
     )
-    assert [choice.content for choice in response.choices] == [BOTH, ALONE + "x"]
+    assert [choice.content for choice in response.choices] == [ALONE + "x", BOTH]
 
 
 def test_a_new_block_does_not_go_on_with_the_text_of_the_last(toy):
@@ -143,6 +143,13 @@ def test_a_new_call_does_not_go_on_with_the_last(toy, second):
     _, response = read(toy, ToolCallDelta(None, "1", "f", '{"a":' + HIGH), second, STOP)
     assert [call.arguments_raw for call in response.tool_calls] == ['{"a":' + ALONE, ALONE]
     assert not any(call.ready for call in response.tool_calls)
+
+
+def test_a_call_that_is_repeated_whole_keeps_what_had_come(toy):
+    """A last piece that repeats the arguments says only that they are whole; the half before it is not lost with it."""
+    pieces = [ToolCallDelta(0, "1", "f", '{"a":' + HIGH), ToolCallDelta(0, arguments="{}", complete=True)]
+    _, response = read(toy, *pieces, STOP)
+    assert response.tool_calls[0].arguments_raw == '{"a":' + ALONE
 
 
 @pytest.mark.parametrize(
@@ -253,6 +260,20 @@ def test_a_whole_answer_is_put_right_too(toy):
     session = toy.session(framing="whole", headers={"content-type": "application/json"})
     toy.read(session, toy.body(TextDelta("a" + HIGH), STOP))
     assert (session.response.content, session.response.outcome) == ("a" + ALONE, Outcome.FINISHED)
+
+
+def test_a_plain_answer_is_read_again_from_the_beginning(toy):
+    """What a driver has noted before it found that it could not read the answer is forgotten."""
+
+    class Counting(toy.Driver):
+        @hookimpl
+        def decode_chunk(self, state, chunk):
+            state["seen"] = state.get("seen", 0) + 1
+            return [TextDelta(f"seen {state['seen']}"), *super().decode_chunk(chunk)]
+
+    session = toy.session(module=Counting(), framing="whole", headers={})
+    toy.read(session, toy.body(Logprobs({"p": math.nan}), STOP))
+    assert session.response.content == "seen 1"
 
 
 @pytest.mark.parametrize("framing", ["whole", "ndjson"])

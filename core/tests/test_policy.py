@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import pytest
@@ -148,21 +149,32 @@ def test_no_wait_is_longer_than_allowed(attempts, limit, draw):
 
 def test_repetitions_are_paid_from_a_budget_that_answers_fill():
     """An outage empties it, and then nothing is sent again; each answer that comes gives a little back."""
-    budget = Budget()
-    paid = sum(decided(errors.ServerError("x"), FIRST, pay=budget.pay) == Again(1.0) for _ in range(100))
+    budget = Budget(0.0)
+    pay = functools.partial(budget.pay, now=0.0)
+    paid = sum(decided(errors.ServerError("x"), FIRST, pay=pay) == Again(1.0) for _ in range(100))
     assert paid == 500 // 14
-    assert decided(errors.ServerError("x"), FIRST, pay=budget.pay) == Surface()
-    assert decided(errors.ServerError("x"), Tried(attempts=1, others=True), pay=budget.pay) == Elsewhere()
+    assert decided(errors.ServerError("x"), FIRST, pay=pay) == Surface()
+    assert decided(errors.ServerError("x"), Tried(attempts=1, others=True), pay=pay) == Elsewhere()
     for _ in range(10):
         budget.earn()
-    assert decided(SLOW, FIRST, pay=budget.pay) == Again(1.0)  # throttling costs 5
-    assert decided(errors.ServerError("x"), FIRST, pay=budget.pay) == Again(1.0)
+    assert decided(SLOW, FIRST, pay=pay) == Again(1.0)  # throttling costs 5
+    assert decided(errors.ServerError("x"), FIRST, pay=pay) == Again(1.0)
+
+
+def test_a_budget_fills_again_within_a_minute():
+    """A place that has been quiet since its outage is asked again as if there had been none."""
+    budget = Budget(0.0)
+    assert budget.pay(500, 0.0)
+    assert not budget.pay(14, 1.0)
+    assert budget.pay(14, 2.0)
+    assert budget.pay(500, 120.0)
+    assert not budget.pay(1, 120.0)
 
 
 def test_a_budget_grows_no_larger_than_it_was():
     """Answers fill it to where it began and no further, and what is not sent again costs nothing."""
-    budget = Budget()
+    budget = Budget(0.0)
     budget.earn()
     assert budget.tokens == 500
-    decided(errors.InvalidRequest("x"), FIRST, pay=budget.pay)
+    decided(errors.InvalidRequest("x"), FIRST, pay=functools.partial(budget.pay, now=0.0))
     assert budget.tokens == 500

@@ -642,3 +642,18 @@ def test_a_framing_of_the_drivers_own(toy):
     session.begin(200, {"content-type": "application/x-lines"})
     toy.read(session, toy.body(TextDelta("a")) + b"\n" + toy.body(STOP) + b"\n")
     assert session.response.content == "a"
+
+
+def test_an_object_where_a_stream_should_be_may_be_a_failure_in_the_drivers_own_words(toy):
+    """A driver that knows its provider's envelope is asked of a status 200 too, before the type is found wanting."""
+
+    class Enveloped(toy.Driver):
+        @hookimpl
+        def decode_error(self, response):
+            return Failure("Too fast.", "1002", status=429) if b"1002" in response.body else None
+
+    headers = {"content-type": "application/json"}
+    for body, kind in ((b'{"base": {"code": 1002}}', errors.RateLimited), (b'{"base": {}}', UnexpectedContentType)):
+        session = toy.session(module=Enveloped(), headers=headers)
+        with pytest.raises(kind):
+            toy.read(session, body)

@@ -73,6 +73,7 @@ def test_what_is_no_text_passes():
         (["<think>a", "b</think>", "c"], "ab", "c"),
         (["<think>a</thi", "nk>b"], "a</think>b", ""),
         (["<thi", "nk>a"], "", "<think>a"),
+        (["<thi", "<think>a"], "", "<thi<think>a"),
         (["a", "<think>b"], "", "a<think>b"),
     ],
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Opening, Pools, T
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+    from types import ModuleType
     from typing import Self
 
     import anyio
@@ -97,7 +98,7 @@ class _AsyncWaits:
         exchange = None
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             pool = pools.pool(wire.url, run.connection.route)
-            exchange = await pool.send(wire, _terms(run), Opening(), _closer_for(_running_asyncio_loop()))
+            exchange = await pool.send(wire, _terms(run), Opening(), _closer_here())
         self._scope = None
         if exchange is None:
             raise timed_out(clock)
@@ -158,14 +159,42 @@ class AsyncSource:
                 await keeper.aclose()
 
 
-def _closer_for(loop: asyncio.AbstractEventLoop | None) -> Callable[[Any], None]:
-    """What closes a response that was let go, in the loop that it belongs to; it may be called from a finalizer."""
+def _closer_here() -> Callable[[Any], None]:
+    """What closes a response that was let go, in the loop that runs now; it may be called from a finalizer.
 
-    def close_later(response: Any) -> None:  # noqa: ANN401 (the HTTP client's response)
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(_close_in_task, loop, response)
+    asyncio and trio are looked for and not imported, for those who never use them.
+    """
+    if (asyncio := sys.modules.get("asyncio")) is not None:
+        with contextlib.suppress(RuntimeError):
+            return partial(_close_in_asyncio, asyncio.get_running_loop())
+    if (trio := sys.modules.get("trio")) is not None:
+        with contextlib.suppress(RuntimeError):
+            return partial(_close_in_trio, trio, trio.lowlevel.current_trio_token())
+    return lambda _: None  # closed with its pool
 
-    return close_later
+
+def _close_in_asyncio(loop: asyncio.AbstractEventLoop, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(_start_closing, loop, response)
+
+
+def _close_in_trio(trio: ModuleType, token: Any, response: Any) -> None:  # noqa: ANN401 (trio's; the HTTP client's)
+    with contextlib.suppress(trio.RunFinishedError):
+        token.run_sync_soon(trio.lowlevel.spawn_system_task, _closed, response)
+
+
+_closing: set[asyncio.Task[None]] = set()  # a loop keeps only weak references to its tasks
+
+
+def _start_closing(loop: asyncio.AbstractEventLoop, response: Any) -> None:  # noqa: ANN401
+    task = loop.create_task(_closed(response))
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+async def _closed(response: Any) -> None:  # noqa: ANN401
+    with contextlib.suppress(Exception):
+        await response.aclose()
 
 
 _Owned = dict["AsyncSource | None", "tuple[AsyncPools, AsyncGenerator[None]]"]
@@ -194,27 +223,6 @@ async def _kept_open(pools: AsyncPools) -> AsyncGenerator[None]:
         yield
     finally:
         await pools.close()
-
-
-def _running_asyncio_loop() -> asyncio.AbstractEventLoop | None:
-    asyncio = sys.modules.get("asyncio")  # not imported for those who never use it
-    try:
-        return None if asyncio is None else asyncio.get_running_loop()
-    except RuntimeError:  # trio: there a response that was let go is closed with its pool
-        return None
-
-
-_closing: set[asyncio.Task[None]] = set()  # a loop keeps only weak references to its tasks
-
-
-def _close_in_task(loop: asyncio.AbstractEventLoop, response: Any) -> None:  # noqa: ANN401
-    async def close() -> None:
-        with contextlib.suppress(Exception):
-            await response.aclose()
-
-    task = loop.create_task(close())
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
 
 
 # The pumps

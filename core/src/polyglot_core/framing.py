@@ -240,7 +240,7 @@ class JSONArrayFramer:
         """
         chunks: list[Chunk] = []
         start, passed = 0, int(self._escaped)
-        self._escaped = False
+        self._escaped = passed > len(data)
         for match in _JSON_MARKS.finditer(data):
             place = match.start()
             if place < passed:

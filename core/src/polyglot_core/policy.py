@@ -152,6 +152,7 @@ def _may_differ_elsewhere(error: PolyglotError) -> bool:
 # The budget
 
 _CAPACITY = 500
+_REFILL = _CAPACITY / 60.0  # tokens a second: an outage costs at most one repetition in two seconds, and is forgotten
 _COST, _COST_OF_THROTTLING = 14, 5  # tokens a repetition takes; one that a provider asked to wait for takes less
 
 
@@ -160,19 +161,26 @@ def _cost(error: PolyglotError) -> int:
 
 
 class Budget:
-    """What repetitions are paid from: shared by all calls to one place, filled again by answers that came.
+    """What repetitions are paid from: shared by all calls to one place, filled again by answers that came, and by time.
 
-    The numbers are those of the retry quota in botocore's standard mode: of 500 tokens a repetition takes 14, or 5
-    after a 429; an answer that came gives one back. Without a lock: two threads that meet here lose a token at worst.
+    The costs are those of the retry quota in botocore's standard mode: of 500 tokens a repetition takes 14, or 5 after
+    a 429; an answer that came gives one back. Time gives back all of them within a minute. Without a lock: two threads
+    that meet here lose a token at worst.
+
+    Attributes:
+        tokens: What there is to spend.
     """
 
-    __slots__ = ("tokens",)
+    __slots__ = ("_moment", "tokens")
 
-    def __init__(self) -> None:
-        self.tokens = _CAPACITY
+    def __init__(self, now: float) -> None:
+        self.tokens: float = _CAPACITY
+        self._moment = now
 
-    def pay(self, cost: int) -> bool:
+    def pay(self, cost: int, now: float) -> bool:
         """Take the cost of a repetition; False, and nothing taken, if there is not as much."""
+        self.tokens = min(_CAPACITY, self.tokens + (now - self._moment) * _REFILL)
+        self._moment = now
         if cost > self.tokens:
             return False
         self.tokens -= cost
@@ -180,5 +188,4 @@ class Budget:
 
     def earn(self) -> None:
         """An answer came."""
-        if self.tokens < _CAPACITY:
-            self.tokens += 1
+        self.tokens = min(_CAPACITY, self.tokens + 1)

@@ -52,7 +52,7 @@ _budgets: dict[str, policy.Budget] = {}
 def _budget(url: str) -> policy.Budget:
     """What repetitions to the place of this URL are paid from, in this process."""
     parts = urlsplit(url)
-    return _budgets.setdefault(f"{parts.scheme}://{parts.netloc}", policy.Budget())
+    return _budgets.setdefault(f"{parts.scheme}://{parts.netloc}", policy.Budget(perf_counter()))
 
 
 class Run:
@@ -92,7 +92,7 @@ class Run:
         self._resume: policy.Resume | None = resume
         self._attempts = 0  # requests sent
         self._attempts_here = 0  # those of them that went to this connection
-        self._budget = policy.Budget()
+        self._budget = policy.Budget(self.clocks.waited)
         self._failed: list[FailedAttempt] = []
         self._before: Session | None = None  # an attempt that broke off after something had come
         self._seam: Seam | None = None
@@ -208,13 +208,16 @@ class Run:
 
     def decide(self, error: PolyglotError) -> policy.Decision:
         """What to do about an error that ended the attempt. It is carried out here, but for the waiting."""
-        decision = policy.decide(error, self._tried(), self.connection.retries, pay=self._budget.pay)
+        decision = policy.decide(error, self._tried(), self.connection.retries, pay=self._pay)
         if isinstance(decision, (policy.Surface, policy.Settle)):
             self._complete(error)
             self.error = error if isinstance(decision, policy.Surface) else None
         else:
             self._prepare(decision, error)
         return decision
+
+    def _pay(self, cost: int) -> bool:
+        return self._budget.pay(cost, perf_counter())
 
     def _tried(self) -> policy.Tried:
         committed = self._before is not None or (self.session is not None and self.session.committed)

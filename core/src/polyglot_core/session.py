@@ -6,6 +6,7 @@ The life of a stream is the table `LIFE`; how it ended is decided in `outcome_of
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
@@ -229,7 +230,7 @@ class Session:
         self.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
         if status not in _OK or not self._is_expected_type():
             self._other_body = bytearray()
-            self.frame = self._keep_other_body
+            self.frame = partial(self._keep_other_body, self._other_body)
         if sum(map(len, headers)) + sum(map(len, headers.values())) > self._limits.headers:
             largest = self._limits.headers
             raise self._fail(LimitExceeded(f"The head of the answer is larger than {largest} bytes (limits.headers)."))
@@ -517,11 +518,10 @@ class Session:
             return True
         return found in expected or (self._wire.framing == "whole" and found.endswith("+json"))
 
-    def _keep_other_body(self, data: bytes) -> tuple[()]:
-        if self._other_body is not None:
-            self._other_body += data
-            if len(self._other_body) >= self._limits.refusal:
-                raise self._fail(self._refusal(bytes(self._other_body[: self._limits.refusal])))
+    def _keep_other_body(self, body: bytearray, data: bytes) -> tuple[()]:
+        body += data
+        if len(body) >= self._limits.refusal:
+            raise self._fail(self._refusal(bytes(body[: self._limits.refusal])))
         return ()
 
     def _refusal(self, body: bytes) -> PolyglotError:

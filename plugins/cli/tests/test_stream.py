@@ -173,7 +173,7 @@ def test_a_refusal_that_passes_is_asked_again(command, provider):
     assert len(simulator.requests) == 2
     provider(TEXT, fault=Status(503, times=1))
     run = command.run("stream", "--retries", "1", "--debug", "Hello")
-    assert "attempts    2\nbefore      test: ServerError: " in run.err
+    assert "attempts    2\nbefore      test: Overloaded: " in run.err
 
 
 def test_another_connection_is_asked(command, provider):

@@ -124,7 +124,7 @@ def _carry(asked: Asked, inference: Inference, pending: PendingInference) -> Non
     """Make the call, show what comes, and tell how it went, however that is."""
     output = Output()
     view = _view(asked, output)
-    watched = output.is_terminal and is_terminal(sys.stderr)
+    watched = output.is_terminal and is_terminal(sys.stderr) and not (asked.as_json or asked.events)
     ending: PolyglotError | KeyboardInterrupt | None = None
     try:
         with Waiting(inference.connection.name, shown=watched) as waiting:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Server"]
 
+_BACKLOG = 4096  # clients that may come at the same moment; where the system allows fewer, that many
 _READ_SIZE = 64 * 1024
 _UNREAD_PIECES = 100  # what a client may send ahead while it is being answered
 _SECONDS_TO_STOP = 5.0
@@ -45,7 +46,7 @@ class Server:
         self.answer = answer
         self.refuse = refuse
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._listener = socket.create_server(address, family=family, backlog=128)
+        self._listener = socket.create_server(address, family=family, backlog=_BACKLOG)
         self._listener.setblocking(False)  # noqa: FBT003 (the argument has no name)
         self.port: int = self._listener.getsockname()[1]
         self._conversations: set[asyncio.Task[None]] = set()
