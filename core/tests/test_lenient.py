@@ -348,3 +348,14 @@ def test_any_text_in_any_pieces_is_read_as_it_was_meant(toy, text, places):
     pieces = [units[start:end].decode("utf-16-le", "surrogatepass") for start, end in itertools.pairwise(cuts)]
     _, response = read(toy, *map(TextDelta, pieces), STOP)
     assert response.content == units.decode("utf-16-le", "replace")
+
+
+@pytest.mark.parametrize("kind", ["sse", "whole"])
+@pytest.mark.parametrize("broken", [b"\xff", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\xf0\x9f\x98"])
+def test_bytes_that_are_no_text_are_replaced(toy, kind, broken):
+    """Within a text, what is no UTF-8 is U+FFFD, as in any event stream; the answer goes on."""
+    said = toy.body(TextDelta("a?b"), STOP).replace(b"?", broken)
+    session = toy.session(framing=kind, headers={})
+    toy.read(session, said if kind == "whole" else b"data: " + said + b"\n\n" + toy.done)
+    assert session.response.content == f"a{broken.decode('utf-8', 'replace')}b"
+    assert session.response.outcome is Outcome.FINISHED

@@ -51,11 +51,20 @@ _TEXTS: dict[type, str] = {TextDelta: "text", ReasoningDelta: "text", RefusalDel
 def repaired(data: bytes) -> bytes | None:
     """The JSON text with what is known to be wrong put right; None if there is nothing of that kind.
 
-    Numbers that are none, or beyond the range of a double, become null; a byte order mark is dropped. A half of a
-    surrogate pair becomes a mark: the events that are read from the result have to pass a `Halves`.
+    Numbers that are none, or beyond the range of a double, become null; a byte order mark is dropped; bytes that are no
+    UTF-8 become U+FFFD, as the HTML standard has it for event streams. A half of a surrogate pair becomes a mark: the
+    events that are read from the result have to pass a `Halves`.
     """
-    found = _TOKEN.sub(_token, data.removeprefix(_BOM))
+    found = _TOKEN.sub(_token, _as_utf8(data.removeprefix(_BOM)))
     return None if found == data else found
+
+
+def _as_utf8(data: bytes) -> bytes:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
+    return data
 
 
 def _token(match: re.Match[bytes]) -> bytes:
