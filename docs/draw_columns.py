@@ -71,7 +71,7 @@ _CHAT: _Words = {
     "document_urls": lambda _: "A `Document` may be given by its `url`.",
     "result_parts": lambda _: "The result of a tool may have images and documents.",
     "reasoning_back": lambda fields: f"Of the thinking of earlier turns goes back: {_listed(fields)}.",
-    "prefill": lambda _: "A model can write on from its own text: `resume=\"prefill\"`.",
+    "prefill": lambda _: 'A model can write on from its own text: `resume="prefill"`.',
     # what comes
     "failed_on": lambda statuses: f"The finish reason {_pairs(statuses, 'is an error with status')}.",
     "reasoning_fields": lambda fields: f"Thinking is read from the first of {_listed(fields, 'or')} that has any.",

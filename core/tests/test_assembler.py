@@ -460,7 +460,7 @@ def test_what_a_server_tool_said_stands_where_it_came_if_it_is_wanted_back():
 @pytest.mark.parametrize(
     ("events", "text"),
     [
-        ([], ""),
+        ([], None),
         ([TextDelta("a"), TextDelta("b")], "ab"),
         ([TextDelta("a", 1)], None),
         ([TextDelta("a"), TextDelta("b", 1)], None),

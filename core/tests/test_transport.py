@@ -119,6 +119,25 @@ def test_a_large_answer_is_no_bomb():
     assert len(small.decode(gzip.compress(bytes(10 << 20)))) == 10 << 20
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_body_may_be_compressed_in_several_members(size):
+    """A server that ends a member with every flush is read to the end, and zeros behind the last one are nothing."""
+    inflater = Inflater(31, 200)
+    body = gzip.compress(b"one ") + gzip.compress(b"two ") + gzip.compress(b"three") + bytes(20)
+    assert b"".join(inflater.decode(piece) for piece in pieces(body, size)) == b"one two three"
+    inflater.finish()
+
+
+def test_what_follows_a_compressed_body_and_is_none_is_broken():
+    """Other bytes behind a member are an error, and so is a member without its end."""
+    with pytest.raises(TransportError, match="broken"):
+        Inflater(31, 200).decode(gzip.compress(b"one") + b"rubbish")
+    inflater = Inflater(31, 200)
+    assert inflater.decode(gzip.compress(b"one") + gzip.compress(b"two")[:10]) == b"one"
+    with pytest.raises(TransportError, match="its end is missing"):
+        inflater.finish()
+
+
 def test_an_empty_compressed_body_is_no_error():
     """Nothing at all is nothing, compressed or not."""
     inflater = inflater_for({"content-encoding": "gzip"}, 200)

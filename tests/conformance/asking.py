@@ -12,6 +12,7 @@ from polyglot_core import (
     Inference,
     InferenceResponse,
     PartialInferenceResponse,
+    Retries,
     plugins,
 )
 from polyglot_core.clocks import Clocks
@@ -132,7 +133,9 @@ def _reply(exchange: Exchange, cut: Cut) -> Reply:
 
 def _ask(exchange: Exchange, base_url: str) -> Answer:
     connection = connection_to(exchange.dialect, exchange.provider, base_url)
-    inference = Inference.from_connection(connection.with_changes(headers={_HEADER: exchange.path}))
+    inference = Inference.from_connection(
+        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(limit=0))
+    )
     pending = inference.create("Hello", stream=exchange.streamed)
     said: list[str] = []
     try:
@@ -155,7 +158,9 @@ async def _ask_async(exchanges: Sequence[Exchange], base_url: str, progress: Pro
 
 async def _ask_one_async(exchange: Exchange, base_url: str) -> Answer:
     connection = connection_to(exchange.dialect, exchange.provider, base_url)
-    inference = AsyncInference.from_connection(connection.with_changes(headers={_HEADER: exchange.path}))
+    inference = AsyncInference.from_connection(
+        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(limit=0))
+    )
     pending = inference.create("Hello", stream=exchange.streamed)
     said: list[str] = []
     try:

@@ -19,7 +19,7 @@ import polyglot_core.plugin
 import polyglot_simulator
 from polyglot_cli.commands import polyglot
 from polyglot_cli.failing import EXIT_CODES
-from polyglot_core import Inference, Retries, Timeouts, hookspecs
+from polyglot_core import Inference, Retries, TimedOut, Timeouts, hookspecs
 from polyglot_core.framing import FRAMERS
 from polyglot_core.options import NAMES
 from polyglot_core.parts import Part
@@ -191,7 +191,8 @@ def test_the_table_of_errors_is_that_of_the_code():
     assert set(rows) == set(ERRORS)
     for name, kind in ERRORS.items():
         code = next(EXIT_CODES[base] for base in kind.__mro__ if base in EXIT_CODES)
-        decision = decide(kind("x"), Tried(attempts=9, others=True), Retries())
+        error = kind("x", "first") if kind is TimedOut else kind("x")
+        decision = decide(error, Tried(attempts=9, others=True), Retries())
         elsewhere = "yes" if isinstance(decision, Elsewhere) else "no"
         assert rows[name][2:5] == ["yes" if kind.retryable else "no", elsewhere, str(code)], name
 

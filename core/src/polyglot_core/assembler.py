@@ -133,19 +133,24 @@ class Assembler:
 
     def show(self, seam: Seam) -> PartialInferenceResponse:
         """The partial that shows a seam: nothing new, and everything so far."""
-        partial = self._choice(0).step(b"")
+        first = self._choices.get(0)
+        partial = PartialInferenceResponse("", b"", 0, Mark(0, Transcript())) if first is None else first.step(b"")
         partial.seam = seam
         return partial
 
+    def go_on(self) -> None:
+        """Another request adds to this answer; what the one before it reported of usage is not the answer's."""
+        self._usage = None
+        for builder in self._choices.values():
+            builder.remark(None)
+
     def text_to_go_on_from(self) -> str | None:
         """The answer, if it is a text of one choice and nothing else, which a model can be asked to continue."""
-        if not set(self._choices) <= {0}:
-            return None
-        return self._choice(0).bare_text()
+        return self._choices[0].bare_text() if set(self._choices) == {0} else None
 
     def open_space(self) -> str:
         """The white space that the text of choice 0 ends in."""
-        text = self._choice(0).bare_text() or ""
+        text = self.text_to_go_on_from() or ""
         return text[len(text.rstrip()) :]
 
     def _choice(self, index: int) -> _ChoiceBuilder:

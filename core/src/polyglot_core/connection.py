@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr, replace
 from polyglot_core.errors import ConfigError
 from polyglot_core.wire import Secret
 
-__all__ = ["Connection", "Limits", "Preset", "Retries", "Route", "Timeouts"]
+__all__ = ["Connection", "Limits", "Preset", "Retries", "Route", "Timeouts", "fits"]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -55,11 +55,11 @@ class Limits(Struct, frozen=True, kw_only=True):
     """How large an answer may be. What goes beyond is a `LimitExceeded`, and nothing of its size is kept.
 
     Attributes:
-        event: Bytes of one line, event or frame, whole or still open. Pictures come in one event, so it is not small:
-            1 MiB, as httpx2 has it, would refuse them.
+        event: Bytes of one line, event or frame that are kept while the rest of it is waited for. Pictures come in one
+            event, so it is not small: 1 MiB, as httpx2 has it, would refuse them.
         response: Bytes of one body, after it was inflated.
-        inflation: Bytes that one byte of a compressed body may become, on average. Text does not come near; gzip itself
-            ends at 1032.
+        inflation: Bytes that one byte of a compressed body may become, on average, once it has become 16 MiB. Text does
+            not come near; gzip itself ends at 1032.
         headers: Bytes of the head of an answer. The HTTP client's own limit, 100 KiB, stays in force.
         refusal: Bytes of a refusal's body that are read.
         choices: Answers in one response. Servers number them, and a wrong number must not cost memory.
@@ -227,15 +227,30 @@ def _check_types(connection: Connection) -> None:
         "base_url": isinstance(connection.base_url, (str, type(None))),
         "options": isinstance(connection.options, Mapping),
         "headers": isinstance(headers, Mapping) and all(isinstance(text, (str, Secret)) for text in headers.values()),
-        "timeouts": isinstance(connection.timeouts, Timeouts),
-        "retries": isinstance(connection.retries, Retries),
-        "limits": isinstance(connection.limits, Limits),
+        "timeouts": _is_row(connection.timeouts, Timeouts),
+        "retries": _is_row(connection.retries, Retries),
+        "limits": _is_row(connection.limits, Limits),
         "fallbacks": all(isinstance(other, Connection) for other in connection.fallbacks),
     }
     for field, right in sound.items():
         if not right:
             msg = f"{field} of connection {connection.name!r} is of a wrong type; see the documentation of Connection."
             raise ConfigError(msg, connection=connection.name, phase="configure")
+
+
+def _is_row(row: object, kind: type[Struct]) -> bool:
+    """Whether it is a row of numbers of this kind, with numbers in it that fit."""
+    if not isinstance(row, kind):
+        return False
+    return all(fits(getattr(row, name), getattr(kind(), name)) for name in kind.__struct_fields__)
+
+
+def fits(number: object, usual: float | None) -> bool:
+    """Whether it is a number, not negative, and whole where the usual one is; a clock may be None."""
+    if number is None:
+        return usual is None or isinstance(usual, float)
+    whole = isinstance(usual, int)
+    return not isinstance(number, bool) and isinstance(number, int if whole else (int, float)) and number >= 0
 
 
 def _check_base_url(name: str, base_url: str | None) -> None:
@@ -267,11 +282,12 @@ def _base_url_problem(base_url: str) -> str | None:
 def _check_headers(name: str, headers: Mapping[str, str | Secret]) -> None:
     for header, value in headers.items():
         text = value.reveal() if isinstance(value, Secret) else value
-        if not (header + text).isascii() or not (header + text).isprintable():
+        if text != text.strip() or not (header + text).isascii() or not (header + text).isprintable():
             del text  # it may be a key, and this frame is part of the traceback
             what = "The key" if isinstance(value, Secret) else f"Header {header!r}"
             msg = (
-                f"{what} of connection {name!r} holds a line break, a control character or a character outside ASCII "
-                "and cannot be sent; check for stray characters where it was copied from."
+                f"{what} of connection {name!r} begins or ends with a space, or holds a line break, a control "
+                "character or a character outside ASCII, and cannot be sent; check for stray characters where it was "
+                "copied from."
             )
             raise ConfigError(msg, connection=name, phase="configure")

@@ -81,6 +81,7 @@ class _AsyncWaits:
     def __init__(self, source: AsyncSource) -> None:
         self._source = source
         self._scope: anyio.CancelScope | None = None
+        self._woken = False
 
     async def authorize(self, run: Run, wire: WireRequest) -> WireRequest:
         """Let the driver add its credentials, in a worker thread."""
@@ -97,6 +98,8 @@ class _AsyncWaits:
         pools = await self._source.pools()
         exchange = None
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
+            if self._woken:  # while the driver authorized, say
+                self._scope.cancel()
             pool = pools.pool(wire.url, run.connection.route)
             exchange = await pool.send(wire, _terms(run), Opening(), _closer_here())
         self._scope = None
@@ -109,6 +112,8 @@ class _AsyncWaits:
         import anyio  # noqa: PLC0415
 
         with anyio.move_on_after(seconds) as self._scope:
+            if self._woken:
+                self._scope.cancel()
             await anyio.sleep_forever()
         self._scope = None
 
@@ -120,7 +125,8 @@ class _AsyncWaits:
             await exchange.drain()
 
     def wake(self) -> None:
-        """End a wait, from the loop that it is in."""
+        """End a wait, from the loop that it is in: the one that there is, and any that would follow."""
+        self._woken = True
         if self._scope is not None:
             self._scope.cancel()
 
@@ -180,7 +186,12 @@ def _close_in_asyncio(loop: asyncio.AbstractEventLoop, response: Any) -> None:  
 
 def _close_in_trio(trio: ModuleType, token: Any, response: Any) -> None:  # noqa: ANN401 (trio's; the HTTP client's)
     with contextlib.suppress(trio.RunFinishedError):
-        token.run_sync_soon(trio.lowlevel.spawn_system_task, _closed, response)
+        token.run_sync_soon(_start_closing_in_trio, trio, response)
+
+
+def _start_closing_in_trio(trio: ModuleType, response: Any) -> None:  # noqa: ANN401
+    with contextlib.suppress(RuntimeError):  # the loop is about to end, and takes nothing new; its pools end with it
+        trio.lowlevel.spawn_system_task(_closed, response)
 
 
 _closing: set[asyncio.Task[None]] = set()  # a loop keeps only weak references to its tasks
@@ -346,17 +357,17 @@ class Pump:
             self._ready = self.run.interrupted(error)
             return
         decision = self.run.decide(error)
-        self._release()
-        if isinstance(decision, Surface):
-            raise error
-        if isinstance(decision, Settle):
-            return
-        self._session, self._chunks = None, iter(())
         try:
-            self._waits.sleep(decision.wait)
+            self._release()
+            if not isinstance(decision, (Settle, Surface)):
+                self._session, self._chunks = None, iter(())
+                self.run.tell()
+                self._waits.sleep(decision.wait)
         except BaseException:
             self._abandon()
             raise
+        if isinstance(decision, Surface):
+            raise error
 
     def _abandon(self) -> None:
         """An interruption passes through: the call ends here."""
@@ -488,17 +499,17 @@ class AsyncPump:
             self._ready = self.run.interrupted(error)
             return
         decision = self.run.decide(error)
-        await self._release()
-        if isinstance(decision, Surface):
-            raise error
-        if isinstance(decision, Settle):
-            return
-        self._session, self._chunks = None, iter(())
         try:
-            await self._waits.sleep(decision.wait)
+            await self._release()
+            if not isinstance(decision, (Settle, Surface)):
+                self._session, self._chunks = None, iter(())
+                self.run.tell()
+                await self._waits.sleep(decision.wait)
         except BaseException:
             await self._abandon()
             raise
+        if isinstance(decision, Surface):
+            raise error
 
     async def _abandon(self) -> None:
         """An interruption passes through: the call ends here."""

@@ -338,7 +338,7 @@ def provider_error_class(status: int | None, *words: str | None) -> type[Provide
     A word for a mere "invalid request" or "server error" does not outrank a status that says more (a 404 with type
     ``invalid_request_error`` is `NotFound`, a 503 with ``server_error`` is `Overloaded`).
     """
-    by_word = next((found for word in words if word and (found := _CLASS_BY_CODE.get(word.lower()))), None)
+    by_word = next((found for word in words if word and (found := _CLASS_BY_CODE.get(str(word).lower()))), None)
     by_status = _class_by_status(status)
     if by_word is None or (by_word in _GENERAL and status in _CLASS_BY_STATUS):
         return by_status

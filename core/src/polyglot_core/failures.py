@@ -70,7 +70,7 @@ def provider_error(failure: Failure) -> ProviderError:
     error = error_class(
         message,
         status=failure.status,
-        code=failure.code or failure.type,
+        code=printable(str(failure.code or failure.type or "")) or None,
         param=failure.param and printable(failure.param),
         retry_after=failure.retry_after,
     )

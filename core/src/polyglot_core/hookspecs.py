@@ -43,7 +43,8 @@ def decode_chunk(connection: Connection, chunk: Chunk, state: dict[str, Any]) ->
     """Say what a chunk means. Called for every chunk: the hot path; no I/O.
 
     `state` is a dict of this attempt's own, empty at its start, for dialects whose chunks depend on earlier ones. The
-    same chunks in the same order must give the same events. What msgspec raises for unreadable data may pass through.
+    same chunks in the same order must give the same events. What msgspec raises for unreadable data may pass through;
+    read the chunk before `state` is changed, because one that could be put right is decoded again.
     """
 
 

@@ -23,6 +23,7 @@ class Inflater:
     """Undoes gzip or deflate as the bytes come, and stops at a bomb."""
 
     def __init__(self, window: int, largest_ratio: int) -> None:
+        self._window = window
         self._zlib = zlib.decompressobj(window)
         self._largest_ratio = largest_ratio
         self._raw = self._decoded = 0
@@ -37,10 +38,14 @@ class Inflater:
         self._raw += len(data)
         pieces: list[bytes] = []
         try:
-            while data and not self._zlib.eof:
+            while data:
+                if self._zlib.eof:  # a body of gzip may have several members, and zeros behind the last
+                    if not (data := data.lstrip(b"\0")):
+                        break
+                    self._zlib = zlib.decompressobj(self._window)
                 pieces.append(self._zlib.decompress(data, _DECODED_AT_ONCE))
                 self._count(len(pieces[-1]))
-                data = self._zlib.unconsumed_tail
+                data = self._zlib.unconsumed_tail or self._zlib.unused_data
         except zlib.error as error:
             msg = f"The answer is compressed, and broken: {error}."
             raise TransportError(msg, "encoding", phase="stream") from error

@@ -101,6 +101,10 @@ class Halves:
         """A decoder that does what `decode` does, without marks in its events."""
         return lambda chunk: [event for decoded in decode(chunk) for event in self._settle(decoded)]
 
+    def rest(self, events: Sequence[Event]) -> list[Event]:
+        """The last events of the attempt, and what is still held: nothing more will come."""
+        return [*(each for event in events for each in self._settle(event)), *self._let_go(None)]
+
     def _settle(self, event: Event) -> Iterator[Event]:
         if type(event) in _TEXTS:
             yield from self._more(event)

@@ -15,6 +15,7 @@ from polyglot_core.errors import AuthenticationError, PolyglotError, TimedOut
 from polyglot_core.events import Seam
 from polyglot_core.response import FailedAttempt, InferenceResponse, Outcome
 from polyglot_core.session import Session, Signal
+from polyglot_core.wire import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,13 @@ class Target(NamedTuple):
     connection: Connection
     driver: BoundDriver
     request: InferenceRequest
+
+
+class _Next(NamedTuple):
+    """What the next attempt is: how it is asked, and the session whose answer it goes on with."""
+
+    how: str = "again"
+    kept: Session | None = None
 
 
 _budgets: dict[str, policy.Budget] = {}
@@ -90,21 +98,30 @@ class Run:
         self._others = deque(others)
         self._on_truncated = on_truncated
         self._resume: policy.Resume | None = resume
-        self._attempts = 0  # requests sent
-        self._attempts_here = 0  # those of them that went to this connection
-        self._budget = policy.Budget(self.clocks.waited)
+        self._attempts = self._attempts_here = 0  # in all, and at this connection
+        self._sent = 0  # requests
+        self._secrets: list[Secret] = []  # what was sent last that is nobody's business
+        self._budget: policy.Budget | None = None
         self._failed: list[FailedAttempt] = []
-        self._before: Session | None = None  # an attempt that broke off after something had come
+        self._before: Session | None = None  # the last attempt of which something had come, and which broke off
+        self._next = _Next()
         self._seam: Seam | None = None
 
     # What is sent
 
     def encode(self) -> WireRequest:
-        """The request for the next attempt, with the connection's headers; the key too, if the driver leaves it."""
+        """The request for the next attempt, with the connection's headers; the key too, if the driver leaves it.
+
+        The attempt counts from here on: what `authorize` does with it is part of it.
+        """
         if self._attempts == 0:
             self.clocks = Clocks(self.timeouts, perf_counter())  # the call begins when it is made, not when prepared
             self._check()
+        self._attempts += 1
+        self._attempts_here += 1
+        self.clocks.start_attempt(perf_counter())
         wire = self._encode()
+        self._budget = _budget(wire.url)
         headers = {**wire.headers, **self.connection.headers}
         if self.driver.authorize is None:
             headers.update(self.connection.auth_headers())
@@ -112,28 +129,31 @@ class Run:
 
     def _check(self) -> None:
         """Find out now what could not be said later: to another connection, or to go on as the caller wants."""
-        for other in self._others:
-            other.driver.encode(other.request)
+        for connection, driver, request in self._others:
+            try:
+                driver.encode(_without_warnings(request))
+            except PolyglotError as error:
+                error.add_facts(connection=connection.name, provider=driver.name, model=request.model)
+                raise
         if self._resume == "prefill":
-            self.driver.encode_prefill(self.request, "")
+            self.driver.encode_prefill(_without_warnings(self.request), "")
         elif self._resume == "provider":
-            self.driver.encode_resume(self.request, {})
+            self.driver.encode_resume(_without_warnings(self.request), {})
 
     def _encode(self) -> WireRequest:
         wire = None
-        if self._before is not None and self._seam is not None:
-            if self._seam.how == "prefill":
-                wire = self.driver.encode_prefill(self.request, (self._before.text_to_go_on_from() or "").rstrip())
-            elif self._seam.how == "provider":
-                wire = self.driver.encode_resume(self.request, self._before.decoder_state)
+        if self._next.kept is not None:
+            kept = self._next.kept
+            if self._next.how == "prefill":
+                wire = self.driver.encode_prefill(self.request, (kept.text_to_go_on_from() or "").rstrip())
+            else:
+                wire = self.driver.encode_resume(self.request, kept.decoder_state)
         return wire or self.driver.encode(self.request)
 
     def start(self, wire: WireRequest) -> Session:
-        """A session for the next attempt."""
-        self._attempts += 1
-        self._attempts_here += 1
-        self._budget = _budget(wire.url)
-        self.clocks.start_attempt(perf_counter())
+        """A session for the next attempt, whose request is ready to be sent."""
+        self._sent += 1
+        self._secrets = [value for value in wire.headers.values() if isinstance(value, Secret)]
         self.session = Session(
             wire,
             self.driver,
@@ -141,7 +161,7 @@ class Run:
             self.connection.name,
             limits=self.connection.limits,
             seam=self._seam if self._before else None,
-            before=self._before if self._seam and self._seam.keeps else None,
+            before=self._next.kept,
         )
         if self.events is not None:
             self.session.watch_events(self.events)
@@ -162,13 +182,19 @@ class Run:
     @property
     def response(self) -> InferenceResponse:
         """The response as far as it has come."""
-        session = self.session or self._before
+        return self._with_failures(self._came())
+
+    def _came(self) -> InferenceResponse:
+        """What has come, of the attempt that is being made, or of the one before it that broke off."""
+        session, before = self.session, self._before
+        if before is not None and (session is None or not session.committed):
+            outcome = (session and session.outcome) or Outcome.CANCELLED  # without one the caller left in between
+            return replace(before.response, outcome=outcome)
         if session is None:
-            came = InferenceResponse(outcome=Outcome.CANCELLED, connection=self.connection.name)
-        else:
-            came = session.response
-            if self.session is None:  # the caller left between two attempts
-                came = replace(came, outcome=Outcome.CANCELLED)
+            return InferenceResponse(outcome=Outcome.CANCELLED, connection=self.connection.name)
+        return session.response
+
+    def _with_failures(self, came: InferenceResponse) -> InferenceResponse:
         return replace(came, failed_attempts=tuple(self._failed)) if self._failed else came
 
     def watch_events(self) -> deque[Event]:
@@ -193,8 +219,8 @@ class Run:
         return iter(()) if self.session is None else self.session.finish(self.clocks.waited)
 
     def cancel(self) -> None:
-        """The caller wants no more."""
-        if not self.ended:
+        """The caller wants no more. It may be another thread that says so, at any moment."""
+        if self.error is None:
             self.cancelled = True
             if self.session is not None:
                 self.session.cancel(perf_counter())
@@ -202,22 +228,28 @@ class Run:
     def leave(self) -> bool:
         """The answer is let go. Whether it was read to its end, so that its connection may serve again."""
         finished = self.session is not None and self.session.outcome is Outcome.FINISHED
-        if finished:
+        if finished and self._budget is not None:
             self._budget.earn()
         return finished
 
     def decide(self, error: PolyglotError) -> policy.Decision:
-        """What to do about an error that ended the attempt. It is carried out here, but for the waiting."""
+        """What to do about an error that ended the attempt. It is carried out here, but for telling and waiting."""
+        self._redact(error)
         decision = policy.decide(error, self._tried(), self.connection.retries, pay=self._pay)
-        if isinstance(decision, (policy.Surface, policy.Settle)):
+        if isinstance(decision, policy.Surface):
             self._complete(error)
-            self.error = error if isinstance(decision, policy.Surface) else None
-        else:
+            self.error = error
+        elif not isinstance(decision, policy.Settle):
             self._prepare(decision, error)
         return decision
 
+    def tell(self) -> None:
+        """Say to whoever wants to know that another request follows."""
+        if self._seam is not None and self.on_seam is not None:
+            self.on_seam(self._seam)
+
     def _pay(self, cost: int) -> bool:
-        return self._budget.pay(cost, perf_counter())
+        return self._budget is not None and self._budget.pay(cost, perf_counter())
 
     def _tried(self) -> policy.Tried:
         committed = self._before is not None or (self.session is not None and self.session.committed)
@@ -231,15 +263,21 @@ class Run:
         )
 
     def _way_to_go_on(self) -> policy.Resume | None:
-        """How this answer can go on, of the ways that the caller chose."""
-        session = self.session or self._before
-        if self._resume == "prefill" and (session is None or not session.text_to_go_on_from()):
+        """The way that the caller chose, if this answer can go on in it; else its error is to be raised."""
+        session = self._before if self.session is None or not self.session.committed else self.session
+        if self._resume == "restart" or session is None:
+            return self._resume
+        if self.request.options.get("n", 1) != 1:
             return None
-        if self._resume == "provider" and (
-            session is None or self.driver.encode_resume(self.request, session.decoder_state) is None
-        ):
+        try:
+            if self._resume == "prefill":
+                text = session.text_to_go_on_from() or ""
+                self.driver.encode_prefill(_without_warnings(self.request), text.rstrip())
+                return "prefill" if text.strip() else None
+            known = self.driver.encode_resume(_without_warnings(self.request), session.decoder_state)
+        except PolyglotError:  # another connection has answered, whose driver cannot
             return None
-        return self._resume
+        return None if known is None else self._resume
 
     def _prepare(self, decision: policy.Again | policy.GoOn | policy.Elsewhere, error: PolyglotError) -> None:
         """Make ready for the next attempt, and keep what is to be said of this one."""
@@ -247,26 +285,24 @@ class Run:
         if isinstance(decision, policy.Elsewhere):
             self.connection, self.driver, self.request = self._others.popleft()
             self._attempts_here = 0
-        how = decision.how if isinstance(decision, policy.GoOn) else "again"
-        if isinstance(decision, policy.GoOn) and self.session is not None and self.session.committed:
+        how = decision.how if isinstance(decision, policy.GoOn) else _HOW[type(decision)]
+        if self.session is not None and self.session.committed:
             self._before = self.session
+        self._next = _Next(how, self._before if how in _KEEPING else None)
         self._seam = Seam(
-            how="elsewhere" if isinstance(decision, policy.Elsewhere) else how,
+            how=how,
             error=type(error).__name__,
             message=error.message,
             wait=decision.wait,
             connection=self.connection.name,
-            keeps=how in {"prefill", "provider"},
+            keeps=how in _KEEPING,
         )
         self.session = None  # with it goes what the attempt said of itself
         if self.events is not None:
             self.events.append(self._seam)
-        if self.on_seam is not None:
-            self.on_seam(self._seam)
 
     def _failed_attempt(self, error: PolyglotError, wait: float) -> FailedAttempt:
-        self._redact(error)
-        partial = error.partial if error.partial is not None and error.partial.choices else None
+        committed = self.session is not None and self.session.committed
         return FailedAttempt(
             connection=self.connection.name,
             error=type(error).__name__,
@@ -274,32 +310,40 @@ class Run:
             status=error.status,
             code=error.code,
             wait=wait,
-            partial=partial,
+            partial=error.partial if committed else None,
         )
 
     def _redact(self, error: PolyglotError) -> None:
-        if self.connection.secret is not None:
-            error.redact(self.connection.secret)
+        """Take out of an error what the provider has repeated of the secrets that were sent to it."""
+        own = [self.connection.secret] if self.connection.secret is not None else []
+        for secret in sorted([*own, *self._secrets], key=lambda secret: -len(secret.reveal())):  # one may hold another
+            error.redact(secret)
 
     def _complete(self, error: PolyglotError) -> None:
         """Fill in what the call knows of an error that is to be raised."""
-        self._redact(error)
         if isinstance(error, AuthenticationError) and self.connection.secret and self.connection.secret.source:
             error.explain(f"The key is that of {self.connection.secret.source}.")
         error.add_facts(
             connection=self.connection.name,
             provider=self.driver.name,
             model=self.request.model,
-            phase="encode" if self._attempts == 0 else "headers",
-            attempts=self._attempts,
+            phase="encode" if self.session is None else "headers",
+            attempts=self._sent,
             elapsed=self.clocks.elapsed(perf_counter()),
         )
+        if self._before is not None or (self._failed and error.partial is not None):
+            error.partial = self.response
         if self._failed:
-            came = error.partial
-            if self._before is not None and (came is None or not came.choices):
-                came = replace(self._before.response, outcome=Outcome.FAILED if came is None else came.outcome)
-            error.partial = came and replace(came, failed_attempts=tuple(self._failed))
             error.add_note(_history(self._failed))
+
+
+_KEEPING = frozenset({"prefill", "provider"})  # ways to go on in which what had come is kept
+_HOW = {policy.Again: "again", policy.Elsewhere: "elsewhere"}
+
+
+def _without_warnings(request: InferenceRequest) -> InferenceRequest:
+    """The request as it is encoded to try it out: what it warns of is said when it is sent."""
+    return replace(request, unsupported="drop") if request.unsupported == "warn" else request
 
 
 def _history(failed: Sequence[FailedAttempt]) -> str:

@@ -187,10 +187,12 @@ class Session:
         self.decoder_state: dict[str, Any] = before.decoder_state if before and seam and seam.how == "provider" else {}
         self._think_tags = ThinkTags(*wire.think_tags) if wire.think_tags else None
         self._decode = self._decoder()
-        self._lenient = False  # whether a chunk had to be put right
+        self._halves: Halves | None = None  # since a chunk had to be put right
         self.assembler: Assembler = (
             before.assembler if before else Assembler(driver.extract_usage, wire.finish_counts, limits)
         )
+        if before is not None:
+            self.assembler.go_on()
         self._overlap = self.assembler.open_space() if before and seam and seam.how == "prefill" else ""
         self._text = self.assembler.text
         self._status = 0
@@ -253,7 +255,7 @@ class Session:
         if type(event) is TextDelta and self.state is _COMMITTED and event.text:
             self._clocks.meaning = now
             return self._text(event, chunk.raw)
-        return self._ignore(chunk) if self.state is State.ENDED else self._absorb(events, chunk, now)
+        return self._ignore(chunk) if self.state is State.ENDED else self._absorb(events, chunk.raw, now)
 
     def feed(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
         """`frame` and `take` in one; exhaust the iterator before the next call."""
@@ -265,13 +267,12 @@ class Session:
         Raises:
             PolyglotError: As `feed`; `Truncated` when the model was not done.
         """
-        if self._other_body is not None:
+        if self._other_body is not None and self.state is not State.ENDED:
             raise self._fail(self._refusal(bytes(self._other_body)), now)
         if self.state is not State.ENDED:
             self._body_over = True
             yield from self._take_all(self._framer.finish(), now)
-            if self._think_tags is not None:
-                yield from self.assembler.absorb(self._think_tags.rest(), b"")
+            yield from self._let_go(now)
         if self.state is not State.ENDED:
             yield from self._end(self._eof_signal(), now)
 
@@ -285,6 +286,8 @@ class Session:
             error = self._refusal(bytes(self._other_body))  # the status says more than the break
         if isinstance(error, StreamError):  # the framer's: the bytes came, and are not what they should be
             signal = Signal.EOF if isinstance(error, Truncated) else Signal.FAILURE
+        if self.state is not State.ENDED:
+            yield from self._let_go(now)
         if self.state is not State.ENDED:
             yield from self._end(signal, now, error)
 
@@ -335,7 +338,7 @@ class Session:
             return self._ignore(chunk)
         if isinstance(error, _UNREADABLE) and (data := repaired(chunk.data)) is not None:
             try:
-                return self._absorb(self._read_again(chunk, data), chunk, now)
+                return self._absorb(self._read_again(chunk, data), chunk.raw, now)
             except Exception as again:  # noqa: BLE001 (what is still wrong)
                 error = again
         if chunk.data.strip():  # a block with an empty data field says nothing
@@ -347,9 +350,10 @@ class Session:
         """The events of a chunk whose JSON has been put right."""
         if chunk.kind == "whole":
             self.decoder_state = {}  # what the first reading has left there must not count
-            self._decode, self._lenient = self._decoder(), False
-        if not self._lenient:
-            self._decode, self._lenient = Halves().around(self._decode), True
+            self._decode, self._halves = self._decoder(), None
+        if self._halves is None:
+            self._halves = Halves()
+            self._decode = self._halves.around(self._decode)
         return self._decode(msgspec.structs.replace(chunk, data=data))
 
     def _ignore(self, chunk: Chunk) -> tuple[()]:
@@ -359,7 +363,15 @@ class Session:
         self.ignored_bytes += len(data)
         return ()
 
-    def _absorb(self, events: Sequence[Event], chunk: Chunk, now: float) -> Iterator[PartialInferenceResponse]:
+    def _let_go(self, now: float) -> Iterator[PartialInferenceResponse]:
+        """What was kept back of a text because more of it could have made something else of it: a tag, a character."""
+        kept: list[Event] = [] if self._think_tags is None else list(self._think_tags.rest())
+        if self._halves is not None:
+            kept = self._halves.rest(kept)
+        if kept:
+            yield from self._absorb(kept, b"", now)
+
+    def _absorb(self, events: Sequence[Event], raw: bytes, now: float) -> Iterator[PartialInferenceResponse]:
         """Take the events of one chunk: first what they bring, then what they mean for the life of the stream."""
         self._answered = True
         if self._overlap:
@@ -374,7 +386,7 @@ class Session:
         else:
             before, last = events, None
         try:
-            partials = self.assembler.absorb(before, chunk.raw)
+            partials = self.assembler.absorb(before, raw)
         except LimitExceeded as error:
             raise self._fail(error, now) from None
         if partials or not isinstance(last, Failure):  # a finish beside a failure does not make it an answer
@@ -392,11 +404,14 @@ class Session:
         """The events without the white space that ended the text before the seam and may begin the text after it."""
         trimmed: list[Event] = []
         for event in events:
-            if self._overlap and type(event) is TextDelta and event.text:
-                trimmed.append(msgspec.structs.replace(event, text=event.text.removeprefix(self._overlap)))
+            text = event.text if type(event) is TextDelta and event.choice == 0 else ""
+            while text and text[:1] == self._overlap[:1]:
+                text, self._overlap = text[1:], self._overlap[1:]
+            if text:  # something else has come
                 self._overlap = ""
-            else:
-                trimmed.append(event)
+            trimmed.append(
+                msgspec.structs.replace(event, text=text) if type(event) is TextDelta and not event.choice else event
+            )
         return trimmed
 
     def _text_and_event(
@@ -442,9 +457,12 @@ class Session:
     # Ending
 
     def _move(self, signal: Signal) -> None:
-        self.state = LIFE[self.state, signal]
+        if self.state is not State.ENDED:  # by another thread, which has closed the call meanwhile
+            self.state = LIFE[self.state, signal]
 
     def _settle(self, signal: Signal, now: float | None) -> Outcome:
+        if self.outcome is not None:  # as above
+            return self.outcome
         self.outcome = outcome_of(self.state, signal, self._wire.complete_on)
         self._duration = None if now is None else self._clocks.elapsed(now)
         self._move(signal)

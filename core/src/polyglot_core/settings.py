@@ -28,7 +28,7 @@ from polyglot_core.configfile import (
     read_settings,
     user_config_file,
 )
-from polyglot_core.connection import Connection, Limits, Preset, Retries, Timeouts, dsn_reader
+from polyglot_core.connection import Connection, Limits, Preset, Retries, Timeouts, dsn_reader, fits
 from polyglot_core.errors import ConfigError, NoDefault, PluginError
 from polyglot_core.wire import Secret
 
@@ -119,7 +119,8 @@ def resolve(
     if fallbacks is None:
         entry = settings.entries.get(connection.name)
         fallbacks = entry.fallbacks if entry else ()
-    others = [each if isinstance(each, Connection) else _meant(each, settings, {}) for each in fallbacks]
+    named = [fallbacks] if isinstance(fallbacks, str) else fallbacks
+    others = [each if isinstance(each, Connection) else _meant(each, settings, {}) for each in named]
     return connection.with_changes(fallbacks=others) if others else connection
 
 
@@ -355,21 +356,13 @@ def _laid_over(made: _Row, field: str, name: str, *layers: _Row | Mapping[str, f
         for key, number in layer.items():
             if key not in known:
                 raise config_error(f"Connection {name!r} has no {key!r} in {field}{nearest(key, known)}.")
-            if not _fits(number, getattr(type(made)(), key)):
+            if not fits(number, getattr(type(made)(), key)):
                 raise config_error(f"{key!r} in {field} of connection {name!r} is a number{_OR_NONE.get(field, '')}.")
         made = msgspec.structs.replace(made, **layer)
     return made
 
 
 _OR_NONE = {"timeouts": " of seconds, or None"}
-
-
-def _fits(number: object, usual: float | None) -> bool:
-    """Whether it is a number, not negative, and whole where the usual one is; only a clock may be None."""
-    if number is None:
-        return usual is None or isinstance(usual, float)
-    whole = isinstance(usual, int)
-    return not isinstance(number, bool) and isinstance(number, int if whole else (int, float)) and number >= 0
 
 
 def _origin(url: str | None) -> tuple[str, str | None, int | None]:

@@ -192,30 +192,37 @@ def _raise_translated(
         raise timed_out("connect", phase="connect") from cause
     if "TimeoutException" in names:
         raise timed_out(clock, phase="headers") from cause
-    if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError", "ImportError", "ValueError"}:
+    if "LocalProtocolError" in names:  # it quotes what cannot be sent, which may be a key
+        msg = f"The request cannot be sent to {host}: a header is not as HTTP wants it. Check headers."
+        raise ConfigError(msg, phase="connect") from None
+    if names & _MISCONFIGURED:
         msg = f"The request cannot be sent to {host}: {said}. Check base_url, headers and proxy."
         raise ConfigError(msg, phase="connect") from cause
     if phase == "headers" and "too long" in said:  # h11's words for a head beyond the client's own limit
         msg = f"The head of the answer is larger than the HTTP client reads: {said}."
         raise LimitExceeded(msg, phase=phase) from cause
+    raise _not_arrived(error, names, host, said, phase) from cause
+
+
+def _not_arrived(error: Exception, names: set[str], host: str, said: str, phase: str) -> TransportError:
+    """The error for bytes that did not arrive."""
     kind = _kind_of(error, names)
-    if kind != "broken":
-        msg = f"No connection to {host}: {said}. {_ADVICE[kind]}"
-        unconnected = TransportError(msg, kind, phase="connect")
-        if kind == "proxy" and "407" in said:  # it wants a user and a password
-            unconnected.retryable = False
-        raise unconnected from cause
-    msg = f"The connection to {host or 'the provider'} broke: {said}."
-    raise TransportError(msg, phase=phase) from cause
+    if kind == "broken":
+        return TransportError(f"The connection to {host or 'the provider'} broke: {said}.", phase=phase)
+    unconnected = TransportError(f"No connection to {host}: {said}. {_ADVICE[kind]}", kind, phase="connect")
+    if kind == "proxy" and "407" in said:  # it wants a user and a password
+        unconnected.retryable = False
+    return unconnected
 
 
+_MISCONFIGURED = frozenset({"UnsupportedProtocol", "InvalidURL", "ImportError", "ValueError"})
 _POOL_IS_EMPTY = (
     "Every connection of the HTTP client is in use. A stream that was left open holds its own: close it, or use it "
     "with `with`; or raise the client's limits."
 )
 _ADVICE = {
     "connect": "Check the address, the network and any proxy.",
-    "dns": "The name does not resolve; check base_url.",
+    "dns": "The name does not resolve; check base_url, and the proxy if there is one.",
     "tls": "Check base_url, and whether the certificate is one to be trusted; certificates of your own are named by ca "
     "or SSL_CERT_FILE.",
     "proxy": "Check the proxy's address and its user and password.",
@@ -263,23 +270,27 @@ class Opening:
     def __init__(self) -> None:
         self._socket: object | None = None  # of the connection that was opened for it
         self._written: object | None = None  # the client's own request, once it is being written
+        self._written_at = 0.0  # when all of it was
         self._opened = self._aborted = self._expired = False
         self._transport: object | None = None
 
     def begin(self, transport: object) -> None:
         """A request is about to be sent by this transport of the client's, perhaps not the first, or once more."""
         self._socket = self._written = None
+        self._written_at = 0.0
         self._opened = self._expired = False
         self._transport = transport
 
-    def arrived(self) -> None:
-        """The answer has begun: its exchange has the socket from here on, and later perhaps somebody else."""
+    def let_go(self) -> None:
+        """It has been answered, or has failed: the socket is the exchange's from here on, and later somebody else's."""
         self._socket = self._written = self._transport = None
 
     def notice(self, event: str, info: Mapping[str, Any]) -> None:
         """What the HTTP client reports of its progress, by its ``trace`` extension."""
         if event.endswith("send_request_headers.started"):
             self._written = info.get("request")
+        elif event.endswith("send_request_body.complete"):
+            self._written_at = perf_counter()
         elif event.endswith((".connect_tcp.started", ".connect_unix_socket.started")):
             self._opened = True
         elif event.endswith(("connect_tcp.complete", "start_tls.complete")):
@@ -292,16 +303,17 @@ class Opening:
         self.notice(event, info)
 
     def went_stale(self, error: Exception) -> bool:
-        """Whether the request was written to a kept connection that the server had closed, and got no answer.
+        """Whether the request went to a kept connection that the server was closing, and so was most likely not read.
 
-        It is then sent once more, which counts as no repetition: no server took it on.
+        It is then sent once more, which counts as no repetition. A server that has read a request takes longer to give
+        up on it than a packet takes to arrive, so a connection that lives on for a while is no such case.
         """
         reused = self._written is not None and not self._opened
-        return (
-            reused
-            and not (self._aborted or self._expired)
-            and (type(error).__name__ in _CLOSED_BY_THE_OTHER or "without sending a response" in str(error))
-        )
+        if not reused or self._aborted or self._expired:
+            return False
+        if self._written_at and perf_counter() - self._written_at > _MOMENT:
+            return False
+        return type(error).__name__ in _CLOSED_BY_THE_OTHER or "without sending a response" in str(error)
 
     def abort(self) -> None:
         """Nobody wants an answer any more: shut the socket down, now or as soon as there is one; from any thread."""
@@ -323,16 +335,21 @@ def _kept_socket(transport: object, request: object) -> object | None:
     """The socket of the kept connection over which a sync transport sends `request`; None where that cannot be found.
 
     The client reports a socket only when it opens it, so this looks where httpx 0.28 and httpx2 keep it. Where another
-    version keeps it elsewhere, closing a call before its headers waits for them, and nothing else changes.
+    version keeps it elsewhere, closing a call before its headers waits for them, and nothing else changes. Extensions
+    tell which request it is: a proxy's connection makes a request of its own, and hands them on.
     """
+    extensions = getattr(request, "extensions", None)
     for sent in list(getattr(getattr(transport, "_pool", None), "_requests", ())):
-        if sent.request is request and request is not None:
-            connection = getattr(sent.connection, "_connection", None)
-            stream = getattr(connection, "_network_stream", None)
-            return None if stream is None else stream.get_extra_info("socket")
+        if extensions is None or getattr(getattr(sent, "request", None), "extensions", None) is not extensions:
+            continue
+        connection = getattr(sent, "connection", None)
+        while connection is not None and not hasattr(connection, "_network_stream"):
+            connection = getattr(connection, "_connection", None)
+        return None if connection is None else connection._network_stream.get_extra_info("socket")  # noqa: SLF001
     return None
 
 
+_MOMENT = 0.25  # seconds
 _CLOSED_BY_THE_OTHER = frozenset({"ReadError", "WriteError", "CloseError"})
 
 
@@ -582,15 +599,7 @@ class Pool:
         timeout = _timeout_for(terms.timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
         watch = Watch(opening.expire, clocks)  # a head that drips would never exceed the client's own timeout
         with _translated(url=wire.url, clock=clock, watch=watch), watch:
-            opening.begin(self._transport)
-            try:
-                response = self._respond(_request(self._http, wire, timeout, opening.notice))
-            except Exception as error:
-                if not opening.went_stale(error):
-                    raise
-                opening.begin(self._transport)
-                response = self._respond(_request(self._http, wire, timeout, opening.notice))
-            opening.arrived()
+            response = self._answered(wire, timeout, opening)
         timeout["read"] = None  # from here on the watchdog keeps the clocks
         try:
             if watch.fired is not None:  # at the very moment at which the head came
@@ -599,6 +608,20 @@ class Pool:
         except PolyglotError:
             response.close()
             raise
+
+    def _answered(self, wire: WireRequest, limits: dict[str, float | None], opening: Opening) -> httpx.Response:
+        """The head of an answer; a request that went to a dying connection is sent once more."""
+        try:
+            for resent in (False, True):
+                opening.begin(self._transport)
+                try:
+                    return self._respond(_request(self._http, wire, limits, opening.notice))
+                except Exception as error:
+                    if resent or not opening.went_stale(error):
+                        raise
+        finally:
+            opening.let_go()
+        raise AssertionError  # the second pass returns or raises
 
     def close(self) -> None:
         """Close all connections; a user's own client is left alone."""
@@ -625,19 +648,26 @@ class AsyncPool:
         """Send a request and wait for status and headers. Raises as `Pool.send`; `first` is the caller's to keep."""
         timeout = _timeout_for(terms.timeouts, None)
         with _translated(url=wire.url):
-            opening.begin(self._transport)
-            try:
-                response = await self._respond(_request(self._http, wire, timeout, opening.notice_async))
-            except Exception as error:
-                if not opening.went_stale(error):
-                    raise
-                opening.begin(self._transport)
-                response = await self._respond(_request(self._http, wire, timeout, opening.notice_async))
+            response = await self._answered(wire, timeout, opening)
         try:
             return AsyncExchange(response, terms.clocks, wire.url, terms.limits, close_later)
         except PolyglotError:
             await response.aclose()
             raise
+
+    async def _answered(self, wire: WireRequest, limits: dict[str, float | None], opening: Opening) -> httpx.Response:
+        """As `Pool._answered`."""
+        try:
+            for resent in (False, True):
+                opening.begin(self._transport)
+                try:
+                    return await self._respond(_request(self._http, wire, limits, opening.notice_async))
+                except Exception as error:
+                    if resent or not opening.went_stale(error):
+                        raise
+        finally:
+            opening.let_go()
+        raise AssertionError  # the second pass returns or raises
 
     async def close(self) -> None:
         """Close all connections; a user's own client is left alone."""

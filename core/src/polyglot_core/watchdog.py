@@ -81,7 +81,8 @@ class Watch:
             return moment
         if self._clocks.waiting and self.fired is None:
             self.fired = clock
-            self._end()
+            with contextlib.suppress(Exception):  # one wait that cannot be ended must not keep the others from it
+                self._end()
         return now + _SOON if self.fired is None else math.inf
 
 

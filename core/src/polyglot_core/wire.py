@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["Chunk", "CompletionSign", "Framer", "Headers", "Secret", "WireRequest", "WireResponse"]
 
 
+_SHORTEST_PART = 3  # characters; a shorter part of a secret at the end of a text may be anything
+
+
 class Secret:
     """A key or token that prints as ``***`` and refuses to be copied, pickled or encoded.
 
@@ -37,8 +40,12 @@ class Secret:
         return Secret(prefix + self._text, self.source)
 
     def redacted(self, text: str) -> str:
-        """`text` with the secret in it, if it is, replaced by ``***``."""
-        return text.replace(self._text, "***") if self._text else text
+        """`text` with the secret in it replaced by ``***``, with or without the word before it, whole or cut short."""
+        for secret in filter(None, (self._text, self._text.rpartition(" ")[2])):
+            text = text.replace(secret, "***")
+            cut = next((size for size in range(len(secret) - 1, _SHORTEST_PART, -1) if f"{secret[:size]}…" in text), 0)
+            text = text.replace(f"{secret[:cut]}…", "***…") if cut else text
+        return text
 
     def __bool__(self) -> bool:
         return bool(self._text)

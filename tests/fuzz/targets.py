@@ -1,0 +1,163 @@
+"""What is fuzzed: a name, what to do with the bytes, and bytes to begin with."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from polyglot_core.events import ReasoningDelta, TextDelta
+from polyglot_core.framing import FRAMERS
+from polyglot_core.inflating import inflater_for
+from polyglot_core.lenient import repaired
+from polyglot_core.thinking import ThinkTags
+from polyglot_core.wire import WireRequest
+from polyglot_google.framing import StreamFramer
+
+from ..properties.bodies import FOLDER, frames, ours, recorded
+from ..properties.hearing import PRESET
+from .assembling import check_session
+from .rules import Broken, check_answer, check_framer, check_inflater
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ..conformance.corpus import Exchange
+
+_LONGEST_SEED = 6000  # bytes; longer ones make the fuzzer slow
+_MOST_SEEDS = 40  # recorded ones a dialect
+_BINARY = "aws-eventstream"
+_RATIO = 200
+_PRESETS = ("gemini-openai", "groq", "minimax", "perplexity")  # with facts that change what is read, each others
+
+
+class Target(NamedTuple):
+    """What is fuzzed.
+
+    Attributes:
+        check: Takes any bytes; raises where a rule does not hold.
+        seeds: Gives bytes to begin with.
+    """
+
+    check: Callable[[bytes], object]
+    seeds: Callable[[], Iterable[bytes]]
+
+
+# Framers
+
+
+def _framer(name: str, **wire: bool) -> Target:
+    request = WireRequest(url="", body=b"", framing=name, **wire)
+    framing = FRAMERS[name]
+    return Target(lambda data: check_framer(lambda: framing.make(request, 1 << 24), data), lambda: _framed(name))
+
+
+def _framed(name: str) -> Iterable[bytes]:
+    """Bodies of our own in a framing."""
+    kinds = {"sse": "sse", "ndjson": "ndjson", "json-array": "array.json", "whole": "json", _BINARY: "frames"}
+    return [exchange.body for exchange in ours() if exchange.framing == kinds[name]]
+
+
+# Drivers
+
+
+def _answer(exchange: Exchange, provider: str = "ours") -> Target:
+    asked = exchange._replace(path=f"{provider}/any")
+    binary = asked.framing == "frames"
+    return Target(
+        lambda data: check_answer(asked, frames(data) if binary else data),
+        lambda: [*_seeds_of_our_own(asked), *([] if binary else _recorded_seeds(asked))],
+    )
+
+
+def _seeds_of_our_own(asked: Exchange) -> Iterable[bytes]:
+    """Bodies in the dialect, asked for in this way. Those of frames are lines: no mutation has a right checksum."""
+    files = [FOLDER / one.path.rpartition("/")[2] for one in ours() if _is_alike(one, asked)]
+    return [file.read_bytes() for file in files]
+
+
+def _recorded_seeds(asked: Exchange) -> Iterable[bytes]:
+    bodies = sorted((one.body for one in recorded(asked.dialect) if _is_alike(one, asked)), key=len)
+    return [body for body in bodies[:: len(bodies) // _MOST_SEEDS + 1] if len(body) <= _LONGEST_SEED]
+
+
+def _is_alike(one: Exchange, other: Exchange) -> bool:
+    return (one.dialect, one.streamed) == (other.dialect, other.streamed)
+
+
+def _answers() -> dict[str, Target]:
+    """A target for each dialect, streamed and plain, and one more for each kind of facts that change what is read."""
+    by_name = {
+        f"{one.dialect}.{'stream' if one.streamed else 'plain'}": one for one in ours() if "error" not in one.path
+    }
+    chat = by_name["openai-chat.stream"]
+    return {
+        **{name: _answer(one) for name, one in by_name.items()},
+        **{f"openai-chat.stream.{preset}": _answer(chat, PRESET + preset) for preset in _PRESETS},
+    }
+
+
+# The rest
+
+
+def _inflater(encoding: str, compress: Callable[[bytes], bytes]) -> Target:
+    def make():
+        found = inflater_for({"content-encoding": encoding}, _RATIO)
+        assert found is not None
+        return found
+
+    return Target(lambda data: check_inflater(make, data), lambda: [compress(body) for body in _framed("sse")])
+
+
+def _check_thinking(data: bytes) -> None:
+    """Thinking and text do not depend on the cut, and nothing of the text but tags and white space is lost."""
+    text = data.decode("utf-8", "replace")
+    cuts = [range(1), range(len(text)), range(0, len(text), 3)]
+    told = {_thought([text[start:end] for start, end in itertools.pairwise([*cut, len(text)])]) for cut in cuts}
+    if len(told) != 1:
+        raise Broken(f"cut differently it is {told}")
+
+
+def _thought(pieces: list[str]) -> tuple[str, str]:
+    tags = ThinkTags("<think>", "</think>")
+    decode = tags.around(lambda piece: [TextDelta(piece)])
+    events = [event for piece in pieces for event in decode(piece)] + tags.rest()
+    return tuple("".join(event.text for event in events if type(event) is kind) for kind in (ReasoningDelta, TextDelta))
+
+
+def _check_lenient(data: bytes) -> None:
+    """What has been put right needs nothing more, and what could be read stays what it was."""
+    found = repaired(data)
+    if found is None:
+        return
+    if repaired(found) is not None:
+        raise Broken("a second time there is something to put right again")
+    try:
+        before = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return
+    if b"999" not in data and msgspec.json.decode(found) != before:  # a number that is too large may be read as well
+        raise Broken("what could be read is read as something else")
+
+
+_ODD = (rb'{"a":"\ud83d","b":[NaN,-Infinity,1e999],"c":"\\ud83d\ude00"}', b'{"a":1}')
+_TAGGED = (b"<think>hm</think>\n\nHello", b" <thi", b"Hello <think>no</think>")
+_EVENTS = (bytes(range(64)), b"\0\0\1\0\4\0\1\0", bytes(64), b"\3" * 40)
+
+TARGETS: dict[str, Target] = {
+    **{f"framer.{name}": _framer(name) for name in FRAMERS},
+    "framer.sse.flushed": _framer("sse", flush_at_eof=True),
+    "framer.google": Target(
+        lambda data: check_framer(StreamFramer, data), lambda: [*_framed("sse"), *_framed("json-array")]
+    ),
+    "inflater.gzip": _inflater("gzip", gzip.compress),
+    "inflater.deflate": _inflater("deflate", zlib.compress),
+    "lenient": Target(_check_lenient, lambda: [*_ODD, *_framed("whole")]),
+    "thinking": Target(_check_thinking, lambda: _TAGGED),
+    "session": Target(check_session, lambda: _EVENTS),
+    **_answers(),
+}
+"""Every target by its name."""

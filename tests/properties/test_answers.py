@@ -1,0 +1,163 @@
+"""What holds for every answer in every dialect, however it is cut, wherever it ends, and whatever bit of it is wrong.
+
+The answers of our own are always tried; those of the corpus are drawn from where ``POLYGLOT_CORPUS`` says where it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from polyglot_core.errors import PluginError, PolyglotError, Truncated
+
+from .bodies import dialects, ours, recorded
+from .hearing import hear, is_heard
+
+OURS = {exchange.path: exchange for exchange in ours()}
+QUICK, THOROUGH = 15, 200
+
+each_of_ours = pytest.mark.parametrize("exchange", OURS.values(), ids=OURS)
+each_dialect = pytest.mark.parametrize("dialect", dialects())
+quick_and_thorough = pytest.mark.parametrize(
+    "examples", [QUICK, pytest.param(THOROUGH, marks=pytest.mark.slow)], ids=["quick", "thorough"]
+)
+
+
+@pytest.fixture(autouse=True)
+def spoken(request):
+    """A dialect whose driver is not installed is skipped."""
+    named = request.node.callspec.params
+    dialect = named["dialect"] if "dialect" in named else named["exchange"].dialect
+    if not is_heard(dialect):
+        pytest.skip(f"the driver of {dialect} is not installed")
+
+
+@pytest.fixture
+def from_corpus(dialect):
+    """Draws a recorded answer in the dialect."""
+    if not recorded(dialect):
+        pytest.skip(f"POLYGLOT_CORPUS names no folder with recorded answers in {dialect}")
+    return st.sampled_from([exchange for exchange in recorded(dialect) if exchange.body])
+
+
+def trying(examples, **strategies):
+    """As `given`, with so many examples, on a function without fixtures."""
+    limits = settings(max_examples=examples, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    return lambda check: limits(given(**strategies)(check))()
+
+
+def pieces_of(body, places):
+    """The body, cut at these places."""
+    places = sorted(place % (len(body) + 1) for place in places)
+    return [body[start:end] for start, end in itertools.pairwise([0, *places, len(body)])]
+
+
+def bytes_of(body):
+    return [body[place : place + 1] for place in range(len(body))]
+
+
+places = st.lists(st.integers(0, 1 << 24), max_size=12)
+
+
+# Cut anywhere
+
+
+@each_of_ours
+@quick_and_thorough
+def test_any_split_tells_the_same(exchange, examples):
+    """Events, partials, response and error depend on the bytes, and not on how they came."""
+    whole = hear(exchange).told
+    assert hear(exchange, pieces=bytes_of(exchange.body)).told == whole
+
+    @trying(examples, places=places)
+    def check(places):
+        assert hear(exchange, pieces=pieces_of(exchange.body, places)).told == whole
+
+
+@each_dialect
+@quick_and_thorough
+def test_any_split_of_a_recorded_answer_tells_the_same(dialect, from_corpus, examples):
+    """The same holds for what was recorded, errors included."""
+
+    @trying(examples, exchange=from_corpus, places=places)
+    def check(exchange, places):
+        assert hear(exchange, pieces=pieces_of(exchange.body, places)).told == hear(exchange).told
+
+
+# Broken off anywhere
+
+
+def check_prefix(exchange, whole, size):
+    """A prefix is truncated or finished, has an outcome that says so, and shows nothing that the whole does not."""
+    part = hear(exchange, exchange.body[:size])
+    assert part.outcome in {"truncated", "finished"}, part.error
+    assert isinstance(part.error, Truncated) == (part.outcome == "truncated")
+    assert all(
+        whole.texts[index][kind].startswith(text)
+        for index, texts in part.texts.items()
+        for kind, text in enumerate(texts)
+    )
+
+
+@each_of_ours
+@pytest.mark.parametrize("most", [60, pytest.param(1 << 24, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_any_prefix_is_truncated_or_finished(exchange, most):
+    """Wherever an answer breaks off, it is `Truncated`, unless the model had said that it was done; nothing is made up."""
+    whole = hear(exchange)
+    end = len(exchange.body) if whole.error is None else exchange.body.rindex(b"garden")  # before the error has come
+    for size in range(0, end, end // most + 1):
+        check_prefix(exchange, whole, size)
+
+
+@each_dialect
+@quick_and_thorough
+def test_any_prefix_of_a_recorded_answer_is_truncated_or_finished(dialect, from_corpus, examples):
+    """The same holds for recorded answers that are no errors."""
+
+    @trying(examples, exchange=from_corpus, place=st.integers(0, 1 << 24))
+    def check(exchange, place):
+        whole = hear(exchange)
+        if whole.error is None:
+            check_prefix(exchange, whole, place % len(exchange.body))
+
+
+# Damaged
+
+
+def check_damage(exchange, flips):
+    """With bits turned, there is a result or an error of ours, and no driver is blamed for what came."""
+    body = bytearray(exchange.body)
+    for flip in flips:
+        body[(flip >> 3) % len(body)] ^= 1 << (flip & 7)
+    heard = hear(exchange, bytes(body))  # anything but a PolyglotError comes out of it
+    assert heard.outcome in {"truncated", "finished", "failed"}
+    assert (heard.error is None) == (heard.outcome == "finished")
+    assert heard.error is None or isinstance(heard.error, PolyglotError)
+    assert not isinstance(heard.error, PluginError), heard.error
+    assert heard.error is None or heard.error.message.isprintable()
+
+
+flips = st.lists(st.integers(0, 1 << 27), min_size=1, max_size=4)
+
+
+@each_of_ours
+@quick_and_thorough
+def test_any_bit_may_be_wrong(exchange, examples):
+    """Damage ends in a result or in an error of ours that does not blame the driver."""
+
+    @trying(5 * examples, flips=flips)
+    def check(flips):
+        check_damage(exchange, flips)
+
+
+@each_dialect
+@quick_and_thorough
+def test_any_bit_of_a_recorded_answer_may_be_wrong(dialect, from_corpus, examples):
+    """The same holds for what was recorded."""
+
+    @trying(2 * examples, exchange=from_corpus, flips=flips)
+    def check(exchange, flips):
+        check_damage(exchange, flips)
