@@ -22,7 +22,7 @@ QUICK, THOROUGH = 15, 200
 each_of_ours = pytest.mark.parametrize("exchange", OURS.values(), ids=OURS)
 each_dialect = pytest.mark.parametrize("dialect", dialects())
 quick_and_thorough = pytest.mark.parametrize(
-    "examples", [QUICK, pytest.param(THOROUGH, marks=pytest.mark.slow)], ids=["quick", "thorough"]
+    "examples", [QUICK, pytest.param(THOROUGH, marks=pytest.mark.thorough)], ids=["quick", "thorough"]
 )
 
 
@@ -103,7 +103,7 @@ def check_prefix(exchange, whole, size):
 
 
 @each_of_ours
-@pytest.mark.parametrize("most", [60, pytest.param(1 << 24, marks=pytest.mark.slow)], ids=["some", "all"])
+@pytest.mark.parametrize("most", [60, pytest.param(1 << 24, marks=pytest.mark.thorough)], ids=["some", "all"])
 def test_any_prefix_is_truncated_or_finished(exchange, most):
     """Wherever an answer breaks off, it is `Truncated`, unless the model had said that it was done; nothing is made up."""
     whole = hear(exchange)

@@ -88,7 +88,7 @@ def test_any_value_may_be_of_another_kind(exchange):
         check_odd(exchange, number, odd)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @each_of_ours
 def test_every_value_may_be_of_every_other_kind(exchange):
     """The same, for all there is to try."""
