@@ -14,10 +14,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core.errors import PolyglotError
+from polyglot_core.opening import Opening
 from polyglot_core.policy import Settle, Surface
 from polyglot_core.response import PartialInferenceResponse
 from polyglot_core.session import State
-from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Opening, Pools, Terms, TwoReadersError, timed_out
+from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Pools, Terms, TwoReadersError, timed_out
 
 if TYPE_CHECKING:
     import asyncio
