@@ -14,7 +14,7 @@ from polyglot_core import errors, plugin
 
 USERS = """
 AsyncInference AsyncInferenceStream AsyncPendingInference AuthenticationError ConfigError Connection FinishReason
-Inference InferenceResponse InferenceStream Message Outcome PartialInferenceResponse PendingInference PluginError
+Inference InferenceResponse InferenceStream Limits Message Outcome PartialInferenceResponse PendingInference PluginError
 PolyglotError ProviderError RateLimited RequestError Retries StreamError TimedOut Timeouts Tool ToolCall TransportError
 Truncated Usage connections drivers register
 """

@@ -682,6 +682,18 @@ def test_retries_limits_and_fallbacks_of_the_file(config):
     assert [other.fallbacks for other in made.fallbacks] == [(), ()]
 
 
+def test_a_fallback_that_cannot_be_asked_is_listed_with_its_connection(config, monkeypatch):
+    """A connection whose fallback lacks its key cannot be used, and the list of connections says so."""
+    config(
+        "[connections.mine]\ndriver = 'toy'\nmodel = 'm'\nfallbacks = ['other']\n"
+        "[connections.other]\ndriver = 'toy'\nmodel = 'o'\napi_key_env = 'NO_SUCH_KEY'\n"
+    )
+    info = next(each for each in connections() if each.name == "mine")
+    assert (info.usable, "NO_SUCH_KEY" in info.reason) == (False, True)
+    monkeypatch.setenv("NO_SUCH_KEY", "test-key")
+    assert next(each for each in connections() if each.name == "mine").usable
+
+
 def test_fallbacks_in_code_go_before_those_of_the_file(config):
     """An override replaces the file's list; names and connections may stand in it."""
     config("[connections.mine]\ndriver = 'toy'\nfallbacks = ['nowhere']\n")

@@ -12,9 +12,8 @@ from polyglot_simulator import Reply, Simulator, ToolCall
 STORY = "Once upon a time a fox looked up at the stars, and one of them looked back."
 CONNECTIONS = {
     **{name: name for name in ("openai", "openai-responses", "azure-openai")},
-    **{name: name for name in ("anthropic", "cohere", "gemini", "mistral", "ollama", "vertex")},
+    **{name: name for name in ("anthropic", "bedrock", "cohere", "gemini", "mistral", "ollama", "vertex")},
     **dict.fromkeys(("azure-v1", "local", "work"), "openai"),
-    "bedrock": "openai",  # whose frames the simulator does not speak
 }
 """Driver by the name of a connection that a page asks."""
 
@@ -38,8 +37,8 @@ def configured(simulator):
 
 
 def address(simulator, driver):
-    """Where the simulator speaks the dialect of a driver; Mistral's is near enough to OpenAI's."""
-    return simulator.connection_for("openai" if driver == "mistral" else driver).base_url
+    """Where the simulator speaks the dialect of a driver."""
+    return simulator.connection_for(driver).base_url
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polyglot_core.connection import Connection, Retries, Timeouts
+from polyglot_core.connection import Connection, Limits, Retries, Timeouts
 from polyglot_core.errors import (
     AuthenticationError,
     ConfigError,
@@ -47,6 +47,7 @@ __all__ = [
     "Inference",
     "InferenceResponse",
     "InferenceStream",
+    "Limits",
     "Message",
     "Outcome",
     "PartialInferenceResponse",

@@ -443,14 +443,21 @@ def _info(name: str, source: str, settings: Settings) -> ConnectionInfo:
         shown = _named(name, settings, {"api_key": None})
         problem = "" if shown is None else _driver_problem(shown.driver)
         entry = settings.entries.get(name)
-        if entry is None or entry.api_key_command is None:  # a listing asks no password store
+        if not _asks_a_store(name, settings):  # which a listing does not
             _named(name, settings, {})
+        for other in entry.fallbacks if entry is not None else ():
+            _meant(other, settings, {"api_key": None} if _asks_a_store(other, settings) else {})
     except (ConfigError, PluginError) as error:
         problem = error.message
         shown = _shown_despite(name, settings)
     if shown is None:
         return ConnectionInfo(name, source, "", None, None, usable=False, reason=problem)
     return ConnectionInfo(name, source, shown.driver, shown.model, shown.base_url, usable=not problem, reason=problem)
+
+
+def _asks_a_store(name: str, settings: Settings) -> bool:
+    entry = settings.entries.get(name)
+    return entry is not None and entry.api_key_command is not None
 
 
 def _shown_despite(name: str, settings: Settings) -> Connection | None:
