@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import pytest
 
@@ -156,3 +157,16 @@ def test_names_and_other_roles_are_refused(body, turn):
     """The dialect has neither."""
     with pytest.raises(RequestError, match="cannot express"):
         body([turn])
+
+
+def test_ids_of_other_providers_become_such_as_the_api_takes(body):
+    """A call and its result keep belonging together; an id of nine letters and digits stays."""
+    own, foreign = "a1B2c3D4e", "call_0123456789"
+    calls = [ToolCall(name="a", id=call_id, arguments_raw="{}") for call_id in (own, foreign)]
+    results = [ToolResult(id=call_id, content=(Text("1"),)) for call_id in (own, foreign)]
+    turns = [Message(role="assistant", content=calls), *[Message(role="tool", content=[each]) for each in results]]
+    said = body(messages=tuple(turns))["messages"]
+    first, second = (call["id"] for call in said[0]["tool_calls"])
+    assert [turn["tool_call_id"] for turn in said[1:]] == [first, second]
+    assert first == own
+    assert re.fullmatch("[a-zA-Z0-9]{9}", second)

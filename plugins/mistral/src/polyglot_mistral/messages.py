@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from polyglot_core.plugin import MessageWriter
@@ -15,11 +17,21 @@ __all__ = ["Writer"]
 
 _JSONObject = dict[str, Any]
 
+_OWN_ID = re.compile(r"[a-zA-Z0-9]{9}")
+
 
 class Writer(MessageWriter):
-    """Writes the messages of one request. Ids are nine letters and digits, as the provider's own are."""
+    """Writes the messages of one request.
+
+    The API takes ids of nine letters and digits alone, as its own are. Those of other providers become such ones, the
+    same for the same id.
+    """
 
     made_id: ClassVar[str | None] = "call{:05}"
+
+    def spell_id(self, call_id: str) -> str:
+        """The id, or what stands for it here."""
+        return call_id if _OWN_ID.fullmatch(call_id) else hashlib.sha256(call_id.encode()).hexdigest()[:9]
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
         """An image."""
