@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polyglot_core import FinishReason, Outcome
+from polyglot_core import FinishReason, Outcome, Truncated
 
 from .serving import serve
 
@@ -55,16 +55,16 @@ def test_streams_left_in_a_row_leave_nothing_behind(client, server):
     assert server.said(GONE) == noticed + 3
 
 
-def test_a_stream_that_the_server_drops_for_a_newcomer_gives_no_reason(connect, model, tmp_path):
+def test_a_stream_that_the_server_drops_for_a_newcomer_is_cut(connect, model, tmp_path):
     """By default the server ends the stream it is at when somebody else asks, with the sign of the end and no reason.
 
-    What had come is kept, and nothing says that the model was done.
+    The preset knows of it: the stream is `Truncated`, and what had come is kept.
     """
     with serve(model, tmp_path / "server.log", interrupt_requests=True) as server:
         client = connect(base_url=server.base_url)
         stream = client.stream(PROMPT, **LONG)
         stream.read(READ)
         assert client.response(PROMPT, max_tokens=READ, **LONG).outcome is Outcome.FINISHED
-        *_, last = stream.read()
-    assert last.finish_reason is FinishReason.UNKNOWN
-    assert stream.response().content == "".join(partial.content_delta for partial in stream.partials) != ""
+        with pytest.raises(Truncated) as caught:
+            stream.read()
+    assert caught.value.partial.content == "".join(partial.content_delta for partial in stream.partials) != ""
