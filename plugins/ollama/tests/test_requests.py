@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from polyglot_core.errors import RequestError
-from polyglot_core.plugin import JSONSchema, Tool
+from polyglot_core.plugin import Image, JSONSchema, Message, Tool
 from polyglot_ollama.presets import PRESETS
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
@@ -135,3 +135,18 @@ def test_every_row_has_an_entry_point_and_names_this_driver():
     """A row without one cannot be found, and an entry point without a row fails when it is used."""
     assert set(PROJECT["entry-points"]["polyglot.presets"]) == set(PRESETS)
     assert {row.driver for row in PRESETS.values()} == set(PROJECT["entry-points"]["polyglot.drivers"])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"tools": (Tool("look", strict=True),)},
+        {"messages": (Message(role="user", content=[Image(data=b"png", mime_type="image/png", detail="high")]),)},
+    ],
+    ids=["strict of a tool", "detail of an image"],
+)
+def test_what_has_no_field_is_refused_and_not_left_out(encode, asked):
+    """A promise that the API cannot be asked for is an error before anything is sent, or is dropped on request."""
+    with pytest.raises(RequestError, match="strict|detail"):
+        encode(**asked)
+    encode(**asked, unsupported="drop")

@@ -149,6 +149,8 @@ class _Writer(TurnWriter):
             yield {"type": "text", "text": part.text, **mark}
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
+        if part.detail not in {None, "auto"}:
+            self.cannot("detail of an image")
         yield {"type": "image", "source": _source(part)}
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:

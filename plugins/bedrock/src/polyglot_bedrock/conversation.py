@@ -91,6 +91,8 @@ class Writer(TurnWriter):
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
         """An image of one of four formats."""
+        if part.detail not in {None, "auto"}:
+            self.cannot("detail of an image")
         yield from self._file("image", part, _IMAGES)
 
     def write_audio(self, part: Audio) -> Iterator[_JSONObject]:

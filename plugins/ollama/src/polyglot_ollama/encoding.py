@@ -45,6 +45,8 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
     }
     if request.tools and request.tool_choice != "none":  # what the model does not know it cannot call
         body["tools"] = [{"type": "function", "function": tool.fields(strict=False)} for tool in request.tools]
+    if any(tool.strict for tool in request.tools):
+        cannot_express(request, "strict of a tool", driver=driver)
     if request.tool_choice not in {None, "auto", "none"}:
         cannot_express(request, f"tool_choice {request.tool_choice!r}", driver=driver, instead="'auto' or 'none'")
     if request.parallel_tool_calls is False:
@@ -98,6 +100,8 @@ class _Writer(MessageWriter):
             yield {"thinking": part.text}
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
+        if part.detail not in {None, "auto"}:
+            self.cannot("detail of an image")
         if part.inline is None:
             self.cannot("an image by its URL", "Image(data=…), the bytes themselves")
         else:
