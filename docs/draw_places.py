@@ -22,7 +22,7 @@ _ADDRESSES = {
     "bedrock-responses": "https://bedrock-mantle.REGION.api.aws/openai/v1",
     "cloudflare": "https://api.cloudflare.com/client/v4/accounts/ACCOUNT/ai/v1",
     "databricks": "https://WORKSPACE/serving-endpoints",
-    "gpustack": "http://SERVER/v1",
+    "gpustack": "https://SERVER/v1",
     "pydantic-gateway-anthropic": "https://GATEWAY/anthropic/v1",
     "snowflake": "https://ACCOUNT.snowflakecomputing.com/api/v2/cortex/v1",
     "vertex-anthropic": "https://aiplatform.googleapis.com/v1/projects/PROJECT/locations/LOCATION",

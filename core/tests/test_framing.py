@@ -243,16 +243,20 @@ def test_every_framing_makes_a_fresh_framer(name):
 
 
 def test_a_driver_may_bring_its_framer():
-    """A framer class of the driver's own is used as it is."""
+    """A framer class of the driver's own is used as it is, and told how large a chunk may be."""
 
     class Own:
+        def __init__(self, *, limit):
+            self.limit = limit
+
         def feed(self, data):
             return ()
 
         def finish(self):
             return ()
 
-    assert type(framer_for(WireRequest(url="http://localhost", body=b"", framing=Own))) is Own
+    framer = framer_for(WireRequest(url="http://localhost", body=b"", framing=Own), 7)
+    assert (type(framer), framer.limit) == (Own, 7)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,25 @@ def test_another_connection_answers(flavour, two, http):
     assert [asked.json["model"] for asked in (*failing.asked, *answering.asked)] == ["mine"] * 3 + ["other"]
 
 
+@pytest.mark.parametrize(
+    ("retries", "asked_here"), [(None, 3), ({"limit": 0}, 1), ({"limit": 1}, 2), (Retries(limit=0), 1)]
+)
+def test_a_call_may_have_retries_of_its_own(flavour, two, http, retries, asked_here):
+    """They are laid over those of each connection, and a call without any has the connections' own."""
+    connection, failing, answering = two(http.plain(BUSY, 503))
+    _, response = outcome(flavour, connection, retries=retries)
+    assert (response.content, response.connection) == (STORY, "there")
+    assert (len(failing.asked), len(answering.asked)) == (asked_here, 1)
+
+
+def test_retries_that_there_are_not_are_refused(flavour, two, http):
+    """Before anything is sent, with the nearest name."""
+    connection, failing, _ = two(http.plain(BUSY, 503))
+    with pytest.raises(ConfigError, match="did you mean 'limit'"):
+        flavour.Inference(connection).create("Hi", retries={"limt": 1})
+    assert not failing.asked
+
+
 def test_a_wrong_key_is_not_sent_twice_but_another_connection_is_asked(flavour, two, http):
     """What would be the same again here may not be elsewhere; each key goes to its own server."""
     connection, failing, answering = two(http.plain(b'{"error": {"message": "No test-key here."}}', 401))

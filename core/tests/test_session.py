@@ -625,7 +625,7 @@ def test_a_framing_of_the_drivers_own(toy):
     """A driver's framer cuts the body, and any content type fits it."""
 
     class Lines:
-        def __init__(self):
+        def __init__(self, *, limit):
             self._rest = b""
 
         def feed(self, data):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from polyglot_core import ConfigError, Connection, PluginError, connections, drivers, register, settings
+from polyglot_core import ConfigError, Connection, PluginError, connections, drivers, plugins, register, settings
 from polyglot_core.connection import Limits, Retries, Timeouts
+from polyglot_core.errors import NoDefault
 from polyglot_core.wire import Secret
 
 PRESETS = """
@@ -49,6 +50,24 @@ def _acme(toy, tmp_path, monkeypatch):
     with register(toy.Driver(), "toy"):
         yield
     sys.modules.pop("acme_presets_of_settings", None)
+
+
+@pytest.fixture
+def install_defaults(tmp_path, monkeypatch):
+    """Installs a package that says of presets that they may go unnamed, in place of those that are installed."""
+
+    def install(*names):
+        folder = tmp_path / "offers"
+        info = folder / "polyglot_offers-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: polyglot-offers\nVersion: 1.0\n")
+        lines = "".join(f"{name} = anything\n" for name in names)
+        (info / "entry_points.txt").write_text(f"[polyglot.offers]\n{lines}[polyglot.presets]\nbroken = acme_nowhere\n")
+        monkeypatch.setattr(plugins, "DEFAULTS", "polyglot.offers")
+        monkeypatch.syspath_prepend(str(folder))
+        importlib.invalidate_caches()
+
+    return install
 
 
 @pytest.fixture
@@ -465,6 +484,90 @@ def test_which_default_is_taken(config, monkeypatch):
     assert settings.resolve("acme").name == "acme"
 
 
+@pytest.fixture
+def offered(config, install_defaults, monkeypatch):
+    """Makes presets ones that may go unnamed; nothing is configured."""
+    config("")
+    for variable in ("OPENAI_API_KEY", "ACME_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    return install_defaults
+
+
+def test_a_preset_with_a_key_may_go_unnamed(offered, monkeypatch):
+    """Where no default is configured, the preset that its package offers as one is it, if its key is set."""
+    offered("acme")
+    with pytest.raises(NoDefault, match="set ACME_KEY") as caught:
+        settings.resolve()
+    assert caught.value.variables == ("ACME_KEY",)
+    monkeypatch.setenv("ACME_KEY", "test-key")
+    assert settings.resolve().name == "acme"
+    monkeypatch.delenv("ACME_KEY")
+    monkeypatch.setenv("POLYGLOT_ACME_API_KEY", "test-key")
+    assert settings.resolve().name == "acme"
+
+
+def test_a_preset_that_is_not_offered_is_never_the_default(offered, monkeypatch):
+    """A key alone makes no default: the package has to say that its preset may be one."""
+    offered()
+    monkeypatch.setenv("ACME_KEY", "test-key")
+    with pytest.raises(NoDefault) as caught:
+        settings.resolve()
+    assert caught.value.variables == ()
+
+
+def test_of_two_that_could_be_the_default_none_is(offered, monkeypatch):
+    """Which place a key and a prompt go to is not decided by the order of names."""
+    offered("acme", "free")
+    monkeypatch.setenv("ACME_KEY", "test-key")
+    with pytest.raises(ConfigError, match=r"Keys of acme and free are set") as caught:
+        settings.resolve()
+    assert not isinstance(caught.value, NoDefault)
+
+
+def test_an_offer_that_does_not_load_hinders_no_other(offered, monkeypatch):
+    """A preset that is broken, or not there at all, is passed over."""
+    offered("acme", "nowhere", "broken")
+    monkeypatch.setenv("ACME_KEY", "test-key")
+    assert settings.resolve().name == "acme"
+
+
+@pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.8.8.8", "[::1]", "0.0.0.0"])  # noqa: S104 (asked)
+def test_http_is_for_this_machine(host):
+    """Nothing can be read on the way to this machine."""
+    assert settings.resolve("toy", base_url=f"http://{host}:1/v1").base_url == f"http://{host}:1/v1"
+
+
+@pytest.mark.parametrize("host", ["api.acme.example", "192.168.0.7", "localhost.example", "[fe80::1]", "vllm"])
+def test_http_to_another_machine_is_allowed_or_refused(config, monkeypatch, host):
+    """It can be read on the way, so somebody has to say that it may: in code, in the file, in the environment."""
+    base_url = f"http://{host}:8000/v1"
+    config("")
+    said = message(settings.resolve, "toy", base_url=base_url)
+    assert f"leads to {host.strip('[]')} by http" in said
+    assert "allow_http" in said
+    assert settings.resolve("toy", base_url=base_url, allow_http=True).base_url == base_url
+    config(f"[connections.lan]\ndriver = 'toy'\nbase_url = '{base_url}'")
+    assert "by http" in message(settings.resolve, "lan")
+    monkeypatch.setenv("POLYGLOT_LAN_ALLOW_HTTP", "true")
+    assert settings.resolve("lan").base_url == base_url
+    config(f"[connections.lan]\npreset = 'acme'\nbase_url = '{base_url}'")
+    assert settings.resolve("lan").base_url == base_url
+    monkeypatch.delenv("POLYGLOT_LAN_ALLOW_HTTP")
+    for start in ("driver = 'toy'", "preset = 'acme'"):
+        config(f"[connections.lan]\n{start}\nbase_url = '{base_url}'\nallow_http = true")
+        assert settings.resolve("lan").base_url == base_url
+    assert settings.from_dsn(f"driver=toy,allow_http=true,base_url={base_url}").allow_http is True
+
+
+def test_a_switch_is_true_or_false(monkeypatch):
+    """Text that is neither is refused, with where it stands."""
+    monkeypatch.setenv("POLYGLOT_TOY_ALLOW_HTTP", "please")
+    said = message(settings.resolve, "toy")
+    assert "allow_http is true or false, not 'please'" in said
+    assert "POLYGLOT_TOY_ALLOW_HTTP" in said
+    assert "the connection line" in message(settings.from_dsn, "driver=toy,allow_http=please")
+
+
 def test_overrides_are_laid_over_what_was_found(config):
     """Fields are replaced, options, headers and clocks are merged."""
     config("""
@@ -516,7 +619,7 @@ DRIVER = "[connections.mine]\ndriver = 'toy'\nbase_url = 'https://api.acme.examp
         ("", "acme", {"base_url": ELSEWHERE}, None),
         ("", "acme", {"base_url": SAME}, "test-key"),
         ("", "acme", {"base_url": "https://API.acme.example:443/v2"}, "test-key"),
-        ("", "acme", {"base_url": "http://api.acme.example/v1"}, None),
+        ("", "acme", {"base_url": "http://api.acme.example/v1", "allow_http": True}, None),
         ("", "acme", {"base_url": "https://api.acme.example:8443/v1"}, None),
         ("", "acme", {"base_url": "https://api.acme.example.evil.example/v1"}, None),
         ("", "acme", {"base_url": ELSEWHERE, "api_key": "given"}, "given"),

@@ -326,7 +326,8 @@ def test_a_proxy_of_the_environment_is_used(flavour, loopback, http, toy, monkey
     async def main():
         found = []
         for base_url in ("http://somewhere.example/v1", server.url):
-            async with flavour.inside(flavour.Inference(server.connection(base_url=base_url))) as inference:
+            connection = server.connection(base_url=base_url, allow_http=True)
+            async with flavour.inside(flavour.Inference(connection)) as inference:
                 found.append(await flavour.wait(inference.create("Hi", stream=True).text()))
         return found
 

@@ -26,6 +26,7 @@ from polyglot_core.parts import Part
 from polyglot_core.policy import Elsewhere, Tried, decide
 from polyglot_core.response import Outcome
 from polyglot_core.session import Signal, State
+from polyglot_core.settings import ENVIRONMENT_FIELDS
 from polyglot_simulator import (
     ByteAtATime,
     Comments,
@@ -260,7 +261,7 @@ def test_the_environment_variables_are_those_of_the_code():
     """Every ``POLYGLOT_…`` variable that the code reads is in the configuration page, and no other is anywhere."""
     code = "\n".join(file.read_text("utf-8") for package in PACKAGES for file in (package / "src").rglob("*.py"))
     variables = set(re.findall(r'"(POLYGLOT_[A-Z]+)"', code))
-    made_of_names = {"POLYGLOT_NAME_MODEL", "POLYGLOT_NAME_BASE_URL", "POLYGLOT_NAME_API_KEY"}
+    made_of_names = {f"POLYGLOT_NAME_{field.upper()}" for field in ENVIRONMENT_FIELDS}
     page = set(re.findall(r"POLYGLOT_[A-Z_]+", (DOCS / "configuration.md").read_text("utf-8")))
     assert page == variables | made_of_names
     shown = set(re.findall(r"(?<!_)POLYGLOT_[A-Z0-9_]+", PAGES_TEXT))  # _POLYGLOT_COMPLETE is click's

@@ -49,7 +49,7 @@ def unknown_name(stage: Stage) -> None:
         looked_up.append(host)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    connection = stage.connection(stage.simulate(), again=5, base_url=NOWHERE)
+    connection = stage.connection(stage.simulate(), again=5, base_url=NOWHERE, allow_http=True)
     stage.enter(without_proxies())
     with mock.patch("socket.getaddrinfo", fail):
         stage.keeps(unreached("dns", says=("model.invalid", "base_url"), attempts=2), stage.call(connection))
@@ -213,7 +213,7 @@ def proxy_failed(stage: Stage) -> None:
 def proxy_of_environment(stage: Stage) -> None:
     proxy = stage.serve(streamed(*STORY))
     stage.enter(without_proxies(HTTP_PROXY=proxy.base_url.removesuffix("/v1")))
-    stage.keeps(answers(), stage.call(stage.connection(proxy, base_url=NOWHERE)), proxy)
+    stage.keeps(answers(), stage.call(stage.connection(proxy, base_url=NOWHERE, allow_http=True)), proxy)
     same("asked for", proxy.requests[0].target, f"{NOWHERE}/chat/completions")
 
 
@@ -221,7 +221,7 @@ def proxy_of_environment(stage: Stage) -> None:
 def proxy_of_all(stage: Stage) -> None:
     proxy = stage.serve(streamed(*STORY))
     stage.enter(without_proxies(all_proxy=proxy.base_url.removesuffix("/v1")))
-    stage.keeps(answers(), stage.call(stage.connection(proxy, base_url=NOWHERE)), proxy)
+    stage.keeps(answers(), stage.call(stage.connection(proxy, base_url=NOWHERE, allow_http=True)), proxy)
 
 
 @told(8, "NO_PROXY", "NO_PROXY is honoured, and this machine is never asked by way of another.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -151,7 +152,8 @@ TARGETS: dict[str, Target] = {
     **{f"framer.{name}": _framer(name) for name in FRAMERS},
     "framer.sse.flushed": _framer("sse", flush_at_eof=True),
     "framer.google": Target(
-        lambda data: check_framer(StreamFramer, data), lambda: [*_framed("sse"), *_framed("json-array")]
+        lambda data: check_framer(partial(StreamFramer, limit=1 << 20), data),
+        lambda: [*_framed("sse"), *_framed("json-array")],
     ),
     "inflater.gzip": _inflater("gzip", gzip.compress),
     "inflater.deflate": _inflater("deflate", zlib.compress),

@@ -16,15 +16,9 @@ from polyglot_core.errors import (
     TransportError,
     Truncated,
 )
-from polyglot_core.inference import (
-    AsyncInference,
-    AsyncInferenceStream,
-    AsyncPendingInference,
-    Inference,
-    InferenceStream,
-    PendingInference,
-)
+from polyglot_core.inference import AsyncInference, Inference
 from polyglot_core.parts import ToolCall
+from polyglot_core.pending import AsyncPendingInference, PendingInference
 from polyglot_core.plugins import register
 from polyglot_core.request import Message, Tool
 from polyglot_core.response import (
@@ -35,6 +29,7 @@ from polyglot_core.response import (
     Usage,
 )
 from polyglot_core.settings import connections, drivers
+from polyglot_core.streams import AsyncInferenceStream, InferenceStream
 
 __all__ = [
     "AsyncInference",

@@ -61,6 +61,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         facts: Columns that the driver reads, laid over the preset's.
         proxy: URL of a proxy, instead of the one that the environment names.
         ca: File of certificates to trust, in PEM.
+        allow_http: Whether `base_url` may be http beyond this machine.
     """
 
     driver: str | None = None
@@ -79,6 +80,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     facts: dict[str, Any] = {}
     proxy: str | None = None
     ca: str | None = None
+    allow_http: bool = False
 
 
 _ROWS = {"timeouts": Timeouts, "retries": Retries, "limits": Limits}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -130,12 +131,14 @@ class Connection(Struct, frozen=True, kw_only=True):
             Their own fallbacks are left aside.
         proxy: URL of a proxy, instead of the one that the environment names (HTTPS_PROXY, NO_PROXY, …).
         ca: File of certificates to trust, in PEM, instead of the usual ones.
+        allow_http: Whether `base_url` may be http, which anyone on the way can read, beyond this machine.
         auth_header: Header that carries the key.
         auth_scheme: Word before the key in that header; empty for none.
         facts: Columns that the driver reads.
 
     Raises:
-        ConfigError: `base_url` is no http(s) URL or holds a user name or password, or a header cannot be sent.
+        ConfigError: `base_url` is no http(s) URL, leads to another machine by http though that is not allowed, or holds
+            a user name or password; or a header cannot be sent.
     """
 
     name: str
@@ -151,6 +154,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     fallbacks: tuple[Connection, ...] = ()
     proxy: Secret | str | None = None
     ca: str | None = None
+    allow_http: bool = False
     auth_header: str = "authorization"
     auth_scheme: str = "Bearer"
     facts: Mapping[str, Any] = {}
@@ -161,7 +165,7 @@ class Connection(Struct, frozen=True, kw_only=True):
                 force_setattr(self, field, Secret(text))
         force_setattr(self, "fallbacks", tuple(self.fallbacks))
         _check_types(self)
-        _check_base_url(self.name, self.base_url)
+        _check_base_url(self)
         _check_headers(self.name, {**self.headers, self.auth_header: self.secret or ""})
         force_setattr(self, "headers", _guarded(self.headers, self.auth_header))
 
@@ -231,6 +235,7 @@ def _check_types(connection: Connection) -> None:
         "retries": _is_row(connection.retries, Retries),
         "limits": _is_row(connection.limits, Limits),
         "fallbacks": all(isinstance(other, Connection) for other in connection.fallbacks),
+        "allow_http": isinstance(connection.allow_http, bool),
     }
     for field, right in sound.items():
         if not right:
@@ -253,16 +258,16 @@ def fits(number: object, usual: float | None) -> bool:
     return not isinstance(number, bool) and isinstance(number, int if whole else (int, float)) and number >= 0
 
 
-def _check_base_url(name: str, base_url: str | None) -> None:
-    if base_url is None:
+def _check_base_url(connection: Connection) -> None:
+    if connection.base_url is None:
         return
-    problem = _base_url_problem(base_url)
+    problem = _base_url_problem(connection.base_url, allow_http=connection.allow_http)
     if problem:
-        msg = f"base_url of connection {name!r} {problem}."
-        raise ConfigError(msg, connection=name, phase="configure")
+        msg = f"base_url of connection {connection.name!r} {problem}."
+        raise ConfigError(msg, connection=connection.name, phase="configure")
 
 
-def _base_url_problem(base_url: str) -> str | None:
+def _base_url_problem(base_url: str, *, allow_http: bool) -> str | None:  # noqa: PLR0911 (one for each)
     try:
         parts = urlsplit(base_url)
         host, _ = parts.hostname, parts.port
@@ -276,7 +281,22 @@ def _base_url_problem(base_url: str) -> str | None:
         return "holds a user name or password; give the key as api_key instead"
     if not base_url.isascii() or any(character <= " " for character in base_url):
         return "holds a space, a control character or a character outside ASCII"
+    if parts.scheme == "http" and not allow_http and not _is_this_machine(host):
+        return (
+            f"leads to {host} by http: whoever is on the way can read the key and the conversation. Use https, or set "
+            "allow_http to true if you trust the way"
+        )
     return None
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
 
 
 def _check_headers(name: str, headers: Mapping[str, str | Secret]) -> None:

@@ -155,7 +155,14 @@ class ConfigError(PolyglotError):
 
 
 class NoDefault(ConfigError):
-    """No connection was named, and none is configured as the default."""
+    """No connection was named, and none is the default. `variables` name a key each that would make one."""
+
+    def __init__(self, message: str, variables: tuple[str, ...] = (), **facts: Unpack[ErrorFacts]) -> None:
+        super().__init__(message, **facts)
+        self.variables = variables
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, tuple[str, ...]], dict[str, object]]:
+        return type(self), (self.message, self.variables), self.__dict__
 
 
 class PluginError(PolyglotError):

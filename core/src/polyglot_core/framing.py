@@ -308,12 +308,10 @@ FRAMERS: dict[str, Framing] = {
 def framer_for(wire: WireRequest, limit: int = _LARGEST) -> Framer:
     """A new framer for the answer to `wire`, whose events are no larger than `limit` bytes.
 
-    A class of a driver's own keeps limits of its own.
-
     Raises:
         KeyError: The framing has no row in `FRAMERS`.
     """
-    return FRAMERS[wire.framing].make(wire, limit) if isinstance(wire.framing, str) else wire.framing()
+    return FRAMERS[wire.framing].make(wire, limit) if isinstance(wire.framing, str) else wire.framing(limit=limit)
 
 
 def media_type(content_type: str | None) -> str | None:

@@ -43,6 +43,7 @@ __all__ = [
     "Driver",
     "Found",
     "Registration",
+    "find_defaults",
     "find_drivers",
     "find_presets",
     "has_driver",
@@ -57,6 +58,10 @@ DRIVERS = "polyglot.drivers"
 
 PRESETS = "polyglot.presets"
 """Entry-point group: preset name → data-only module with a dict ``PRESETS`` of `Preset` rows."""
+
+DEFAULTS = "polyglot.defaults"
+"""Entry-point group: names of presets that may be asked without being named, where their key is set. What an entry
+leads to does not matter."""
 
 _ALLOW_LIST = "POLYGLOT_DRIVERS"
 _REQUIRED = ("encode_request", "decode_chunk", "extract_usage")
@@ -386,6 +391,11 @@ def find_presets() -> dict[str, Found]:
     """Installed presets by name, without importing any."""
     claims = _claims(PRESETS)
     return {name: _found(name, claims[name]) for name in sorted(claims)}
+
+
+def find_defaults() -> list[str]:
+    """Names of the presets that may be asked without being named."""
+    return sorted(_claims(DEFAULTS))
 
 
 def has_driver(name: str) -> bool:

@@ -2,16 +2,17 @@
 
 A name is looked up as a configured connection, then as a preset, then as a driver; ``name/model`` also picks the model.
 What is said later beats what was said before: preset, file, environment (``POLYGLOT_NAME_MODEL``, ``…_BASE_URL``,
-``…_API_KEY`` for the connection NAME), overrides in code.
+``…_API_KEY``, ``…_ALLOW_HTTP`` for the connection NAME), overrides in code.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ from polyglot_core.errors import ConfigError, NoDefault, PluginError
 from polyglot_core.wire import Secret
 
 __all__ = [
+    "ENVIRONMENT_FIELDS",
     "ConnectionInfo",
     "DriverInfo",
     "Settings",
@@ -42,13 +44,12 @@ __all__ = [
     "from_dsn",
     "read_settings",
     "resolve",
+    "retries",
     "unknown_driver",
     "user_config_file",
 ]
 
 DEFAULT_VARIABLE = "POLYGLOT_DEFAULT"
-DEFAULT_PRESET = "openai"
-"""What is asked when nothing is configured and the preset's key is set."""
 
 
 class DriverInfo(NamedTuple):
@@ -136,16 +137,39 @@ def _meant(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Conne
 
 
 def _unnamed() -> str:
-    preset = plugins.load_preset(DEFAULT_PRESET)
-    keyed = preset is not None and (preset.api_key_env is None or os.environ.get(preset.api_key_env))
-    if keyed or "api_key" in _from_environment(DEFAULT_PRESET):
-        return DEFAULT_PRESET
-    hint = f" or set {preset.api_key_env}" if preset is not None else ""
-    raise NoDefault(
-        f"No connection is named and there is no default. Name one, as in Inference.using('NAME'), set default in "
-        f"{FILE_NAME} (looked for at {os.environ.get(CONFIG_VARIABLE) or user_config_file()}){hint}.",
-        phase="configure",
-    )
+    """The one preset that may go unnamed and whose key is set.
+
+    Raises:
+        NoDefault: There is none.
+        ConfigError: There are several.
+    """
+    variables = dict(_defaults())
+    keyed = [name for name, variable in variables.items() if _is_keyed(name, variable)]
+    if len(keyed) > 1:
+        raise config_error(f"Keys of {' and '.join(keyed)} are set, and each could be the default. {_how_to_choose()}.")
+    if keyed:
+        return keyed[0]
+    keys = tuple(variable for variable in variables.values() if variable)
+    hint = "".join(f" or set {variable}" for variable in keys)
+    msg = f"No connection is named and there is no default. {_how_to_choose()}{hint}."
+    raise NoDefault(msg, keys, phase="configure")
+
+
+def _defaults() -> Iterator[tuple[str, str | None]]:
+    """The presets that may go unnamed, with the variables of their keys; one that does not load is none of them."""
+    for name in plugins.find_defaults():
+        with contextlib.suppress(PluginError, ConfigError):
+            if preset := plugins.load_preset(name):
+                yield name, preset.api_key_env
+
+
+def _how_to_choose() -> str:
+    place = os.environ.get(CONFIG_VARIABLE) or user_config_file()
+    return f"Name one, as in Inference.using('NAME'), set default in {FILE_NAME} (looked for at {place})"
+
+
+def _is_keyed(name: str, variable: str | None) -> bool:
+    return variable is None or bool(os.environ.get(variable)) or "api_key" in _from_environment(name)
 
 
 def _named(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Connection | None:
@@ -162,18 +186,34 @@ def _named(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Conne
     return None
 
 
-_ENVIRONMENT_FIELDS = ("model", "base_url", "api_key")
+ENVIRONMENT_FIELDS = ("model", "base_url", "api_key", "allow_http")
+"""Fields of a connection that the environment may give."""
 
 
-def _from_environment(name: str) -> dict[str, str | Secret]:
+def _from_environment(name: str) -> dict[str, object]:
     """What the environment says of the connection of this name."""
     prefix = f"POLYGLOT_{re.sub('[^A-Z0-9]', '_', name.upper())}_"
-    found: dict[str, str | Secret] = {}
-    for field in _ENVIRONMENT_FIELDS:
-        variable = prefix + field.upper()
-        if text := os.environ.get(variable):
-            found[field] = Secret(text, f"the environment variable {variable}") if field == "api_key" else text
-    return found
+    texts = {field: os.environ.get(prefix + field.upper()) for field in ENVIRONMENT_FIELDS}
+    return {
+        field: _read_text(field, text, f"the environment variable {prefix}{field.upper()}")
+        for field, text in texts.items()
+        if text
+    }
+
+
+_SWITCHES = {"1": True, "true": True, "0": False, "false": False}
+
+
+def _read_text(field: str, text: str, source: str) -> object:
+    """The value of a field that was given as text."""
+    if field == "api_key":
+        return Secret(text, source)
+    if field != "allow_http":
+        return text
+    try:
+        return _SWITCHES[text.lower()]
+    except KeyError:
+        raise config_error(f"{field} is true or false, not {text!r} ({source}).") from None
 
 
 def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connection:
@@ -190,6 +230,7 @@ def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connec
             "facts",
             "proxy",
             "ca",
+            "allow_http",
         )
         if (value := getattr(entry, field))
     }
@@ -207,7 +248,8 @@ def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connec
             raise config_error(f"Connection {name!r} names the preset {entry.preset!r}, which is not installed{close}.")
         moved = _moved(overrides, own.get("base_url") or preset.base_url) and "api_key" not in own
         keyless = {"api_key": None} if moved or "api_key" in overrides else {}
-        base = _from_preset(name, preset, {**own, **keyless})
+        allowed = {"allow_http": overrides.get("allow_http", entry.allow_http)}
+        base = _from_preset(name, preset, {**own, **keyless, **allowed})
         return _build({field: getattr(base, field) for field in base.__struct_fields__}, overrides)
     return _build({"name": name, "driver": entry.driver, **own}, overrides)
 
@@ -281,7 +323,7 @@ def from_dsn(dsn: str) -> Connection:
         if inner:
             fields.setdefault(field, {})[inner] = _as_json(value.strip())
         else:
-            fields[field] = value.strip()
+            fields[field] = _read_text(field, value.strip(), "the connection line")
     start = {key: fields.pop(key) for key in ("driver", "preset") if key in fields}
     if len(start) != 1:
         raise config_error("A connection line needs either driver= or preset=, as in preset=openai,model=NAME.")
@@ -322,7 +364,7 @@ def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connectio
         made[field] = {**fields.get(field, {}), **over}
     name = made["name"]
     made["timeouts"] = clocks(name, fields.get("timeouts"), overrides.get("timeouts"))
-    made["retries"] = _laid_over(Retries(), "retries", name, fields.get("retries"), overrides.get("retries"))
+    made["retries"] = retries(name, fields.get("retries"), overrides.get("retries"))
     made["limits"] = _laid_over(Limits(), "limits", name, fields.get("limits"), overrides.get("limits"))
     return Connection(**made)
 
@@ -334,6 +376,15 @@ def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> 
         ConfigError: A layer names a clock that there is not.
     """
     return _laid_over(Timeouts(), "timeouts", name, *layers)
+
+
+def retries(name: str, *layers: Retries | Mapping[str, float] | None) -> Retries:
+    """When requests of a connection or a call are sent again: each layer replaces that, or single numbers of it.
+
+    Raises:
+        ConfigError: A layer names a number that there is not.
+    """
+    return _laid_over(Retries(), "retries", name, *layers)
 
 
 _Row = TypeVar("_Row", Timeouts, Retries, Limits)

@@ -10,7 +10,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Chunk", "CompletionSign", "Framer", "Headers", "Secret", "WireRequest", "WireResponse"]
+__all__ = ["Chunk", "CompletionSign", "Framer", "FramerClass", "Headers", "Secret", "WireRequest", "WireResponse"]
 
 
 _SHORTEST_PART = 3  # characters; a shorter part of a secret at the end of a text may be anything
@@ -107,6 +107,14 @@ class Framer(Protocol):
         ...
 
 
+class FramerClass(Protocol):
+    """A class of framers, or whatever else makes them."""
+
+    def __call__(self, *, limit: int) -> Framer:
+        """A framer for a body whose chunks are no larger than `limit` bytes; it raises `LimitExceeded` at others."""
+        ...
+
+
 class WireRequest(Struct, frozen=True, kw_only=True):
     """One HTTP request, ready to be sent, and how its answer is to be read.
 
@@ -128,7 +136,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
     body: bytes
     method: str = "POST"
     headers: Headers = {}
-    framing: str | type[Framer] = "sse"
+    framing: str | FramerClass = "sse"
     flush_at_eof: bool = False
     complete_on: CompletionSign = "finish"
     finish_counts: Literal["first", "last"] = "first"

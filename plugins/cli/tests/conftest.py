@@ -67,9 +67,14 @@ class Terminal:
         return self.process.wait(PATIENCE)
 
     @property
+    def left(self) -> str:
+        """What was written, but for a wait that was shown before it and taken away: on a slow machine any answer is."""
+        return self.written.rpartition("\x1b[2K")[2]
+
+    @property
     def plain(self) -> str:
-        """What was written, without what styles it."""
-        return _SEQUENCE.sub("", self.written)
+        """What is left, without what styles it."""
+        return _SEQUENCE.sub("", self.left)
 
     def _read(self, patience: float) -> bool:
         if not select.select([self._master], [], [], patience)[0]:

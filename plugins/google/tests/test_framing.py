@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyglot_core.errors import UnexpectedContentType
+from polyglot_core.errors import LimitExceeded, UnexpectedContentType
 from polyglot_core.plugin import Connection
 from polyglot_core.plugins import Driver
 from polyglot_google import gemini
@@ -18,11 +18,12 @@ from polyglot_google.framing import StreamFramer
 
 EVENTS = b'data: {"a":1}\r\n\r\ndata: {"b":"x{\\n["}\r\n\r\n: quiet\r\n\r\ndata: {"c":[]}\r\n\r\n'
 OBJECTS = [{"a": 1}, {"b": "x{\n["}, {"c": []}]
+LIMIT = 1 << 20
 ERROR = json.dumps({"error": {"code": 499, "message": "gone }"}}, indent=2).encode()
 
 
 def framed(*pieces):
-    framer = StreamFramer()
+    framer = StreamFramer(limit=LIMIT)
     chunks = [chunk for piece in pieces for chunk in framer.feed(piece)]
     return [*chunks, *framer.finish()]
 
@@ -50,11 +51,22 @@ def test_json_at_the_start_of_a_line_is_a_chunk(before):
     assert values(framed(before + ERROR)) == [*OBJECTS, json.loads(ERROR)]
 
 
+@pytest.mark.parametrize(
+    "opening", [b'data: {"a": "', b'[{"a": "', b'data: {}\n\n[{"a": "'], ids=["sse", "json", "both"]
+)
+def test_what_is_larger_than_the_limit_is_refused(opening):
+    """An event and an object alike, by the limit that the framer was made with."""
+    framer = StreamFramer(limit=100)
+    framer.feed(opening + b"x" * 80)
+    with pytest.raises(LimitExceeded, match="larger than 100 bytes"):
+        framer.feed(b"x" * 80)
+
+
 def test_an_array_is_read_element_by_element():
     """The stream of a place that does not know of events."""
     array = b"[" + b"\n,\r\n".join(json.dumps(one, indent=2).encode() for one in OBJECTS) + b"\n]\n"
     assert values(framed(array)) == OBJECTS
-    framer = StreamFramer()
+    framer = StreamFramer(limit=LIMIT)
     assert values(framer.feed(array[: array.index(b",")])) == OBJECTS[:1]
 
 

@@ -185,7 +185,10 @@ def test_a_token_is_for_google_alone(encode, google_auth):
     gateway = "https://gateway.test/v1"
     assert "authorization" not in authorized(encode, base_url=gateway).headers
     assert "authorization" not in authorized(encode, base_url="https://googleapis.com.evil.test/v1").headers
-    assert "authorization" not in authorized(encode, base_url="http://aiplatform.googleapis.com/v1").headers
+    assert (
+        "authorization"
+        not in authorized(encode, base_url="http://aiplatform.googleapis.com/v1", allow_http=True).headers
+    )
     asked = authorized(encode, {"google_token": True}, base_url=gateway)
     assert asked.headers["authorization"] == Secret("Bearer test-token")
     assert asked.url.startswith(f"{gateway}/publishers/")

@@ -62,9 +62,9 @@ def test_messages_are_written_as_users_write_them(body, messages, turns):
 
 def test_fields_belong_to_the_connection_or_to_the_request(bench, body):
     """Those of the connection are given apart; the model is the connection's unless the request names one."""
-    assert body("Hi", {"base_url": "http://b"}, options={"seed": 1}) == {
+    assert body("Hi", {"base_url": "https://b"}, options={"seed": 1}) == {
         "model": "garden-1",
-        "place": "http://b",
+        "place": "https://b",
         "options": {"seed": 1},
         "turns": [["user", "Hi"]],
     }

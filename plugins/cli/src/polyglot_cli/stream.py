@@ -89,12 +89,13 @@ def _inference(asked: Asked, opened: contextlib.ExitStack) -> Inference:
     """The connection that is meant; a simulator, where none is named and there is no default."""
     try:
         return Inference.using(asked.connection, config=asked.config, **_overrides(asked))
-    except NoDefault:  # every other ConfigError is the user's to mend
+    except NoDefault as error:  # every other ConfigError is the user's to mend
         if asked.connection is not None:
             raise
+        variables = error.variables
     from polyglot_cli.fallback import simulator  # noqa: PLC0415 (it is rarely needed)
 
-    return Inference.from_connection(opened.enter_context(simulator(asked.prompt, asked.config)).connection)
+    return Inference.from_connection(opened.enter_context(simulator(asked.prompt, asked.config, variables)).connection)
 
 
 def _overrides(asked: Asked) -> dict[str, Any]:

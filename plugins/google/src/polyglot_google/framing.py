@@ -30,18 +30,23 @@ class StreamFramer:
 
     media_types: ClassVar[frozenset[str]] = frozenset({"text/event-stream", "application/json"})
 
-    __slots__ = ("_framer", "_in_line")
+    __slots__ = ("_framer", "_in_line", "_limit")
 
-    def __init__(self) -> None:
-        self._framer: SSEFramer | JSONArrayFramer = SSEFramer(flush_at_eof=True)
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._framer: SSEFramer | JSONArrayFramer = SSEFramer(flush_at_eof=True, limit=limit)
         self._in_line = False  # the last read ended within a line
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
-        """Return the chunks that `data` completes."""
+        """Return the chunks that `data` completes.
+
+        Raises:
+            LimitExceeded: An event or an object is too large.
+        """
         if (place := self._json_begins(data)) is None:
             return self._framer.feed(data)
         before = [*self._framer.feed(data[:place]), *self._framer.finish()]
-        self._framer = JSONArrayFramer()
+        self._framer = JSONArrayFramer(limit=self._limit)
         return [*before, *self._framer.feed(data[place:])]
 
     def _json_begins(self, data: bytes) -> int | None:

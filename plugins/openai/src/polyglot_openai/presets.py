@@ -381,7 +381,7 @@ PRESETS = {
         api_key_env="DATABRICKS_TOKEN",
         facts={"stream_usage": False, "developer_role": "system", "cache_marks": True},
     ),
-    "gpustack": Preset(  # http://SERVER/v1
+    "gpustack": Preset(  # https://SERVER/v1
         driver="openai",
         base_url=None,
         api_key_env="GPUSTACK_API_KEY",
