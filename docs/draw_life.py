@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polyglot_core.session import LIFE, Signal, State, outcome_of
+from polyglot_core.life import LIFE, Signal, State, outcome_of
 
 if TYPE_CHECKING:
     from polyglot_core.wire import CompletionSign

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from polyglot_core.errors import LimitExceeded, Malformed, Truncated
 from polyglot_core.eventstream import EventStreamFramer
+from polyglot_core.life import Signal
 from polyglot_core.response import Outcome
-from polyglot_core.session import Signal
 
 CORPUS = os.environ.get("POLYGLOT_CORPUS", "")
 FILE = Path(CORPUS or ".").parent / "vectors" / "aws-eventstream.json"

@@ -21,8 +21,8 @@ from polyglot_core import (
 )
 from polyglot_core.connection import Limits, Timeouts
 from polyglot_core.events import Finish, ReasoningDelta, ResponseStarted, TextDelta, UsageReport
+from polyglot_core.life import LIFE, Signal, State
 from polyglot_core.plugin import Secret, hookimpl
-from polyglot_core.session import LIFE, Signal, State
 
 from .test_going_on import SOON, Continuing, outcome
 

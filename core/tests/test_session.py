@@ -19,6 +19,7 @@ from polyglot_core.errors import (
     Truncated,
     UnexpectedContentType,
 )
+from polyglot_core.life import LIFE, Signal, State, outcome_of
 from polyglot_core.plugin import (
     End,
     Failure,
@@ -31,7 +32,7 @@ from polyglot_core.plugin import (
     hookimpl,
 )
 from polyglot_core.response import FinishReason, Outcome
-from polyglot_core.session import LIFE, Session, Signal, State, outcome_of
+from polyglot_core.session import Session
 
 STOP = Finish("stop", "stop")
 

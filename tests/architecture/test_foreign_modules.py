@@ -12,8 +12,8 @@ CORE = CHECKOUT / "core/src/polyglot_core"
 OTHERS = [file for folder in CHECKOUT.glob("plugins/*/src/*/") for file in folder.rglob("*.py")]
 
 MAY_NAME = {
-    "httpx": {"transport"},
-    "httpx2": {"transport"},
+    "httpx": {"exchange", "transport"},
+    "httpx2": {"exchange", "transport"},
     "importlib_metadata": {"plugins"},
     "pluggy": {"hookspecs", "plugins"},
 }

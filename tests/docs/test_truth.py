@@ -21,11 +21,11 @@ from polyglot_cli.commands import polyglot
 from polyglot_cli.failing import EXIT_CODES
 from polyglot_core import Inference, Retries, TimedOut, Timeouts, hookspecs
 from polyglot_core.framing import FRAMERS
+from polyglot_core.life import Signal, State
 from polyglot_core.options import NAMES
 from polyglot_core.parts import Part
 from polyglot_core.policy import Elsewhere, Tried, decide
 from polyglot_core.response import Outcome
-from polyglot_core.session import Signal, State
 from polyglot_core.settings import ENVIRONMENT_FIELDS
 from polyglot_simulator import (
     ByteAtATime,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from polyglot_core import plugins
 from polyglot_core.clocks import Clocks
 from polyglot_core.errors import PolyglotError
+from polyglot_core.life import Signal
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
-from polyglot_core.session import Session, Signal
+from polyglot_core.session import Session
 
 from ..conformance.places import DRIVERS, connection_to, is_spoken
 

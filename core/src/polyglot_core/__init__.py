@@ -17,6 +17,7 @@ from polyglot_core.errors import (
     Truncated,
 )
 from polyglot_core.inference import AsyncInference, Inference
+from polyglot_core.listing import connections, drivers
 from polyglot_core.parts import ToolCall
 from polyglot_core.pending import AsyncPendingInference, PendingInference
 from polyglot_core.plugins import register
@@ -28,7 +29,6 @@ from polyglot_core.response import (
     PartialInferenceResponse,
     Usage,
 )
-from polyglot_core.settings import connections, drivers
 from polyglot_core.streams import AsyncInferenceStream, InferenceStream
 
 __all__ = [

@@ -148,11 +148,6 @@ class Assembler:
         """The answer, if it is a text of one choice and nothing else, which a model can be asked to continue."""
         return self._choices[0].bare_text() if set(self._choices) == {0} else None
 
-    def open_space(self) -> str:
-        """The white space that the text of choice 0 ends in."""
-        text = self.text_to_go_on_from() or ""
-        return text[len(text.rstrip()) :]
-
     def _choice(self, index: int) -> _ChoiceBuilder:
         builder = self._choices.get(index)
         if builder is None:

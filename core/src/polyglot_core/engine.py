@@ -9,19 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from polyglot_core.errors import PolyglotError
+from polyglot_core.httperrors import TwoReadersError
+from polyglot_core.life import State
 from polyglot_core.policy import Settle, Surface
 from polyglot_core.response import PartialInferenceResponse
-from polyglot_core.session import State
-from polyglot_core.transport import TwoReadersError
 from polyglot_core.waits import AsyncWaits, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
+    from polyglot_core.exchange import AsyncExchange, Exchange
     from polyglot_core.run import Run
     from polyglot_core.session import Session
-    from polyglot_core.transport import AsyncExchange, Exchange, Pools
+    from polyglot_core.transport import Pools
     from polyglot_core.waits import AsyncSource
     from polyglot_core.wire import Chunk
 

@@ -13,8 +13,9 @@ from polyglot_core import policy
 from polyglot_core.clocks import Clocks
 from polyglot_core.errors import AuthenticationError, PolyglotError, TimedOut
 from polyglot_core.events import Seam
+from polyglot_core.life import Signal
 from polyglot_core.response import FailedAttempt, InferenceResponse, Outcome
-from polyglot_core.session import Session, Signal
+from polyglot_core.session import Session
 from polyglot_core.wire import Secret
 
 if TYPE_CHECKING:

@@ -1,11 +1,10 @@
 """One attempt, without a socket: status and bytes in, partials and one outcome out.
 
-The life of a stream is the table `LIFE`; how it ended is decided in `outcome_of` and nowhere else. Time is an argument.
+How it may go and how it ended is `life`'s to say. Time is an argument.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -21,28 +20,14 @@ from polyglot_core.errors import (
     ProviderError,
     StreamError,
     Truncated,
-    UnexpectedContentType,
 )
-from polyglot_core.events import (
-    End,
-    Event,
-    Failure,
-    Ping,
-    ResponseStarted,
-    Seam,
-    TextDelta,
-    UsageReport,
-)
-from polyglot_core.failures import (
-    failure_from_payload,
-    failure_from_response,
-    printable,
-    provider_error,
-    retry_after_seconds,
-    told_to_retry,
-)
-from polyglot_core.framing import FRAMERS, framer_for, media_type
+from polyglot_core.events import End, Event, Failure, Ping, ResponseStarted, Seam, TextDelta, UsageReport
+from polyglot_core.failures import provider_error, retry_after_seconds
+from polyglot_core.framing import framer_for
 from polyglot_core.lenient import Halves, repaired
+from polyglot_core.life import LIFE, Signal, State, outcome_of
+from polyglot_core.overlap import Overlap
+from polyglot_core.refusal import OK, UNREADABLE, fits, nothing_came, quoted, refusal
 from polyglot_core.response import InferenceResponse, Outcome, PartialInferenceResponse, Timing
 from polyglot_core.thinking import ThinkTags
 from polyglot_core.wire import WireResponse
@@ -53,67 +38,9 @@ if TYPE_CHECKING:
 
     from polyglot_core.clocks import Clocks
     from polyglot_core.plugins import BoundDriver
-    from polyglot_core.wire import Chunk, CompletionSign, WireRequest
+    from polyglot_core.wire import Chunk, WireRequest
 
-__all__ = ["LIFE", "Session", "Signal", "State", "outcome_of"]
-
-
-class State(StrEnum):
-    """Where an attempt stands."""
-
-    OPENING = "opening"  # nothing has come
-    HELD = "held"  # headers, ids, usage: nothing that the caller has seen, so the request could be sent again
-    COMMITTED = "committed"  # something of the answer has come
-    FINISHING = "finishing"  # the model is done with every choice that has begun; usage may follow
-    ENDED = "ended"
-
-
-class Signal(StrEnum):
-    """What can happen to an attempt."""
-
-    HEADERS = "headers"  # status and headers of an answer
-    QUIET = "quiet"  # an id, usage, a ping: nothing with meaning
-    CONTENT = "content"  # something of the answer
-    FINISH = "finish"  # every choice that has begun has its finish
-    END = "end"  # the provider says that nothing more will come
-    EOF = "eof"  # the body is over
-    FAILURE = "failure"  # the provider says that it failed, or what came cannot be read
-    BROKEN = "broken"  # the bytes stopped coming
-    CLOCK = "clock"  # a clock ran out
-    CANCEL = "cancel"  # the caller wants no more
-
-
-_STARTS = {(State.OPENING, Signal.HEADERS): State.HELD}
-_MOVES = {
-    (State.HELD, Signal.QUIET): State.HELD,
-    (State.HELD, Signal.CONTENT): State.COMMITTED,
-    (State.HELD, Signal.FINISH): State.FINISHING,
-    (State.COMMITTED, Signal.QUIET): State.COMMITTED,
-    (State.COMMITTED, Signal.CONTENT): State.COMMITTED,
-    (State.COMMITTED, Signal.FINISH): State.FINISHING,
-    (State.FINISHING, Signal.QUIET): State.FINISHING,
-    (State.FINISHING, Signal.FINISH): State.FINISHING,  # text after a finish is text, and the finish stands
-    (State.FINISHING, Signal.CONTENT): State.COMMITTED,  # a further choice has begun
-}
-_LAST = (Signal.END, Signal.EOF, Signal.FAILURE, Signal.BROKEN, Signal.CLOCK, Signal.CANCEL)
-_ENDS = {(state, signal): State.ENDED for state in State if state is not State.ENDED for signal in _LAST}
-
-LIFE: dict[tuple[State, Signal], State] = _STARTS | _MOVES | _ENDS
-"""The life of a stream: what becomes of a state when something happens. A pair that is not here cannot happen."""
-
-
-def outcome_of(state: State, signal: Signal, complete_on: CompletionSign) -> Outcome:
-    """How an attempt in `state` has ended when `signal` ends it."""
-    finished = state is State.FINISHING
-    complete = finished and complete_on == "finish"
-    return {
-        Signal.END: Outcome.FINISHED if finished or complete_on != "both" else Outcome.TRUNCATED,
-        Signal.EOF: Outcome.FINISHED if complete else Outcome.TRUNCATED,
-        Signal.BROKEN: Outcome.FINISHED if complete else Outcome.FAILED,
-        Signal.CLOCK: Outcome.FINISHED if finished else Outcome.TIMED_OUT,  # `grace` ran out, nothing is missing
-        Signal.FAILURE: Outcome.FAILED,
-        Signal.CANCEL: Outcome.CANCELLED,
-    }[signal]
+__all__ = ["Session"]
 
 
 _CONTROL: dict[type, Signal] = {
@@ -125,11 +52,6 @@ _CONTROL: dict[type, Signal] = {
 }
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a module's name is found faster than a class's member
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)  # what msgspec raises for data that is no such JSON
-_OK = range(200, 300)
-_REDIRECT = range(300, 400)
-_NO_CONTENT = 204
-_SHOWN_BODY = 200  # characters of a body that a message quotes
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray")
 
 
@@ -193,7 +115,8 @@ class Session:
         )
         if before is not None:
             self.assembler.go_on()
-        self._overlap = self.assembler.open_space() if before and seam and seam.how == "prefill" else ""
+        written_on = before is not None and seam is not None and seam.how == "prefill"
+        self._overlap = Overlap(self.assembler.text_to_go_on_from() or "") if written_on else None
         self._text = self.assembler.text
         self._status = 0
         self._headers: Mapping[str, str] = {}
@@ -230,7 +153,7 @@ class Session:
         self._status = status
         self._headers = headers
         self.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
-        if status not in _OK or not self._is_expected_type():
+        if status not in OK or not fits(self._wire, headers):
             self._other_body = bytearray()
             self.frame = partial(self._keep_other_body, self._other_body)
         if sum(map(len, headers)) + sum(map(len, headers.values())) > self._limits.headers:
@@ -268,7 +191,7 @@ class Session:
             PolyglotError: As `feed`; `Truncated` when the model was not done.
         """
         if self._other_body is not None and self.state is not State.ENDED:
-            raise self._fail(self._refusal(bytes(self._other_body)), now)
+            raise self._fail(self._refusal(self._other_body), now)
         if self.state is not State.ENDED:
             self._body_over = True
             yield from self._take_all(self._framer.finish(), now)
@@ -282,8 +205,8 @@ class Session:
         Raises:
             PolyglotError: `error`, with `partial` filled in, if the model was not done.
         """
-        if self._other_body is not None and self._status not in _OK and self.state is not State.ENDED:
-            error = self._refusal(bytes(self._other_body))  # the status says more than the break
+        if self._other_body is not None and self._status not in OK and self.state is not State.ENDED:
+            error = self._refusal(self._other_body)  # the status says more than the break
         if isinstance(error, StreamError):  # the framer's: the bytes came, and are not what they should be
             signal = Signal.EOF if isinstance(error, Truncated) else Signal.FAILURE
         if self.state is not State.ENDED:
@@ -336,7 +259,7 @@ class Session:
         """Raise for a chunk that cannot be read, unless it can be put right, is empty or follows the end."""
         if self.state is State.ENDED:
             return self._ignore(chunk)
-        if isinstance(error, _UNREADABLE) and (data := repaired(chunk.data)) is not None:
+        if isinstance(error, UNREADABLE) and (data := repaired(chunk.data)) is not None:
             try:
                 return self._absorb(self._read_again(chunk, data), chunk.raw, now)
             except Exception as again:  # noqa: BLE001 (what is still wrong)
@@ -374,8 +297,8 @@ class Session:
     def _absorb(self, events: Sequence[Event], raw: bytes, now: float) -> Iterator[PartialInferenceResponse]:
         """Take the events of one chunk: first what they bring, then what they mean for the life of the stream."""
         self._answered = True
-        if self._overlap:
-            events = self._without_overlap(events)
+        if self._overlap is not None:
+            events = self._overlap.trim(events)
         if unknown := [event for event in events if type(event) not in _EVENTS]:
             what = f"returned {type(unknown[0]).__name__} from decode_chunk, which is no event"
             raise self._fail(self._driver.at_fault(what), now)
@@ -399,20 +322,6 @@ class Session:
             closing = self._end(Signal.END, now)
             self._record([last], all_of_them=True)
             yield from closing
-
-    def _without_overlap(self, events: Sequence[Event]) -> list[Event]:
-        """The events without the white space that ended the text before the seam and may begin the text after it."""
-        trimmed: list[Event] = []
-        for event in events:
-            text = event.text if type(event) is TextDelta and event.choice == 0 else ""
-            while text and text[:1] == self._overlap[:1]:
-                text, self._overlap = text[1:], self._overlap[1:]
-            if text:  # something else has come
-                self._overlap = ""
-            trimmed.append(
-                msgspec.structs.replace(event, text=text) if type(event) is TextDelta and not event.choice else event
-            )
-        return trimmed
 
     def _text_and_event(
         self, event: TextDelta, raw: bytes
@@ -454,6 +363,18 @@ class Session:
             return Signal.CONTENT if partials or self.state is State.FINISHING else Signal.QUIET
         return Signal.FINISH if partials or self.state is not State.FINISHING else Signal.QUIET
 
+    # An answer that is no stream
+
+    def _keep_other_body(self, body: bytearray, data: bytes) -> tuple[()]:
+        body += data
+        if len(body) >= self._limits.refusal:
+            raise self._fail(self._refusal(body))
+        return ()
+
+    def _refusal(self, body: bytearray) -> PolyglotError:
+        kept = bytes(body[: self._limits.refusal])
+        return refusal(WireResponse(status=self._status, headers=self._headers, body=kept), self._driver.decode_error)
+
     # Ending
 
     def _move(self, signal: Signal) -> None:
@@ -491,8 +412,8 @@ class Session:
 
     def _with_partial(self, error: PolyglotError) -> PolyglotError:
         return error.add_facts(
-            phase="stream" if self._status in _OK else "headers",
-            status=None if self._status in _OK else self._status or None,
+            phase="stream" if self._status in OK else "headers",
+            status=None if self._status in OK else self._status or None,
             request_id=self.request_id,
             retry_after=retry_after_seconds(self._headers) if isinstance(error, ProviderError) else None,
             partial=self.response,
@@ -504,7 +425,7 @@ class Session:
 
     def _truncated(self) -> Truncated:
         if not self._answered:
-            return Truncated("The answer ended before anything of it had come.")
+            return nothing_came()
         return Truncated(
             "The stream ended before the model was done: neither a finish reason nor the sign of the end had come. "
             "What came is in the error's partial."
@@ -514,66 +435,11 @@ class Session:
         """The error for a chunk that the driver could not decode."""
         if isinstance(error, PolyglotError):
             return error
-        if not isinstance(error, _UNREADABLE):
+        if not isinstance(error, UNREADABLE):
             return self._driver.broken("decode_chunk", error)
-        quoted = printable(chunk.data[: 4 * _SHOWN_BODY].decode("utf-8", "replace"), _SHOWN_BODY)
         count = self.assembler.pieces
         where = f"after {count} {'piece' if count == 1 else 'pieces'} of text"
-        return Malformed(f"A chunk of the answer, {where}, cannot be read ({error}): {quoted}")
-
-    # Answers that are no stream
-
-    def _is_expected_type(self) -> bool:
-        """Whether the content type fits the framing; a missing one does.
-
-        For a framer of a driver's own any does, unless its class says in `media_types` which.
-        """
-        found = media_type(self._headers.get("content-type"))
-        framing = self._wire.framing
-        named = FRAMERS[framing] if isinstance(framing, str) else framing
-        expected: frozenset[str] | None = getattr(named, "media_types", None)
-        if found is None or expected is None:
-            return True
-        return found in expected or (self._wire.framing == "whole" and found.endswith("+json"))
-
-    def _keep_other_body(self, body: bytearray, data: bytes) -> tuple[()]:
-        body += data
-        if len(body) >= self._limits.refusal:
-            raise self._fail(self._refusal(bytes(body[: self._limits.refusal])))
-        return ()
-
-    def _refusal(self, body: bytes) -> PolyglotError:
-        """The error that an answer is which is no stream."""
-        if self._status in _REDIRECT:
-            return ProviderError(
-                f"The provider redirects to {printable(self._headers.get('location', 'nowhere'))}. Redirects are not "
-                "followed, because a key must not travel; set base_url to the address that is meant.",
-                status=self._status,
-            )
-        response = WireResponse(status=self._status, headers=self._headers, body=body)
-        if self._status not in _OK:
-            error = provider_error(self._driver.decode_error(response) or failure_from_response(response))
-            if (told := told_to_retry(self._headers)) is not None:
-                error.retryable = told
-            return error
-        if self._status == _NO_CONTENT or not body.strip():
-            return self._truncated()
-        payload = _json_object(body)
-        if payload is not None and (failure := self._failure_in(payload, response)):
-            return provider_error(failure)
-        found = self._headers.get("content-type")
-        quoted = printable(body[: 4 * _SHOWN_BODY].decode("utf-8", "replace"), _SHOWN_BODY)
-        return UnexpectedContentType(
-            f"The answer is of type {printable(found or 'unknown')} and not what was asked for; something between here "
-            f"and the provider may have answered. It begins: {quoted}",
-            status=self._status,
-        )
-
-    def _failure_in(self, payload: dict[str, object], response: WireResponse) -> Failure | None:
-        """What a JSON object with status 200 says of a failure, where a stream was asked for."""
-        if payload.get("error"):
-            return failure_from_payload(payload, raw=response.body)
-        return self._driver.decode_error(response)
+        return Malformed(f"A chunk of the answer, {where}, cannot be read ({error}): {quoted(chunk.data)}")
 
 
 def _is_cut(chunk: Chunk, error: Exception) -> bool:
@@ -582,12 +448,4 @@ def _is_cut(chunk: Chunk, error: Exception) -> bool:
         "truncated",
         f"(byte {len(chunk.data)})",
     )  # how msgspec says it; the second of a number without its digits
-    return isinstance(error, _UNREADABLE) and (chunk.kind == "part" or any(words in str(error) for words in at_end))
-
-
-def _json_object(body: bytes) -> dict[str, object] | None:
-    try:
-        payload = msgspec.json.decode(body)
-    except _UNREADABLE:
-        return None
-    return payload if isinstance(payload, dict) else None
+    return isinstance(error, UNREADABLE) and (chunk.kind == "part" or any(words in str(error) for words in at_end))

@@ -13,7 +13,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -35,13 +35,12 @@ from polyglot_core.wire import Secret
 
 __all__ = [
     "ENVIRONMENT_FIELDS",
-    "ConnectionInfo",
-    "DriverInfo",
     "Settings",
     "clocks",
-    "connections",
-    "drivers",
+    "driver_problem",
     "from_dsn",
+    "meant",
+    "named",
     "read_settings",
     "resolve",
     "retries",
@@ -50,46 +49,6 @@ __all__ = [
 ]
 
 DEFAULT_VARIABLE = "POLYGLOT_DEFAULT"
-
-
-class DriverInfo(NamedTuple):
-    """A driver that is installed or registered, for people to read.
-
-    Attributes:
-        name: The name that connections use.
-        distribution: Distribution that it comes from; empty for one registered in process.
-        version: Version of the distribution.
-        usable: Whether it loads.
-        reason: Why not, if not.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    usable: bool
-    reason: str = ""
-
-
-class ConnectionInfo(NamedTuple):
-    """A name that `Inference.using` takes, for people to read.
-
-    Attributes:
-        name: The name.
-        source: ``file``, ``preset`` or ``driver``.
-        driver: Name of the driver.
-        model: Model that is asked unless a call names one.
-        base_url: Where.
-        usable: Whether a call can be made now.
-        reason: Why not, if not.
-    """
-
-    name: str
-    source: str
-    driver: str
-    model: str | None
-    base_url: str | None
-    usable: bool
-    reason: str = ""
 
 
 # From a name to a connection
@@ -116,21 +75,21 @@ def resolve(
     settings = read_settings(config)
     wanted = name or os.environ.get(DEFAULT_VARIABLE) or settings.default or _unnamed()
     fallbacks = overrides.pop("fallbacks", None)
-    connection = _meant(wanted, settings, overrides)
+    connection = meant(wanted, settings, overrides)
     if fallbacks is None:
         entry = settings.entries.get(connection.name)
         fallbacks = entry.fallbacks if entry else ()
     named = [fallbacks] if isinstance(fallbacks, str) else fallbacks
-    others = [each if isinstance(each, Connection) else _meant(each, settings, {}) for each in named]
+    others = [each if isinstance(each, Connection) else meant(each, settings, {}) for each in named]
     return connection.with_changes(fallbacks=others) if others else connection
 
 
-def _meant(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Connection:
+def meant(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Connection:
     """The connection that a name, perhaps with a model after a slash, means."""
-    connection = _named(name, settings, overrides)
+    connection = named(name, settings, overrides)
     if connection is None and "/" in name:
         name, _, model = name.partition("/")
-        connection = _named(name, settings, {"model": model, **overrides})
+        connection = named(name, settings, {"model": model, **overrides})
     if connection is None:
         raise _unknown(name, settings)
     return connection
@@ -172,7 +131,7 @@ def _is_keyed(name: str, variable: str | None) -> bool:
     return variable is None or bool(os.environ.get(variable)) or "api_key" in _from_environment(name)
 
 
-def _named(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Connection | None:
+def named(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Connection | None:
     """The connection of this name with `overrides` laid over it; None if nothing has the name."""
     overrides = {**_from_environment(name), **overrides}
     entry = settings.entries.get(name)
@@ -429,7 +388,7 @@ def _moved(overrides: Mapping[str, Any], base_url: str | None) -> bool:
     return bool(base_url) and "base_url" in overrides and _origin(overrides["base_url"]) != _origin(base_url)
 
 
-# Saying what there is
+# Saying that something is not there
 
 
 def unknown_driver(connection: Connection) -> ConfigError:
@@ -451,68 +410,13 @@ def _unknown(name: str, settings: Settings) -> ConfigError:
         f"{kind}: {', '.join(sorted(set(names))) or 'none'}"
         for kind, names in (("connections", settings.entries), ("presets", presets), ("drivers", drivers))
     ]
-    broken = [f"driver {driver} failed to load: {why}" for driver in drivers if (why := _driver_problem(driver))]
+    broken = [f"driver {driver} failed to load: {why}" for driver in drivers if (why := driver_problem(driver))]
     return config_error(f"Nothing is called {name!r}{nearest(name, known)}. There are {'; '.join(lists + broken)}.")
 
 
-def _driver_problem(name: str) -> str:
+def driver_problem(name: str) -> str:
+    """Why the driver of this name cannot be used; empty if it can."""
     try:
         return "" if plugins.load_driver(name) else f"there is no driver {name!r}"
     except (PluginError, ConfigError) as error:
         return error.message.rstrip(".")
-
-
-def drivers() -> list[DriverInfo]:
-    """Every driver that is there, and for those that do not load, why. Looking means importing each of them."""
-    found = plugins.find_drivers()
-    infos = []
-    for name in sorted({*found, *plugins.registered_drivers()}):
-        problem = _driver_problem(name)
-        owner = None if name in plugins.registered_drivers() else found.get(name)
-        distribution, version = (owner.distribution, owner.version) if owner else ("", "")
-        infos.append(DriverInfo(name, distribution, version, usable=not problem, reason=problem))
-    return infos
-
-
-def connections(config: str | os.PathLike[str] | None = None) -> list[ConnectionInfo]:
-    """Every name that `Inference.using` takes, and for those that cannot be used now, why.
-
-    Raises:
-        ConfigError: The configuration file cannot be read.
-    """
-    settings = read_settings(config)
-    infos = [_info(name, "file", settings) for name in settings.entries]
-    infos += [_info(name, "preset", settings) for name in plugins.find_presets() if name not in settings.entries]
-    taken = {info.name for info in infos}
-    drivers = {*plugins.find_drivers(), *plugins.registered_drivers()} - taken
-    return infos + [_info(name, "driver", settings) for name in sorted(drivers)]
-
-
-def _info(name: str, source: str, settings: Settings) -> ConnectionInfo:
-    """A line about a name. It is resolved without a key and then for real, to tell a missing key from all else."""
-    try:
-        shown = _named(name, settings, {"api_key": None})
-        problem = "" if shown is None else _driver_problem(shown.driver)
-        entry = settings.entries.get(name)
-        if not _asks_a_store(name, settings):  # which a listing does not
-            _named(name, settings, {})
-        for other in entry.fallbacks if entry is not None else ():
-            _meant(other, settings, {"api_key": None} if _asks_a_store(other, settings) else {})
-    except (ConfigError, PluginError) as error:
-        problem = error.message
-        shown = _shown_despite(name, settings)
-    if shown is None:
-        return ConnectionInfo(name, source, "", None, None, usable=False, reason=problem)
-    return ConnectionInfo(name, source, shown.driver, shown.model, shown.base_url, usable=not problem, reason=problem)
-
-
-def _asks_a_store(name: str, settings: Settings) -> bool:
-    entry = settings.entries.get(name)
-    return entry is not None and entry.api_key_command is not None
-
-
-def _shown_despite(name: str, settings: Settings) -> Connection | None:
-    try:
-        return _named(name, settings, {"api_key": None})
-    except (ConfigError, PluginError):
-        return None

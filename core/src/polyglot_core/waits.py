@@ -12,8 +12,10 @@ from functools import lru_cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from polyglot_core.exchange import DRAIN_SECONDS
+from polyglot_core.httperrors import timed_out
 from polyglot_core.opening import Opening
-from polyglot_core.transport import DRAIN_SECONDS, AsyncPools, Pools, Terms, timed_out
+from polyglot_core.transport import AsyncPools, Pools, Terms
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     import anyio
     from anyio.lowlevel import RunVar
 
+    from polyglot_core.exchange import AsyncExchange, Exchange
     from polyglot_core.run import Run
-    from polyglot_core.transport import AsyncExchange, Client, Exchange
+    from polyglot_core.transport import Client
     from polyglot_core.wire import WireRequest
 
 __all__ = ["AsyncSource", "AsyncWaits", "Waits"]
