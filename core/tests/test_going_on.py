@@ -124,6 +124,21 @@ def test_retries_that_there_are_not_are_refused(flavour, two, http):
     assert not failing.asked
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_tells_of_its_further_requests(flavour, loopback, http, toy, stream):
+    """What was given to the call itself is told, whether its answer is a stream or comes whole."""
+    whole = http.plain(toy.body(TextDelta(STORY), Finish("stop", "stop")))
+    server = loopback(http.plain(BUSY, 503), http.streamed(*toy.story, toy.done) if stream else whole)
+    told = []
+
+    async def main():
+        pending = flavour.Inference(server.connection(retries=SOON)).create("Hi", stream=stream)
+        return await flavour.wait(pending.on_seam(told.append).text())
+
+    assert flavour.run(main) == STORY
+    assert [(seam.how, seam.error, seam.connection) for seam in told] == [("again", "Overloaded", "here")]
+
+
 def test_a_wrong_key_is_not_sent_twice_but_another_connection_is_asked(flavour, two, http):
     """What would be the same again here may not be elsewhere; each key goes to its own server."""
     connection, failing, answering = two(http.plain(b'{"error": {"message": "No test-key here."}}', 401))

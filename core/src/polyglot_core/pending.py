@@ -11,7 +11,9 @@ from polyglot_core.streams import AsyncInferenceStream, InferenceStream, NotCopi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
+    from polyglot_core.events import Seam
     from polyglot_core.request import InferenceRequest
     from polyglot_core.response import InferenceResponse
 
@@ -31,6 +33,7 @@ class _Pending(NotCopied, Generic[_StreamT]):
         self.request = request
         self._start = start
         self._stream: _StreamT | None = None
+        self._on_seam: Callable[[Seam], object] | None = None
 
     def stream(self) -> _StreamT:
         """The answer as it comes; always the same object.
@@ -40,6 +43,11 @@ class _Pending(NotCopied, Generic[_StreamT]):
         """
         return self._started(streamed=True)
 
+    def on_seam(self, callback: Callable[[Seam], object]) -> Self:
+        """Call `callback` with each further request when it is decided on, before the wait. Returns the call."""
+        self._on_seam = callback
+        return self
+
     def __repr__(self) -> str:
         sent = self._stream is not None
         return f"{type(self).__name__}(model={self.request.model!r}, stream={self.request.stream}, sent={sent})"
@@ -47,6 +55,8 @@ class _Pending(NotCopied, Generic[_StreamT]):
     def _started(self, *, streamed: bool) -> _StreamT:
         if self._stream is None:
             self._stream = self._start(streamed)
+            if self._on_seam is not None:
+                self._stream.on_seam(self._on_seam)
         return self._stream
 
 

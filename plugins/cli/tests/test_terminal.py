@@ -107,10 +107,11 @@ def test_a_long_wait_is_spoken_of_and_leaves_no_trace(command, provider):
     assert terminal.written.count("\x1b[?25l") == terminal.written.count("\x1b[?25h")  # the cursor is there again
 
 
-def test_why_it_takes_longer_is_shown_while_it_does(command, provider):
+@pytest.mark.parametrize("how", [[], ["--no-stream"]], ids=["stream", "plain"])
+def test_why_it_takes_longer_is_shown_while_it_does(command, provider, how):
     """Between two requests the wait says what has gone wrong, and is taken away like any other."""
     provider(TEXT, fault=Status(503, times=1, headers={"retry-after": "1.5"}))
-    with command.terminal("stream", "--retries", "1", "Hello") as terminal:
+    with command.terminal("stream", "--retries", "1", *how, "Hello") as terminal:
         terminal.read_until("Asking again in 1.5 s")
         assert terminal.end() == 0
     assert terminal.left == TEXT + "\n"

@@ -119,6 +119,19 @@ def test_reset_by_the_simulator_is_no_close_by_the_client(call):
         assert simulator.requests[0].wait_closed(0.05) is None
 
 
+def test_as_many_requests_are_kept_as_it_was_told(call):
+    """The last ones are on record under their own numbers; an earlier one is said to be gone."""
+    with Simulator("Hi", keep=2) as simulator:
+        caller = call(simulator)
+        for _ in range(3):
+            caller.ask().response()
+        assert [request.number for request in simulator.requests] == [2, 3]
+        assert simulator.wait_for_request(3).number == 3
+        with pytest.raises(LookupError, match="Request 1 is no longer on record; the last 2 are"):
+            simulator.wait_for_request(1)
+        assert "3 requests" in repr(simulator)
+
+
 def test_one_connection_takes_several_requests(call):
     """Keep-alive: streams, plain answers and errors follow each other on one socket."""
     with Simulator(["one", "two"]) as simulator:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _LOOK = 0.5  # seconds; how long a wait for a request lasts before Ctrl-C is looked for again
+_KEPT = 1000  # requests; it may run for days
 
 _GREETING = """\
 The simulator answers at {base_url} until Ctrl-C.
@@ -60,6 +61,7 @@ def _simulator(plan: Script, port: int) -> Simulator:
         "faults": plan.faults or None,
         "pace": plan.pace,
         "port": port,
+        "keep": _KEPT,
     }
     return Simulator(list(plan.replies), **given) if plan.replies else Simulator(**given)
 
@@ -78,8 +80,11 @@ def _watch(simulator: Simulator, output: Output) -> None:
             request = simulator.wait_for_request(number, _LOOK)
         except TimeoutError:
             continue
-        output.write(_described(request) + "\n")
-        number += 1
+        except LookupError:  # so many came at once that this one is off the record
+            number += 1
+        else:
+            output.write(_described(request) + "\n")
+            number += 1
 
 
 def _described(request: RecordedRequest) -> str:

@@ -18,7 +18,7 @@ from polyglot_core import ConfigError, Inference, Message, PolyglotError
 from polyglot_core.errors import NoDefault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from polyglot_cli.views import View
     from polyglot_core import InferenceResponse, PendingInference
@@ -129,7 +129,8 @@ def _carry(asked: Asked, inference: Inference, pending: PendingInference) -> Non
     ending: PolyglotError | KeyboardInterrupt | None = None
     try:
         with Waiting(inference.connection.name, shown=watched) as waiting:
-            for item in _items(asked, pending, lambda seam: _tell_seam(seam, waiting, output)):
+            pending.on_seam(lambda seam: _tell_seam(seam, waiting, output))
+            for item in _items(asked, pending):
                 waiting.stop()
                 view.show(item)
     except (PolyglotError, KeyboardInterrupt) as error:
@@ -160,11 +161,11 @@ def _view(asked: Asked, output: Output) -> View:
     return TextView(output, reasoning=asked.reasoning, raw=asked.raw)
 
 
-def _items(asked: Asked, pending: PendingInference, on_seam: Callable[[Seam], object]) -> Iterator[Any]:
+def _items(asked: Asked, pending: PendingInference) -> Iterator[Any]:
     """The steps of the answer: partials, or events. A plain answer is there at once, whole."""
     if asked.no_stream:
         pending.response()
-    stream = pending.stream().on_seam(on_seam)
+    stream = pending.stream()
     return stream.events() if asked.events else iter(stream)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from polyglot_core.errors import ConfigError
@@ -49,6 +50,7 @@ class Simulator:
         host: Loopback address to bind.
         port: Port to bind; 0 takes a free one.
         api_key: The only key that it lets in; None lets everyone in.
+        keep: How many of the last requests it keeps on record; None keeps all.
 
     Raises:
         ConfigError: `host` is no loopback address, or the script of replies and faults makes no sense.
@@ -66,6 +68,7 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str | None = None,
+        keep: int | None = None,
     ) -> None:
         _check_loopback(host)
         self._provider = Provider(
@@ -78,7 +81,8 @@ class Simulator:
         )
         self._address = host, port
         self._server: Server | None = None
-        self._requests: list[RecordedRequest] = []
+        self._requests: deque[RecordedRequest] = deque(maxlen=keep)
+        self._arrived = 0
         self._news = threading.Condition()
 
     def start(self) -> Self:
@@ -165,7 +169,7 @@ class Simulator:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """The requests so far, in the order of arrival."""
+        """The requests that are on record, in the order of arrival."""
         with self._news:
             return list(self._requests)
 
@@ -174,23 +178,28 @@ class Simulator:
 
         Raises:
             TimeoutError: It did not arrive.
+            LookupError: It did, and is no longer on record.
         """
         with self._news:
-            if not self._news.wait_for(lambda: len(self._requests) >= number, timeout):
+            if not self._news.wait_for(lambda: self._arrived >= number, timeout):
                 raise TimeoutError(
-                    f"Request {number} did not arrive in {timeout:g} seconds; there were {len(self._requests)}."
+                    f"Request {number} did not arrive in {timeout:g} seconds; there were {self._arrived}."
                 )
-            return self._requests[number - 1]
+            place = number - 1 - (self._arrived - len(self._requests))
+            if place < 0:
+                raise LookupError(f"Request {number} is no longer on record; the last {len(self._requests)} are.")
+            return self._requests[place]
 
     def __repr__(self) -> str:
         where = self.base_url if self._server is not None else "not running"
-        return f"<Simulator {where}, {len(self._requests)} requests>"
+        return f"<Simulator {where}, {self._arrived} requests>"
 
     def _answer(self, request: RecordedRequest) -> Answer:
         """Record `request` and answer it; called in the server's thread, for one request after the other."""
         with self._news:
             self._requests.append(request)
-            request.number = len(self._requests)
+            self._arrived += 1
+            request.number = self._arrived
             self._news.notify_all()
         return self._provider.answer(request)
 
