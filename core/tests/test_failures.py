@@ -166,6 +166,15 @@ def test_a_shown_text_is_always_printable(text, limit):
     assert len(shown) <= limit
 
 
+@pytest.mark.parametrize("text", ["a" + " " * 100 + "key", " " * 100 + "key", "a " * 10 + " " * 100])
+def test_a_shown_text_says_that_it_was_cut(text):
+    """A text that is cut while white space is taken out of it ends in a mark, though it is shorter than it may be."""
+    shown = printable(text, 20)
+    assert shown.endswith("…")
+    assert "key" not in shown
+    assert printable("a" + " " * 70 + "key", 20) == "a key"
+
+
 DATE = email.utils.formatdate(NOW + 30, usegmt=True)
 PAST = email.utils.formatdate(NOW - 30, usegmt=True)
 

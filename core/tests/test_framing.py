@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import pytest
@@ -184,21 +187,27 @@ def test_the_end_comes_once():
         (b"retry:\n\n", None),
         (b"retry\n\n", None),
         (b"retry: 1\n\nretry: x\n\n", 1),
+        (b"retry: 9999999999\n\n", 9_999_999_999),
+        (b"retry: 10000000000\n\n", None),
+        (b"retry: " + b"1" * 5000 + b"\n\n", None),
+        (b"retry: 1\n\nretry: " + b"1" * 5000 + b"\n\n", 1),
     ],
 )
 def test_retry_is_digits_alone(stream, expected):
-    """A retry field counts only where it is digits and nothing else."""
+    """A retry field counts only where it is digits and nothing else, no more than ten of them."""
     framer = SSEFramer()
     assert not framer.feed(stream)
     assert framer.retry == expected
 
 
 def test_a_long_line_is_joined_once():
-    """A line of 8 MB in reads of 1 KB is put aside read by read and put together once, so its cost is its length."""
+    """A line of 8 MB in reads of 1 KB is put aside in place and put together once, so its cost is its length."""
     framer = SSEFramer()
+    kept = framer._open
     for count, piece in enumerate(cut(b"data: " + b"x" * (8 << 20), 1024), 1):
         assert not framer.feed(piece)
-        assert len(framer._open) == count
+        assert framer._open is kept
+        assert len(kept) == min(count * 1024, 6 + (8 << 20))
     assert [len(chunk.data) for chunk in framer.feed(b"\n\n")] == [8 << 20]
 
 
@@ -314,6 +323,30 @@ def test_many_small_events_are_none_too_large(name, event, large):
     framer = limited(name)
     body = event * 50 if name != "json-array" else b"[" + b"{}," * 50
     assert len([chunk for piece in cut(body, 7) for chunk in framer.feed(piece)]) == 50
+
+
+_LENGTHS = struct.pack(">II", 1 << 18, 0)
+BEGINNINGS = {
+    "sse": b"data: x\n\ndata: ",
+    "ndjson": b"{}\n{",
+    "json-array": b'[{},{"',
+    "aws-eventstream": _LENGTHS + struct.pack(">I", zlib.crc32(_LENGTHS)),
+    "whole": b"{",
+}
+
+
+@pytest.mark.parametrize("name", FRAMERS)
+def test_an_event_in_tiny_pieces_takes_little_more_memory_than_it_has_bytes(name):
+    """What is kept of an event that does not end is its bytes, and not an object for each read that brought some."""
+    framer = FRAMERS[name].make(WireRequest(url="", body=b""), 1 << 18)
+    pieces = cut(bytes(200_000), 2)
+    tracemalloc.start()
+    framer.feed(BEGINNINGS[name])
+    for piece in pieces:
+        assert not framer.feed(piece)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 200_000 < peak < 3 * 200_000
 
 
 # The vectors of the web platform tests, where the corpus is at hand

@@ -116,6 +116,26 @@ def test_a_call_may_have_retries_of_its_own(flavour, two, http, retries, asked_h
     assert (len(failing.asked), len(answering.asked)) == (asked_here, 1)
 
 
+def test_an_error_says_that_the_budget_is_used_up(flavour, loopback, http, monkeypatch):
+    """Else nobody would know why `limit` was not kept."""
+    monkeypatch.setattr("polyglot_core.policy._CAPACITY", 20)
+    server = loopback(http.plain(BUSY, 503))
+    _, error = outcome(flavour, server.connection(retries=Retries(limit=5, first_wait=0.01)))
+    assert len(server.asked) == 2
+    assert any(
+        "the budget that all calls to this place pay repetitions from is used up" in note for note in error.__notes__
+    )
+
+
+def test_a_refused_call_without_a_key_says_so(flavour, loopback, http):
+    """Where a key was kept back, the provider's words alone would mislead."""
+    server = loopback(http.plain(b'{"error": {"message": "Incorrect key."}}', 401))
+    _, error = outcome(flavour, server.connection(api_key=None, retries=Retries(limit=0)))
+    assert "No key was sent: the connection has none." in error.message
+    _, error = outcome(flavour, server.connection(retries=Retries(limit=0)))
+    assert "No key was sent" not in error.message
+
+
 def test_retries_that_there_are_not_are_refused(flavour, two, http):
     """Before anything is sent, with the nearest name."""
     connection, failing, _ = two(http.plain(BUSY, 503))

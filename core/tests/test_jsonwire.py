@@ -88,7 +88,7 @@ def test_what_is_no_json_is_something_else(text):
     assert read_json(b"[1]") == [1]
 
 
-class Row(msgspec.Struct, forbid_unknown_fields=True):
+class Row(msgspec.Struct):
     """Columns of a garden."""
 
     path: str = "/"
@@ -110,6 +110,12 @@ def test_facts_that_are_no_columns_are_an_error(facts):
     ) as caught:
         read_columns(Connection(name="garden", driver="d", facts=facts), Row)
     assert (caught.value.connection, caught.value.phase) == ("garden", "configure")
+
+
+def test_a_column_that_there_is_not_is_named():
+    """Also where the struct itself would pass over what it does not know."""
+    with pytest.raises(ConfigError, match=r"there is no column 'pat'\. The columns are path, thinking\."):
+        read_columns(Connection(name="garden", driver="d", facts={"path": "/", "pat": "/"}), Row)
 
 
 def test_a_library_is_imported_when_it_is_needed():

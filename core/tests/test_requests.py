@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from polyglot_core.errors import RequestError
 from polyglot_core.options import NAMES, translate_options
-from polyglot_core.parts import Audio, Document, Image, RawPart, Text, ToolCall, ToolResult
-from polyglot_core.request import InferenceRequest, JSONSchema, Message, Tool, as_messages, as_response_format
+from polyglot_core.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
+from polyglot_core.request import (
+    UNSUPPORTED,
+    InferenceRequest,
+    JSONSchema,
+    Message,
+    Tool,
+    as_messages,
+    as_response_format,
+    as_tools,
+    check_word,
+)
 
 CALL = {"id": "1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}
 
@@ -203,3 +215,83 @@ def test_an_option_may_be_a_list_in_the_dialect(stop):
     """A text alone becomes a list of one."""
     request = InferenceRequest(model="m", messages=as_messages("Hi"), options={"stop": stop})
     assert translate_options(request, {"stop": "a.stops[]"}, driver="d") == {"a": {"stops": ["end"]}}
+
+
+# Kept as JSON
+
+EVERYTHING = (
+    Reasoning(text="Hm.", signature="s", extra={"a": 1}),
+    Text("Hi", cache=True),
+    ToolCall(name="f", id="1", arguments_raw='{"a": 1}', complete=True),
+    Image(data=b"\x89PNG", detail="low"),
+    Audio(data=b"RIFF"),
+    Document(url="https://example.com/a.pdf", name="a"),
+    RawPart({"type": "own"}),
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message(role="user", content="Hi", name="Ann", extra={"weight": 1}),
+        Message(role="assistant", content=EVERYTHING),
+        Message.tool_result("1", [Text("a"), Image(url="https://example.com/a.png")], error=True),
+    ],
+    ids=["text", "parts", "result"],
+)
+def test_a_message_is_kept_as_json(message):
+    """What `to_dict` makes goes through JSON and is read again as the same message."""
+    assert Message.from_dict(json.loads(json.dumps(message.to_dict()))) == message
+
+
+def test_a_kept_message_that_was_changed_is_refused():
+    """It says where it is wrong."""
+    kept = Message(role="user", content=[Text("a")]).to_dict()
+    kept["content"][0]["text"] = 5
+    with pytest.raises(RequestError, match=r"cannot be read again: .*content"):
+        Message.from_dict(kept)
+
+
+# What a caller gets wrong
+
+
+@pytest.mark.parametrize(
+    ("tool", "expected"),
+    [
+        ({"type": "function", "function": {"name": "f", "parameters": {}}}, Tool("f", parameters={})),
+        ({"name": "f", "description": "d", "strict": None}, Tool("f", "d")),
+        ({"type": "function", "name": "f", "strict": True}, Tool("f", strict=True)),
+    ],
+)
+def test_a_tool_may_be_a_dict(tool, expected):
+    """In OpenAI's shape, with the function inside or on its own."""
+    assert as_tools([tool, expected]) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    ("tool", "says"),
+    [
+        (7, "not int"),
+        ({"type": "web_search"}, "a function that has a name"),
+        ({"function": {"name": "f", "paramters": {}}}, "and not paramters"),
+        ({"function": 5}, "a function that has a name"),
+    ],
+)
+def test_what_is_no_tool_is_refused(tool, says):
+    """Before anything is sent, and not as the driver's fault."""
+    with pytest.raises(RequestError, match=says):
+        as_tools([tool])
+
+
+@pytest.mark.parametrize("messages", [None, 7])
+def test_what_is_no_message_is_refused(messages):
+    """With what it should be."""
+    with pytest.raises(RequestError, match="messages is a text, or a list of messages, not"):
+        as_messages(messages)
+
+
+def test_a_misspelt_word_is_refused():
+    """It must not do nothing."""
+    check_word("unsupported", "drop", UNSUPPORTED)
+    with pytest.raises(RequestError, match="unsupported is 'raise', 'warn' or 'drop', not 'Drop'"):
+        check_word("unsupported", "Drop", UNSUPPORTED)

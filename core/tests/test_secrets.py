@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 import logging
 import pickle
+import sys
+import traceback
+from urllib.parse import quote
 
+import httpx
 import msgspec
 import pytest
 
-from polyglot_core import ConfigError, Connection
-from polyglot_core.connection import Route, Timeouts
+from polyglot_core import (
+    ConfigError,
+    Connection,
+    Inference,
+    PolyglotError,
+    ProviderError,
+    TransportError,
+    register,
+    settings,
+)
+from polyglot_core.connection import Route, Timeouts, is_this_machine, proxy_problem
+from polyglot_core.httperrors import TwoReadersError, check_headers, raise_translated, translated
+from polyglot_core.plugin import WireRequest, hookimpl
 from polyglot_core.wire import Secret
 
 KEY = "test-key"
@@ -153,12 +169,24 @@ def _locals(traceback):
         ({"x-näme": "a"}, "x-n"),
         ({"x-name\n": "a"}, "x-name"),
         ({"x-name": "ü"}, "x-name"),
+        ({"": "a"}, "''"),
+        ({"x name": "a"}, "x name"),
+        ({"x-name: a": ""}, "x-name: a"),
     ],
 )
 def test_a_header_that_cannot_be_sent(headers, named):
     """Nothing can be smuggled into the headers: a line break or a stray character is refused."""
     with pytest.raises(ConfigError, match=named):
         connection(headers=headers)
+
+
+@pytest.mark.parametrize("fields", [{"auth_scheme": "B\r\nX:"}, {"auth_scheme": "Bé"}, {"auth_header": "x name"}])
+def test_a_way_to_carry_the_key_that_cannot_be_sent(fields):
+    """The header of the key and the word before it are checked as well, with a key or without."""
+    for key in (KEY, None):
+        with pytest.raises(ConfigError, match=r"Header '.*' of connection 'here' .* cannot be sent") as caught:
+            connection(api_key=key, **fields)
+        assert KEY not in everything_of(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +202,10 @@ def test_a_header_that_cannot_be_sent(headers, named):
         "http://[::1",
         "http://localhost:port",
         "http://localhost:99999",
+        "http://[::1]evil.example",
+        "http://evil.example[::1]",
+        "http://[v1.localhost]",
+        "http://[::1%25eth0.evil.example]",
         f"https://user:{KEY}@api.example.com",
         f"https://{KEY}@api.example.com",
         "https://api.example.com/a b",
@@ -213,6 +245,65 @@ def test_the_route_of_a_connection():
     assert connection(proxy="").route == connection().route == Route()
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        f"http://user:{KEY}/x@localhost:1",
+        f"http://user:1/{KEY}@localhost:1",
+        f"http://user:1#{KEY}@localhost:1",
+        f"http://user:1?{KEY}@localhost:1",
+        f"http://user:{KEY}#x@localhost:1",
+        f"http://user:{KEY}?x@localhost:1",
+        f"http://user:{KEY}@localhost:{KEY}",
+        f"user:{KEY}@localhost:1",
+        f"//user:{KEY}@localhost:1",
+        f"ftp://user:{KEY}@localhost:1",
+        f"http://user:{KEY}@",
+        f"http://user:{KEY}@[::1",
+        f"http://user:{KEY}@[::1]evil.example",
+        f"http://user:{KEY}@localhost:1\n",
+        "localhost:3128",
+    ],
+)
+def test_a_proxy_that_cannot_be_used(proxy):
+    """What is not the URL of a proxy is refused when the connection is made, and nothing of it is quoted."""
+    with pytest.raises(ConfigError, match="proxy of connection 'here' is not the URL of a proxy") as caught:
+        connection(proxy=proxy)
+    assert KEY not in everything_of(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://localhost:3128", "https://user:a%2Fb@proxy.example/", "socks5://user:p@ss@[::1]:1080", "HTTP://proxy"],
+)
+def test_a_proxy_that_can_be_used(proxy):
+    """The usual kinds of proxies are taken as they are, with and without password."""
+    assert proxy_problem(Secret(proxy)) is None
+    assert connection(proxy=proxy).route.proxy == Secret(proxy)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("LOCALHOST", True),
+        ("app.localhost", True),
+        ("127.0.0.1", True),
+        ("127.8.9.1", True),
+        ("::1", True),
+        ("0:0:0:0:0:0:0:1", True),
+        ("0.0.0.0", True),  # noqa: S104
+        ("::1%eth0", False),
+        ("localhost.example", False),
+        ("10.0.0.1", False),
+        ("", False),
+    ],
+)
+def test_which_hosts_are_this_machine(host, expected):
+    """A name or an address is this machine only where nothing else can be meant by it."""
+    assert is_this_machine(host) is expected
+
+
 @pytest.mark.parametrize("header", ["Authorization", "x-api-key", "API-Key", "Cookie", "X-Mine"])
 def test_a_key_given_as_a_header_is_not_printed(header):
     """A header that carries a key is kept as a secret, whatever its case; other headers stay text."""
@@ -221,3 +312,368 @@ def test_a_key_given_as_a_header_is_not_printed(header):
     assert "test-key-12345" not in repr(connection)
     assert "blue" in repr(connection)
     assert connection.headers == {header: Secret("test-key-12345"), "X-Team": "blue"}
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("Ocp-Apim-Subscription-Key", True),
+        ("X-Amz-Security-Token", True),
+        ("x_auth", True),
+        ("Set-Cookie", True),
+        ("x-monkey", False),
+        ("x-tokens", False),
+        ("accept", False),
+    ],
+)
+def test_a_header_is_known_for_its_words(header, expected):
+    """A header that nobody has heard of carries a key if a whole word of its name says so."""
+    made = connection(headers={header: KEY})
+    assert isinstance(made.headers[header], Secret) is expected
+
+
+# Tracebacks that show what each frame held
+
+
+def everything_of(error):
+    """All that may be shown of an error and of those behind it, with the locals of every frame but those of tests."""
+    shown, links, seen = [], [error], set()
+    while links:
+        link = links.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        made = traceback.TracebackException.from_exception(link, capture_locals=True)
+        shown += [f"{type(link).__name__}: {link} {link!r}", *made.format_exception_only()]
+        shown += [f"{frame.name}: {frame.locals}" for frame in made.stack if frame.filename != __file__]
+        links += [link.__cause__, link.__context__]
+    return "\n".join(shown)
+
+
+def test_what_is_looked_through_is_all_that_is_shown():
+    """The tests below would find a key in a frame, in a cause and in a hidden context."""
+    in_frame = "def fail(key):\n    raise ValueError(5)"
+    behind = "def fail(key):\n    try:\n        int(key)\n    except ValueError:\n        raise OSError from None"
+    for source, held in ((in_frame, "fail: {'key': \"'test-key'\"}"), (behind, "ValueError: invalid literal")):
+        library = {}
+        exec(compile(source, "a library", "exec"), library)  # noqa: S102
+        with pytest.raises((ValueError, OSError)) as caught:
+            library["fail"](KEY)
+        assert held in everything_of(caught.value)
+        assert KEY in everything_of(caught.value)
+
+
+PROXY = f"http://user:{KEY}@localhost:1"
+OVERRIDES = {
+    "a key": {"api_key": KEY},
+    "a key in bytes": {"api_key": KEY.encode()},
+    "a misspelt key": {"apikey": KEY},
+    "a header": {"headers": {"x-api-key": KEY}},
+    "a header that is named as the key's": {"headers": {"X-Mine": KEY}, "auth_header": "x-mine"},
+    "a proxy": {"proxy": PROXY},
+    "a proxy that is none": {"proxy": KEY},
+    "a key that cannot be sent": {"api_key": KEY + "\n"},
+    "a scheme that cannot be sent": {"api_key": KEY, "auth_scheme": "B\r\nX:"},
+}
+MISTAKES = {
+    "a name of nothing": ("nosuch", {}),
+    "a field of nothing": ("toy", {"timeoutz": 3}),
+    "a clock of nothing": ("toy", {"timeouts": {"idlee": 3}}),
+    "a number of no use": ("toy", {"timeouts": {"idle": float("nan")}}),
+    "a base URL that is none": ("toy", {"base_url": "nowhere"}),
+    "a wrong type": ("toy", {"options": 5}),
+    "another wrong type": ("toy", {"fallbacks": None, "facts": 5}),
+}
+
+
+@pytest.mark.usefixtures("toy_driver")
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("given", OVERRIDES)
+def test_no_frame_shows_what_was_given_in_code(given, mistake):
+    """Whatever is wrong with a call of `using`, no frame on the way of the error holds a key in the clear."""
+    name, wrong = MISTAKES[mistake]
+    for find in (Inference.using, settings.resolve):
+        with pytest.raises(ConfigError) as caught:
+            find(name, **{**OVERRIDES[given], **wrong})
+        assert KEY not in everything_of(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [{"base_url": "nowhere"}, {"options": 5}, {"timeouts": Timeouts(idle=-1)}])
+@pytest.mark.parametrize("given", [given for given in OVERRIDES if given != "a misspelt key"])
+def test_no_frame_shows_what_a_connection_was_made_of(given, wrong):
+    """A connection that cannot be made shows nothing of the keys that it was to have."""
+    for make in (connection, connection().with_changes):
+        with pytest.raises(ConfigError) as caught:
+            make(**{**OVERRIDES[given], **wrong})
+        assert KEY not in everything_of(caught.value)
+
+
+@pytest.mark.usefixtures("toy_driver")
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"driver=toy,modle=x,api_key={KEY}",
+        f"driver=toy,api_key=a,{KEY}",
+        f"driver=toy,api_key=a,{KEY}=",
+        f"api_key={KEY},model=x",
+        f"driver=toy,apikey={KEY}",
+        f"driver=toy,api_key={KEY},options=1,options.a=2",
+        f"driver=toy,api_key={KEY},timeouts.idle=x",
+        f"driver=toy,api_key={KEY},allow_http=perhaps",
+        f"driver=toy,headers.x-api-key={KEY},base_url=nowhere",
+        f"driver=toy,proxy={PROXY},base_url=nowhere",
+        f"preset=nosuch,api_key={KEY}",
+        f"driver=toy,api_key={KEY}\n\x00",
+    ],
+)
+def test_no_frame_shows_a_connection_line(line):
+    """A line that is wrong anywhere shows nothing of its key, in the message or in a frame."""
+    with pytest.raises(ConfigError) as caught:
+        Connection.from_dsn(line)
+    assert KEY not in everything_of(caught.value)
+
+
+@pytest.mark.usefixtures("toy_driver")
+@pytest.mark.parametrize(
+    ("variable", "overrides"),
+    [("POLYGLOT_TOY_ALLOW_HTTP", {}), ("POLYGLOT_TOY_BASE_URL", {}), (None, {"modle": "x"})],
+)
+def test_no_frame_shows_the_environment(monkeypatch, variable, overrides):
+    """A key that came from the environment is in no frame, whatever is wrong beside it."""
+    monkeypatch.setenv("POLYGLOT_TOY_API_KEY", KEY)
+    if variable:
+        monkeypatch.setenv(variable, "perhaps")
+    with pytest.raises(ConfigError) as caught:
+        Inference.using("toy", **overrides)
+    assert KEY not in everything_of(caught.value)
+
+
+PRINTS_KEY = [sys.executable, "-c", "print('test-'+'key')"]
+FILES = {
+    "an unknown key": f"api_key = '{KEY}'\nmodle = 'x'",
+    "an unknown clock": f"api_key = '{KEY}'\ntimeouts = {{idlee = 1}}",
+    "no TOML": f"api_key = '{KEY}'\nmodel = x",
+    "a key without quotes": f"api_key = {KEY}",
+    "a list of keys": f"api_key = ['{KEY}']",
+    "two keys": f"api_key = '{KEY}'\napi_key_env = 'A'",
+    "a key for a variable": f"api_key_env = '{KEY}'",
+    "a key on a command": f"api_key_command = 'no-such-command {KEY}'",
+    "a key on a command in a list": f"api_key_command = ['no-such-command', '{KEY}']",
+    "a command whose key cannot be sent": f"api_key_command = {json.dumps([*PRINTS_KEY[:2], 'print(chr(1)+' + PRINTS_KEY[2][6:]])}",
+    "a command that fails after all": f"api_key_command = {json.dumps([*PRINTS_KEY[:2], PRINTS_KEY[2] + ';raise SystemExit(1)'])}",
+    "a key that cannot be sent": f'api_key = "{KEY}\\n"',
+    "a bad number": f"api_key = '{KEY}'\ntimeouts = {{idle = nan}}",
+    "a header": f"headers = {{x-api-key = '{KEY}'}}\nbase_url = 'nowhere'",
+    "a proxy": f"proxy = '{PROXY}'\nbase_url = 'nowhere'",
+    "no text": f"api_key = '{KEY}'\nmodel = '\udcff'",
+    "too much": f"api_key = '{KEY}'\noptions = {{a = {'[' * 3000}{']' * 3000}}}",
+    "nothing wrong with it": f"api_key = '{KEY}'",
+}
+
+
+@pytest.mark.usefixtures("toy_driver")
+@pytest.mark.parametrize("wrong", FILES)
+def test_no_frame_shows_a_file(tmp_path, wrong):
+    """A file that cannot be used, or does not have the name that is asked for, shows nothing of its keys."""
+    file = tmp_path / "polyglot.toml"
+    file.write_text(f"[connections.mine]\ndriver = 'toy'\n{FILES[wrong]}", "utf-8", "surrogateescape")
+    file.chmod(0o600)
+    with pytest.raises(ConfigError) as caught:
+        Inference.using("other" if wrong.startswith("nothing") else "mine", config=file)
+    assert KEY not in everything_of(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are others there")
+def test_no_frame_shows_a_file_that_others_can_read(tmp_path):
+    """Where warnings are errors, the warning of a file that is open to others shows no key of it."""
+    file = tmp_path / "polyglot.toml"
+    file.write_text(f"[connections.mine]\ndriver = 'toy'\napi_key = '{KEY}'")
+    file.chmod(0o644)
+    with pytest.raises(UserWarning, match="can be read by others") as caught:
+        Inference.using("mine", config=file)
+    assert KEY not in everything_of(caught.value)
+
+
+# What the HTTP client and the provider say
+
+
+def failing(*errors):
+    """A function that raises the last error, with the others as its contexts."""
+    *before, last = errors
+    try:
+        if before:
+            failing(*before)()
+    except Exception:  # noqa: BLE001 (any that was given)
+        return _raiser(last, sys.exc_info()[1])
+    return _raiser(last, None)
+
+
+def _raiser(error, context):
+    def fail():
+        error.__context__ = context
+        raise error
+
+    return fail
+
+
+QUOTING = [
+    httpx.LocalProtocolError(f"Illegal header value b'Bearer {KEY}\\n'"),
+    httpx.InvalidURL(f"Invalid port: '{KEY}'"),
+    httpx.UnsupportedProtocol(f"unsupported protocol '{KEY}://'"),
+    ValueError(f"Unknown scheme for proxy URL URL('user:{KEY}@localhost:1')"),
+    UnicodeEncodeError("ascii", f"Bearer {KEY}\xe9", 15, 16, "ordinal not in range(128)"),
+]
+
+
+@pytest.mark.parametrize("error", QUOTING, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("how", ["the seam", "by hand", "by hand, handled"])
+def test_what_the_client_quotes_is_not_shown(error, how):
+    """Of what the HTTP client says about a key or a password that it refuses, nothing is left: no cause, no context."""
+    with pytest.raises(ConfigError, match=r"The request cannot be sent to localhost:1: .*Check ") as caught:
+        if how == "the seam":
+            with translated("http://localhost:1/x"):
+                failing(error)()
+        elif how == "by hand":
+            raise_translated(error, None, "http://localhost:1/x")
+        else:
+            try:
+                failing(error)()
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as refused:
+                raise_translated(refused, None, "http://localhost:1/x")
+    assert KEY not in everything_of(caught.value)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_what_the_client_says_of_the_network_is_kept():
+    """An error that quotes nothing of a request is the cause of ours; interruptions and our own errors pass."""
+    refused = httpx.ConnectError("refused")
+    no_connection = pytest.raises(TransportError, match="No connection to localhost: ConnectError: refused")
+    with no_connection as caught, translated("http://localhost/x"):
+        failing(OSError("inner"), refused)()
+    assert caught.value.__cause__ is refused
+    for own in (KeyboardInterrupt(), ConfigError("mine"), TwoReadersError()):
+        with pytest.raises(type(own)) as passed, translated("http://localhost/x"):
+            failing(own)()
+        assert passed.value is own
+    with pytest.raises(TwoReadersError), translated("http://localhost/x"):
+        failing(ValueError("generator already executing"))()
+
+
+@pytest.mark.parametrize("token", [KEY + "\n", KEY + "é", " " + KEY, f"{KEY}\r\nx-evil: 1"])
+def test_a_token_that_cannot_be_sent_is_not_shown(flavour, loopback, toy, http, token):
+    """A driver's own token with a stray character ends the call with a clean error, all the way down."""
+    server = loopback(http.streamed(*toy.story, toy.done))
+
+    class Signing(toy.Driver):
+        @hookimpl
+        def authorize(self, wire):
+            signed = {**wire.headers, "authorization": Secret("Bearer " + token), "x-trace": "a"}
+            return msgspec.structs.replace(wire, headers=signed)
+
+    async def main():
+        inference = flavour.Inference.from_connection(server.connection(driver="signing", api_key=None))
+        with pytest.raises(ConfigError) as caught:
+            await flavour.wait(inference.create("Hi", stream=True).response())
+        return caught.value
+
+    with register(Signing(), "signing"):
+        if token.startswith(" "):  # a space before a token is not for HTTP to complain about
+            with pytest.raises(ConfigError):
+                check_headers(WireRequest(url=server.url, body=b"", headers={"authorization": Secret(token)}))
+            return
+        error = flavour.run(main)
+    assert KEY not in everything_of(error)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("bad", ["a\n", "a\rb", "ä", " a", "a\x00", 5])
+def test_headers_are_checked_before_the_client_sees_them(bad):
+    """The name of a header that cannot be sent is said, and not its value; those that can be pass."""
+    good = {"x-a": "b", "authorization": Secret("Bearer " + KEY), "x-empty": ""}
+    check_headers(WireRequest(url="http://localhost:1/x", body=b"", headers=good))
+    for value in (bad, Secret(f"{KEY}{bad}")) if isinstance(bad, str) and bad[0] != " " else (bad,):
+        wire = WireRequest(url="http://localhost:1/x", body=b"", headers={**good, "x-token": value})
+        with pytest.raises(ConfigError, match="to localhost:1 cannot be sent: header 'x-token'") as caught:
+            check_headers(wire)
+        assert KEY not in everything_of(caught.value)
+        assert caught.value.__context__ is None
+
+
+ODD = "test+k/e=y\"<&'\\%;"
+"""A key of what is escaped somewhere."""
+
+ESCAPED = {
+    "JSON": json.dumps(ODD)[1:-1],
+    "JSON in JSON": json.dumps(json.dumps(ODD)[1:-1])[1:-1],
+    "JSON of PHP": json.dumps(ODD)[1:-1].replace("/", "\\/"),
+    "JSON of Go": json.dumps(ODD)[1:-1].replace("<", "\\u003c").replace("&", "\\u0026"),
+    "HTML": html.escape(ODD),
+    "HTML in numbers": "".join(c if c.isalnum() else f"&#{ord(c)};" for c in ODD),
+    "a URL": quote(ODD, safe=""),
+    "a path": quote(ODD),
+    "a URL in small letters": quote(ODD, safe="").lower(),
+    "a URL in a URL": quote(quote(ODD, safe=""), safe=""),
+    "capital letters": ODD.upper(),
+}
+
+
+@pytest.mark.parametrize("form", ESCAPED)
+def test_a_repeated_key_is_found_in_every_form(form):
+    """A key is taken out of a text however it was escaped on the way."""
+    for secret in (Secret(ODD), Secret(ODD).with_prefix("Bearer ")):
+        assert secret.redacted(f"Your key {ESCAPED[form]} is wrong, {ESCAPED[form]}.") == "Your key *** is wrong, ***."
+
+
+@pytest.mark.parametrize("form", ESCAPED)
+def test_a_repeated_key_is_found_where_it_was_cut(form):
+    """Of a key that was cut before a mark, in the middle of an escape perhaps, nothing of four characters is left."""
+    whole = ESCAPED[form]
+    for size in range(4, len(whole)):
+        assert Secret(ODD).redacted(f"Your key {whole[:size]}… is wrong") == "Your key ***… is wrong"
+
+
+@pytest.mark.parametrize("text", ["", "a", "tes…", "test", "+k/e", "test+k/e=y", "*** …", "test+k/e=x…"])
+def test_what_is_not_the_key_stays(text):
+    """A text that merely resembles the key is left alone, and so is any text where there is no key worth the name."""
+    assert Secret(ODD).redacted(text) == text
+    assert Secret("").redacted(text) == Secret("te").redacted(text) == text
+
+
+ECHOES = {
+    "in the message": ('{"error": {"message": "Your key is test-key-0123456789"}}', {}),
+    "in HTML": ("<p>test-key-0123456789</p>", {}),
+    "in the code": ('{"error": {"message": "No", "code": "test-key-0123456789", "param": "test-key-0123456789"}}', {}),
+    "in the request's id": ('{"error": {"message": "No"}}', {"x_request_id": "r-test-key-0123456789"}),
+    "cut in white space": ('{"error": {"message": "a' + " " * 2033 + 'test-key-0123456789"}}', {}),
+    "in a page of another's": ("test-key-0123456789", {"status": 200}),
+    "in a redirect": ("", {"status": 302, "location": "https://a.example/?key=test%2Dkey%2D0123456789"}),
+}
+
+
+@pytest.mark.parametrize("where", ECHOES)
+def test_a_key_that_the_provider_repeats_is_not_shown(flavour, loopback, toy, http, where):
+    """A key that the provider sends back is in nothing of the error: not in its text, its causes or its partial."""
+    body, said = ECHOES[where]
+    server = loopback(http.plain(body.encode(), **{"status": 401, **said}))
+
+    async def main():
+        inference = flavour.Inference.from_connection(server.connection(api_key="test-key-0123456789"))
+        with pytest.raises(PolyglotError) as caught:
+            await flavour.wait(inference.create("Hi", stream=True).response())
+        return caught.value
+
+    error = flavour.run(main)
+    shown = everything_of(error) + repr(vars(error))
+    assert KEY not in shown
+    assert "test%2Dkey" not in shown
+
+
+def test_a_cause_that_repeats_the_key_is_let_go():
+    """What stands behind an error stays, as far as it shows no key."""
+    error = ProviderError("No.")
+    error.__cause__ = clean = OSError("clean")
+    clean.__cause__ = httpx.RemoteProtocolError(f"illegal header line: bytearray(b'x {KEY}')")
+    error.redact(Secret(KEY))
+    assert error.__cause__ is clean
+    assert clean.__cause__ is None
+    assert clean.__context__ is None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import msgspec
 import pytest
 
 from polyglot_core import errors
 from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Timeouts
+from polyglot_core.connection import Connection, Timeouts
 from polyglot_core.errors import (
     Malformed,
     PluginError,
@@ -25,14 +26,19 @@ from polyglot_core.plugin import (
     Failure,
     Finish,
     Ping,
+    ReasoningDelta,
     ResponseStarted,
     TextDelta,
+    ToolCallDelta,
+    Usage,
     UsageReport,
     WireRequest,
     hookimpl,
 )
+from polyglot_core.plugins import Driver
 from polyglot_core.response import FinishReason, Outcome
 from polyglot_core.session import Session
+from polyglot_core.wire import Chunk
 
 STOP = Finish("stop", "stop")
 
@@ -139,6 +145,65 @@ def test_a_whole_body_is_complete_without_a_finish(toy):
     toy.read(session, toy.body(TextDelta("Hi")))
     assert session.outcome is Outcome.FINISHED
     assert session.response.finish_reason is FinishReason.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "said", [[TextDelta("")], [STOP], [ToolCallDelta(name="f", complete=True)], [ReasoningDelta("hm")], [End()]]
+)
+def test_a_whole_body_without_text_may_be_an_answer(toy, said):
+    """A plain answer with an empty text, a finish, a tool call or thinking alone is complete; it says that it is one."""
+    session = toy.session(framing="whole", headers={"content-type": "application/json"})
+    toy.read(session, toy.body(UsageReport({"in": 1}), *said))
+    assert (session.outcome, session.response.content) == (Outcome.FINISHED, "")
+
+
+def test_what_think_tags_keep_back_of_a_whole_body_is_an_answer(toy):
+    """A plain answer that is the beginning of a tag and nothing else is that text."""
+    session = toy.session(framing="whole", headers={}, think_tags=("<think>", "</think>"))
+    toy.read(session, toy.body(TextDelta("<thi")))
+    assert (session.outcome, session.response.content) == (Outcome.FINISHED, "<thi")
+
+
+class Lax:
+    """Reads any JSON, as drivers do that pass over what they do not know."""
+
+    @hookimpl
+    def encode_request(self, request):
+        raise NotImplementedError
+
+    @hookimpl
+    def extract_usage(self, payload):
+        return Usage(input_tokens=payload.get("in"))
+
+    @hookimpl
+    def decode_chunk(self, chunk):
+        return [UsageReport({"in": 1}), ResponseStarted("1")] if b"usage" in chunk.data else []
+
+    @hookimpl
+    def decode_error(self, response):
+        return Failure("Too fast.", "1002", status=429) if b"1002" in response.body else None
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "says"),
+    [
+        (b'{"message": "Forbidden"}', UnexpectedContentType, '{"message": "Forbidden"}'),
+        (b"{}", UnexpectedContentType, "{}"),
+        (b'{"choices": [], "usage": {}}', UnexpectedContentType, '"choices"'),
+        (b'{"error": {"message": "Sorry, no."}}', ProviderError, "Sorry, no."),
+        (b'{"base": {"code": 1002}}', errors.RateLimited, "Too fast."),
+    ],
+)
+def test_a_whole_body_that_says_nothing_is_no_answer(toy, body, kind, says):
+    """JSON of somebody else, or of a failure, is no empty success: it is refused as where a stream was asked for."""
+    for framing in ("whole", "sse"):
+        session = toy.session(module=Lax(), framing=framing, headers={"content-type": "application/json"})
+        with pytest.raises(kind) as caught:
+            toy.read(session, body)
+        assert type(caught.value) is kind
+        assert says in caught.value.message
+        assert session.outcome is caught.value.partial.outcome is Outcome.FAILED
+        assert caught.value.partial.choices == ()
 
 
 def test_an_end_without_a_finish_is_finished(toy):
@@ -645,6 +710,78 @@ def test_a_framing_of_the_drivers_own(toy):
     assert session.response.content == "a"
 
 
+class Breaking:
+    """A framer that hands out chunks as they come, until it is to do something that a framer must not."""
+
+    does: Any = None
+
+    def __init__(self, *, limit):
+        if self.does == "no framer":
+            raise ValueError(self.does)
+
+    def feed(self, data):
+        return self._chunks("feed", data)
+
+    def finish(self):
+        return self._chunks("finish", b"")
+
+    def _chunks(self, method, data):
+        if self.does is not None and self.does[0] == method and not data.startswith(b"["):
+            return self.does[1]()
+        return [Chunk(data, data)] if data else []
+
+
+def fail():
+    """Raise what no framer should."""
+    raise ValueError("ouch")
+
+
+def refuse():
+    """Raise what a framer may."""
+    raise Malformed("It cannot be read.")
+
+
+def broken_session(toy, does):
+    """A session whose framer does this."""
+    framing = type("Own", (Breaking,), {"does": does})
+    session = Session(
+        WireRequest(url="http://localhost", body=b"", framing=framing), toy.bound(), Clocks(Timeouts(), 0.0)
+    )
+    session.begin(200, {})
+    return session
+
+
+@pytest.mark.parametrize("method", ["feed", "finish"])
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        (fail, r"raised ValueError in {} of its framer: ouch"),
+        (lambda: None, r"raised TypeError in {} of its framer"),
+        (lambda: [b"x"], r"returned bytes from {} of its framer, which is no Chunk"),
+    ],
+)
+def test_a_framer_of_the_drivers_own_that_is_broken(toy, method, does, says):
+    """Whatever a driver's framer raises or returns, it is the driver's fault, and what came is kept."""
+    session = broken_session(toy, (method, does))
+    with pytest.raises(PluginError, match=says.format(method)) as caught:
+        toy.read(session, toy.body(TextDelta("a")), *([b"x"] if method == "feed" else []))
+    assert (caught.value.partial.content, caught.value.partial.outcome) == ("a", Outcome.FAILED)
+    assert caught.value.provider == "toy"
+
+
+def test_a_framer_of_the_drivers_own_may_raise_our_errors(toy):
+    """What a driver's framer finds wrong in our own words is raised as it is."""
+    session = broken_session(toy, ("feed", refuse))
+    with pytest.raises(Malformed, match="It cannot be read"):
+        toy.read(session, b"x")
+
+
+def test_a_framer_of_the_drivers_own_that_cannot_be_made(toy):
+    """A framer class that raises is the driver's fault as well."""
+    with pytest.raises(PluginError, match="raised ValueError in its framer: no framer"):
+        broken_session(toy, "no framer")
+
+
 def test_an_object_where_a_stream_should_be_may_be_a_failure_in_the_drivers_own_words(toy):
     """A driver that knows its provider's envelope is asked of a status 200 too, before the type is found wanting."""
 
@@ -658,3 +795,33 @@ def test_an_object_where_a_stream_should_be_may_be_a_failure_in_the_drivers_own_
         session = toy.session(module=Enveloped(), headers=headers)
         with pytest.raises(kind):
             toy.read(session, body)
+
+
+@pytest.mark.parametrize(
+    ("event", "wrong"),
+    [
+        (TextDelta(b"x"), "a TextDelta from decode_chunk whose text is bytes and not str"),
+        (ToolCallDelta(arguments={"a": 1}), "a ToolCallDelta from decode_chunk whose arguments is dict and not str"),
+        (ToolCallDelta(id=7), "whose id is int and not str or None"),
+        (UsageReport(5), "whose payload is int and not dict"),
+    ],
+)
+@pytest.mark.parametrize("committed", [False, True])
+def test_an_event_with_a_value_of_a_wrong_type_is_the_drivers_fault(toy, event, wrong, committed):
+    """It is found where it comes in, and not where somebody joins it to the rest."""
+
+    class Wrong(toy.Driver):
+        @hookimpl
+        def decode_chunk(self, chunk):
+            return [TextDelta("a")] if b"a" in chunk.data else [event]
+
+    wire = WireRequest(url="http://localhost", body=b"")
+    session = Session(
+        wire, Driver("wrong", Wrong()).bind(Connection(name="here", driver="wrong")), Clocks(Timeouts(), 0.0)
+    )
+    session.begin(200, {})
+    if committed:
+        list(session.feed(b"data: a\n\n", 0.0))
+    with pytest.raises(PluginError, match=wrong) as caught:
+        list(session.feed(b"data: b\n\n", 0.0))
+    assert caught.value.partial.content == ("a" if committed else "")

@@ -9,8 +9,19 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from polyglot_core import ConfigError, Connection, PluginError, connections, drivers, plugins, register, settings
+from polyglot_core import (
+    ConfigError,
+    Connection,
+    Inference,
+    PluginError,
+    connections,
+    drivers,
+    plugins,
+    register,
+    settings,
+)
 from polyglot_core.connection import Limits, Retries, Timeouts
 from polyglot_core.errors import NoDefault
 from polyglot_core.wire import Secret
@@ -155,6 +166,10 @@ BAD = {
         "[connections.a]\ndriver = 'toy'\npreset = 'acme'",
         ["line 1", "needs either driver or preset"],
     ),
+    "a key in place of the name of its variable": (
+        "[connections.a]\ndriver = 'toy'\napi_key_env = 'test-key'",
+        ["line 3", "api_key_env is not the name of an environment variable"],
+    ),
     "two keys": (
         "[connections.a]\ndriver = 'toy'\napi_key = 'x'\napi_key_env = 'Y'",
         ["line 1", "'a' has both api_key and api_key_env"],
@@ -174,6 +189,7 @@ def test_a_file_that_cannot_be_understood(config, name):
     said = message(settings.resolve, "a")
     assert str(file) in said
     assert [part for part in parts if part not in said] == []
+    assert "test-key" not in said
     assert message(connections) == said
 
 
@@ -249,7 +265,7 @@ def test_a_connection_that_cannot_be_made(config, monkeypatch, name):
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("acmee", ["Nothing is called 'acmee'", "did you mean 'acme'?", "presets: acme", "free", "drivers: ", "toy"]),
+        ("acmee", ["Nothing is called 'acmee'", "did you mean 'acme'?", "presets", "drivers: ", "toy"]),
         ("mien", ["did you mean 'mine'?", "connections: mine"]),
         ("xyzzy/model", ["Nothing is called 'xyzzy'"]),
     ],
@@ -259,6 +275,29 @@ def test_a_name_that_nothing_has(config, name, parts):
     config("[connections.mine]\ndriver = 'toy'")
     said = message(settings.resolve, name)
     assert [part for part in parts if part not in said] == []
+
+
+def test_a_default_that_nothing_has_says_where_it_stands(config, monkeypatch):
+    """The name was not given by the caller, who would look for it in vain."""
+    file = config("default = 'nowhere'")
+    assert f"'nowhere' (it is the default in {file})" in message(settings.resolve)
+    monkeypatch.setenv("POLYGLOT_DEFAULT", "elsewhere")
+    assert "'elsewhere' (the environment variable POLYGLOT_DEFAULT names it)" in message(settings.resolve)
+
+
+def test_a_name_of_nothing_alike_is_not_proposed(config):
+    """A proposal that far off would mislead."""
+    config("[connections.databricks]\ndriver = 'toy'")
+    assert "did you mean" not in message(settings.resolve, "xyz-broken-like")
+
+
+def test_a_driver_that_is_left_out_is_not_called_missing(config, monkeypatch):
+    """The allow list is the cause, not the installation."""
+    config("")
+    monkeypatch.setenv("POLYGLOT_DRIVERS", "others")
+    monkeypatch.setattr(plugins, "_find", lambda _group, name: name == "acme-driver" or None)
+    made = settings.resolve("toy").with_changes(driver="acme-driver")
+    assert "is installed, but POLYGLOT_DRIVERS leaves it out" in str(settings.unknown_driver(made))
 
 
 def test_an_unknown_default(config):
@@ -556,7 +595,7 @@ def test_http_to_another_machine_is_allowed_or_refused(config, monkeypatch, host
     for start in ("driver = 'toy'", "preset = 'acme'"):
         config(f"[connections.lan]\n{start}\nbase_url = '{base_url}'\nallow_http = true")
         assert settings.resolve("lan").base_url == base_url
-    assert settings.from_dsn(f"driver=toy,allow_http=true,base_url={base_url}").allow_http is True
+    assert Connection.from_dsn(f"driver=toy,allow_http=true,base_url={base_url}").allow_http is True
 
 
 def test_a_switch_is_true_or_false(monkeypatch):
@@ -565,7 +604,7 @@ def test_a_switch_is_true_or_false(monkeypatch):
     said = message(settings.resolve, "toy")
     assert "allow_http is true or false, not 'please'" in said
     assert "POLYGLOT_TOY_ALLOW_HTTP" in said
-    assert "the connection line" in message(settings.from_dsn, "driver=toy,allow_http=please")
+    assert "the connection line" in message(Connection.from_dsn, "driver=toy,allow_http=please")
 
 
 def test_overrides_are_laid_over_what_was_found(config):
@@ -639,6 +678,7 @@ DRIVER = "[connections.mine]\ndriver = 'toy'\nbase_url = 'https://api.acme.examp
         (MOVED + "\napi_key = 'own-key'", "mine", {"base_url": SAME}, None),
         (DRIVER, "mine", {"base_url": SAME}, "own-key"),
         (DRIVER, "mine", {"base_url": ELSEWHERE}, None),
+        (DRIVER, "mine", {"base_url": ELSEWHERE, "headers": {"x-api-key": "given"}}, None),
     ],
 )
 def test_a_key_does_not_follow_to_another_origin(config, text, name, overrides, expected):
@@ -646,6 +686,51 @@ def test_a_key_does_not_follow_to_another_origin(config, text, name, overrides, 
     config(text)
     made = settings.resolve(name, **overrides)
     assert made.secret == (None if expected is None else Secret(expected))
+
+
+HEADERS = (
+    DRIVER + "\nheaders = {x-api-key = 'a', Cookie = 'b', Authorization = 'c', x-corp-token = 'd', x-mine = 'e', "
+    "x-team = 'f'}"
+)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({}, {"x-api-key", "Cookie", "Authorization", "x-corp-token", "x-mine", "x-team"}),
+        ({"base_url": SAME}, {"x-api-key", "Cookie", "Authorization", "x-corp-token", "x-mine", "x-team"}),
+        ({"base_url": ELSEWHERE}, {"x-mine", "x-team"}),
+        ({"base_url": ELSEWHERE, "api_key": "given"}, {"x-mine", "x-team"}),
+        ({"base_url": ELSEWHERE, "auth_header": "X-Mine"}, {"x-team"}),
+        ({"base_url": ELSEWHERE, "headers": {"cookie": "given"}}, {"cookie", "x-mine", "x-team"}),
+    ],
+)
+@pytest.mark.parametrize("given", ["code", "environment"])
+def test_a_header_with_a_key_does_not_follow_to_another_origin(config, monkeypatch, given, overrides, expected):
+    """Headers that carry a key stay behind as the key does, unless they are given again with the new address."""
+    config(HEADERS)
+    if given == "environment" and "base_url" in overrides:
+        monkeypatch.setenv("POLYGLOT_MINE_BASE_URL", overrides["base_url"])
+        overrides = {field: value for field, value in overrides.items() if field != "base_url"}
+    assert set(settings.resolve("mine", **overrides).headers) == expected
+
+
+def test_a_secret_header_or_fact_of_a_preset_does_not_follow_to_another_origin(config, monkeypatch):
+    """What a preset says in secret is said to its own place alone, also where a table of the file is laid over it."""
+    own = {"token": Secret("test-key"), "tokens": [{"a": Secret("test-key")}], "path": "/v1"}
+    preset = plugins.load_preset("acme")
+    monkeypatch.setattr(plugins, "load_preset", lambda name: replace(preset, facts=own) if name == "acme" else None)
+    config(
+        "[connections.moved]\npreset = 'acme'\nbase_url = 'https://evil.example/v1'\n[connections.at]\npreset = 'acme'"
+    )
+    assert settings.resolve("acme").facts == settings.resolve("at").facts == own
+    assert settings.resolve("moved").facts == {"path": "/v1"}
+    assert settings.resolve("acme", base_url=ELSEWHERE).facts == {"path": "/v1"}
+    assert settings.resolve("at", base_url=ELSEWHERE).facts == {"path": "/v1"}
+    assert settings.resolve("at", base_url=ELSEWHERE, facts={"token": "given"}).facts == {
+        "path": "/v1",
+        "token": "given",
+    }
 
 
 def test_a_missing_key_is_asked_for_only_where_it_would_go(monkeypatch):
@@ -684,7 +769,13 @@ def test_a_connection_of_one_line():
     ("line", "part"),
     [
         ("", "name=value"),
-        ("toy", "'toy' is not"),
+        ("toy", "part 1 of it is not"),
+        ("driver=toy,api_key=test,-key", "part 3 of it is not"),
+        ("driver=toy,api_key=test,-key=", "The name in part 3"),
+        ("driver=toy,options=1,options.a=2", "options in part 2 of the connection line is a mapping"),
+        ("driver=toy,options.=1", "part 2 of it is not"),
+        ("driver.x=toy", "driver in part 1 of the connection line is given as driver=value"),
+        ("driver=toy,fallbacks=acme", "fallbacks of connection 'toy' is str"),
         ("model=m", "either driver= or preset="),
         ("driver=toy,preset=acme", "either driver= or preset="),
         ("preset=acmee", "did you mean 'acme'?"),
@@ -696,8 +787,16 @@ def test_a_connection_of_one_line():
     ],
 )
 def test_a_line_that_cannot_be_understood(line, part):
-    """A line that is none is answered with what is wrong in it."""
-    assert part in message(Connection.from_dsn, line)
+    """A line that is none is answered with what is wrong in it, and nothing that may be a key is quoted."""
+    said = message(Connection.from_dsn, line)
+    assert part in said
+    assert "-key" not in said
+
+
+def test_values_in_a_line_that_are_no_json_are_texts():
+    """A value nested too deeply for JSON is a text as any other that is none; a header always is."""
+    made = Connection.from_dsn(f"driver=toy,options.stop={'[' * 5000},headers.x-a=5")
+    assert (made.options, made.headers) == ({"stop": "[" * 5000}, {"x-a": "5"})
 
 
 # What there is
@@ -817,9 +916,125 @@ def test_fallbacks_in_code_go_before_those_of_the_file(config):
         ({"retries": 3}, "retries of connection 'toy' is a Retries, or a dict"),
         ({"limits": {"event": 0.5}}, "'event' in limits"),
         ({"limits": [1]}, "limits of connection 'toy' is a Limits, or a dict"),
-        ({"timeouts": {"idle": -1}}, "'idle' in timeouts"),
+        ({"timeouts": {"idle": -1}}, "'idle' in timeouts of connection 'toy' is negative"),
+        ({"timeouts": {1: 1}}, "has no 1 in timeouts"),
+        ({"fallbacks": 5}, "fallbacks of connection 'toy' is a list of names or connections"),
+        ({"fallbacks": [5]}, "fallbacks of connection 'toy' is a list of names or connections"),
     ],
 )
 def test_numbers_that_cannot_be_used(overrides, said):
     """A number of the wrong kind is found when the connection is made, and named."""
     assert said in message(settings.resolve, "toy", **overrides)
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "number", "said"),
+    [
+        ("timeouts", "idle", "5", "is of type str"),
+        ("timeouts", "idle", True, "is of type bool"),
+        ("timeouts", "total", float("nan"), "is not a number (nan)"),
+        (
+            "timeouts",
+            "first",
+            float("inf"),
+            "is infinite, and should be a number of seconds from 0 to 1000000000, or None",
+        ),
+        ("timeouts", "connect", -0.5, "is negative"),
+        ("timeouts", "grace", 10**9 + 1, "is too large"),
+        ("timeouts", "silence", 10**400, "is too large"),
+        pytest.param("timeouts", "silence", 10**5000, "is too large", id="5001 digits"),
+        ("retries", "limit", 1.0, "is not a whole number"),
+        ("retries", "limit", True, "is of type bool"),
+        ("retries", "first_wait", None, "is None"),
+        ("retries", "first_wait", float("-inf"), "is infinite"),
+        ("retries", "longest_wait", 1e10, "is too large"),
+        ("limits", "event", float("inf"), "is infinite, and should be a whole number from 0"),
+        ("limits", "event", None, "is None"),
+    ],
+)
+@pytest.mark.parametrize("given", ["dict", "row", "connection", "call"])
+def test_numbers_of_no_use(field, name, number, said, given):
+    """A clock, a wait or a limit that is of no use is refused wherever it is given, and what is wrong with it said."""
+    row = {"timeouts": Timeouts, "retries": Retries, "limits": Limits}[field]
+    value = {name: number} if given == "dict" else row(**{name: number})
+    if given == "call" and field != "limits":
+        call = Inference.using("toy", model="m").create
+        shown = message(call, "Hi", **{field: value})
+    elif given == "connection":
+        shown = message(Connection, name="toy", driver="toy", **{field: value})
+    else:
+        shown = message(settings.resolve, "toy", **{field: value})
+    assert f"{name!r} in {field} of connection 'toy' {said}" in shown
+
+
+@pytest.mark.parametrize(
+    ("field", "number"), [("idle", 0), ("idle", 10**9), ("total", 0.001), ("total", 5), ("connect", None)]
+)
+def test_clocks_at_their_ends(field, number):
+    """Nought, a billion seconds, whole seconds and none at all are clocks."""
+    assert getattr(settings.resolve("toy", timeouts={field: number}).timeouts, field) == number
+    made = Inference.using("toy", model="m", timeouts=Timeouts(**{field: number}))
+    assert getattr(made.connection.timeouts, field) == number
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"name": 5}, "name of connection 5 is int, and should be a text"),
+        ({"driver": None}, "driver of connection 'c' is NoneType"),
+        ({"model": 5}, "model of connection 'c' is int"),
+        ({"ca": 5}, "ca of connection 'c' is int"),
+        ({"base_url": b"http://localhost"}, "base_url of connection 'c' is bytes"),
+        ({"api_key": b"test-key"}, "api_key of connection 'c' is bytes"),
+        ({"proxy": 5}, "proxy of connection 'c' is int"),
+        ({"auth_header": None}, "auth_header of connection 'c' is NoneType"),
+        ({"auth_scheme": None}, "auth_scheme of connection 'c' is NoneType"),
+        ({"facts": None}, "facts of connection 'c' is NoneType"),
+        ({"options": []}, "options of connection 'c' is list"),
+        ({"headers": None}, "headers of connection 'c' is NoneType"),
+        ({"headers": {1: "x"}}, "headers of connection 'c' is dict of int: str, and should be a dict of texts"),
+        ({"fallbacks": None}, "fallbacks of connection 'c' is NoneType, and should be a list of connections"),
+        ({"fallbacks": "acme"}, "fallbacks of connection 'c' is str"),
+        ({"fallbacks": ["acme"]}, "fallbacks of connection 'c' is tuple of str"),
+        ({"timeouts": {"idle": 5}}, "timeouts of connection 'c' is dict of str: int, and should be Timeouts"),
+        ({"retries": Timeouts()}, "retries of connection 'c' is Timeouts, and should be Retries"),
+        ({"allow_http": "yes"}, "allow_http of connection 'c' is str, and should be True or False"),
+    ],
+)
+def test_a_field_of_a_wrong_type(fields, said):
+    """A connection whose field is of another type is refused in words, whatever the type."""
+    assert said in message(Connection, **{"name": "c", "driver": "d", **fields})
+
+
+@pytest.mark.parametrize("name", [5, b"acme"])
+def test_a_name_that_is_no_text(name):
+    """Names are texts; what else is given is refused in words."""
+    assert f"A connection is named by a text, not by {type(name).__name__}" in message(settings.resolve, name)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "is not TOML"),
+        (b"a = 1" + b"0" * 5000, "is not TOML"),
+        (b"a = '\xff'", "cannot be read"),
+    ],
+)
+def test_a_file_out_of_all_measure(tmp_path, content, said):
+    """A file that the reader of TOML gives up on is an error in the configuration as well."""
+    file = tmp_path / "polyglot.toml"
+    file.write_bytes(content)
+    assert said in message(settings.resolve, "a", config=file)
+
+
+@pytest.mark.parametrize("path", [5, b"polyglot.toml", "a\0b"])
+def test_a_path_that_is_none(path):
+    """What cannot name a file is refused in words."""
+    assert "The configuration file" in message(settings.resolve, "a", config=path)
+
+
+def test_a_file_may_begin_with_a_mark(tmp_path):
+    """Some editors put a byte order mark before a text."""
+    file = tmp_path / "polyglot.toml"
+    file.write_bytes(b"\xef\xbb\xbfdefault = 'mine'\n[connections.mine]\ndriver = 'toy'")
+    assert settings.resolve(config=file).name == "mine"

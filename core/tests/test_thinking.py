@@ -45,6 +45,38 @@ def test_any_cut_gives_the_same(text, size):
     assert split(text, size) == split(text, max(1, len(text)))
 
 
+class Counted(str):
+    """A text that counts the characters of whatever it is joined to, itself with them."""
+
+    __slots__ = ()
+    characters = 0
+
+    def __radd__(self, before):
+        Counted.characters += len(before) + len(self)
+        return before + str(self)
+
+
+def test_white_space_before_the_text_is_looked_at_once():
+    """However much white space comes first and in how many pieces, each piece costs its own length."""
+    Counted.characters = 0
+    decode = ThinkTags("<think>", "</think>").around(lambda text: [TextDelta(text)])
+    for _ in range(1000):
+        assert decode(Counted("\n" * 8)) == []
+    assert Counted.characters == 8000
+    assert decode("<thi") == []
+    assert decode("x") == [TextDelta("\n" * 8000 + "<thix")]
+
+
+def test_white_space_alone_is_the_text():
+    """An answer of nothing but white space comes as it was sent, when it is over; what follows is text at once."""
+    tags = ThinkTags("<think>", "</think>")
+    decode = tags.around(lambda text: [TextDelta(text)])
+    assert [event for text in (" ", "\n", "\t") for event in decode(text)] == []
+    assert tags.rest() == [TextDelta(" \n\t")]
+    assert tags.rest() == []
+    assert decode(" <think>") == [TextDelta(" <think>")]
+
+
 def test_what_was_kept_back_comes_before_the_finish():
     """Text that might have become a tag is handed out when the model is done."""
     tags = ThinkTags("<think>", "</think>")

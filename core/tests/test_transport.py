@@ -130,8 +130,10 @@ def test_a_body_may_be_compressed_in_several_members(size):
 
 def test_what_follows_a_compressed_body_and_is_none_is_broken():
     """Other bytes behind a member are an error, and so is a member without its end."""
+    inflater = Inflater(31, 200)
+    assert inflater.decode(gzip.compress(b"one") + b"rubbish") == b"one"
     with pytest.raises(TransportError, match="broken"):
-        Inflater(31, 200).decode(gzip.compress(b"one") + b"rubbish")
+        inflater.finish()
     inflater = Inflater(31, 200)
     assert inflater.decode(gzip.compress(b"one") + gzip.compress(b"two")[:10]) == b"one"
     with pytest.raises(TransportError, match="its end is missing"):
@@ -356,7 +358,8 @@ def test_which_proxy_the_environment_names(monkeypatch, variables, origin, expec
         monkeypatch.delenv(name.lower(), raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert transport._proxy_for(origin) == expected
+    found = transport._proxy_for(origin)
+    assert (found and found.reveal()) == expected
 
 
 def test_a_connections_proxy_is_used(flavour, loopback, http, toy):
@@ -435,15 +438,6 @@ def test_no_key_in_any_error(flavour, keyed, how):
     for text in (str(error), repr(error), repr(error.__dict__), shown):
         assert KEY not in text
     assert KEY.encode() not in pickle.dumps(error)
-
-
-def test_no_key_in_the_error_of_a_broken_request(flavour, keyed):
-    """A request that the HTTP library refuses to send shows no key either, though its frames held all headers."""
-    main = keyed(("hang",), auth_header="bad header")
-    with pytest.raises(ConfigError, match="LocalProtocolError|header") as caught:
-        flavour.run(main)
-    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
-    assert KEY not in shown
 
 
 def test_what_leaves_is_ours(flavour, loopback):

@@ -159,6 +159,8 @@ def test_streams_keep_their_own_clocks(loopback, http, toy):
 class Fake:
     """A watch that is looked at in its own way."""
 
+    over = False
+
     def __init__(self, look):
         self.look = look
 

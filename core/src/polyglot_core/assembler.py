@@ -69,6 +69,7 @@ class Assembler:
         extract_usage: Callable[[Mapping[str, Any]], Usage],
         finish_counts: str = "first",
         limits: Limits = _LIMITS,
+        choices: int = 1,
     ) -> None:
         self.response_id: str | None = None
         self.model: str | None = None
@@ -77,6 +78,7 @@ class Assembler:
         self._usage: UsageReading | None = None
         self._choices: dict[int, _ChoiceBuilder] = {}
         self._limits = limits
+        self._wanted = choices
 
     def text(self, event: TextDelta, raw: bytes) -> PartialInferenceResponse | Sequence[PartialInferenceResponse]:
         """The one partial for a chunk that is a piece of text: `absorb` for the hot path."""
@@ -106,8 +108,8 @@ class Assembler:
 
     @property
     def all_finished(self) -> bool:
-        """Whether a choice has begun, and every choice that has begun has its finish."""
-        return bool(self._choices) and all(builder.finished for builder in self._choices.values())
+        """Whether as many choices have begun as were asked for, and every one that has begun has its finish."""
+        return len(self._choices) >= self._wanted and all(builder.finished for builder in self._choices.values())
 
     @property
     def pieces(self) -> int:

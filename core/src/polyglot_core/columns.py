@@ -10,7 +10,7 @@ import msgspec
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from polyglot_core.connection import Connection
 
@@ -26,21 +26,28 @@ def read_columns(
 
     Args:
         connection: The connection.
-        columns: A struct with a field for each column; it refuses others if it has ``forbid_unknown_fields=True``.
+        columns: A struct with a field for each column.
         defaults: Columns for connections that say nothing of them.
 
     Raises:
         ConfigError: The connection's facts hold a column that there is not, or a value that cannot be one.
     """
+    facts = {**(defaults or {}), **connection.facts}
+    known = columns.__struct_encode_fields__
+    if unknown := [name for name in facts if name not in known]:
+        raise _unreadable(connection, f"there is no column {unknown[0]!r}", known)
     try:
-        return msgspec.convert({**(defaults or {}), **connection.facts}, columns)
+        return msgspec.convert(facts, columns)
     except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"The facts of connection {connection.name!r} cannot be read: {error}. "
-            f"The columns are {', '.join(columns.__struct_fields__)}.",
-            connection=connection.name,
-            phase="configure",
-        ) from error
+        raise _unreadable(connection, str(error), known) from error
+
+
+def _unreadable(connection: Connection, why: str, known: Iterable[str]) -> ConfigError:
+    return ConfigError(
+        f"The facts of connection {connection.name!r} cannot be read: {why}. The columns are {', '.join(known)}.",
+        connection=connection.name,
+        phase="configure",
+    )
 
 
 def imported(connection: Connection, *modules: str, what: str) -> list[Any]:

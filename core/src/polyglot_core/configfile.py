@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import stat
 import sys
 import tomllib
@@ -17,9 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from msgspec.structs import force_setattr
 
-from polyglot_core.connection import Limits, Retries, Timeouts
+from polyglot_core.connection import Limits, Retries, Timeouts, guard
 from polyglot_core.errors import ConfigError
+from polyglot_core.wire import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,6 +46,8 @@ _KEY_SOURCES = ("api_key", "api_key_env", "api_key_command")
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One ``[connections.NAME]`` table of the file.
+
+    The types are those of the file; what is a key in it, or may show one, is a `Secret` once it has been read.
 
     Attributes:
         driver: Driver that speaks the dialect; give this or `preset`.
@@ -82,6 +87,19 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ca: str | None = None
     allow_http: bool = False
 
+    def __post_init__(self) -> None:
+        fields = {field: getattr(self, field) for field in ("proxy", "headers")}
+        guard(fields)
+        if self.api_key is not None:
+            fields["api_key"] = Secret(self.api_key, "the configuration file")
+        if (command := self.api_key_command) is not None:
+            fields["api_key_command"] = Secret(command if isinstance(command, str) else shlex.join(command))
+        for field, value in fields.items():
+            force_setattr(self, field, value)
+
+
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_NO_VARIABLE = "api_key_env is not the name of an environment variable. The key itself would be api_key."
 
 _ROWS = {"timeouts": Timeouts, "retries": Retries, "limits": Limits}
 
@@ -121,20 +139,37 @@ def read_settings(path: str | os.PathLike[str] | None = None) -> Settings:
         ConfigError: The file cannot be read or says something that is not understood; names place and nearest word.
     """
     named = path or os.environ.get(CONFIG_VARIABLE)
+    if not isinstance(named, (str, os.PathLike, type(None))):
+        raise config_error(f"The configuration file is named by a path, not by {type(named).__name__}.")
     file = Path(named) if named else user_config_file()
     if not named and not file.is_file():
         return Settings()
+    read = _settings_of(file)
+    if isinstance(read, str):
+        raise config_error(read)
+    _warn_of_readers(file, read.entries)
+    return read
+
+
+def _settings_of(file: Path) -> Settings | str:
+    """What a file says, or the sentence on what is wrong with it: frames that an error leaves show the file's keys."""
     try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return _parse(_text_of(file), file)
+    except ConfigError as error:
+        return error.message
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")  # some editors of Windows begin a file with a mark
+    except (OSError, ValueError) as error:  # the latter for what is no text, or a path that none can have
         raise config_error(f"The configuration file {file} cannot be read: {error}.") from error
-    return _parse(text, file)
 
 
 def _parse(text: str, file: Path) -> Settings:
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # the latter, and a bare ValueError, for what is out of all measure
         raise config_error(f"{file} is not TOML: {error}.") from error
     _check_keys(table, ("default", "connections"), text, file, ())
     entries = table.get("connections", {})
@@ -142,7 +177,6 @@ def _parse(text: str, file: Path) -> Settings:
     if not isinstance(entries, dict) or not isinstance(default, (str, type(None))):
         raise config_error(f"{file}: default is a text, and connections are tables such as [connections.NAME].")
     read = {name: _entry(name, entry, text, file) for name, entry in entries.items()}
-    _warn_of_readers(file, read)
     return Settings(file, default, read)
 
 
@@ -161,12 +195,20 @@ def _entry(name: str, table: object, text: str, file: Path) -> Entry:
         raise config_error(
             f"{_place(text, file, where, key.partition('.')[0].partition('[')[0])}: {key}: {error}."
         ) from None
+    _check_entry(entry, name, text, file)
+    return entry
+
+
+def _check_entry(entry: Entry, name: str, text: str, file: Path) -> None:
+    """See that what an entry says goes together."""
+    where = ("connections", name)
     if (entry.driver is None) == (entry.preset is None):
         raise config_error(f"{_place(text, file, where)}: connection {name!r} needs either driver or preset.")
+    if entry.api_key_env is not None and not _VARIABLE.fullmatch(entry.api_key_env):  # not quoted: it may be the key
+        raise config_error(f"{_place(text, file, where, 'api_key_env')}: {_NO_VARIABLE}")
     sources = [field for field in _KEY_SOURCES if getattr(entry, field) is not None]
     if len(sources) > 1:
         raise config_error(f"{_place(text, file, where)}: connection {name!r} has both {' and '.join(sources)}.")
-    return entry
 
 
 def _warn_of_readers(file: Path, entries: Mapping[str, Entry]) -> None:
@@ -202,9 +244,12 @@ def _place(text: str, file: Path, table: tuple[str, ...], key: str | None = None
     return str(file)
 
 
+_LIKE = 0.65  # how much two words have in common, from 0 to 1, before one is taken for a misspelling of the other
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown word: the known one that looks most like it, if one does."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=_LIKE)
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 

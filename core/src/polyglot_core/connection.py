@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from ipaddress import ip_address
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
+from polyglot_core.addresses import base_url_problem, is_this_machine, proxy_problem
 from polyglot_core.errors import ConfigError
-from polyglot_core.wire import Secret
+from polyglot_core.wire import Secret, carries_key, unsendable
 
-__all__ = ["Connection", "Limits", "Preset", "Retries", "Route", "Timeouts", "fits"]
+__all__ = [
+    "Connection",
+    "Limits",
+    "Preset",
+    "Retries",
+    "Route",
+    "Timeouts",
+    "guard",
+    "is_this_machine",
+    "proxy_problem",
+    "row_problem",
+]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -137,8 +149,9 @@ class Connection(Struct, frozen=True, kw_only=True):
         facts: Columns that the driver reads.
 
     Raises:
-        ConfigError: `base_url` is no http(s) URL, leads to another machine by http though that is not allowed, or holds
-            a user name or password; or a header cannot be sent.
+        ConfigError: A field is of a wrong type, or a number in it is of no use; `base_url` is no http(s) URL, leads to
+            another machine by http though that is not allowed, or holds a user name or password; `proxy` is not the URL
+            of a proxy; or a header cannot be sent.
     """
 
     name: str
@@ -160,14 +173,18 @@ class Connection(Struct, frozen=True, kw_only=True):
     facts: Mapping[str, Any] = {}
 
     def __post_init__(self) -> None:
-        for field in ("api_key", "proxy"):
-            if isinstance(text := getattr(self, field), str):
-                force_setattr(self, field, Secret(text))
-        force_setattr(self, "fallbacks", tuple(self.fallbacks))
+        given = {field: getattr(self, field) for field in _GUARDED}
+        for field in given:  # before anything is raised: this connection would be shown in the traceback
+            force_setattr(self, field, None)
+        guard(given, self.name)
+        for field, value in given.items():
+            force_setattr(self, field, value)
+        others: object = self.fallbacks
+        if isinstance(others, Iterable) and not isinstance(others, (str, Mapping)):
+            force_setattr(self, "fallbacks", tuple(others))
         _check_types(self)
-        _check_base_url(self)
-        _check_headers(self.name, {**self.headers, self.auth_header: self.secret or ""})
-        force_setattr(self, "headers", _guarded(self.headers, self.auth_header))
+        _check_addresses(self)
+        _check_headers(self)
 
     @property
     def secret(self) -> Secret | None:
@@ -189,7 +206,9 @@ class Connection(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: The line names no driver and no preset, or something that is not a field.
         """
-        return dsn_reader[0](dsn)
+        line = Secret(dsn)
+        del dsn  # it may hold a key, and this frame is part of the traceback
+        return dsn_reader[0](line)
 
     def auth_headers(self) -> dict[str, Secret]:
         """The header that carries the key; empty where there is no key."""
@@ -200,114 +219,163 @@ class Connection(Struct, frozen=True, kw_only=True):
 
     def with_changes(self, **changes: Any) -> Connection:  # noqa: ANN401 (the values are those of the fields)
         """A connection like this one but for `changes`."""
+        guard(changes, self.name)
         return replace(self, **changes)
 
 
-dsn_reader: list[Callable[[str], Connection]] = []
+dsn_reader: list[Callable[[Secret], Connection]] = []
 """What `Connection.from_dsn` calls. Presets are found above this module, so the reader is put here from there."""
 
 
-_KEY_HEADERS = frozenset({
-    "authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "x-auth-token", "cookie",
-})  # fmt: skip
-"""Headers that carry a key at one place or another, in small letters."""
+_GUARDED = ("api_key", "proxy", "headers", "auth_header")
 
 
-def _guarded(headers: Mapping[str, str | Secret], auth_header: str) -> dict[str, str | Secret]:
+def guard(fields: dict[str, Any], name: str | None = None) -> None:
+    """Make secrets, in place, of what is a key among fields of a connection, or may be one.
+
+    Whoever is given fields does this first, because a traceback can show what each frame on its way holds. A field that
+    there is not may be ``api_key`` misspelt, so a text in it is one as well.
+
+    Raises:
+        ConfigError: A key or a proxy is no text. It is taken out of the fields, so that it is not shown.
+    """
+    for field in ("api_key", "proxy", *(field for field in fields if field not in Connection.__struct_fields__)):
+        if isinstance(fields.get(field), str):
+            fields[field] = Secret(fields[field])
+    if isinstance(fields.get("headers"), Mapping):
+        fields["headers"] = _guarded(fields["headers"], fields.get("auth_header"))
+    for field in ("api_key", "proxy"):
+        if not isinstance(fields.get(field), (Secret, type(None))):
+            given = type(fields.pop(field)).__name__
+            msg = f"{field} {_of(name)}is {given}, and should be a text, or None."
+            raise ConfigError(msg, connection=name, phase="configure")
+
+
+def _of(name: str | None) -> str:
+    return "" if name is None else f"of connection {name!r} "
+
+
+def _guarded(headers: Mapping[str, str | Secret], auth_header: object) -> dict[str, str | Secret]:
     """The headers, with those that carry a key as secrets."""
-    names = _KEY_HEADERS | {auth_header.lower()}
     return {
-        name: Secret(text) if isinstance(text, str) and name.lower() in names else text
+        name: Secret(text) if isinstance(text, str) and _is_for_key(name, auth_header) else text
         for name, text in headers.items()
     }
 
 
+def _is_for_key(name: object, auth_header: object) -> bool:
+    if not isinstance(name, str):
+        return False
+    return carries_key(name) or (isinstance(auth_header, str) and name.lower() == auth_header.lower())
+
+
 def _check_types(connection: Connection) -> None:
     """Say of a field that is of a wrong type that it is, before anything trips over it."""
-    headers: object = connection.headers
-    sound = {
-        "api_key": isinstance(connection.api_key, (Secret, type(None))),
-        "proxy": isinstance(connection.proxy, (Secret, type(None))),
-        "base_url": isinstance(connection.base_url, (str, type(None))),
-        "options": isinstance(connection.options, Mapping),
-        "headers": isinstance(headers, Mapping) and all(isinstance(text, (str, Secret)) for text in headers.values()),
-        "timeouts": _is_row(connection.timeouts, Timeouts),
-        "retries": _is_row(connection.retries, Retries),
-        "limits": _is_row(connection.limits, Limits),
-        "fallbacks": all(isinstance(other, Connection) for other in connection.fallbacks),
-        "allow_http": isinstance(connection.allow_http, bool),
-    }
-    for field, right in sound.items():
-        if not right:
-            msg = f"{field} of connection {connection.name!r} is of a wrong type; see the documentation of Connection."
-            raise ConfigError(msg, connection=connection.name, phase="configure")
+    for field, (right, expected) in _TYPES.items():
+        if not right(getattr(connection, field)):
+            given = _contents(getattr(connection, field))
+            msg = f"{field} of connection {connection.name!r} is {given}, and should be {expected}."
+            raise ConfigError(msg, connection=str(connection.name), phase="configure")
+    for field in ("timeouts", "retries", "limits"):
+        if problem := row_problem(getattr(connection, field), f"{field} of connection {connection.name!r}"):
+            raise ConfigError(problem, connection=connection.name, phase="configure")
 
 
-def _is_row(row: object, kind: type[Struct]) -> bool:
-    """Whether it is a row of numbers of this kind, with numbers in it that fit."""
-    if not isinstance(row, kind):
-        return False
-    return all(fits(getattr(row, name), getattr(kind(), name)) for name in kind.__struct_fields__)
+def _contents(value: object) -> str:
+    """The type of a value; of a mapping or a row also the types of what is in it."""
+    if isinstance(value, Mapping):
+        inside = {f"{type(key).__name__}: {type(item).__name__}" for key, item in value.items()}
+    else:
+        inside = {type(item).__name__ for item in value} if isinstance(value, tuple) else set()
+    name = type(value).__name__
+    return f"{name} of {', '.join(sorted(inside))}" if inside else name
 
 
-def fits(number: object, usual: float | None) -> bool:
-    """Whether it is a number, not negative, and whole where the usual one is; a clock may be None."""
-    if number is None:
-        return usual is None or isinstance(usual, float)
-    whole = isinstance(usual, int)
-    return not isinstance(number, bool) and isinstance(number, int if whole else (int, float)) and number >= 0
+def _is_a(*kinds: type) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, kinds)
 
 
-def _check_base_url(connection: Connection) -> None:
-    if connection.base_url is None:
-        return
-    problem = _base_url_problem(connection.base_url, allow_http=connection.allow_http)
-    if problem:
-        msg = f"base_url of connection {connection.name!r} {problem}."
-        raise ConfigError(msg, connection=connection.name, phase="configure")
+_NONE = type(None)
+_TEXT, _TEXT_OR_NONE, _DICT = (_is_a(str), "a text"), (_is_a(str, _NONE), "a text, or None"), (_is_a(Mapping), "a dict")
+_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": _TEXT,
+    "driver": _TEXT,
+    "model": _TEXT_OR_NONE,
+    "base_url": _TEXT_OR_NONE,
+    "options": _DICT,
+    "headers": (
+        lambda headers: (
+            isinstance(headers, Mapping)
+            and all(isinstance(name, str) and isinstance(text, (str, Secret)) for name, text in headers.items())
+        ),
+        "a dict of texts",
+    ),
+    "timeouts": (_is_a(Timeouts), "Timeouts, as in Timeouts(idle=60)"),
+    "retries": (_is_a(Retries), "Retries, as in Retries(limit=3)"),
+    "limits": (_is_a(Limits), "Limits, as in Limits(event=33554432)"),
+    "fallbacks": (
+        lambda others: isinstance(others, tuple) and all(isinstance(other, Connection) for other in others),
+        "a list of connections",
+    ),
+    "ca": (_is_a(str, os.PathLike, _NONE), "the path of a file, or None"),
+    "allow_http": (_is_a(bool), "True or False"),
+    "auth_header": _TEXT,
+    "auth_scheme": _TEXT,
+    "facts": _DICT,
+}
+"""How to tell that a field is of its type, and what that is called. ``api_key`` and ``proxy`` are `guard`'s."""
+
+_LONGEST = 10**9  # seconds, some thirty years; clocks of the system overflow not far beyond
 
 
-def _base_url_problem(base_url: str, *, allow_http: bool) -> str | None:  # noqa: PLR0911 (one for each)
-    try:
-        parts = urlsplit(base_url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "is not a URL"
-    if parts.scheme not in {"http", "https"} or not host:
-        return "must be an absolute http or https URL, as in https://api.example.com/v1"
-    if parts.query or parts.fragment:
-        return "holds a query or a fragment; paths are added to it, so it must end before them"
-    if parts.username is not None or parts.password is not None:
-        return "holds a user name or password; give the key as api_key instead"
-    if not base_url.isascii() or any(character <= " " for character in base_url):
-        return "holds a space, a control character or a character outside ASCII"
-    if parts.scheme == "http" and not allow_http and not _is_this_machine(host):
-        return (
-            f"leads to {host} by http: whoever is on the way can read the key and the conversation. Use https, or set "
-            "allow_http to true if you trust the way"
-        )
+def row_problem(row: Timeouts | Retries | Limits, place: str) -> str | None:
+    """A sentence on the first number of a row that is of no use; None if all are well. `place` says whose it is."""
+    usual = type(row)()
+    for name in row.__struct_fields__:
+        number, whole = getattr(row, name), isinstance(getattr(usual, name), int)
+        if number is None and isinstance(row, Timeouts):
+            continue
+        if wrong := _misfit(number, whole=whole):
+            off = ", or None to switch the clock off" if isinstance(row, Timeouts) else ""
+            wanted = "a whole number from 0" if whole else f"a number of seconds from 0 to {_LONGEST}{off}"
+            return f"{name!r} in {place} is {wrong}, and should be {wanted}."
     return None
 
 
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
+def _misfit(number: object, *, whole: bool) -> str:
+    """What is wrong with a number; empty if nothing is. Its digits are not quoted: there may be thousands."""
+    if not isinstance(number, (int, float)) or isinstance(number, bool):
+        return "None" if number is None else f"of type {type(number).__name__}"
+    if isinstance(number, float) and not math.isfinite(number):
+        return "not a number (nan)" if math.isnan(number) else "infinite"
+    if number < 0:
+        return "negative"
+    if whole:
+        return "" if isinstance(number, int) else "not a whole number"
+    return "too large" if number > _LONGEST else ""
 
 
-def _check_headers(name: str, headers: Mapping[str, str | Secret]) -> None:
-    for header, value in headers.items():
-        text = value.reveal() if isinstance(value, Secret) else value
-        if text != text.strip() or not (header + text).isascii() or not (header + text).isprintable():
-            del text  # it may be a key, and this frame is part of the traceback
-            what = "The key" if isinstance(value, Secret) else f"Header {header!r}"
-            msg = (
-                f"{what} of connection {name!r} begins or ends with a space, or holds a line break, a control "
-                "character or a character outside ASCII, and cannot be sent; check for stray characters where it was "
-                "copied from."
-            )
-            raise ConfigError(msg, connection=name, phase="configure")
+def _check_addresses(connection: Connection) -> None:
+    problems = {
+        "base_url": connection.base_url is not None
+        and base_url_problem(connection.base_url, allow_http=connection.allow_http),
+        "proxy": isinstance(connection.proxy, Secret) and connection.proxy and proxy_problem(connection.proxy),
+    }
+    for field, problem in problems.items():
+        if problem:
+            msg = f"{field} of connection {connection.name!r} {problem}."
+            raise ConfigError(msg, connection=connection.name, phase="configure")
+
+
+def _check_headers(connection: Connection) -> None:
+    scheme, key = {connection.auth_header: connection.auth_scheme}, {connection.auth_header: connection.secret or ""}
+    for headers in (connection.headers, scheme, key):
+        if (header := unsendable(headers)) is None:
+            continue
+        what = "The key" if isinstance(headers[header], Secret) else f"Header {header!r}"
+        msg = (
+            f"{what} of connection {connection.name!r} begins or ends with a space, or holds a line break, a control "
+            "character or a character outside ASCII, or is not the name of a header, and cannot be sent; check for "
+            "stray characters where it was copied from."
+        )
+        raise ConfigError(msg, connection=connection.name, phase="configure")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from polyglot_core.errors import PolyglotError
@@ -61,7 +62,7 @@ class Pump:
         self._clocks = run.clocks
         self._chunks: Iterator[Chunk] = iter(())
         self._ready: Iterator[PartialInferenceResponse] | None = None
-        self._busy = False
+        self._sending = threading.Lock()  # held while a request is on its way
 
     def __iter__(self) -> Self:
         return self
@@ -69,8 +70,8 @@ class Pump:
     def __next__(self) -> PartialInferenceResponse:  # noqa: C901, PLR0912 (the loop that all else is fast for)
         while True:
             try:
-                if self._ready is not None:
-                    for partial in self._ready:
+                if (ready := self._ready) is not None:  # by a name of its own: another thread may close the stream
+                    for partial in ready:
                         return partial
                     self._ready = None
                 for chunk in self._chunks:
@@ -113,34 +114,38 @@ class Pump:
         """End the call, in whatever phase it is; from any thread, any number of times."""
         self.run.cancel()
         self._waits.wake()
-        if self._exchange is not None:
-            self._exchange.abort()
-        if not (self._busy or self._clocks.waiting):  # else the reader wakes, finds the call cancelled, and releases
+        if (exchange := self._exchange) is not None:
+            exchange.abort()
+        if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes, sees that, and releases
             self._ready, self._chunks = None, iter(())
             self._release()
 
     def _step(self) -> None:
         """Send the request, or read once."""
-        if self._busy:
+        if self._sending.locked():
             raise TwoReadersError
-        if self._exchange is None or self._session is None:
+        exchange, session = self._exchange, self._session
+        if exchange is None or session is None:
             self._send()
-        elif data := self._exchange.read():
-            self._chunks = iter(self._session.frame(data))
+        elif data := exchange.read():
+            self._chunks = iter(session.frame(data))
         elif not self.run.cancelled:
             self._ready = self.run.finish()
 
     def _send(self) -> None:
-        self._busy = True
+        if not self._sending.acquire(blocking=False):
+            raise TwoReadersError
         try:
+            if self.run.cancelled or self._exchange is not None:  # by another thread, a moment ago
+                return
             wire = self._waits.authorize(self.run, self.run.encode())
             session = self.run.start(wire)
-            self._exchange = self._waits.send(self.run, wire)
+            self._exchange = exchange = self._waits.send(self.run, wire)
             if not self.run.cancelled:
-                self._ready = iter(session.begin(self._exchange.status, self._exchange.headers))
+                self._ready = iter(session.begin(exchange.status, exchange.headers))
                 self._session, self._take, self._clocks = session, session.take, self.run.clocks
         finally:
-            self._busy = False
+            self._sending = threading.Lock()  # held while a request is on its way
 
     def _recover(self, error: PolyglotError) -> None:
         """Something failed. The transport: the session says what that means. The attempt: make another, or raise."""
@@ -175,9 +180,11 @@ class Pump:
         """Give the connection back, or close it."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            if self.run.leave():
-                self._waits.drain(exchange)
-            exchange.close()
+            try:
+                if self.run.leave():
+                    self._waits.drain(exchange)
+            finally:
+                exchange.close()
 
 
 class AsyncPump:
@@ -203,7 +210,7 @@ class AsyncPump:
         self._clocks = run.clocks
         self._chunks: Iterator[Chunk] = iter(())
         self._ready: Iterator[PartialInferenceResponse] | None = None
-        self._busy = False
+        self._sending = threading.Lock()  # held while a request is on its way
 
     def __aiter__(self) -> Self:
         return self
@@ -211,8 +218,8 @@ class AsyncPump:
     async def __anext__(self) -> PartialInferenceResponse:  # noqa: C901, PLR0912 (the loop that all else is fast for)
         while True:
             try:
-                if self._ready is not None:
-                    for partial in self._ready:
+                if (ready := self._ready) is not None:  # by a name of its own: another thread may close the stream
+                    for partial in ready:
                         return partial
                     self._ready = None
                 for chunk in self._chunks:
@@ -255,34 +262,38 @@ class AsyncPump:
         """End the call, in whatever phase it is; from any thread, any number of times."""
         self.run.cancel()
         self._waits.wake()
-        if self._exchange is not None:
-            self._exchange.abort()
-        if not (self._busy or self._clocks.waiting):  # else the reader wakes, finds the call cancelled, and releases
+        if (exchange := self._exchange) is not None:
+            exchange.abort()
+        if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes, sees that, and releases
             self._ready, self._chunks = None, iter(())
             await self._release()
 
     async def _step(self) -> None:
         """Send the request, or read once."""
-        if self._busy:
+        if self._sending.locked():
             raise TwoReadersError
-        if self._exchange is None or self._session is None:
+        exchange, session = self._exchange, self._session
+        if exchange is None or session is None:
             await self._send()
-        elif data := await self._exchange.read():
-            self._chunks = iter(self._session.frame(data))
+        elif data := await exchange.read():
+            self._chunks = iter(session.frame(data))
         elif not self.run.cancelled:
             self._ready = self.run.finish()
 
     async def _send(self) -> None:
-        self._busy = True
+        if not self._sending.acquire(blocking=False):
+            raise TwoReadersError
         try:
+            if self.run.cancelled or self._exchange is not None:  # by another thread, a moment ago
+                return
             wire = await self._waits.authorize(self.run, self.run.encode())
             session = self.run.start(wire)
-            self._exchange = await self._waits.send(self.run, wire)
+            self._exchange = exchange = await self._waits.send(self.run, wire)
             if not self.run.cancelled:
-                self._ready = iter(session.begin(self._exchange.status, self._exchange.headers))
+                self._ready = iter(session.begin(exchange.status, exchange.headers))
                 self._session, self._take, self._clocks = session, session.take, self.run.clocks
         finally:
-            self._busy = False
+            self._sending = threading.Lock()  # held while a request is on its way
 
     async def _recover(self, error: PolyglotError) -> None:
         """Something failed. The transport: the session says what that means. The attempt: make another, or raise."""
@@ -317,9 +328,11 @@ class AsyncPump:
         """Give the connection back, or close it."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            if self.run.leave():
-                await self._waits.drain(exchange)
-            await exchange.close()
+            try:
+                if self.run.leave():
+                    await self._waits.drain(exchange)
+            finally:
+                await exchange.close()
 
 
 def pump(run: Run, pools: Pools) -> Pump:

@@ -138,16 +138,32 @@ class PolyglotError(Exception):
         self.args = (self.message, *self.args[1:])
 
     def redact(self, secret: Secret) -> None:
-        """Take a key out of what the provider said: some repeat the one that they refuse."""
+        """Take a key out of what the provider said: some repeat the one that they refuse.
+
+        A cause that repeats it, as what the HTTP client raises may, is let go.
+        """
         self.message = secret.redacted(self.message)
         self.args = (self.message, *self.args[1:])
-        for field in ("code", "param"):
+        for field in ("code", "param", "request_id"):
             if (text := getattr(self, field)) is not None:
                 setattr(self, field, secret.redacted(text))
+        _let_go_of_echoes(self, secret)
 
     def __str__(self) -> str:
         shown = [f"{name.replace('_', ' ')} {value}" for name in self._SHOWN if (value := getattr(self, name))]
         return f"{self.message} ({', '.join(shown)})" if shown else self.message
+
+
+def _let_go_of_echoes(error: BaseException, secret: Secret) -> None:
+    """Cut off the exceptions behind an error from the first one that shows the secret."""
+    link, seen = error, {id(error)}
+    while (behind := link.__cause__ or link.__context__) is not None and id(behind) not in seen:
+        shown = f"{behind!r} {behind}"
+        if secret.redacted(shown) != shown:
+            link.__cause__ = link.__context__ = None
+            return
+        seen.add(id(behind))
+        link = behind
 
 
 class ConfigError(PolyglotError):

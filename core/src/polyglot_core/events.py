@@ -5,7 +5,9 @@ Content events carry the `choice` that they belong to and the `block` of it, bot
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
@@ -26,18 +28,28 @@ __all__ = [
     "TextDelta",
     "ToolCallDelta",
     "UsageReport",
+    "misfit",
 ]
 
 
 class ResponseStarted(Struct, frozen=True, gc=False):
-    """The provider's names for the response and for the model that answers; the first non-empty ones are kept."""
+    """The provider's names for the response and for the model that answers; the first non-empty ones are kept.
+
+    Attributes:
+        id: The provider's id of the response.
+        model: The model that answers; its name may be longer than that of the model which was asked.
+    """
 
     id: str | None = None
     model: str | None = None
 
 
 class TextDelta(Struct, frozen=True, gc=False):
-    """More of the visible answer. An empty text says only that the choice has begun."""
+    """More of the visible answer. An empty text says only that the choice has begun.
+
+    Attributes:
+        text: What is new.
+    """
 
     text: str
     choice: int = 0
@@ -65,7 +77,11 @@ class ReasoningDelta(Struct, frozen=True, gc=False):
 
 
 class RefusalDelta(Struct, frozen=True, gc=False):
-    """More of a refusal that the provider keeps apart from the answer's text."""
+    """More of a refusal that the provider keeps apart from the answer's text.
+
+    Attributes:
+        text: What is new.
+    """
 
     text: str
     choice: int = 0
@@ -98,7 +114,7 @@ class ServerToolEvent(Struct, frozen=True):
     """Something about a tool that the provider runs itself.
 
     Attributes:
-        type: What kind of thing.
+        type: What kind of thing it is, in the provider's own word where it has one.
         payload: The provider's own object.
         replay: Whether the provider wants the object back, where it stood, when the conversation goes on.
     """
@@ -111,7 +127,11 @@ class ServerToolEvent(Struct, frozen=True):
 
 
 class Citation(Struct, frozen=True):
-    """A source for a part of the answer; `payload` is the provider's own object."""
+    """A source for a part of the answer.
+
+    Attributes:
+        payload: The provider's own object, whole.
+    """
 
     payload: dict[str, Any]
     choice: int = 0
@@ -119,7 +139,12 @@ class Citation(Struct, frozen=True):
 
 
 class MediaDelta(Struct, frozen=True, gc=False):
-    """Bytes of an image, a sound or a file that the model made."""
+    """Bytes of an image, a sound or a file that the model made.
+
+    Attributes:
+        mime_type: Their type, such as ``image/png``.
+        data: The bytes, decoded.
+    """
 
     mime_type: str
     data: bytes
@@ -128,7 +153,11 @@ class MediaDelta(Struct, frozen=True, gc=False):
 
 
 class Logprobs(Struct, frozen=True):
-    """Log probabilities of the tokens just sent; `payload` is the provider's own object."""
+    """Log probabilities of the tokens just sent.
+
+    Attributes:
+        payload: The provider's own object, whole.
+    """
 
     payload: dict[str, Any]
     choice: int = 0
@@ -155,7 +184,8 @@ class Finish(Struct, frozen=True, gc=False):
     """The model is done with a choice; more may follow, such as usage.
 
     Attributes:
-        reason: One of the words of `FinishReason`.
+        reason: One of the words of `FinishReason`: ``stop``, ``length``, ``tool_calls``, ``content_filter``,
+            ``refusal``, ``error``, ``other``, ``unknown``.
         raw: The provider's own word.
     """
 
@@ -228,3 +258,25 @@ Event = (
     | End
     | Seam
 )
+
+
+def misfit(event: Event) -> str | None:
+    """What is wrong with an event that has a value of a wrong type: field, what it is, what it should be."""
+    for name, types in _types(type(event)):
+        value = getattr(event, name)
+        if not isinstance(value, types):
+            wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in types)
+            return f"{name} is {type(value).__name__} and not {wanted}"
+    return None
+
+
+@lru_cache(maxsize=32)
+def _types(kind: type[Struct]) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    """The fields of an event, each with the types that a value may have."""
+    return tuple((name, _classes(hint)) for name, hint in get_type_hints(kind).items() if not name.startswith("_"))
+
+
+def _classes(hint: Any) -> tuple[type, ...]:  # noqa: ANN401 (what an annotation may be)
+    if isinstance(hint, UnionType):
+        return tuple(kind for each in get_args(hint) for kind in _classes(each))
+    return (int, float) if hint is float else (get_origin(hint) or hint,)

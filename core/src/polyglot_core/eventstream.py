@@ -36,12 +36,11 @@ class EventStreamFramer:
     behind it. A frame that is cut by the end of the body raises `Truncated`.
     """
 
-    __slots__ = ("_broken", "_limit", "_open", "_size", "_wanted")
+    __slots__ = ("_broken", "_limit", "_open", "_wanted")
 
     def __init__(self, *, limit: int = _LONGEST_FRAME) -> None:
         self._limit = limit
-        self._open: list[bytes] = []
-        self._size = 0
+        self._open = bytearray()  # the frame that has no end yet
         self._wanted = _PRELUDE.size  # bytes that there must be before a look is worth while
         self._broken: Malformed | LimitExceeded | None = None
 
@@ -54,17 +53,16 @@ class EventStreamFramer:
         """
         if self._broken is not None:
             raise self._broken
-        self._open.append(data)
-        self._size += len(data)
-        if self._size < self._wanted:
+        if len(self._open) + len(data) < self._wanted:
+            self._open += data
             return ()
         chunks: list[Chunk] = []
         try:
-            self._read(b"".join(self._open), chunks)
+            self._read(b"".join((self._open, data)) if self._open else data, chunks)
         except (Malformed, LimitExceeded) as error:
+            self._broken = error
             if not chunks:
                 raise
-            self._broken = error
         return chunks
 
     def finish(self) -> Sequence[Chunk]:
@@ -76,7 +74,7 @@ class EventStreamFramer:
         """
         if self._broken is not None:
             raise self._broken
-        if self._size:
+        if self._open:
             msg = "The stream ended within a frame. What came before is in the error's partial."
             raise Truncated(msg)
         return ()
@@ -95,8 +93,7 @@ class EventStreamFramer:
                 break
             chunks.append(_frame(data[place : place + total], headers))
             place += total
-        self._open = [data[place:]] if place < len(data) else []
-        self._size = len(data) - place
+        self._open[:] = data[place:]
 
 
 def _lengths(data: bytes, place: int) -> tuple[int, int]:

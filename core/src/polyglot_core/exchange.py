@@ -12,22 +12,22 @@ import struct
 import sys
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from polyglot_core.errors import LimitExceeded
 from polyglot_core.httperrors import TwoReadersError, raise_translated, says_two_readers, timed_out
 from polyglot_core.inflating import inflater_for
-from polyglot_core.watchdog import Watch, shut_down
+from polyglot_core.watchdog import Watch, close_later, shut_down
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
 
     import httpx
 
     from polyglot_core.clocks import Clocks
     from polyglot_core.connection import Limits
 
-__all__ = ["DRAIN_SECONDS", "AsyncExchange", "Exchange"]
+__all__ = ["DRAIN_SECONDS", "AsyncExchange", "Closer", "Exchange"]
 
 DRAIN_SECONDS = 0.02
 """How long a finished answer's connection may take to say that it is free; most do at once."""
@@ -115,12 +115,37 @@ class _Answer:
         return b""
 
 
+class Closer(Protocol):
+    """What closes the responses of an event loop."""
+
+    async def close(self, response: httpx.Response) -> None:
+        """Close a response to its end, also where the task that waits for it is cancelled. Never raises of itself."""
+        ...
+
+    def close_later(self, response: httpx.Response) -> None:
+        """Have a response closed that was let go; from a finalizer, in any thread."""
+        ...
+
+
+_held: dict[int, tuple[httpx.Response, Iterator[bytes]]] = {}
+"""Answers that are not closed, and the client's generators over them, by the id of their exchange.
+
+The client's generator closes itself when it is collected, under a lock that the thread in which the garbage collector
+runs may hold already. So it must never be garbage: a finalizer hands it to a thread that holds no lock.
+"""
+
+
+def _close_held(held: tuple[httpx.Response, Iterator[bytes]]) -> None:
+    held[0].close()
+
+
 class Exchange(_Answer):
     """A request that was sent and the answer to it, sync."""
 
     def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits) -> None:
         super().__init__(response, clocks, url, limits)
         self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
+        _held[id(self)] = response, self._pieces
 
     def read(self) -> bytes:
         """The next bytes of the body; empty at its end.
@@ -136,6 +161,8 @@ class Exchange(_Answer):
             if now - clocks.waited > _SHORT_PAUSE:
                 self._resume(now)  # first, or the watchdog would see a read that has long been waiting
             clocks.asked = now
+            if self._left < 0:  # what came with the byte too many has been handed out
+                raise self._too_large()
             try:
                 data = next(self._pieces, None)
             except Exception as error:  # noqa: BLE001 (translated)
@@ -146,8 +173,6 @@ class Exchange(_Answer):
             if self._decoder is not None:
                 data = self._decoder.decode(data)
             self._left -= len(data)
-            if self._left < 0:
-                raise self._too_large()
             if data:
                 return data
 
@@ -165,11 +190,14 @@ class Exchange(_Answer):
             self._watch.stop()
             with contextlib.suppress(Exception):
                 self._response.close()
+            _held.pop(id(self), None)
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             self.abort()
-            self.close()
+            self._closed = True
+            self._watch.stop()
+            close_later(partial(_close_held, _held.pop(id(self))))
 
 
 class AsyncExchange(_Answer):
@@ -181,11 +209,11 @@ class AsyncExchange(_Answer):
         clocks: Clocks,
         url: str,
         limits: Limits,
-        close_later: Callable[[httpx.Response], None],
+        closer: Closer,
     ) -> None:
         super().__init__(response, clocks, url, limits)
         self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
-        self._close_later = close_later
+        self._closer = closer
 
     async def read(self) -> bytes:
         """The next bytes of the body; empty at its end. Raises as `Exchange.read`."""
@@ -195,6 +223,8 @@ class AsyncExchange(_Answer):
             if now - clocks.waited > _SHORT_PAUSE:
                 self._resume(now)  # first, or the watchdog would see a read that has long been waiting
             clocks.asked = now
+            if self._left < 0:  # what came with the byte too many has been handed out
+                raise self._too_large()
             try:
                 data = await anext(self._pieces, None)
             except Exception as error:  # noqa: BLE001 (translated)
@@ -205,8 +235,6 @@ class AsyncExchange(_Answer):
             if self._decoder is not None:
                 data = self._decoder.decode(data)
             self._left -= len(data)
-            if self._left < 0:
-                raise self._too_large()
             if data:
                 return data
 
@@ -221,8 +249,7 @@ class AsyncExchange(_Answer):
         if not self._closed:
             self._closed = True
             self._watch.stop()
-            with contextlib.suppress(Exception):
-                await self._response.aclose()
+            await self._closer.close(self._response)
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
@@ -230,4 +257,4 @@ class AsyncExchange(_Answer):
             self._closed = True
             self._watch.stop()
             with contextlib.suppress(Exception):  # the loop may be gone; the socket is shut down all the same
-                self._close_later(self._response)
+                self._closer.close_later(self._response)

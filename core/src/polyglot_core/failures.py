@@ -105,8 +105,11 @@ def told_to_retry(headers: Mapping[str, str]) -> bool | None:
 
 
 def printable(text: str, limit: int = _SHOWN_BYTES) -> str:
-    """A provider's text on one line: white space folded, control characters out, cut after `limit` characters."""
-    folded = " ".join(text[: 4 * limit].split())
+    """A provider's text on one line: white space folded, control characters out, cut after `limit` characters.
+
+    Wherever it is cut there is a ``…``, by which a key that was cut with it is known.
+    """
+    folded = " ".join(text[: 4 * limit].split()) + ("…" if len(text) > 4 * limit else "")
     clean = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in folded)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 

@@ -27,6 +27,7 @@ _LF, _CR = b"\n\r"  # as numbers: looking for a number in bytes takes an eighth 
 _BLANK_LINE = b"\n\n"
 _FIELD = b"data: "
 _SKIP = len(_FIELD)
+_MOST_DIGITS = 10  # of `retry`: more milliseconds are a quarter of a year, and Python reads no number of thousands
 _QUOTE, _BACKSLASH, _OPEN_BRACE = b'"\\{'
 _JSON_MARKS = re.compile(rb'["\\{}]')
 _NEXT_FIELD = _BLANK_LINE + _FIELD
@@ -45,19 +46,19 @@ def _too_large(limit: int) -> LimitExceeded:
 class WholeFramer:
     """The whole body is one chunk."""
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("_open",)
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+        self._open = bytearray()
 
     def feed(self, data: bytes) -> tuple[Chunk, ...]:
         """Keep the bytes; there is nothing to hand out before the end."""
-        self._pieces.append(data)
+        self._open += data
         return ()
 
     def finish(self) -> tuple[Chunk, ...]:
         """The body, or nothing if it is empty."""
-        body = b"".join(self._pieces)
+        body = bytes(self._open)
         return (Chunk(body, body, "whole"),) if body.strip() else ()
 
 
@@ -68,15 +69,14 @@ class SSEFramer:
         retry: Milliseconds that the server last asked a client to wait before it reconnects, or None.
     """
 
-    __slots__ = ("_at_start", "_between", "_flush", "_held", "_last_id", "_limit", "_open", "_returned", "retry")
+    __slots__ = ("_at_start", "_between", "_flush", "_last_id", "_limit", "_open", "_returned", "retry")
 
     def __init__(self, *, flush_at_eof: bool = False, limit: int = _LARGEST) -> None:
         self.retry: int | None = None
         self._flush = flush_at_eof
         self._at_start = True  # a byte order mark may still come
         self._returned = False  # the last read ended in CR: an LF that follows belongs to it
-        self._open: list[bytes] = []  # the block that has no end yet, in the pieces it came in
-        self._held = 0  # bytes of it
+        self._open = bytearray()  # the block that has no end yet
         self._limit = limit
         self._last_id: str | None = None
         self._between = False  # between two blocks, with nothing of the above to mind
@@ -106,31 +106,32 @@ class SSEFramer:
             return []
         if self._open:
             # Only what is new can end the block, so it alone is looked at: a long block costs its length.
-            ends = _BLANK_LINE in self._open[-1][-1:] + data
-            if not ends:
+            if _BLANK_LINE not in self._open[-1:] + data:
                 return self._keep(data)
-            data = b"".join([*self._open, data])
-            self._open = []
-        self._held = 0
+            data = self._with_open(data)
         end = data.rfind(_BLANK_LINE)
         if end < 0:
             return self._keep(data)
         if end + 2 < len(data):  # not too much of it yet, whatever the limit: first the blocks before it are handed out
-            self._open, self._held = [data[end + 2 :]], len(data) - end - 2
+            self._open += data[end + 2 :]
         return self._chunks(data, end)
 
     def _keep(self, data: bytes) -> list[Chunk]:
         """Keep more of the block that has no end yet; there is nothing to return."""
-        self._open.append(data)
-        self._held += len(data)
-        if self._held > self._limit:
+        self._open += data
+        if len(self._open) > self._limit:
             raise _too_large(self._limit)
         return []
 
+    def _with_open(self, data: bytes) -> bytes:
+        """`data` behind what was kept of its block."""
+        data = b"".join((self._open, data))
+        self._open.clear()
+        return data
+
     def finish(self) -> list[Chunk]:
         """The block without its closing blank line, where the dialect lets it count."""
-        block = b"".join(self._open).rstrip(b"\n")
-        self._open = []
+        block = self._with_open(b"").rstrip(b"\n")
         return self._chunks(block, len(block)) if self._flush and block.strip() else []
 
     def _chunks(self, data: bytes, end: int) -> list[Chunk]:
@@ -156,7 +157,7 @@ class SSEFramer:
                 event = value.decode("utf-8", "replace") or None
             elif name == b"id" and b"\0" not in value:
                 self._last_id = value.decode("utf-8", "replace")
-            elif name == b"retry" and value.isdigit():
+            elif name == b"retry" and value.isdigit() and len(value) <= _MOST_DIGITS:
                 self.retry = int(value)
         if not lines:
             return None
@@ -164,10 +165,9 @@ class SSEFramer:
         return Chunk(data, data, "part", event, self._last_id)
 
     def _without_mark(self, data: bytes) -> bytes:
-        data = b"".join([*self._open, data])
-        self._open = []
+        data = self._with_open(data)
         if len(data) < len(_BOM) and _BOM.startswith(data):
-            self._open = [data] if data else []
+            self._open += data
             return b""
         self._at_start = False
         return data.removeprefix(_BOM)
@@ -184,11 +184,10 @@ class SSEFramer:
 class NDJSONFramer:
     """One JSON text a line; blank lines are passed over. A last line without its line end counts."""
 
-    __slots__ = ("_held", "_limit", "_open")
+    __slots__ = ("_limit", "_open")
 
     def __init__(self, *, limit: int = _LARGEST) -> None:
-        self._open: list[bytes] = []  # the line that has no end yet, in the pieces it came in
-        self._held = 0  # bytes of it
+        self._open = bytearray()  # the line that has no end yet
         self._limit = limit
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
@@ -198,20 +197,18 @@ class NDJSONFramer:
             LimitExceeded: A line is too large.
         """
         if _LF not in data:
-            self._open.append(data)
-            self._held += len(data)
-            if self._held > self._limit:
+            self._open += data
+            if len(self._open) > self._limit:
                 raise _too_large(self._limit)
             return ()
-        *lines, rest = b"".join([*self._open, data]).split(b"\n")
-        self._open = [rest] if rest else []
-        self._held = len(rest)
+        *lines, rest = b"".join((self._open, data)).split(b"\n")
+        self._open[:] = rest
         return [Chunk(line, line) for line in map(bytes.strip, lines) if line]
 
     def finish(self) -> Sequence[Chunk]:
         """The last line."""
-        line = b"".join(self._open).strip()
-        self._open = []
+        line = bytes(self._open).strip()
+        self._open.clear()
         return (Chunk(line, line),) if line else ()
 
 
@@ -222,12 +219,11 @@ class JSONArrayFramer:
     object: it is how an error comes.
     """
 
-    __slots__ = ("_depth", "_escaped", "_held", "_limit", "_open", "_quoted")
+    __slots__ = ("_depth", "_escaped", "_limit", "_open", "_quoted")
 
     def __init__(self, *, limit: int = _LARGEST) -> None:
         self._limit = limit
-        self._held = 0
-        self._open: list[bytes] = []  # the object that has no end yet, in the pieces it came in
+        self._open = bytearray()  # the object that has no end yet
         self._depth = 0  # how many objects are open
         self._quoted = False
         self._escaped = False  # the last read ended in a backslash within a string
@@ -259,22 +255,20 @@ class JSONArrayFramer:
                 if not self._depth:
                     chunks.append(self._element(data[start : place + 1]))
         if self._depth:
-            self._open.append(data[start:])
-            self._held += len(data) - start
-            if self._held > self._limit and not chunks:  # else those are handed out first
+            self._open += data[start:]
+            if len(self._open) > self._limit and not chunks:  # else those are handed out first
                 raise _too_large(self._limit)
         return chunks
 
     def finish(self) -> Sequence[Chunk]:
         """What is left of an element without its end; nobody can read it, and that says that the body was cut."""
-        element = b"".join(self._open)
-        self._open = []
+        element = bytes(self._open)
+        self._open.clear()
         return (Chunk(element, element),) if element else ()
 
     def _element(self, last: bytes) -> Chunk:
-        element = b"".join([*self._open, last])
-        self._open = []
-        self._held = 0
+        element = b"".join((self._open, last))
+        self._open.clear()
         return Chunk(element, element)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from polyglot_core.errors import ConfigError, LimitExceeded, PolyglotError, StreamError, TimedOut, TransportError
+from polyglot_core.wire import unsendable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
+    from types import TracebackType
 
     from polyglot_core.watchdog import Watch
+    from polyglot_core.wire import WireRequest
 
-__all__ = ["TwoReadersError", "raise_translated", "says_two_readers", "timed_out", "translated"]
+__all__ = ["TwoReadersError", "check_headers", "raise_translated", "says_two_readers", "timed_out", "translated"]
 
 
 class TwoReadersError(StreamError):
@@ -23,15 +25,44 @@ class TwoReadersError(StreamError):
         super().__init__(message)
 
 
-@contextlib.contextmanager
-def translated(url: str, clock: str = "first", watch: Watch | None = None) -> Generator[None]:
+def translated(url: str, clock: str = "first", watch: Watch | None = None) -> _Seam:
     """The seam: no exception of the HTTP client leaves it. Interruptions (cancellation, Ctrl-C) pass untouched."""
-    try:
-        yield
-    except PolyglotError:
-        raise
-    except Exception as error:  # noqa: BLE001 (all of them are translated)
-        raise_translated(error, watch, url, clock, "headers")
+    return _Seam(url, clock, watch)
+
+
+class _Seam(NamedTuple):
+    """A context manager, and no generator: contextlib's frames would show what the client raised, a key perhaps."""
+
+    url: str
+    clock: str
+    watch: Watch | None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        if not isinstance(error, Exception) or isinstance(error, PolyglotError):
+            return
+        ours, cause = _translation(error, self.watch, self.url, self.clock, "headers")
+        del error, frames
+        _raise(ours, cause)
+
+
+def check_headers(wire: WireRequest) -> None:
+    """See that a request's headers can be sent, before the HTTP client sees them and quotes what it refuses.
+
+    Raises:
+        ConfigError: One of them cannot; the message names it, and does not show it.
+    """
+    if (name := unsendable(wire.headers)) is not None:
+        msg = (
+            f"The request to {_host(wire.url)} cannot be sent: header {name!r} begins or ends with a space, or holds a "
+            "line break, a control character or a character outside ASCII. If it carries a key or a token, check where "
+            "that comes from."
+        )
+        raise ConfigError(msg, phase="encode")
 
 
 def says_two_readers(error: Exception) -> bool:
@@ -42,7 +73,7 @@ def says_two_readers(error: Exception) -> bool:
 def raise_translated(
     error: Exception, watch: Watch | None, url: str, clock: str = "first", phase: str = "stream"
 ) -> NoReturn:
-    """Raise our own error in place of the client's.
+    """Raise our own error in place of the client's, which is its cause unless it may quote a key.
 
     Args:
         error: What the client raised.
@@ -58,30 +89,50 @@ def raise_translated(
         ConfigError: The address or a header cannot be used.
         LimitExceeded: The head of the answer is too large.
     """
+    ours, cause = _translation(error, watch, url, clock, phase)
+    del error
+    _raise(ours, cause)
+
+
+def _raise(ours: PolyglotError, cause: BaseException | None) -> NoReturn:
+    """Raise an error from its cause. Where it has none, what is being handled is not kept as its context either."""
+    try:
+        raise ours from cause
+    finally:
+        if cause is None:
+            ours.__context__ = None
+        del ours, cause  # a frame that holds its own exception is a cycle
+
+
+def _translation(  # noqa: PLR0911 (one for each)
+    error: Exception, watch: Watch | None, url: str, clock: str, phase: str
+) -> tuple[PolyglotError, BaseException | None]:
+    """Our own error, and the client's as its cause; none where the client's may quote a key or a password."""
     if says_two_readers(error):
-        raise TwoReadersError
+        return TwoReadersError(), None
     cause = _without_frames(error)
     names = {kind.__name__ for kind in type(error).__mro__}
     if "PoolTimeout" in names:
-        raise TransportError(_POOL_IS_EMPTY, "pool", phase="connect") from cause
+        return TransportError(_POOL_IS_EMPTY, "pool", phase="connect"), cause
     if watch is not None and watch.fired:
-        raise timed_out(watch.fired, phase=phase) from cause
-    host = urlsplit(url).netloc.rpartition("@")[2]
-    said = f"{type(error).__name__}: {error}".rstrip(":. ")
+        return timed_out(watch.fired, phase=phase), cause
     if "ConnectTimeout" in names:
-        raise timed_out("connect", phase="connect") from cause
+        return timed_out("connect", phase="connect"), cause
     if "TimeoutException" in names:
-        raise timed_out(clock, phase="headers") from cause
-    if "LocalProtocolError" in names:  # it quotes what cannot be sent, which may be a key
-        msg = f"The request cannot be sent to {host}: a header is not as HTTP wants it. Check headers."
-        raise ConfigError(msg, phase="connect") from None
-    if names & _MISCONFIGURED:
-        msg = f"The request cannot be sent to {host}: {said}. Check base_url, headers and proxy."
-        raise ConfigError(msg, phase="connect") from cause
+        return timed_out(clock, phase="headers"), cause
+    if why := next((why for name, why in _MISCONFIGURED.items() if name in names), None):
+        return ConfigError(f"The request cannot be sent to {_host(url)}: {why}.", phase="connect"), None
+    said = f"{type(error).__name__}: {error}".rstrip(":. ")
+    if "ImportError" in names:
+        return ConfigError(f"The request cannot be sent to {_host(url)}: {said}.", phase="connect"), cause
     if phase == "headers" and "too long" in said:  # h11's words for a head beyond the client's own limit
         msg = f"The head of the answer is larger than the HTTP client reads: {said}."
-        raise LimitExceeded(msg, phase=phase) from cause
-    raise _not_arrived(error, names, host, said, phase) from cause
+        return LimitExceeded(msg, phase=phase), cause
+    return _not_arrived(error, names, _host(url), said, phase), cause
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _not_arrived(error: Exception, names: set[str], host: str, said: str, phase: str) -> TransportError:
@@ -95,7 +146,18 @@ def _not_arrived(error: Exception, names: set[str], host: str, said: str, phase:
     return unconnected
 
 
-_MISCONFIGURED = frozenset({"UnsupportedProtocol", "InvalidURL", "ImportError", "ValueError"})
+_NO_URL = (
+    "its address, or that of the proxy, is not a URL as the HTTP client wants it. Check base_url and the proxy, be it "
+    "the connection's or that of a variable such as HTTPS_PROXY; in a password / is written %2F, # %23, ? %3F and @ %40"
+)
+_MISCONFIGURED = {
+    "LocalProtocolError": "a header is not as HTTP wants it. Check headers and key",
+    "UnicodeError": "a header or an address holds a character outside ASCII. Check headers, key, base_url and proxy",
+    "UnsupportedProtocol": "its address is not http or https. Check base_url",
+    "InvalidURL": _NO_URL,
+    "ValueError": "the HTTP client does not take what it was given. Check base_url, headers and proxy",
+}
+"""What the HTTP client raises for what it is given, and why, in words of ours: its own quote keys and passwords."""
 _POOL_IS_EMPTY = (
     "Every connection of the HTTP client is in use. A stream that was left open holds its own: close it, or use it "
     "with `with`; or raise the client's limits."

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 from msgspec.structs import replace
 
 from polyglot_core import plugins, settings
+from polyglot_core.connection import Connection, guard
 from polyglot_core.engine import async_pump, pump
 from polyglot_core.errors import ConfigError
 from polyglot_core.pending import AsyncPendingInference, PendingInference
-from polyglot_core.request import InferenceRequest, as_messages, as_response_format
-from polyglot_core.run import Run, Target
+from polyglot_core.policy import Resume
+from polyglot_core.request import UNSUPPORTED, InferenceRequest, as_messages, as_response_format, as_tools, check_word
+from polyglot_core.run import OnTruncated, Run, Target
 from polyglot_core.streams import AsyncInferenceStream, InferenceStream, NotCopied
 from polyglot_core.transport import Pools, shared_pools
 from polyglot_core.waits import AsyncSource
@@ -21,11 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
-    from polyglot_core.connection import Connection, Retries, Timeouts
+    from polyglot_core.connection import Retries, Timeouts
     from polyglot_core.plugins import BoundDriver
-    from polyglot_core.policy import Resume
     from polyglot_core.request import Messages, ResponseFormat, Tool
-    from polyglot_core.run import OnTruncated
     from polyglot_core.transport import Client
 
 __all__ = ["AsyncInference", "Inference"]
@@ -42,6 +42,10 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
     """
 
     def __init__(self, connection: Connection, client: Client | None = None) -> None:
+        if not isinstance(connection, Connection):
+            name = type(self).__name__
+            msg = f"{name}() takes a Connection, not {type(connection).__name__}; {name}.using('NAME') takes a name."
+            raise ConfigError(msg, phase="configure")
         self.connection = connection
         self._drivers = [(each, _driver_for(each)) for each in (connection, *connection.fallbacks)]
         self._use(client)
@@ -67,6 +71,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             ConfigError: Nothing has this name, or its key is missing.
             PluginError: The driver cannot be loaded.
         """
+        guard(overrides)
         return cls(settings.resolve(name, config=config, **overrides), client)
 
     @classmethod
@@ -86,7 +91,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         model: str | None = None,
         options: Mapping[str, Any] | None = None,
         stream: bool | None = None,
-        tools: Sequence[Tool] = (),
+        tools: Sequence[Tool | Mapping[str, Any]] = (),
         tool_choice: str | None = None,
         parallel_tool_calls: bool | None = None,
         response_format: ResponseFormat | Mapping[str, Any] | None = None,
@@ -104,7 +109,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             model: Model to ask, instead of the connection's.
             options: Options such as ``temperature``, laid over the connection's. ``stream`` asks for a stream.
             stream: Whether to ask for a stream; beats ``options["stream"]``.
-            tools: Functions that the model may call.
+            tools: Functions that the model may call, as `Tool` objects or dicts in OpenAI's shape.
             tool_choice: ``auto``, ``required``, ``none``, or the name of a tool.
             parallel_tool_calls: Whether the model may call several tools in one turn.
             response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a JSON Schema as a dict.
@@ -124,8 +129,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             ConfigError: There is no model to ask.
             RequestError: The messages cannot be understood.
         """
+        _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume)
         asked = InferenceRequest(
-            model=model or "", messages=as_messages(messages), options=options or {}, tools=tuple(tools),
+            model=model or "", messages=as_messages(messages), options=options or {}, tools=as_tools(tools),
             tool_choice=tool_choice, parallel_tool_calls=parallel_tool_calls, unsupported=unsupported,
             response_format=as_response_format(response_format), extra=extra or {},
         )  # fmt: skip
@@ -157,6 +163,18 @@ def _driver_for(connection: Connection) -> BoundDriver:
     if driver is None:
         raise settings.unknown_driver(connection)
     return driver.bind(connection)
+
+
+_WORDS = {
+    "unsupported": UNSUPPORTED,
+    "on_truncated": get_args(OnTruncated),
+    "resume": (None, *get_args(Resume)),
+}
+
+
+def _check_words(**said: object) -> None:
+    for field, word in said.items():
+        check_word(field, word, _WORDS[field])
 
 
 def _targets(

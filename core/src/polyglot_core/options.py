@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core.errors import RequestError
@@ -83,7 +85,15 @@ def cannot_express(request: InferenceRequest, what: str, *, driver: str, instead
     if request.unsupported == "raise":
         raise RequestError(message, provider=driver, phase="encode")
     if request.unsupported == "warn":
-        warnings.warn(message, stacklevel=2)
+        _warn(message)
+
+
+def _warn(message: str) -> None:
+    """Warn whoever is neither core nor a driver nor what they stand on; before Python 3.12, the driver."""
+    if sys.version_info >= (3, 12):
+        warnings.warn(message, skip_file_prefixes=(str(Path(__file__).parent.parent / "polyglot_"),))
+    else:
+        warnings.warn(message, stacklevel=3)
 
 
 def _unknown(option: str) -> RequestError:

@@ -5,6 +5,7 @@ The async class is the sync one with ``await``; a test compares them.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from polyglot_core.streams import AsyncInferenceStream, InferenceStream, NotCopied
@@ -34,6 +35,7 @@ class _Pending(NotCopied, Generic[_StreamT]):
         self._start = start
         self._stream: _StreamT | None = None
         self._on_seam: Callable[[Seam], object] | None = None
+        self._starting = threading.Lock()
 
     def stream(self) -> _StreamT:
         """The answer as it comes; always the same object.
@@ -53,11 +55,12 @@ class _Pending(NotCopied, Generic[_StreamT]):
         return f"{type(self).__name__}(model={self.request.model!r}, stream={self.request.stream}, sent={sent})"
 
     def _started(self, *, streamed: bool) -> _StreamT:
-        if self._stream is None:
-            self._stream = self._start(streamed)
-            if self._on_seam is not None:
-                self._stream.on_seam(self._on_seam)
-        return self._stream
+        with self._starting:  # two threads may ask at once, and the request is sent once
+            if self._stream is None:
+                self._stream = self._start(streamed)
+                if self._on_seam is not None:
+                    self._stream.on_seam(self._on_seam)
+            return self._stream
 
 
 class PendingInference(_Pending[InferenceStream]):

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import pluggy
 
@@ -22,7 +22,7 @@ from polyglot_core.errors import ConfigError, PluginError, PolyglotError, Reques
 from polyglot_core.events import Failure
 from polyglot_core.framing import FRAMERS
 from polyglot_core.response import Usage
-from polyglot_core.wire import WireRequest
+from polyglot_core.wire import CompletionSign, WireRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +47,7 @@ __all__ = [
     "find_drivers",
     "find_presets",
     "has_driver",
+    "is_left_out",
     "load_driver",
     "load_preset",
     "register",
@@ -193,6 +194,9 @@ class BoundDriver:
             raise self.at_fault(f"returned {type(wire).__name__} from {hook}, which is to be a WireRequest")
         if isinstance(wire.framing, str) and wire.framing not in FRAMERS:
             raise self.at_fault(f"names the framing {wire.framing!r}; known are {', '.join(FRAMERS)}")
+        for field, words in _WORDS.items():
+            if (word := getattr(wire, field)) not in words:
+                raise self.at_fault(f"says {field}={word!r}; known are {', '.join(words)}")
         return wire
 
     def _cannot_go_on(self, how: str, what: str) -> RequestError:
@@ -253,6 +257,10 @@ class BoundDriver:
             raise
         except Exception as error:
             raise self.broken(hook, error) from error
+
+
+_WORDS = {"complete_on": get_args(CompletionSign), "finish_counts": ("first", "last")}
+"""Fields of a `WireRequest` that take one of a few words."""
 
 
 def _passing(implementation: Implementation, argument: str, bound: Mapping[str, Any]) -> Callable[[Any], Any]:
@@ -401,6 +409,11 @@ def find_defaults() -> list[str]:
 def has_driver(name: str) -> bool:
     """Whether there is a driver of this name, registered or installed; nothing is imported."""
     return name in _registered or (_allowed(name) and _find(DRIVERS, name) is not None)
+
+
+def is_left_out(name: str) -> bool:
+    """Whether there is an installed driver of this name that ``POLYGLOT_DRIVERS`` leaves out."""
+    return not _allowed(name) and _find(DRIVERS, name) is not None
 
 
 def registered_drivers() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Answers that are no stream: refusals, redirects, pages that something in between has put in their place."""
+"""Answers that are none: refusals, redirects, what something in between has put in their place."""
 
 from __future__ import annotations
 
@@ -69,11 +69,12 @@ def nothing_came() -> Truncated:
 
 def quoted(body: bytes) -> str:
     """The beginning of a body, for a message."""
-    return printable(body[: _BYTES_OF_A_CHARACTER * _SHOWN_BODY].decode("utf-8", "replace"), _SHOWN_BODY)
+    shown = body[: _BYTES_OF_A_CHARACTER * (_SHOWN_BODY + 1)]  # one more, so that a cut is seen and marked
+    return printable(shown.decode("utf-8", "replace"), _SHOWN_BODY)
 
 
 def _failure_in(response: WireResponse, decode_error: Callable[[WireResponse], Failure | None]) -> Failure | None:
-    """What a JSON object with status 200 says of a failure, where a stream was asked for."""
+    """What a JSON object with status 200 says of a failure, where an answer was asked for."""
     try:
         payload = msgspec.json.decode(response.body)
     except UNREADABLE:
@@ -86,7 +87,7 @@ def _failure_in(response: WireResponse, decode_error: Callable[[WireResponse], F
 def _something_else(response: WireResponse) -> UnexpectedContentType:
     found = printable(response.headers.get("content-type") or "unknown")
     return UnexpectedContentType(
-        f"The answer is of type {found} and not what was asked for; something between here and the provider may have "
+        f"The answer, of type {found}, is not what was asked for; something between here and the provider may have "
         f"answered. It begins: {quoted(response.body)}",
         status=response.status,
     )

@@ -6,9 +6,10 @@ values of this module and of `parts`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
+import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -26,6 +27,7 @@ from polyglot_core.parts import (
 )
 
 __all__ = [
+    "UNSUPPORTED",
     "InferenceRequest",
     "JSONSchema",
     "Message",
@@ -34,6 +36,8 @@ __all__ = [
     "Tool",
     "as_messages",
     "as_response_format",
+    "as_tools",
+    "check_word",
 ]
 
 JSONObject = Mapping[str, Any]
@@ -70,13 +74,20 @@ class Message(Struct, frozen=True, kw_only=True):
         """The visible text; other parts are left out."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
+    def to_dict(self) -> dict[str, Any]:
+        """The message as JSON can hold it, whole: `from_dict` reads it again. Bytes are base64."""
+        made: dict[str, Any] = msgspec.to_builtins(self)
+        return made | {"polyglot": 1}
+
     @classmethod
     def from_dict(cls, turn: JSONObject) -> Self:
-        """Read a message in OpenAI's shape; fields that it does not name are kept in `extra`.
+        """Read what `to_dict` made, or a message in OpenAI's shape; fields that it does not name are kept in `extra`.
 
         Raises:
             RequestError: There is no role, or the content is neither text nor parts.
         """
+        if turn.get("polyglot") == 1:
+            return cls._from_own(turn)
         fields = dict(turn)
         role = fields.pop("role", None)
         if not isinstance(role, str):
@@ -90,6 +101,14 @@ class Message(Struct, frozen=True, kw_only=True):
         parts += tuple(read_tool_call(call) for call in calls or ())
         plain = isinstance(content, str) and not calls and role != "tool"
         return cls(role=role, content=content if plain else parts, name=None if role == "tool" else name, extra=fields)
+
+    @classmethod
+    def _from_own(cls, turn: JSONObject) -> Self:
+        try:
+            read = msgspec.convert(turn, cls)
+            return read if isinstance(read.content, str) else replace(read, content=tuple(read.content))
+        except msgspec.ValidationError as error:
+            raise RequestError(f"A message that to_dict made cannot be read again: {error}.", phase="encode") from error
 
     @classmethod
     def tool_result(
@@ -117,6 +136,9 @@ def as_messages(messages: Messages) -> tuple[Message, ...]:
     Raises:
         RequestError: There are no messages, or one is neither text, `Message` nor a mapping with a role.
     """
+    if not isinstance(messages, (str, Message, Mapping, Iterable)):
+        msg = f"messages is a text, or a list of messages, not {type(messages).__name__}."
+        raise RequestError(msg, phase="encode")
     turns = [messages] if isinstance(messages, (str, Message, Mapping)) else list(messages)
     if not turns:
         msg = "There are no messages to answer; give a text or at least one message."
@@ -136,6 +158,20 @@ def _as_message(turn: object) -> Message:
 
 
 # What else can be asked
+
+UNSUPPORTED = ("raise", "warn", "drop")
+"""What can be done about something that a driver cannot express."""
+
+
+def check_word(field: str, word: object, words: Sequence[object]) -> None:
+    """See to it that a word is one of those that `field` takes: a misspelt one must not do nothing.
+
+    Raises:
+        RequestError: It is none of them.
+    """
+    if word not in words:
+        *most, last = map(repr, words)
+        raise RequestError(f"{field} is {', '.join(most)} or {last}, not {word!r:.80}.", phase="encode")
 
 
 class Tool(Struct, frozen=True):
@@ -162,6 +198,40 @@ class Tool(Struct, frozen=True):
         """
         fields = {"name": self.name, "description": self.description or None, schema: self.parameters}
         return _given({**fields, "strict": self.strict if strict else None})
+
+    @classmethod
+    def from_dict(cls, tool: JSONObject) -> Self:
+        """Read a tool in OpenAI's shape: ``{"type": "function", "function": {"name": …}}``, or the inner dict alone.
+
+        Raises:
+            RequestError: It is not in that shape.
+        """
+        function = tool.get("function", tool)
+        known = {"type"} if function is tool else set()
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            msg = f"A tool is a Tool, or a dict with a function that has a name, not {tool!r:.80}."
+            raise RequestError(msg, phase="encode")
+        if unknown := set(function) - known - set(cls.__struct_fields__):
+            msg = f"A tool has {', '.join(cls.__struct_fields__)}, and not {', '.join(sorted(unknown))}."
+            raise RequestError(msg, phase="encode")
+        return cls(**{field: function[field] for field in cls.__struct_fields__ if function.get(field) is not None})
+
+
+def as_tools(tools: Sequence[Tool | JSONObject]) -> tuple[Tool, ...]:
+    """Read what a user gave: `Tool` objects, or dicts in OpenAI's shape.
+
+    Raises:
+        RequestError: One is neither.
+    """
+    return tuple(_as_tool(tool) for tool in tools)
+
+
+def _as_tool(tool: object) -> Tool:
+    if isinstance(tool, Tool):
+        return tool
+    if isinstance(tool, Mapping):
+        return Tool.from_dict(tool)
+    raise RequestError(f"A tool is a Tool, or a dict with a function, not {type(tool).__name__}.", phase="encode")
 
 
 class JSONSchema(Struct, frozen=True):

@@ -103,6 +103,7 @@ class Run:
         self._sent = 0  # requests
         self._secrets: list[Secret] = []  # what was sent last that is nobody's business
         self._budget: policy.Budget | None = None
+        self._unpaid = False  # whether a repetition was not made because the budget was used up
         self._failed: list[FailedAttempt] = []
         self._before: Session | None = None  # the last attempt of which something had come, and which broke off
         self._next = _Next()
@@ -163,6 +164,7 @@ class Run:
             limits=self.connection.limits,
             seam=self._seam if self._before else None,
             before=self._next.kept,
+            choices=_choices(self.request),
         )
         if self.events is not None:
             self.session.watch_events(self.events)
@@ -223,8 +225,9 @@ class Run:
         """The caller wants no more. It may be another thread that says so, at any moment."""
         if self.error is None:
             self.cancelled = True
-            if self.session is not None:
-                self.session.cancel(perf_counter())
+            session = self.session  # which the call's own thread may let go of meanwhile
+            if session is not None:
+                session.cancel(perf_counter())
 
     def leave(self) -> bool:
         """The answer is let go. Whether it was read to its end, so that its connection may serve again."""
@@ -250,7 +253,8 @@ class Run:
             self.on_seam(self._seam)
 
     def _pay(self, cost: int) -> bool:
-        return self._budget is not None and self._budget.pay(cost, perf_counter())
+        self._unpaid = self._budget is None or not self._budget.pay(cost, perf_counter())
+        return not self._unpaid
 
     def _tried(self) -> policy.Tried:
         committed = self._before is not None or (self.session is not None and self.session.committed)
@@ -319,11 +323,27 @@ class Run:
         own = [self.connection.secret] if self.connection.secret is not None else []
         for secret in sorted([*own, *self._secrets], key=lambda secret: -len(secret.reveal())):  # one may hold another
             error.redact(secret)
+            if self.session is not None and self.session.request_id is not None:
+                self.session.request_id = secret.redacted(self.session.request_id)
+        partial, session = error.partial, self.session
+        if partial is not None and session is not None and partial.request_id != session.request_id:
+            error.partial = replace(partial, request_id=session.request_id)
+
+    def _about_the_key(self) -> str:
+        """Where the key came from that was refused; that none was sent, if so."""
+        secret = self.connection.secret
+        if secret is not None:
+            return f"The key is that of {secret.source}." if secret.source else ""
+        if self._secrets:  # the driver has credentials of its own
+            return ""
+        return "No key was sent: the connection has none. A key stays behind where base_url is of another origin."
 
     def _complete(self, error: PolyglotError) -> None:
         """Fill in what the call knows of an error that is to be raised."""
-        if isinstance(error, AuthenticationError) and self.connection.secret and self.connection.secret.source:
-            error.explain(f"The key is that of {self.connection.secret.source}.")
+        if isinstance(error, AuthenticationError) and (said := self._about_the_key()):
+            error.explain(said)
+        if self._unpaid:
+            error.add_note(_UNPAID)
         error.add_facts(
             connection=self.connection.name,
             provider=self.driver.name,
@@ -338,8 +358,17 @@ class Run:
             error.add_note(_history(self._failed))
 
 
+_UNPAID = (
+    "Not sent again: the budget that all calls to this place pay repetitions from is used up; it fills within a minute."
+)
 _KEEPING = frozenset({"prefill", "provider"})  # ways to go on in which what had come is kept
 _HOW = {policy.Again: "again", policy.Elsewhere: "elsewhere"}
+
+
+def _choices(request: InferenceRequest) -> int:
+    """How many answers were asked for, as far as is known: what a driver cannot express it may have left out."""
+    number = request.options.get("n")
+    return max(1, number) if isinstance(number, int) and request.unsupported == "raise" else 1
 
 
 def _without_warnings(request: InferenceRequest) -> InferenceRequest:

@@ -21,7 +21,7 @@ from polyglot_core.errors import (
     StreamError,
     Truncated,
 )
-from polyglot_core.events import End, Event, Failure, Ping, ResponseStarted, Seam, TextDelta, UsageReport
+from polyglot_core.events import End, Event, Failure, Ping, ResponseStarted, Seam, TextDelta, UsageReport, misfit
 from polyglot_core.failures import provider_error, retry_after_seconds
 from polyglot_core.framing import framer_for
 from polyglot_core.lenient import Halves, repaired
@@ -30,7 +30,7 @@ from polyglot_core.overlap import Overlap
 from polyglot_core.refusal import OK, UNREADABLE, fits, nothing_came, quoted, refusal
 from polyglot_core.response import InferenceResponse, Outcome, PartialInferenceResponse, Timing
 from polyglot_core.thinking import ThinkTags
-from polyglot_core.wire import WireResponse
+from polyglot_core.wire import Chunk, WireResponse
 
 if TYPE_CHECKING:
     from collections import deque
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.clocks import Clocks
     from polyglot_core.plugins import BoundDriver
-    from polyglot_core.wire import Chunk, WireRequest
+    from polyglot_core.wire import WireRequest
 
 __all__ = ["Session"]
 
@@ -69,6 +69,7 @@ class Session:
         limits: How large the answer may be.
         seam: Why this is not the call's first attempt, where something of an answer had come.
         before: The attempt whose answer this one goes on with.
+        choices: How many answers were asked for.
 
     Attributes:
         state: Where the attempt stands.
@@ -91,6 +92,7 @@ class Session:
         limits: Limits = _LIMITS,
         seam: Seam | None = None,
         before: Session | None = None,
+        choices: int = 1,
     ) -> None:
         self.state = State.OPENING
         self.outcome: Outcome | None = None
@@ -104,14 +106,14 @@ class Session:
         self._connection = connection
         self._limits = limits
         self._seam = seam
-        self._framer = framer_for(wire, limits.event)
-        self.frame: Callable[[bytes], Sequence[Chunk]] = self._framer.feed
+        self.frame: Callable[[bytes], Sequence[Chunk]]
+        self.frame, self._last_chunks = self._framing()
         self.decoder_state: dict[str, Any] = before.decoder_state if before and seam and seam.how == "provider" else {}
         self._think_tags = ThinkTags(*wire.think_tags) if wire.think_tags else None
         self._decode = self._decoder()
         self._halves: Halves | None = None  # since a chunk had to be put right
         self.assembler: Assembler = (
-            before.assembler if before else Assembler(driver.extract_usage, wire.finish_counts, limits)
+            before.assembler if before else Assembler(driver.extract_usage, wire.finish_counts, limits, choices)
         )
         if before is not None:
             self.assembler.go_on()
@@ -122,6 +124,7 @@ class Session:
         self._headers: Mapping[str, str] = {}
         self._other_body: bytearray | None = None  # the body of an answer that is no stream, while it is read
         self._answered = False  # whether any chunk could be read
+        self._begun = False  # whether there was anything of an answer in one, be it an empty text
         self._body_over = False
         self._first_event: float | None = None
         self._duration: float | None = None
@@ -175,7 +178,7 @@ class Session:
             event = events[0] if len(events) == 1 else None
         except Exception as error:  # noqa: BLE001 (whatever a driver raises becomes one of our errors)
             return self._pass_or_fail(chunk, error, now)
-        if type(event) is TextDelta and self.state is _COMMITTED and event.text:
+        if type(event) is TextDelta and self.state is _COMMITTED and event.text and type(event.text) is str:
             self._clocks.meaning = now
             return self._text(event, chunk.raw)
         return self._ignore(chunk) if self.state is State.ENDED else self._absorb(events, chunk.raw, now)
@@ -194,10 +197,10 @@ class Session:
             raise self._fail(self._refusal(self._other_body), now)
         if self.state is not State.ENDED:
             self._body_over = True
-            yield from self._take_all(self._framer.finish(), now)
+            chunks = self._last_chunks()
+            yield from self._take_all(chunks, now)
             yield from self._let_go(now)
-        if self.state is not State.ENDED:
-            yield from self._end(self._eof_signal(), now)
+            yield from self._end_of_body(chunks, now)
 
     def interrupt(self, signal: Signal, error: PolyglotError, now: float) -> Iterator[PartialInferenceResponse]:
         """The bytes stop here, because of `error`. Closing partials follow if the model was done.
@@ -242,6 +245,35 @@ class Session:
         return self.assembler.text_to_go_on_from()
 
     # Reading
+
+    def _framing(self) -> tuple[Callable[[bytes], Sequence[Chunk]], Callable[[], Sequence[Chunk]]]:
+        """What cuts the body into chunks, and what gives those that its end completes."""
+        if isinstance(self._wire.framing, str):
+            framer = framer_for(self._wire, self._limits.event)
+            return framer.feed, framer.finish
+        try:
+            framer = framer_for(self._wire, self._limits.event)
+        except Exception as error:
+            raise self._driver.broken("its framer", error) from error
+        return partial(self._cut, "feed", framer.feed), partial(self._cut, "finish", framer.finish)
+
+    def _cut(self, method: str, cut: Callable[..., Sequence[Any]], *data: bytes) -> Sequence[Chunk]:
+        """The chunks that a driver's own framer returns.
+
+        Raises:
+            PolyglotError: It found something wrong.
+            PluginError: It raised anything else, or returned what are no chunks. The session has ended.
+        """
+        try:
+            chunks = list(cut(*data))
+        except PolyglotError:
+            raise
+        except Exception as error:
+            raise self._fail(self._driver.broken(f"{method} of its framer", error)) from error
+        if others := [chunk for chunk in chunks if not isinstance(chunk, Chunk)]:
+            what = f"returned {type(others[0]).__name__} from {method} of its framer, which is no Chunk"
+            raise self._fail(self._driver.at_fault(what))
+        return chunks
 
     def _decoder(self) -> Callable[[Chunk], Sequence[Event]]:
         decode = self._driver.decoder(self.decoder_state)
@@ -302,7 +334,12 @@ class Session:
         if unknown := [event for event in events if type(event) not in _EVENTS]:
             what = f"returned {type(unknown[0]).__name__} from decode_chunk, which is no event"
             raise self._fail(self._driver.at_fault(what), now)
+        for event in events:
+            if wrong := misfit(event):
+                what = f"returned a {type(event).__name__} from decode_chunk whose {wrong}"
+                raise self._fail(self._driver.at_fault(what), now)
         signals = [_CONTROL.get(type(event), Signal.CONTENT) for event in events]
+        self._begun = self._begun or Signal.CONTENT in signals
         if Signal.END in signals or Signal.FAILURE in signals:
             cut = next(i for i, signal in enumerate(signals) if signal in {Signal.END, Signal.FAILURE})
             before, last = events[:cut], events[cut]
@@ -371,15 +408,16 @@ class Session:
             raise self._fail(self._refusal(body))
         return ()
 
-    def _refusal(self, body: bytearray) -> PolyglotError:
+    def _refusal(self, body: bytes | bytearray) -> PolyglotError:
         kept = bytes(body[: self._limits.refusal])
         return refusal(WireResponse(status=self._status, headers=self._headers, body=kept), self._driver.decode_error)
 
     # Ending
 
     def _move(self, signal: Signal) -> None:
-        if self.state is not State.ENDED:  # by another thread, which has closed the call meanwhile
-            self.state = LIFE[self.state, signal]
+        state = self.state
+        if state is not State.ENDED:  # by another thread, which has closed the call meanwhile
+            self.state = LIFE[state, signal]
 
     def _settle(self, signal: Signal, now: float | None) -> Outcome:
         if self.outcome is not None:  # as above
@@ -419,9 +457,14 @@ class Session:
             partial=self.response,
         )
 
-    def _eof_signal(self) -> Signal:
-        """The end of a whole body that was read is the end of the answer."""
-        return Signal.END if self._wire.framing == "whole" and self._answered else Signal.EOF
+    def _end_of_body(self, chunks: Sequence[Chunk], now: float) -> Iterator[PartialInferenceResponse]:
+        """What the end of the body means: of a whole one that was read it is the end of the answer, if it is one."""
+        if self.state is State.ENDED:
+            return
+        whole = self._wire.framing == "whole" and self._answered
+        if whole and not self._begun:  # JSON that says nothing: of somebody else, or of a failure
+            raise self._fail(self._refusal(b"".join(chunk.data for chunk in chunks)), now)
+        yield from self._end(Signal.END if whole else Signal.EOF, now)
 
     def _truncated(self) -> Truncated:
         if not self._answered:

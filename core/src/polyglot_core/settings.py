@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ from polyglot_core.configfile import (
     read_settings,
     user_config_file,
 )
-from polyglot_core.connection import Connection, Limits, Preset, Retries, Timeouts, dsn_reader, fits
+from polyglot_core.connection import Connection, Limits, Preset, Retries, Timeouts, dsn_reader, guard, row_problem
 from polyglot_core.errors import ConfigError, NoDefault, PluginError
 from polyglot_core.wire import Secret
 
@@ -72,26 +72,40 @@ def resolve(
         ConfigError: Nothing has this name, a key is missing, or an override is not a field.
         PluginError: The preset that the name means is broken.
     """
+    guard(overrides, name)
     settings = read_settings(config)
-    wanted = name or os.environ.get(DEFAULT_VARIABLE) or settings.default or _unnamed()
+    wanted, source = _wanted(name, settings)
     fallbacks = overrides.pop("fallbacks", None)
-    connection = meant(wanted, settings, overrides)
+    connection = meant(wanted, settings, overrides, source)
     if fallbacks is None:
         entry = settings.entries.get(connection.name)
         fallbacks = entry.fallbacks if entry else ()
     named = [fallbacks] if isinstance(fallbacks, str) else fallbacks
+    if not isinstance(named, (list, tuple)) or not all(isinstance(each, (str, Connection)) for each in named):
+        raise config_error(f"fallbacks of connection {connection.name!r} is a list of names or connections.")
     others = [each if isinstance(each, Connection) else meant(each, settings, {}) for each in named]
     return connection.with_changes(fallbacks=others) if others else connection
 
 
-def meant(name: str, settings: Settings, overrides: Mapping[str, Any]) -> Connection:
-    """The connection that a name, perhaps with a model after a slash, means."""
+def _wanted(name: str | None, settings: Settings) -> tuple[str, str]:
+    """The name that is meant, and where it stands if it was not given."""
+    if not isinstance(name, (str, type(None))):
+        raise config_error(f"A connection is named by a text, not by {type(name).__name__}.")
+    if name:
+        return name, ""
+    if chosen := os.environ.get(DEFAULT_VARIABLE):
+        return chosen, f"the environment variable {DEFAULT_VARIABLE} names it"
+    return (settings.default, f"it is the default in {settings.path}") if settings.default else (_unnamed(), "")
+
+
+def meant(name: str, settings: Settings, overrides: Mapping[str, Any], source: str = "") -> Connection:
+    """The connection that a name, perhaps with a model after a slash, means; `source` says where the name stands."""
     connection = named(name, settings, overrides)
     if connection is None and "/" in name:
         name, _, model = name.partition("/")
         connection = named(name, settings, {"model": model, **overrides})
     if connection is None:
-        raise _unknown(name, settings)
+        raise _unknown(name, settings, source)
     return connection
 
 
@@ -152,11 +166,11 @@ ENVIRONMENT_FIELDS = ("model", "base_url", "api_key", "allow_http")
 def _from_environment(name: str) -> dict[str, object]:
     """What the environment says of the connection of this name."""
     prefix = f"POLYGLOT_{re.sub('[^A-Z0-9]', '_', name.upper())}_"
-    texts = {field: os.environ.get(prefix + field.upper()) for field in ENVIRONMENT_FIELDS}
+    variables = {field: prefix + field.upper() for field in ENVIRONMENT_FIELDS}
     return {
-        field: _read_text(field, text, f"the environment variable {prefix}{field.upper()}")
-        for field, text in texts.items()
-        if text
+        field: _read_text(field, os.environ[variable], f"the environment variable {variable}")
+        for field, variable in variables.items()
+        if os.environ.get(variable)
     }
 
 
@@ -194,11 +208,12 @@ def _from_entry(name: str, entry: Entry, overrides: Mapping[str, Any]) -> Connec
         if (value := getattr(entry, field))
     }
     if entry.api_key is not None:
-        own["api_key"] = Secret(entry.api_key, "the configuration file")
+        own["api_key"] = entry.api_key
     elif entry.api_key_env is not None and "api_key" not in overrides:
         own["api_key"] = _key_from(entry.api_key_env, name)
     elif entry.api_key_command is not None and "api_key" not in overrides:
-        own["api_key"] = _key_printed_by(entry.api_key_command, name)
+        command: Any = entry.api_key_command
+        own["api_key"] = _key_printed_by(command, name)
     if entry.preset is not None:
         preset = plugins.load_preset(entry.preset)
         if preset is None:
@@ -238,51 +253,49 @@ def _from_preset(name: str, preset: Preset, overrides: Mapping[str, Any]) -> Con
 
 
 def _key_from(variable: str, name: str) -> Secret:
-    key = os.environ.get(variable)
-    if not key:
+    if not os.environ.get(variable):
         raise ConfigError(
             f"Connection {name!r} needs a key: set the environment variable {variable}, or give api_key.",
             connection=name,
             phase="configure",
         )
-    return Secret(key, f"the environment variable {variable}")
+    return Secret(os.environ[variable], f"the environment variable {variable}")
 
 
 _COMMAND_SECONDS = 30.0  # a password store may ask its owner first
 
 
-def _key_printed_by(command: str | list[str], name: str) -> Secret:
+def _key_printed_by(command: Secret, name: str) -> Secret:
+    found = _run_for_key(command, f"The key command of connection {name!r}")
+    if isinstance(found, Secret):
+        return found
+    raise ConfigError(found, connection=name, phase="configure")
+
+
+def _run_for_key(command: Secret, shown: str) -> Secret | str:
+    """The key that a command prints, or the sentence on why there is none. It raises nothing: it has seen the key."""
     words: list[str] = []
-    shown = f"The key command of connection {name!r}"
     try:
-        words = shlex.split(command) if isinstance(command, str) else command
+        words = shlex.split(command.reveal())
         shown = f"{shown} ({words[0] if words else 'empty'})"
         done = subprocess.run(  # noqa: S603 (the user's own file names it, and no shell reads it)
             words, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=True, stdin=subprocess.DEVNULL
         )
     except subprocess.CalledProcessError as error:
-        problem = f"{shown} failed with exit status {error.returncode}. Run it by hand to see why."
+        return f"{shown} failed with exit status {error.returncode}. Run it by hand to see why."
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
-        problem = f"{shown} could not be run: {type(error).__name__}."
-    else:
-        if key := done.stdout.strip():
-            return Secret(key, f"the command {words[0]}")
-        problem = f"{shown} printed nothing."
-    raise ConfigError(problem, connection=name, phase="configure")
+        return f"{shown} could not be run: {type(error).__name__}."
+    key = done.stdout.strip()
+    return Secret(key, f"the command {words[0]}") if key else f"{shown} printed nothing."
 
 
-def from_dsn(dsn: str) -> Connection:
+def from_dsn(line: Secret) -> Connection:
     """`Connection.from_dsn`; see there."""
-    fields: dict[str, Any] = {}
-    for part in dsn.split(","):
-        field, equals, value = part.partition("=")
-        field, _, inner = field.strip().partition(".")
-        if not equals or not field:
-            raise config_error(f"A connection line is made of name=value, separated by commas; {part!r} is not.")
-        if inner:
-            fields.setdefault(field, {})[inner] = _as_json(value.strip())
-        else:
-            fields[field] = _read_text(field, value.strip(), "the connection line")
+    fields = _fields_of(line)
+    if isinstance(fields, str):
+        raise config_error(fields)
+    if "allow_http" in fields:
+        fields["allow_http"] = _read_text("allow_http", fields["allow_http"], "the connection line")
     start = {key: fields.pop(key) for key in ("driver", "preset") if key in fields}
     if len(start) != 1:
         raise config_error("A connection line needs either driver= or preset=, as in preset=openai,model=NAME.")
@@ -295,10 +308,46 @@ def from_dsn(dsn: str) -> Connection:
     return _from_preset(name, preset, fields)
 
 
+_MAPPINGS = frozenset({"options", "headers", "facts", "timeouts", "retries", "limits"})
+_LINE_FIELDS = (*Connection.__struct_fields__, "preset")
+
+
+def _fields_of(line: Secret) -> dict[str, Any] | str:
+    """The fields of a connection line, or the sentence on what is wrong with it.
+
+    It raises nothing, because its frame shows the line; and what it does not know it does not quote, because that may
+    be the rest of a key with a comma in it.
+    """
+    fields: dict[str, Any] = {}
+    for number, part in enumerate(line.reveal().split(","), 1):
+        field, equals, value = part.partition("=")
+        field, dot, inner = field.strip().partition(".")
+        if not equals or not field or (dot and not inner):
+            return (
+                f"A connection line is made of name=value, separated by commas; part {number} of it is not. A value "
+                "that holds a comma cannot be given so."
+            )
+        if field not in _LINE_FIELDS:
+            known = nearest(field, _LINE_FIELDS) or f". Known are {', '.join(_LINE_FIELDS)}"
+            return f"The name in part {number} of the connection line is not a field of a connection{known}."
+        if bool(inner) != (field in _MAPPINGS):
+            how = f"a mapping, given as {field}.NAME=value" if field in _MAPPINGS else f"given as {field}=value"
+            return f"{field} in part {number} of the connection line is {how}."
+        if inner:
+            fields.setdefault(field, {})[inner] = value.strip() if field == "headers" else _as_json(value.strip())
+        else:
+            fields[field] = value.strip()
+    if "api_key" in fields:
+        fields["api_key"] = Secret(fields["api_key"], "the connection line")
+    start = {"preset": fields.pop("preset")} if "preset" in fields else {}
+    guard(fields)
+    return {**fields, **start}
+
+
 def _as_json(text: str) -> Any:  # noqa: ANN401 (any JSON value)
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
 
 
@@ -306,7 +355,7 @@ dsn_reader[:] = [from_dsn]
 
 
 def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connection:
-    """A connection of `fields` with `overrides` over them; a key does not follow an override to another origin."""
+    """A connection of `fields` with `overrides` over them; no key follows an override to another origin."""
     known = Connection.__struct_fields__
     for field in overrides:
         if field not in known:
@@ -314,8 +363,9 @@ def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connectio
                 f"A connection has no field {field!r}{nearest(field, known)}. Known are {', '.join(known)}."
             )
     made = {**fields, **overrides}
-    if _moved(overrides, fields.get("base_url")) and "api_key" not in overrides:
-        made["api_key"] = None
+    if _moved(overrides, fields.get("base_url")):
+        fields = _without_keys(fields, overrides.get("auth_header"))
+        made["api_key"] = overrides.get("api_key")
     for field in ("options", "headers", "facts"):
         over = overrides.get(field, {})
         if not isinstance(over, Mapping):
@@ -328,11 +378,29 @@ def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connectio
     return Connection(**made)
 
 
+def _without_keys(fields: Mapping[str, Any], auth_header: object) -> dict[str, Any]:
+    """The fields without the headers that carry a key and the facts that hold one."""
+    carriers = {str(fields.get("auth_header")).lower(), str(auth_header).lower()}
+    headers = {
+        header: value
+        for header, value in fields.get("headers", {}).items()
+        if not (isinstance(value, Secret) or header.lower() in carriers)
+    }
+    facts = {fact: value for fact, value in fields.get("facts", {}).items() if not _holds_secret(value)}
+    return {**fields, "headers": headers, "facts": facts}
+
+
+def _holds_secret(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_secret(each) for each in value.values())
+    return any(_holds_secret(each) for each in value) if isinstance(value, (list, tuple)) else isinstance(value, Secret)
+
+
 def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> Timeouts:
     """The clocks of a connection or a call: each layer replaces them, or single ones of them.
 
     Raises:
-        ConfigError: A layer names a clock that there is not.
+        ConfigError: A layer names a clock that there is not, or a number is of no use to it.
     """
     return _laid_over(Timeouts(), "timeouts", name, *layers)
 
@@ -341,7 +409,7 @@ def retries(name: str, *layers: Retries | Mapping[str, float] | None) -> Retries
     """When requests of a connection or a call are sent again: each layer replaces that, or single numbers of it.
 
     Raises:
-        ConfigError: A layer names a number that there is not.
+        ConfigError: A layer names a number that there is not, or one is of no use.
     """
     return _laid_over(Retries(), "retries", name, *layers)
 
@@ -351,28 +419,30 @@ _Row = TypeVar("_Row", Timeouts, Retries, Limits)
 
 def _laid_over(made: _Row, field: str, name: str, *layers: _Row | Mapping[str, float | None] | None) -> _Row:
     """A row of numbers with each layer over it: another row, or single numbers by name."""
-    known = made.__struct_fields__
     for layer in layers:
         if layer is None:
             continue
         if isinstance(layer, type(made)):
             made = layer
-            continue
-        if not isinstance(layer, Mapping):
-            kind, given, example = type(made).__name__, type(layer).__name__, known[-1]
-            raise config_error(
-                f"{field} of connection {name!r} is a {kind}, or a dict such as {{{example!r}: 30}}, not {given}."
-            )
-        for key, number in layer.items():
-            if key not in known:
-                raise config_error(f"Connection {name!r} has no {key!r} in {field}{nearest(key, known)}.")
-            if not fits(number, getattr(type(made)(), key)):
-                raise config_error(f"{key!r} in {field} of connection {name!r} is a number{_OR_NONE.get(field, '')}.")
-        made = msgspec.structs.replace(made, **layer)
+        else:
+            made = msgspec.structs.replace(made, **_known(layer, made, field, name))
+        if problem := row_problem(made, f"{field} of connection {name!r}"):
+            raise config_error(problem)
     return made
 
 
-_OR_NONE = {"timeouts": " of seconds, or None"}
+def _known(layer: object, row: _Row, field: str, name: str) -> Mapping[str, float | None]:
+    """A layer over a row of numbers, if it is a mapping of names that the row has."""
+    known = row.__struct_fields__
+    if not isinstance(layer, Mapping):
+        kind, given, example = type(row).__name__, type(layer).__name__, known[-1]
+        raise config_error(
+            f"{field} of connection {name!r} is a {kind}, or a dict such as {{{example!r}: 30}}, not {given}."
+        )
+    for key in layer:
+        if key not in known:
+            raise config_error(f"Connection {name!r} has no {key!r} in {field}{nearest(str(key), known)}.")
+    return layer
 
 
 def _origin(url: str | None) -> tuple[str, str | None, int | None]:
@@ -394,24 +464,40 @@ def _moved(overrides: Mapping[str, Any], base_url: str | None) -> bool:
 def unknown_driver(connection: Connection) -> ConfigError:
     """The error for a connection whose driver is not there."""
     drivers = (*plugins.find_drivers(), *plugins.registered_drivers())
+    if plugins.is_left_out(connection.driver):
+        what = "which is installed, but POLYGLOT_DRIVERS leaves it out"
+    else:
+        what = f"which is not installed{nearest(connection.driver, drivers)}"
     return ConfigError(
-        f"Connection {connection.name!r} names the driver {connection.driver!r}, which is not installed"
-        f"{nearest(connection.driver, drivers)}. Installed are: {', '.join(drivers) or 'none'}.",
+        f"Connection {connection.name!r} names the driver {connection.driver!r}, {what}. Usable are: "
+        f"{', '.join(drivers) or 'none'}.",
         connection=connection.name,
         phase="configure",
     )
 
 
-def _unknown(name: str, settings: Settings) -> ConfigError:
+_FEW = 12  # names that one would read
+
+
+def _unknown(name: str, settings: Settings, source: str) -> ConfigError:
     """The error for a name that nothing has: what there is, what is broken and why, and the nearest name."""
     presets, drivers = tuple(plugins.find_presets()), tuple(plugins.find_drivers()) + plugins.registered_drivers()
-    known = [*settings.entries, *presets, *drivers]
+    where = f" ({source})" if source else ""
     lists = [
-        f"{kind}: {', '.join(sorted(set(names))) or 'none'}"
+        _listed(kind, sorted(set(names)))
         for kind, names in (("connections", settings.entries), ("presets", presets), ("drivers", drivers))
     ]
     broken = [f"driver {driver} failed to load: {why}" for driver in drivers if (why := driver_problem(driver))]
-    return config_error(f"Nothing is called {name!r}{nearest(name, known)}. There are {'; '.join(lists + broken)}.")
+    if plugins.is_left_out(name):
+        broken.append(f"driver {name} is installed, but POLYGLOT_DRIVERS leaves it out")
+    return config_error(
+        f"Nothing is called {name!r}{where}{nearest(name, [*settings.entries, *presets, *drivers])}. There are "
+        f"{'; '.join(lists + broken)}. A provider's package may not be installed; connections() lists all names."
+    )
+
+
+def _listed(kind: str, names: Sequence[str]) -> str:
+    return f"{kind}: {', '.join(names) or 'none'}" if len(names) <= _FEW else f"{len(names)} {kind}"
 
 
 def driver_problem(name: str) -> str:

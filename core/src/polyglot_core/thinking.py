@@ -61,12 +61,13 @@ class _Splitter:
 
     Attributes:
         thinking: Whether the text stands within the tags.
-        kept: Text that may become a tag.
+        kept: Text that may become a tag, without the white space before it.
     """
 
     def __init__(self, opening: str, closing: str) -> None:
         self.thinking = False
         self.kept = ""
+        self._space: list[str] = []  # white space before the text, in the pieces it came in: each is looked at once
         self._tag = opening  # the tag that is looked for; empty when there is nothing more to look for
         self._closing = closing
         self._fresh = False  # the closing tag has just passed; white space behind it is not the answer's
@@ -76,13 +77,15 @@ class _Splitter:
         text, self.kept = self.kept + text, ""
         if self._tag and not self.thinking:
             start = text.lstrip()
+            self._space.append(text[: len(text) - len(start)])
+            if self._tag.startswith(start) and start != self._tag:
+                self.kept = start
+                return
             if start.startswith(self._tag):
                 self.thinking, text, self._tag = True, start[len(self._tag) :], self._closing
-            elif self._tag.startswith(start):
-                self.kept = text
-                return
             else:
-                self._tag = ""
+                text, self._tag = "".join([*self._space, start]), ""
+            self._space.clear()
         if self.thinking:
             yield from self._within(text)
         elif text:
@@ -90,7 +93,8 @@ class _Splitter:
 
     def give_up(self) -> str:
         """What was kept: no tag comes of it any more."""
-        kept, self.kept = self.kept, ""
+        kept, self.kept = "".join([*self._space, self.kept]), ""
+        self._space.clear()
         if kept and not self.thinking:
             self._tag = ""
         return kept

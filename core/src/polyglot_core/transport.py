@@ -17,9 +17,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from polyglot_core.errors import ConfigError, PolyglotError
+from polyglot_core.addresses import is_this_machine, proxy_problem
+from polyglot_core.errors import ConfigError
 from polyglot_core.exchange import AsyncExchange, Exchange
-from polyglot_core.httperrors import timed_out, translated
+from polyglot_core.httperrors import check_headers, timed_out, translated
 from polyglot_core.watchdog import Watch
 from polyglot_core.wire import Secret
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.clocks import Clocks
     from polyglot_core.connection import Limits, Route, Timeouts
+    from polyglot_core.exchange import Closer
     from polyglot_core.opening import Opening
     from polyglot_core.wire import WireRequest
 
@@ -45,10 +47,11 @@ __all__ = [
 ]
 
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
+_LIBRARIES = ("httpx", "httpx2")  # the first unless the variable says otherwise
 _KEEPALIVE_CONNECTIONS = 100
 _KEEPALIVE_SECONDS = 15.0
+_LONGEST_WAIT = 2_000_000.0  # seconds, about 23 days; a socket cannot wait for 25
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Client = Any
 """An httpx or httpx2 client that a user passes in; what it is cannot be said without importing either."""
@@ -56,7 +59,10 @@ Client = Any
 
 def _http() -> ModuleType:
     """The HTTP library. Imported on first use: it is most of the cost of starting."""
-    name = os.environ.get(_MODULE_VARIABLE, "httpx")
+    name = os.environ.get(_MODULE_VARIABLE) or _LIBRARIES[0]
+    if name not in _LIBRARIES:
+        msg = f"{_MODULE_VARIABLE} names the HTTP library {name!r}; known are {' and '.join(_LIBRARIES)}."
+        raise ConfigError(msg, phase="configure")
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -77,7 +83,7 @@ _tls_contexts: dict[tuple[ModuleType, str | None], object] = {}
 
 
 def _transport_options(http: ModuleType, origin: str, route: Route) -> dict[str, Any]:
-    proxy = route.proxy.reveal() if route.proxy else _proxy_for(origin)
+    proxy = route.proxy or _proxy_for(origin)
     options: dict[str, Any] = {
         "limits": http.Limits(
             max_connections=None,
@@ -88,7 +94,7 @@ def _transport_options(http: ModuleType, origin: str, route: Route) -> dict[str,
         # Reading the certificates takes longer than all else here together, so it is done only for TLS.
         "verify": _trust(http, route.ca) if proxy or origin.startswith("https:") else False,
     }
-    return {**options, "proxy": proxy} if proxy else options
+    return {**options, "proxy": proxy.reveal()} if proxy else options
 
 
 def _trust(http: ModuleType, ca: str | None) -> object:
@@ -106,17 +112,27 @@ def _trust(http: ModuleType, ca: str | None) -> object:
     return _tls_contexts[http, ca]
 
 
-def _proxy_for(origin: str) -> str | None:
-    """The proxy that the environment names for this origin (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)."""
+def _proxy_for(origin: str) -> Secret | None:
+    """The proxy that the environment names for this origin (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY).
+
+    Raises:
+        ConfigError: It is not the URL of a proxy.
+    """
     environment = importlib.import_module("urllib.request")  # later, because it brings http.client and ssl
     parts = urlsplit(origin)
-    if parts.hostname in _LOOPBACK:  # this machine is not reached by way of another
+    if is_this_machine(parts.hostname or ""):  # which is not reached by way of another
         return None
-    proxies = environment.getproxies()
-    proxy: str | None = proxies.get(parts.scheme) or proxies.get("all")
+    proxy = _named_proxy(environment.getproxies(), parts.scheme)
     if not proxy or environment.proxy_bypass(parts.hostname or ""):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    if problem := proxy_problem(proxy):
+        raise ConfigError(f"The proxy that the environment names {problem}.", phase="configure")
+    return proxy
+
+
+def _named_proxy(proxies: Mapping[str, str], scheme: str) -> Secret | None:
+    named = proxies.get(scheme) or proxies.get("all")
+    return Secret(named if "://" in named else f"http://{named}") if named else None
 
 
 def _request(
@@ -151,7 +167,8 @@ def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float |
     """The client's own timeouts, in seconds, for what happens before there are headers."""
     limits = [limit for limit in (timeouts.connect, longest) if limit is not None and not math.isinf(limit)]
     connect = min(limits, default=None)
-    return {"connect": connect, "read": longest, "write": longest, "pool": connect}
+    named = {"connect": connect, "read": longest, "write": longest, "pool": connect}
+    return {name: None if limit is None else min(limit, _LONGEST_WAIT) for name, limit in named.items()}
 
 
 class Pool:
@@ -166,6 +183,8 @@ class Pool:
             self._owned = None
             self._respond = partial(client.send, stream=True, follow_redirects=False)
         self._transport: object = self._owned or getattr(client, "_transport", None)
+        self._live: weakref.WeakSet[Exchange | Opening] = weakref.WeakSet()
+        self._lock = threading.Lock()  # over the set
 
     def send(self, wire: WireRequest, terms: Terms, opening: Opening) -> Exchange:
         """Send a request and wait for status and headers; `opening` can end that wait.
@@ -175,21 +194,31 @@ class Pool:
             TransportError: There was no connection, or it broke.
             ConfigError: The address or a header cannot be used.
         """
+        check_headers(wire)
         clocks = terms.clocks
         clocks.asked = now = perf_counter()
         moment, clock = clocks.due(now)
         timeout = _timeout_for(terms.timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
         watch = Watch(opening.expire, clocks)  # a head that drips would never exceed the client's own timeout
-        with translated(url=wire.url, clock=clock, watch=watch), watch:
-            response = self._answered(wire, timeout, opening)
-        timeout["read"] = None  # from here on the watchdog keeps the clocks
+        self._remember(opening)
+        response = None
         try:
+            with translated(url=wire.url, clock=clock, watch=watch), watch:
+                response = self._answered(wire, timeout, opening)
+            timeout["read"] = None  # from here on the watchdog keeps the clocks
             if watch.fired is not None:  # at the very moment at which the head came
-                raise timed_out(watch.fired, phase="headers")
-            return Exchange(response, clocks, wire.url, terms.limits)
-        except PolyglotError:
-            response.close()
+                raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
+            exchange = Exchange(response, clocks, wire.url, terms.limits)
+            self._remember(exchange)
+        except BaseException:  # Ctrl-C, too, must not leave a connection in use for ever
+            if response is not None:
+                response.close()
             raise
+        return exchange
+
+    def _remember(self, under_way: Exchange | Opening) -> None:
+        with self._lock:
+            self._live.add(under_way)
 
     def _answered(self, wire: WireRequest, limits: dict[str, float | None], opening: Opening) -> httpx.Response:
         """The head of an answer; a request that went to a dying connection is sent once more."""
@@ -206,9 +235,17 @@ class Pool:
         raise AssertionError  # the second pass returns or raises
 
     def close(self) -> None:
-        """Close all connections; a user's own client is left alone."""
-        if self._owned is not None:
-            self._owned.close()
+        """Close all connections, and wake whoever waits for one; a user's own client is left alone.
+
+        A descriptor that is closed under a read leaves it waiting, so the sockets are shut down first.
+        """
+        if self._owned is None:
+            return
+        with self._lock:
+            under_way = list(self._live)
+        for each in under_way:
+            each.abort()
+        self._owned.close()
 
 
 class AsyncPool:
@@ -224,17 +261,16 @@ class AsyncPool:
             self._respond = partial(client.send, stream=True, follow_redirects=False)
         self._transport: object = self._owned or getattr(client, "_transport", None)
 
-    async def send(
-        self, wire: WireRequest, terms: Terms, opening: Opening, close_later: Callable[[httpx.Response], None]
-    ) -> AsyncExchange:
+    async def send(self, wire: WireRequest, terms: Terms, opening: Opening, closer: Closer) -> AsyncExchange:
         """Send a request and wait for status and headers. Raises as `Pool.send`; `first` is the caller's to keep."""
+        check_headers(wire)
         timeout = _timeout_for(terms.timeouts, None)
         with translated(url=wire.url):
             response = await self._answered(wire, timeout, opening)
         try:
-            return AsyncExchange(response, terms.clocks, wire.url, terms.limits, close_later)
-        except PolyglotError:
-            await response.aclose()
+            return AsyncExchange(response, terms.clocks, wire.url, terms.limits, closer)
+        except BaseException:
+            await closer.close(response)
             raise
 
     async def _answered(self, wire: WireRequest, limits: dict[str, float | None], opening: Opening) -> httpx.Response:

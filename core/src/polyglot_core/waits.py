@@ -6,31 +6,36 @@ All that differs in kind between sync and async is here.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import sys
 import threading
+from collections.abc import Callable
 from functools import lru_cache, partial
+from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from polyglot_core.exchange import DRAIN_SECONDS
 from polyglot_core.httperrors import timed_out
 from polyglot_core.opening import Opening
 from polyglot_core.transport import AsyncPools, Pools, Terms
+from polyglot_core.wire import WireRequest
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
     from types import ModuleType
 
     import anyio
     from anyio.lowlevel import RunVar
 
-    from polyglot_core.exchange import AsyncExchange, Exchange
+    from polyglot_core.exchange import AsyncExchange, Closer, Exchange
     from polyglot_core.run import Run
     from polyglot_core.transport import Client
-    from polyglot_core.wire import WireRequest
 
 __all__ = ["AsyncSource", "AsyncWaits", "Waits"]
+
+_LONGEST_WAIT = 2_000_000.0  # seconds; a lock cannot be waited for ever so long
 
 
 class Waits:
@@ -40,10 +45,26 @@ class Waits:
         self._pools = pools
         self._opening = Opening()
         self._woken = threading.Event()
+        self._asked: SimpleQueue[Callable[[], WireRequest]] | None = None  # while the driver authorizes
 
     def authorize(self, run: Run, wire: WireRequest) -> WireRequest:
-        """Let the driver add its credentials; it may block."""
-        return wire if run.driver.authorize is None else run.driver.authorize(wire)
+        """Let the driver add its credentials, no longer than the clocks allow; it may block, so a thread asks it."""
+        if run.driver.authorize is None:
+            return wire
+        self._asked = asked = SimpleQueue[Callable[[], WireRequest]]()
+        moment, clock = run.clocks.due(now := perf_counter())
+        ask = partial(_answer_to, run.driver.authorize, wire, asked)
+        threading.Thread(
+            target=contextvars.copy_context().run, args=(ask,), name="polyglot-authorize", daemon=True
+        ).start()
+        try:
+            if self._woken.is_set():
+                raise timed_out(clock)
+            return asked.get(timeout=min(_LONGEST_WAIT, max(0.0, moment - now)))()
+        except Empty:
+            raise timed_out(clock) from None
+        finally:
+            self._asked = None
 
     def send(self, run: Run, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers."""
@@ -62,6 +83,8 @@ class Waits:
         """End a wait, from any thread."""
         self._woken.set()
         self._opening.abort()
+        if (asked := self._asked) is not None:
+            asked.put(_nobody_waits)
 
 
 class AsyncWaits:
@@ -73,10 +96,21 @@ class AsyncWaits:
         self._woken = False
 
     async def authorize(self, run: Run, wire: WireRequest) -> WireRequest:
-        """Let the driver add its credentials, in a worker thread."""
+        """Let the driver add its credentials, in a worker thread and no longer than the clocks allow."""
+        if run.driver.authorize is None:
+            return wire
         import anyio.to_thread  # noqa: PLC0415
 
-        return wire if run.driver.authorize is None else await anyio.to_thread.run_sync(run.driver.authorize, wire)
+        moment, clock = run.clocks.due(now := perf_counter())
+        authorized = None
+        with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
+            if self._woken:
+                self._scope.cancel()
+            authorized = await anyio.to_thread.run_sync(run.driver.authorize, wire, abandon_on_cancel=True)
+        self._scope = None
+        if authorized is None:
+            raise timed_out(clock)
+        return authorized
 
     async def send(self, run: Run, wire: WireRequest) -> AsyncExchange:
         """Send the request and wait for status and headers, no longer than the clocks allow."""
@@ -120,6 +154,26 @@ class AsyncWaits:
             self._scope.cancel()
 
 
+def _answer_to(
+    authorize: Callable[[WireRequest], WireRequest], wire: WireRequest, asked: SimpleQueue[Callable[[], WireRequest]]
+) -> None:
+    """Call the driver, and hand on what came of it: a function that returns it, or raises it."""
+    try:
+        authorized = authorize(wire)
+    except BaseException as error:  # noqa: BLE001 (it is raised where it is waited for)
+        asked.put(partial(_raise, error))
+    else:
+        asked.put(lambda: authorized)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+def _nobody_waits() -> NoReturn:
+    raise timed_out("total")  # not seen by anybody: the call was closed
+
+
 def _terms(run: Run) -> Terms:
     return Terms(run.timeouts, run.clocks, run.connection.limits)
 
@@ -133,14 +187,16 @@ class AsyncSource:
 
     def __init__(self, client: Client | None = None, *, shared: bool = True) -> None:
         self.shared = shared and client is None
-        self._client = client
+        self._of_client = None if client is None else AsyncPools(client)  # which is the user's to close
         self._key = None if self.shared else self
 
     async def pools(self) -> AsyncPools:
         """The pools for the running loop, made when first asked for and closed when the loop is."""
+        if self._of_client is not None:
+            return self._of_client
         by_owner = _pools_of_loop()
         if self._key not in by_owner:
-            pools = AsyncPools(self._client)
+            pools = AsyncPools()
             keeper = _kept_open(pools)
             await anext(keeper)
             by_owner[self._key] = (pools, keeper)
@@ -154,42 +210,60 @@ class AsyncSource:
                 await keeper.aclose()
 
 
-def _closer_here() -> Callable[[Any], None]:
-    """What closes a response that was let go, in the loop that runs now; it may be called from a finalizer.
-
-    asyncio and trio are looked for and not imported, for those who never use them.
-    """
+def _closer_here() -> Closer:
+    """What closes responses in the loop that runs now. asyncio and trio are looked for, for those who use neither."""
     if (asyncio := sys.modules.get("asyncio")) is not None:
         with contextlib.suppress(RuntimeError):
-            return partial(_close_in_asyncio, asyncio.get_running_loop())
-    if (trio := sys.modules.get("trio")) is not None:
-        with contextlib.suppress(RuntimeError):
-            return partial(_close_in_trio, trio, trio.lowlevel.current_trio_token())
-    return lambda _: None  # closed with its pool
-
-
-def _close_in_asyncio(loop: asyncio.AbstractEventLoop, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(_start_closing, loop, response)
-
-
-def _close_in_trio(trio: ModuleType, token: Any, response: Any) -> None:  # noqa: ANN401 (trio's; the HTTP client's)
-    with contextlib.suppress(trio.RunFinishedError):
-        token.run_sync_soon(_start_closing_in_trio, trio, response)
-
-
-def _start_closing_in_trio(trio: ModuleType, response: Any) -> None:  # noqa: ANN401
-    with contextlib.suppress(RuntimeError):  # the loop is about to end, and takes nothing new; its pools end with it
-        trio.lowlevel.spawn_system_task(_closed, response)
+            return _AsyncioCloser(asyncio, asyncio.get_running_loop())
+    trio = sys.modules["trio"]
+    return _TrioCloser(trio, trio.lowlevel.current_trio_token())
 
 
 _closing: set[asyncio.Task[None]] = set()  # a loop keeps only weak references to its tasks
 
 
-def _start_closing(loop: asyncio.AbstractEventLoop, response: Any) -> None:  # noqa: ANN401
-    task = loop.create_task(_closed(response))
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
+class _AsyncioCloser:
+    """Closes responses in tasks of their own: one whose closing is cancelled would leave its connection in use."""
+
+    def __init__(self, asyncio: ModuleType, loop: asyncio.AbstractEventLoop) -> None:
+        self._asyncio = asyncio
+        self._loop = loop
+
+    async def close(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
+        import anyio  # noqa: PLC0415
+
+        with anyio.CancelScope(shield=True):  # against anyio's cancellation; the task is against asyncio's own
+            await self._asyncio.shield(self._start(response))
+
+    def close_later(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._start, response)
+
+    def _start(self, response: Any) -> asyncio.Task[None]:  # noqa: ANN401 (the HTTP client's)
+        task = self._loop.create_task(_closed(response))
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+        return task
+
+
+class _TrioCloser:
+    """Closes responses under a shield."""
+
+    def __init__(self, trio: ModuleType, token: Any) -> None:  # noqa: ANN401 (trio's)
+        self._trio = trio
+        self._token = token
+
+    async def close(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
+        with self._trio.CancelScope(shield=True):
+            await _closed(response)
+
+    def close_later(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
+        with contextlib.suppress(self._trio.RunFinishedError):
+            self._token.run_sync_soon(self._start, response)
+
+    def _start(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
+        with contextlib.suppress(RuntimeError):  # the loop is about to end and takes nothing new; its pools end with it
+            self._trio.lowlevel.spawn_system_task(_closed, response)
 
 
 async def _closed(response: Any) -> None:  # noqa: ANN401

@@ -11,6 +11,7 @@ import math
 import os
 import socket
 import threading
+from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     from polyglot_core.clocks import Clocks
 
-__all__ = ["Watch", "shut_down"]
+__all__ = ["Watch", "close_later", "shut_down"]
 
+_LONGEST_PAUSE = 3600.0  # seconds; a condition cannot wait for ever so many
 _SOON = 0.1  # seconds; `total` has run out while the caller takes its time: the next read is to notice soon
 
 
@@ -48,12 +50,14 @@ class Watch:
 
     Attributes:
         fired: Name of the clock that ran out, or None.
+        over: Whether the wait is over, so that it is not to be watched again.
     """
 
-    __slots__ = ("__weakref__", "_clocks", "_end", "fired")
+    __slots__ = ("__weakref__", "_clocks", "_end", "fired", "over")
 
     def __init__(self, end: Callable[[], object], clocks: Clocks) -> None:
         self.fired: str | None = None
+        self.over = False
         self._end = end
         self._clocks = clocks
 
@@ -65,7 +69,7 @@ class Watch:
         """The wait is over."""
         self._clocks.waited = self._clocks.asked
         self._clocks.changed = no_change
-        _thread.watches.discard(self)
+        _thread.drop(self)
 
     def __enter__(self) -> Self:
         self.arm()
@@ -86,33 +90,63 @@ class Watch:
         return now + _SOON if self.fired is None else math.inf
 
 
+def close_later(close: Callable[[], object]) -> None:
+    """Have something closed by the watchdog's thread, soon.
+
+    For finalizers: the garbage collector runs them anywhere, also in a thread that holds the lock which closing takes.
+    """
+    _thread.later(close)
+
+
 class _WatchdogThread:
     """Sleeps until the earliest moment that any watch is due; started with the first one."""
 
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
         self.wakes_at = math.inf
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # over a lock that a finalizer may take once more
+        self._to_close: deque[Callable[[], object]] = deque()
         self._thread: threading.Thread | None = None
 
     def add(self, watch: Watch, due: float) -> None:
         """Look after `watch`, and look at once if it is due before the next look."""
         with self._changed:
+            if watch.over:  # the call's own thread was slower than the one that has closed the stream
+                return
             self.watches.add(watch)
             if due >= self.wakes_at:
                 return
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="polyglot-watchdog", daemon=True)
                 self._thread.start()
             self._changed.notify()
 
-    def _run(self) -> None:
+    def drop(self, watch: Watch) -> None:
+        """Look after `watch` no longer."""
         with self._changed:
-            while True:
-                now = perf_counter()
-                self.wakes_at = min((watch.look(now) for watch in list(self.watches)), default=math.inf)
-                pause = None if math.isinf(self.wakes_at) else max(0.0, self.wakes_at - perf_counter())
-                self._changed.wait(pause)
+            watch.over = True
+            self.watches.discard(watch)
+
+    def later(self, close: Callable[[], object]) -> None:
+        """Close something in this thread, which runs as long as there has been a watch."""
+        self._to_close.append(close)
+        with self._changed:
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            self._close()
+            with self._changed:
+                if not self._to_close:
+                    now = perf_counter()
+                    self.wakes_at = min((watch.look(now) for watch in list(self.watches)), default=math.inf)
+                    self._changed.wait(min(_LONGEST_PAUSE, max(0.0, self.wakes_at - perf_counter())))
+
+    def _close(self) -> None:
+        """Close what was let go; without the lock, because it may take long, or let something else go."""
+        while self._to_close:
+            with contextlib.suppress(Exception):
+                self._to_close.popleft()()
 
 
 _thread = _WatchdogThread()

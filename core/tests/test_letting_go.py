@@ -1,0 +1,343 @@
+"""Streams that are closed, collected or cancelled at awkward moments, in this thread or by another one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import sys
+import threading
+import time
+
+import httpx
+import msgspec
+import pytest
+
+from polyglot_core import AsyncInference, Inference, PolyglotError, Retries, TimedOut, register, watchdog
+from polyglot_core.errors import TransportError, Truncated
+from polyglot_core.plugin import Finish, TextDelta, hookimpl
+
+PATIENCE = 5.0
+ASYNC = pytest.mark.parametrize("flavour", ["asyncio", "trio"], indirect=True)
+STORY = "Once upon a time"
+
+
+@pytest.fixture
+def held(loopback, http, toy):
+    """A server that tells a piece of a story and then waits until its client goes."""
+    return loopback(http.streamed(toy.story[0], then=("hang",)))
+
+
+def in_thread(work):
+    """Run something in a thread; whether it came to its end."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return not thread.is_alive()
+
+
+# Collected
+
+
+def test_a_stream_that_is_collected_takes_no_lock(held):
+    """The garbage collector runs where it likes: also in a thread that holds the lock of the client's pool."""
+    inference = Inference(held.connection())
+    inference.__enter__()
+
+    def collect():
+        stream = inference.stream("Hi")
+        next(iter(stream))
+        cycle = [stream]
+        cycle.append(cycle)
+        (pool,) = inference._pools._pools.values()
+        del stream, cycle
+        with pool._owned._pool._optional_thread_lock:
+            gc.collect()
+
+    gc.collect()
+    assert in_thread(collect)
+    assert held.gone.wait(PATIENCE)
+    inference.close()
+
+
+def test_a_connection_that_was_let_go_is_given_back(held):
+    """After a stream was let go, the client counts its connection no more."""
+    with Inference(held.connection()) as inference:
+        stream = inference.stream("Hi")
+        next(iter(stream))
+        (pool,) = inference._pools._pools.values()
+        assert len(pool._owned._pool.connections) == 1
+        del stream
+        gc.collect()
+        deadline = time.monotonic() + PATIENCE
+        while pool._owned._pool.connections and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert pool._owned._pool.connections == []
+
+
+# Closed by another thread
+
+
+def test_a_close_between_two_reads_keeps_what_came(loopback, http, toy):
+    """Whenever another thread closes a stream, what had come stays, nothing else comes out, and nothing is sent anew."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(60):
+            pieces = [toy.say(TextDelta("x")) for _ in range(60)]
+            server = loopback(http.streamed(*pieces, then=("hang",)))
+            stream = Inference(server.connection()).stream("Hi")
+            seen, failed = [], []
+
+            def read(stream=stream, seen=seen, failed=failed):
+                try:
+                    seen.extend(partial.content_delta for partial in stream)
+                except BaseException as error:  # noqa: BLE001 (whatever it is)
+                    failed.append(error)
+
+            reader = threading.Thread(target=read)
+            reader.start()
+            while not seen and reader.is_alive():
+                pass
+            closers = [threading.Thread(target=stream.close) for _ in range(3)]
+            for closer in closers:
+                closer.start()
+            for thread in (*closers, reader):
+                thread.join(PATIENCE)
+            assert failed == []
+            assert stream.response().outcome == "cancelled"
+            assert stream.response().content == "".join(seen) or stream.response().content.startswith("x")
+            assert len(server.asked) == 1
+            server.close()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_closed_call_sends_nothing(held):
+    """A reader that finds its exchange taken away by another thread does not take that for a call not yet sent."""
+    stream = Inference(held.connection()).stream("Hi")
+    next(iter(stream))
+    pump = stream._pump
+    stream.close()
+    pump.run.session.state = type(pump.run.session.state).COMMITTED  # as the reader saw it before
+    pump._step()
+    assert len(held.asked) == 1
+    assert stream.response().content == "Once "
+
+
+def test_a_watch_that_is_over_is_not_watched_again(held):
+    """A reader that was slower than the thread which closed its stream does not arm the watch anew."""
+    stream = Inference(held.connection()).stream("Hi")
+    next(iter(stream))
+    watch = stream._pump._exchange._watch
+    stream.close()
+    watch.arm()
+    assert watch not in watchdog._thread.watches
+
+
+def test_leaving_an_inference_wakes_its_readers(held):
+    """Closing the connections under a thread that reads ends its wait, and what had come is kept."""
+    inference = Inference(held.connection())
+    inference.__enter__()
+    stream = inference.stream("Hi")
+    ended = []
+
+    def read():
+        try:
+            list(stream)
+        except PolyglotError as error:
+            ended.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert held.reached.wait(PATIENCE)
+    time.sleep(0.1)
+    inference.close()
+    reader.join(PATIENCE)
+    assert not reader.is_alive()
+    assert isinstance(ended[0], (TransportError, Truncated))
+    assert ended[0].partial.content == "Once "
+
+
+def test_leaving_an_inference_wakes_who_waits_for_headers(loopback):
+    """Also where no answer has begun."""
+    server = loopback(("hang",))
+    inference = Inference(server.connection())
+    inference.__enter__()
+    ended = []
+
+    def ask():
+        try:
+            inference.create("Hi").response()
+        except PolyglotError as error:
+            ended.append(error)
+
+    reader = threading.Thread(target=ask)
+    reader.start()
+    assert server.reached.wait(PATIENCE)
+    inference.close()
+    reader.join(PATIENCE)
+    assert not reader.is_alive()
+    assert isinstance(ended[0], TransportError)
+
+
+def test_one_call_is_sent_once(loopback, http, toy):
+    """Threads that ask for the answer of one call at once share its one request."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(40):
+            pending = Inference(loopback(http.streamed(*toy.story, toy.done)).connection()).create("Hi")
+            barrier, streams = threading.Barrier(4), []
+
+            def start(pending=pending, barrier=barrier, streams=streams):
+                barrier.wait()
+                streams.append(pending.stream())
+
+            threads = [threading.Thread(target=start) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(PATIENCE)
+            assert {id(stream) for stream in streams} == {id(streams[0])}
+    finally:
+        sys.setswitchinterval(interval)
+
+
+# Cancelled
+
+
+def test_a_cancellation_within_the_closing_frees_the_connection(held):
+    """A task that is cancelled while its stream closes leaves no connection of the client in use."""
+
+    async def main():
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1), timeout=2.0) as client:
+            for _ in range(3):
+                stream = AsyncInference(held.connection(), client).stream("Hi")
+                await anext(aiter(stream))
+                closing = asyncio.create_task(stream.close())
+                await asyncio.sleep(0)
+                closing.cancel()
+                await asyncio.gather(closing, return_exceptions=True)
+                await asyncio.sleep(0.05)
+
+    asyncio.run(main())
+    assert len(held.asked) == 3
+
+
+# Authorizing
+
+
+@pytest.fixture
+def slow(toy):
+    """The toy driver, whose credentials take their time."""
+
+    class Slow(toy.Driver):
+        go_on = threading.Event()
+
+        @hookimpl
+        def authorize(self, wire):
+            self.go_on.wait(PATIENCE)
+            return msgspec.structs.replace(wire, headers={**wire.headers, "x-signed": "yes"})
+
+    driver = Slow()
+    with register(driver, "slow"):
+        yield driver
+    driver.go_on.set()
+
+
+@pytest.mark.parametrize("clock", ["total", "first"])
+def test_credentials_are_waited_for_no_longer_than_the_clocks_allow(flavour, loopback, http, slow, clock):
+    """A store of tokens that does not answer is no reason to wait for ever."""
+    server = loopback(http.plain())
+
+    async def main():
+        with pytest.raises(TimedOut) as caught:
+            await flavour.wait(
+                flavour.Inference(server.connection(driver="slow", retries=Retries(limit=0)))
+                .create("Hi", timeouts={clock: 0.2})
+                .response()
+            )
+        return caught.value
+
+    error = flavour.run(main)
+    assert (error.clock, error.phase, server.asked) == (clock, "encode", [])
+    assert error.elapsed < PATIENCE - 1
+
+
+def test_a_close_ends_the_wait_for_credentials(loopback, http, slow):
+    """Another thread closes a call whose driver still looks for its credentials, and nothing is sent."""
+    server = loopback(http.plain())
+    stream = Inference(server.connection(driver="slow")).stream("Hi")
+    partials = []
+    reader = threading.Thread(target=lambda: partials.extend(stream))
+    reader.start()
+    time.sleep(0.1)
+    stream.close()
+    reader.join(PATIENCE - 1)
+    assert not reader.is_alive()
+    assert (partials, server.asked, stream.response().outcome) == ([], [], "cancelled")
+
+
+# The watchdog
+
+
+def test_a_clock_of_many_years_keeps_the_watchdog_alive(held, loopback, http, toy):
+    """No condition can wait for that long; the clocks of other calls run on."""
+    long = Inference(held.connection()).stream("Hi", timeouts={"first": 1e9, "idle": 1e9, "silence": 1e9})
+    next(iter(long))
+    other = loopback(http.streamed(toy.story[0], then=("hang",)))
+    with pytest.raises(TimedOut):
+        list(Inference(other.connection()).stream("Hi", timeouts={"idle": 0.3}))
+    long.close()
+
+
+def test_a_watchdog_that_died_is_started_again(monkeypatch):
+    """Whatever ended its thread, the next watch has one."""
+    made = watchdog._WatchdogThread()
+    made._thread = threading.Thread(target=lambda: None)
+    made._thread.start()
+    made._thread.join()
+    monkeypatch.setattr(watchdog, "_thread", made)
+    left, right = socket.socketpair()
+    with left, right:
+        looked = threading.Event()
+
+        class Fake:
+            over = False
+
+            def look(self, now):
+                looked.set()
+                return float("inf")
+
+        made.add(Fake(), 0.0)
+        assert looked.wait(PATIENCE)
+
+
+# Several answers
+
+
+def test_an_answer_of_several_that_is_missing_is_not_finished(flavour, loopback, http, toy):
+    """Of three answers that were asked for one came: the end of the body without a word is a cut."""
+    server = loopback(http.streamed(toy.say(TextDelta("a")), toy.say(Finish("stop", "stop"))))
+
+    async def main():
+        inference = flavour.Inference(server.connection(retries=Retries(limit=0)))
+        with pytest.raises(Truncated) as caught:
+            await flavour.wait(inference.create("Hi", stream=True, options={"n": 3}).response())
+        return caught.value
+
+    assert flavour.run(main).partial.content == "a"
+
+
+def test_all_of_several_answers_are_finished(flavour, loopback, http, toy):
+    """As many as were asked for, each with its finish, or fewer with the provider's own end."""
+    both = [toy.say(TextDelta("ab"[index], choice=index), Finish("stop", "stop", choice=index)) for index in (0, 1)]
+    for script in (both, [both[0], toy.done]):
+        server = loopback(http.streamed(*script))
+
+        async def main(server=server):
+            inference = flavour.Inference(server.connection())
+            return await flavour.wait(inference.create("Hi", stream=True, options={"n": 2}).response())
+
+        assert flavour.run(main).outcome == "finished"
