@@ -1,4 +1,4 @@
-"""Tables of the configuration's fields, and of the core's layers, from the code and its docstrings."""
+"""Tables of the configuration's fields, of events, and of the core's layers, from the code and its docstrings."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import inspect
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from polyglot_core.events import Event
 
-__all__ = ["draw_fields", "draw_layers"]
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+__all__ = ["draw_events", "draw_fields", "draw_layers"]
 
 _PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
-def draw_fields(kind: type[msgspec.Struct]) -> str:
+def draw_fields(kind: type[msgspec.Struct], besides: Container[str] = ()) -> str:
     """A table of a struct's fields: name, type, default, and what its docstring says of it.
+
+    Args:
+        kind: The struct.
+        besides: Names of fields that are explained elsewhere.
 
     Raises:
         KeyError: The docstring does not say anything of a field.
@@ -27,9 +33,34 @@ def draw_fields(kind: type[msgspec.Struct]) -> str:
     meanings = dict(_attributes(inspect.getdoc(kind) or ""))
     rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
     for field in msgspec.structs.fields(kind):
+        if field.name in besides:
+            continue
         shown = str(kind.__annotations__[field.name]).replace("|", "\\|")
         rows.append(f"| `{field.name}` | `{shown}` | {_default(field)} | {meanings[field.name]} |")
     return "\n".join(rows)
+
+
+_OF_CONTENT = frozenset({"choice", "block"})
+"""Fields that many events have, and that mean the same in each."""
+
+
+def draw_events() -> str:
+    """For each event how it is made, what it says, and a table of its fields."""
+    return "\n\n".join(part for kind in get_args(Event) for part in _event(kind))
+
+
+def _event(kind: type[msgspec.Struct]) -> Iterator[str]:
+    fields = msgspec.structs.fields(kind)
+    made = ", ".join(field.name if field.required else f"{field.name}={field.default!r}" for field in fields)
+    yield f"#### `{kind.__name__}({made})`"
+    yield _in_markdown((inspect.getdoc(kind) or "").partition("\n\nAttributes:")[0])
+    if {field.name for field in fields} - _OF_CONTENT:
+        yield draw_fields(kind, _OF_CONTENT)
+
+
+def _in_markdown(text: str) -> str:
+    """A docstring's text on one line, with backquotes as Markdown has them."""
+    return " ".join(text.split()).replace("``", "`")
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
@@ -44,12 +75,12 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 
 def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
-    """Name and description of each attribute, as Google's style has them, with backquotes as Markdown has them."""
+    """Name and description of each attribute, as Google's style has them."""
     section = re.search(r"^Attributes:\n((?:    .*\n?|\n)+)", docstring, re.MULTILINE)
     text = inspect.cleandoc(section[1]) if section else ""
     for entry in re.split(r"\n(?=\S)", text):
         name, _, meaning = entry.partition(":")
-        yield name, " ".join(meaning.split()).replace("``", "`").replace("|", "\\|")
+        yield name, _in_markdown(meaning).replace("|", "\\|")
 
 
 def draw_layers() -> str:

@@ -15,7 +15,7 @@ from draw_capabilities import draw_capabilities, draw_said, draw_wire
 from draw_life import draw_endings, draw_life
 from draw_places import draw_list, draw_places
 from draw_providers import draw_drivers, draw_options, draw_presets
-from draw_reference import draw_fields, draw_layers
+from draw_reference import draw_events, draw_fields, draw_layers
 
 from polyglot_core.configfile import Entry
 from polyglot_core.connection import Connection, Limits, Preset, Retries, Timeouts
@@ -30,6 +30,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "life": draw_life,
     "endings": draw_endings,
     "layers": draw_layers,
+    "events": draw_events,
     "entry": lambda: draw_fields(Entry),
     "connection": lambda: draw_fields(Connection),
     "timeouts": lambda: draw_fields(Timeouts),

@@ -13,6 +13,7 @@ from polyglot_cli.script import read_script
 from polyglot_core.plugin import InferenceRequest, Message
 from polyglot_core.plugins import load_driver
 from polyglot_core.settings import read_settings, resolve
+from polyglot_testkit import CHECKS, Recording, check_driver
 
 from .conftest import STORY
 from .pages import DOCS, PAGES, README, blocks, named, with_blocks
@@ -63,6 +64,30 @@ def test_the_readme_streams_what_the_provider_says(provider, program, capsys):
     assert capsys.readouterr().out.startswith(f"{STORY}stop Usage(")
     assert provider.requests[0].body["stream"] is True
     assert provider.requests[0].headers["authorization"] == "Bearer test-key"
+
+
+ACME = [
+    Recording(
+        name="a stream",
+        body=b'data: {"say": "Hel"}\n\ndata: {"say": "lo."}\n\n'
+        b'data: {"because": "all said", "tally": {"read": 3, "written": 2}}\n\n',
+        same_as="a plain answer",
+    ),
+    Recording(
+        name="a plain answer",
+        body=b'{"say": "Hello.", "because": "all said", "tally": {"read": 3, "written": 2}}',
+        streamed=False,
+    ),
+    Recording(name="a refusal", body=b'{"error": {"code": "busy"}}', status=503, fails=True, code="busy"),
+]
+
+
+def test_the_driver_of_the_readme_passes_the_exam(provider, program, capsys):
+    """The provider that the README shows drops nothing, ends honestly, and passes every other check that there is."""
+    (block,) = (block for block in blocks(README, "python") if "def encode_request" in block.text)
+    exec(compile(block.padded, str(README), "exec", dont_inherit=True), program.__dict__)  # noqa: S102 (our own page)
+    assert capsys.readouterr().out == "Hello."
+    assert set(check_driver(program, ACME).passed) == set(CHECKS)
 
 
 @pytest.mark.parametrize("page", with_blocks("python", "test"), ids=named)

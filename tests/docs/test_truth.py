@@ -14,12 +14,12 @@ import pytest
 
 import polyglot_core
 import polyglot_core.errors
-import polyglot_core.events
 import polyglot_core.plugin
 import polyglot_simulator
 from polyglot_cli.commands import polyglot
 from polyglot_cli.failing import EXIT_CODES
-from polyglot_core import Inference, Retries, TimedOut, Timeouts, hookspecs
+from polyglot_core import FinishReason, Inference, Retries, TimedOut, Timeouts, hookspecs
+from polyglot_core.events import Event
 from polyglot_core.framing import FRAMERS
 from polyglot_core.life import Signal, State
 from polyglot_core.options import NAMES
@@ -146,15 +146,22 @@ def test_no_hook_is_described_that_there_is_not():
     assert found == [hook.__name__ for hook in HOOKS]
 
 
-def test_the_events_are_those_of_the_contract():
-    """The table of events names each of them, and no other."""
-    names = {row[0].strip("`") for row in table(DOCS / "drivers.md", "event")}
-    assert names == set(polyglot_core.events.__all__) - {"Event"}
+def test_every_event_is_there_with_its_fields():
+    """The page on drivers shows how each event is made, in the order of the contract."""
+    shown = re.findall(r"^#### `(\w+)\((.*)\)`", (DOCS / "drivers.md").read_text("utf-8"), re.MULTILINE)
+    made = [(kind.__name__, ", ".join(inspect.signature(kind).parameters)) for kind in get_args(Event)]
+    assert [(name, re.sub(r"=[^,]+", "", fields)) for name, fields in shown] == made
+
+
+def test_the_reasons_of_a_finish_are_all_there():
+    """The page on drivers names every word that a `Finish` may have."""
+    (row,) = re.findall(r"^\| `reason` \|(.*)$", (DOCS / "drivers.md").read_text("utf-8"), re.MULTILINE)
+    assert re.findall(r"`(\w+)`", row.partition(":")[2]) == [reason.value for reason in FinishReason]
 
 
 def test_the_framings_are_those_that_the_core_knows():
     """The page on drivers names every framing that has a row in the core."""
-    (row,) = (row for row in table(DOCS / "drivers.md", "field") if row[0] == "`framing`")
+    (row,) = (row for row in table(DOCS / "drivers.md", "its field") if row[0] == "`framing`")
     assert set(re.findall(r'"([\w-]+)"', row[1])) == set(FRAMERS)
 
 
@@ -168,6 +175,12 @@ def test_the_options_are_those_that_drivers_translate():
     """The table of options has each option with its meaning."""
     shown = {row[0].strip("`"): row[1] for row in table(DOCS / "requests.md", "option")}
     assert shown == NAMES
+
+
+def test_the_arguments_of_a_call_are_those_of_the_code():
+    """The table of what `create` takes has every argument, in its order."""
+    shown = [row[0].strip("`") for row in table(DOCS / "requests.md", "argument")]
+    assert shown == [name for name in inspect.signature(Inference.create).parameters if name != "self"]
 
 
 def test_every_installed_driver_and_preset_has_a_row():

@@ -252,6 +252,17 @@ def test_a_command_that_makes_no_sense_is_refused(command, provider, arguments, 
 # Who is asked
 
 
+@pytest.mark.parametrize(
+    ("what", "code", "said"), [("raise", 4, "cannot express"), ("warn", 0, "cannot express"), ("drop", 0, "")]
+)
+def test_an_option_that_the_provider_does_not_know(command, provider, what, code, said):
+    """It is an error, a warning, or left out, as one says."""
+    simulator = provider(TEXT)
+    run = command.run("stream", "--option", "top_k=4", "--unsupported", what, "Hello", PYTHONWARNINGS="default")
+    assert (run.code, said in run.err, bool(run.err)) == (code, True, bool(said))
+    assert all("top_k" not in request.body for request in simulator.requests)
+
+
 def test_a_simulator_answers_where_nothing_is_configured(command):
     """Without any configuration a simulator echoes the prompt, and one line on standard error says so."""
     run = command.run("stream", "What is rain?", HTTP_PROXY="http://127.0.0.1:9", NO_PROXY="")

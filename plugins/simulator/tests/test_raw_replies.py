@@ -69,3 +69,11 @@ def test_raw_replies_mix_with_others_and_with_faults(call):
         answer = call(simulator).ask().hear()
     assert answer.chunks == [b"data: 1\n"]
     assert answer.ending == "reset"
+
+
+def test_bytes_of_ones_own_answer_any_path(call):
+    """A dialect of the user's own has paths of its own; other replies know only those of their dialects."""
+    for reply, status in ((RawReply(writes=[b"data: 1\n\n"]), 200), ("Hi", 404), (lambda _: "Hi", 404)):
+        with Simulator(reply) as simulator:
+            head = call(simulator).send("POST", "/v9/talk", b"{}").hear(SILENCE).head
+        assert head.startswith(f"HTTP/1.1 {status} "), reply

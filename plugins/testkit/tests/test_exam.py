@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import types
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from polyglot_core.plugin import End, Failure, Finish, TextDelta, Usage, WireRequest, hookimpl
+from polyglot_core.plugin import (
+    End,
+    Failure,
+    Finish,
+    TextDelta,
+    ToolCallDelta,
+    TurnWriter,
+    Usage,
+    UsageReport,
+    cannot_express,
+    hookimpl,
+    json_request,
+)
 from polyglot_testkit import CHECKS, ExamFailed, Recording, check_driver
+from polyglot_testkit.asked import asked_of
 
 STREAM = b'data: {"t":"Hel"}\n\ndata: {"t":"lo"}\n\ndata: {"f":"stop"}\n\ndata: {"end":1}\n\n'
 RECORDINGS = [
@@ -20,10 +35,18 @@ RECORDINGS = [
 ]
 
 
+class Writer(TurnWriter):
+    def write_text(self, part):
+        yield {"text": part.text}
+
+
 def _encode(connection, request):
-    body = {"model": request.model, "text": request.messages[0].text, "stream": request.stream}
-    framing = "sse" if request.stream else "whole"
-    return WireRequest(url=f"{connection.base_url}/say", body=msgspec.json.encode(body), framing=framing)
+    for field in ("tools", "tool_choice", "parallel_tool_calls", "response_format"):
+        if getattr(request, field) not in (None, ()):
+            cannot_express(request, field, driver="toy")
+    system, turns = Writer(request, "toy").conversation()
+    body = {"model": request.model, "system": system, "turns": turns, **request.options, "stream": request.stream}
+    return json_request(f"{connection.base_url}/say", {**body, **request.extra}, stream=request.stream)
 
 
 def _decode(chunk):
@@ -132,3 +155,172 @@ def test_the_exam_notices(changes, check):
     """Each way of breaking the contract fails the check that is named after it."""
     with pytest.raises(ExamFailed, match=check):
         check_driver(driver(**changes), RECORDINGS)
+
+
+# What is asked
+
+
+def _encode_all(connection, request):
+    return json_request(f"{connection.base_url}/say", msgspec.to_builtins(request), stream=request.stream)
+
+
+def deaf_to(asked):
+    """A driver that says everything, but for one thing: it encodes the request that does not ask for it."""
+
+    def encode_request(connection, request):
+        return _encode_all(connection, asked.without if request == asked.request else request)
+
+    return driver(encode_request=encode_request)
+
+
+@pytest.mark.parametrize("asked", asked_of("exam"), ids=lambda asked: asked.name)
+def test_what_is_dropped_is_named(asked):
+    """A driver that drops any one thing without a word fails, and the message names that thing alone."""
+    with pytest.raises(ExamFailed, match=re.escape(f"sent with and without {asked.name}; say it, ")):
+        check_driver(deaf_to(asked), [])
+
+
+ALL_BUT_TEXTS = (
+    "name of a message, extra of a message, Image by URL, Image as bytes, Audio, Document by URL, Document as bytes, "
+    "Document by file_id, RawPart, tools, strict of a tool, tool_choice='required', tool_choice='none', "
+    "tool_choice by name, parallel_tool_calls=False, ToolCall, ToolResult, ToolResult with error=True, "
+    "ToolResult with an image, response_format='json', response_format with a schema, Reasoning with signature;"
+)
+
+
+def _encode_texts_alone(connection, request):
+    turns = [{"role": message.role, "text": message.text} for message in request.messages]
+    body = {"turns": turns, "stream": request.stream, **request.options, **request.extra}
+    return json_request(f"{connection.base_url}/say", body, stream=request.stream)
+
+
+def _encode_no_zeros(connection, request):
+    options = {option: value for option, value in request.options.items() if value}
+    return _encode(connection, replace(request, options=options))
+
+
+def _encode_half_of_tools(connection, request):
+    return _encode(connection, replace(request, parallel_tool_calls=None))
+
+
+def _encode_no_stream(connection, request):
+    wire = _encode(connection, request)
+    return replace(wire, body=_encode(connection, replace(request, stream=False)).body)
+
+
+@pytest.mark.parametrize(
+    ("encode", "dropped"),
+    [
+        (_encode_texts_alone, ALL_BUT_TEXTS),
+        (_encode_no_zeros, "option temperature=0, option seed=0, option reasoning_budget=0;"),
+        (_encode_half_of_tools, "parallel_tool_calls=False;"),
+        (_encode_no_stream, "stream;"),
+    ],
+)
+def test_usual_ways_of_dropping_are_noticed(encode, dropped):
+    """Sending the texts alone, taking 0 for nothing, refusing half of what belongs to tools, streaming by a header."""
+    with pytest.raises(ExamFailed, match=re.escape(f"sent with and without {dropped}")):
+        check_driver(driver(encode_request=encode), [])
+
+
+def test_what_is_left_out_for_a_reason_is_reported():
+    """A driver may say what it leaves out, and why; the report holds that."""
+    (audio,) = (asked for asked in asked_of("exam") if asked.name == "Audio")
+    report = check_driver(deaf_to(audio), [], left_out={"Audio": "it is deaf"})
+    assert report.left_out == {"Audio": "it is deaf"}
+    assert "what is asked is said or refused" in report.passed
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("Adio", r"left_out knows no 'Adio'; it knows stream, .*Audio"),
+        ("Audio", "'Audio' is said, or refused; take it"),
+    ],
+)
+def test_a_reason_for_nothing_is_noticed(name, why):
+    """What a driver claims to leave out has to be something, and has to be left out."""
+    with pytest.raises(ExamFailed, match=why):
+        check_driver(driver(), [], left_out={name: "it is deaf"})
+
+
+# What the messages say
+
+
+def test_fields_that_differ_with_the_stream_are_named():
+    """The message names them and the argument that allows them, and they may then differ."""
+    unsound = driver(encode_request=_encode_streams_otherwise)
+    with pytest.raises(ExamFailed, match=r"plain request differ in warm; .*switch=\["):
+        check_driver(unsound, [])
+    assert "stream is only a switch" in check_driver(unsound, [], switch=["stream", "warm"]).passed
+
+
+@pytest.mark.parametrize(("body", "said"), [((b"yes", b"no"), False), ((b"", b""), True)])
+def test_a_body_that_is_no_object_is_compared_as_a_whole(body, said):
+    """A body that is not JSON, and an empty one, are no reason to break off."""
+
+    def encode_request(connection, request):
+        return replace(_encode(connection, request), body=body[not request.stream])
+
+    with pytest.raises(ExamFailed) as caught:
+        check_driver(driver(encode_request=encode_request), [])
+    assert ("a streamed and a plain request differ in the body" not in str(caught.value)) is said
+
+
+def _decode_with_usage(chunk):
+    return [UsageReport(msgspec.json.decode(chunk.data)), *_decode(chunk)]
+
+
+def _decode_with_names(chunk):
+    said = msgspec.json.decode(chunk.data)
+    return [TextDelta(" ".join(said)), *_decode(chunk)]
+
+
+def test_the_providers_own_object_of_usage_may_have_more_in_it():
+    """A whole chunk as the report of usage is no other answer when there is more in the chunk."""
+    hooks = {"decode_chunk": _decode_with_usage, "extract_usage": lambda payload: Usage(output_tokens=2, raw=payload)}
+    assert "the unknown is ignored" in check_driver(driver(**hooks), RECORDINGS).passed
+
+
+def test_what_the_unknown_changes_is_named():
+    """The message says which field of the answer differs."""
+    with pytest.raises(ExamFailed, match=r"with unknown fields the answer has other choices\b"):
+        check_driver(driver(decode_chunk=_decode_with_names), RECORDINGS)
+
+
+@pytest.mark.parametrize(
+    ("recording", "raised"),
+    [
+        (Recording(name="lines", body=b'{"t":"Hello"}\n{"f":"stop"}\n'), "lines: Truncated"),
+        (Recording(name="lines", body=b'{"e":"busy"}\n', fails=True), "lines: instead of a ProviderError: Truncated"),
+    ],
+)
+def test_a_wrong_framing_is_named(recording, raised):
+    """Where the framing finds nothing in a recording, the message says so."""
+    with pytest.raises(ExamFailed, match=rf"{raised}: .* The framing 'sse' found no chunk in this recording\."):
+        check_driver(driver(), [recording])
+
+
+def test_a_pair_of_one_is_noticed():
+    """A recording that is to agree with another one needs that other one."""
+    with pytest.raises(ExamFailed, match="no recording of the name that same_as of a stream gives"):
+        check_driver(driver(), RECORDINGS[:1])
+
+
+# Events
+
+
+@pytest.mark.parametrize(
+    ("event", "wrong"),
+    [
+        (TextDelta(None), "TextDelta .*text is NoneType and not str"),
+        (ToolCallDelta(id=7), "ToolCallDelta .*id is int and not str or None"),
+        (ToolCallDelta(name="a", arguments={}), "ToolCallDelta .*arguments is dict and not str"),
+        (UsageReport(5), "UsageReport .*payload is int and not dict"),
+        (Finish("stop", None), "Finish .*raw is NoneType and not str"),
+    ],
+)
+def test_values_of_wrong_types_are_named(event, wrong):
+    """An event that holds what it must not hold fails the exam, with its name and the name of the field."""
+    with pytest.raises(ExamFailed, match=f"a whole recording finishes: .*PluginError.*{wrong}"):
+        check_driver(driver(decode_chunk=lambda chunk: [event, *_decode(chunk)]), RECORDINGS)

@@ -136,6 +136,12 @@ def polyglot() -> None:
     multiple=True,
     help="Field of the request in the provider's own words, sent as it is. Repeatable.",
 )
+@click.option(
+    "--unsupported",
+    type=click.Choice(["raise", "warn", "drop"]),
+    default="raise",
+    help="What to do about an option that the provider has no name for.",
+)
 @click.option("--no-stream", is_flag=True, help="Ask for the answer in one piece.")
 @_json("one JSON object for each partial response, one a line")
 @click.option("--events", is_flag=True, help="Print one JSON object for each event, one a line.")

@@ -41,6 +41,7 @@ class Asked:
     system: str | None = None
     options: tuple[tuple[str, Any], ...] = ()
     extra: tuple[tuple[str, Any], ...] = ()
+    unsupported: Literal["raise", "warn", "drop"] = "raise"
     no_stream: bool = False
     as_json: bool = False
     events: bool = False
@@ -115,6 +116,7 @@ def _prepared(asked: Asked, inference: Inference) -> PendingInference:
         model=asked.model,
         options=dict(asked.options),
         extra=dict(asked.extra),
+        unsupported=asked.unsupported,
         stream=not asked.no_stream,
         timeouts=None if asked.timeout is None else {"total": asked.timeout},
         resume=asked.resume,

@@ -76,8 +76,8 @@ class Provider(Struct, kw_only=True):
             return Problem(401, "Incorrect API key provided.")
         if (request.method, request.path) == ("GET", _MODELS):
             return None
-        if route(request.path, request.query) is None:
-            return Problem(404, f"Unknown request URL: {request.method} {request.path}.", "unknown_url")
+        if route(request.path, request.query) is None:  # a dialect of the user's own may have paths of its own
+            return None if request.method == "POST" and self.replies.next_is_raw else _unknown(request)
         if request.method != "POST":
             return Problem(405, f"{request.method} is not allowed here; use POST.", "method_not_allowed")
         return dialect.problem(_asked(request))
@@ -108,6 +108,8 @@ class Provider(Struct, kw_only=True):
         reply = self.replies.take(request)
         if isinstance(reply, RawReply):
             return _raw(empty.dialect, reply)
+        if route(request.path, request.query) is None:
+            return _refused(empty, _unknown(request))
         reply = replace(reply, usage=self.usage) if reply.usage is None else reply
         asked = _asked(request)
         turn = Turn(number=self.replies.taken, body=asked, reply=reply, model=self.model)
@@ -117,6 +119,10 @@ class Provider(Struct, kw_only=True):
             return replace(empty, streamed=True, headers=headers, body=steps, framing="chunked")
         delay = sum(step.seconds for step in steps if isinstance(step, Wait))
         return replace(_json(empty, 200, empty.dialect.whole(turn)), delay=delay)
+
+
+def _unknown(request: RecordedRequest) -> Problem:
+    return Problem(404, f"Unknown request URL: {request.method} {request.path}.", "unknown_url")
 
 
 def _asked(request: RecordedRequest) -> Any:  # noqa: ANN401 (any JSON value)

@@ -40,6 +40,13 @@ class ReplyScript:
                 phase="configure",
             )
 
+    @property
+    def next_is_raw(self) -> bool:
+        """Whether the next reply is bytes of the user's own, or may be: a function knows only when it is asked."""
+        if self._function is not None:
+            return True
+        return isinstance(self._turns[min(self.taken, len(self._turns) - 1)], RawReply)
+
     def take(self, request: RecordedRequest) -> Reply | RawReply:
         """The reply to `request`."""
         self.taken += 1

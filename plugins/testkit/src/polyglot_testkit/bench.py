@@ -61,13 +61,13 @@ class Bench:
 
     def connect(self, **connection: Any) -> BoundDriver:  # noqa: ANN401 (the fields of a connection)
         """The driver, bound to its connection with these fields laid over it."""
-        fields = {**self._fields, **connection}
+        fields: dict[str, Any] = {**self._fields, **connection}
         return Driver(fields["driver"], self._module).bind(Connection(**fields))
 
     def request(self, messages: _Turn | Sequence[_Turn] = "Hello", **asked: Any) -> InferenceRequest:  # noqa: ANN401 (as said)
         """A request: messages as users write them, and fields of `InferenceRequest`."""
         turns = [messages] if isinstance(messages, (str, Message, Mapping)) else messages
-        fields = {"model": self._fields["model"], **asked}
+        fields: dict[str, Any] = {"model": self._fields["model"], **asked}
         return InferenceRequest(messages=tuple(map(_message, turns)), **fields)
 
     def encode(

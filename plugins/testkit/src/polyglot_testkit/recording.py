@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from polyglot_core.clocks import Clocks
-from polyglot_core.errors import PolyglotError
+from polyglot_core.connection import Limits
+from polyglot_core.errors import LimitExceeded, PolyglotError
+from polyglot_core.framing import framer_for
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
 from polyglot_core.session import Session
 
@@ -16,11 +18,11 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterable
 
-    from polyglot_core.plugin import Event
+    from polyglot_core.plugin import Event, WireRequest
     from polyglot_core.plugins import BoundDriver
     from polyglot_core.response import InferenceResponse, PartialInferenceResponse
 
-__all__ = ["Recording", "Replay", "cuts", "replay"]
+__all__ = ["Recording", "Replay", "chunks", "cuts", "replay"]
 
 
 class Recording(Struct, frozen=True, kw_only=True):
@@ -78,8 +80,7 @@ def replay(
         model: Model that the request names.
         events: Where to put the events.
     """
-    question = (Message(role="user", content="Hello"),)
-    wire = driver.encode(InferenceRequest(model=model, messages=question, stream=recording.streamed))
+    wire = _asked_for(driver, recording, model)
     session = Session(wire, driver, Clocks(Timeouts(), 0.0))
     if events is not None:
         session.watch_events(events)
@@ -92,6 +93,23 @@ def replay(
     except PolyglotError as error:
         return Replay(session.response, partials, error)
     return Replay(session.response, partials, None)
+
+
+def chunks(driver: BoundDriver, recording: Recording) -> tuple[str, int]:
+    """The framing that a driver names for a recording, and how many chunks it finds there."""
+    wire = _asked_for(driver, recording, "exam")
+    name = wire.framing if isinstance(wire.framing, str) else getattr(wire.framing, "__name__", repr(wire.framing))
+    framer = framer_for(wire, Limits().event)
+    try:
+        return name, len([*framer.feed(recording.body), *framer.finish()])
+    except LimitExceeded:
+        return name, 1
+
+
+def _asked_for(driver: BoundDriver, recording: Recording, model: str) -> WireRequest:
+    """The request that the recording answers."""
+    question = (Message(role="user", content="Hello"),)
+    return driver.encode(InferenceRequest(model=model, messages=question, stream=recording.streamed))
 
 
 def cuts(body: bytes, size: int) -> list[bytes]:
