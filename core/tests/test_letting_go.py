@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -312,6 +313,35 @@ def test_a_watchdog_that_died_is_started_again(monkeypatch):
 
         made.add(Fake(), 0.0)
         assert looked.wait(PATIENCE)
+
+
+EXITING = """
+import threading, time
+from polyglot_core import watchdog
+from polyglot_core.clocks import Clocks
+from polyglot_core.connection import Timeouts
+
+class Held:
+    def __init__(self):
+        self.watch = watchdog.Watch(print, Clocks(Timeouts(), time.perf_counter()))
+        self.watch.arm()
+
+    def __del__(self, close_later=watchdog.close_later):
+        self.watch.stop()
+        close_later(print)
+
+held = Held()
+holder = threading.Thread(target=watchdog._thread._changed.acquire)
+holder.start()
+holder.join()
+print("One")
+"""
+
+
+def test_an_exit_does_not_wait_for_the_watchdog():
+    """A thread that stands still when the interpreter goes may hold the lock; streams that are let go then need it not."""
+    run = subprocess.run([sys.executable, "-c", EXITING], capture_output=True, text=True, timeout=20, check=False)
+    assert (run.returncode, run.stdout) == (0, "One\n")
 
 
 # Several answers

@@ -10,6 +10,7 @@ import contextlib
 import math
 import os
 import socket
+import sys
 import threading
 from collections import deque
 from time import perf_counter
@@ -123,15 +124,20 @@ class _WatchdogThread:
 
     def drop(self, watch: Watch) -> None:
         """Look after `watch` no longer."""
-        with self._changed:
+        with self._unless_exiting():
             watch.over = True
             self.watches.discard(watch)
 
     def later(self, close: Callable[[], object]) -> None:
         """Close something in this thread, which runs as long as there has been a watch."""
-        self._to_close.append(close)
-        with self._changed:
-            self._changed.notify()
+        if not sys.is_finalizing():
+            self._to_close.append(close)
+            with self._changed:
+                self._changed.notify()
+
+    def _unless_exiting(self) -> contextlib.AbstractContextManager[object]:
+        """The lock; when the interpreter goes, nothing: this thread stands still by then, perhaps with the lock."""
+        return contextlib.nullcontext() if sys.is_finalizing() else self._changed
 
     def _run(self) -> None:
         while True:
