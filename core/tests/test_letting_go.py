@@ -263,6 +263,7 @@ def test_credentials_are_waited_for_no_longer_than_the_clocks_allow(flavour, loo
 
     error = flavour.run(main)
     assert (error.clock, error.phase, server.asked) == (clock, "encode", [])
+    assert (error.partial.outcome, error.partial.content) == ("timed_out", "")
     assert error.elapsed < PATIENCE - 1
 
 

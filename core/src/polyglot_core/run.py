@@ -354,6 +354,9 @@ class Run:
         )
         if self._before is not None or (self._failed and error.partial is not None):
             error.partial = self.response
+        if error.partial is None and isinstance(error, TimedOut):  # while the driver looked for its credentials
+            nothing = InferenceResponse(outcome=Outcome.TIMED_OUT, connection=self.connection.name)
+            error.partial = self._with_failures(nothing)
         if self._failed:
             error.add_note(_history(self._failed))
 
