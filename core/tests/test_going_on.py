@@ -127,6 +127,16 @@ def test_an_error_says_that_the_budget_is_used_up(flavour, loopback, http, monke
     )
 
 
+def test_a_later_error_does_not_speak_of_the_budget_of_an_earlier_one(flavour, two, loopback, http, monkeypatch):
+    """The place asked next refuses for a reason of its own."""
+    monkeypatch.setattr("polyglot_core.policy._CAPACITY", 2)
+    refusing = loopback(http.plain(b'{"error": {"message": "No."}}', 400)).connection(name="there")
+    connection, *_ = two(http.plain(BUSY, 503), fallbacks=(refusing,))
+    _, error = outcome(flavour, connection)
+    assert error.connection == "there"
+    assert not any("budget" in note for note in error.__notes__)
+
+
 def test_a_refused_call_without_a_key_says_so(flavour, loopback, http):
     """Where a key was kept back, the provider's words alone would mislead."""
     server = loopback(http.plain(b'{"error": {"message": "Incorrect key."}}', 401))

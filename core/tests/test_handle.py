@@ -133,6 +133,19 @@ def test_a_stream_asks_for_a_stream(flavour, story):
     assert story.asked[0].json["stream"] is True
 
 
+def test_a_plain_answer_that_was_taken_whole_has_no_events_to_show(flavour, plain):
+    """Rather than none it shows an error that says so; its partials stay to be had."""
+
+    async def main():
+        pending = flavour.Inference(plain.connection()).create("Hi")
+        await flavour.wait(pending.response())
+        with pytest.raises(StreamError, match="its events are not kept"):
+            pending.stream().events()
+        return await flavour.all(pending.stream())
+
+    assert flavour.run(main)[-1].content == STORY
+
+
 def test_a_plain_answer_can_be_iterated_after(flavour, plain):
     """After a plain `response()`, the stream hands out that answer's partials once, and nothing is sent."""
 

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import pytest
 
-from polyglot_core import AsyncInference, Inference, PolyglotError, Retries, TimedOut, register, watchdog
+from polyglot_core import AsyncInference, Inference, PluginError, PolyglotError, Retries, TimedOut, register, watchdog
 from polyglot_core.errors import TransportError, Truncated
 from polyglot_core.plugin import Finish, TextDelta, hookimpl
 
@@ -265,6 +265,31 @@ def test_credentials_are_waited_for_no_longer_than_the_clocks_allow(flavour, loo
     assert (error.clock, error.phase, server.asked) == (clock, "encode", [])
     assert (error.partial.outcome, error.partial.content) == ("timed_out", "")
     assert error.elapsed < PATIENCE - 1
+
+
+def test_credentials_that_fail_after_an_answer_broke_off_leave_no_cancelled_call(flavour, loopback, http, toy, slow):
+    """What came of the first attempt is kept, and the call has failed: nobody left it."""
+    slow.go_on.set()
+    server = loopback(http.streamed(toy.story[0]))
+    asked = []
+
+    class Once(type(slow)):
+        @hookimpl
+        def authorize(self, wire):
+            asked.append(wire)
+            if len(asked) > 1:
+                raise OSError("no token")
+            return wire
+
+    async def main():
+        inference = flavour.Inference(server.connection(driver="once", retries=Retries(limit=1, first_wait=0.01)))
+        with pytest.raises(PluginError) as caught:
+            await flavour.wait(inference.create("Hi", stream=True, resume="restart").response())
+        return caught.value
+
+    with register(Once(), "once"):
+        error = flavour.run(main)
+    assert (error.partial.outcome, error.partial.content) == ("failed", "Once ")
 
 
 def test_a_close_ends_the_wait_for_credentials(loopback, http, slow):

@@ -103,7 +103,7 @@ class Run:
         self._sent = 0  # requests
         self._secrets: list[Secret] = []  # what was sent last that is nobody's business
         self._budget: policy.Budget | None = None
-        self._unpaid = False  # whether a repetition was not made because the budget was used up
+        self._unpaid = False  # whether the last error's repetition was not made because the budget was used up
         self._failed: list[FailedAttempt] = []
         self._before: Session | None = None  # the last attempt of which something had come, and which broke off
         self._next = _Next()
@@ -239,6 +239,7 @@ class Run:
     def decide(self, error: PolyglotError) -> policy.Decision:
         """What to do about an error that ended the attempt. It is carried out here, but for telling and waiting."""
         self._redact(error)
+        self._unpaid = False
         decision = policy.decide(error, self._tried(), self.connection.retries, pay=self._pay)
         if isinstance(decision, policy.Surface):
             self._complete(error)
@@ -352,11 +353,11 @@ class Run:
             attempts=self._sent,
             elapsed=self.clocks.elapsed(perf_counter()),
         )
-        if self._before is not None or (self._failed and error.partial is not None):
+        timed_out = isinstance(error, TimedOut)
+        if self._before is not None or timed_out or (self._failed and error.partial is not None):
             error.partial = self.response
-        if error.partial is None and isinstance(error, TimedOut):  # while the driver looked for its credentials
-            nothing = InferenceResponse(outcome=Outcome.TIMED_OUT, connection=self.connection.name)
-            error.partial = self._with_failures(nothing)
+            if self.session is None:  # it failed before it was an attempt: while the driver looked for credentials, say
+                error.partial = replace(error.partial, outcome=Outcome.TIMED_OUT if timed_out else Outcome.FAILED)
         if self._failed:
             error.add_note(_history(self._failed))
 

@@ -55,6 +55,16 @@ class _Stream(NotCopied, Generic[_PumpT]):
         outcome = None if run.session is None else run.session.outcome
         return f"{type(self).__name__}(model={run.request.model!r}, outcome={outcome and outcome.value!r})"
 
+    def _check_events(self) -> None:
+        """See that there are events to show.
+
+        Raises:
+            StreamError: A plain answer was taken whole, of which only the partials are kept.
+        """
+        if self._kept is not None:
+            msg = "The answer was taken whole, and its events are not kept; ask for events() first."
+            raise StreamError(msg)
+
     def _unread(self) -> bool:
         """Whether there is something to read before the response can be taken."""
         run = self._pump.run
@@ -100,6 +110,7 @@ class InferenceStream(_Stream[Pump]):
         Raises as a loop over the stream does.
         Until something of the answer has come, only pings are handed out.
         """
+        self._check_events()
         return _Events(self._partials(), self._pump)
 
     def text(self) -> Iterator[str]:
@@ -223,6 +234,7 @@ class AsyncInferenceStream(_Stream[AsyncPump]):
         Raises as a loop over the stream does.
         Until something of the answer has come, only pings are handed out.
         """
+        self._check_events()
         return _AsyncEvents(self._partials(), self._pump)
 
     def text(self) -> AsyncIterator[str]:

@@ -47,10 +47,12 @@ __all__ = [
 ]
 
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
+LONGEST_WAIT = 2_000_000.0
+"""Seconds, about 23 days, that anything waits at most in the operating system; a socket cannot wait for 25."""
+
 _LIBRARIES = ("httpx", "httpx2")  # the first unless the variable says otherwise
 _KEEPALIVE_CONNECTIONS = 100
 _KEEPALIVE_SECONDS = 15.0
-_LONGEST_WAIT = 2_000_000.0  # seconds, about 23 days; a socket cannot wait for 25
 
 
 Client = Any
@@ -168,7 +170,7 @@ def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float |
     limits = [limit for limit in (timeouts.connect, longest) if limit is not None and not math.isinf(limit)]
     connect = min(limits, default=None)
     named = {"connect": connect, "read": longest, "write": longest, "pool": connect}
-    return {name: None if limit is None else min(limit, _LONGEST_WAIT) for name, limit in named.items()}
+    return {name: None if limit is None else min(limit, LONGEST_WAIT) for name, limit in named.items()}
 
 
 class Pool:

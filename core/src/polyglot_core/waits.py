@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from polyglot_core.exchange import DRAIN_SECONDS
 from polyglot_core.httperrors import timed_out
 from polyglot_core.opening import Opening
-from polyglot_core.transport import AsyncPools, Pools, Terms
+from polyglot_core.transport import LONGEST_WAIT, AsyncPools, Pools, Terms
 from polyglot_core.wire import WireRequest
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from polyglot_core.transport import Client
 
 __all__ = ["AsyncSource", "AsyncWaits", "Waits"]
-
-_LONGEST_WAIT = 2_000_000.0  # seconds; a lock cannot be waited for ever so long
 
 
 class Waits:
@@ -60,7 +58,7 @@ class Waits:
         try:
             if self._woken.is_set():
                 raise timed_out(clock)
-            return asked.get(timeout=min(_LONGEST_WAIT, max(0.0, moment - now)))()
+            return asked.get(timeout=min(LONGEST_WAIT, max(0.0, moment - now)))()
         except Empty:
             raise timed_out(clock) from None
         finally:

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from polyglot_core.errors import RequestError
 from polyglot_core.plugin import (
     Chunk,
     Connection,
@@ -14,13 +13,18 @@ from polyglot_core.plugin import (
     Event,
     Finish,
     InferenceRequest,
+    MessageWriter,
     TextDelta,
     Usage,
     UsageReport,
     WireRequest,
+    cannot_express,
     hookimpl,
+    json_request,
+    translate_options,
 )
 
+OPTIONS = {"temperature": "heat", "max_tokens": "length"}
 REASONS = {"all said": "stop", "out of breath": "length"}
 
 
@@ -39,23 +43,17 @@ _decoder = msgspec.json.Decoder(Payload)
 
 @hookimpl
 def encode_request(request: InferenceRequest, connection: Connection) -> WireRequest:
-    if request.tools or request.tool_choice or request.response_format:
-        msg = "Acme knows neither tools nor response formats."
-        raise RequestError(msg)
+    for asked in ("tools", "tool_choice", "parallel_tool_calls", "response_format"):
+        if getattr(request, asked) not in (None, ()):
+            cannot_express(request, asked, driver="acme")
     body = {
         "engine": request.model,
-        "talk": [{"who": message.role, "says": message.text} for message in request.messages],
+        "talk": MessageWriter(request, "acme").messages(),
         "live": request.stream,
-        **request.options,
+        **translate_options(request, OPTIONS, driver="acme"),
         **request.extra,
     }
-    return WireRequest(
-        url=f"{connection.base_url}/answers",
-        headers={"content-type": "application/json"},
-        body=msgspec.json.encode(body),
-        framing="sse" if request.stream else "whole",
-        complete_on="end",
-    )
+    return json_request(f"{connection.base_url}/answers", body, stream=request.stream, complete_on="end")
 
 
 @hookimpl
