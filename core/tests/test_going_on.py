@@ -28,6 +28,8 @@ from polyglot_core.events import Failure, Finish, Ping, ResponseStarted, Seam, T
 from polyglot_core.plugin import hookimpl
 from polyglot_core.settings import resolve
 
+pytestmark = pytest.mark.http
+
 BUSY = b'{"error": {"message": "Busy."}}'
 SOON = Retries(limit=2, first_wait=0.01)
 STORY = "Once upon a time"

@@ -21,6 +21,8 @@ from polyglot_core.errors import LimitExceeded
 from polyglot_core.inflating import Inflater, inflater_for
 from polyglot_core.plugin import Finish, TextDelta
 
+pytestmark = pytest.mark.http
+
 STORY = "Once upon a time"
 
 

@@ -9,6 +9,8 @@ import pytest
 from polyglot_core import FinishReason, Outcome, TimedOut
 from polyglot_simulator import Comments, Cut, Garbage, LeaveOpen, Pace, RawReply, SlowHeaders, Stall
 
+pytestmark = pytest.mark.http
+
 SHORT = 0.3  # seconds of a clock that is to run out
 SLACK = 1.5  # seconds that a busy machine may take besides
 FINISH = 5  # the event that says why the model stopped; the end is the seventh

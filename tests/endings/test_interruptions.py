@@ -13,7 +13,10 @@ import pytest
 from polyglot_core import Outcome
 from polyglot_simulator import Stall
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a child is not interrupted by a signal there")
+pytestmark = [
+    pytest.mark.http,
+    pytest.mark.skipif(sys.platform == "win32", reason="a child is not interrupted by a signal there"),
+]
 
 AT_ONCE = 0.1  # seconds; one of three tries is enough, because a busy machine may take its time over one
 PROGRAM = """
