@@ -404,6 +404,49 @@ def test_ctrl_c_leaves_what_came_and_closes_the_connection(command, provider, fa
     assert request.wait_closed() is not None
 
 
+UNHEARD = """
+import _thread, signal, threading
+from polyglot_core.plugin import TextDelta, hookimpl
+from polyglot_openai import driver
+
+encode_request, extract_usage = driver.encode_request, driver.extract_usage
+
+
+class Finalizer:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def in_a_finalizer():
+    Finalizer()
+
+
+def before_a_read():
+    # It sets what the handler of the signal sets, and leaves the read alone.
+    threading.Timer(0.3, _thread.interrupt_main).start()
+
+
+@hookimpl
+def decode_chunk(connection, state, chunk):
+    events = driver.decode_chunk(connection=connection, state=state, chunk=chunk)
+    if any(isinstance(event, TextDelta) and "two" in event.text for event in events):
+        MOMENT()
+    return events
+"""
+
+
+@needs_signals
+@pytest.mark.parametrize("moment", ["in_a_finalizer", "before_a_read"])
+def test_ctrl_c_is_not_lost(command, provider, moment):
+    """Ctrl-C ends the command also where the interpreter drops the exception, or is about to wait for data."""
+    command.install("deaf", UNHEARD.replace("MOMENT", moment))
+    provider(TEXT, fault=Stall(after_events=3), driver="deaf")
+    with command.started("stream", "Hello") as process:  # without a timeout, which would end the read too
+        out, err = process.communicate(timeout=command.patience)
+    assert (process.returncode, err) == (130, b"")
+    assert out in (b"one\n", b"one two\n")
+
+
 def test_ctrl_c_while_text_is_printed_does_not_wait_for_the_rest(command, provider, monkeypatch):
     """An interruption between two reads closes the connection too, instead of reading on."""
 

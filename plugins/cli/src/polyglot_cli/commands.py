@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polyglot_cli import interrupts
 from polyglot_cli.output import is_closed_pipe, silence_standard_streams, spoken_warnings
 from polyglot_cli.parameters import complete_connection, name, option, positive, prompt_from
 
@@ -27,6 +28,7 @@ class Commands(click.Group):
             with spoken_warnings():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
+            interrupts.caught()
             ctx.exit(_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
