@@ -18,8 +18,8 @@ from polyglot_core.watchdog import Watch, shut_down
 pytestmark = pytest.mark.http
 
 OFF = {"first": None, "idle": None, "silence": None, "grace": None}
-LATE = 2.0  # seconds that a clock may be late on a busy machine, and yet before the server gives up
-HELD = 4.0  # seconds after which the server gives up
+LATE = 4.0  # seconds that a clock may be late on a busy machine, and yet before the server gives up
+HELD = 5.0  # seconds after which the server gives up
 
 
 @pytest.fixture

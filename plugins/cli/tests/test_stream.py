@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 
@@ -131,8 +132,8 @@ def test_usage_is_told_after_the_answer(command, provider):
     provider(TEXT, pace=Pace(tokens_per_second=100))
     run = command.run("stream", "--usage", "Hello there")
     assert run.out == TEXT.encode() + b"\n"
-    for figure in ("2 tokens in", "4 out", "first token after 0.", " tokens/s", "stop"):
-        assert figure in run.err
+    for figure in ("2 tokens in", "4 out", r"first token after \d+\.\d\d s", " tokens/s", "stop"):
+        assert re.search(figure, run.err)
 
 
 def test_debug_tells_how_the_call_went(command, provider):
@@ -357,7 +358,8 @@ FAULTS = {
 def test_each_ending_has_its_exit_code(command, provider, code, fault, printed, said):
     """What had come stays, the error follows in a line or two on standard error, and the exit code is its class's."""
     provider(TEXT, fault=fault)
-    run = command.run("stream", "--timeout", "1.5", "Hello")
+    patience = "3" if isinstance(fault, Stall) else "60"  # a start on a busy machine is no end of a response
+    run = command.run("stream", "--timeout", patience, "Hello")
     assert (run.code, run.out) == (code, printed)
     assert said in run.err
     assert run.err.startswith("Error: ")
