@@ -14,9 +14,9 @@ from draw_features import FEATURES
 from draw_providers import drivers, presets
 from msgspec.structs import replace
 
+from polyglot_core._drivers.discovery import BoundDriver, Driver
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Connection, InferenceRequest, Message
-from polyglot_core.plugins import BoundDriver, Driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

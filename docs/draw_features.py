@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from polyglot_core.options import NAMES
+from polyglot_core._authoring.options import NAMES
 from polyglot_core.plugin import (
     Audio,
     Document,
@@ -22,7 +22,7 @@ from polyglot_core.plugin import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from polyglot_core.parts import Part
+    from polyglot_core._values.parts import Part
 
 __all__ = ["FEATURES", "Feature"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polyglot_core.life import LIFE, Signal, State, outcome_of
+from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
 
 if TYPE_CHECKING:
-    from polyglot_core.wire import CompletionSign
+    from polyglot_core._wire.messages import CompletionSign
 
 __all__ = ["draw_endings", "draw_life"]
 

@@ -10,7 +10,7 @@ from draw_providers import presets
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from polyglot_core.connection import Preset
+    from polyglot_core._values.connection import Preset
 
 __all__ = ["draw_list", "draw_places"]
 

@@ -9,13 +9,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyglot_core.options import NAMES
+from polyglot_core._authoring.options import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from polyglot_core.connection import Preset
+    from polyglot_core._values.connection import Preset
 
 __all__ = ["draw_drivers", "draw_options", "draw_presets", "drivers", "page_of", "presets"]
 

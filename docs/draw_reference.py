@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-from polyglot_core.events import Event
+from polyglot_core._values.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator

@@ -17,12 +17,14 @@ import anyio
 import msgspec
 import pytest
 
-from polyglot_core import AsyncInference, Connection, Inference, Retries, events, register, run
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Timeouts
+from polyglot_core import AsyncInference, Connection, Inference, Retries, register
+from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._drivers.discovery import Driver
+from polyglot_core._engine import call
+from polyglot_core._values import events
+from polyglot_core._values.connection import Timeouts
 from polyglot_core.plugin import End, Finish, TextDelta, Usage, WireRequest, hookimpl
-from polyglot_core.plugins import Driver
-from polyglot_core.session import Session
 
 _PATIENCE = 5.0  # seconds that anything here waits at most
 
@@ -364,7 +366,7 @@ def flavour(request):
 @pytest.fixture(autouse=True)
 def _own_budgets(monkeypatch):
     """A port that served another test's failures has its budget back."""
-    monkeypatch.setattr(run, "_budgets", {})
+    monkeypatch.setattr(call, "_budgets", {})
 
 
 @pytest.fixture(autouse=True)

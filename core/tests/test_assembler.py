@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core.assembler import Assembler
-from polyglot_core.parts import RawPart, Reasoning, Text
+from polyglot_core._attempt.assembler import Assembler
+from polyglot_core._values.parts import RawPart, Reasoning, Text
+from polyglot_core._values.response import FinishReason, Media
 from polyglot_core.plugin import (
     Citation,
     Finish,
@@ -26,7 +27,6 @@ from polyglot_core.plugin import (
     Usage,
     UsageReport,
 )
-from polyglot_core.response import FinishReason, Media
 
 
 def read_usage(payload):

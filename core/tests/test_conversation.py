@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import pytest
 
-from polyglot_core.conversation import ConversationWriter, MessageWriter, TurnWriter
+from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
+from polyglot_core._values.parts import Image, RawPart, Reasoning, Text, ToolCall, ToolResult
+from polyglot_core._values.request import InferenceRequest, Message
 from polyglot_core.errors import RequestError
-from polyglot_core.parts import Image, RawPart, Reasoning, Text, ToolCall, ToolResult
-from polyglot_core.request import InferenceRequest, Message
 
 
 class Flat(MessageWriter):

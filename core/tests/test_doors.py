@@ -33,7 +33,9 @@ TimedOut TransportError Truncated UnexpectedContentType provider_error_class
 """
 DOORS = [(polyglot_core, USERS), (plugin, AUTHORS), (errors, ERRORS)]
 MODULES = [
-    importlib.import_module(f"polyglot_core.{found.name}") for found in pkgutil.iter_modules(polyglot_core.__path__)
+    importlib.import_module(found.name)
+    for found in pkgutil.walk_packages(polyglot_core.__path__, "polyglot_core.")
+    if not found.ispkg
 ]
 
 

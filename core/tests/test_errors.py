@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from polyglot_core import errors
+from polyglot_core._values.response import Choice, InferenceResponse, Outcome, ToolCall
 from polyglot_core.errors import (
     AuthenticationError,
     ConfigError,
@@ -27,7 +28,6 @@ from polyglot_core.errors import (
     provider_error_class,
 )
 from polyglot_core.plugin import Usage
-from polyglot_core.response import Choice, InferenceResponse, Outcome, ToolCall
 
 TREE = """
 PolyglotError

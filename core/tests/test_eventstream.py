@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyglot_core._attempt.lifecycle import Signal
+from polyglot_core._values.response import Outcome
+from polyglot_core._wire.eventstream import EventStreamFramer
 from polyglot_core.errors import LimitExceeded, Malformed, Truncated
-from polyglot_core.eventstream import EventStreamFramer
-from polyglot_core.life import Signal
-from polyglot_core.response import Outcome
 
 CORPUS = os.environ.get("POLYGLOT_CORPUS", "")
 FILE = Path(CORPUS or ".").parent / "vectors" / "aws-eventstream.json"

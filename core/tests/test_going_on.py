@@ -23,10 +23,19 @@ from polyglot_core import (
     Truncated,
     register,
 )
+from polyglot_core._config.resolve import resolve
+from polyglot_core._values.events import (
+    Failure,
+    Finish,
+    Ping,
+    ResponseStarted,
+    Seam,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
 from polyglot_core.errors import LimitExceeded, Overloaded, ServerError
-from polyglot_core.events import Failure, Finish, Ping, ResponseStarted, Seam, TextDelta, ToolCallDelta, UsageReport
 from polyglot_core.plugin import hookimpl
-from polyglot_core.settings import resolve
 
 BUSY = b'{"error": {"message": "Busy."}}'
 SOON = Retries(limit=2, first_wait=0.01)
@@ -118,7 +127,7 @@ def test_a_call_may_have_retries_of_its_own(flavour, two, http, retries, asked_h
 
 def test_an_error_says_that_the_budget_is_used_up(flavour, loopback, http, monkeypatch):
     """Else nobody would know why `limit` was not kept."""
-    monkeypatch.setattr("polyglot_core.policy._CAPACITY", 20)
+    monkeypatch.setattr("polyglot_core._engine.retry_policy._CAPACITY", 20)
     server = loopback(http.plain(BUSY, 503))
     _, error = outcome(flavour, server.connection(retries=Retries(limit=5, first_wait=0.01)))
     assert len(server.asked) == 2
@@ -129,7 +138,7 @@ def test_an_error_says_that_the_budget_is_used_up(flavour, loopback, http, monke
 
 def test_a_later_error_does_not_speak_of_the_budget_of_an_earlier_one(flavour, two, loopback, http, monkeypatch):
     """The place asked next refuses for a reason of its own."""
-    monkeypatch.setattr("polyglot_core.policy._CAPACITY", 2)
+    monkeypatch.setattr("polyglot_core._engine.retry_policy._CAPACITY", 2)
     refusing = loopback(http.plain(b'{"error": {"message": "No."}}', 400)).connection(name="there")
     connection, *_ = two(http.plain(BUSY, 503), fallbacks=(refusing,))
     _, error = outcome(flavour, connection)
@@ -445,7 +454,7 @@ def test_a_fresh_connection_that_the_server_closed_is_an_error(flavour, loopback
 
 
 def limited(flavour, server, **limits):
-    from polyglot_core.connection import Limits
+    from polyglot_core._values.connection import Limits
 
     async def main():
         stream = flavour.Inference(server.connection(limits=Limits(**limits))).create("Hi", stream=True).stream()

@@ -19,9 +19,9 @@ from polyglot_core import (
     Truncated,
     register,
 )
-from polyglot_core.connection import Limits, Timeouts
-from polyglot_core.events import Finish, ReasoningDelta, ResponseStarted, TextDelta, UsageReport
-from polyglot_core.life import LIFE, Signal, State
+from polyglot_core._attempt.lifecycle import LIFE, Signal, State
+from polyglot_core._values.connection import Limits, Timeouts
+from polyglot_core._values.events import Finish, ReasoningDelta, ResponseStarted, TextDelta, UsageReport
 from polyglot_core.plugin import Secret, hookimpl
 
 from .test_going_on import SOON, Continuing, outcome
@@ -346,9 +346,9 @@ def test_one_wait_that_cannot_be_ended_leaves_the_others_their_clocks(monkeypatc
     """What goes wrong while one wait is ended does not end the thread that watches all of them."""
     import functools
 
-    from polyglot_core import watchdog
-    from polyglot_core.clocks import Clocks
-    from polyglot_core.watchdog import Watch, shut_down
+    from polyglot_core._attempt.clocks import Clocks
+    from polyglot_core._http import watchdog
+    from polyglot_core._http.watchdog import Watch, shut_down
 
     monkeypatch.setattr(watchdog, "_thread", watchdog._WatchdogThread())
     first, second = socket.socketpair()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyglot_core._wire.framings import JSONArrayFramer, NDJSONFramer
 from polyglot_core.errors import Malformed, Truncated
-from polyglot_core.framing import JSONArrayFramer, NDJSONFramer
 
 VALUES = st.lists(
     st.dictionaries(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core.errors import Malformed
-from polyglot_core.events import (
+from polyglot_core._attempt.filters.json_repair import repaired
+from polyglot_core._values.events import (
     Citation,
     End,
     Finish,
@@ -25,9 +25,9 @@ from polyglot_core.events import (
     ToolCallDelta,
     UsageReport,
 )
-from polyglot_core.lenient import repaired
+from polyglot_core._values.response import Outcome
+from polyglot_core.errors import Malformed
 from polyglot_core.plugin import hookimpl
-from polyglot_core.response import Outcome
 
 HIGH, LOW, BOTH, ALONE = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\N{REPLACEMENT CHARACTER}"
 STOP = Finish("stop", "stop")

@@ -14,7 +14,8 @@ import httpx
 import msgspec
 import pytest
 
-from polyglot_core import AsyncInference, Inference, PluginError, PolyglotError, Retries, TimedOut, register, watchdog
+from polyglot_core import AsyncInference, Inference, PluginError, PolyglotError, Retries, TimedOut, register
+from polyglot_core._http import watchdog
 from polyglot_core.errors import TransportError, Truncated
 from polyglot_core.plugin import Finish, TextDelta, hookimpl
 
@@ -343,9 +344,9 @@ def test_a_watchdog_that_died_is_started_again(monkeypatch):
 
 EXITING = """
 import threading, time
-from polyglot_core import watchdog
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Timeouts
+from polyglot_core._http import watchdog
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._values.connection import Timeouts
 
 class Held:
     def __init__(self):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglot_core import errors
-from polyglot_core.connection import Retries
-from polyglot_core.policy import Again, Budget, Elsewhere, GoOn, Settle, Surface, Tried, decide
+from polyglot_core._engine.retry_policy import Again, Budget, Elsewhere, GoOn, Settle, Surface, Tried, decide
+from polyglot_core._values.connection import Retries
 
 SLOW = errors.RateLimited("x")
 CUT = errors.Truncated("x")

@@ -6,10 +6,9 @@ import json
 
 import pytest
 
-from polyglot_core.errors import RequestError
-from polyglot_core.options import NAMES, translate_options
-from polyglot_core.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
-from polyglot_core.request import (
+from polyglot_core._authoring.options import NAMES, translate_options
+from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
+from polyglot_core._values.request import (
     UNSUPPORTED,
     InferenceRequest,
     JSONSchema,
@@ -20,6 +19,7 @@ from polyglot_core.request import (
     as_tools,
     check_word,
 )
+from polyglot_core.errors import RequestError
 
 CALL = {"id": "1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}
 

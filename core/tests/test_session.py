@@ -9,8 +9,13 @@ import msgspec
 import pytest
 
 from polyglot_core import errors
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Connection, Timeouts
+from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
+from polyglot_core._drivers.discovery import Driver
+from polyglot_core._values.connection import Connection, Timeouts
+from polyglot_core._values.response import FinishReason, Outcome
+from polyglot_core._wire.messages import Chunk
 from polyglot_core.errors import (
     Malformed,
     PluginError,
@@ -20,7 +25,6 @@ from polyglot_core.errors import (
     Truncated,
     UnexpectedContentType,
 )
-from polyglot_core.life import LIFE, Signal, State, outcome_of
 from polyglot_core.plugin import (
     End,
     Failure,
@@ -35,10 +39,6 @@ from polyglot_core.plugin import (
     WireRequest,
     hookimpl,
 )
-from polyglot_core.plugins import Driver
-from polyglot_core.response import FinishReason, Outcome
-from polyglot_core.session import Session
-from polyglot_core.wire import Chunk
 
 STOP = Finish("stop", "stop")
 
@@ -695,7 +695,7 @@ def test_a_framing_of_the_drivers_own(toy):
             self._rest = b""
 
         def feed(self, data):
-            from polyglot_core.wire import Chunk
+            from polyglot_core._wire.messages import Chunk
 
             *lines, self._rest = (self._rest + data).split(b"\n")
             return [Chunk(line, line) for line in lines]

@@ -7,6 +7,7 @@ import contextlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polyglot_core._values.response import Outcome
 from polyglot_core.errors import PolyglotError, Truncated
 from polyglot_core.plugin import (
     Citation,
@@ -20,7 +21,6 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     UsageReport,
 )
-from polyglot_core.response import Outcome
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 choices = st.integers(0, 1)

@@ -7,17 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
-from polyglot_core import (
-    AsyncInference,
-    Inference,
-    InferenceResponse,
-    PartialInferenceResponse,
-    Retries,
-    plugins,
-)
-from polyglot_core.clocks import Clocks
+from polyglot_core import AsyncInference, Inference, InferenceResponse, PartialInferenceResponse, Retries
+from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._drivers import discovery
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
-from polyglot_core.session import Session
 from polyglot_simulator.answer import Answer as Reply
 from polyglot_simulator.answer import Send
 from polyglot_simulator.dialects import DEFAULT_DIALECT
@@ -203,7 +197,7 @@ def _in_process(exchange: Exchange) -> Answer:
 
 
 def _session(exchange: Exchange) -> Session:
-    driver = plugins.load_driver(DRIVERS[exchange.dialect])
+    driver = discovery.load_driver(DRIVERS[exchange.dialect])
     assert driver is not None, f"the driver of {exchange.dialect} is not installed"
     bound = driver.bind(connection_to(exchange.dialect, exchange.provider, _NOWHERE))
     turn = Message(role="user", content="Hello")

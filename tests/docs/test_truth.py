@@ -19,14 +19,14 @@ import polyglot_simulator
 from polyglot_cli.commands import polyglot
 from polyglot_cli.failing import EXIT_CODES
 from polyglot_core import FinishReason, Inference, Retries, TimedOut, Timeouts, hookspecs
-from polyglot_core.events import Event
-from polyglot_core.framing import FRAMERS
-from polyglot_core.life import Signal, State
-from polyglot_core.options import NAMES
-from polyglot_core.parts import Part
-from polyglot_core.policy import Elsewhere, Tried, decide
-from polyglot_core.response import Outcome
-from polyglot_core.settings import ENVIRONMENT_FIELDS
+from polyglot_core._attempt.lifecycle import Signal, State
+from polyglot_core._authoring.options import NAMES
+from polyglot_core._config.resolve import ENVIRONMENT_FIELDS
+from polyglot_core._engine.retry_policy import Elsewhere, Tried, decide
+from polyglot_core._values.events import Event
+from polyglot_core._values.parts import Part
+from polyglot_core._values.response import Outcome
+from polyglot_core._wire.framings import FRAMERS
 from polyglot_simulator import (
     ByteAtATime,
     Comments,

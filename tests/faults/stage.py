@@ -11,17 +11,8 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from polyglot_core import (
-    AsyncInference,
-    Connection,
-    Inference,
-    Outcome,
-    PolyglotError,
-    Retries,
-    TimedOut,
-    Truncated,
-    run,
-)
+from polyglot_core import AsyncInference, Connection, Inference, Outcome, PolyglotError, Retries, TimedOut, Truncated
+from polyglot_core._engine import call
 from polyglot_simulator import Simulator
 
 from ..endings.calling import PATIENCE, AsyncCall, Call, SyncCall
@@ -160,7 +151,7 @@ class Stage:
         return f"<Stage {self.style}>"
 
     def __enter__(self) -> Self:
-        run._budgets.clear()  # a port may come again, and with it what an earlier server has cost
+        call._budgets.clear()  # a port may come again, and with it what an earlier server has cost
         logging.root.addHandler(self._log)
         logging.root.setLevel(1)
         if self.style == "async":

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Connection, Timeouts
+from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._drivers.discovery import Driver
+from polyglot_core._values.connection import Connection, Timeouts
 from polyglot_core.errors import LimitExceeded, Truncated
 from polyglot_core.plugin import (
     Citation,
@@ -28,8 +30,6 @@ from polyglot_core.plugin import (
     WireRequest,
     hookimpl,
 )
-from polyglot_core.plugins import Driver
-from polyglot_core.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

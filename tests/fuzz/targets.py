@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from polyglot_core.events import ReasoningDelta, TextDelta
-from polyglot_core.framing import FRAMERS
-from polyglot_core.inflating import inflater_for
-from polyglot_core.lenient import repaired
-from polyglot_core.thinking import ThinkTags
-from polyglot_core.wire import WireRequest
+from polyglot_core._attempt.filters.json_repair import repaired
+from polyglot_core._attempt.filters.think_tags import ThinkTags
+from polyglot_core._http.inflate import inflater_for
+from polyglot_core._values.events import ReasoningDelta, TextDelta
+from polyglot_core._wire.framings import FRAMERS
+from polyglot_core._wire.messages import WireRequest
 from polyglot_google.framing import StreamFramer
 
 from ..properties.bodies import FOLDER, frames, ours, recorded

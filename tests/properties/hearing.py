@@ -6,21 +6,21 @@ from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from polyglot_core import plugins
-from polyglot_core.clocks import Clocks
+from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._attempt.lifecycle import Signal
+from polyglot_core._drivers import discovery
 from polyglot_core.errors import PolyglotError
-from polyglot_core.life import Signal
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
-from polyglot_core.session import Session
 
 from ..conformance.places import DRIVERS, connection_to, is_spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from polyglot_core.events import Event
-    from polyglot_core.plugins import BoundDriver
-    from polyglot_core.response import PartialInferenceResponse
+    from polyglot_core._drivers.discovery import BoundDriver
+    from polyglot_core._values.events import Event
+    from polyglot_core._values.response import PartialInferenceResponse
 
     from ..conformance.corpus import Exchange
 
@@ -105,7 +105,7 @@ def is_heard(dialect: str) -> bool:
 
 @cache
 def _driver(dialect: str, provider: str) -> BoundDriver:
-    driver = plugins.load_driver(DRIVERS[dialect])
+    driver = discovery.load_driver(DRIVERS[dialect])
     assert driver is not None, f"the driver {DRIVERS[dialect]!r} is not installed"
     connection = connection_to(dialect, provider, _NOWHERE)
     _, named, preset = provider.partition(PRESET)
@@ -113,6 +113,6 @@ def _driver(dialect: str, provider: str) -> BoundDriver:
 
 
 def _facts(preset: str) -> dict[str, Any]:
-    found = plugins.load_preset(preset)
+    found = discovery.load_preset(preset)
     assert found is not None, f"the preset {preset!r} is not installed"
     return dict(found.facts)

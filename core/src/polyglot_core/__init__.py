@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from polyglot_core.connection import Connection, Limits, Retries, Timeouts
+from polyglot_core._client.inference import AsyncInference, Inference
+from polyglot_core._client.pending import AsyncPendingInference, PendingInference
+from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
+from polyglot_core._config.listing import connections, drivers
+from polyglot_core._drivers.discovery import register
+from polyglot_core._values.connection import Connection, Limits, Retries, Timeouts
+from polyglot_core._values.parts import ToolCall
+from polyglot_core._values.request import Message, Tool
+from polyglot_core._values.response import (
+    FinishReason,
+    InferenceResponse,
+    Outcome,
+    PartialInferenceResponse,
+    Usage,
+)
 from polyglot_core.errors import (
     AuthenticationError,
     ConfigError,
@@ -16,20 +30,6 @@ from polyglot_core.errors import (
     TransportError,
     Truncated,
 )
-from polyglot_core.inference import AsyncInference, Inference
-from polyglot_core.listing import connections, drivers
-from polyglot_core.parts import ToolCall
-from polyglot_core.pending import AsyncPendingInference, PendingInference
-from polyglot_core.plugins import register
-from polyglot_core.request import Message, Tool
-from polyglot_core.response import (
-    FinishReason,
-    InferenceResponse,
-    Outcome,
-    PartialInferenceResponse,
-    Usage,
-)
-from polyglot_core.streams import AsyncInferenceStream, InferenceStream
 
 __all__ = [
     "AsyncInference",

@@ -36,8 +36,8 @@ from typing import TYPE_CHECKING, ClassVar, TypedDict
 if TYPE_CHECKING:
     from typing import Self, Unpack
 
-    from polyglot_core.response import InferenceResponse
-    from polyglot_core.wire import Secret
+    from polyglot_core._values.response import InferenceResponse
+    from polyglot_core._wire.messages import Secret
 
 __all__ = [
     "AuthenticationError",

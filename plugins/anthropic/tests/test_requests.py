@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from polyglot_core._wire.messages import Secret
 from polyglot_core.errors import ConfigError, RequestError
 from polyglot_core.plugin import JSONSchema, Tool
-from polyglot_core.wire import Secret
 
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 WEATHER = Tool("weather", "Tells the weather.", PERSON)

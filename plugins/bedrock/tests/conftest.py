@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from polyglot_bedrock import driver, signing
+from polyglot_core._drivers.discovery import Driver
 from polyglot_core.plugin import Connection, InferenceRequest, Message
-from polyglot_core.plugins import Driver
 from polyglot_testkit import Recording, replay
 
 FRAMES = {"content-type": "application/vnd.amazon.eventstream"}

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 import polyglot_openai.driver
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Timeouts
+from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._drivers.discovery import Driver
+from polyglot_core._values.connection import Timeouts
+from polyglot_core._values.request import as_messages
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest
-from polyglot_core.plugins import Driver
-from polyglot_core.request import as_messages
-from polyglot_core.session import Session
 
 
 def _bound(**fields):

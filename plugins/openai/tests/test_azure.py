@@ -8,8 +8,8 @@ import pytest
 
 import polyglot_openai.azure
 from polyglot_core import ConfigError
+from polyglot_core._drivers.discovery import Driver
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message, Secret, TextDelta
-from polyglot_core.plugins import Driver
 
 HERE = "https://mine.openai.azure.com"
 VERSION = "?api-version=2025-04-01-preview"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from polyglot_core import ConfigError
-from polyglot_core.options import NAMES
+from polyglot_core._authoring.options import NAMES
 from polyglot_core.plugin import Connection, read_columns
 from polyglot_openai import presets
 from polyglot_openai.columns import Columns
@@ -117,13 +117,14 @@ def test_no_place_is_named_in_the_code():
 @pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.base_url is None])
 def test_a_place_without_an_address_asks_for_one(name, monkeypatch):
     """Whoever names such a place without an address is told to give it, before anything else is asked for."""
-    from polyglot_core import plugins, settings
+    from polyglot_core._config import resolve
+    from polyglot_core._drivers import discovery
 
-    monkeypatch.setattr(plugins, "load_preset", PRESETS.get)
-    monkeypatch.setattr(plugins, "find_presets", lambda: dict.fromkeys(PRESETS))
+    monkeypatch.setattr(discovery, "load_preset", PRESETS.get)
+    monkeypatch.setattr(discovery, "find_presets", lambda: dict.fromkeys(PRESETS))
     with pytest.raises(ConfigError, match="base_url"):
-        settings.resolve(name)
+        resolve.resolve(name)
     monkeypatch.setenv(str(PRESETS[name].api_key_env), "test-key")
-    connection = settings.resolve(name, base_url="https://mine.example/v1")
+    connection = resolve.resolve(name, base_url="https://mine.example/v1")
     assert connection.secret is not None
     assert connection.facts == PRESETS[name].facts

@@ -23,11 +23,11 @@ import pytest
 
 import polyglot_openai.azure
 import polyglot_openai.driver
+from polyglot_core._authoring.options import NAMES
+from polyglot_core._drivers.discovery import Driver
+from polyglot_core._values.request import as_response_format
 from polyglot_core.errors import RequestError
-from polyglot_core.options import NAMES
 from polyglot_core.plugin import Connection, InferenceRequest, Message, RawPart, Reasoning, Text, Tool
-from polyglot_core.plugins import Driver
-from polyglot_core.request import as_response_format
 from polyglot_openai.presets import PRESETS
 
 CORPUS = Path(os.environ.get("POLYGLOT_CORPUS") or "/nowhere")

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from polyglot_core._drivers.discovery import Driver
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message
-from polyglot_core.plugins import Driver
 from polyglot_openai import responses
 
 CONNECTION = Connection(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from polyglot_core.eventstream import EventStreamFramer
+from polyglot_core._wire.eventstream import EventStreamFramer
 from polyglot_core.plugin import Usage
 from polyglot_simulator import Comments, ErrorEvent, Reply, Simulator, Status, ToolCall
 

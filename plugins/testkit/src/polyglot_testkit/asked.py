@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
+from polyglot_core._authoring.options import NAMES
 from polyglot_core.errors import RequestError
-from polyglot_core.options import NAMES
 from polyglot_core.plugin import (
     Audio,
     Document,

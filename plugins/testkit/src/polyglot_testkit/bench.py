@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from polyglot_core._drivers.discovery import Driver
 from polyglot_core.plugin import Connection, InferenceRequest, Message
-from polyglot_core.plugins import Driver
 from polyglot_testkit.recording import Recording, replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from polyglot_core._drivers.discovery import BoundDriver
+    from polyglot_core._values.response import InferenceResponse, PartialInferenceResponse
     from polyglot_core.errors import PolyglotError
     from polyglot_core.plugin import Event, WireRequest
-    from polyglot_core.plugins import BoundDriver
-    from polyglot_core.response import InferenceResponse, PartialInferenceResponse
 
 __all__ = ["Bench", "Heard"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from polyglot_core._drivers.discovery import Driver
 from polyglot_core.errors import PolyglotError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, Secret
-from polyglot_core.plugins import Driver
 from polyglot_testkit.answers import (
     a_prefix_is_truncated_or_finished,
     a_whole_recording_finishes,

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Limits
+from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._values.connection import Limits
+from polyglot_core._wire.framings import framer_for
 from polyglot_core.errors import LimitExceeded, PolyglotError
-from polyglot_core.framing import framer_for
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
-from polyglot_core.session import Session
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterable
 
+    from polyglot_core._drivers.discovery import BoundDriver
+    from polyglot_core._values.response import InferenceResponse, PartialInferenceResponse
     from polyglot_core.plugin import Event, WireRequest
-    from polyglot_core.plugins import BoundDriver
-    from polyglot_core.response import InferenceResponse, PartialInferenceResponse
 
 __all__ = ["Recording", "Replay", "chunks", "cuts", "replay"]
 

@@ -1,0 +1,72 @@
+"""The columns of a preset's row, as a driver reads them from a connection's facts."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from polyglot_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from polyglot_core._values.connection import Connection
+
+__all__ = ["imported", "misconfigured", "read_columns"]
+
+_Columns = TypeVar("_Columns", bound=msgspec.Struct)
+
+
+def read_columns(
+    connection: Connection, columns: type[_Columns], defaults: Mapping[str, Any] | None = None
+) -> _Columns:
+    """The columns of a connection, over `defaults`.
+
+    Args:
+        connection: The connection.
+        columns: A struct with a field for each column.
+        defaults: Columns for connections that say nothing of them.
+
+    Raises:
+        ConfigError: The connection's facts hold a column that there is not, or a value that cannot be one.
+    """
+    facts = {**(defaults or {}), **connection.facts}
+    known = columns.__struct_encode_fields__
+    if unknown := [name for name in facts if name not in known]:
+        raise _unreadable(connection, f"there is no column {unknown[0]!r}", known)
+    try:
+        return msgspec.convert(facts, columns)
+    except msgspec.ValidationError as error:
+        raise _unreadable(connection, str(error), known) from error
+
+
+def _unreadable(connection: Connection, why: str, known: Iterable[str]) -> ConfigError:
+    return ConfigError(
+        f"The facts of connection {connection.name!r} cannot be read: {why}. The columns are {', '.join(known)}.",
+        connection=connection.name,
+        phase="configure",
+    )
+
+
+def imported(connection: Connection, *modules: str, what: str) -> list[Any]:
+    """The modules of a library that only some connections need, and that is imported when one does.
+
+    Args:
+        connection: The connection.
+        modules: Names of the modules.
+        what: What to say of the connection where they are not installed.
+
+    Raises:
+        ConfigError: They are not installed.
+    """
+    try:
+        return [importlib.import_module(module) for module in modules]
+    except ImportError as missing:
+        raise misconfigured(connection, what) from missing
+
+
+def misconfigured(connection: Connection, what: str) -> ConfigError:
+    """The error to raise for a connection that cannot be used; `what` goes on after its name."""
+    return ConfigError(f"Connection {connection.name!r} {what}.", connection=connection.name, phase="configure")

@@ -1,0 +1,345 @@
+"""The two pumps: they carry bytes from the transport to the session, and do what the pure parts decide.
+
+`Pump` and `AsyncPump` are equal but for ``async`` and ``await``; a test compares them. How each of them waits is in
+`waits`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from polyglot_core._attempt.lifecycle import State
+from polyglot_core._engine.backends import AsyncWaits, Waits
+from polyglot_core._engine.retry_policy import Settle, Surface
+from polyglot_core._http.translate import TwoReadersError
+from polyglot_core._values.response import PartialInferenceResponse
+from polyglot_core.errors import PolyglotError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Self
+
+    from polyglot_core._attempt.attempt import Session
+    from polyglot_core._engine.backends import AsyncSource
+    from polyglot_core._engine.call import Run
+    from polyglot_core._http.exchange import AsyncExchange, Exchange
+    from polyglot_core._http.pools import Pools
+    from polyglot_core._wire.messages import Chunk
+
+    _Taken = PartialInferenceResponse | Iterable[PartialInferenceResponse]
+
+__all__ = ["AsyncPump", "EventsWaiting", "Pump", "async_pump", "pump"]
+
+
+_COMMITTED = State.COMMITTED
+
+
+class EventsWaiting(BaseException):
+    """Before the next read: somebody watches events, and some have not been taken yet."""
+
+
+class Pump:
+    """Carries one call, sync: an iterator of partials.
+
+    It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the
+    pump.
+
+    Attributes:
+        run: The call.
+        exhausted: Whether it has said that there is nothing more.
+        stops_for_events: Whether to raise `EventsWaiting` rather than read on while events wait to be taken.
+    """
+
+    def __init__(self, run: Run, waits: Waits) -> None:
+        self.run = run
+        self.exhausted = False
+        self.stops_for_events = False
+        self._waits = waits
+        self._exchange: Exchange | None = None
+        self._session: Session | None = None
+        self._take: Callable[[Chunk, float], _Taken]  # the session's, once there is one
+        self._clocks = run.clocks
+        self._chunks: Iterator[Chunk] = iter(())
+        self._ready: Iterator[PartialInferenceResponse] | None = None
+        self._sending = threading.Lock()  # held while a request is on its way
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> PartialInferenceResponse:  # noqa: C901, PLR0912 (the loop that all else is fast for)
+        while True:
+            try:
+                if (ready := self._ready) is not None:  # by a name of its own: another thread may close the stream
+                    for partial in ready:
+                        return partial
+                    self._ready = None
+                for chunk in self._chunks:
+                    taken = self._take(chunk, self._clocks.waited)
+                    if type(taken) is PartialInferenceResponse:
+                        return taken
+                    self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
+                    break
+                else:
+                    if self.stops_for_events and self.run.events:
+                        raise EventsWaiting  # noqa: TRY301 (it passes all of this)
+                    session, exchange = self._session, self._exchange
+                    if session is not None and exchange is not None and session.state is _COMMITTED:
+                        # As in `_step`, without its calls: here is where a stream spends its time.
+                        if not (data := exchange.read()):
+                            self._ready = self.run.finish()
+                        elif len(chunks := session.frame(data)) == 1:
+                            taken = self._take(chunks[0], self._clocks.waited)
+                            if type(taken) is PartialInferenceResponse:
+                                return taken
+                            self._ready = iter(taken)  # type: ignore[arg-type]  # as above
+                        else:
+                            self._chunks = iter(chunks)
+                    elif self.run.ended:
+                        break
+                    else:
+                        self._step()
+            except PolyglotError as error:
+                self._recover(error)
+            except EventsWaiting:
+                raise
+            except BaseException:
+                self._abandon()
+                raise
+        self.exhausted = True
+        self._release()
+        raise StopIteration
+
+    def close(self) -> None:
+        """End the call, in whatever phase it is; from any thread, any number of times."""
+        self.run.cancel()
+        self._waits.wake()
+        if (exchange := self._exchange) is not None:
+            exchange.abort()
+        if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes, sees that, and releases
+            self._ready, self._chunks = None, iter(())
+            self._release()
+
+    def _step(self) -> None:
+        """Send the request, or read once."""
+        if self._sending.locked():
+            raise TwoReadersError
+        exchange, session = self._exchange, self._session
+        if exchange is None or session is None:
+            self._send()
+        elif data := exchange.read():
+            self._chunks = iter(session.frame(data))
+        elif not self.run.cancelled:
+            self._ready = self.run.finish()
+
+    def _send(self) -> None:
+        if not self._sending.acquire(blocking=False):
+            raise TwoReadersError
+        try:
+            if self.run.cancelled or self._exchange is not None:  # by another thread, a moment ago
+                return
+            wire = self._waits.authorize(self.run, self.run.encode())
+            session = self.run.start(wire)
+            self._exchange = exchange = self._waits.send(self.run, wire)
+            if not self.run.cancelled:
+                self._ready = iter(session.begin(exchange.status, exchange.headers))
+                self._session, self._take, self._clocks = session, session.take, self.run.clocks
+        finally:
+            self._sending = threading.Lock()  # held while a request is on its way
+
+    def _recover(self, error: PolyglotError) -> None:
+        """Something failed. The transport: the session says what that means. The attempt: make another, or raise."""
+        if isinstance(error, TwoReadersError):  # the first reader's stream goes on
+            raise error
+        if self.run.cancelled:
+            return
+        if self.run.interruptible:
+            self._ready = self.run.interrupted(error)
+            return
+        decision = self.run.decide(error)
+        try:
+            self._release()
+            if not isinstance(decision, (Settle, Surface)):
+                self._session, self._chunks = None, iter(())
+                self.run.tell()
+                self._waits.sleep(decision.wait)
+        except BaseException:
+            self._abandon()
+            raise
+        if isinstance(decision, Surface):
+            raise error
+
+    def _abandon(self) -> None:
+        """An interruption passes through: the call ends here."""
+        self.run.cancel()
+        if self._exchange is not None:
+            self._exchange.abort()
+        self._release()
+
+    def _release(self) -> None:
+        """Give the connection back, or close it."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            try:
+                if self.run.leave():
+                    self._waits.drain(exchange)
+            finally:
+                exchange.close()
+
+
+class AsyncPump:
+    """Carries one call, async: an async iterator of partials.
+
+    It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the
+    pump.
+
+    Attributes:
+        run: The call.
+        exhausted: Whether it has said that there is nothing more.
+        stops_for_events: Whether to raise `EventsWaiting` rather than read on while events wait to be taken.
+    """
+
+    def __init__(self, run: Run, waits: AsyncWaits) -> None:
+        self.run = run
+        self.exhausted = False
+        self.stops_for_events = False
+        self._waits = waits
+        self._exchange: AsyncExchange | None = None
+        self._session: Session | None = None
+        self._take: Callable[[Chunk, float], _Taken]  # the session's, once there is one
+        self._clocks = run.clocks
+        self._chunks: Iterator[Chunk] = iter(())
+        self._ready: Iterator[PartialInferenceResponse] | None = None
+        self._sending = threading.Lock()  # held while a request is on its way
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PartialInferenceResponse:  # noqa: C901, PLR0912 (the loop that all else is fast for)
+        while True:
+            try:
+                if (ready := self._ready) is not None:  # by a name of its own: another thread may close the stream
+                    for partial in ready:
+                        return partial
+                    self._ready = None
+                for chunk in self._chunks:
+                    taken = self._take(chunk, self._clocks.waited)
+                    if type(taken) is PartialInferenceResponse:
+                        return taken
+                    self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
+                    break
+                else:
+                    if self.stops_for_events and self.run.events:
+                        raise EventsWaiting  # noqa: TRY301 (it passes all of this)
+                    session, exchange = self._session, self._exchange
+                    if session is not None and exchange is not None and session.state is _COMMITTED:
+                        # As in `_step`, without its calls: here is where a stream spends its time.
+                        if not (data := await exchange.read()):
+                            self._ready = self.run.finish()
+                        elif len(chunks := session.frame(data)) == 1:
+                            taken = self._take(chunks[0], self._clocks.waited)
+                            if type(taken) is PartialInferenceResponse:
+                                return taken
+                            self._ready = iter(taken)  # type: ignore[arg-type]  # as above
+                        else:
+                            self._chunks = iter(chunks)
+                    elif self.run.ended:
+                        break
+                    else:
+                        await self._step()
+            except PolyglotError as error:
+                await self._recover(error)
+            except EventsWaiting:
+                raise
+            except BaseException:
+                await self._abandon()
+                raise
+        self.exhausted = True
+        await self._release()
+        raise StopAsyncIteration
+
+    async def close(self) -> None:
+        """End the call, in whatever phase it is; from any thread, any number of times."""
+        self.run.cancel()
+        self._waits.wake()
+        if (exchange := self._exchange) is not None:
+            exchange.abort()
+        if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes, sees that, and releases
+            self._ready, self._chunks = None, iter(())
+            await self._release()
+
+    async def _step(self) -> None:
+        """Send the request, or read once."""
+        if self._sending.locked():
+            raise TwoReadersError
+        exchange, session = self._exchange, self._session
+        if exchange is None or session is None:
+            await self._send()
+        elif data := await exchange.read():
+            self._chunks = iter(session.frame(data))
+        elif not self.run.cancelled:
+            self._ready = self.run.finish()
+
+    async def _send(self) -> None:
+        if not self._sending.acquire(blocking=False):
+            raise TwoReadersError
+        try:
+            if self.run.cancelled or self._exchange is not None:  # by another thread, a moment ago
+                return
+            wire = await self._waits.authorize(self.run, self.run.encode())
+            session = self.run.start(wire)
+            self._exchange = exchange = await self._waits.send(self.run, wire)
+            if not self.run.cancelled:
+                self._ready = iter(session.begin(exchange.status, exchange.headers))
+                self._session, self._take, self._clocks = session, session.take, self.run.clocks
+        finally:
+            self._sending = threading.Lock()  # held while a request is on its way
+
+    async def _recover(self, error: PolyglotError) -> None:
+        """Something failed. The transport: the session says what that means. The attempt: make another, or raise."""
+        if isinstance(error, TwoReadersError):  # the first reader's stream goes on
+            raise error
+        if self.run.cancelled:
+            return
+        if self.run.interruptible:
+            self._ready = self.run.interrupted(error)
+            return
+        decision = self.run.decide(error)
+        try:
+            await self._release()
+            if not isinstance(decision, (Settle, Surface)):
+                self._session, self._chunks = None, iter(())
+                self.run.tell()
+                await self._waits.sleep(decision.wait)
+        except BaseException:
+            await self._abandon()
+            raise
+        if isinstance(decision, Surface):
+            raise error
+
+    async def _abandon(self) -> None:
+        """An interruption passes through: the call ends here."""
+        self.run.cancel()
+        if self._exchange is not None:
+            self._exchange.abort()
+        await self._release()
+
+    async def _release(self) -> None:
+        """Give the connection back, or close it."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            try:
+                if self.run.leave():
+                    await self._waits.drain(exchange)
+            finally:
+                await exchange.close()
+
+
+def pump(run: Run, pools: Pools) -> Pump:
+    """A sync pump for a call that takes its connections from `pools`."""
+    return Pump(run, Waits(pools))
+
+
+def async_pump(run: Run, source: AsyncSource) -> AsyncPump:
+    """An async pump for a call that takes its connections from `source`."""
+    return AsyncPump(run, AsyncWaits(source))

@@ -1,0 +1,379 @@
+"""Pools of the HTTP client's connections: requests out, exchanges back.
+
+Written against what httpx 0.28 and httpx2 share; which one is imported, and when, is `_http`'s business.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import math
+import os
+import socket
+import threading
+import weakref
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from polyglot_core._http.exchange import AsyncExchange, Exchange
+from polyglot_core._http.translate import check_headers, timed_out, translated
+from polyglot_core._http.watchdog import Watch
+from polyglot_core._values.addresses import is_this_machine, proxy_problem
+from polyglot_core._wire.messages import Secret
+from polyglot_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import ModuleType
+
+    import httpx
+
+    from polyglot_core._attempt.clocks import Clocks
+    from polyglot_core._http.exchange import Closer
+    from polyglot_core._http.in_flight import Opening
+    from polyglot_core._values.connection import Limits, Route, Timeouts
+    from polyglot_core._wire.messages import WireRequest
+
+__all__ = [
+    "AsyncPool",
+    "AsyncPools",
+    "Client",
+    "Pool",
+    "Pools",
+    "Terms",
+    "shared_pools",
+]
+
+_MODULE_VARIABLE = "POLYGLOT_HTTP"
+LONGEST_WAIT = 2_000_000.0
+"""Seconds, about 23 days, that anything waits at most in the operating system; a socket cannot wait for 25."""
+
+_LIBRARIES = ("httpx", "httpx2")  # the first unless the variable says otherwise
+_KEEPALIVE_CONNECTIONS = 100
+_KEEPALIVE_SECONDS = 15.0
+
+
+Client = Any
+"""An httpx or httpx2 client that a user passes in; what it is cannot be said without importing either."""
+
+
+def _http() -> ModuleType:
+    """The HTTP library. Imported on first use: it is most of the cost of starting."""
+    name = os.environ.get(_MODULE_VARIABLE) or _LIBRARIES[0]
+    if name not in _LIBRARIES:
+        msg = f"{_MODULE_VARIABLE} names the HTTP library {name!r}; known are {' and '.join(_LIBRARIES)}."
+        raise ConfigError(msg, phase="configure")
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        msg = f"The HTTP library {name!r}, named by {_MODULE_VARIABLE}, cannot be imported: {error}."
+        raise ConfigError(msg, phase="configure") from error
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """TCP keep-alive, so that a peer which vanished without a packet is noticed: after 60 s, every 60 s, 5 times."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    wanted = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5))
+    return options + [
+        (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in wanted if hasattr(socket, name)
+    ]
+
+
+_tls_contexts: dict[tuple[ModuleType, str | None], object] = {}
+
+
+def _transport_options(http: ModuleType, origin: str, route: Route) -> dict[str, Any]:
+    proxy = route.proxy or _proxy_for(origin)
+    options: dict[str, Any] = {
+        "limits": http.Limits(
+            max_connections=None,
+            max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+        ),
+        "socket_options": _socket_options(),
+        # Reading the certificates takes longer than all else here together, so it is done only for TLS.
+        "verify": _trust(http, route.ca) if proxy or origin.startswith("https:") else False,
+    }
+    return {**options, "proxy": proxy.reveal()} if proxy else options
+
+
+def _trust(http: ModuleType, ca: str | None) -> object:
+    """The certificates to trust: those of `ca`, a file of them in PEM, or the HTTP library's own choice."""
+    if (http, ca) not in _tls_contexts:
+        try:
+            context = (
+                http.create_ssl_context()
+                if ca is None
+                else importlib.import_module("ssl").create_default_context(cafile=ca)
+            )
+        except OSError as error:
+            raise ConfigError(f"The certificates in {ca} cannot be read: {error}.", phase="configure") from error
+        _tls_contexts[http, ca] = context
+    return _tls_contexts[http, ca]
+
+
+def _proxy_for(origin: str) -> Secret | None:
+    """The proxy that the environment names for this origin (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY).
+
+    Raises:
+        ConfigError: It is not the URL of a proxy.
+    """
+    environment = importlib.import_module("urllib.request")  # later, because it brings http.client and ssl
+    parts = urlsplit(origin)
+    if is_this_machine(parts.hostname or ""):  # which is not reached by way of another
+        return None
+    proxy = _named_proxy(environment.getproxies(), parts.scheme)
+    if not proxy or environment.proxy_bypass(parts.hostname or ""):
+        return None
+    if problem := proxy_problem(proxy):
+        raise ConfigError(f"The proxy that the environment names {problem}.", phase="configure")
+    return proxy
+
+
+def _named_proxy(proxies: Mapping[str, str], scheme: str) -> Secret | None:
+    named = proxies.get(scheme) or proxies.get("all")
+    return Secret(named if "://" in named else f"http://{named}") if named else None
+
+
+def _request(
+    http: ModuleType,
+    wire: WireRequest,
+    timeout: dict[str, float | None],
+    trace: Callable[[str, Mapping[str, Any]], Awaitable[None] | None],
+) -> httpx.Request:
+    """The client's request, with every secret revealed. Nothing but the client may hold it."""
+    headers = {"accept-encoding": "identity", "user-agent": "polyglot"}
+    for name, value in wire.headers.items():
+        headers[name.lower()] = value.reveal() if isinstance(value, Secret) else value
+    extensions = {"timeout": timeout, "trace": trace}
+    request: httpx.Request = http.Request(
+        wire.method, wire.url, headers=headers, content=wire.body, extensions=extensions
+    )
+    return request
+
+
+# Pools
+
+
+class Terms(NamedTuple):
+    """What a request is sent under: the clocks of its call, when they were set, and how large its answer may be."""
+
+    timeouts: Timeouts
+    clocks: Clocks
+    limits: Limits
+
+
+def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float | None]:
+    """The client's own timeouts, in seconds, for what happens before there are headers."""
+    limits = [limit for limit in (timeouts.connect, longest) if limit is not None and not math.isinf(limit)]
+    connect = min(limits, default=None)
+    named = {"connect": connect, "read": longest, "write": longest, "pool": connect}
+    return {name: None if limit is None else min(limit, LONGEST_WAIT) for name, limit in named.items()}
+
+
+class Pool:
+    """Connections to one origin by one route, sync; or a client of the user's own."""
+
+    def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
+        self._http = _http_of(client)
+        if client is None:
+            self._owned = self._http.HTTPTransport(**_transport_options(self._http, origin, route))
+            self._respond: Callable[[httpx.Request], httpx.Response] = self._owned.handle_request
+        else:
+            self._owned = None
+            self._respond = partial(client.send, stream=True, follow_redirects=False)
+        self._transport: object = self._owned or getattr(client, "_transport", None)
+        self._live: weakref.WeakSet[Exchange | Opening] = weakref.WeakSet()
+        self._lock = threading.Lock()  # over the set
+
+    def send(self, wire: WireRequest, terms: Terms, opening: Opening) -> Exchange:
+        """Send a request and wait for status and headers; `opening` can end that wait.
+
+        Raises:
+            TimedOut: There was no connection, or no answer, in time.
+            TransportError: There was no connection, or it broke.
+            ConfigError: The address or a header cannot be used.
+        """
+        check_headers(wire)
+        clocks = terms.clocks
+        clocks.asked = now = perf_counter()
+        moment, clock = clocks.due(now)
+        timeout = _timeout_for(terms.timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
+        watch = Watch(opening.expire, clocks)  # a head that drips would never exceed the client's own timeout
+        self._remember(opening)
+        response = None
+        try:
+            with translated(url=wire.url, clock=clock, watch=watch), watch:
+                response = self._answered(wire, timeout, opening)
+            timeout["read"] = None  # from here on the watchdog keeps the clocks
+            if watch.fired is not None:  # at the very moment at which the head came
+                raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
+            exchange = Exchange(response, clocks, wire.url, terms.limits)
+            self._remember(exchange)
+        except BaseException:  # Ctrl-C, too, must not leave a connection in use for ever
+            if response is not None:
+                response.close()
+            raise
+        return exchange
+
+    def _remember(self, under_way: Exchange | Opening) -> None:
+        with self._lock:
+            self._live.add(under_way)
+
+    def _answered(self, wire: WireRequest, limits: dict[str, float | None], opening: Opening) -> httpx.Response:
+        """The head of an answer; a request that went to a dying connection is sent once more."""
+        try:
+            for resent in (False, True):
+                opening.begin(self._transport)
+                try:
+                    return self._respond(_request(self._http, wire, limits, opening.notice))
+                except Exception as error:
+                    if resent or not opening.went_stale(error):
+                        raise
+        finally:
+            opening.let_go()
+        raise AssertionError  # the second pass returns or raises
+
+    def close(self) -> None:
+        """Close all connections, and wake whoever waits for one; a user's own client is left alone.
+
+        A descriptor that is closed under a read leaves it waiting, so the sockets are shut down first.
+        """
+        if self._owned is None:
+            return
+        with self._lock:
+            under_way = list(self._live)
+        for each in under_way:
+            each.abort()
+        self._owned.close()
+
+
+class AsyncPool:
+    """Connections to one origin by one route, async; or a client of the user's own."""
+
+    def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
+        self._http = _http_of(client)
+        if client is None:
+            self._owned = self._http.AsyncHTTPTransport(**_transport_options(self._http, origin, route))
+            self._respond: Callable[[httpx.Request], Awaitable[httpx.Response]] = self._owned.handle_async_request
+        else:
+            self._owned = None
+            self._respond = partial(client.send, stream=True, follow_redirects=False)
+        self._transport: object = self._owned or getattr(client, "_transport", None)
+
+    async def send(self, wire: WireRequest, terms: Terms, opening: Opening, closer: Closer) -> AsyncExchange:
+        """Send a request and wait for status and headers. Raises as `Pool.send`; `first` is the caller's to keep."""
+        check_headers(wire)
+        timeout = _timeout_for(terms.timeouts, None)
+        with translated(url=wire.url):
+            response = await self._answered(wire, timeout, opening)
+        try:
+            return AsyncExchange(response, terms.clocks, wire.url, terms.limits, closer)
+        except BaseException:
+            await closer.close(response)
+            raise
+
+    async def _answered(self, wire: WireRequest, limits: dict[str, float | None], opening: Opening) -> httpx.Response:
+        """As `Pool._answered`."""
+        try:
+            for resent in (False, True):
+                opening.begin(self._transport)
+                try:
+                    return await self._respond(_request(self._http, wire, limits, opening.notice_async))
+                except Exception as error:
+                    if resent or not opening.went_stale(error):
+                        raise
+        finally:
+            opening.let_go()
+        raise AssertionError  # the second pass returns or raises
+
+    async def close(self) -> None:
+        """Close all connections; a user's own client is left alone."""
+        if self._owned is not None:
+            await self._owned.aclose()
+
+
+def _http_of(client: Client | None) -> ModuleType:
+    """The library that a user's client belongs to, or the one that we use of ourselves."""
+    return _http() if client is None else importlib.import_module(type(client).__module__.partition(".")[0])
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
+
+
+class Pools:
+    """A pool for each origin and route, made when first asked for; safe to share between threads."""
+
+    def __init__(self, client: Client | None = None) -> None:
+        self._client = client
+        self._pools: dict[tuple[str, Route], Pool] = {}
+        self._lock = threading.Lock()
+        _all_pools.add(self)
+
+    def pool(self, url: str, route: Route) -> Pool:
+        """The pool for a URL's origin."""
+        key = (origin_of(url), route)
+        with self._lock:
+            if key not in self._pools:
+                with translated(url=url):
+                    self._pools[key] = Pool(*key, self._client)
+            return self._pools[key]
+
+    def close(self) -> None:
+        """Close every pool."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.close()
+            self._pools.clear()
+
+    def forget(self) -> None:
+        """In a forked child: let the parent's connections go without a word on them."""
+        self._lock = threading.Lock()  # the parent's may be held by a thread that is not here
+        self._pools = {}
+
+
+class AsyncPools:
+    """A pool for each origin and route, for one event loop."""
+
+    def __init__(self, client: Client | None = None) -> None:
+        self._client = client
+        self._pools: dict[tuple[str, Route], AsyncPool] = {}
+
+    def pool(self, url: str, route: Route) -> AsyncPool:
+        """The pool for a URL's origin."""
+        key = (origin_of(url), route)
+        if key not in self._pools:
+            with translated(url=url):
+                self._pools[key] = AsyncPool(*key, self._client)
+        return self._pools[key]
+
+    async def close(self) -> None:
+        """Close every pool."""
+        for pool in self._pools.values():
+            await pool.close()
+        self._pools.clear()
+
+
+_all_pools: weakref.WeakSet[Pools] = weakref.WeakSet()
+_shared = Pools()
+atexit.register(_shared.close)  # idle connections would be warned about when the interpreter goes
+
+
+def shared_pools() -> Pools:
+    """The process's own pools, for inferences that are not used with ``with``."""
+    return _shared
+
+
+def _forget_pools() -> None:
+    """A forked child must not write to its parent's sockets."""
+    for pools in list(_all_pools):
+        pools.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pools)

@@ -1,0 +1,158 @@
+"""A provider's "no", read from whatever shape it came in, and made into an error."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import re
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from polyglot_core._values.events import Failure
+from polyglot_core.errors import ProviderError, provider_error_class, retryable_by_status
+
+if TYPE_CHECKING:
+    from polyglot_core._wire.messages import WireResponse
+
+__all__ = [
+    "failure_from_payload",
+    "failure_from_response",
+    "printable",
+    "provider_error",
+    "retry_after_seconds",
+    "told_to_retry",
+]
+
+_SHOWN_BYTES = 512
+_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_LOWEST_ERROR_STATUS = 400
+_HIGHEST_STATUS = 599
+
+
+def failure_from_payload(payload: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
+    """Read an error object of any of the shapes that providers are known to send.
+
+    Known are ``{"error": {…}}``, ``{"error": "text"}``, ``{"message": …}``, ``{"detail": …}``, ``{"errors": […]}``, a
+    list of any of these, and a bare text. An HTTP-like ``code`` or ``status`` counts as status where the transport
+    gave none.
+    """
+    error = _innermost(payload)
+    if not isinstance(error, Mapping):
+        return Failure(message=_text_of(error), status=status, raw=raw)
+    code, kind = error.get("code"), error.get("type") or error.get("status")
+    return Failure(
+        message=_text_of(error),
+        code=None if code is None else str(code),
+        param=error["param"] if isinstance(error.get("param"), str) and error["param"] else None,
+        type=None if kind is None else str(kind),
+        status=status or _as_status(code) or _as_status(error.get("status")) or _as_status(error.get("status_code")),
+        raw=raw,
+    )
+
+
+def failure_from_response(response: WireResponse) -> Failure:
+    """Read an answer with an error status: JSON, HTML, plain text, or nothing at all."""
+    try:
+        payload = msgspec.json.decode(response.body) if response.body.strip() else ""
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        payload = _TAG.sub(" ", response.body.decode("utf-8", "replace"))
+    failure = failure_from_payload(payload, status=response.status, raw=response.body)
+    return msgspec.structs.replace(failure, retry_after=retry_after_seconds(response.headers))
+
+
+def provider_error(failure: Failure) -> ProviderError:
+    """The error that a failure is, whether it came with a status or inside a 200."""
+    error_class = provider_error_class(failure.status, failure.code, failure.type)
+    message = printable(failure.message) or "The provider reported an error without saying more."
+    error = error_class(
+        message,
+        status=failure.status,
+        code=printable(str(failure.code or failure.type or "")) or None,
+        param=failure.param and printable(failure.param),
+        retry_after=failure.retry_after,
+    )
+    if (retryable := retryable_by_status(failure.status)) is not None:
+        error.retryable = retryable
+    return error
+
+
+def retry_after_seconds(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds that the provider asks to wait: ``retry-after-ms``, else ``retry-after`` as a number or an HTTP date.
+
+    What cannot be read, and a time in the past, is None; a number too large to be read is infinite.
+    """
+    milliseconds = _as_seconds(headers.get("retry-after-ms"), 0.001)
+    if milliseconds is not None:
+        return milliseconds
+    text = headers.get("retry-after")
+    seconds = _as_seconds(text, 1.0)
+    if seconds is not None or not text:
+        return seconds
+    try:
+        moment = email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    wait = moment - (time.time() if now is None else now)
+    return wait if wait > 0 else None
+
+
+def told_to_retry(headers: Mapping[str, str]) -> bool | None:
+    """What ``x-should-retry`` says, by which several providers overrule their own statuses; None where it is absent."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+
+
+def printable(text: str, limit: int = _SHOWN_BYTES) -> str:
+    """A provider's text on one line: white space folded, control characters out, cut after `limit` characters.
+
+    Wherever it is cut there is a ``…``, by which a key that was cut with it is known.
+    """
+    folded = " ".join(text[: 4 * limit].split()) + ("…" if len(text) > 4 * limit else "")
+    clean = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in folded)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def _innermost(payload: object) -> object:
+    """The object or text that describes the error, out of the envelopes around it."""
+    for _ in range(4):  # envelopes are nested at most error → error; more is somebody's joke
+        if isinstance(payload, list) and payload:
+            payload = payload[0]
+        elif isinstance(payload, Mapping) and (inner := payload.get("error") or payload.get("errors")):
+            payload = {**payload, "error": None, "errors": None, "message": inner} if isinstance(inner, str) else inner
+        else:
+            break
+    return payload
+
+
+def _text_of(error: object) -> str:
+    if isinstance(error, str):
+        return error
+    if isinstance(error, Mapping):
+        for name in ("message", "detail", "msg", "error_description"):
+            if (text := error.get(name)) is not None:
+                return text if isinstance(text, str) else _json_text(text)
+    return _json_text(error)
+
+
+def _json_text(value: Any) -> str:  # noqa: ANN401 (any JSON value)
+    return msgspec.json.encode(value).decode() if value else ""
+
+
+def _as_status(value: object) -> int | None:
+    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) == len("429") else value
+    if isinstance(number, int) and _LOWEST_ERROR_STATUS <= number <= _HIGHEST_STATUS:
+        return number
+    return None
+
+
+def _as_seconds(text: str | None, unit: float) -> float | None:
+    try:
+        seconds = float(text or "") * unit
+    except ValueError:
+        return None
+    overflowed = math.isinf(seconds) and "inf" not in (text or "").lower()
+    if math.isnan(seconds) or seconds <= 0 or (math.isinf(seconds) and not overflowed):
+        return None
+    return seconds
