@@ -15,7 +15,7 @@ from polyglot_core import ConfigError, Connection, Inference, PluginError, conne
 from polyglot_core._config import resolve
 from polyglot_core._drivers import discovery
 from polyglot_core._values.connection import Limits, Retries, Timeouts
-from polyglot_core._wire.messages import Secret
+from polyglot_core._values.secret import Secret
 from polyglot_core.errors import NoDefault
 
 PRESETS = """

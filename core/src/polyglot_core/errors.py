@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from polyglot_core._values.response import InferenceResponse
-    from polyglot_core._wire.messages import Secret
+    from polyglot_core._values.secret import Secret
 
 __all__ = [
     "AuthenticationError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from polyglot_core._wire.messages import Secret
+from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError, RequestError
 from polyglot_core.plugin import JSONSchema, Tool
 

@@ -21,7 +21,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from polyglot_core._values.connection import Limits, Retries, Timeouts, guard
-from polyglot_core._wire.messages import Secret
+from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:

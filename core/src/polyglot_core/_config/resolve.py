@@ -39,7 +39,7 @@ from polyglot_core._values.connection import (
     guard,
     row_problem,
 )
-from polyglot_core._wire.messages import Secret
+from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError, NoDefault, PluginError
 
 __all__ = [

@@ -15,7 +15,7 @@ from polyglot_core._attempt.lifecycle import Signal
 from polyglot_core._engine import retry_policy
 from polyglot_core._values.events import Seam
 from polyglot_core._values.response import FailedAttempt, InferenceResponse, Outcome
-from polyglot_core._wire.messages import Secret
+from polyglot_core._values.secret import Secret
 from polyglot_core.errors import AuthenticationError, PolyglotError, TimedOut
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from polyglot_core._http.exchange import AsyncExchange, Exchange
 from polyglot_core._http.translate import check_headers, timed_out, translated
 from polyglot_core._http.watchdog import Watch
 from polyglot_core._values.addresses import is_this_machine, proxy_problem
-from polyglot_core._wire.messages import Secret
+from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:

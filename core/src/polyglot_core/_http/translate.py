@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
-from polyglot_core._wire.messages import unsendable
+from polyglot_core._values.secret import unsendable
 from polyglot_core.errors import ConfigError, LimitExceeded, PolyglotError, StreamError, TimedOut, TransportError
 
 if TYPE_CHECKING:

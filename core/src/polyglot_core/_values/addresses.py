@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from polyglot_core._wire.messages import Secret
+    from polyglot_core._values.secret import Secret
 
 __all__ = ["base_url_problem", "is_this_machine", "proxy_problem"]
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
 from polyglot_core._values.addresses import base_url_problem, is_this_machine, proxy_problem
-from polyglot_core._wire.messages import Secret, carries_key, unsendable
+from polyglot_core._values.secret import Secret, carries_key, unsendable
 from polyglot_core.errors import ConfigError
 
 __all__ = [
