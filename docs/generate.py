@@ -18,7 +18,8 @@ from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_events, draw_fields, draw_layers
 
 from polyglot_core._config.config_file import Entry
-from polyglot_core._values.connection import Connection, Limits, Preset, Retries, Timeouts
+from polyglot_core._values.connection import Connection, Preset
+from polyglot_core._values.limits import Limits, Retries, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._drivers.discovery import Driver
 from polyglot_core._engine import call
 from polyglot_core._values import events
-from polyglot_core._values.connection import Timeouts
+from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import End, Finish, TextDelta, Usage, WireRequest, hookimpl
 
 _PATIENCE = 5.0  # seconds that anything here waits at most

@@ -454,7 +454,7 @@ def test_a_fresh_connection_that_the_server_closed_is_an_error(flavour, loopback
 
 
 def limited(flavour, server, **limits):
-    from polyglot_core._values.connection import Limits
+    from polyglot_core._values.limits import Limits
 
     async def main():
         stream = flavour.Inference(server.connection(limits=Limits(**limits))).create("Hi", stream=True).stream()

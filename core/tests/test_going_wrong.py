@@ -20,8 +20,8 @@ from polyglot_core import (
     register,
 )
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State
-from polyglot_core._values.connection import Limits, Timeouts
 from polyglot_core._values.events import Finish, ReasoningDelta, ResponseStarted, TextDelta, UsageReport
+from polyglot_core._values.limits import Limits, Timeouts
 from polyglot_core.plugin import Secret, hookimpl
 
 from .test_going_on import SOON, Continuing, outcome

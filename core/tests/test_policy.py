@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from polyglot_core import errors
 from polyglot_core._engine.retry_policy import Again, Budget, Elsewhere, GoOn, Settle, Surface, Tried, decide
-from polyglot_core._values.connection import Retries
+from polyglot_core._values.limits import Retries
 
 SLOW = errors.RateLimited("x")
 CUT = errors.Truncated("x")

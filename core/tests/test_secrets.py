@@ -18,7 +18,8 @@ import pytest
 from polyglot_core import ConfigError, Connection, Inference, PolyglotError, ProviderError, TransportError, register
 from polyglot_core._config import resolve
 from polyglot_core._http.translate import TwoReadersError, check_headers, raise_translated, translated
-from polyglot_core._values.connection import Route, Timeouts, is_this_machine, proxy_problem
+from polyglot_core._values.connection import Route, is_this_machine, proxy_problem
+from polyglot_core._values.limits import Timeouts
 from polyglot_core._values.secret import Secret
 from polyglot_core.plugin import WireRequest, hookimpl
 

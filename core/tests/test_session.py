@@ -13,7 +13,8 @@ from polyglot_core._attempt.attempt import Session
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
 from polyglot_core._drivers.discovery import Driver
-from polyglot_core._values.connection import Connection, Timeouts
+from polyglot_core._values.connection import Connection
+from polyglot_core._values.limits import Timeouts
 from polyglot_core._values.response import FinishReason, Outcome
 from polyglot_core._wire.messages import Chunk
 from polyglot_core.errors import (

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from polyglot_core import ConfigError, Connection, Inference, PluginError, connections, drivers, register
 from polyglot_core._config import resolve
 from polyglot_core._drivers import discovery
-from polyglot_core._values.connection import Limits, Retries, Timeouts
+from polyglot_core._values.limits import Limits, Retries, Timeouts
 from polyglot_core._values.secret import Secret
 from polyglot_core.errors import NoDefault
 

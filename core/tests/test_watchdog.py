@@ -13,7 +13,7 @@ from polyglot_core import Inference, TimedOut
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._http import watchdog
 from polyglot_core._http.watchdog import Watch, shut_down
-from polyglot_core._values.connection import Timeouts
+from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import Finish, TextDelta
 
 OFF = {"first": None, "idle": None, "silence": None, "grace": None}

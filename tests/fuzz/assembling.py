@@ -9,7 +9,8 @@ import msgspec
 from polyglot_core._attempt.attempt import Session
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._drivers.discovery import Driver
-from polyglot_core._values.connection import Connection, Timeouts
+from polyglot_core._values.connection import Connection
+from polyglot_core._values.limits import Timeouts
 from polyglot_core.errors import LimitExceeded, Truncated
 from polyglot_core.plugin import (
     Citation,

@@ -7,7 +7,8 @@ from polyglot_core._client.pending import AsyncPendingInference, PendingInferenc
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 from polyglot_core._config.listing import connections, drivers
 from polyglot_core._drivers.discovery import register
-from polyglot_core._values.connection import Connection, Limits, Retries, Timeouts
+from polyglot_core._values.connection import Connection
+from polyglot_core._values.limits import Limits, Retries, Timeouts
 from polyglot_core._values.parts import ToolCall
 from polyglot_core._values.request import Message, Tool
 from polyglot_core._values.response import (

@@ -7,7 +7,7 @@ from polyglot_core._authoring.facts import imported, misconfigured, read_columns
 from polyglot_core._authoring.json_access import at, count, json_request, json_text, laid_over, objects, read_json
 from polyglot_core._authoring.json_pieces import JSONPieces
 from polyglot_core._authoring.options import cannot_express, translate_options
-from polyglot_core._values.connection import Connection, Preset, Retries, Timeouts
+from polyglot_core._values.connection import Connection, Preset
 from polyglot_core._values.events import (
     Citation,
     End,
@@ -25,6 +25,7 @@ from polyglot_core._values.events import (
     ToolCallDelta,
     UsageReport,
 )
+from polyglot_core._values.limits import Retries, Timeouts
 from polyglot_core._values.parts import Audio, Document, Image, Part, RawPart, Reasoning, Text, ToolCall, ToolResult
 from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, Tool
 from polyglot_core._values.response import FinishReason, Usage

@@ -11,7 +11,7 @@ import polyglot_openai.driver
 from polyglot_core._attempt.attempt import Session
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._drivers.discovery import Driver
-from polyglot_core._values.connection import Timeouts
+from polyglot_core._values.limits import Timeouts
 from polyglot_core._values.request import as_messages
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest
 

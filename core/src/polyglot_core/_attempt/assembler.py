@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from polyglot_core._values.connection import Limits
 from polyglot_core._values.events import (
     Citation,
     Finish,
@@ -25,6 +24,7 @@ from polyglot_core._values.events import (
     ToolCallDelta,
     UsageReport,
 )
+from polyglot_core._values.limits import Limits
 from polyglot_core._values.parts import RawPart, Text
 from polyglot_core._values.response import (
     Choice,

@@ -16,7 +16,6 @@ from polyglot_core._attempt.filters.resume_whitespace import Overlap
 from polyglot_core._attempt.filters.think_tags import ThinkTags
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
 from polyglot_core._attempt.unexpected_response import OK, UNREADABLE, fits, nothing_came, quoted, refusal
-from polyglot_core._values.connection import Limits
 from polyglot_core._values.events import (
     End,
     Event,
@@ -28,6 +27,7 @@ from polyglot_core._values.events import (
     UsageReport,
     misfit,
 )
+from polyglot_core._values.limits import Limits
 from polyglot_core._values.response import InferenceResponse, Outcome, PartialInferenceResponse, Timing
 from polyglot_core._wire.framings import framer_for
 from polyglot_core._wire.messages import Chunk, WireResponse

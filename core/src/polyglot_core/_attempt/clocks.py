@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from polyglot_core._values.connection import Timeouts
+    from polyglot_core._values.limits import Timeouts
 
 __all__ = ["Clocks", "no_change"]
 

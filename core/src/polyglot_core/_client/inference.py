@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._drivers.discovery import BoundDriver
     from polyglot_core._http.pools import Client
-    from polyglot_core._values.connection import Retries, Timeouts
+    from polyglot_core._values.limits import Retries, Timeouts
     from polyglot_core._values.request import Messages, ResponseFormat, Tool
 
 __all__ = ["AsyncInference", "Inference"]

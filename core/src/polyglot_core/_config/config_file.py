@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from msgspec.structs import force_setattr
 
-from polyglot_core._values.connection import Limits, Retries, Timeouts, guard
+from polyglot_core._values.connection import guard
+from polyglot_core._values.limits import Limits, Retries, Timeouts
 from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError
 

@@ -29,16 +29,8 @@ from polyglot_core._config.config_file import (
     user_config_file,
 )
 from polyglot_core._drivers import discovery
-from polyglot_core._values.connection import (
-    Connection,
-    Limits,
-    Preset,
-    Retries,
-    Timeouts,
-    dsn_reader,
-    guard,
-    row_problem,
-)
+from polyglot_core._values.connection import Connection, Preset, dsn_reader, guard
+from polyglot_core._values.limits import Limits, Retries, Timeouts, row_problem
 from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError, NoDefault, PluginError
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from polyglot_core._drivers.discovery import BoundDriver
-    from polyglot_core._values.connection import Connection, Timeouts
+    from polyglot_core._values.connection import Connection
     from polyglot_core._values.events import Event
+    from polyglot_core._values.limits import Timeouts
     from polyglot_core._values.request import InferenceRequest
     from polyglot_core._values.response import PartialInferenceResponse
     from polyglot_core._wire.messages import WireRequest

@@ -33,7 +33,7 @@ from polyglot_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from polyglot_core._values.connection import Retries
+    from polyglot_core._values.limits import Retries
     from polyglot_core.errors import PolyglotError
 
 __all__ = ["Again", "Budget", "Decision", "Elsewhere", "GoOn", "Resume", "Settle", "Surface", "Tried", "decide"]

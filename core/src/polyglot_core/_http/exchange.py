@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
 
     from polyglot_core._attempt.clocks import Clocks
-    from polyglot_core._values.connection import Limits
+    from polyglot_core._values.limits import Limits
 
 __all__ = ["DRAIN_SECONDS", "AsyncExchange", "Closer", "Exchange"]
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from polyglot_core._attempt.clocks import Clocks
     from polyglot_core._http.exchange import Closer
     from polyglot_core._http.in_flight import Opening
-    from polyglot_core._values.connection import Limits, Route, Timeouts
+    from polyglot_core._values.connection import Route
+    from polyglot_core._values.limits import Limits, Timeouts
     from polyglot_core._wire.messages import WireRequest
 
 __all__ = [

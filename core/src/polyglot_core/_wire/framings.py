@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from polyglot_core._values.connection import Limits
+from polyglot_core._values.limits import Limits
 from polyglot_core._wire.eventstream import EventStreamFramer
 from polyglot_core._wire.messages import Chunk
 from polyglot_core.errors import LimitExceeded

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from polyglot_core._attempt.attempt import Session
 from polyglot_core._attempt.clocks import Clocks
-from polyglot_core._values.connection import Limits
+from polyglot_core._values.limits import Limits
 from polyglot_core._wire.framings import framer_for
 from polyglot_core.errors import LimitExceeded, PolyglotError
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
