@@ -13,17 +13,8 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from polyglot_core._values.parts import (
-    Document,
-    Image,
-    Part,
-    Text,
-    ToolCall,
-    ToolResult,
-    read_parts,
-    read_result,
-    read_tool_call,
-)
+from polyglot_core._values.openai_shape import read_parts, read_result, read_tool_call
+from polyglot_core._values.parts import Document, Image, Part, Text, ToolCall, ToolResult
 from polyglot_core.errors import RequestError
 
 __all__ = [
