@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._drivers.discovery import BoundDriver
     from polyglot_core._values.events import Event
-    from polyglot_core._values.response import PartialInferenceResponse
+    from polyglot_core._values.partial import PartialInferenceResponse
 
     from ..conformance.corpus import Exchange
 

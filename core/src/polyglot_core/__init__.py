@@ -9,15 +9,10 @@ from polyglot_core._config.listing import connections, drivers
 from polyglot_core._drivers.discovery import register
 from polyglot_core._values.connection import Connection
 from polyglot_core._values.limits import Limits, Retries, Timeouts
+from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core._values.parts import ToolCall
 from polyglot_core._values.request import Message, Tool
-from polyglot_core._values.response import (
-    FinishReason,
-    InferenceResponse,
-    Outcome,
-    PartialInferenceResponse,
-    Usage,
-)
+from polyglot_core._values.response import FinishReason, InferenceResponse, Outcome, Usage
 from polyglot_core.errors import (
     AuthenticationError,
     ConfigError,

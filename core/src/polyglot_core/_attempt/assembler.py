@@ -25,18 +25,9 @@ from polyglot_core._values.events import (
     UsageReport,
 )
 from polyglot_core._values.limits import Limits
+from polyglot_core._values.partial import Mark, PartialInferenceResponse, ToolCallPiece, Transcript, UsageReading
 from polyglot_core._values.parts import RawPart, Text
-from polyglot_core._values.response import (
-    Choice,
-    FinishReason,
-    Mark,
-    Media,
-    PartialInferenceResponse,
-    Reasoning,
-    ToolCallPiece,
-    Transcript,
-    UsageReading,
-)
+from polyglot_core._values.response import Choice, FinishReason, Media, Reasoning
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from polyglot_core._values.events import (
     misfit,
 )
 from polyglot_core._values.limits import Limits
-from polyglot_core._values.response import InferenceResponse, Outcome, PartialInferenceResponse, Timing
+from polyglot_core._values.partial import PartialInferenceResponse
+from polyglot_core._values.response import InferenceResponse, Outcome, Timing
 from polyglot_core._wire.framings import framer_for
 from polyglot_core._wire.messages import Chunk, WireResponse
 from polyglot_core._wire.provider_errors import provider_error, retry_after_seconds

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from polyglot_core._values.events import Event, Seam
-    from polyglot_core._values.response import InferenceResponse, PartialInferenceResponse
+    from polyglot_core._values.partial import PartialInferenceResponse
+    from polyglot_core._values.response import InferenceResponse
 
 __all__ = ["AsyncInferenceStream", "InferenceStream", "NotCopied"]
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from polyglot_core._values.connection import Connection
     from polyglot_core._values.events import Event
     from polyglot_core._values.limits import Timeouts
+    from polyglot_core._values.partial import PartialInferenceResponse
     from polyglot_core._values.request import InferenceRequest
-    from polyglot_core._values.response import PartialInferenceResponse
     from polyglot_core._wire.messages import WireRequest
 
 __all__ = ["OnTruncated", "Run", "Target"]

@@ -13,7 +13,7 @@ from polyglot_core._attempt.lifecycle import State
 from polyglot_core._engine.backends import AsyncWaits, Waits
 from polyglot_core._engine.retry_policy import Settle, Surface
 from polyglot_core._http.translate import TwoReadersError
-from polyglot_core._values.response import PartialInferenceResponse
+from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core.errors import PolyglotError
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from polyglot_core._drivers.discovery import BoundDriver
-    from polyglot_core._values.response import InferenceResponse, PartialInferenceResponse
+    from polyglot_core._values.partial import PartialInferenceResponse
+    from polyglot_core._values.response import InferenceResponse
     from polyglot_core.errors import PolyglotError
     from polyglot_core.plugin import Event, WireRequest
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from polyglot_core._drivers.discovery import BoundDriver
-    from polyglot_core._values.response import InferenceResponse, PartialInferenceResponse
+    from polyglot_core._values.partial import PartialInferenceResponse
+    from polyglot_core._values.response import InferenceResponse
     from polyglot_core.plugin import Event, WireRequest
 
 __all__ = ["Recording", "Replay", "chunks", "cuts", "replay"]
