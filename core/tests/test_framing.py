@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core._wire.framings import FRAMERS, SSEFramer, WholeFramer, framer_for, media_type
+from polyglot_core._wire.framings import FRAMERS, WholeFramer, framer_for, media_type
 from polyglot_core._wire.messages import Chunk, WireRequest
+from polyglot_core._wire.sse import SSEFramer
 from polyglot_core.errors import LimitExceeded, UnexpectedContentType
 
 BOM = b"\xef\xbb\xbf"

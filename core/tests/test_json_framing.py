@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core._wire.framings import JSONArrayFramer, NDJSONFramer
+from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
 from polyglot_core.errors import Malformed, Truncated
 
 VALUES = st.lists(

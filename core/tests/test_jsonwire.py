@@ -10,7 +10,7 @@ import pytest
 from polyglot_core._authoring.facts import imported, read_columns
 from polyglot_core._authoring.json_access import at, count, json_request, json_text, laid_over, objects, read_json
 from polyglot_core._values.connection import Connection
-from polyglot_core._wire.framings import SSEFramer
+from polyglot_core._wire.sse import SSEFramer
 from polyglot_core.errors import ConfigError
 
 

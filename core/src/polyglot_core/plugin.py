@@ -30,9 +30,10 @@ from polyglot_core._values.parts import Audio, Document, Image, Part, RawPart, R
 from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, Tool
 from polyglot_core._values.response import FinishReason, Usage
 from polyglot_core._values.secret import Secret
-from polyglot_core._wire.framings import JSONArrayFramer, NDJSONFramer, SSEFramer
+from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
 from polyglot_core._wire.messages import Chunk, Framer, WireRequest, WireResponse
 from polyglot_core._wire.provider_errors import failure_from_payload
+from polyglot_core._wire.sse import SSEFramer
 from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
 
 __all__ = [

@@ -7,12 +7,25 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
 
+from polyglot_core._values.limits import Limits
 from polyglot_core._values.secret import Headers
+from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Chunk", "CompletionSign", "Framer", "FramerClass", "WireRequest", "WireResponse"]
+__all__ = [
+    "CR",
+    "LARGEST_EVENT",
+    "LF",
+    "Chunk",
+    "CompletionSign",
+    "Framer",
+    "FramerClass",
+    "WireRequest",
+    "WireResponse",
+    "too_large",
+]
 
 
 CompletionSign = Literal["finish", "end", "both"]
@@ -93,3 +106,14 @@ class WireResponse(Struct, frozen=True, kw_only=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+LF, CR = b"\n\r"  # as numbers: looking for a number in bytes takes an eighth of the time
+
+LARGEST_EVENT = Limits().event
+
+
+def too_large(limit: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"An event of the answer is larger than {limit} bytes; larger ones are allowed by limits.event."
+    )
