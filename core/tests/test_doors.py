@@ -24,12 +24,12 @@ Framer Image InferenceRequest JSONArrayFramer JSONPieces JSONSchema Logprobs Med
 NDJSONFramer Part Ping Preset RawPart Reasoning ReasoningDelta RefusalDelta ResponseStarted Retries SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
 WireRequest WireResponse at cannot_express count failure_from_payload hookimpl imported json_request json_text
-laid_over misconfigured objects read_columns read_json translate_options
+laid_over misconfigured objects provider_error_class read_columns read_json translate_options
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded
 PermissionDenied PluginError PolyglotError ProviderError QuotaExceeded RateLimited RequestError ServerError StreamError
-TimedOut TransportError Truncated UnexpectedContentType provider_error_class
+TimedOut TransportError Truncated UnexpectedContentType
 """
 DOORS = [(polyglot_core, USERS), (plugin, AUTHORS), (errors, ERRORS)]
 MODULES = [

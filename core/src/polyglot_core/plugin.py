@@ -32,7 +32,7 @@ from polyglot_core._values.response import FinishReason, Usage
 from polyglot_core._values.secret import Secret
 from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
 from polyglot_core._wire.messages import Chunk, Framer, WireRequest, WireResponse
-from polyglot_core._wire.provider_errors import failure_from_payload
+from polyglot_core._wire.provider_errors import failure_from_payload, provider_error_class
 from polyglot_core._wire.sse import SSEFramer
 from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
 
@@ -95,6 +95,7 @@ __all__ = [
     "laid_over",
     "misconfigured",
     "objects",
+    "provider_error_class",
     "read_columns",
     "read_json",
     "translate_options",
