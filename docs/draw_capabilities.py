@@ -168,7 +168,7 @@ def _by_model(driver: str, feature: Feature) -> str:
 _FRAMINGS = {
     "sse": "server-sent events",
     "ndjson": "JSON objects, one a line",
-    "aws-eventstream": "binary frames of AWS's event stream",
+    "EventStreamFramer": "binary frames of AWS's event stream",
     "StreamFramer": "server-sent events, or JSON objects where they should be",
 }
 _COMPLETE_ON = {

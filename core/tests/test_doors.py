@@ -20,7 +20,7 @@ Truncated Usage connections drivers register
 """
 AUTHORS = """
 CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Document End Event Failure Finish FinishReason
-Framer Image InferenceRequest JSONArrayFramer JSONPieces JSONSchema Logprobs MediaDelta Message MessageWriter
+Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter
 NDJSONFramer Part Ping Preset RawPart Reasoning ReasoningDelta RefusalDelta ResponseStarted Retries SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
 WireRequest WireResponse at cannot_express count failure_from_payload hookimpl imported json_request json_text

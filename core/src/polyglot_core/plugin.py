@@ -5,7 +5,6 @@ from __future__ import annotations
 from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
 from polyglot_core._authoring.facts import imported, misconfigured, read_columns
 from polyglot_core._authoring.json_access import at, count, json_request, json_text, laid_over, objects, read_json
-from polyglot_core._authoring.json_pieces import JSONPieces
 from polyglot_core._authoring.options import cannot_express, translate_options
 from polyglot_core._values.connection import Connection, Preset
 from polyglot_core._values.events import (
@@ -53,7 +52,6 @@ __all__ = [
     "Image",
     "InferenceRequest",
     "JSONArrayFramer",
-    "JSONPieces",
     "JSONSchema",
     "Logprobs",
     "MediaDelta",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["at", "count", "json_request", "json_text", "laid_over", "objects", "read_json"]
 
 _JSON = "application/json"
-_STREAMS = {"ndjson": "application/x-ndjson", "aws-eventstream": "application/vnd.amazon.eventstream"}
+_STREAMS = {"ndjson": "application/x-ndjson"}
 _EVENTS = "text/event-stream"
 
 

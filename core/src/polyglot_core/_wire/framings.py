@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polyglot_core._wire.eventstream import EventStreamFramer
 from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
 from polyglot_core._wire.messages import LARGEST_EVENT, Chunk
 from polyglot_core._wire.sse import SSEFramer
@@ -40,7 +39,6 @@ _EVENT_STREAM = frozenset({"text/event-stream"})
 _JSON_TYPES = frozenset({"application/json", "text/json", "application/problem+json"})
 
 _NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"})
-_AWS_TYPES = frozenset({"application/vnd.amazon.eventstream"})
 
 
 class Framing:
@@ -57,7 +55,6 @@ FRAMERS: dict[str, Framing] = {
     "sse": Framing(lambda wire, limit: SSEFramer(flush_at_eof=wire.flush_at_eof, limit=limit), _EVENT_STREAM),
     "ndjson": Framing(lambda _wire, limit: NDJSONFramer(limit=limit), _NDJSON_TYPES),
     "json-array": Framing(lambda _wire, limit: JSONArrayFramer(limit=limit), _JSON_TYPES),
-    "aws-eventstream": Framing(lambda _wire, limit: EventStreamFramer(limit=limit), _AWS_TYPES),
     "whole": Framing(lambda _wire, _limit: WholeFramer(), _JSON_TYPES),
 }
 """The framings that core knows, by the name that a `WireRequest` gives."""

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from polyglot_bedrock.decoding import decode_chunk
 from polyglot_bedrock.encoding import body_of
+from polyglot_bedrock.eventstream import MEDIA_TYPE, EventStreamFramer
 from polyglot_bedrock.refusals import decode_error
 from polyglot_bedrock.region import base_url_of
 from polyglot_bedrock.signing import authorize
@@ -35,7 +36,8 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     action = "converse-stream" if request.stream else "converse"
     url = f"{base_url_of(connection)}/model/{quote(request.model, safe='')}/{action}"
     body = {**body_of(request, connection.driver), **request.extra}
-    return json_request(url, body, stream=request.stream, framing="aws-eventstream")
+    headers = {"accept": MEDIA_TYPE} if request.stream else {}
+    return json_request(url, body, stream=request.stream, framing=EventStreamFramer, headers=headers)
 
 
 @hookimpl

@@ -14,7 +14,6 @@ from polyglot_core.plugin import (
     Citation,
     Finish,
     FinishReason,
-    JSONPieces,
     Logprobs,
     MediaDelta,
     ReasoningDelta,
@@ -28,6 +27,7 @@ from polyglot_core.plugin import (
     hookimpl,
     objects,
 )
+from polyglot_google.json_pieces import JSONPieces
 from polyglot_google.refusals import read_failure
 from polyglot_google.shapes import Answer
 

@@ -6,17 +6,24 @@ import base64
 import json
 import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyglot_bedrock.eventstream import EventStreamFramer
+from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import Signal
+from polyglot_core._drivers.discovery import Driver
 from polyglot_core._values.response import Outcome
-from polyglot_core._wire.eventstream import EventStreamFramer
 from polyglot_core.errors import LimitExceeded, Malformed, Truncated
+from polyglot_core.plugin import Connection, Finish, InferenceRequest, TextDelta, Timeouts, Usage, WireRequest, hookimpl
 
 CORPUS = os.environ.get("POLYGLOT_CORPUS", "")
 FILE = Path(CORPUS or ".").parent / "vectors" / "aws-eventstream.json"
@@ -149,35 +156,56 @@ SAID = b'[["TextDelta",{"text":"a"}]]'
 DONE = b'[["Finish",{"reason":"stop","raw":"stop"}]]'
 
 
-def heard(toy, *pieces):
-    """What a session makes of an event stream, as the pump feeds it."""
-    session = toy.session(framing="aws-eventstream", headers={})
+class Toy:
+    """A driver whose chunks are lists of events, in frames."""
+
+    @hookimpl
+    def encode_request(self):
+        return WireRequest(url="http://localhost", body=b"", framing=EventStreamFramer)
+
+    @hookimpl
+    def decode_chunk(self, chunk):
+        pairs = msgspec.json.decode(chunk.data, type=list[tuple[str, dict[str, Any]]])
+        return [msgspec.convert(fields, {"TextDelta": TextDelta, "Finish": Finish}[name]) for name, fields in pairs]
+
+    @hookimpl
+    def extract_usage(self, payload):
+        return Usage(raw=payload)
+
+
+def heard(*pieces):
+    """Return the attempt that has received an event stream, as the pump feeds it."""
+    driver = Driver("toy", Toy()).bind(Connection(name="here", driver="toy"))
+    session = Session(driver.encode(InferenceRequest(model="m", messages=())), driver, Clocks(Timeouts(), 0.0))
+    session.begin(200, {})
     try:
-        toy.read(session, *pieces)
+        for piece in pieces:
+            list(session.feed(piece, 0.0))
+        list(session.finish(0.0))
     except (Malformed, Truncated) as error:
         list(session.interrupt(Signal.BROKEN, error, 0.0))
     return session
 
 
 @pytest.mark.parametrize("cut", [1, 20])
-def test_an_answer_that_ends_in_a_frame_is_truncated(toy, cut):
+def test_an_answer_that_ends_in_a_frame_is_truncated(cut):
     """The error, and the outcome in its partial, say that the answer was cut; what came is kept."""
     with pytest.raises(Truncated) as caught:
-        heard(toy, frame(SAID), frame(SAID)[:cut])
+        heard(frame(SAID), frame(SAID)[:cut])
     assert (caught.value.partial.content, caught.value.partial.outcome) == ("a", Outcome.TRUNCATED)
 
 
-def test_an_answer_that_was_done_may_end_in_a_frame(toy):
+def test_an_answer_that_was_done_may_end_in_a_frame():
     """Where the model has said that it is done, half a frame behind it takes nothing away."""
-    session = heard(toy, frame(SAID), frame(DONE), frame(SAID)[:20])
+    session = heard(frame(SAID), frame(DONE), frame(SAID)[:20])
     assert (session.response.content, session.outcome) == ("a", Outcome.FINISHED)
 
 
 @pytest.mark.parametrize("before", [[frame(SAID)], [frame(SAID), frame(DONE)]])
-def test_a_broken_frame_fails_the_answer(toy, before):
+def test_a_broken_frame_fails_the_answer(before):
     """Bytes that are not what was sent are an error, also behind the finish: no success is made of them."""
     with pytest.raises(Malformed) as caught:
-        heard(toy, *before, b"x" * 20)
+        heard(*before, b"x" * 20)
     assert (caught.value.partial.content, caught.value.partial.outcome) == ("a", Outcome.FAILED)
 
 
@@ -187,6 +215,27 @@ def test_a_frame_that_is_larger_than_the_caller_allows_is_refused_before_it_come
     assert len(framer.feed(EVENT + frame(EVENT)[:12])) == 1
     with pytest.raises(LimitExceeded, match=r"limits\.event"):
         framer.feed(b"")
+
+
+def test_a_frame_in_tiny_pieces_takes_little_more_memory_than_it_has_bytes():
+    """What is kept of a frame that has not ended is its bytes, and not an object for each read that brought some."""
+    framer = EventStreamFramer(limit=1 << 18)
+    pieces = [bytes(2)] * 100_000
+    lengths = struct.pack(">II", 1 << 18, 0)
+    tracemalloc.start()
+    framer.feed(lengths + struct.pack(">I", zlib.crc32(lengths)))
+    for piece in pieces:
+        assert not framer.feed(piece)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 200_000 < peak < 3 * 200_000
+
+
+def test_every_request_is_read_by_a_framer_of_its_own():
+    """The framing of a request makes a new framer each time, and knows its media type."""
+    wire = WireRequest(url="http://localhost", body=b"", framing=EventStreamFramer)
+    assert wire.framing(limit=7) is not wire.framing(limit=7)
+    assert wire.framing.media_types == {"application/vnd.amazon.eventstream"}
 
 
 def test_nothing_is_no_frame():

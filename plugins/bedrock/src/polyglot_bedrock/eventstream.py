@@ -12,13 +12,15 @@ import uuid
 import zlib
 from typing import TYPE_CHECKING
 
-from polyglot_core._wire.messages import Chunk
 from polyglot_core.errors import LimitExceeded, Malformed, Truncated
+from polyglot_core.plugin import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["EventStreamFramer"]
+__all__ = ["MEDIA_TYPE", "EventStreamFramer"]
+
+MEDIA_TYPE = "application/vnd.amazon.eventstream"
 
 _PRELUDE = struct.Struct(">III")
 _CHECKSUM = struct.Struct(">I")
@@ -37,6 +39,8 @@ class EventStreamFramer:
     """
 
     __slots__ = ("_broken", "_limit", "_open", "_wanted")
+
+    media_types = frozenset({MEDIA_TYPE})
 
     def __init__(self, *, limit: int = _LONGEST_FRAME) -> None:
         self._limit = limit

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyglot_core._authoring.json_pieces import JSONPieces
+from polyglot_google.json_pieces import JSONPieces
 
 LEAVES = (
     st.none()
