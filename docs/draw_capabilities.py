@@ -14,7 +14,7 @@ from draw_features import FEATURES
 from draw_providers import drivers, presets
 from msgspec.structs import replace
 
-from polyglot_core._drivers.discovery import BoundDriver, Driver
+from polyglot_core._drivers.bound import BoundDriver, Driver
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Connection, InferenceRequest, Message
 

@@ -20,7 +20,7 @@ import pytest
 from polyglot_core import AsyncInference, Connection, Inference, Retries, register
 from polyglot_core._attempt.attempt import Session
 from polyglot_core._attempt.clocks import Clocks
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core._engine import call
 from polyglot_core._values import events
 from polyglot_core._values.limits import Timeouts

@@ -10,7 +10,7 @@ import pytest
 
 from polyglot_core import ConfigError, Connection, PluginError, hookspecs, register
 from polyglot_core._drivers import discovery
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.request import InferenceRequest, as_messages
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import CONTRACT_VERSION, Chunk, Failure, Usage, WireRequest, WireResponse, hookimpl

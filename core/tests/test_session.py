@@ -12,7 +12,7 @@ from polyglot_core import errors
 from polyglot_core._attempt.attempt import Session
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Connection
 from polyglot_core._values.limits import Timeouts
 from polyglot_core._values.response import FinishReason, Outcome

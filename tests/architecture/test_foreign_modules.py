@@ -15,7 +15,7 @@ MAY_NAME = {
     "httpx": {"_http/exchange", "_http/pools"},
     "httpx2": {"_http/exchange", "_http/pools"},
     "importlib_metadata": {"_drivers/discovery"},
-    "pluggy": {"hookspecs", "_drivers/discovery"},
+    "pluggy": {"hookspecs", "_drivers/bound"},
 }
 
 

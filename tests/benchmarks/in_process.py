@@ -24,6 +24,7 @@ from polyglot_core import Connection, PartialInferenceResponse
 from polyglot_core._attempt.attempt import Session
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._drivers import discovery
+from polyglot_core._drivers.bound import BoundDriver
 from polyglot_core._engine.call import Run, Target
 from polyglot_core._engine.pump import pump
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
@@ -34,14 +35,14 @@ _REQUEST = InferenceRequest(model="m", messages=(Message(role="user", content="H
 _HEADERS = {"content-type": "text/event-stream"}
 
 
-def _driver() -> discovery.BoundDriver:
+def _driver() -> BoundDriver:
     driver = discovery.load_driver("openai")
     if driver is None:
         raise SystemExit("The openai driver is not installed in this environment.")
     return driver.bind(_CONNECTION)
 
 
-def session_partials(driver: discovery.BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
+def session_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
     """Frame, decode and assemble."""
     session = Session(driver.encode(_REQUEST), driver, Clocks(Timeouts(), 0.0))
     session.begin(200, _HEADERS)
@@ -78,7 +79,7 @@ class _Bytes:
     drain = close = abort
 
 
-def pump_partials(driver: discovery.BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
+def pump_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
     """What a loop over a stream goes through, but for the HTTP client."""
     run = Run([Target(_CONNECTION, driver, _REQUEST)], Timeouts())
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))

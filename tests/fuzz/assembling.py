@@ -8,7 +8,7 @@ import msgspec
 
 from polyglot_core._attempt.attempt import Session
 from polyglot_core._attempt.clocks import Clocks
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Connection
 from polyglot_core._values.limits import Timeouts
 from polyglot_core.errors import LimitExceeded, Truncated

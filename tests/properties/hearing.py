@@ -18,7 +18,7 @@ from ..conformance.places import DRIVERS, connection_to, is_spoken
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from polyglot_core._drivers.discovery import BoundDriver
+    from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._values.events import Event
     from polyglot_core._values.partial import PartialInferenceResponse
 

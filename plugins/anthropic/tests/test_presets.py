@@ -9,7 +9,7 @@ import pytest
 
 import polyglot_anthropic.driver
 from polyglot_anthropic.presets import PRESETS
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Connection
 from polyglot_core._values.request import InferenceRequest, as_messages
 

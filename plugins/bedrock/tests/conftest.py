@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from polyglot_bedrock import driver, signing
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core.plugin import Connection, InferenceRequest, Message
 from polyglot_testkit import Recording, replay
 

@@ -20,7 +20,7 @@ from polyglot_bedrock.eventstream import EventStreamFramer
 from polyglot_core._attempt.attempt import Session
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import Signal
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.response import Outcome
 from polyglot_core.errors import LimitExceeded, Malformed, Truncated
 from polyglot_core.plugin import Connection, Finish, InferenceRequest, TextDelta, Timeouts, Usage, WireRequest, hookimpl

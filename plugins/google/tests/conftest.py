@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core.plugin import Connection, InferenceRequest, Message
 from polyglot_google import gemini, vertex
 from polyglot_testkit import Recording, replay

@@ -8,7 +8,7 @@ import pytest
 
 import polyglot_openai.azure
 from polyglot_core import ConfigError
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message, Secret, TextDelta
 
 HERE = "https://mine.openai.azure.com"

@@ -24,7 +24,7 @@ import pytest
 import polyglot_openai.azure
 import polyglot_openai.driver
 from polyglot_core._authoring.options import NAMES
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.request import as_response_format
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, RawPart, Reasoning, Text, Tool

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core.errors import InvalidRequest, ProviderError, RateLimited, Truncated
 from polyglot_core.plugin import Connection, Reasoning
 from polyglot_openai import responses

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message
 from polyglot_openai import responses

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from polyglot_core._attempt.clocks import Clocks
-    from polyglot_core._drivers.discovery import BoundDriver
+    from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._wire.messages import WireRequest
 
 __all__ = ["Session"]

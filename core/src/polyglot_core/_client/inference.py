@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
-    from polyglot_core._drivers.discovery import BoundDriver
+    from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._http.pools import Client
     from polyglot_core._values.limits import Retries, Timeouts
     from polyglot_core._values.request import Messages, ResponseFormat, Tool

@@ -21,7 +21,7 @@ from polyglot_core.errors import AuthenticationError, PolyglotError, TimedOut
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from polyglot_core._drivers.discovery import BoundDriver
+    from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._values.connection import Connection
     from polyglot_core._values.events import Event
     from polyglot_core._values.limits import Timeouts

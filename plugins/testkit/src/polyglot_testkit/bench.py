@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core.plugin import Connection, InferenceRequest, Message
 from polyglot_testkit.recording import Recording, replay
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from polyglot_core._drivers.discovery import BoundDriver
+    from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._values.partial import PartialInferenceResponse
     from polyglot_core._values.response import InferenceResponse
     from polyglot_core.errors import PolyglotError

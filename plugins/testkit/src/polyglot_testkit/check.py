@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from polyglot_core._drivers.discovery import BoundDriver
+    from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core.plugin import InferenceRequest
     from polyglot_testkit.recording import Recording
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from polyglot_core._drivers.discovery import Driver
+from polyglot_core._drivers.bound import Driver
 from polyglot_core.errors import PolyglotError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, Secret
 from polyglot_testkit.answers import (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterable
 
-    from polyglot_core._drivers.discovery import BoundDriver
+    from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._values.partial import PartialInferenceResponse
     from polyglot_core._values.response import InferenceResponse
     from polyglot_core.plugin import Event, WireRequest
