@@ -12,8 +12,8 @@ CORE = CHECKOUT / "core/src/polyglot_core"
 OTHERS = [file for folder in CHECKOUT.glob("plugins/*/src/*/") for file in folder.rglob("*.py")]
 
 MAY_NAME = {
-    "httpx": {"_http/exchange", "_http/pools"},
-    "httpx2": {"_http/exchange", "_http/pools"},
+    "httpx": {"_http/exchange", "_http/httpx_options", "_http/pools"},
+    "httpx2": {"_http/exchange", "_http/httpx_options", "_http/pools"},
     "importlib_metadata": {"_drivers/discovery"},
     "pluggy": {"hookspecs", "_drivers/bound"},
 }

@@ -10,10 +10,10 @@ from polyglot_core._client.pending import AsyncPendingInference, PendingInferenc
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream, NotCopied
 from polyglot_core._config import resolve
 from polyglot_core._drivers import discovery
-from polyglot_core._engine.backends import AsyncSource
 from polyglot_core._engine.call import OnTruncated, Run, Target
 from polyglot_core._engine.pump import async_pump, pump
 from polyglot_core._engine.retry_policy import Resume
+from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.connection import Connection, guard
 from polyglot_core._values.request import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from polyglot_core._drivers.bound import BoundDriver
-    from polyglot_core._http.pools import Client
+    from polyglot_core._http.httpx_options import Client
     from polyglot_core._values.limits import Retries, Timeouts
     from polyglot_core._values.request import Messages, ResponseFormat, Tool
 

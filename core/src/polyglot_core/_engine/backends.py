@@ -5,35 +5,28 @@ All that differs in kind between sync and async is here.
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
-import sys
 import threading
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from polyglot_core._http.event_loops import AsyncSource, closer_here
 from polyglot_core._http.exchange import DRAIN_SECONDS
 from polyglot_core._http.in_flight import Opening
-from polyglot_core._http.pools import LONGEST_WAIT, AsyncPools, Pools, Terms
+from polyglot_core._http.pools import LONGEST_WAIT, Pools, Terms
 from polyglot_core._http.translate import timed_out
 from polyglot_core._wire.messages import WireRequest
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import AsyncGenerator
-    from types import ModuleType
-
     import anyio
-    from anyio.lowlevel import RunVar
 
     from polyglot_core._engine.call import Run
-    from polyglot_core._http.exchange import AsyncExchange, Closer, Exchange
-    from polyglot_core._http.pools import Client
+    from polyglot_core._http.exchange import AsyncExchange, Exchange
 
-__all__ = ["AsyncSource", "AsyncWaits", "Waits"]
+__all__ = ["AsyncWaits", "Waits"]
 
 
 class Waits:
@@ -122,7 +115,7 @@ class AsyncWaits:
             if self._woken:  # while the driver authorized, say
                 self._scope.cancel()
             pool = pools.pool(wire.url, run.connection.route)
-            exchange = await pool.send(wire, _terms(run), Opening(), _closer_here())
+            exchange = await pool.send(wire, _terms(run), Opening(), closer_here())
         self._scope = None
         if exchange is None:
             raise timed_out(clock)
@@ -174,124 +167,3 @@ def _nobody_waits() -> NoReturn:
 
 def _terms(run: Run) -> Terms:
     return Terms(run.timeouts, run.clocks, run.connection.limits)
-
-
-class AsyncSource:
-    """Where an async call gets its connections: pools of its own or the process's, one set for each running loop.
-
-    Attributes:
-        shared: Whether the pools are the process's.
-    """
-
-    def __init__(self, client: Client | None = None, *, shared: bool = True) -> None:
-        self.shared = shared and client is None
-        self._of_client = None if client is None else AsyncPools(client)  # which is the user's to close
-        self._key = None if self.shared else self
-
-    async def pools(self) -> AsyncPools:
-        """The pools for the running loop, made when first asked for and closed when the loop is."""
-        if self._of_client is not None:
-            return self._of_client
-        by_owner = _pools_of_loop()
-        if self._key not in by_owner:
-            pools = AsyncPools()
-            keeper = _kept_open(pools)
-            await anext(keeper)
-            by_owner[self._key] = (pools, keeper)
-        return by_owner[self._key][0]
-
-    async def close(self) -> None:
-        """Close the pools that are this source's own."""
-        if self._key is not None:
-            _pools, keeper = _pools_of_loop().pop(self._key, (None, None))
-            if keeper is not None:
-                await keeper.aclose()
-
-
-def _closer_here() -> Closer:
-    """What closes responses in the loop that runs now. asyncio and trio are looked for, for those who use neither."""
-    if (asyncio := sys.modules.get("asyncio")) is not None:
-        with contextlib.suppress(RuntimeError):
-            return _AsyncioCloser(asyncio, asyncio.get_running_loop())
-    trio = sys.modules["trio"]
-    return _TrioCloser(trio, trio.lowlevel.current_trio_token())
-
-
-_closing: set[asyncio.Task[None]] = set()  # a loop keeps only weak references to its tasks
-
-
-class _AsyncioCloser:
-    """Closes responses in tasks of their own: one whose closing is cancelled would leave its connection in use."""
-
-    def __init__(self, asyncio: ModuleType, loop: asyncio.AbstractEventLoop) -> None:
-        self._asyncio = asyncio
-        self._loop = loop
-
-    async def close(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
-        import anyio  # noqa: PLC0415
-
-        with anyio.CancelScope(shield=True):  # against anyio's cancellation; the task is against asyncio's own
-            await self._asyncio.shield(self._start(response))
-
-    def close_later(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._start, response)
-
-    def _start(self, response: Any) -> asyncio.Task[None]:  # noqa: ANN401 (the HTTP client's)
-        task = self._loop.create_task(_closed(response))
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
-        return task
-
-
-class _TrioCloser:
-    """Closes responses under a shield."""
-
-    def __init__(self, trio: ModuleType, token: Any) -> None:  # noqa: ANN401 (trio's)
-        self._trio = trio
-        self._token = token
-
-    async def close(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
-        with self._trio.CancelScope(shield=True):
-            await _closed(response)
-
-    def close_later(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
-        with contextlib.suppress(self._trio.RunFinishedError):
-            self._token.run_sync_soon(self._start, response)
-
-    def _start(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
-        with contextlib.suppress(RuntimeError):  # the loop is about to end and takes nothing new; its pools end with it
-            self._trio.lowlevel.spawn_system_task(_closed, response)
-
-
-async def _closed(response: Any) -> None:  # noqa: ANN401
-    with contextlib.suppress(Exception):
-        await response.aclose()
-
-
-_Owned = dict["AsyncSource | None", "tuple[AsyncPools, AsyncGenerator[None]]"]
-
-
-@lru_cache(maxsize=1)
-def _loop_variable() -> RunVar[_Owned]:
-    from anyio.lowlevel import RunVar  # noqa: PLC0415
-
-    return RunVar("polyglot_pools")
-
-
-def _pools_of_loop() -> _Owned:
-    """The pools that belong to the running loop, by owner."""
-    variable = _loop_variable()
-    owned = variable.get(None)
-    if owned is None:
-        owned = {}
-        variable.set(owned)
-    return owned
-
-
-async def _kept_open(pools: AsyncPools) -> AsyncGenerator[None]:
-    """Closes the pools when it is closed, which event loops do with every generator that is left when they stop."""
-    try:
-        yield
-    finally:
-        await pools.close()

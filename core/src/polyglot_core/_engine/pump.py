@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from polyglot_core._attempt.attempt import Session
-    from polyglot_core._engine.backends import AsyncSource
     from polyglot_core._engine.call import Run
+    from polyglot_core._http.event_loops import AsyncSource
     from polyglot_core._http.exchange import AsyncExchange, Exchange
     from polyglot_core._http.pools import Pools
     from polyglot_core._wire.messages import Chunk
