@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from polyglot_core import ConfigError, Connection, PluginError, hookspecs, register
+from polyglot_core._client.arguments import as_messages
 from polyglot_core._drivers import discovery
 from polyglot_core._drivers.bound import Driver
-from polyglot_core._values.request import InferenceRequest, as_messages
+from polyglot_core._values.request import InferenceRequest
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import CONTRACT_VERSION, Chunk, Failure, Usage, WireRequest, WireResponse, hookimpl
 

@@ -10,9 +10,9 @@ import pytest
 import polyglot_openai.driver
 from polyglot_core._attempt.attempt import Session
 from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._client.arguments import as_messages
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.limits import Timeouts
-from polyglot_core._values.request import as_messages
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest
 
 

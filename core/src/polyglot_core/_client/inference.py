@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 from msgspec.structs import replace
 
+from polyglot_core._client.arguments import UNSUPPORTED, as_messages, as_response_format, as_tools, check_word
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream, NotCopied
 from polyglot_core._config import resolve
@@ -16,14 +17,7 @@ from polyglot_core._engine.retry_policy import Resume
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.connection import Connection, guard
-from polyglot_core._values.request import (
-    UNSUPPORTED,
-    InferenceRequest,
-    as_messages,
-    as_response_format,
-    as_tools,
-    check_word,
-)
+from polyglot_core._values.request import InferenceRequest
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
