@@ -10,8 +10,8 @@ from polyglot_core._drivers.discovery import register
 from polyglot_core._values.connection import Connection
 from polyglot_core._values.limits import Limits, Retries, Timeouts
 from polyglot_core._values.partial import PartialInferenceResponse
-from polyglot_core._values.parts import ToolCall
-from polyglot_core._values.request import Message, Tool
+from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
+from polyglot_core._values.request import JSONSchema, Message, Tool
 from polyglot_core._values.response import FinishReason, InferenceResponse, Outcome, Usage
 from polyglot_core.errors import (
     AuthenticationError,
@@ -31,13 +31,17 @@ __all__ = [
     "AsyncInference",
     "AsyncInferenceStream",
     "AsyncPendingInference",
+    "Audio",
     "AuthenticationError",
     "ConfigError",
     "Connection",
+    "Document",
     "FinishReason",
+    "Image",
     "Inference",
     "InferenceResponse",
     "InferenceStream",
+    "JSONSchema",
     "Limits",
     "Message",
     "Outcome",
@@ -47,13 +51,17 @@ __all__ = [
     "PolyglotError",
     "ProviderError",
     "RateLimited",
+    "RawPart",
+    "Reasoning",
     "RequestError",
     "Retries",
     "StreamError",
+    "Text",
     "TimedOut",
     "Timeouts",
     "Tool",
     "ToolCall",
+    "ToolResult",
     "TransportError",
     "Truncated",
     "Usage",
@@ -61,3 +69,8 @@ __all__ = [
     "drivers",
     "register",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the public names: what the package is made of stays out of autocomplete."""
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

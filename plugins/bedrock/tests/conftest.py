@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections import deque
 
 import msgspec
 import pytest
@@ -83,13 +82,12 @@ def recording(name, body, **fields):
 
 def heard(body, *, pieces=None, **fields):
     """Response, partials and error of a body."""
-    return replay(connect(), recording("given", body, **fields), pieces=pieces)
+    seen = replay(connect(), recording("given", body, **fields), pieces=pieces)
+    return seen.response, seen.partials, seen.error
 
 
 def events(body, **fields):
-    seen = deque()
-    replay(connect(), recording("given", body, **fields), events=seen)
-    return list(seen)
+    return replay(connect(), recording("given", body, **fields)).events
 
 
 def body_of(*args, connection=(), **fields):

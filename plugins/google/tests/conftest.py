@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 
 import msgspec
@@ -68,8 +67,6 @@ def events(recorded):
 
     def play(body, *, streamed=True):
         recording = recorded(body) if isinstance(body, str) else Recording(name="given", body=body, streamed=streamed)
-        seen = deque()
-        replay(connect(), recording, events=seen)
-        return list(seen)
+        return replay(connect(), recording).events
 
     return play

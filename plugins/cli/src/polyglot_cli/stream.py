@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from polyglot_cli.views import View
     from polyglot_core import InferenceResponse, PendingInference
-    from polyglot_core._values.events import Seam
+    from polyglot_core.events import Seam
 
 __all__ = ["Asked", "answer"]
 

@@ -12,7 +12,7 @@ from polyglot_cli.cleaning import Cleaner
 if TYPE_CHECKING:
     from polyglot_cli.output import Output
     from polyglot_core import PartialInferenceResponse
-    from polyglot_core._values.events import Event
+    from polyglot_core.events import Event
 
 __all__ = ["EventView", "PartialView", "TextView", "View", "as_json"]
 

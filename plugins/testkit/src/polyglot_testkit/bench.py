@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from polyglot_core._drivers.bound import Driver
 from polyglot_core.plugin import Connection, InferenceRequest, Message
+from polyglot_core.testing import bind
 from polyglot_testkit.recording import Recording, replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from polyglot_core._drivers.bound import BoundDriver
-    from polyglot_core._values.partial import PartialInferenceResponse
-    from polyglot_core._values.response import InferenceResponse
+    from polyglot_core import InferenceResponse, PartialInferenceResponse
     from polyglot_core.errors import PolyglotError
     from polyglot_core.plugin import Event, WireRequest
+    from polyglot_core.testing import BoundDriver
 
 __all__ = ["Bench", "Heard"]
 
@@ -63,7 +61,7 @@ class Bench:
     def connect(self, **connection: Any) -> BoundDriver:  # noqa: ANN401 (the fields of a connection)
         """The driver, bound to its connection with these fields laid over it."""
         fields: dict[str, Any] = {**self._fields, **connection}
-        return Driver(fields["driver"], self._module).bind(Connection(**fields))
+        return bind(self._module, Connection(**fields))
 
     def request(self, messages: _Turn | Sequence[_Turn] = "Hello", **asked: Any) -> InferenceRequest:  # noqa: ANN401 (as said)
         """A request: messages as users write them, and fields of `InferenceRequest`."""
@@ -109,9 +107,8 @@ class Bench:
         data = (self._folder() / given).read_bytes() if isinstance(given, str) else given
         streamed = stream if stream is not None else not str(given).endswith(".json")
         recording = Recording(name=str(given), body=data, streamed=streamed, status=status, headers=headers or {})
-        events: deque[Event] = deque()
-        seen = replay(self.connect(), recording, pieces=pieces, events=events)
-        return Heard(seen.response, seen.partials, list(events), seen.error)
+        seen = replay(self.connect(), recording, pieces=pieces)
+        return Heard(seen.response, seen.partials, seen.events, seen.error)
 
     def _folder(self) -> Path:
         if self.folder is None:

@@ -1,4 +1,4 @@
-"""The three doors of the package: what is behind each is written here, so that it changes only on purpose."""
+"""The three modules of the package: what is behind each is written here, so that it changes only on purpose."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pkgutil
 import pytest
 
 import polyglot_core
-from polyglot_core import errors, plugin
+from polyglot_core import errors, events, plugin, testing
 
 USERS = """
-AsyncInference AsyncInferenceStream AsyncPendingInference AuthenticationError ConfigError Connection FinishReason
-Inference InferenceResponse InferenceStream Limits Message Outcome PartialInferenceResponse PendingInference PluginError
-PolyglotError ProviderError RateLimited RequestError Retries StreamError TimedOut Timeouts Tool ToolCall TransportError
-Truncated Usage connections drivers register
+AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError ConfigError Connection Document
+FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Outcome PartialInferenceResponse
+PendingInference PluginError PolyglotError ProviderError RateLimited RawPart Reasoning RequestError Retries StreamError
+Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
 """
 AUTHORS = """
 CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Document End Event Failure Finish FinishReason
@@ -31,7 +31,12 @@ AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceed
 PermissionDenied PluginError PolyglotError ProviderError QuotaExceeded RateLimited RequestError ServerError StreamError
 TimedOut TransportError Truncated UnexpectedContentType
 """
-DOORS = [(polyglot_core, USERS), (plugin, AUTHORS), (errors, ERRORS)]
+EVENTS = """
+Citation End Event Failure Finish Logprobs MediaDelta Ping ReasoningDelta RefusalDelta ResponseStarted Seam
+ServerToolEvent TextDelta ToolCallDelta UsageReport
+"""
+TESTING = "OPTIONS BoundDriver Replay bind chunks replay"
+PUBLIC = {polyglot_core: USERS, plugin: AUTHORS, errors: ERRORS, events: EVENTS, testing: TESTING}
 MODULES = [
     importlib.import_module(found.name)
     for found in pkgutil.walk_packages(polyglot_core.__path__, "polyglot_core.")
@@ -39,12 +44,17 @@ MODULES = [
 ]
 
 
-@pytest.mark.parametrize(("door", "names"), DOORS, ids=["users", "authors", "errors"])
-def test_what_is_behind_a_door(door, names):
-    """A door offers exactly the names that are written here, sorted, and each of them is there."""
-    assert door.__all__ == names.split()
-    assert door.__all__ == sorted(door.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
-    assert all(hasattr(door, name) for name in door.__all__)
+@pytest.mark.parametrize(("module", "names"), PUBLIC.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_what_is_behind_a_module(module, names):
+    """A module offers exactly the names that are written here, sorted, and each of them is there."""
+    assert module.__all__ == names.split()
+    assert module.__all__ == sorted(module.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_autocomplete_offers_the_intended_names_only():
+    """`dir` of the package lists what it exports, and nothing that it is made of."""
+    assert [name for name in dir(polyglot_core) if not name.startswith("__")] == sorted(USERS.split())
 
 
 @pytest.mark.parametrize("module", [polyglot_core, *MODULES], ids=lambda module: module.__name__)
@@ -55,12 +65,12 @@ def test_every_module_says_what_it_offers(module):
     assert len(set(module.__all__)) == len(module.__all__)
 
 
-@pytest.mark.parametrize("door", [polyglot_core, plugin, errors], ids=["users", "authors", "errors"])
-def test_every_public_name_has_a_docstring(door):
-    """Everything behind a door is documented, its public methods and properties too."""
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
+def test_every_public_name_has_a_docstring(module):
+    """Everything behind a module is documented, its public methods and properties too."""
     missing = []
-    for name in door.__all__:
-        value = getattr(door, name)
+    for name in module.__all__:
+        value = getattr(module, name)
         if not (inspect.isclass(value) or inspect.isfunction(value)):
             continue
         if not value.__doc__ or len(value.__doc__) < 10:

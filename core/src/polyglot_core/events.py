@@ -1,0 +1,41 @@
+"""Events, for those who read a stream event by event: names only, no logic."""
+
+from __future__ import annotations
+
+from polyglot_core._values.events import (
+    Citation,
+    End,
+    Event,
+    Failure,
+    Finish,
+    Logprobs,
+    MediaDelta,
+    Ping,
+    ReasoningDelta,
+    RefusalDelta,
+    ResponseStarted,
+    Seam,
+    ServerToolEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
+
+__all__ = [
+    "Citation",
+    "End",
+    "Event",
+    "Failure",
+    "Finish",
+    "Logprobs",
+    "MediaDelta",
+    "Ping",
+    "ReasoningDelta",
+    "RefusalDelta",
+    "ResponseStarted",
+    "Seam",
+    "ServerToolEvent",
+    "TextDelta",
+    "ToolCallDelta",
+    "UsageReport",
+]
