@@ -82,8 +82,7 @@ def recording(name, body, **fields):
 
 def heard(body, *, pieces=None, **fields):
     """Response, partials and error of a body."""
-    seen = replay(connect(), recording("given", body, **fields), pieces=pieces)
-    return seen.response, seen.partials, seen.error
+    return replay(connect(), recording("given", body, **fields), pieces=pieces)
 
 
 def events(body, **fields):
