@@ -378,9 +378,9 @@ def test_what_fails_a_browsers_connection_is_refused(toy):
     for vector in failing:
         content_type = vector.get("content_type")
         headers = {"content-type": content_type} if content_type else {}
-        session = toy.session(headers=headers)
+        attempt = toy.attempt(headers=headers)
         if media_type(content_type) in {None, "text/event-stream"}:
-            assert session._other_body is None
+            assert attempt._other_body is None
         else:
             with pytest.raises(UnexpectedContentType):
-                toy.read(session, b"data: x\n\n")
+                toy.read(attempt, b"data: x\n\n")

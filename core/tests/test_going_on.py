@@ -367,9 +367,9 @@ def test_every_further_request_is_an_event(flavour, loopback, http, toy):
 
 def test_a_driver_cannot_make_a_seam(toy):
     """What core says of its own requests is not for a driver to say."""
-    session = toy.session()
+    attempt = toy.attempt()
     with pytest.raises(Exception, match="is no event"):
-        toy.read(session, toy.say(Seam("again", "X", "y")))
+        toy.read(attempt, toy.say(Seam("again", "X", "y")))
 
 
 # A cut answer that is wanted

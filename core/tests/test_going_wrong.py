@@ -84,7 +84,7 @@ def test_nothing_of_a_request_is_kept_when_it_has_failed(loopback, toy):
     stream = Inference(loopback(("close",)).connection(api_key=KEY)).stream("Hi")
     with pytest.raises(TransportError):
         list(stream)
-    assert KEY not in repr(vars(stream._pump._waits._opening))
+    assert KEY not in repr(vars(stream._pump._backend._in_flight))
 
 
 # Requests that count
@@ -130,12 +130,12 @@ def test_a_request_that_was_worked_on_is_not_sent_again_without_a_word(flavour, 
 @pytest.mark.parametrize("signal", [signal for state, signal in LIFE if state is State.HELD])
 def test_a_session_that_was_closed_meanwhile_takes_nothing_on(toy, signal):
     """Whatever a reader was about to say of a session that another thread has closed, its outcome stands."""
-    session = toy.session()
-    session.cancel(0.0)
-    session._move(signal)
-    assert (session.state, session.outcome) == (State.ENDED, "cancelled")
-    assert session._settle(Signal.FAILURE, 0.0) == "cancelled"
-    assert list(session.finish(0.0)) == []
+    attempt = toy.attempt()
+    attempt.cancel(0.0)
+    attempt._move(signal)
+    assert (attempt.state, attempt.outcome) == (State.ENDED, "cancelled")
+    assert attempt._settle(Signal.FAILURE, 0.0) == "cancelled"
+    assert list(attempt.finish(0.0)) == []
 
 
 def test_closing_from_another_thread_at_any_moment(loopback, http, toy):
@@ -299,18 +299,18 @@ def test_what_came_before_a_restart_that_brings_nothing_is_kept(flavour, loopbac
 @pytest.mark.parametrize("then", ["eof", "broken"])
 def test_what_may_become_a_tag_is_handed_out_when_nothing_follows(toy, said, content, thought, then):
     """Text that was held back belongs to the answer, to its events and to what an error keeps, however it ends."""
-    session = toy.session(think_tags=("<think>", "</think>"))
-    events = toy.watch_events(session)
+    attempt = toy.attempt(think_tags=("<think>", "</think>"))
+    events = toy.watch_events(attempt)
     error = TransportError("broken")
     with pytest.raises((Truncated, TransportError)) as caught:
         for text in said:
-            list(session.feed(toy.say(TextDelta(text)), 0.0))
-        list(session.finish(0.0) if then == "eof" else session.interrupt(Signal.BROKEN, error, 0.0))
+            list(attempt.feed(toy.say(TextDelta(text)), 0.0))
+        list(attempt.finish(0.0) if then == "eof" else attempt.interrupt(Signal.BROKEN, error, 0.0))
     partial = caught.value.partial
     assert (partial.content, partial.reasoning_content) == (content, thought)
     texts = [event.text for event in events if isinstance(event, (TextDelta, ReasoningDelta))]
     assert "".join(texts) == content + thought
-    assert session.committed
+    assert attempt.committed
 
 
 # Rows of numbers

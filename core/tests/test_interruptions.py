@@ -200,13 +200,13 @@ def test_what_a_response_says_first(toy):
     from polyglot_core.plugin import Finish, ReasoningDelta, RefusalDelta, ToolCallDelta
 
     said = (ReasoningDelta("hm"), RefusalDelta("no"), ToolCallDelta(0, "1", "f", "{}"), Finish("stop", "end"))
-    session = toy.session()
-    toy.read(session, toy.say(*said), toy.say(TextDelta("x", 1), Finish("stop", "stop", 1)))
-    response = session.response
+    attempt = toy.attempt()
+    toy.read(attempt, toy.say(*said), toy.say(TextDelta("x", 1), Finish("stop", "stop", 1)))
+    response = attempt.response
     assert (response.content, response.reasoning_content, response.refusal) == ("", "hm", "no")
     assert ([call.name for call in response.tool_calls], response.finish_reason) == (["f"], "tool_calls")
     assert response.finish_reason_raw == "end"
-    only_second = toy.session()
+    only_second = toy.attempt()
     toy.read(only_second, toy.say(TextDelta("x", 1), Finish("stop", "stop", 1)))
     empty = only_second.response
     assert (empty.content, empty.tool_calls, empty.refusal, empty.finish_reason) == ("", (), None, None)

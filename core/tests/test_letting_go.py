@@ -121,7 +121,7 @@ def test_a_closed_call_sends_nothing(held):
     next(iter(stream))
     pump = stream._pump
     stream.close()
-    pump.run.session.state = type(pump.run.session.state).COMMITTED  # as the reader saw it before
+    pump.call.attempt.state = type(pump.call.attempt.state).COMMITTED  # as the reader saw it before
     pump._step()
     assert len(held.asked) == 1
     assert stream.response().content == "Once "

@@ -14,6 +14,7 @@ from polyglot_core._engine import pump
 # Names that mean the same on either side. A name that is not here and begins with Async is its twin without that.
 SAME = {
     "AsyncIterator": "Iterator",
+    "AsyncBackend": "SyncBackend",
     "StopAsyncIteration": "StopIteration",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",

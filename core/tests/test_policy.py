@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglot_core import errors
-from polyglot_core._engine.retry_policy import Again, Budget, Elsewhere, GoOn, Settle, Surface, Tried, decide
+from polyglot_core._engine.retry_policy import Again, Budget, Elsewhere, GoOn, RetryState, Settle, Surface, decide
 from polyglot_core._values.limits import Retries
 
 SLOW = errors.RateLimited("x")
@@ -18,8 +18,8 @@ CUT = errors.Truncated("x")
 TWICE = Retries(limit=2, first_wait=1.0, longest_backoff=10.0, longest_wait=60.0)
 NEVER = Retries(limit=0)
 MANY = Retries(limit=99, first_wait=1.0, longest_backoff=10.0)
-FIRST, SECOND, THIRD = (Tried(attempts=count) for count in (1, 2, 3))
-SEEN = Tried(attempts=1, committed=True)
+FIRST, SECOND, THIRD = (RetryState(attempts=count) for count in (1, 2, 3))
+SEEN = RetryState(attempts=1, committed=True)
 
 
 def after(seconds):
@@ -39,8 +39,8 @@ def decided(error, tried, retries=TWICE, **given):
         (SLOW, THIRD, TWICE, Surface()),
         (SLOW, SEEN, TWICE, Surface()),
         (SLOW, FIRST, NEVER, Surface()),
-        (SLOW, Tried(attempts=9), MANY, Again(10.0)),
-        (SLOW, Tried(attempts=99), MANY, Again(10.0)),
+        (SLOW, RetryState(attempts=9), MANY, Again(10.0)),
+        (SLOW, RetryState(attempts=99), MANY, Again(10.0)),
         (SLOW, FIRST, Retries(first_wait=9.0, longest_backoff=10.0, longest_wait=5.0), Again(5.0)),
         (after(3.0), FIRST, TWICE, Again(3.0)),
         (after(60.0), FIRST, TWICE, Again(60.0)),
@@ -98,39 +98,39 @@ def test_what_to_do_after_an_error(error, tried, retries, expected):
 )
 def test_another_connection_is_asked_unless_it_would_say_the_same(error, expected):
     """An error of this place is met by asking elsewhere; one of the request, of this side, or of time is raised."""
-    assert decided(error, Tried(attempts=1, others=True)) == expected
+    assert decided(error, RetryState(attempts=1, others=True)) == expected
 
 
 def test_another_connection_is_asked_when_repetitions_are_used_up():
     """First the same connection as often as it allows, then the next; never once an answer has begun."""
-    assert decided(SLOW, Tried(attempts=3, others=True)) == Elsewhere()
-    assert decided(SLOW, Tried(attempts=1, others=True, committed=True)) == Surface()
-    assert decided(SLOW, Tried(attempts=3, others=True, time_left=0.0)) == Surface()
+    assert decided(SLOW, RetryState(attempts=3, others=True)) == Elsewhere()
+    assert decided(SLOW, RetryState(attempts=1, others=True, committed=True)) == Surface()
+    assert decided(SLOW, RetryState(attempts=3, others=True, time_left=0.0)) == Surface()
 
 
 @pytest.mark.parametrize("how", ["restart", "prefill", "provider"])
 def test_an_answer_that_broke_off_goes_on_only_as_the_caller_chose(how):
     """With a way to go on, an answer that had begun is asked for again under the same rules; without one, never."""
-    chosen = Tried(attempts=1, committed=True, resume=how)
+    chosen = RetryState(attempts=1, committed=True, resume=how)
     assert decided(CUT, chosen) == GoOn(1.0, how)
     assert decided(CUT, SEEN) == Surface()
     assert decided(errors.Malformed("x"), chosen) == Surface()
-    assert decided(CUT, Tried(attempts=3, committed=True, resume=how)) == Surface()
+    assert decided(CUT, RetryState(attempts=3, committed=True, resume=how)) == Surface()
 
 
 def test_a_cut_answer_may_be_taken_for_one():
     """By the caller's choice a cut answer is no error; any other error is, and asking again comes first."""
-    assert decided(CUT, Tried(attempts=1, committed=True, mark_truncated=True)) == Settle()
-    assert decided(CUT, Tried(attempts=1, mark_truncated=True)) == Again(1.0)
-    assert decided(CUT, Tried(attempts=3, mark_truncated=True)) == Settle()
-    assert decided(SLOW, Tried(attempts=3, committed=True, mark_truncated=True)) == Surface()
+    assert decided(CUT, RetryState(attempts=1, committed=True, mark_truncated=True)) == Settle()
+    assert decided(CUT, RetryState(attempts=1, mark_truncated=True)) == Again(1.0)
+    assert decided(CUT, RetryState(attempts=3, mark_truncated=True)) == Settle()
+    assert decided(SLOW, RetryState(attempts=3, committed=True, mark_truncated=True)) == Surface()
 
 
 def test_no_wait_is_begun_that_the_call_has_no_time_for():
     """A wait that would overrun `total` is not begun: the error comes now."""
-    assert decided(SLOW, Tried(attempts=1, time_left=1.5)) == Again(1.0)
-    assert decided(SLOW, Tried(attempts=1, time_left=0.5)) == Surface()
-    assert decided(SLOW, Tried(attempts=1, time_left=0.5, others=True)) == Elsewhere()
+    assert decided(SLOW, RetryState(attempts=1, time_left=1.5)) == Again(1.0)
+    assert decided(SLOW, RetryState(attempts=1, time_left=0.5)) == Surface()
+    assert decided(SLOW, RetryState(attempts=1, time_left=0.5, others=True)) == Elsewhere()
 
 
 def test_waits_are_shortened_by_up_to_a_quarter():
@@ -143,7 +143,7 @@ def test_waits_are_shortened_by_up_to_a_quarter():
 def test_no_wait_is_longer_than_allowed(attempts, limit, draw):
     """However many attempts have failed, no wait is longer than the longest, and none is negative."""
     retries = Retries(limit=limit, first_wait=0.5, longest_backoff=60.0)
-    decision = decide(SLOW, Tried(attempts=attempts), retries, draw=lambda: draw)
+    decision = decide(SLOW, RetryState(attempts=attempts), retries, draw=lambda: draw)
     assert isinstance(decision, Surface) or (0 < decision.wait <= 60.0 and attempts <= limit)
 
 
@@ -154,7 +154,7 @@ def test_repetitions_are_paid_from_a_budget_that_answers_fill():
     paid = sum(decided(errors.ServerError("x"), FIRST, pay=pay) == Again(1.0) for _ in range(100))
     assert paid == 500 // 14
     assert decided(errors.ServerError("x"), FIRST, pay=pay) == Surface()
-    assert decided(errors.ServerError("x"), Tried(attempts=1, others=True), pay=pay) == Elsewhere()
+    assert decided(errors.ServerError("x"), RetryState(attempts=1, others=True), pay=pay) == Elsewhere()
     for _ in range(10):
         budget.earn()
     assert decided(SLOW, FIRST, pay=pay) == Again(1.0)  # throttling costs 5

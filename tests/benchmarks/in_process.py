@@ -21,11 +21,11 @@ from generated import Generated, least_partials
 from measuring import arguments, print_facts, print_table, row, take_turns
 
 from polyglot_core import Connection, PartialInferenceResponse
-from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._drivers import discovery
 from polyglot_core._drivers.bound import BoundDriver
-from polyglot_core._engine.call import Run, Target
+from polyglot_core._engine.call import Call, Target
 from polyglot_core._engine.pump import pump
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
 
@@ -44,17 +44,17 @@ def _driver() -> BoundDriver:
 
 def session_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
     """Frame, decode and assemble."""
-    session = Session(driver.encode(_REQUEST), driver, Clocks(Timeouts(), 0.0))
-    session.begin(200, _HEADERS)
-    take = session.take
+    attempt = Attempt(driver.encode(_REQUEST), driver, Clocks(Timeouts(), 0.0))
+    attempt.begin(200, _HEADERS)
+    take = attempt.take
     for data in reads:
-        for chunk in session.frame(data):
+        for chunk in attempt.frame(data):
             taken = take(chunk, 0.0)
             if type(taken) is PartialInferenceResponse:
                 yield taken
             else:
                 yield from taken
-    yield from session.finish(0.0)
+    yield from attempt.finish(0.0)
 
 
 class _Bytes:
@@ -81,7 +81,7 @@ class _Bytes:
 
 def pump_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
     """What a loop over a stream goes through, but for the HTTP client."""
-    run = Run([Target(_CONNECTION, driver, _REQUEST)], Timeouts())
+    run = Call([Target(_CONNECTION, driver, _REQUEST)], Timeouts())
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))
     pools: Any = SimpleNamespace(pool=lambda *_: pool)
     return pump(run, pools)
@@ -106,7 +106,7 @@ def main() -> None:
     asked = arguments(__doc__.partition("\n")[0], rounds=15)
     body = Generated(asked.chunks)
     driver = _driver()
-    ours = {"session": partial(session_partials, driver), "stream, without HTTP": partial(pump_partials, driver)}
+    ours = {"attempt": partial(session_partials, driver), "stream, without HTTP": partial(pump_partials, driver)}
     print_facts(
         asked, f"{len(b''.join(body.events)) // body.chunks} bytes a chunk; ratio: to the least, round by round"
     )

@@ -22,7 +22,7 @@ from polyglot_core import FinishReason, Inference, Retries, TimedOut, Timeouts, 
 from polyglot_core._attempt.lifecycle import Signal, State
 from polyglot_core._authoring.options import NAMES
 from polyglot_core._config.resolve import ENVIRONMENT_FIELDS
-from polyglot_core._engine.retry_policy import Elsewhere, Tried, decide
+from polyglot_core._engine.retry_policy import Elsewhere, RetryState, decide
 from polyglot_core._values.events import Event
 from polyglot_core._values.parts import Part
 from polyglot_core._values.response import Outcome
@@ -206,7 +206,7 @@ def test_the_table_of_errors_is_that_of_the_code():
     for name, kind in ERRORS.items():
         code = next(EXIT_CODES[base] for base in kind.__mro__ if base in EXIT_CODES)
         error = kind("x", "first") if kind is TimedOut else kind("x")
-        decision = decide(error, Tried(attempts=9, others=True), Retries())
+        decision = decide(error, RetryState(attempts=9, others=True), Retries())
         elsewhere = "yes" if isinstance(decision, Elsewhere) else "no"
         assert rows[name][2:5] == ["yes" if kind.retryable else "no", elsewhere, str(code)], name
 

@@ -162,7 +162,7 @@ TARGETS: dict[str, Target] = {
     "inflater.deflate": _inflater("deflate", zlib.compress),
     "lenient": Target(_check_lenient, lambda: [*_ODD, *_framed("whole")]),
     "thinking": Target(_check_thinking, lambda: _TAGGED),
-    "session": Target(check_session, lambda: _EVENTS),
+    "attempt": Target(check_session, lambda: _EVENTS),
     **_answers(),
 }
 """Every target by its name."""

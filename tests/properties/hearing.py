@@ -6,7 +6,7 @@ from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import Signal
 from polyglot_core._drivers import discovery
@@ -71,31 +71,31 @@ def hear(exchange: Exchange, body: bytes | None = None, pieces: Iterable[bytes] 
     """
     driver = _driver(exchange.dialect, exchange.provider)
     request = InferenceRequest(model="m", messages=(Message(role="user", content="Hello"),), stream=exchange.streamed)
-    session = Session(driver.encode(request), driver, Clocks(Timeouts(), 0.0))
+    attempt = Attempt(driver.encode(request), driver, Clocks(Timeouts(), 0.0))
     events: deque[Event] = deque()
-    session.watch_events(events)
+    attempt.watch_events(events)
     partials: list[PartialInferenceResponse] = []
     pieces = [exchange.body if body is None else body] if pieces is None else pieces
     error = None
     try:
-        partials.extend(_read(session, exchange, pieces))
+        partials.extend(_read(attempt, exchange, pieces))
     except PolyglotError as raised:
         error = raised
-    response = session.response.to_dict()
+    response = attempt.response.to_dict()
     del response["timing"]
     return Heard(list(events), [partial.to_dict() for partial in partials], response, error)
 
 
-def _read(session: Session, exchange: Exchange, pieces: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
+def _read(attempt: Attempt, exchange: Exchange, pieces: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
     try:
-        yield from session.begin(exchange.status, dict(exchange.headers))
+        yield from attempt.begin(exchange.status, dict(exchange.headers))
         for piece in pieces:
-            yield from session.feed(piece, 0.0)
-        yield from session.finish(0.0)
+            yield from attempt.feed(piece, 0.0)
+        yield from attempt.finish(0.0)
     except PolyglotError as error:  # the framer's do not end the session
-        if session.ended:
+        if attempt.ended:
             raise
-        yield from session.interrupt(Signal.BROKEN, error, 0.0)
+        yield from attempt.interrupt(Signal.BROKEN, error, 0.0)
 
 
 def is_heard(dialect: str) -> bool:

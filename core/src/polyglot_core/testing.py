@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._authoring.options import NAMES as OPTIONS
 from polyglot_core._drivers.bound import BoundDriver, Driver
@@ -71,7 +71,7 @@ def replay(
         status: HTTP status.
         headers: Response headers, with lower-case names.
     """
-    attempt = Session(wire, driver, Clocks(Timeouts(), 0.0))
+    attempt = Attempt(wire, driver, Clocks(Timeouts(), 0.0))
     events: deque[Event] = deque()
     attempt.watch_events(events)
     partials: list[PartialInferenceResponse] = []

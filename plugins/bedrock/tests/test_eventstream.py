@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglot_bedrock.eventstream import EventStreamFramer
-from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import Signal
 from polyglot_core._drivers.bound import Driver
@@ -176,15 +176,15 @@ class Toy:
 def heard(*pieces):
     """Return the attempt that has received an event stream, as the pump feeds it."""
     driver = Driver("toy", Toy()).bind(Connection(name="here", driver="toy"))
-    session = Session(driver.encode(InferenceRequest(model="m", messages=())), driver, Clocks(Timeouts(), 0.0))
-    session.begin(200, {})
+    attempt = Attempt(driver.encode(InferenceRequest(model="m", messages=())), driver, Clocks(Timeouts(), 0.0))
+    attempt.begin(200, {})
     try:
         for piece in pieces:
-            list(session.feed(piece, 0.0))
-        list(session.finish(0.0))
+            list(attempt.feed(piece, 0.0))
+        list(attempt.finish(0.0))
     except (Malformed, Truncated) as error:
-        list(session.interrupt(Signal.BROKEN, error, 0.0))
-    return session
+        list(attempt.interrupt(Signal.BROKEN, error, 0.0))
+    return attempt
 
 
 @pytest.mark.parametrize("cut", [1, 20])
@@ -197,8 +197,8 @@ def test_an_answer_that_ends_in_a_frame_is_truncated(cut):
 
 def test_an_answer_that_was_done_may_end_in_a_frame():
     """Where the model has said that it is done, half a frame behind it takes nothing away."""
-    session = heard(frame(SAID), frame(DONE), frame(SAID)[:20])
-    assert (session.response.content, session.outcome) == ("a", Outcome.FINISHED)
+    attempt = heard(frame(SAID), frame(DONE), frame(SAID)[:20])
+    assert (attempt.response.content, attempt.outcome) == ("a", Outcome.FINISHED)
 
 
 @pytest.mark.parametrize("before", [[frame(SAID)], [frame(SAID), frame(DONE)]])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import polyglot_openai.driver
-from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._client.arguments import as_messages
 from polyglot_core._drivers.bound import Driver
@@ -54,7 +54,7 @@ def _read(*pieces, stream=True, facts=None):
     """Read an answer; return its partials and the response."""
     driver = _bound(facts=facts or {})
     wire = driver.encode(InferenceRequest(model="m", messages=as_messages("Hi"), stream=stream))
-    session = Session(wire, driver, Clocks(Timeouts(), 0.0), "here")
+    session = Attempt(wire, driver, Clocks(Timeouts(), 0.0), "here")
     session.begin(200, {"content-type": "text/event-stream" if stream else "application/json"})
     partials = [partial for piece in pieces for partial in session.feed(piece, 0.0)]
     partials += session.finish(0.0)

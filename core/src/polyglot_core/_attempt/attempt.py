@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 
 from polyglot_core._attempt.assembler import Assembler
-from polyglot_core._attempt.filters.json_repair import Halves, repaired
-from polyglot_core._attempt.filters.resume_whitespace import Overlap
+from polyglot_core._attempt.filters.json_repair import SurrogateJoiner, repaired
+from polyglot_core._attempt.filters.resume_whitespace import ResumeWhitespace
 from polyglot_core._attempt.filters.think_tags import ThinkTags
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
 from polyglot_core._attempt.unexpected_response import OK, UNREADABLE, fits, nothing_came, quoted, refusal
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["Session"]
+__all__ = ["Attempt"]
 
 
 _CONTROL: dict[type, Signal] = {
@@ -69,7 +69,7 @@ _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-goog-reques
 _LIMITS = Limits()
 
 
-class Session:
+class Attempt:
     """Reads the answer to one request.
 
     Args:
@@ -102,7 +102,7 @@ class Session:
         *,
         limits: Limits = _LIMITS,
         seam: Seam | None = None,
-        before: Session | None = None,
+        before: Attempt | None = None,
         choices: int = 1,
     ) -> None:
         self.state = State.OPENING
@@ -122,14 +122,14 @@ class Session:
         self.decoder_state: dict[str, Any] = before.decoder_state if before and seam and seam.how == "provider" else {}
         self._think_tags = ThinkTags(*wire.think_tags) if wire.think_tags else None
         self._decode = self._decoder()
-        self._halves: Halves | None = None  # since a chunk had to be put right
+        self._halves: SurrogateJoiner | None = None  # since a chunk had to be put right
         self.assembler: Assembler = (
             before.assembler if before else Assembler(driver.extract_usage, wire.finish_counts, limits, choices)
         )
         if before is not None:
             self.assembler.go_on()
         written_on = before is not None and seam is not None and seam.how == "prefill"
-        self._overlap = Overlap(self.assembler.text_to_go_on_from() or "") if written_on else None
+        self._overlap = ResumeWhitespace(self.assembler.text_to_go_on_from() or "") if written_on else None
         self._text = self.assembler.text
         self._status = 0
         self._headers: Mapping[str, str] = {}
@@ -318,7 +318,7 @@ class Session:
             self.decoder_state = {}  # what the first reading has left there must not count
             self._decode, self._halves = self._decoder(), None
         if self._halves is None:
-            self._halves = Halves()
+            self._halves = SurrogateJoiner()
             self._decode = self._halves.around(self._decode)
         return self._decode(msgspec.structs.replace(chunk, data=data))
 

@@ -11,7 +11,7 @@ from polyglot_core._client.pending import AsyncPendingInference, PendingInferenc
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream, NotCopied
 from polyglot_core._config import resolve
 from polyglot_core._drivers import discovery
-from polyglot_core._engine.call import OnTruncated, Run, Target
+from polyglot_core._engine.call import Call, OnTruncated, Target
 from polyglot_core._engine.pump import async_pump, pump
 from polyglot_core._engine.retry_policy import Resume
 from polyglot_core._http.event_loops import AsyncSource
@@ -142,7 +142,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         return self._pending(
             targets[0].request,
             lambda streamed: self._stream(
-                Run(_streamed(targets, streamed), clocks, on_truncated=on_truncated, resume=resume)
+                Call(_streamed(targets, streamed), clocks, on_truncated=on_truncated, resume=resume)
             ),
         )
 
@@ -156,7 +156,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
     def _pending(self, request: InferenceRequest, start: Callable[[bool], _StreamT]) -> _PendingT:
         raise NotImplementedError
 
-    def _stream(self, run: Run) -> _StreamT:
+    def _stream(self, call: Call) -> _StreamT:
         raise NotImplementedError
 
 
@@ -244,8 +244,8 @@ class Inference(_Inference[PendingInference, InferenceStream]):
     def _pending(self, request: InferenceRequest, start: Callable[[bool], InferenceStream]) -> PendingInference:
         return PendingInference(request, start)
 
-    def _stream(self, run: Run) -> InferenceStream:
-        return InferenceStream(pump(run, self._pools))
+    def _stream(self, call: Call) -> InferenceStream:
+        return InferenceStream(pump(call, self._pools))
 
 
 class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
@@ -285,5 +285,5 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
     ) -> AsyncPendingInference:
         return AsyncPendingInference(request, start)
 
-    def _stream(self, run: Run) -> AsyncInferenceStream:
-        return AsyncInferenceStream(async_pump(run, self._source))
+    def _stream(self, call: Call) -> AsyncInferenceStream:
+        return AsyncInferenceStream(async_pump(call, self._source))

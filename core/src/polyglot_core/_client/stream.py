@@ -48,13 +48,13 @@ class _Stream(NotCopied, Generic[_PumpT]):
 
     def on_seam(self, callback: Callable[[Seam], object]) -> Self:
         """Call `callback` with each further request when it is decided on, before the wait. Returns the stream."""
-        self._pump.run.on_seam = callback
+        self._pump.call.on_seam = callback
         return self
 
     def __repr__(self) -> str:
-        run = self._pump.run
-        outcome = None if run.session is None else run.session.outcome
-        return f"{type(self).__name__}(model={run.request.model!r}, outcome={outcome and outcome.value!r})"
+        call = self._pump.call
+        outcome = None if call.attempt is None else call.attempt.outcome
+        return f"{type(self).__name__}(model={call.request.model!r}, outcome={outcome and outcome.value!r})"
 
     def _check_events(self) -> None:
         """See that there are events to show.
@@ -68,15 +68,15 @@ class _Stream(NotCopied, Generic[_PumpT]):
 
     def _unread(self) -> bool:
         """Whether there is something to read before the response can be taken."""
-        run = self._pump.run
-        return not self._pump.exhausted and not run.cancelled and run.error is None
+        call = self._pump.call
+        return not self._pump.exhausted and not call.cancelled and call.error is None
 
     def _answer(self) -> InferenceResponse:
         """The response of a call that was read to its end."""
-        run = self._pump.run
-        if run.error is not None:
-            raise run.error.with_traceback(None)
-        return run.response
+        call = self._pump.call
+        if call.error is not None:
+            raise call.error.with_traceback(None)
+        return call.response
 
     def _take_kept(self) -> list[PartialInferenceResponse] | None:
         """The partials of a plain answer that was taken whole, once; None where the stream itself is to be read.
@@ -85,7 +85,7 @@ class _Stream(NotCopied, Generic[_PumpT]):
             StreamError: The stream has ended.
         """
         kept, self._kept = self._kept, None
-        if kept is None and (self._pump.exhausted or self._pump.run.error is not None):
+        if kept is None and (self._pump.exhausted or self._pump.call.error is not None):
             msg = "The stream has ended and is not replayed; the whole answer is in response()."
             raise StreamError(msg)
         return kept
@@ -128,7 +128,7 @@ class InferenceStream(_Stream[Pump]):
         """
         if self._unread():
             rest = [partial for partial in self._partials()]  # noqa: C416 (the async twin has no shorter form)
-            self._kept = None if self._pump.run.request.stream else rest
+            self._kept = None if self._pump.call.request.stream else rest
         return self._answer()
 
     def final(self) -> InferenceResponse:
@@ -190,7 +190,7 @@ class _Events:
     def __init__(self, partials: Iterator[PartialInferenceResponse], pump: Pump) -> None:
         self._partials: Iterator[PartialInferenceResponse] | None = partials
         self._pump = pump
-        self._events: deque[Event] = pump.run.watch_events()
+        self._events: deque[Event] = pump.call.watch_events()
         self._error: PolyglotError | None = None
 
     def __iter__(self) -> Self:
@@ -252,7 +252,7 @@ class AsyncInferenceStream(_Stream[AsyncPump]):
         """
         if self._unread():
             rest = [partial async for partial in self._partials()]
-            self._kept = None if self._pump.run.request.stream else rest
+            self._kept = None if self._pump.call.request.stream else rest
         return self._answer()
 
     async def final(self) -> InferenceResponse:
@@ -333,7 +333,7 @@ class _AsyncEvents:
     def __init__(self, partials: AsyncIterator[PartialInferenceResponse], pump: AsyncPump) -> None:
         self._partials: AsyncIterator[PartialInferenceResponse] | None = partials
         self._pump = pump
-        self._events: deque[Event] = pump.run.watch_events()
+        self._events: deque[Event] = pump.call.watch_events()
         self._error: PolyglotError | None = None
 
     def __aiter__(self) -> Self:

@@ -15,36 +15,36 @@ from typing import TYPE_CHECKING, NoReturn
 
 from polyglot_core._http.event_loops import AsyncSource, closer_here
 from polyglot_core._http.exchange import DRAIN_SECONDS
-from polyglot_core._http.in_flight import Opening
-from polyglot_core._http.pools import LONGEST_WAIT, Pools, Terms
+from polyglot_core._http.in_flight import InFlightRequest
+from polyglot_core._http.pools import LONGEST_WAIT, Pools, SendOptions
 from polyglot_core._http.translate import timed_out
 from polyglot_core._wire.messages import WireRequest
 
 if TYPE_CHECKING:
     import anyio
 
-    from polyglot_core._engine.call import Run
+    from polyglot_core._engine.call import Call
     from polyglot_core._http.exchange import AsyncExchange, Exchange
 
-__all__ = ["AsyncWaits", "Waits"]
+__all__ = ["AsyncBackend", "SyncBackend"]
 
 
-class Waits:
+class SyncBackend:
     """Waiting, sync: a thread stands still."""
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
-        self._opening = Opening()
+        self._in_flight = InFlightRequest()
         self._woken = threading.Event()
         self._asked: SimpleQueue[Callable[[], WireRequest]] | None = None  # while the driver authorizes
 
-    def authorize(self, run: Run, wire: WireRequest) -> WireRequest:
+    def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
         """Let the driver add its credentials, no longer than the clocks allow; it may block, so a thread asks it."""
-        if run.driver.authorize is None:
+        if call.driver.authorize is None:
             return wire
         self._asked = asked = SimpleQueue[Callable[[], WireRequest]]()
-        moment, clock = run.clocks.due(now := perf_counter())
-        ask = partial(_answer_to, run.driver.authorize, wire, asked)
+        moment, clock = call.clocks.due(now := perf_counter())
+        ask = partial(_answer_to, call.driver.authorize, wire, asked)
         threading.Thread(
             target=contextvars.copy_context().run, args=(ask,), name="polyglot-authorize", daemon=True
         ).start()
@@ -57,10 +57,10 @@ class Waits:
         finally:
             self._asked = None
 
-    def send(self, run: Run, wire: WireRequest) -> Exchange:
+    def send(self, call: Call, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers."""
-        pool = self._pools.pool(wire.url, run.connection.route)
-        return pool.send(wire, _terms(run), self._opening)
+        pool = self._pools.pool(wire.url, call.connection.route)
+        return pool.send(wire, _send_options(call), self._in_flight)
 
     def sleep(self, seconds: float) -> None:
         """Wait between two attempts, or until woken."""
@@ -73,12 +73,12 @@ class Waits:
     def wake(self) -> None:
         """End a wait, from any thread."""
         self._woken.set()
-        self._opening.abort()
+        self._in_flight.abort()
         if (asked := self._asked) is not None:
             asked.put(_nobody_waits)
 
 
-class AsyncWaits:
+class AsyncBackend:
     """Waiting, async: a task stands still. anyio is imported when the first one does."""
 
     def __init__(self, source: AsyncSource) -> None:
@@ -86,36 +86,36 @@ class AsyncWaits:
         self._scope: anyio.CancelScope | None = None
         self._woken = False
 
-    async def authorize(self, run: Run, wire: WireRequest) -> WireRequest:
+    async def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
         """Let the driver add its credentials, in a worker thread and no longer than the clocks allow."""
-        if run.driver.authorize is None:
+        if call.driver.authorize is None:
             return wire
         import anyio.to_thread  # noqa: PLC0415
 
-        moment, clock = run.clocks.due(now := perf_counter())
+        moment, clock = call.clocks.due(now := perf_counter())
         authorized = None
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             if self._woken:
                 self._scope.cancel()
-            authorized = await anyio.to_thread.run_sync(run.driver.authorize, wire, abandon_on_cancel=True)
+            authorized = await anyio.to_thread.run_sync(call.driver.authorize, wire, abandon_on_cancel=True)
         self._scope = None
         if authorized is None:
             raise timed_out(clock)
         return authorized
 
-    async def send(self, run: Run, wire: WireRequest) -> AsyncExchange:
+    async def send(self, call: Call, wire: WireRequest) -> AsyncExchange:
         """Send the request and wait for status and headers, no longer than the clocks allow."""
         import anyio  # noqa: PLC0415
 
         now = perf_counter()
-        moment, clock = run.clocks.due(now)
+        moment, clock = call.clocks.due(now)
         pools = await self._source.pools()
         exchange = None
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             if self._woken:  # while the driver authorized, say
                 self._scope.cancel()
-            pool = pools.pool(wire.url, run.connection.route)
-            exchange = await pool.send(wire, _terms(run), Opening(), closer_here())
+            pool = pools.pool(wire.url, call.connection.route)
+            exchange = await pool.send(wire, _send_options(call), InFlightRequest(), closer_here())
         self._scope = None
         if exchange is None:
             raise timed_out(clock)
@@ -165,5 +165,5 @@ def _nobody_waits() -> NoReturn:
     raise timed_out("total")  # not seen by anybody: the call was closed
 
 
-def _terms(run: Run) -> Terms:
-    return Terms(run.timeouts, run.clocks, run.connection.limits)
+def _send_options(call: Call) -> SendOptions:
+    return SendOptions(call.timeouts, call.clocks, call.connection.limits)

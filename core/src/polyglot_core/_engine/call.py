@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from polyglot_core._attempt.attempt import Session
+from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import Signal
 from polyglot_core._engine import retry_policy
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.request import InferenceRequest
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["OnTruncated", "Run", "Target"]
+__all__ = ["Call", "OnTruncated", "Target"]
 
 OnTruncated = Literal["raise", "mark"]
 """What a stream that was cut is: an error, or a response whose outcome says so."""
@@ -53,7 +53,7 @@ class _Next(NamedTuple):
     """What the next attempt is: how it is asked, and the session whose answer it goes on with."""
 
     how: str = "again"
-    kept: Session | None = None
+    kept: Attempt | None = None
 
 
 _budgets: dict[str, retry_policy.Budget] = {}
@@ -65,7 +65,7 @@ def _budget(url: str) -> retry_policy.Budget:
     return _budgets.setdefault(f"{parts.scheme}://{parts.netloc}", retry_policy.Budget(perf_counter()))
 
 
-class Run:
+class Call:
     """One call.
 
     Attributes:
@@ -92,7 +92,7 @@ class Run:
         (self.connection, self.driver, self.request), *others = targets
         self.timeouts = timeouts
         self.clocks = Clocks(timeouts, perf_counter())
-        self.session: Session | None = None
+        self.attempt: Attempt | None = None
         self.events: deque[Event] | None = None
         self.on_seam: Callable[[Seam], object] | None = None
         self.error: PolyglotError | None = None
@@ -106,7 +106,7 @@ class Run:
         self._budget: retry_policy.Budget | None = None
         self._unpaid = False  # whether the last error's repetition was not made because the budget was used up
         self._failed: list[FailedAttempt] = []
-        self._before: Session | None = None  # the last attempt of which something had come, and which broke off
+        self._before: Attempt | None = None  # the last attempt of which something had come, and which broke off
         self._next = _Next()
         self._seam: Seam | None = None
 
@@ -153,11 +153,11 @@ class Run:
                 wire = self.driver.encode_resume(self.request, kept.decoder_state)
         return wire or self.driver.encode(self.request)
 
-    def start(self, wire: WireRequest) -> Session:
+    def start(self, wire: WireRequest) -> Attempt:
         """A session for the next attempt, whose request is ready to be sent."""
         self._sent += 1
         self._secrets = [value for value in wire.headers.values() if isinstance(value, Secret)]
-        self.session = Session(
+        self.attempt = Attempt(
             wire,
             self.driver,
             self.clocks,
@@ -168,20 +168,20 @@ class Run:
             choices=_choices(self.request),
         )
         if self.events is not None:
-            self.session.watch_events(self.events)
-        return self.session
+            self.attempt.watch_events(self.events)
+        return self.attempt
 
     # Where the call stands
 
     @property
     def ended(self) -> bool:
         """Whether there is nothing more to come."""
-        return self.cancelled or self.error is not None or (self.session is not None and self.session.ended)
+        return self.cancelled or self.error is not None or (self.attempt is not None and self.attempt.ended)
 
     @property
     def interruptible(self) -> bool:
         """Whether an attempt is under way that has no outcome yet."""
-        return self.session is not None and not self.session.ended
+        return self.attempt is not None and not self.attempt.ended
 
     @property
     def response(self) -> InferenceResponse:
@@ -190,13 +190,13 @@ class Run:
 
     def _came(self) -> InferenceResponse:
         """What has come, of the attempt that is being made, or of the one before it that broke off."""
-        session, before = self.session, self._before
-        if before is not None and (session is None or not session.committed):
-            outcome = (session and session.outcome) or Outcome.CANCELLED  # without one the caller left in between
+        attempt, before = self.attempt, self._before
+        if before is not None and (attempt is None or not attempt.committed):
+            outcome = (attempt and attempt.outcome) or Outcome.CANCELLED  # without one the caller left in between
             return replace(before.response, outcome=outcome)
-        if session is None:
+        if attempt is None:
             return InferenceResponse(outcome=Outcome.CANCELLED, connection=self.connection.name)
-        return session.response
+        return attempt.response
 
     def _with_failures(self, came: InferenceResponse) -> InferenceResponse:
         return replace(came, failed_attempts=tuple(self._failed)) if self._failed else came
@@ -205,34 +205,34 @@ class Run:
         """Begin to collect events, and return where."""
         if self.events is None:
             self.events = deque()
-            if self.session is not None:
-                self.session.watch_events(self.events)
+            if self.attempt is not None:
+                self.attempt.watch_events(self.events)
         return self.events
 
     # What has happened
 
     def interrupted(self, error: PolyglotError) -> Iterator[PartialInferenceResponse]:
         """The transport has failed: closing partials if the model was done, else `error` comes out of the iterator."""
-        if self.session is None:
+        if self.attempt is None:
             raise error
         signal = Signal.CLOCK if isinstance(error, TimedOut) else Signal.BROKEN
-        return self.session.interrupt(signal, error, perf_counter())
+        return self.attempt.interrupt(signal, error, perf_counter())
 
     def finish(self) -> Iterator[PartialInferenceResponse]:
         """The body is over: closing partials if the model was done, else an error comes out of the iterator."""
-        return iter(()) if self.session is None else self.session.finish(self.clocks.waited)
+        return iter(()) if self.attempt is None else self.attempt.finish(self.clocks.waited)
 
     def cancel(self) -> None:
         """The caller wants no more. It may be another thread that says so, at any moment."""
         if self.error is None:
             self.cancelled = True
-            session = self.session  # which the call's own thread may let go of meanwhile
-            if session is not None:
-                session.cancel(perf_counter())
+            attempt = self.attempt  # which the call's own thread may let go of meanwhile
+            if attempt is not None:
+                attempt.cancel(perf_counter())
 
     def leave(self) -> bool:
         """The answer is let go. Whether it was read to its end, so that its connection may serve again."""
-        finished = self.session is not None and self.session.outcome is Outcome.FINISHED
+        finished = self.attempt is not None and self.attempt.outcome is Outcome.FINISHED
         if finished and self._budget is not None:
             self._budget.earn()
         return finished
@@ -258,9 +258,9 @@ class Run:
         self._unpaid = self._budget is None or not self._budget.pay(cost, perf_counter())
         return not self._unpaid
 
-    def _tried(self) -> retry_policy.Tried:
-        committed = self._before is not None or (self.session is not None and self.session.committed)
-        return retry_policy.Tried(
+    def _tried(self) -> retry_policy.RetryState:
+        committed = self._before is not None or (self.attempt is not None and self.attempt.committed)
+        return retry_policy.RetryState(
             attempts=self._attempts_here,
             committed=committed,
             resume=self._way_to_go_on() if committed else None,
@@ -271,17 +271,17 @@ class Run:
 
     def _way_to_go_on(self) -> retry_policy.Resume | None:
         """The way that the caller chose, if this answer can go on in it; else its error is to be raised."""
-        session = self._before if self.session is None or not self.session.committed else self.session
-        if self._resume == "restart" or session is None:
+        attempt = self._before if self.attempt is None or not self.attempt.committed else self.attempt
+        if self._resume == "restart" or attempt is None:
             return self._resume
         if self.request.options.get("n", 1) != 1:
             return None
         try:
             if self._resume == "prefill":
-                text = session.text_to_go_on_from() or ""
+                text = attempt.text_to_go_on_from() or ""
                 self.driver.encode_prefill(_without_warnings(self.request), text.rstrip())
                 return "prefill" if text.strip() else None
-            known = self.driver.encode_resume(_without_warnings(self.request), session.decoder_state)
+            known = self.driver.encode_resume(_without_warnings(self.request), attempt.decoder_state)
         except PolyglotError:  # another connection has answered, whose driver cannot
             return None
         return None if known is None else self._resume
@@ -295,8 +295,8 @@ class Run:
             self.connection, self.driver, self.request = self._others.popleft()
             self._attempts_here = 0
         how = decision.how if isinstance(decision, retry_policy.GoOn) else _HOW[type(decision)]
-        if self.session is not None and self.session.committed:
-            self._before = self.session
+        if self.attempt is not None and self.attempt.committed:
+            self._before = self.attempt
         self._next = _Next(how, self._before if how in _KEEPING else None)
         self._seam = Seam(
             how=how,
@@ -306,12 +306,12 @@ class Run:
             connection=self.connection.name,
             keeps=how in _KEEPING,
         )
-        self.session = None  # with it goes what the attempt said of itself
+        self.attempt = None  # with it goes what the attempt said of itself
         if self.events is not None:
             self.events.append(self._seam)
 
     def _failed_attempt(self, error: PolyglotError, wait: float) -> FailedAttempt:
-        committed = self.session is not None and self.session.committed
+        committed = self.attempt is not None and self.attempt.committed
         return FailedAttempt(
             connection=self.connection.name,
             error=type(error).__name__,
@@ -327,11 +327,11 @@ class Run:
         own = [self.connection.secret] if self.connection.secret is not None else []
         for secret in sorted([*own, *self._secrets], key=lambda secret: -len(secret.reveal())):  # one may hold another
             error.redact(secret)
-            if self.session is not None and self.session.request_id is not None:
-                self.session.request_id = secret.redacted(self.session.request_id)
-        partial, session = error.partial, self.session
-        if partial is not None and session is not None and partial.request_id != session.request_id:
-            error.partial = replace(partial, request_id=session.request_id)
+            if self.attempt is not None and self.attempt.request_id is not None:
+                self.attempt.request_id = secret.redacted(self.attempt.request_id)
+        partial, attempt = error.partial, self.attempt
+        if partial is not None and attempt is not None and partial.request_id != attempt.request_id:
+            error.partial = replace(partial, request_id=attempt.request_id)
 
     def _about_the_key(self) -> str:
         """Where the key came from that was refused; that none was sent, if so."""
@@ -352,14 +352,14 @@ class Run:
             connection=self.connection.name,
             provider=self.driver.name,
             model=self.request.model,
-            phase="encode" if self.session is None else "headers",
+            phase="encode" if self.attempt is None else "headers",
             attempts=self._sent,
             elapsed=self.clocks.elapsed(perf_counter()),
         )
         timed_out = isinstance(error, TimedOut)
         if self._before is not None or timed_out or (self._failed and error.partial is not None):
             error.partial = self.response
-            if self.session is None:  # it failed before it was an attempt: while the driver looked for credentials, say
+            if self.attempt is None:  # it failed before it was an attempt: while the driver looked for credentials, say
                 error.partial = replace(error.partial, outcome=Outcome.TIMED_OUT if timed_out else Outcome.FAILED)
         if self._failed:
             error.add_note(_history(self._failed))

@@ -1,7 +1,7 @@
 """The two pumps: they carry bytes from the transport to the session, and do what the pure parts decide.
 
 `Pump` and `AsyncPump` are equal but for ``async`` and ``await``; a test compares them. How each of them waits is in
-`waits`.
+`backend`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from polyglot_core._attempt.lifecycle import State
-from polyglot_core._engine.backends import AsyncWaits, Waits
+from polyglot_core._engine.backends import AsyncBackend, SyncBackend
 from polyglot_core._engine.retry_policy import Settle, Surface
 from polyglot_core._http.translate import TwoReadersError
 from polyglot_core._values.partial import PartialInferenceResponse
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
-    from polyglot_core._attempt.attempt import Session
-    from polyglot_core._engine.call import Run
+    from polyglot_core._attempt.attempt import Attempt
+    from polyglot_core._engine.call import Call
     from polyglot_core._http.event_loops import AsyncSource
     from polyglot_core._http.exchange import AsyncExchange, Exchange
     from polyglot_core._http.pools import Pools
@@ -51,15 +51,15 @@ class Pump:
         stops_for_events: Whether to raise `EventsWaiting` rather than read on while events wait to be taken.
     """
 
-    def __init__(self, run: Run, waits: Waits) -> None:
-        self.run = run
+    def __init__(self, call: Call, backend: SyncBackend) -> None:
+        self.call = call
         self.exhausted = False
         self.stops_for_events = False
-        self._waits = waits
+        self._backend = backend
         self._exchange: Exchange | None = None
-        self._session: Session | None = None
+        self._attempt: Attempt | None = None
         self._take: Callable[[Chunk, float], _Taken]  # the session's, once there is one
-        self._clocks = run.clocks
+        self._clocks = call.clocks
         self._chunks: Iterator[Chunk] = iter(())
         self._ready: Iterator[PartialInferenceResponse] | None = None
         self._sending = threading.Lock()  # held while a request is on its way
@@ -81,21 +81,21 @@ class Pump:
                     self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
                 else:
-                    if self.stops_for_events and self.run.events:
+                    if self.stops_for_events and self.call.events:
                         raise EventsWaiting  # noqa: TRY301 (it passes all of this)
-                    session, exchange = self._session, self._exchange
-                    if session is not None and exchange is not None and session.state is _COMMITTED:
+                    attempt, exchange = self._attempt, self._exchange
+                    if attempt is not None and exchange is not None and attempt.state is _COMMITTED:
                         # As in `_step`, without its calls: here is where a stream spends its time.
                         if not (data := exchange.read()):
-                            self._ready = self.run.finish()
-                        elif len(chunks := session.frame(data)) == 1:
+                            self._ready = self.call.finish()
+                        elif len(chunks := attempt.frame(data)) == 1:
                             taken = self._take(chunks[0], self._clocks.waited)
                             if type(taken) is PartialInferenceResponse:
                                 return taken
                             self._ready = iter(taken)  # type: ignore[arg-type]  # as above
                         else:
                             self._chunks = iter(chunks)
-                    elif self.run.ended:
+                    elif self.call.ended:
                         break
                     else:
                         self._step()
@@ -112,8 +112,8 @@ class Pump:
 
     def close(self) -> None:
         """End the call, in whatever phase it is; from any thread, any number of times."""
-        self.run.cancel()
-        self._waits.wake()
+        self.call.cancel()
+        self._backend.wake()
         if (exchange := self._exchange) is not None:
             exchange.abort()
         if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes, sees that, and releases
@@ -124,26 +124,26 @@ class Pump:
         """Send the request, or read once."""
         if self._sending.locked():
             raise TwoReadersError
-        exchange, session = self._exchange, self._session
-        if exchange is None or session is None:
+        exchange, attempt = self._exchange, self._attempt
+        if exchange is None or attempt is None:
             self._send()
         elif data := exchange.read():
-            self._chunks = iter(session.frame(data))
-        elif not self.run.cancelled:
-            self._ready = self.run.finish()
+            self._chunks = iter(attempt.frame(data))
+        elif not self.call.cancelled:
+            self._ready = self.call.finish()
 
     def _send(self) -> None:
         if not self._sending.acquire(blocking=False):
             raise TwoReadersError
         try:
-            if self.run.cancelled or self._exchange is not None:  # by another thread, a moment ago
+            if self.call.cancelled or self._exchange is not None:  # by another thread, a moment ago
                 return
-            wire = self._waits.authorize(self.run, self.run.encode())
-            session = self.run.start(wire)
-            self._exchange = exchange = self._waits.send(self.run, wire)
-            if not self.run.cancelled:
-                self._ready = iter(session.begin(exchange.status, exchange.headers))
-                self._session, self._take, self._clocks = session, session.take, self.run.clocks
+            wire = self._backend.authorize(self.call, self.call.encode())
+            attempt = self.call.start(wire)
+            self._exchange = exchange = self._backend.send(self.call, wire)
+            if not self.call.cancelled:
+                self._ready = iter(attempt.begin(exchange.status, exchange.headers))
+                self._attempt, self._take, self._clocks = attempt, attempt.take, self.call.clocks
         finally:
             self._sending = threading.Lock()  # held while a request is on its way
 
@@ -151,18 +151,18 @@ class Pump:
         """Something failed. The transport: the session says what that means. The attempt: make another, or raise."""
         if isinstance(error, TwoReadersError):  # the first reader's stream goes on
             raise error
-        if self.run.cancelled:
+        if self.call.cancelled:
             return
-        if self.run.interruptible:
-            self._ready = self.run.interrupted(error)
+        if self.call.interruptible:
+            self._ready = self.call.interrupted(error)
             return
-        decision = self.run.decide(error)
+        decision = self.call.decide(error)
         try:
             self._release()
             if not isinstance(decision, (Settle, Surface)):
-                self._session, self._chunks = None, iter(())
-                self.run.tell()
-                self._waits.sleep(decision.wait)
+                self._attempt, self._chunks = None, iter(())
+                self.call.tell()
+                self._backend.sleep(decision.wait)
         except BaseException:
             self._abandon()
             raise
@@ -171,7 +171,7 @@ class Pump:
 
     def _abandon(self) -> None:
         """An interruption passes through: the call ends here."""
-        self.run.cancel()
+        self.call.cancel()
         if self._exchange is not None:
             self._exchange.abort()
         self._release()
@@ -181,8 +181,8 @@ class Pump:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             try:
-                if self.run.leave():
-                    self._waits.drain(exchange)
+                if self.call.leave():
+                    self._backend.drain(exchange)
             finally:
                 exchange.close()
 
@@ -199,15 +199,15 @@ class AsyncPump:
         stops_for_events: Whether to raise `EventsWaiting` rather than read on while events wait to be taken.
     """
 
-    def __init__(self, run: Run, waits: AsyncWaits) -> None:
-        self.run = run
+    def __init__(self, call: Call, backend: AsyncBackend) -> None:
+        self.call = call
         self.exhausted = False
         self.stops_for_events = False
-        self._waits = waits
+        self._backend = backend
         self._exchange: AsyncExchange | None = None
-        self._session: Session | None = None
+        self._attempt: Attempt | None = None
         self._take: Callable[[Chunk, float], _Taken]  # the session's, once there is one
-        self._clocks = run.clocks
+        self._clocks = call.clocks
         self._chunks: Iterator[Chunk] = iter(())
         self._ready: Iterator[PartialInferenceResponse] | None = None
         self._sending = threading.Lock()  # held while a request is on its way
@@ -229,21 +229,21 @@ class AsyncPump:
                     self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
                 else:
-                    if self.stops_for_events and self.run.events:
+                    if self.stops_for_events and self.call.events:
                         raise EventsWaiting  # noqa: TRY301 (it passes all of this)
-                    session, exchange = self._session, self._exchange
-                    if session is not None and exchange is not None and session.state is _COMMITTED:
+                    attempt, exchange = self._attempt, self._exchange
+                    if attempt is not None and exchange is not None and attempt.state is _COMMITTED:
                         # As in `_step`, without its calls: here is where a stream spends its time.
                         if not (data := await exchange.read()):
-                            self._ready = self.run.finish()
-                        elif len(chunks := session.frame(data)) == 1:
+                            self._ready = self.call.finish()
+                        elif len(chunks := attempt.frame(data)) == 1:
                             taken = self._take(chunks[0], self._clocks.waited)
                             if type(taken) is PartialInferenceResponse:
                                 return taken
                             self._ready = iter(taken)  # type: ignore[arg-type]  # as above
                         else:
                             self._chunks = iter(chunks)
-                    elif self.run.ended:
+                    elif self.call.ended:
                         break
                     else:
                         await self._step()
@@ -260,8 +260,8 @@ class AsyncPump:
 
     async def close(self) -> None:
         """End the call, in whatever phase it is; from any thread, any number of times."""
-        self.run.cancel()
-        self._waits.wake()
+        self.call.cancel()
+        self._backend.wake()
         if (exchange := self._exchange) is not None:
             exchange.abort()
         if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes, sees that, and releases
@@ -272,26 +272,26 @@ class AsyncPump:
         """Send the request, or read once."""
         if self._sending.locked():
             raise TwoReadersError
-        exchange, session = self._exchange, self._session
-        if exchange is None or session is None:
+        exchange, attempt = self._exchange, self._attempt
+        if exchange is None or attempt is None:
             await self._send()
         elif data := await exchange.read():
-            self._chunks = iter(session.frame(data))
-        elif not self.run.cancelled:
-            self._ready = self.run.finish()
+            self._chunks = iter(attempt.frame(data))
+        elif not self.call.cancelled:
+            self._ready = self.call.finish()
 
     async def _send(self) -> None:
         if not self._sending.acquire(blocking=False):
             raise TwoReadersError
         try:
-            if self.run.cancelled or self._exchange is not None:  # by another thread, a moment ago
+            if self.call.cancelled or self._exchange is not None:  # by another thread, a moment ago
                 return
-            wire = await self._waits.authorize(self.run, self.run.encode())
-            session = self.run.start(wire)
-            self._exchange = exchange = await self._waits.send(self.run, wire)
-            if not self.run.cancelled:
-                self._ready = iter(session.begin(exchange.status, exchange.headers))
-                self._session, self._take, self._clocks = session, session.take, self.run.clocks
+            wire = await self._backend.authorize(self.call, self.call.encode())
+            attempt = self.call.start(wire)
+            self._exchange = exchange = await self._backend.send(self.call, wire)
+            if not self.call.cancelled:
+                self._ready = iter(attempt.begin(exchange.status, exchange.headers))
+                self._attempt, self._take, self._clocks = attempt, attempt.take, self.call.clocks
         finally:
             self._sending = threading.Lock()  # held while a request is on its way
 
@@ -299,18 +299,18 @@ class AsyncPump:
         """Something failed. The transport: the session says what that means. The attempt: make another, or raise."""
         if isinstance(error, TwoReadersError):  # the first reader's stream goes on
             raise error
-        if self.run.cancelled:
+        if self.call.cancelled:
             return
-        if self.run.interruptible:
-            self._ready = self.run.interrupted(error)
+        if self.call.interruptible:
+            self._ready = self.call.interrupted(error)
             return
-        decision = self.run.decide(error)
+        decision = self.call.decide(error)
         try:
             await self._release()
             if not isinstance(decision, (Settle, Surface)):
-                self._session, self._chunks = None, iter(())
-                self.run.tell()
-                await self._waits.sleep(decision.wait)
+                self._attempt, self._chunks = None, iter(())
+                self.call.tell()
+                await self._backend.sleep(decision.wait)
         except BaseException:
             await self._abandon()
             raise
@@ -319,7 +319,7 @@ class AsyncPump:
 
     async def _abandon(self) -> None:
         """An interruption passes through: the call ends here."""
-        self.run.cancel()
+        self.call.cancel()
         if self._exchange is not None:
             self._exchange.abort()
         await self._release()
@@ -329,17 +329,17 @@ class AsyncPump:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             try:
-                if self.run.leave():
-                    await self._waits.drain(exchange)
+                if self.call.leave():
+                    await self._backend.drain(exchange)
             finally:
                 await exchange.close()
 
 
-def pump(run: Run, pools: Pools) -> Pump:
+def pump(call: Call, pools: Pools) -> Pump:
     """A sync pump for a call that takes its connections from `pools`."""
-    return Pump(run, Waits(pools))
+    return Pump(call, SyncBackend(pools))
 
 
-def async_pump(run: Run, source: AsyncSource) -> AsyncPump:
+def async_pump(call: Call, source: AsyncSource) -> AsyncPump:
     """An async pump for a call that takes its connections from `source`."""
-    return AsyncPump(run, AsyncWaits(source))
+    return AsyncPump(call, AsyncBackend(source))

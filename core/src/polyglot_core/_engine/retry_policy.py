@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.limits import Retries
     from polyglot_core.errors import PolyglotError
 
-__all__ = ["Again", "Budget", "Decision", "Elsewhere", "GoOn", "Resume", "Settle", "Surface", "Tried", "decide"]
+__all__ = ["Again", "Budget", "Decision", "Elsewhere", "GoOn", "Resume", "RetryState", "Settle", "Surface", "decide"]
 
 Resume = Literal["restart", "prefill", "provider"]
 """How to go on after an answer has broken off: ask anew, let the model continue its text, or let the provider do so."""
@@ -72,7 +72,7 @@ class Surface(Struct, frozen=True):
 Decision = Again | GoOn | Elsewhere | Settle | Surface
 
 
-class Tried(Struct, frozen=True, kw_only=True):
+class RetryState(Struct, frozen=True, kw_only=True):
     """Where a call stands when an attempt has failed.
 
     Attributes:
@@ -99,7 +99,7 @@ _LIMIT_BY_KIND = {"dns": 1}  # a name that does not resolve twice in a row is mo
 
 def decide(
     error: PolyglotError,
-    tried: Tried,
+    tried: RetryState,
     retries: Retries,
     *,
     pay: Callable[[int], bool] = lambda _: True,
@@ -124,11 +124,11 @@ def decide(
     return _give_up(error, tried)
 
 
-def _give_up(error: PolyglotError, tried: Tried) -> Settle | Surface:
+def _give_up(error: PolyglotError, tried: RetryState) -> Settle | Surface:
     return Settle() if tried.mark_truncated and isinstance(error, Truncated) else Surface()
 
 
-def _wait(error: PolyglotError, tried: Tried, retries: Retries, draw: Callable[[], float]) -> float | None:
+def _wait(error: PolyglotError, tried: RetryState, retries: Retries, draw: Callable[[], float]) -> float | None:
     """Seconds to wait before the same request is sent again; None if it is not to be."""
     limit = retries.limit
     if isinstance(error, TransportError):

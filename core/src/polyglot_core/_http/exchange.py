@@ -59,7 +59,7 @@ def _impatient(sock: object) -> Generator[bool]:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
 
 
-class _Answer:
+class _ExchangeState:
     """What both kinds of exchange share: an answer, its socket and its watch.
 
     Attributes:
@@ -139,7 +139,7 @@ def _close_held(held: tuple[httpx.Response, Iterator[bytes]]) -> None:
     held[0].close()
 
 
-class Exchange(_Answer):
+class Exchange(_ExchangeState):
     """A request that was sent and the answer to it, sync."""
 
     def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits) -> None:
@@ -200,7 +200,7 @@ class Exchange(_Answer):
             close_later(partial(_close_held, _held.pop(id(self))))
 
 
-class AsyncExchange(_Answer):
+class AsyncExchange(_ExchangeState):
     """A request that was sent and the answer to it, async."""
 
     def __init__(

@@ -13,10 +13,10 @@ from polyglot_core._http.watchdog import shut_down
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Opening"]
+__all__ = ["InFlightRequest"]
 
 
-class Opening:
+class InFlightRequest:
     """A request on its way: knows the socket that it goes over before there is an answer to ask."""
 
     def __init__(self) -> None:

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from polyglot_core._attempt.clocks import Clocks
     from polyglot_core._http.exchange import Closer
-    from polyglot_core._http.in_flight import Opening
+    from polyglot_core._http.in_flight import InFlightRequest
     from polyglot_core._values.connection import Route
     from polyglot_core._values.limits import Limits, Timeouts
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["AsyncPool", "AsyncPools", "Pool", "Pools", "Terms", "shared_pools"]
+__all__ = ["AsyncPool", "AsyncPools", "Pool", "Pools", "SendOptions", "shared_pools"]
 
 LONGEST_WAIT = 2_000_000.0
 """Seconds, about 23 days, that anything waits at most in the operating system; a socket cannot wait for 25."""
@@ -41,7 +41,7 @@ LONGEST_WAIT = 2_000_000.0
 # Pools
 
 
-class Terms(NamedTuple):
+class SendOptions(NamedTuple):
     """What a request is sent under: the clocks of its call, when they were set, and how large its answer may be."""
 
     timeouts: Timeouts
@@ -69,11 +69,11 @@ class Pool:
             self._owned = None
             self._respond = partial(client.send, stream=True, follow_redirects=False)
         self._transport: object = self._owned or getattr(client, "_transport", None)
-        self._live: weakref.WeakSet[Exchange | Opening] = weakref.WeakSet()
+        self._live: weakref.WeakSet[Exchange | InFlightRequest] = weakref.WeakSet()
         self._lock = threading.Lock()  # over the set
 
-    def send(self, wire: WireRequest, terms: Terms, opening: Opening) -> Exchange:
-        """Send a request and wait for status and headers; `opening` can end that wait.
+    def send(self, wire: WireRequest, options: SendOptions, in_flight: InFlightRequest) -> Exchange:
+        """Send a request and wait for status and headers; `in_flight` can end that wait.
 
         Raises:
             TimedOut: There was no connection, or no answer, in time.
@@ -81,20 +81,20 @@ class Pool:
             ConfigError: The address or a header cannot be used.
         """
         check_headers(wire)
-        clocks = terms.clocks
+        clocks = options.clocks
         clocks.asked = now = perf_counter()
         moment, clock = clocks.due(now)
-        timeout = _timeout_for(terms.timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
-        watch = Watch(opening.expire, clocks)  # a head that drips would never exceed the client's own timeout
-        self._remember(opening)
+        timeout = _timeout_for(options.timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
+        watch = Watch(in_flight.expire, clocks)  # a head that drips would never exceed the client's own timeout
+        self._remember(in_flight)
         response = None
         try:
             with translated(url=wire.url, clock=clock, watch=watch), watch:
-                response = self._answered(wire, timeout, opening)
+                response = self._answered(wire, timeout, in_flight)
             timeout["read"] = None  # from here on the watchdog keeps the clocks
             if watch.fired is not None:  # at the very moment at which the head came
                 raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
-            exchange = Exchange(response, clocks, wire.url, terms.limits)
+            exchange = Exchange(response, clocks, wire.url, options.limits)
             self._remember(exchange)
         except BaseException:  # Ctrl-C, too, must not leave a connection in use for ever
             if response is not None:
@@ -102,22 +102,24 @@ class Pool:
             raise
         return exchange
 
-    def _remember(self, under_way: Exchange | Opening) -> None:
+    def _remember(self, under_way: Exchange | InFlightRequest) -> None:
         with self._lock:
             self._live.add(under_way)
 
-    def _answered(self, wire: WireRequest, limits: dict[str, float | None], opening: Opening) -> httpx.Response:
+    def _answered(
+        self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest
+    ) -> httpx.Response:
         """The head of an answer; a request that went to a dying connection is sent once more."""
         try:
             for resent in (False, True):
-                opening.begin(self._transport)
+                in_flight.begin(self._transport)
                 try:
-                    return self._respond(build_request(self._http, wire, limits, opening.notice))
+                    return self._respond(build_request(self._http, wire, limits, in_flight.notice))
                 except Exception as error:
-                    if resent or not opening.went_stale(error):
+                    if resent or not in_flight.went_stale(error):
                         raise
         finally:
-            opening.let_go()
+            in_flight.let_go()
         raise AssertionError  # the second pass returns or raises
 
     def close(self) -> None:
@@ -147,30 +149,34 @@ class AsyncPool:
             self._respond = partial(client.send, stream=True, follow_redirects=False)
         self._transport: object = self._owned or getattr(client, "_transport", None)
 
-    async def send(self, wire: WireRequest, terms: Terms, opening: Opening, closer: Closer) -> AsyncExchange:
+    async def send(
+        self, wire: WireRequest, options: SendOptions, in_flight: InFlightRequest, closer: Closer
+    ) -> AsyncExchange:
         """Send a request and wait for status and headers. Raises as `Pool.send`; `first` is the caller's to keep."""
         check_headers(wire)
-        timeout = _timeout_for(terms.timeouts, None)
+        timeout = _timeout_for(options.timeouts, None)
         with translated(url=wire.url):
-            response = await self._answered(wire, timeout, opening)
+            response = await self._answered(wire, timeout, in_flight)
         try:
-            return AsyncExchange(response, terms.clocks, wire.url, terms.limits, closer)
+            return AsyncExchange(response, options.clocks, wire.url, options.limits, closer)
         except BaseException:
             await closer.close(response)
             raise
 
-    async def _answered(self, wire: WireRequest, limits: dict[str, float | None], opening: Opening) -> httpx.Response:
+    async def _answered(
+        self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest
+    ) -> httpx.Response:
         """As `Pool._answered`."""
         try:
             for resent in (False, True):
-                opening.begin(self._transport)
+                in_flight.begin(self._transport)
                 try:
-                    return await self._respond(build_request(self._http, wire, limits, opening.notice_async))
+                    return await self._respond(build_request(self._http, wire, limits, in_flight.notice_async))
                 except Exception as error:
-                    if resent or not opening.went_stale(error):
+                    if resent or not in_flight.went_stale(error):
                         raise
         finally:
-            opening.let_go()
+            in_flight.let_go()
         raise AssertionError  # the second pass returns or raises
 
     async def close(self) -> None:

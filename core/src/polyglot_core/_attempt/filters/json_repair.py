@@ -5,7 +5,7 @@ each half in a delta of its own: msgspec takes nothing but pairs. ``NaN`` and ``
 writes and RFC 8259 does not know. Numbers beyond the range of a double. A byte order mark before the text.
 
 A half cannot stand in a text that is to be UTF-8. While the driver decodes, a mark of two characters stands for it;
-`Halves` makes the marks into characters before anybody else sees the events.
+`SurrogateJoiner` makes the marks into characters before anybody else sees the events.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.events import Event
     from polyglot_core._wire.messages import Chunk
 
-__all__ = ["Halves", "repaired"]
+__all__ = ["SurrogateJoiner", "repaired"]
 
 # A match is all that is sound up to the next token that may not be, and that token. Strings are matched whole, so that
 # nothing within them is taken for a number. No part can match in two ways, so that one pass is enough.
@@ -53,7 +53,7 @@ def repaired(data: bytes) -> bytes | None:
 
     Numbers that are none, or beyond the range of a double, become null; a byte order mark is dropped; bytes that are no
     UTF-8 become U+FFFD, as the HTML standard has it for event streams. A half of a surrogate pair becomes a mark: the
-    events that are read from the result have to pass a `Halves`.
+    events that are read from the result have to pass a `SurrogateJoiner`.
     """
     found = _TOKEN.sub(_token, _as_utf8(data.removeprefix(_BOM)))
     return None if found == data else found
@@ -87,7 +87,7 @@ def _is_beyond(token: bytes) -> bool:
         return False
 
 
-class Halves:
+class SurrogateJoiner:
     """Makes the marks in one attempt's events into characters.
 
     A high half at the end of a text is held back until more of the same text comes: with the low half they are one

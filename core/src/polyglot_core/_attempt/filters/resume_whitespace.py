@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from polyglot_core._values.events import Event
 
-__all__ = ["Overlap"]
+__all__ = ["ResumeWhitespace"]
 
 
-class Overlap:
+class ResumeWhitespace:
     """Takes out of an answer that goes on what its beginning repeats of the white space before the seam."""
 
     __slots__ = ("_left",)
