@@ -473,4 +473,4 @@ def test_what_a_server_tool_said_stands_where_it_came_if_it_is_wanted_back():
 def test_only_a_text_can_be_gone_on_from(events, text):
     """An answer that is one choice's text and nothing else, and not done, can be continued; no other can."""
     assembler, _ = assembler_of(*each(*events))
-    assert assembler.text_to_go_on_from() == text
+    assert assembler.resumable_text() == text

@@ -19,7 +19,7 @@ class Flat(MessageWriter):
 class Turns(TurnWriter):
     """Knows the same as blocks, and raw parts."""
 
-    def spell_id(self, call_id):
+    def normalize_id(self, call_id):
         return call_id.replace(" ", "_")
 
     def write_text(self, part):
@@ -43,7 +43,7 @@ class Turns(TurnWriter):
 class Named(Turns):
     """Wants no ids, and the names of tools."""
 
-    made_id: ClassVar[str | None] = None
+    id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
 
 

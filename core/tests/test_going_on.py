@@ -175,7 +175,7 @@ def test_a_call_tells_of_its_further_requests(flavour, loopback, http, toy, stre
         return await flavour.wait(pending.on_seam(told.append).text())
 
     assert flavour.run(main) == STORY
-    assert [(seam.how, seam.error, seam.connection) for seam in told] == [("again", "Overloaded", "here")]
+    assert [(seam.how, seam.error, seam.connection) for seam in told] == [("retry", "Overloaded", "here")]
 
 
 def test_a_wrong_key_is_not_sent_twice_but_another_connection_is_asked(flavour, two, http):
@@ -359,8 +359,8 @@ def test_every_further_request_is_an_event(flavour, loopback, http, toy):
     seams = [event for event in events if isinstance(event, Seam)]
     assert called == seams
     assert [(seam.how, seam.error, seam.connection) for seam in seams] == [
-        ("again", "Overloaded", "here"),
-        ("elsewhere", "Overloaded", "there"),
+        ("retry", "Overloaded", "here"),
+        ("fallback", "Overloaded", "there"),
         ("restart", "Truncated", "there"),
     ]
 
@@ -369,7 +369,7 @@ def test_a_driver_cannot_make_a_seam(toy):
     """What core says of its own requests is not for a driver to say."""
     attempt = toy.attempt()
     with pytest.raises(Exception, match="is no event"):
-        toy.read(attempt, toy.say(Seam("again", "X", "y")))
+        toy.read(attempt, toy.say(Seam("retry", "X", "y")))
 
 
 # A cut answer that is wanted

@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 import pytest
 
-from polyglot_core._authoring.facts import imported, read_columns
-from polyglot_core._authoring.json_access import at, count, json_request, json_text, laid_over, objects, read_json
+from polyglot_core._authoring.facts import imported, read_facts
+from polyglot_core._authoring.json_access import at, count, json_request, json_text, merged, objects, read_json
 from polyglot_core._values.connection import Connection
 from polyglot_core._wire.sse import SSEFramer
 from polyglot_core.errors import ConfigError
@@ -32,14 +32,14 @@ def test_extra_fields_are_laid_over_a_body():
     """Objects field by field; named lists behind what is there; everything else instead of it."""
     body = {"tools": [1], "stop": ["a"], "settings": {"a": 1, "b": 2}, "n": 1}
     extra = {"tools": (2,), "stop": ["b"], "settings": {"b": 3}, "n": {"x": 1}, "new": [1]}
-    assert laid_over(body, extra) == {
+    assert merged(body, extra) == {
         "tools": [1, 2],
         "stop": ["b"],
         "settings": {"a": 1, "b": 3},
         "n": {"x": 1},
         "new": [1],
     }
-    assert laid_over(body, extra, lists=("stop",))["stop"] == ["a", "b"]
+    assert merged(body, extra, lists=("stop",))["stop"] == ["a", "b"]
     assert body["tools"] == [1]
 
 
@@ -98,8 +98,8 @@ class Row(msgspec.Struct):
 def test_columns_are_read_over_defaults():
     """The connection's facts go before, then the defaults, then the struct's."""
     connection = Connection(name="garden", driver="d", facts={"path": "/mine"})
-    assert read_columns(connection, Row, {"path": "/usual", "thinking": "b"}) == Row("/mine", "b")
-    assert read_columns(connection, Row) == Row("/mine", "a")
+    assert read_facts(connection, Row, {"path": "/usual", "thinking": "b"}) == Row("/mine", "b")
+    assert read_facts(connection, Row) == Row("/mine", "a")
 
 
 @pytest.mark.parametrize("facts", [{"pat": "/"}, {"thinking": "c"}, {"path": 5}])
@@ -108,14 +108,14 @@ def test_facts_that_are_no_columns_are_an_error(facts):
     with pytest.raises(
         ConfigError, match=r"facts of connection 'garden' cannot.*columns are path, thinking\."
     ) as caught:
-        read_columns(Connection(name="garden", driver="d", facts=facts), Row)
+        read_facts(Connection(name="garden", driver="d", facts=facts), Row)
     assert (caught.value.connection, caught.value.phase) == ("garden", "configure")
 
 
 def test_a_column_that_there_is_not_is_named():
     """Also where the struct itself would pass over what it does not know."""
     with pytest.raises(ConfigError, match=r"there is no column 'pat'\. The columns are path, thinking\."):
-        read_columns(Connection(name="garden", driver="d", facts={"path": "/", "pat": "/"}), Row)
+        read_facts(Connection(name="garden", driver="d", facts={"path": "/", "pat": "/"}), Row)
 
 
 def test_a_library_is_imported_when_it_is_needed():

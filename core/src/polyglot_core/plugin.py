@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
-from polyglot_core._authoring.facts import imported, misconfigured, read_columns
-from polyglot_core._authoring.json_access import at, count, json_request, json_text, laid_over, objects, read_json
+from polyglot_core._authoring.facts import imported, misconfigured, read_facts
+from polyglot_core._authoring.json_access import at, count, json_request, json_text, merged, objects, read_json
 from polyglot_core._authoring.options import cannot_express, translate_options
 from polyglot_core._values.connection import Connection, Preset
 from polyglot_core._values.events import (
@@ -90,11 +90,11 @@ __all__ = [
     "imported",
     "json_request",
     "json_text",
-    "laid_over",
+    "merged",
     "misconfigured",
     "objects",
     "provider_error_class",
-    "read_columns",
+    "read_facts",
     "read_json",
     "translate_options",
 ]

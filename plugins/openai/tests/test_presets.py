@@ -11,7 +11,7 @@ import pytest
 
 from polyglot_core import ConfigError
 from polyglot_core._authoring.options import NAMES
-from polyglot_core.plugin import Connection, read_columns
+from polyglot_core.plugin import Connection, read_facts
 from polyglot_openai import presets
 from polyglot_openai.columns import Columns
 from polyglot_openai.presets import PRESETS
@@ -35,7 +35,7 @@ each_row = pytest.mark.parametrize("name", PRESETS)
 
 
 def facts_of(name):
-    return read_columns(Connection(name=name, driver=PRESETS[name].driver, facts=PRESETS[name].facts), Columns)
+    return read_facts(Connection(name=name, driver=PRESETS[name].driver, facts=PRESETS[name].facts), Columns)
 
 
 def test_every_row_has_a_line_and_every_line_a_row():

@@ -137,7 +137,7 @@ class Assembler:
         for builder in self._choices.values():
             builder.remark(None)
 
-    def text_to_go_on_from(self) -> str | None:
+    def resumable_text(self) -> str | None:
         """The answer, if it is a text of one choice and nothing else, which a model can be asked to continue."""
         return self._choices[0].bare_text() if set(self._choices) == {0} else None
 

@@ -25,7 +25,7 @@ from polyglot_core._values.events import (
     Seam,
     TextDelta,
     UsageReport,
-    misfit,
+    type_problem,
 )
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.partial import PartialInferenceResponse
@@ -129,7 +129,7 @@ class Attempt:
         if before is not None:
             self.assembler.go_on()
         written_on = before is not None and seam is not None and seam.how == "prefill"
-        self._overlap = ResumeWhitespace(self.assembler.text_to_go_on_from() or "") if written_on else None
+        self._overlap = ResumeWhitespace(self.assembler.resumable_text() or "") if written_on else None
         self._text = self.assembler.text
         self._status = 0
         self._headers: Mapping[str, str] = {}
@@ -251,9 +251,9 @@ class Attempt:
             timing=Timing(first_event=self._first_event, duration=self._duration),
         )
 
-    def text_to_go_on_from(self) -> str | None:
+    def resumable_text(self) -> str | None:
         """The answer so far, if it is a text and nothing else, which a model can be asked to continue."""
-        return self.assembler.text_to_go_on_from()
+        return self.assembler.resumable_text()
 
     # Reading
 
@@ -346,7 +346,7 @@ class Attempt:
             what = f"returned {type(unknown[0]).__name__} from decode_chunk, which is no event"
             raise self._fail(self._driver.at_fault(what), now)
         for event in events:
-            if wrong := misfit(event):
+            if wrong := type_problem(event):
                 what = f"returned a {type(event).__name__} from decode_chunk whose {wrong}"
                 raise self._fail(self._driver.at_fault(what), now)
         signals = [_CONTROL.get(type(event), Signal.CONTENT) for event in events]

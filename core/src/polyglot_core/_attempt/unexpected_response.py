@@ -12,7 +12,7 @@ from polyglot_core._wire.provider_errors import (
     failure_from_response,
     printable,
     provider_error,
-    told_to_retry,
+    retry_override,
 )
 from polyglot_core.errors import PolyglotError, ProviderError, Truncated, UnexpectedContentType
 
@@ -59,7 +59,7 @@ def refusal(response: WireResponse, decode_error: Callable[[WireResponse], Failu
         )
     if response.status not in OK:
         error = provider_error(decode_error(response) or failure_from_response(response))
-        if (told := told_to_retry(response.headers)) is not None:
+        if (told := retry_override(response.headers)) is not None:
             error.retryable = told
         return error
     if response.status == _NO_CONTENT or not response.body.strip():

@@ -52,7 +52,7 @@ class ConversationWriter:
         "assistant": "assistant",
         "tool": "tool",
     }
-    made_id: ClassVar[str | None] = "call_{}"
+    id_format: ClassVar[str | None] = "call_{}"
     tool_names: ClassVar[bool] = False
 
     def __init__(self, request: InferenceRequest, driver: str) -> None:
@@ -68,7 +68,7 @@ class ConversationWriter:
         """
         cannot_express(self.request, what, driver=self.driver, instead=instead)
 
-    def spell_id(self, call_id: str) -> str:
+    def normalize_id(self, call_id: str) -> str:
         """The id of a call as the dialect can say it: as it is, where a subclass knows no better."""
         return call_id
 
@@ -242,8 +242,8 @@ class _Calls:
         return found[1]
 
     def _made(self, number: int) -> str:
-        return (self._writer.made_id or "call_{}").format(number)
+        return (self._writer.id_format or "call_{}").format(number)
 
     def _id(self, given: str | None, made: str) -> str | None:
-        call_id = given or (made if self._writer.made_id else None)
-        return self._writer.spell_id(call_id) if call_id else None
+        call_id = given or (made if self._writer.id_format else None)
+        return self._writer.normalize_id(call_id) if call_id else None

@@ -14,14 +14,12 @@ if TYPE_CHECKING:
 
     from polyglot_core._values.connection import Connection
 
-__all__ = ["imported", "misconfigured", "read_columns"]
+__all__ = ["imported", "misconfigured", "read_facts"]
 
 _Columns = TypeVar("_Columns", bound=msgspec.Struct)
 
 
-def read_columns(
-    connection: Connection, columns: type[_Columns], defaults: Mapping[str, Any] | None = None
-) -> _Columns:
+def read_facts(connection: Connection, columns: type[_Columns], defaults: Mapping[str, Any] | None = None) -> _Columns:
     """The columns of a connection, over `defaults`.
 
     Args:

@@ -12,7 +12,7 @@ from polyglot_core._wire.messages import WireRequest
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["at", "count", "json_request", "json_text", "laid_over", "objects", "read_json"]
+__all__ = ["at", "count", "json_request", "json_text", "merged", "objects", "read_json"]
 
 _JSON = "application/json"
 _STREAMS = {"ndjson": "application/x-ndjson"}
@@ -39,9 +39,7 @@ def json_request(url: str, body: object, *, stream: bool, **reading: Any) -> Wir
     )
 
 
-def laid_over(
-    body: Mapping[str, Any], extra: Mapping[str, Any], *, lists: Collection[str] = ("tools",)
-) -> dict[str, Any]:
+def merged(body: Mapping[str, Any], extra: Mapping[str, Any], *, lists: Collection[str] = ("tools",)) -> dict[str, Any]:
     """The body with `extra` laid over it: objects field by field, and what is in `lists` behind what is there already.
 
     So the provider's own tools stand beside the user's, and a further setting leaves the others as they are.

@@ -13,7 +13,7 @@ from polyglot_core._config import resolve
 from polyglot_core._drivers import discovery
 from polyglot_core._engine.call import Call, OnTruncated, Target
 from polyglot_core._engine.pump import async_pump, pump
-from polyglot_core._engine.retry_policy import Resume
+from polyglot_core._engine.retry_policy import ResumeMode
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.connection import Connection, guard
@@ -102,7 +102,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         unsupported: Literal["raise", "warn", "drop"] = "raise",
         extra: Mapping[str, Any] | None = None,
         on_truncated: OnTruncated = "raise",
-        resume: Resume | None = None,
+        resume: ResumeMode | None = None,
     ) -> _PendingT:
         """Prepare a call. Nothing is sent until its answer is asked for.
 
@@ -170,7 +170,7 @@ def _driver_for(connection: Connection) -> BoundDriver:
 _WORDS = {
     "unsupported": UNSUPPORTED,
     "on_truncated": get_args(OnTruncated),
-    "resume": (None, *get_args(Resume)),
+    "resume": (None, *get_args(ResumeMode)),
 }
 
 

@@ -377,7 +377,7 @@ def _build(fields: Mapping[str, Any], overrides: Mapping[str, Any]) -> Connectio
     name = made["name"]
     made["timeouts"] = clocks(name, fields.get("timeouts"), overrides.get("timeouts"))
     made["retries"] = retries(name, fields.get("retries"), overrides.get("retries"))
-    made["limits"] = _laid_over(Limits(), "limits", name, fields.get("limits"), overrides.get("limits"))
+    made["limits"] = _merged(Limits(), "limits", name, fields.get("limits"), overrides.get("limits"))
     return Connection(**made)
 
 
@@ -405,7 +405,7 @@ def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> 
     Raises:
         ConfigError: A layer names a clock that there is not, or a number is of no use to it.
     """
-    return _laid_over(Timeouts(), "timeouts", name, *layers)
+    return _merged(Timeouts(), "timeouts", name, *layers)
 
 
 def retries(name: str, *layers: Retries | Mapping[str, float] | None) -> Retries:
@@ -414,13 +414,13 @@ def retries(name: str, *layers: Retries | Mapping[str, float] | None) -> Retries
     Raises:
         ConfigError: A layer names a number that there is not, or one is of no use.
     """
-    return _laid_over(Retries(), "retries", name, *layers)
+    return _merged(Retries(), "retries", name, *layers)
 
 
 _Row = TypeVar("_Row", Timeouts, Retries, Limits)
 
 
-def _laid_over(made: _Row, field: str, name: str, *layers: _Row | Mapping[str, float | None] | None) -> _Row:
+def _merged(made: _Row, field: str, name: str, *layers: _Row | Mapping[str, float | None] | None) -> _Row:
     """A row of numbers with each layer over it: another row, or single numbers by name."""
     for layer in layers:
         if layer is None:

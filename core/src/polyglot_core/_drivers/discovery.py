@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DRIVERS",
     "PRESETS",
-    "Found",
+    "RegisteredName",
     "Registration",
     "find_defaults",
     "find_drivers",
@@ -50,7 +50,7 @@ leads to does not matter."""
 _ALLOW_LIST = "POLYGLOT_DRIVERS"
 
 
-class Found(NamedTuple):
+class RegisteredName(NamedTuple):
     """A name in an entry-point group, and who claims it; nothing has been imported.
 
     Attributes:
@@ -135,14 +135,14 @@ def _claims(group: str) -> dict[str, list[EntryPoint]]:
     return _entry_points(group, tuple(sys.path))
 
 
-def _found(name: str, entries: Sequence[EntryPoint]) -> Found:
+def _found(name: str, entries: Sequence[EntryPoint]) -> RegisteredName:
     owners = sorted({(entry.dist.name, entry.dist.version) if entry.dist else ("?", "?") for entry in entries})
     distribution, version = owners[0]
     rivals = tuple(f"{rival} {its_version}" for rival, its_version in owners[1:])
-    return Found(name, entries[0].value, distribution, version, rivals)
+    return RegisteredName(name, entries[0].value, distribution, version, rivals)
 
 
-def _find(group: str, name: str) -> Found | None:
+def _find(group: str, name: str) -> RegisteredName | None:
     """Who claims this one name; reading every distribution's metadata would cost a hundred times as much."""
     entries = _claims(group).get(name)
     return None if entries is None else _found(name, entries)
@@ -153,13 +153,13 @@ def _allowed(name: str) -> bool:
     return allowed is None or name in {each.strip() for each in allowed.split(",")}
 
 
-def find_drivers() -> dict[str, Found]:
+def find_drivers() -> dict[str, RegisteredName]:
     """Installed drivers by name, without importing any; those that ``POLYGLOT_DRIVERS`` leaves out are left out."""
     claims = _claims(DRIVERS)
     return {name: _found(name, claims[name]) for name in sorted(claims) if _allowed(name)}
 
 
-def find_presets() -> dict[str, Found]:
+def find_presets() -> dict[str, RegisteredName]:
     """Installed presets by name, without importing any."""
     claims = _claims(PRESETS)
     return {name: _found(name, claims[name]) for name in sorted(claims)}
@@ -185,7 +185,7 @@ def registered_drivers() -> tuple[str, ...]:
     return tuple(sorted(_registered))
 
 
-_loaded: dict[Found, Driver] = {}
+_loaded: dict[RegisteredName, Driver] = {}
 
 
 def load_driver(name: str) -> Driver | None:
@@ -226,7 +226,7 @@ def load_preset(name: str) -> Preset | None:
     return row
 
 
-def _import(found: Found, kind: str) -> ModuleType:
+def _import(found: RegisteredName, kind: str) -> ModuleType:
     if found.rivals:
         claimed = " and ".join((found.origin, *found.rivals))
         msg = f"The {kind} name {found.name!r} is claimed by {claimed}; uninstall one of them."

@@ -52,7 +52,7 @@ class Target(NamedTuple):
 class _Next(NamedTuple):
     """What the next attempt is: how it is asked, and the session whose answer it goes on with."""
 
-    how: str = "again"
+    how: str = "retry"
     kept: Attempt | None = None
 
 
@@ -87,7 +87,7 @@ class Call:
         timeouts: Timeouts,
         *,
         on_truncated: OnTruncated = "raise",
-        resume: retry_policy.Resume | None = None,
+        resume: retry_policy.ResumeMode | None = None,
     ) -> None:
         (self.connection, self.driver, self.request), *others = targets
         self.timeouts = timeouts
@@ -99,7 +99,7 @@ class Call:
         self.cancelled = False
         self._others = deque(others)
         self._on_truncated = on_truncated
-        self._resume: retry_policy.Resume | None = resume
+        self._resume: retry_policy.ResumeMode | None = resume
         self._attempts = self._attempts_here = 0  # in all, and at this connection
         self._sent = 0  # requests
         self._secrets: list[Secret] = []  # what was sent last that is nobody's business
@@ -148,7 +148,7 @@ class Call:
         if self._next.kept is not None:
             kept = self._next.kept
             if self._next.how == "prefill":
-                wire = self.driver.encode_prefill(self.request, (kept.text_to_go_on_from() or "").rstrip())
+                wire = self.driver.encode_prefill(self.request, (kept.resumable_text() or "").rstrip())
             else:
                 wire = self.driver.encode_resume(self.request, kept.decoder_state)
         return wire or self.driver.encode(self.request)
@@ -242,10 +242,10 @@ class Call:
         self._redact(error)
         self._unpaid = False
         decision = retry_policy.decide(error, self._tried(), self.connection.retries, pay=self._pay)
-        if isinstance(decision, retry_policy.Surface):
+        if isinstance(decision, retry_policy.Raise):
             self._complete(error)
             self.error = error
-        elif not isinstance(decision, retry_policy.Settle):
+        elif not isinstance(decision, retry_policy.AcceptTruncated):
             self._prepare(decision, error)
         return decision
 
@@ -269,7 +269,7 @@ class Call:
             mark_truncated=self._on_truncated == "mark",
         )
 
-    def _way_to_go_on(self) -> retry_policy.Resume | None:
+    def _way_to_go_on(self) -> retry_policy.ResumeMode | None:
         """The way that the caller chose, if this answer can go on in it; else its error is to be raised."""
         attempt = self._before if self.attempt is None or not self.attempt.committed else self.attempt
         if self._resume == "restart" or attempt is None:
@@ -278,7 +278,7 @@ class Call:
             return None
         try:
             if self._resume == "prefill":
-                text = attempt.text_to_go_on_from() or ""
+                text = attempt.resumable_text() or ""
                 self.driver.encode_prefill(_without_warnings(self.request), text.rstrip())
                 return "prefill" if text.strip() else None
             known = self.driver.encode_resume(_without_warnings(self.request), attempt.decoder_state)
@@ -287,14 +287,14 @@ class Call:
         return None if known is None else self._resume
 
     def _prepare(
-        self, decision: retry_policy.Again | retry_policy.GoOn | retry_policy.Elsewhere, error: PolyglotError
+        self, decision: retry_policy.Retry | retry_policy.Resume | retry_policy.Fallback, error: PolyglotError
     ) -> None:
         """Make ready for the next attempt, and keep what is to be said of this one."""
         self._failed.append(self._failed_attempt(error, decision.wait))
-        if isinstance(decision, retry_policy.Elsewhere):
+        if isinstance(decision, retry_policy.Fallback):
             self.connection, self.driver, self.request = self._others.popleft()
             self._attempts_here = 0
-        how = decision.how if isinstance(decision, retry_policy.GoOn) else _HOW[type(decision)]
+        how = decision.how if isinstance(decision, retry_policy.Resume) else _HOW[type(decision)]
         if self.attempt is not None and self.attempt.committed:
             self._before = self.attempt
         self._next = _Next(how, self._before if how in _KEEPING else None)
@@ -369,7 +369,7 @@ _UNPAID = (
     "Not sent again: the budget that all calls to this place pay repetitions from is used up; it fills within a minute."
 )
 _KEEPING = frozenset({"prefill", "provider"})  # ways to go on in which what had come is kept
-_HOW = {retry_policy.Again: "again", retry_policy.Elsewhere: "elsewhere"}
+_HOW = {retry_policy.Retry: "retry", retry_policy.Fallback: "fallback"}
 
 
 def _choices(request: InferenceRequest) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from polyglot_core._attempt.lifecycle import State
 from polyglot_core._engine.backends import AsyncBackend, SyncBackend
-from polyglot_core._engine.retry_policy import Settle, Surface
+from polyglot_core._engine.retry_policy import AcceptTruncated, Raise
 from polyglot_core._http.translate import TwoReadersError
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core.errors import PolyglotError
@@ -159,14 +159,14 @@ class Pump:
         decision = self.call.decide(error)
         try:
             self._release()
-            if not isinstance(decision, (Settle, Surface)):
+            if not isinstance(decision, (AcceptTruncated, Raise)):
                 self._attempt, self._chunks = None, iter(())
                 self.call.tell()
                 self._backend.sleep(decision.wait)
         except BaseException:
             self._abandon()
             raise
-        if isinstance(decision, Surface):
+        if isinstance(decision, Raise):
             raise error
 
     def _abandon(self) -> None:
@@ -307,14 +307,14 @@ class AsyncPump:
         decision = self.call.decide(error)
         try:
             await self._release()
-            if not isinstance(decision, (Settle, Surface)):
+            if not isinstance(decision, (AcceptTruncated, Raise)):
                 self._attempt, self._chunks = None, iter(())
                 self.call.tell()
                 await self._backend.sleep(decision.wait)
         except BaseException:
             await self._abandon()
             raise
-        if isinstance(decision, Surface):
+        if isinstance(decision, Raise):
             raise error
 
     async def _abandon(self) -> None:

@@ -36,40 +36,51 @@ if TYPE_CHECKING:
     from polyglot_core._values.limits import Retries
     from polyglot_core.errors import PolyglotError
 
-__all__ = ["Again", "Budget", "Decision", "Elsewhere", "GoOn", "Resume", "RetryState", "Settle", "Surface", "decide"]
+__all__ = [
+    "AcceptTruncated",
+    "Budget",
+    "Decision",
+    "Fallback",
+    "Raise",
+    "Resume",
+    "ResumeMode",
+    "Retry",
+    "RetryState",
+    "decide",
+]
 
-Resume = Literal["restart", "prefill", "provider"]
+ResumeMode = Literal["restart", "prefill", "provider"]
 """How to go on after an answer has broken off: ask anew, let the model continue its text, or let the provider do so."""
 
 
-class Again(Struct, frozen=True):
+class Retry(Struct, frozen=True):
     """Send the request again after `wait` seconds."""
 
     wait: float
 
 
-class GoOn(Struct, frozen=True):
+class Resume(Struct, frozen=True):
     """Ask for the rest of an answer that broke off, after `wait` seconds."""
 
     wait: float
-    how: Resume
+    how: ResumeMode
 
 
-class Elsewhere(Struct, frozen=True):
+class Fallback(Struct, frozen=True):
     """Ask the next connection, at once."""
 
     wait: float = 0.0
 
 
-class Settle(Struct, frozen=True):
+class AcceptTruncated(Struct, frozen=True):
     """Take what has come for the answer; its outcome says that it was cut."""
 
 
-class Surface(Struct, frozen=True):
+class Raise(Struct, frozen=True):
     """Raise the error."""
 
 
-Decision = Again | GoOn | Elsewhere | Settle | Surface
+Decision = Retry | Resume | Fallback | AcceptTruncated | Raise
 
 
 class RetryState(Struct, frozen=True, kw_only=True):
@@ -86,7 +97,7 @@ class RetryState(Struct, frozen=True, kw_only=True):
 
     attempts: int
     committed: bool = False
-    resume: Resume | None = None
+    resume: ResumeMode | None = None
     time_left: float = math.inf
     others: bool = False
     mark_truncated: bool = False
@@ -118,14 +129,14 @@ def decide(
         return _give_up(error, tried)
     wait = _wait(error, tried, retries, draw)
     if wait is not None and pay(_cost(error)):
-        return GoOn(wait, tried.resume) if tried.committed and tried.resume else Again(wait)
+        return Resume(wait, tried.resume) if tried.committed and tried.resume else Retry(wait)
     if not tried.committed and tried.others and tried.time_left > 0 and _may_differ_elsewhere(error):
-        return Elsewhere()
+        return Fallback()
     return _give_up(error, tried)
 
 
-def _give_up(error: PolyglotError, tried: RetryState) -> Settle | Surface:
-    return Settle() if tried.mark_truncated and isinstance(error, Truncated) else Surface()
+def _give_up(error: PolyglotError, tried: RetryState) -> AcceptTruncated | Raise:
+    return AcceptTruncated() if tried.mark_truncated and isinstance(error, Truncated) else Raise()
 
 
 def _wait(error: PolyglotError, tried: RetryState, retries: Retries, draw: Callable[[], float]) -> float | None:

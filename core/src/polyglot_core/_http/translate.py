@@ -25,12 +25,12 @@ class TwoReadersError(StreamError):
         super().__init__(message)
 
 
-def translated(url: str, clock: str = "first", watch: Watch | None = None) -> _Seam:
+def translated(url: str, clock: str = "first", watch: Watch | None = None) -> _Translator:
     """The seam: no exception of the HTTP client leaves it. Interruptions (cancellation, Ctrl-C) pass untouched."""
-    return _Seam(url, clock, watch)
+    return _Translator(url, clock, watch)
 
 
-class _Seam(NamedTuple):
+class _Translator(NamedTuple):
     """A context manager, and no generator: contextlib's frames would show what the client raised, a key perhaps."""
 
     url: str

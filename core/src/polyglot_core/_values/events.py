@@ -28,7 +28,7 @@ __all__ = [
     "TextDelta",
     "ToolCallDelta",
     "UsageReport",
-    "misfit",
+    "type_problem",
 ]
 
 
@@ -260,7 +260,7 @@ Event = (
 )
 
 
-def misfit(event: Event) -> str | None:
+def type_problem(event: Event) -> str | None:
     """What is wrong with an event that has a value of a wrong type: field, what it is, what it should be."""
     for name, types in _types(type(event)):
         value = getattr(event, name)

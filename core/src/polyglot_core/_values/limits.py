@@ -79,14 +79,14 @@ def row_problem(row: Timeouts | Retries | Limits, place: str) -> str | None:
         number, whole = getattr(row, name), isinstance(getattr(usual, name), int)
         if number is None and isinstance(row, Timeouts):
             continue
-        if wrong := _misfit(number, whole=whole):
+        if wrong := _number_problem(number, whole=whole):
             off = ", or None to switch the clock off" if isinstance(row, Timeouts) else ""
             wanted = "a whole number from 0" if whole else f"a number of seconds from 0 to {_LONGEST}{off}"
             return f"{name!r} in {place} is {wrong}, and should be {wanted}."
     return None
 
 
-def _misfit(number: object, *, whole: bool) -> str:
+def _number_problem(number: object, *, whole: bool) -> str:
     """What is wrong with a number; empty if nothing is. Its digits are not quoted: there may be thousands."""
     if not isinstance(number, (int, float)) or isinstance(number, bool):
         return "None" if number is None else f"of type {type(number).__name__}"

@@ -211,7 +211,7 @@ class InferenceRequest(Struct, frozen=True, kw_only=True):
     unsupported: Literal["raise", "warn", "drop"] = "raise"
     extra: JSONObject = {}
 
-    def begun_with(self, text: str, **extra: object) -> InferenceRequest:
+    def with_prefill(self, text: str, **extra: object) -> InferenceRequest:
         """The same request with the beginning of its answer as a last turn of the assistant; `extra` is the turn's."""
         turn = Message(role="assistant", content=text, extra=extra)
         return replace(self, messages=(*self.messages, turn))

@@ -35,7 +35,7 @@ __all__ = [
     "provider_error",
     "provider_error_class",
     "retry_after_seconds",
-    "told_to_retry",
+    "retry_override",
 ]
 
 _SHOWN_BYTES = 512
@@ -111,7 +111,7 @@ def retry_after_seconds(headers: Mapping[str, str], now: float | None = None) ->
     return wait if wait > 0 else None
 
 
-def told_to_retry(headers: Mapping[str, str]) -> bool | None:
+def retry_override(headers: Mapping[str, str]) -> bool | None:
     """What ``x-should-retry`` says, by which several providers overrule their own statuses; None where it is absent."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 

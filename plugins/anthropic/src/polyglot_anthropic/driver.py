@@ -13,7 +13,7 @@ from polyglot_anthropic.columns import Columns
 from polyglot_anthropic.decoding import decode_chunk, read_failure
 from polyglot_anthropic.encoding import body_of
 from polyglot_anthropic.presets import PRESETS
-from polyglot_core.plugin import Usage, count, hookimpl, json_request, read_columns, read_json
+from polyglot_core.plugin import Usage, count, hookimpl, json_request, read_facts, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ _PLAIN_IN_PATH = "@:"  # characters of model names that need no escape in a path
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a message to create."""
-    columns = read_columns(connection, Columns)
+    columns = read_facts(connection, Columns)
     version = columns.body_version
     heading = {"model": request.model} if version is None else {"anthropic_version": version}
     return json_request(
@@ -49,7 +49,7 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
 
     Source: Anthropic's guide "Prefill Claude's response". Models that cannot, and any that think, refuse the request.
     """
-    return encode_request(connection, request.begun_with(text))
+    return encode_request(connection, request.with_prefill(text))
 
 
 def _url(connection: Connection, request: InferenceRequest, columns: Columns) -> str:

@@ -135,7 +135,7 @@ class _Writer(TurnWriter):
         super().__init__(request, driver)
         self._takes_unsigned = columns.unsigned_thinking
 
-    def spell_id(self, call_id: str) -> str:
+    def normalize_id(self, call_id: str) -> str:
         return _NO_ID.sub("_", call_id)
 
     def in_system(self, block: _JSONObject) -> bool:

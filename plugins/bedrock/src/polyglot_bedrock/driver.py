@@ -43,7 +43,7 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 @hookimpl
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
     """Ask the model to write on from a last turn of the assistant; models that cannot refuse the request."""
-    return encode_request(connection, request.begun_with(text))
+    return encode_request(connection, request.with_prefill(text))
 
 
 @hookimpl

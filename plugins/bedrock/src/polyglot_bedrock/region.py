@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct
 
 from polyglot_bedrock.presets import PRESETS
-from polyglot_core.plugin import read_columns
+from polyglot_core.plugin import read_facts
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection
@@ -34,7 +34,7 @@ def region_of(connection: Connection) -> str:
         ConfigError: The connection's facts cannot be read, as a region that is no name of one.
     """
     found = _IN_ADDRESS.search(connection.base_url or "")
-    return read_columns(connection, Columns).region or (found[1] if found else _USUAL_REGION)
+    return read_facts(connection, Columns).region or (found[1] if found else _USUAL_REGION)
 
 
 def base_url_of(connection: Connection) -> str:

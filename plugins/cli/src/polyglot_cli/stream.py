@@ -148,7 +148,7 @@ def _carry(asked: Asked, inference: Inference, pending: PendingInference) -> Non
 def _tell_seam(seam: Seam, waiting: Waiting, output: Output) -> None:
     """Say why there is another request: beside the spinner while nothing has come, else below the text."""
     wait = f" in {seam.wait:.1f} s" if seam.wait else ""
-    asked = f"asking {seam.connection}" if seam.how == "elsewhere" else "asking again"
+    asked = f"asking {seam.connection}" if seam.how == "fallback" else "asking again"
     waiting.say(f"{seam.message} {asked[0].upper()}{asked[1:]}{wait}…")
     if seam.how == "restart":
         output.end_line()

@@ -49,7 +49,7 @@ class Writer(TurnWriter):
 
     roles: ClassVar[Mapping[str, str]] = {**TurnWriter.roles, "assistant": "model"}
     content: ClassVar[str] = "parts"
-    made_id: ClassVar[str | None] = None
+    id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
 
     def __init__(self, request: InferenceRequest, base_url: str, driver: str) -> None:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from polyglot_core.errors import AuthenticationError, RequestError, TransportError
-from polyglot_core.plugin import Secret, hookimpl, imported, misconfigured, read_columns
+from polyglot_core.plugin import Secret, hookimpl, imported, misconfigured, read_facts
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
 from polyglot_google.presets import PRESETS
@@ -48,7 +48,7 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
         ConfigError: The connection's facts cannot be read, as a location that is no name of one.
         RequestError: The model is no name of one, or there are no words for something that was asked.
     """
-    columns = read_columns(connection, _Columns)
+    columns = read_facts(connection, _Columns)
     base_url, resource = _root(connection, columns), _resource(request.model)
     if columns.project and not resource.startswith("projects/") and "/projects/" not in base_url:
         base_url += _scope(columns, columns.project)
@@ -103,7 +103,7 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     """
     if connection.secret is not None:
         return replace(wire, headers={**wire.headers, **connection.auth_headers()})
-    columns = read_columns(connection, _Columns)
+    columns = read_facts(connection, _Columns)
     if not (_is_google(wire.url) or columns.google_token):
         return wire
     with _lock:

@@ -59,7 +59,7 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 @hookimpl
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
     """Ask the model to write on: a last turn of the assistant is left open."""
-    return encode_request(connection, request.begun_with(text))
+    return encode_request(connection, request.with_prefill(text))
 
 
 # What comes: only the fields that are read

@@ -26,7 +26,7 @@ from polyglot_core.plugin import (
     at,
     failure_from_payload,
     hookimpl,
-    read_columns,
+    read_facts,
     read_json,
 )
 from polyglot_openai.body import wire_request
@@ -49,7 +49,7 @@ _BASE_URL = PRESETS["openai"].base_url or ""
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a chat completion; a stream is asked to report usage."""
-    columns = read_columns(connection, Columns)
+    columns = read_facts(connection, Columns)
     return wire_request(connection, request, columns, connection.base_url or _BASE_URL)
 
 
@@ -60,13 +60,13 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
     Raises:
         RequestError: It does not, or nobody has said how.
     """
-    marks = read_columns(connection, Columns).prefill
+    marks = read_facts(connection, Columns).prefill
     if marks is None:
         raise RequestError(
             f"Connection {connection.name!r} does not say how a model is told to write on from a text; the column "
             "prefill of its facts would. Use resume='restart', or None."
         )
-    begun = request.begun_with(text, **marks.get("message", {}))
+    begun = request.with_prefill(text, **marks.get("message", {}))
     return encode_request(connection, replace(begun, extra={**marks.get("body", {}), **begun.extra}))
 
 
@@ -136,7 +136,7 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
             if type(text) is str and (len(delta) == 1 or says_only_text(delta)):
                 return (TextDelta(text, choice.index or 0),)
     if "columns" not in state:
-        state["columns"] = read_columns(connection, Columns)
+        state["columns"] = read_facts(connection, Columns)
     return list(_events(completion, chunk, state, state["columns"]))
 
 
@@ -211,7 +211,7 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
 @hookimpl
 def decode_error(connection: Connection, response: WireResponse) -> Failure | None:
     """Read an error in the place's own envelope; None for the usual shapes."""
-    columns = read_columns(connection, Columns)
+    columns = read_facts(connection, Columns)
     if columns.error_at is None:
         return None
     return _failure_at(read_json(response.body), columns, response.body)

@@ -28,7 +28,7 @@ from polyglot_core.plugin import (
     failure_from_payload,
     hookimpl,
     json_request,
-    read_columns,
+    read_facts,
 )
 from polyglot_openai.responses_columns import Columns
 from polyglot_openai.responses_items import (
@@ -60,7 +60,7 @@ __all__ = ["decode_chunk", "encode_request", "encode_resume", "extract_usage"]
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a response to be created."""
-    columns = read_columns(connection, Columns)
+    columns = read_facts(connection, Columns)
     base_url = connection.base_url or PRESETS["openai-responses"].base_url or ""
     query = f"?{urlencode(columns.query)}" if columns.query else ""
     return json_request(
@@ -151,7 +151,7 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
     """
     reading: Reading | None = state.get("reading")
     if reading is None:
-        reading = state["reading"] = Reading(read_columns(connection, Columns).own_calls)
+        reading = state["reading"] = Reading(read_facts(connection, Columns).own_calls)
     if chunk.kind == "whole":
         return list(_whole(chunk.data, reading))
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import JSONSchema, laid_over, translate_options
+from polyglot_core.plugin import JSONSchema, merged, translate_options
 from polyglot_openai.responses_input import Writer
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def request_body(request: InferenceRequest, columns: Columns, driver: str) -> _J
         body["text"] = {"format": _format(request.response_format)}
     if request.stream:
         body["stream"] = True
-    return laid_over(body, request.extra, lists=("tools", "include"))
+    return merged(body, request.extra, lists=("tools", "include"))
 
 
 def _tool_choice(choice: str) -> str | _JSONObject:
