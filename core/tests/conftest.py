@@ -173,7 +173,7 @@ class Loopback:
     def connection(self, **fields):
         """A connection that asks this server through the toy driver, each request once unless a test wants more."""
         usual = {"name": "here", "driver": "toy", "model": "m", "base_url": self.url, "api_key": "test-key"}
-        return Connection(**{**usual, "retries": Retries(limit=0), **fields})
+        return Connection(**{**usual, "retries": Retries(max_retries=0), **fields})
 
     def close(self):
         self._over.set()

@@ -104,7 +104,9 @@ def test_credentials_that_cannot_be_had_are_asked_for_as_often_as_requests_are_s
     with register(Failing(), "failing"):
         _, error = outcome(flavour, connection.with_changes(retries=SOON))
         assert (len(calls), error.attempts, error.phase) == (3, 0, "encode")
-        slow = connection.with_changes(retries=Retries(limit=99, first_wait=0.2), timeouts=Timeouts(total=0.5))
+        slow = connection.with_changes(
+            retries=Retries(max_retries=99, initial_backoff=0.2), timeouts=Timeouts(total=0.5)
+        )
         outcome(flavour, slow)
         assert len(calls) < 8
 
@@ -176,7 +178,7 @@ def test_an_async_close_is_not_forgotten(loopback, http, toy, backend, phase):
             return wire
 
     server = loopback(http.plain(b"{}", 503)) if phase == "release" else loopback(("hang",))
-    retries = Retries(limit=2, first_wait=30.0, longest_backoff=30.0)
+    retries = Retries(max_retries=2, initial_backoff=30.0, max_backoff=30.0)
     driver = "slow" if phase == "authorize" else "toy"
 
     async def main():
@@ -280,11 +282,13 @@ def test_what_came_before_a_restart_that_brings_nothing_is_kept(flavour, loopbac
     """Whether the second request is refused or is cut before its answer, what the first one brought is there."""
     then = {"refused": http.plain(b"{}", 401), "cut": http.streamed(toy.say(ResponseStarted("2")))}[second]
     server = loopback(http.streamed(*toy.story[:2]), then)
-    _, error = outcome(flavour, server.connection(retries=Retries(limit=1, first_wait=0.01)), resume="restart")
+    _, error = outcome(
+        flavour, server.connection(retries=Retries(max_retries=1, initial_backoff=0.01)), resume="restart"
+    )
     assert error.partial.content == "Once upon "
     if second == "cut":
         server = loopback(http.streamed(*toy.story[:2]), then)
-        connection = server.connection(retries=Retries(limit=1, first_wait=0.01))
+        connection = server.connection(retries=Retries(max_retries=1, initial_backoff=0.01))
         _, response = outcome(flavour, connection, resume="restart", on_truncated="mark")
         assert (response.outcome, response.content) == ("truncated", "Once upon ")
 
@@ -319,9 +323,9 @@ def test_what_may_become_a_tag_is_handed_out_when_nothing_follows(toy, said, con
 @pytest.mark.parametrize(
     "fields",
     [
-        {"retries": Retries(limit=None)},
-        {"retries": Retries(limit=-1)},
-        {"retries": Retries(first_wait="1")},
+        {"retries": Retries(max_retries=None)},
+        {"retries": Retries(max_retries=-1)},
+        {"retries": Retries(initial_backoff="1")},
         {"limits": Limits(response="x")},
         {"limits": Limits(event=1.5)},
         {"timeouts": Timeouts(idle=True)},

@@ -256,7 +256,7 @@ def test_credentials_are_waited_for_no_longer_than_the_clocks_allow(flavour, loo
     async def main():
         with pytest.raises(TimedOut) as caught:
             await flavour.wait(
-                flavour.Inference(server.connection(driver="slow", retries=Retries(limit=0)))
+                flavour.Inference(server.connection(driver="slow", retries=Retries(max_retries=0)))
                 .create("Hi", timeouts={clock: 0.2})
                 .response()
             )
@@ -283,7 +283,9 @@ def test_credentials_that_fail_after_an_answer_broke_off_leave_no_cancelled_call
             return wire
 
     async def main():
-        inference = flavour.Inference(server.connection(driver="once", retries=Retries(limit=1, first_wait=0.01)))
+        inference = flavour.Inference(
+            server.connection(driver="once", retries=Retries(max_retries=1, initial_backoff=0.01))
+        )
         with pytest.raises(PluginError) as caught:
             await flavour.wait(inference.create("Hi", stream=True, resume="restart").response())
         return caught.value
@@ -379,7 +381,7 @@ def test_an_answer_of_several_that_is_missing_is_not_finished(flavour, loopback,
     server = loopback(http.streamed(toy.say(TextDelta("a")), toy.say(Finish("stop", "stop"))))
 
     async def main():
-        inference = flavour.Inference(server.connection(retries=Retries(limit=0)))
+        inference = flavour.Inference(server.connection(retries=Retries(max_retries=0)))
         with pytest.raises(Truncated) as caught:
             await flavour.wait(inference.create("Hi", stream=True, options={"n": 3}).response())
         return caught.value

@@ -24,9 +24,9 @@ from polyglot_core._values.limits import Retries
 
 SLOW = errors.RateLimited("x")
 CUT = errors.Truncated("x")
-TWICE = Retries(limit=2, first_wait=1.0, longest_backoff=10.0, longest_wait=60.0)
-NEVER = Retries(limit=0)
-MANY = Retries(limit=99, first_wait=1.0, longest_backoff=10.0)
+TWICE = Retries(max_retries=2, initial_backoff=1.0, max_backoff=10.0, max_retry_after=60.0)
+NEVER = Retries(max_retries=0)
+MANY = Retries(max_retries=99, initial_backoff=1.0, max_backoff=10.0)
 FIRST, SECOND, THIRD = (RetryState(attempts=count) for count in (1, 2, 3))
 SEEN = RetryState(attempts=1, committed=True)
 
@@ -50,7 +50,7 @@ def decided(error, tried, retries=TWICE, **given):
         (SLOW, FIRST, NEVER, Raise()),
         (SLOW, RetryState(attempts=9), MANY, Retry(10.0)),
         (SLOW, RetryState(attempts=99), MANY, Retry(10.0)),
-        (SLOW, FIRST, Retries(first_wait=9.0, longest_backoff=10.0, longest_wait=5.0), Retry(5.0)),
+        (SLOW, FIRST, Retries(initial_backoff=9.0, max_backoff=10.0, max_retry_after=5.0), Retry(5.0)),
         (after(3.0), FIRST, TWICE, Retry(3.0)),
         (after(60.0), FIRST, TWICE, Retry(60.0)),
         (after(60.5), FIRST, TWICE, Raise()),
@@ -151,7 +151,7 @@ def test_waits_are_shortened_by_up_to_a_quarter():
 @given(attempts=st.integers(1, 2000), limit=st.integers(0, 2000), draw=st.floats(0, 1))
 def test_no_wait_is_longer_than_allowed(attempts, limit, draw):
     """However many attempts have failed, no wait is longer than the longest, and none is negative."""
-    retries = Retries(limit=limit, first_wait=0.5, longest_backoff=60.0)
+    retries = Retries(max_retries=limit, initial_backoff=0.5, max_backoff=60.0)
     decision = decide(SLOW, RetryState(attempts=attempts), retries, draw=lambda: draw)
     assert isinstance(decision, Raise) or (0 < decision.wait <= 60.0 and attempts <= limit)
 

@@ -867,11 +867,11 @@ def test_a_broken_preset_is_said_to_be_so(tmp_path, monkeypatch):
 def test_retries_limits_and_fallbacks_of_the_file(config):
     """Single numbers of a file are laid over the usual ones; fallbacks are names, resolved as any name is."""
     config(
-        "[connections.mine]\ndriver = 'toy'\nmodel = 'm'\nretries = { limit = 0 }\nlimits = { event = 1000 }\n"
+        "[connections.mine]\ndriver = 'toy'\nmodel = 'm'\nretries = { max_retries = 0 }\nlimits = { event = 1000 }\n"
         "fallbacks = ['other', 'acme/large']\n[connections.other]\ndriver = 'toy'\nmodel = 'o'\nfallbacks = ['mine']\n"
     )
     made = resolve.resolve("mine")
-    assert (made.retries, made.limits) == (Retries(limit=0), Limits(event=1000))
+    assert (made.retries, made.limits) == (Retries(max_retries=0), Limits(event=1000))
     assert [(other.name, other.model) for other in made.fallbacks] == [("other", "o"), ("acme", "large")]
     assert [other.fallbacks for other in made.fallbacks] == [(), ()]
 
@@ -901,10 +901,10 @@ def test_fallbacks_in_code_go_before_those_of_the_file(config):
     ("overrides", "said"),
     [
         ({"retries": {"limt": 1}}, "did you mean 'limit'?"),
-        ({"retries": {"limit": 1.5}}, "'limit' in retries"),
-        ({"retries": {"limit": -1}}, "'limit' in retries"),
-        ({"retries": {"limit": None}}, "'limit' in retries"),
-        ({"retries": {"first_wait": True}}, "'first_wait' in retries"),
+        ({"retries": {"max_retries": 1.5}}, "'max_retries' in retries"),
+        ({"retries": {"max_retries": -1}}, "'max_retries' in retries"),
+        ({"retries": {"max_retries": None}}, "'max_retries' in retries"),
+        ({"retries": {"initial_backoff": True}}, "'initial_backoff' in retries"),
         ({"retries": 3}, "retries of connection 'toy' is a Retries, or a dict"),
         ({"limits": {"event": 0.5}}, "'event' in limits"),
         ({"limits": [1]}, "limits of connection 'toy' is a Limits, or a dict"),
@@ -935,11 +935,11 @@ def test_numbers_that_cannot_be_used(overrides, said):
         ("timeouts", "grace", 10**9 + 1, "is too large"),
         ("timeouts", "silence", 10**400, "is too large"),
         pytest.param("timeouts", "silence", 10**5000, "is too large", id="5001 digits"),
-        ("retries", "limit", 1.0, "is not a whole number"),
-        ("retries", "limit", True, "is of type bool"),
-        ("retries", "first_wait", None, "is None"),
-        ("retries", "first_wait", float("-inf"), "is infinite"),
-        ("retries", "longest_wait", 1e10, "is too large"),
+        ("retries", "max_retries", 1.0, "is not a whole number"),
+        ("retries", "max_retries", True, "is of type bool"),
+        ("retries", "initial_backoff", None, "is None"),
+        ("retries", "initial_backoff", float("-inf"), "is infinite"),
+        ("retries", "max_retry_after", 1e10, "is too large"),
         ("limits", "event", float("inf"), "is infinite, and should be a whole number from 0"),
         ("limits", "event", None, "is None"),
     ],

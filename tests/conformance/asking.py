@@ -128,7 +128,7 @@ def _reply(exchange: Exchange, cut: Cut) -> Reply:
 def _ask(exchange: Exchange, base_url: str) -> Answer:
     connection = connection_to(exchange.dialect, exchange.provider, base_url)
     inference = Inference.from_connection(
-        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(limit=0))
+        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(max_retries=0))
     )
     pending = inference.create("Hello", stream=exchange.streamed)
     said: list[str] = []
@@ -153,7 +153,7 @@ async def _ask_async(exchanges: Sequence[Exchange], base_url: str, progress: Pro
 async def _ask_one_async(exchange: Exchange, base_url: str) -> Answer:
     connection = connection_to(exchange.dialect, exchange.provider, base_url)
     inference = AsyncInference.from_connection(
-        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(limit=0))
+        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(max_retries=0))
     )
     pending = inference.create("Hello", stream=exchange.streamed)
     said: list[str] = []

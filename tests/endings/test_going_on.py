@@ -8,7 +8,7 @@ from polyglot_core import Inference, RequestError, Retries
 from polyglot_simulator import Drop, Simulator
 
 BEGUN = "Once upon a time"
-SOON = Retries(first_wait=0.01)
+SOON = Retries(initial_backoff=0.01)
 
 
 def asked(simulator, driver, **facts):

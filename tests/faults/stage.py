@@ -206,7 +206,7 @@ class Stage:
             made = server.connection_for(driver)
         else:
             made = Connection(name="scripted", driver=driver, model="m", base_url=server.base_url)
-        waits = Retries(limit=again, first_wait=0.01)
+        waits = Retries(max_retries=again, initial_backoff=0.01)
         return made.with_changes(**{"api_key": KEY, "retries": waits, **changes})
 
     def call(self, connection: Connection, *, clocks: Mapping[str, float] | None = None, **asked: Any) -> Call:

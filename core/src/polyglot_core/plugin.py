@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from polyglot_core._authoring import json_access
 from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
 from polyglot_core._authoring.facts import imported, misconfigured, read_facts
-from polyglot_core._authoring.json_access import at, count, json_request, json_text, merged, objects, read_json
+from polyglot_core._authoring.json_requests import json_request, merged
 from polyglot_core._authoring.options import cannot_express, translate_options
 from polyglot_core._values.connection import Connection, Preset
 from polyglot_core._values.events import (
@@ -82,19 +83,15 @@ __all__ = [
     "UsageReport",
     "WireRequest",
     "WireResponse",
-    "at",
     "cannot_express",
-    "count",
     "failure_from_payload",
     "hookimpl",
     "imported",
+    "json_access",
     "json_request",
-    "json_text",
     "merged",
     "misconfigured",
-    "objects",
     "provider_error_class",
     "read_facts",
-    "read_json",
     "translate_options",
 ]

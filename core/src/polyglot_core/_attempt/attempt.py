@@ -415,12 +415,12 @@ class Attempt:
 
     def _keep_other_body(self, body: bytearray, data: bytes) -> tuple[()]:
         body += data
-        if len(body) >= self._limits.refusal:
+        if len(body) >= self._limits.error_body:
             raise self._fail(self._refusal(body))
         return ()
 
     def _refusal(self, body: bytes | bytearray) -> PolyglotError:
-        kept = bytes(body[: self._limits.refusal])
+        kept = bytes(body[: self._limits.error_body])
         return refusal(WireResponse(status=self._status, headers=self._headers, body=kept), self._driver.decode_error)
 
     # Ending

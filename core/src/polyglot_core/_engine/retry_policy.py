@@ -141,16 +141,16 @@ def _give_up(error: PolyglotError, tried: RetryState) -> AcceptTruncated | Raise
 
 def _wait(error: PolyglotError, tried: RetryState, retries: Retries, draw: Callable[[], float]) -> float | None:
     """Seconds to wait before the same request is sent again; None if it is not to be."""
-    limit = retries.limit
+    limit = retries.max_retries
     if isinstance(error, TransportError):
         limit = min(limit, _LIMIT_BY_KIND.get(error.kind, limit))
     if not error.retryable or tried.attempts > limit:
         return None
     if error.retry_after is not None:
-        wait, longest = error.retry_after, retries.longest_wait
+        wait, longest = error.retry_after, retries.max_retry_after
     else:
-        doubled = retries.first_wait * 2.0 ** min(tried.attempts - 1, 64)
-        longest = min(retries.longest_backoff, retries.longest_wait)
+        doubled = retries.initial_backoff * 2.0 ** min(tried.attempts - 1, 64)
+        longest = min(retries.max_backoff, retries.max_retry_after)
         wait = min(doubled, longest) * (1 - _JITTER * draw())
     return wait if wait <= longest and wait < tried.time_left else None
 

@@ -240,7 +240,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a dict of texts",
     ),
     "timeouts": (_is_a(Timeouts), "Timeouts, as in Timeouts(idle=60)"),
-    "retries": (_is_a(Retries), "Retries, as in Retries(limit=3)"),
+    "retries": (_is_a(Retries), "Retries, as in Retries(max_retries=3)"),
     "limits": (_is_a(Limits), "Limits, as in Limits(event=33554432)"),
     "fallbacks": (
         lambda others: isinstance(others, tuple) and all(isinstance(other, Connection) for other in others),

@@ -224,8 +224,8 @@ class Seam(Struct, frozen=True, gc=False):
     """Another request takes the place of one that failed. Core makes it; a driver never does.
 
     Attributes:
-        how: ``again`` (the same request), ``elsewhere`` (another connection), or how an answer that had begun goes on:
-            ``restart``, ``prefill``, ``provider``.
+        how: ``retry`` (the same request), ``fallback`` (another connection), or how a response that had begun is
+            resumed: ``restart``, ``prefill``, ``provider``.
         error: Name of the class of the error.
         message: What the error said.
         wait: Seconds before the request is sent.

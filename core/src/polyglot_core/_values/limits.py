@@ -33,16 +33,16 @@ class Retries(Struct, frozen=True, kw_only=True):
     """How often, and after which waits, a request is sent again before anything of an answer has come.
 
     Attributes:
-        limit: How many times at most; 0 never sends again.
-        first_wait: Seconds before the first repetition; doubled for each further one.
-        longest_backoff: Seconds that a wait which nobody asked for grows to.
-        longest_wait: Seconds that a provider may ask to wait; one that asks for more is not asked again.
+        max_retries: How many times at most; 0 never sends again.
+        initial_backoff: Seconds before the first repetition; doubled for each further one.
+        max_backoff: Seconds that a wait which nobody asked for grows to.
+        max_retry_after: Seconds that a provider may ask to wait; one that asks for more is not asked again.
     """
 
-    limit: int = 2
-    first_wait: float = 0.5
-    longest_backoff: float = 8.0
-    longest_wait: float = 60.0
+    max_retries: int = 2
+    initial_backoff: float = 0.5
+    max_backoff: float = 8.0
+    max_retry_after: float = 60.0
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         inflation: Bytes that one byte of a compressed body may become, on average, once it has become 16 MiB. Text does
             not come near; gzip itself ends at 1032.
         headers: Bytes of the head of an answer. The HTTP client's own limit, 100 KiB, stays in force.
-        refusal: Bytes of a refusal's body that are read.
+        error_body: Bytes of an error response that are read.
         choices: Answers in one response. Servers number them, and a wrong number must not cost memory.
         tool_calls: Calls to tools in one answer.
     """
@@ -64,7 +64,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     response: int = 256 * 1024 * 1024
     inflation: int = 200
     headers: int = 100 * 1024
-    refusal: int = 64 * 1024
+    error_body: int = 64 * 1024
     choices: int = 128
     tool_calls: int = 1024
 

@@ -13,7 +13,7 @@ from polyglot_anthropic.columns import Columns
 from polyglot_anthropic.decoding import decode_chunk, read_failure
 from polyglot_anthropic.encoding import body_of
 from polyglot_anthropic.presets import PRESETS
-from polyglot_core.plugin import Usage, count, hookimpl, json_request, read_facts, read_json
+from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,20 +62,23 @@ def _url(connection: Connection, request: InferenceRequest, columns: Columns) ->
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
     """Read an error, for which the text may tell more than its type."""
-    payload = read_json(response.body)
+    payload = json_access.parse(response.body)
     return None if payload is None else read_failure(payload, status=response.status, raw=response.body)
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read a usage object. What was read from a cache or written to it is counted beside ``input_tokens``."""
-    read, written = count(payload, "cache_read_input_tokens"), count(payload, "cache_creation_input_tokens")
-    rest = count(payload, "input_tokens")
+    read, written = (
+        json_access.number(payload, "cache_read_input_tokens"),
+        json_access.number(payload, "cache_creation_input_tokens"),
+    )
+    rest = json_access.number(payload, "input_tokens")
     return Usage(
         input_tokens=None if rest is None else rest + (read or 0) + (written or 0),
-        output_tokens=count(payload, "output_tokens"),
+        output_tokens=json_access.number(payload, "output_tokens"),
         cache_read_tokens=read,
         cache_write_tokens=written,
-        reasoning_tokens=count(payload, "output_tokens_details.thinking_tokens"),
+        reasoning_tokens=json_access.number(payload, "output_tokens_details.thinking_tokens"),
         raw=payload,
     )

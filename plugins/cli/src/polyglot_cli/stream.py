@@ -101,7 +101,7 @@ def _inference(asked: Asked, opened: contextlib.ExitStack) -> Inference:
 
 def _overrides(asked: Asked) -> dict[str, Any]:
     """What the command line says of the connection; what it does not say is the configuration's."""
-    retries = {} if asked.retries is None else {"retries": {"limit": asked.retries}}
+    retries = {} if asked.retries is None else {"retries": {"max_retries": asked.retries}}
     return {**retries, **({"fallbacks": asked.fallbacks} if asked.fallbacks else {})}
 
 

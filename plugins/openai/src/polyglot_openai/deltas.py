@@ -17,9 +17,7 @@ from polyglot_core.plugin import (
     ServerToolEvent,
     TextDelta,
     ToolCallDelta,
-    at,
-    json_text,
-    objects,
+    json_access,
 )
 
 if TYPE_CHECKING:
@@ -48,17 +46,17 @@ def content_events(said: _JSONObject, choice: int, columns: Columns, *, whole: b
         yield from _content(content, choice)
     if refusal := _string(said.get("refusal")):
         yield RefusalDelta(refusal, choice)
-    for number, call in enumerate(objects(said.get("tool_calls"))):
+    for number, call in enumerate(json_access.objects(said.get("tool_calls"))):
         yield from _tool_call(call, number if whole else call.get("index"), choice, columns, whole=whole)
     if isinstance(legacy := said.get("function_call"), dict):  # the older form of a single call
         yield from _tool_call({"function": legacy}, 0, choice, columns, whole=whole)
-    for annotation in objects(said.get("annotations")):
+    for annotation in json_access.objects(said.get("annotations")):
         yield Citation(annotation, choice)
-    for tool in objects(said.get("executed_tools")):
+    for tool in json_access.objects(said.get("executed_tools")):
         yield ServerToolEvent(_string(tool.get("type")) or "executed_tool", tool, choice)
-    for image in objects(said.get("images")):
+    for image in json_access.objects(said.get("images")):
         yield _image(image, choice)
-    if sound := _string(at(said, "audio.data")):
+    if sound := _string(json_access.get(said, "audio.data")):
         data = _from_base64(sound)
         yield MediaDelta(_sound_type(data), data, choice)
 
@@ -71,15 +69,15 @@ def _content(content: object, choice: int) -> Iterator[Event]:
     if isinstance(content, str):
         yield TextDelta(content, choice)
     elif isinstance(content, list):
-        yield from (event for part in objects(content) for event in _part(part, choice))
+        yield from (event for part in json_access.objects(content) for event in _part(part, choice))
     else:
-        yield TextDelta(json_text(content), choice)
+        yield TextDelta(json_access.text(content), choice)
 
 
 def _part(part: _JSONObject, choice: int) -> Iterator[Event]:
     """A part of a content that is a list: text, thinking with its summary, or an image."""
     if _string(part.get("type")) in {"reasoning", "thinking"}:
-        for piece in objects(part.get("summary")) or objects(part.get("thinking")) or [part]:
+        for piece in json_access.objects(part.get("summary")) or json_access.objects(part.get("thinking")) or [part]:
             yield ReasoningDelta(_string(piece.get("text")), _string(piece.get("signature")) or None, choice=choice)
     elif part.get("type") == "image_url":
         yield _image(part, choice)
@@ -96,13 +94,13 @@ def _reasoning(said: _JSONObject, choice: int, columns: Columns) -> Iterator[Eve
     A place may say the same text in a field of its own and in blocks; then it is told in blocks.
     """
     text = next((value for field in columns.reasoning_fields if (value := _string(said.get(field)))), "")
-    blocks = objects(said.get(columns.reasoning_blocks))
+    blocks = json_access.objects(said.get(columns.reasoning_blocks))
     in_blocks = not text or text == "".join(map(_block_text, blocks))
     if text and not (blocks and in_blocks):
         yield ReasoningDelta(text, choice=choice)
     yield from (_block(block, choice, with_text=in_blocks) for block in blocks)
-    signature = _string(at(said, columns.reasoning_signature)) or None
-    redacted = _string(at(said, columns.reasoning_encrypted)) or None
+    signature = _string(json_access.get(said, columns.reasoning_signature)) or None
+    redacted = _string(json_access.get(said, columns.reasoning_encrypted)) or None
     if signature or redacted:
         yield ReasoningDelta("", signature, redacted, choice=choice)
 
@@ -132,12 +130,14 @@ def _tool_call(
     call: _JSONObject, number: object, choice: int, columns: Columns, *, whole: bool
 ) -> Iterator[ToolCallDelta]:
     """A piece of a call; nothing for a placeholder that names nothing."""
-    name, arguments = at(call, "function.name"), at(call, "function.arguments")
-    if at(call, "custom.name") or at(call, "custom.input"):  # a tool without a schema: its input is any text
-        name, arguments = at(call, "custom.name"), at(call, "custom.input")
-    text = json_text(arguments)
+    name, arguments = json_access.get(call, "function.name"), json_access.get(call, "function.arguments")
+    if json_access.get(call, "custom.name") or json_access.get(
+        call, "custom.input"
+    ):  # a tool without a schema: its input is any text
+        name, arguments = json_access.get(call, "custom.name"), json_access.get(call, "custom.input")
+    text = json_access.text(arguments)
     call_id = "" if call.get("id") is None else str(call["id"])
-    signature = _string(at(call, columns.call_signature)) if columns.call_signature else ""
+    signature = _string(json_access.get(call, columns.call_signature)) if columns.call_signature else ""
     if call_id or name or text:
         index = number if isinstance(number, int) else None
         yield ToolCallDelta(
@@ -150,7 +150,7 @@ def _tool_call(
 
 def _image(part: _JSONObject, choice: int) -> Event:
     """The bytes of an image, or where it is to be had."""
-    inline = Image(url=_string(at(part, "image_url.url"))).inline
+    inline = Image(url=_string(json_access.get(part, "image_url.url"))).inline
     if inline is None:
         return ServerToolEvent("image_url", part, choice)
     return MediaDelta(inline[0], _from_base64(inline[1]), choice)

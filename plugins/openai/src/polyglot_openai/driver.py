@@ -23,11 +23,10 @@ from polyglot_core.plugin import (
     ResponseStarted,
     TextDelta,
     UsageReport,
-    at,
     failure_from_payload,
     hookimpl,
+    json_access,
     read_facts,
-    read_json,
 )
 from polyglot_openai.body import wire_request
 from polyglot_openai.columns import Columns
@@ -152,7 +151,7 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any], column
     if columns.citations_at or columns.error_at or columns.usage_at:
         payload = _decode_any(chunk.data)
         yield from _beside(payload, chunk, state, columns)
-        usage = usage or next((found for place in columns.usage_at if (found := at(payload, place))), None)
+        usage = usage or next((found for place in columns.usage_at if (found := json_access.get(payload, place))), None)
     if usage and isinstance(usage, dict):
         yield UsageReport(usage)
 
@@ -192,7 +191,7 @@ def _beside(payload: object, chunk: Chunk, state: dict[str, Any], columns: Colum
     if (failure := _failure_at(payload, columns, chunk.data)) is not None:
         yield failure
         return
-    found = next((value for place in columns.citations_at if (value := at(payload, place))), None)
+    found = next((value for place in columns.citations_at if (value := json_access.get(payload, place))), None)
     sources: list[Any] = found if isinstance(found, list) else []
     for source in sources[state.get("sources", 0) :]:
         yield Citation(source if isinstance(source, dict) else {"url": source})
@@ -214,12 +213,12 @@ def decode_error(connection: Connection, response: WireResponse) -> Failure | No
     columns = read_facts(connection, Columns)
     if columns.error_at is None:
         return None
-    return _failure_at(read_json(response.body), columns, response.body)
+    return _failure_at(json_access.parse(response.body), columns, response.body)
 
 
 def _failure_at(payload: object, columns: Columns, raw: bytes) -> Failure | None:
     """The failure in an envelope with a code and a text, of which the code 0 is a success."""
-    envelope = at(payload, columns.error_at) if columns.error_at else None
+    envelope = json_access.get(payload, columns.error_at) if columns.error_at else None
     if not isinstance(envelope, dict) or not envelope.get("status_code"):
         return None
     code = str(envelope["status_code"])

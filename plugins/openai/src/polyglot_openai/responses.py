@@ -24,9 +24,9 @@ from polyglot_core.plugin import (
     TextDelta,
     Usage,
     UsageReport,
-    count,
     failure_from_payload,
     hookimpl,
+    json_access,
     json_request,
     read_facts,
 )
@@ -309,10 +309,10 @@ def _failure(data: bytes) -> Failure:
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read a usage object; cached and reasoning tokens are inside the two totals."""
     return Usage(
-        input_tokens=count(payload, "input_tokens"),
-        output_tokens=count(payload, "output_tokens"),
-        cache_read_tokens=count(payload, "input_tokens_details.cached_tokens"),
-        cache_write_tokens=count(payload, "input_tokens_details.cache_write_tokens"),
-        reasoning_tokens=count(payload, "output_tokens_details.reasoning_tokens"),
+        input_tokens=json_access.number(payload, "input_tokens"),
+        output_tokens=json_access.number(payload, "output_tokens"),
+        cache_read_tokens=json_access.number(payload, "input_tokens_details.cached_tokens"),
+        cache_write_tokens=json_access.number(payload, "input_tokens_details.cache_write_tokens"),
+        reasoning_tokens=json_access.number(payload, "output_tokens_details.reasoning_tokens"),
         raw=payload,
     )

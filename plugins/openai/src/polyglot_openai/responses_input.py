@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from polyglot_core.errors import RequestError
-from polyglot_core.plugin import ConversationWriter, objects
+from polyglot_core.plugin import ConversationWriter, json_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,9 @@ class Writer(ConversationWriter):
         super().__init__(request, driver)
         self._thinking_type = columns.thinking
         self._stored = request.extra.get("store") is not False
-        tools = objects(request.extra.get("tools"))  # those that take text instead of JSON are the provider's own
+        tools = json_access.objects(
+            request.extra.get("tools")
+        )  # those that take text instead of JSON are the provider's own
         self._custom_tools = {tool.get("name") for tool in tools if tool.get("type") == "custom"}
         self._custom_calls: set[str | None] = set()
         self._assistant = False

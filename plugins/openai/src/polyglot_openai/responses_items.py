@@ -23,8 +23,7 @@ from polyglot_core.plugin import (
     ServerToolEvent,
     TextDelta,
     ToolCallDelta,
-    json_text,
-    objects,
+    json_access,
 )
 
 if TYPE_CHECKING:
@@ -225,7 +224,7 @@ def lacking_items(output: Sequence[msgspec.Raw], reading: Reading) -> Iterator[E
 
 def new_logprobs(entries: object, place: int) -> Iterator[Event]:
     """One event a token, so that streamed and plain answers have the same ones."""
-    return (Logprobs(entry, block=place) for entry in objects(entries))
+    return (Logprobs(entry, block=place) for entry in json_access.objects(entries))
 
 
 def _message(raw: msgspec.Raw, place: int, reading: Reading) -> Iterator[Event]:
@@ -236,7 +235,7 @@ def _message(raw: msgspec.Raw, place: int, reading: Reading) -> Iterator[Event]:
         yield from new_logprobs(part.logprobs, place)
     for number, part in reading.untold(REFUSAL, place, [part for part in parts if part.refusal]):
         yield from reading.say(REFUSAL, place, number, part.refusal or "")
-    annotations = [annotation for part in parts for annotation in objects(part.annotations)]
+    annotations = [annotation for part in parts for annotation in json_access.objects(part.annotations)]
     for annotation in annotations[reading.cited[place] :]:
         yield Citation(annotation, block=place)
 
@@ -262,7 +261,7 @@ def _call(raw: msgspec.Raw, place: int, reading: Reading) -> Iterator[Event]:
         yield from _server_tool(raw, place, reading)
         return
     named = place in reading.calls
-    text = "" if (ARGUMENTS, place, 0) in reading.said else json_text(call.input or call.arguments)
+    text = "" if (ARGUMENTS, place, 0) in reading.said else json_access.text(call.input or call.arguments)
     complete = call.status != "incomplete"
     yield ToolCallDelta(
         place, None if named else call.call_id, None if named else call.name, text, complete=complete, block=place

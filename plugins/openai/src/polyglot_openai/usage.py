@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import Usage, count
+from polyglot_core.plugin import Usage, json_access
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,14 +28,16 @@ def read_usage(payload: Mapping[str, Any]) -> Usage:
     Cached tokens are inside the prompt's. Reasoning is inside the completion's tokens, unless the total proves that a
     place counts it beside them.
     """
-    prompt, completion, total = (count(payload, f"{name}_tokens") for name in ("prompt", "completion", "total"))
-    reasoning = count(payload, *_REASONING)
+    prompt, completion, total = (
+        json_access.number(payload, f"{name}_tokens") for name in ("prompt", "completion", "total")
+    )
+    reasoning = json_access.number(payload, *_REASONING)
     beside = bool(reasoning) and completion is not None and total == (prompt or 0) + completion + (reasoning or 0)
     return Usage(
         input_tokens=prompt,
         output_tokens=(completion or 0) + (reasoning or 0) if beside else completion,
-        cache_read_tokens=count(payload, *_CACHE_READ),
-        cache_write_tokens=count(payload, *_CACHE_WRITE),
+        cache_read_tokens=json_access.number(payload, *_CACHE_READ),
+        cache_write_tokens=json_access.number(payload, *_CACHE_WRITE),
         reasoning_tokens=reasoning,
         raw=payload,
     )
