@@ -159,8 +159,8 @@ def test_a_refused_call_without_a_key_says_so(flavour, loopback, http):
 def test_retries_that_there_are_not_are_refused(flavour, two, http):
     """Before anything is sent, with the nearest name."""
     connection, failing, _ = two(http.plain(BUSY, 503))
-    with pytest.raises(ConfigError, match="did you mean 'limit'"):
-        flavour.Inference(connection).create("Hi", retries={"limt": 1})
+    with pytest.raises(ConfigError, match="did you mean 'max_retries'"):
+        flavour.Inference(connection).create("Hi", retries={"max_retrys": 1})
     assert not failing.asked
 
 

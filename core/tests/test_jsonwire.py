@@ -106,16 +106,14 @@ def test_columns_are_read_over_defaults():
 @pytest.mark.parametrize("facts", [{"pat": "/"}, {"thinking": "c"}, {"path": 5}])
 def test_facts_that_are_no_columns_are_an_error(facts):
     """It names the connection and lists the columns."""
-    with pytest.raises(
-        ConfigError, match=r"facts of connection 'garden' cannot.*columns are path, thinking\."
-    ) as caught:
+    with pytest.raises(ConfigError, match=r"facts of connection 'garden' cannot.*facts are path, thinking\.") as caught:
         read_facts(Connection(name="garden", driver="d", facts=facts), Row)
     assert (caught.value.connection, caught.value.phase) == ("garden", "configure")
 
 
 def test_a_column_that_there_is_not_is_named():
     """Also where the struct itself would pass over what it does not know."""
-    with pytest.raises(ConfigError, match=r"there is no column 'pat'\. The columns are path, thinking\."):
+    with pytest.raises(ConfigError, match=r"there is no fact 'pat'\. The facts are path, thinking\."):
         read_facts(Connection(name="garden", driver="d", facts={"path": "/", "pat": "/"}), Row)
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import polyglot_openai.driver
+import polyglot_openai.chat.driver
 from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._client.arguments import as_messages
@@ -18,7 +18,7 @@ from polyglot_core.plugin import Chunk, Connection, InferenceRequest
 
 def _bound(**fields):
     connection = Connection(**{"name": "here", "driver": "openai", "api_key": "test-key", **fields})
-    return Driver("openai", polyglot_openai.driver).bind(connection)
+    return Driver("openai", polyglot_openai.chat.driver).bind(connection)
 
 
 def _encoded(fields=(), messages="Hi", **asked):

@@ -1,4 +1,4 @@
-"""The columns of a preset's row, as a driver reads them from a connection's facts."""
+"""The facts of a preset's row, as a driver reads them from its connection."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ if TYPE_CHECKING:
 
 __all__ = ["imported", "misconfigured", "read_facts"]
 
-_Columns = TypeVar("_Columns", bound=msgspec.Struct)
+_Facts = TypeVar("_Facts", bound=msgspec.Struct)
 
 
-def read_facts(connection: Connection, columns: type[_Columns], defaults: Mapping[str, Any] | None = None) -> _Columns:
-    """The columns of a connection, over `defaults`.
+def read_facts(connection: Connection, kind: type[_Facts], defaults: Mapping[str, Any] | None = None) -> _Facts:
+    """Return the facts of a connection, over `defaults`.
 
     Args:
         connection: The connection.
-        columns: A struct with a field for each column.
-        defaults: Columns for connections that say nothing of them.
+        kind: A struct with a field for each fact.
+        defaults: Facts of connections that do not set them.
 
     Raises:
-        ConfigError: The connection's facts hold a column that there is not, or a value that cannot be one.
+        ConfigError: A fact is unknown, or its value is of a wrong type.
     """
     facts = {**(defaults or {}), **connection.facts}
-    known = columns.__struct_encode_fields__
+    known = kind.__struct_encode_fields__
     if unknown := [name for name in facts if name not in known]:
-        raise _unreadable(connection, f"there is no column {unknown[0]!r}", known)
+        raise _unreadable(connection, f"there is no fact {unknown[0]!r}", known)
     try:
-        return msgspec.convert(facts, columns)
+        return msgspec.convert(facts, kind)
     except msgspec.ValidationError as error:
         raise _unreadable(connection, str(error), known) from error
 
 
 def _unreadable(connection: Connection, why: str, known: Iterable[str]) -> ConfigError:
     return ConfigError(
-        f"The facts of connection {connection.name!r} cannot be read: {why}. The columns are {', '.join(known)}.",
+        f"The facts of connection {connection.name!r} cannot be read: {why}. The facts are {', '.join(known)}.",
         connection=connection.name,
         phase="configure",
     )

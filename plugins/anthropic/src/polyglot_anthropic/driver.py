@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from polyglot_anthropic.columns import Columns
 from polyglot_anthropic.decoding import decode_chunk, read_failure
 from polyglot_anthropic.encoding import body_of
+from polyglot_anthropic.facts import Facts
 from polyglot_anthropic.presets import PRESETS
 from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, read_facts
 
@@ -29,12 +29,12 @@ _PLAIN_IN_PATH = "@:"  # characters of model names that need no escape in a path
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a message to create."""
-    columns = read_facts(connection, Columns)
-    version = columns.body_version
+    facts = read_facts(connection, Facts)
+    version = facts.body_version
     heading = {"model": request.model} if version is None else {"anthropic_version": version}
     return json_request(
-        _url(connection, request, columns),
-        {**heading, **body_of(connection, request, columns), **request.extra},
+        _url(connection, request, facts),
+        {**heading, **body_of(connection, request, facts), **request.extra},
         stream=request.stream,
         headers={"anthropic-version": _VERSION} if version is None else {},
         flush_at_eof=True,
@@ -52,9 +52,9 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
     return encode_request(connection, request.with_prefill(text))
 
 
-def _url(connection: Connection, request: InferenceRequest, columns: Columns) -> str:
+def _url(connection: Connection, request: InferenceRequest, facts: Facts) -> str:
     base_url = connection.base_url or str(PRESETS["anthropic"].base_url)
-    path = columns.stream_path if request.stream and columns.stream_path else columns.path
+    path = facts.stream_path if request.stream and facts.stream_path else facts.path
     path = path.replace("{model}", quote(request.model, safe=_PLAIN_IN_PATH))
     return f"{base_url.rstrip('/')}{path}"
 

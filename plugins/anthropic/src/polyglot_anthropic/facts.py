@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-__all__ = ["Columns"]
+__all__ = ["Facts"]
 
 
-class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A row's facts, read.
 
     Attributes:

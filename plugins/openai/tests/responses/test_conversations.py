@@ -8,7 +8,7 @@ import pytest
 
 from polyglot_core import AsyncInference, Inference, Message, Tool, register
 from polyglot_core.errors import ServerError, Truncated
-from polyglot_openai import responses
+from polyglot_openai.responses import driver
 from polyglot_simulator import Cut, ErrorEvent, Reply, Simulator, ToolCall
 
 DRIVER = "openai-responses"
@@ -19,7 +19,7 @@ TURNS = [Reply("Let me look.", [CALL], reasoning="Where is Oslo?"), Reply("It ra
 @pytest.fixture(autouse=True)
 def _registered():
     """The driver under its name, whether or not the package is installed."""
-    with register(responses, name=DRIVER):
+    with register(driver, name=DRIVER):
         yield
 
 

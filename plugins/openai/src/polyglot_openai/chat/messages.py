@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from polyglot_core.plugin import Audio, Document, Image, InferenceRequest, Message, RawPart, ToolCall, ToolResult
-    from polyglot_openai.columns import Columns
+    from polyglot_openai.chat.facts import Facts
 
 __all__ = ["Writer"]
 
@@ -23,9 +23,9 @@ _TEXT, _SUMMARY, _ENCRYPTED = "reasoning.text", "reasoning.summary", "reasoning.
 class Writer(MessageWriter):
     """Writes the messages of one request, as a place's columns say."""
 
-    def __init__(self, request: InferenceRequest, columns: Columns, driver: str) -> None:
+    def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
-        self._columns = columns
+        self._columns = facts
 
     def role(self, message: Message) -> str:
         """The role, whatever it is; not every place knows developers."""
@@ -86,14 +86,14 @@ class Writer(MessageWriter):
 
     def _thinking(self, parts: Sequence[Reasoning]) -> _JSONObject:
         """The thinking in the fields in which the place wants it back; many want none of it."""
-        columns = self._columns
+        facts = self._columns
         ways: dict[str, Callable[[Sequence[Reasoning]], object]] = {
-            columns.reasoning_blocks: _blocks,
-            columns.reasoning_signature: _signatures,
-            columns.reasoning_encrypted: _encrypted,
+            facts.reasoning_blocks: _blocks,
+            facts.reasoning_signature: _signatures,
+            facts.reasoning_encrypted: _encrypted,
         }
         said: _JSONObject = {}
-        for place in columns.reasoning_back:
+        for place in facts.reasoning_back:
             if value := ways.get(place, _joined)(parts):
                 said.update(_put(value, place))
         return said

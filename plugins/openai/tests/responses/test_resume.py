@@ -9,7 +9,7 @@ import pytest
 from polyglot_core._drivers.bound import Driver
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message
-from polyglot_openai import responses
+from polyglot_openai.responses import driver
 
 CONNECTION = Connection(
     name="test", driver="openai-responses", base_url="https://api.test/v1", facts={"query": {"v": "1"}}
@@ -18,7 +18,7 @@ BACKGROUND = {"background": True}
 
 
 def bound():
-    return Driver("openai-responses", responses).bind(CONNECTION)
+    return Driver("openai-responses", driver).bind(CONNECTION)
 
 
 def request(**extra):

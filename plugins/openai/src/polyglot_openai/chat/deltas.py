@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from polyglot_core.plugin import Event
-    from polyglot_openai.columns import Columns
+    from polyglot_openai.chat.facts import Facts
 
 __all__ = ["content_events", "says_only_text"]
 
@@ -39,17 +39,17 @@ def says_only_text(said: _JSONObject) -> bool:
     return not any(value for name, value in said.items() if name not in _TEXT_FIELDS)
 
 
-def content_events(said: _JSONObject, choice: int, columns: Columns, *, whole: bool) -> Iterator[Event]:
+def content_events(said: _JSONObject, choice: int, facts: Facts, *, whole: bool) -> Iterator[Event]:
     """The events of a choice's delta, or of its message if `whole`."""
-    yield from _reasoning(said, choice, columns)
+    yield from _reasoning(said, choice, facts)
     if (content := said.get("content")) is not None:
         yield from _content(content, choice)
     if refusal := _string(said.get("refusal")):
         yield RefusalDelta(refusal, choice)
     for number, call in enumerate(json_access.objects(said.get("tool_calls"))):
-        yield from _tool_call(call, number if whole else call.get("index"), choice, columns, whole=whole)
+        yield from _tool_call(call, number if whole else call.get("index"), choice, facts, whole=whole)
     if isinstance(legacy := said.get("function_call"), dict):  # the older form of a single call
-        yield from _tool_call({"function": legacy}, 0, choice, columns, whole=whole)
+        yield from _tool_call({"function": legacy}, 0, choice, facts, whole=whole)
     for annotation in json_access.objects(said.get("annotations")):
         yield Citation(annotation, choice)
     for tool in json_access.objects(said.get("executed_tools")):
@@ -88,19 +88,19 @@ def _part(part: _JSONObject, choice: int) -> Iterator[Event]:
 # Thinking
 
 
-def _reasoning(said: _JSONObject, choice: int, columns: Columns) -> Iterator[Event]:
+def _reasoning(said: _JSONObject, choice: int, facts: Facts) -> Iterator[Event]:
     """Thinking from the first of the place's fields that has text, with the signatures that stand in others.
 
     A place may say the same text in a field of its own and in blocks; then it is told in blocks.
     """
-    text = next((value for field in columns.reasoning_fields if (value := _string(said.get(field)))), "")
-    blocks = json_access.objects(said.get(columns.reasoning_blocks))
+    text = next((value for field in facts.reasoning_fields if (value := _string(said.get(field)))), "")
+    blocks = json_access.objects(said.get(facts.reasoning_blocks))
     in_blocks = not text or text == "".join(map(_block_text, blocks))
     if text and not (blocks and in_blocks):
         yield ReasoningDelta(text, choice=choice)
     yield from (_block(block, choice, with_text=in_blocks) for block in blocks)
-    signature = _string(json_access.get(said, columns.reasoning_signature)) or None
-    redacted = _string(json_access.get(said, columns.reasoning_encrypted)) or None
+    signature = _string(json_access.get(said, facts.reasoning_signature)) or None
+    redacted = _string(json_access.get(said, facts.reasoning_encrypted)) or None
     if signature or redacted:
         yield ReasoningDelta("", signature, redacted, choice=choice)
 
@@ -126,9 +126,7 @@ def _block_text(block: _JSONObject) -> str:
 # Tool calls
 
 
-def _tool_call(
-    call: _JSONObject, number: object, choice: int, columns: Columns, *, whole: bool
-) -> Iterator[ToolCallDelta]:
+def _tool_call(call: _JSONObject, number: object, choice: int, facts: Facts, *, whole: bool) -> Iterator[ToolCallDelta]:
     """A piece of a call; nothing for a placeholder that names nothing."""
     name, arguments = json_access.get(call, "function.name"), json_access.get(call, "function.arguments")
     if json_access.get(call, "custom.name") or json_access.get(
@@ -137,7 +135,7 @@ def _tool_call(
         name, arguments = json_access.get(call, "custom.name"), json_access.get(call, "custom.input")
     text = json_access.text(arguments)
     call_id = "" if call.get("id") is None else str(call["id"])
-    signature = _string(json_access.get(call, columns.call_signature)) if columns.call_signature else ""
+    signature = _string(json_access.get(call, facts.call_signature)) if facts.call_signature else ""
     if call_id or name or text:
         index = number if isinstance(number, int) else None
         yield ToolCallDelta(

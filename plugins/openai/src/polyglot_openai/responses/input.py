@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         ToolCall,
         ToolResult,
     )
-    from polyglot_openai.responses_columns import Columns
+    from polyglot_openai.responses.facts import Facts
 
 __all__ = ["Writer"]
 
@@ -37,9 +37,9 @@ class Writer(ConversationWriter):
 
     roles: ClassVar[Mapping[str, str]] = {**ConversationWriter.roles, "developer": "developer"}
 
-    def __init__(self, request: InferenceRequest, columns: Columns, driver: str) -> None:
+    def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
-        self._thinking_type = columns.thinking
+        self._thinking_type = facts.thinking
         self._stored = request.extra.get("store") is not False
         tools = json_access.objects(
             request.extra.get("tools")

@@ -21,14 +21,14 @@ from pathlib import Path
 
 import pytest
 
-import polyglot_openai.azure
-import polyglot_openai.driver
+import polyglot_openai.chat.azure
+import polyglot_openai.chat.driver
 from polyglot_core._authoring.options import NAMES
 from polyglot_core._client.arguments import as_response_format
 from polyglot_core._drivers.bound import Driver
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, RawPart, Reasoning, Text, Tool
-from polyglot_openai.presets import PRESETS
+from polyglot_openai.chat.presets import PRESETS
 
 CORPUS = Path(os.environ.get("POLYGLOT_CORPUS") or "/nowhere")
 NAMED_OTHERWISE = {
@@ -234,7 +234,7 @@ def _compare(body, preset):
         request = read(body)
     except (NotInTheModelError, RequestError, TypeError) as error:
         return f"the request model does not have it: {error}"
-    module = polyglot_openai.azure if preset.driver == "azure-openai" else polyglot_openai.driver
+    module = polyglot_openai.chat.azure if preset.driver == "azure-openai" else polyglot_openai.chat.driver
     connection = Connection(
         name="here", driver=preset.driver, base_url=preset.base_url or "https://mine.example/v1", facts=preset.facts
     )

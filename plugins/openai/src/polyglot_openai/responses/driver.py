@@ -30,8 +30,8 @@ from polyglot_core.plugin import (
     json_request,
     read_facts,
 )
-from polyglot_openai.responses_columns import Columns
-from polyglot_openai.responses_items import (
+from polyglot_openai.responses.facts import Facts
+from polyglot_openai.responses.items import (
     ARGUMENTS,
     REFUSAL,
     SUMMARY,
@@ -43,8 +43,8 @@ from polyglot_openai.responses_items import (
     lacking_items,
     new_logprobs,
 )
-from polyglot_openai.responses_presets import PRESETS
-from polyglot_openai.responses_request import request_body
+from polyglot_openai.responses.presets import PRESETS
+from polyglot_openai.responses.request import request_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,12 +60,12 @@ __all__ = ["decode_chunk", "encode_request", "encode_resume", "extract_usage"]
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a response to be created."""
-    columns = read_facts(connection, Columns)
+    facts = read_facts(connection, Facts)
     base_url = connection.base_url or PRESETS["openai-responses"].base_url or ""
-    query = f"?{urlencode(columns.query)}" if columns.query else ""
+    query = f"?{urlencode(facts.query)}" if facts.query else ""
     return json_request(
         f"{base_url.rstrip('/')}/responses{query}",
-        request_body(request, columns, connection.driver),
+        request_body(request, facts, connection.driver),
         stream=request.stream,
         flush_at_eof=True,
         complete_on="end",
@@ -151,7 +151,7 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
     """
     reading: Reading | None = state.get("reading")
     if reading is None:
-        reading = state["reading"] = Reading(read_facts(connection, Columns).own_calls)
+        reading = state["reading"] = Reading(read_facts(connection, Facts).own_calls)
     if chunk.kind == "whole":
         return list(_whole(chunk.data, reading))
     try:

@@ -25,10 +25,10 @@ from polyglot_core.plugin import (
     ToolCall,
     ToolResult,
 )
-from polyglot_openai import responses
-from polyglot_openai.responses_presets import PRESETS
+from polyglot_openai.responses import driver
+from polyglot_openai.responses.presets import PRESETS
 
-PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
 WEATHER = Tool("weather", "Looks out of the window.", {"type": "object", "properties": {"city": {"type": "string"}}})
 CALL = ToolCall(name="weather", id="call_1", arguments_raw='{"city":"Oslo"}', complete=True)
 
@@ -38,7 +38,7 @@ def wire(*messages, facts=None, base_url="https://api.test/v1", **fields):
         name="test", driver="openai-responses", base_url=base_url, api_key="test-key", facts=facts or {}
     )
     turns = messages or (Message(role="user", content="Hello"),)
-    return responses.encode_request(connection, InferenceRequest(model="m", messages=turns, **fields))
+    return driver.encode_request(connection, InferenceRequest(model="m", messages=turns, **fields))
 
 
 def body(*messages, **fields):
@@ -90,24 +90,24 @@ def test_the_key_is_in_no_part_of_the_request():
 
 def test_a_connection_with_an_unknown_column_is_refused():
     """The error names the columns that there are."""
-    with pytest.raises(ConfigError, match=r"own_call.*columns are own_calls, query, thinking"):
+    with pytest.raises(ConfigError, match=r"own_call.*facts are own_calls, query, thinking"):
         wire(facts={"own_call": ["x"]})
 
 
 def test_every_row_has_its_entry_point_and_can_be_read():
-    """The two lists are equal, and every row's columns are ones that the driver knows."""
+    """The two lists are equal, and every row's facts are ones that the driver knows."""
     entries = PROJECT["entry-points"]["polyglot.presets"]
-    named = {name for name, module in entries.items() if module == "polyglot_openai.responses_presets"}
+    named = {name for name, module in entries.items() if module == "polyglot_openai.responses.presets"}
     assert named == set(PRESETS)
     for preset in PRESETS.values():
         assert preset.driver == "openai-responses"
         assert wire(facts=preset.facts).body
-    assert PROJECT["entry-points"]["polyglot.drivers"]["openai-responses"] == "polyglot_openai.responses"
+    assert PROJECT["entry-points"]["polyglot.drivers"]["openai-responses"] == "polyglot_openai.responses.driver"
 
 
 def test_the_readme_lists_every_row():
     """With the address, or its pattern, and the variable of its key."""
-    lines = (Path(__file__).parents[1] / "README.md").read_text("utf-8").splitlines()
+    lines = (Path(__file__).parents[2] / "README.md").read_text("utf-8").splitlines()
     for name, preset in PRESETS.items():
         *_, line = (line for line in lines if line.startswith(f"| `{name}` |"))
         assert (preset.base_url or "yours: `https://") in line

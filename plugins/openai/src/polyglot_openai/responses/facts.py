@@ -6,11 +6,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-__all__ = ["Columns"]
+__all__ = ["Facts"]
 
 
-class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A row's facts, read. The columns are explained where the rows are, in `polyglot_openai.responses_presets`."""
+class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row's facts, read. The facts are explained where the rows are, in `polyglot_openai.responses.presets`."""
 
     own_calls: tuple[str, ...] = ()
     query: dict[str, str] = {}

@@ -12,11 +12,11 @@ import pytest
 from polyglot_core import ConfigError
 from polyglot_core._authoring.options import NAMES
 from polyglot_core.plugin import Connection, read_facts
-from polyglot_openai import presets
-from polyglot_openai.columns import Columns
-from polyglot_openai.presets import PRESETS
+from polyglot_openai.chat import presets
+from polyglot_openai.chat.facts import Facts
+from polyglot_openai.chat.presets import PRESETS
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 ENTRY_POINTS = tomllib.loads((PACKAGE / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
 SOURCE = Path(presets.__file__).read_text("utf-8")
 FEATURES = {
@@ -35,12 +35,14 @@ each_row = pytest.mark.parametrize("name", PRESETS)
 
 
 def facts_of(name):
-    return read_facts(Connection(name=name, driver=PRESETS[name].driver, facts=PRESETS[name].facts), Columns)
+    return read_facts(Connection(name=name, driver=PRESETS[name].driver, facts=PRESETS[name].facts), Facts)
 
 
 def test_every_row_has_a_line_and_every_line_a_row():
     """The rows are the entry points that name their module, in the same order but for the alphabet."""
-    lines = [name for name, module in ENTRY_POINTS["polyglot.presets"].items() if module == "polyglot_openai.presets"]
+    lines = [
+        name for name, module in ENTRY_POINTS["polyglot.presets"].items() if module == "polyglot_openai.chat.presets"
+    ]
     assert sorted(lines) == sorted(PRESETS)
     assert lines == sorted(lines)
 
@@ -54,7 +56,7 @@ def test_a_row_names_a_driver_of_this_package(name):
 @each_row
 def test_a_row_has_only_columns_that_the_driver_reads(name):
     """Every fact is a column, with a value that it can have; a misspelt one would be dropped silently."""
-    assert isinstance(facts_of(name), Columns)
+    assert isinstance(facts_of(name), Facts)
 
 
 @each_row
@@ -67,8 +69,8 @@ def test_what_a_place_cannot_be_told_has_names_that_the_driver_knows(name):
 @each_row
 def test_a_default_is_not_repeated(name):
     """A row says only in what a place differs."""
-    columns, usual = facts_of(name), Columns()
-    assert [fact for fact in PRESETS[name].facts if getattr(columns, fact) == getattr(usual, fact)] == []
+    facts, usual = facts_of(name), Facts()
+    assert [fact for fact in PRESETS[name].facts if getattr(facts, fact) == getattr(usual, fact)] == []
 
 
 @each_row
@@ -94,7 +96,7 @@ def test_a_key_comes_from_a_variable(name):
 def test_every_column_is_explained():
     """The text below the rows explains each column that there is, and no other."""
     explained = re.findall(r"^    (\w+): ", SOURCE.split('"""Rows by preset name.')[1], re.MULTILINE)
-    assert explained == list(Columns.__struct_fields__)
+    assert explained == list(Facts.__struct_fields__)
 
 
 def test_the_readme_lists_every_place():
@@ -108,8 +110,8 @@ def test_no_place_is_named_in_the_code():
     """What is peculiar to a place is in its row; the code decides by columns, never by names."""
     names = set(PRESETS) - {"openai", "azure-openai", "github", "meta", "writer", "inception", "venice", "vercel"}
     code = "".join(
-        (PACKAGE / "src/polyglot_openai" / f"{module}.py").read_text("utf-8").lower()
-        for module in ("body", "columns", "deltas", "driver", "messages", "usage")
+        (PACKAGE / "src/polyglot_openai/chat" / f"{module}.py").read_text("utf-8").lower()
+        for module in ("body", "facts", "deltas", "driver", "messages", "usage")
     )
     assert [name for name in names if re.search(rf"\b{name}\b", code)] == []
 

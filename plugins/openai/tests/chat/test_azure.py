@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-import polyglot_openai.azure
+import polyglot_openai.chat.azure
 from polyglot_core import ConfigError
 from polyglot_core._drivers.bound import Driver
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message, Secret, TextDelta
@@ -17,7 +17,7 @@ VERSION = "?api-version=2025-04-01-preview"
 
 def bound(base_url=HERE, key="test-key", **facts):
     connection = Connection(name="here", driver="azure-openai", base_url=base_url, api_key=key, facts=facts)
-    return Driver("azure-openai", polyglot_openai.azure).bind(connection)
+    return Driver("azure-openai", polyglot_openai.chat.azure).bind(connection)
 
 
 def encoded(base_url=HERE, model="gpt", options=(), **facts):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polyglot_core._drivers.bound import Driver
 from polyglot_core.errors import InvalidRequest, ProviderError, RateLimited, Truncated
 from polyglot_core.plugin import Connection, Reasoning
-from polyglot_openai import responses
+from polyglot_openai.responses import driver
 from polyglot_testkit import CHECKS, Recording, check_driver, replay
 
 PIXEL = "iVBORw0KGgo="
@@ -130,15 +130,15 @@ EVENTS = [
 STREAM, PLAIN = sse(*EVENTS), json.dumps(response(*ITEMS)).encode()
 
 
-def driver(**facts):
-    return Driver("test", responses).bind(
+def bound(**facts):
+    return Driver("test", driver).bind(
         Connection(name="t", driver="test", base_url="http://127.0.0.1/v1", api_key="test-key", facts=facts)
     )
 
 
 def read(body, *, streamed=True, status=200, facts=None, pieces=None):
     recording = Recording(name="test", body=body, streamed=streamed, status=status)
-    return replay(driver(**(facts or {})), recording, pieces=pieces)
+    return replay(bound(**(facts or {})), recording, pieces=pieces)
 
 
 def answer(*events, **fields):
@@ -161,7 +161,7 @@ def test_the_driver_passes_the_exam():
     """Every check that the project has for drivers."""
     status = json.dumps({"error": {"message": "no", "type": "invalid_request_error", "code": "invalid_value"}})
     report = check_driver(
-        responses,
+        driver,
         [
             Recording(name="stream", body=STREAM, same_as="plain"),
             Recording(name="plain", body=PLAIN, streamed=False),

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from polyglot_core.plugin import Secret, hookimpl, misconfigured, read_facts
-from polyglot_openai.body import wire_request
-from polyglot_openai.columns import Columns
-from polyglot_openai.driver import decode_chunk, decode_error, extract_usage
+from polyglot_openai.chat.body import wire_request
+from polyglot_openai.chat.driver import decode_chunk, decode_error, extract_usage
+from polyglot_openai.chat.facts import Facts
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
@@ -41,8 +41,8 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
         address = "base_url = 'https://RESOURCE.openai.azure.com'"
         raise misconfigured(connection, f"needs the address of your resource: {address}, with its name for RESOURCE")
     path = _path_to_deployment(connection.base_url) + _PATH
-    columns = read_facts(connection, Columns, {**_DEFAULTS, "path": path})
-    return wire_request(connection, request, columns, connection.base_url)
+    facts = read_facts(connection, Facts, {**_DEFAULTS, "path": path})
+    return wire_request(connection, request, facts, connection.base_url)
 
 
 def _path_to_deployment(base_url: str) -> str:
@@ -60,7 +60,7 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     Raises:
         ConfigError: The provider gives no token.
     """
-    provider = read_facts(connection, Columns).token_provider
+    provider = read_facts(connection, Facts).token_provider
     if provider is None:
         key = connection.secret
         return wire if key is None else replace(wire, headers={**wire.headers, _KEY_HEADER: key})

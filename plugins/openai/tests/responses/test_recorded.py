@@ -34,7 +34,7 @@ from polyglot_core.plugin import (
     ToolCall,
     ToolResult,
 )
-from polyglot_openai import responses
+from polyglot_openai.responses import driver
 
 CORPUS = Path(os.environ.get("POLYGLOT_CORPUS", ""))
 FILES = sorted(CORPUS.glob("*/openai-responses/*.json")) if os.environ.get("POLYGLOT_CORPUS") else []
@@ -181,7 +181,7 @@ def meaning(body):
 
 def said_again(body):
     connection = Connection(name="corpus", driver="openai-responses", api_key="test-key")
-    return json.loads(responses.encode_request(connection, request_of(body)).body)
+    return json.loads(driver.encode_request(connection, request_of(body)).body)
 
 
 def recorded_bodies():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core.plugin import JSONSchema, merged, translate_options
-from polyglot_openai.responses_input import Writer
+from polyglot_openai.responses.input import Writer
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import InferenceRequest
-    from polyglot_openai.responses_columns import Columns
+    from polyglot_openai.responses.facts import Facts
 
 __all__ = ["request_body"]
 
@@ -33,12 +33,12 @@ _LOGPROBS = "message.output_text.logprobs"
 _TOOL_CHOICES = frozenset({"auto", "required", "none"})
 
 
-def request_body(request: InferenceRequest, columns: Columns, driver: str) -> _JSONObject:
+def request_body(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
     """The body. Fields of `extra` are laid over it: tools and includes are added, objects are laid over each other.
 
     So the provider's own tools stand beside the user's, and ``{"reasoning": {"summary": "auto"}}`` keeps the effort.
     """
-    body: _JSONObject = {"model": request.model, "input": Writer(request, columns, driver).items()}
+    body: _JSONObject = {"model": request.model, "input": Writer(request, facts, driver).items()}
     body.update(translate_options(request, _OPTIONS, driver=driver, instead=_INSTEAD))
     if body.pop("logprobs", None):
         body["include"] = [_LOGPROBS]

@@ -28,11 +28,11 @@ from polyglot_core.plugin import (
     json_access,
     read_facts,
 )
-from polyglot_openai.body import wire_request
-from polyglot_openai.columns import Columns
-from polyglot_openai.deltas import content_events, says_only_text
-from polyglot_openai.presets import PRESETS
-from polyglot_openai.usage import read_usage
+from polyglot_openai.chat.body import wire_request
+from polyglot_openai.chat.deltas import content_events, says_only_text
+from polyglot_openai.chat.facts import Facts
+from polyglot_openai.chat.presets import PRESETS
+from polyglot_openai.chat.usage import read_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,8 +48,8 @@ _BASE_URL = PRESETS["openai"].base_url or ""
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a chat completion; a stream is asked to report usage."""
-    columns = read_facts(connection, Columns)
-    return wire_request(connection, request, columns, connection.base_url or _BASE_URL)
+    facts = read_facts(connection, Facts)
+    return wire_request(connection, request, facts, connection.base_url or _BASE_URL)
 
 
 @hookimpl
@@ -59,7 +59,7 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
     Raises:
         RequestError: It does not, or nobody has said how.
     """
-    marks = read_facts(connection, Columns).prefill
+    marks = read_facts(connection, Facts).prefill
     if marks is None:
         raise RequestError(
             f"Connection {connection.name!r} does not say how a model is told to write on from a text; the column "
@@ -134,24 +134,24 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
             text = delta.get("content")
             if type(text) is str and (len(delta) == 1 or says_only_text(delta)):
                 return (TextDelta(text, choice.index or 0),)
-    if "columns" not in state:
-        state["columns"] = read_facts(connection, Columns)
-    return list(_events(completion, chunk, state, state["columns"]))
+    if "facts" not in state:
+        state["facts"] = read_facts(connection, Facts)
+    return list(_events(completion, chunk, state, state["facts"]))
 
 
-def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any], columns: Columns) -> Iterator[Event]:
+def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any], facts: Facts) -> Iterator[Event]:
     if completion.error:
         yield failure_from_payload(_decode_any(chunk.data), raw=chunk.data)
         return
     if "named" not in state:
         yield from _names(chunk.data, state)
     for choice in completion.choices or ():
-        yield from _choice_events(choice, chunk, columns)
+        yield from _choice_events(choice, chunk, facts)
     usage = completion.usage
-    if columns.citations_at or columns.error_at or columns.usage_at:
+    if facts.citations_at or facts.error_at or facts.usage_at:
         payload = _decode_any(chunk.data)
-        yield from _beside(payload, chunk, state, columns)
-        usage = usage or next((found for place in columns.usage_at if (found := json_access.get(payload, place))), None)
+        yield from _beside(payload, chunk, state, facts)
+        usage = usage or next((found for place in facts.usage_at if (found := json_access.get(payload, place))), None)
     if usage and isinstance(usage, dict):
         yield UsageReport(usage)
 
@@ -167,17 +167,17 @@ def _names(data: bytes, state: dict[str, Any]) -> Iterator[Event]:
         yield ResponseStarted(response_id, model)
 
 
-def _choice_events(choice: _Choice, chunk: Chunk, columns: Columns) -> Iterator[Event]:
+def _choice_events(choice: _Choice, chunk: Chunk, facts: Facts) -> Iterator[Event]:
     index, whole = choice.index or 0, chunk.kind == "whole"
     # A part may carry a delta and, beside it, the message so far; a whole completion has only the message.
     said = choice.message if whole else choice.delta
     if said is not None:
-        yield from content_events(said, index, columns, whole=whole)
+        yield from content_events(said, index, facts, whole=whole)
     if isinstance(choice.logprobs, dict):
         yield Logprobs(choice.logprobs, index)
     if choice.error:
         yield failure_from_payload({"error": choice.error}, raw=chunk.data)
-    elif (status := columns.failed_on.get(choice.finish_reason or "")) is not None:
+    elif (status := facts.failed_on.get(choice.finish_reason or "")) is not None:
         yield Failure(
             f"The model stopped: {choice.finish_reason}.", choice.finish_reason, status=status, raw=chunk.data
         )
@@ -186,12 +186,12 @@ def _choice_events(choice: _Choice, chunk: Chunk, columns: Columns) -> Iterator[
         yield Finish(reason, choice.finish_reason, index)
 
 
-def _beside(payload: object, chunk: Chunk, state: dict[str, Any], columns: Columns) -> Iterator[Event]:
+def _beside(payload: object, chunk: Chunk, state: dict[str, Any], facts: Facts) -> Iterator[Event]:
     """What a place puts beside the choices: an error in an envelope of its own, and sources, as a list that grows."""
-    if (failure := _failure_at(payload, columns, chunk.data)) is not None:
+    if (failure := _failure_at(payload, facts, chunk.data)) is not None:
         yield failure
         return
-    found = next((value for place in columns.citations_at if (value := json_access.get(payload, place))), None)
+    found = next((value for place in facts.citations_at if (value := json_access.get(payload, place))), None)
     sources: list[Any] = found if isinstance(found, list) else []
     for source in sources[state.get("sources", 0) :]:
         yield Citation(source if isinstance(source, dict) else {"url": source})
@@ -210,16 +210,16 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
 @hookimpl
 def decode_error(connection: Connection, response: WireResponse) -> Failure | None:
     """Read an error in the place's own envelope; None for the usual shapes."""
-    columns = read_facts(connection, Columns)
-    if columns.error_at is None:
+    facts = read_facts(connection, Facts)
+    if facts.error_at is None:
         return None
-    return _failure_at(json_access.parse(response.body), columns, response.body)
+    return _failure_at(json_access.parse(response.body), facts, response.body)
 
 
-def _failure_at(payload: object, columns: Columns, raw: bytes) -> Failure | None:
+def _failure_at(payload: object, facts: Facts, raw: bytes) -> Failure | None:
     """The failure in an envelope with a code and a text, of which the code 0 is a success."""
-    envelope = json_access.get(payload, columns.error_at) if columns.error_at else None
+    envelope = json_access.get(payload, facts.error_at) if facts.error_at else None
     if not isinstance(envelope, dict) or not envelope.get("status_code"):
         return None
     code = str(envelope["status_code"])
-    return Failure(str(envelope.get("status_msg") or ""), code, status=columns.error_statuses.get(code), raw=raw)
+    return Failure(str(envelope.get("status_msg") or ""), code, status=facts.error_statuses.get(code), raw=raw)
