@@ -31,7 +31,7 @@ _NOWHERE = "http://127.0.0.1:1"
 _FACTS = ("message", "status", "code", "request_id", "retryable", "retry_after", "phase")
 
 
-class Heard(NamedTuple):
+class Decoded(NamedTuple):
     """What came of an answer.
 
     Attributes:
@@ -63,7 +63,7 @@ class Heard(NamedTuple):
         return {one["index"]: (one["content"], one["reasoning_content"]) for one in self.response["choices"]}
 
 
-def hear(exchange: Exchange, body: bytes | None = None, pieces: Iterable[bytes] | None = None) -> Heard:
+def hear(exchange: Exchange, body: bytes | None = None, pieces: Iterable[bytes] | None = None) -> Decoded:
     """Listen to an answer, or to what became of its body, in whole or in pieces, as the pump does.
 
     Raises:
@@ -83,7 +83,7 @@ def hear(exchange: Exchange, body: bytes | None = None, pieces: Iterable[bytes] 
         error = raised
     response = attempt.response.to_dict()
     del response["timing"]
-    return Heard(list(events), [partial.to_dict() for partial in partials], response, error)
+    return Decoded(list(events), [partial.to_dict() for partial in partials], response, error)
 
 
 def _read(attempt: Attempt, exchange: Exchange, pieces: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:

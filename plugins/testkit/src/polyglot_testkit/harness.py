@@ -1,4 +1,4 @@
-"""A driver on the bench: what it makes of requests, and of bodies, as core uses it and without a socket."""
+"""A driver on the harness: what it makes of requests, and of bodies, as core uses it and without a socket."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from polyglot_core.plugin import Event, WireRequest
     from polyglot_core.testing import BoundDriver
 
-__all__ = ["Bench", "Heard"]
+__all__ = ["Decoded", "DriverHarness"]
 
 _Turn = str | Message | Mapping[str, Any]
 
 
-class Heard(NamedTuple):
+class Decoded(NamedTuple):
     """What came of a body.
 
     Attributes:
@@ -41,12 +41,12 @@ class Heard(NamedTuple):
     error: PolyglotError | None
 
 
-class Bench:
+class DriverHarness:
     """A driver, asked without a provider, and fed the answers of one.
 
     Args:
         module: The driver's module, or the object with its hooks.
-        folder: Where bodies of answers lie, for `listen`: streams, and plain answers in files that end in ``.json``.
+        folder: Where bodies of answers lie, for `decode`: streams, and plain answers in files that end in ``.json``.
         connection: Fields of the connection that it is bound to, of which `model` is also the one that is asked.
 
     Attributes:
@@ -55,7 +55,7 @@ class Bench:
 
     def __init__(self, module: object, folder: Path | None = None, **connection: Any) -> None:  # noqa: ANN401 (as said)
         self._module = module
-        self._fields = {"name": "bench", "driver": "bench", "model": "bench-1", "api_key": "test-key", **connection}
+        self._fields = {"name": "harness", "driver": "harness", "model": "bench-1", "api_key": "test-key", **connection}
         self.folder = folder
 
     def connect(self, **connection: Any) -> BoundDriver:  # noqa: ANN401 (the fields of a connection)
@@ -86,7 +86,7 @@ class Bench:
         """The body of that, parsed. The arguments are those of `encode`."""
         return msgspec.json.decode(self.encode(*arguments, **asked).body)
 
-    def listen(
+    def decode(
         self,
         given: bytes | str,
         *,
@@ -94,7 +94,7 @@ class Bench:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         pieces: Iterable[bytes] | None = None,
-    ) -> Heard:
+    ) -> Decoded:
         """What the driver makes of a body.
 
         Args:
@@ -108,11 +108,11 @@ class Bench:
         streamed = stream if stream is not None else not str(given).endswith(".json")
         recording = Recording(name=str(given), body=data, streamed=streamed, status=status, headers=headers or {})
         seen = replay(self.connect(), recording, pieces=pieces)
-        return Heard(seen.response, seen.partials, seen.events, seen.error)
+        return Decoded(seen.response, seen.partials, seen.events, seen.error)
 
     def _folder(self) -> Path:
         if self.folder is None:
-            msg = "This bench has no folder of bodies; give Bench(module, folder) one, or the bytes themselves."
+            msg = "This harness has no folder of bodies; give DriverHarness(module, folder) one, or the bytes themselves."
             raise ValueError(msg)
         return self.folder
 

@@ -9,10 +9,10 @@ import pytest
 
 from polyglot_core.errors import RateLimited, Truncated
 from polyglot_core.plugin import Finish, Message, TextDelta, Usage, WireRequest, hookimpl
-from polyglot_testkit import Bench
-from polyglot_testkit.fixtures import bodies, body, encode, listen
+from polyglot_testkit import DriverHarness
+from polyglot_testkit.fixtures import bodies, body, decode, encode
 
-__all__ = ["bench", "bodies", "body", "encode", "listen"]
+__all__ = ["bodies", "body", "decode", "encode", "harness"]
 
 STREAM = b'data: {"t":"Hel"}\n\ndata: {"t":"lo"}\n\ndata: {"f":"stop"}\n\n'
 
@@ -38,13 +38,13 @@ def extract_usage(payload):
 
 
 @pytest.fixture
-def bench(tmp_path):
+def harness(tmp_path):
     module = types.SimpleNamespace(
         __name__="garden", encode_request=encode_request, decode_chunk=decode_chunk, extract_usage=extract_usage
     )
     (tmp_path / "hello.sse").write_bytes(STREAM)
     (tmp_path / "hello.json").write_bytes(b'{"t":"Hello","f":"stop"}')
-    return Bench(module, tmp_path, model="garden-1")
+    return DriverHarness(module, tmp_path, model="garden-1")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_messages_are_written_as_users_write_them(body, messages, turns):
     assert body(messages)["turns"] == turns
 
 
-def test_fields_belong_to_the_connection_or_to_the_request(bench, body):
+def test_fields_belong_to_the_connection_or_to_the_request(harness, body):
     """Those of the connection are given apart; the model is the connection's unless the request names one."""
     assert body("Hi", {"base_url": "https://b"}, options={"seed": 1}) == {
         "model": "garden-1",
@@ -69,7 +69,7 @@ def test_fields_belong_to_the_connection_or_to_the_request(bench, body):
         "turns": [["user", "Hi"]],
     }
     assert body(model="garden-2")["model"] == "garden-2"
-    assert bench.connect(driver="mine").name == "mine"
+    assert harness.connect(driver="mine").name == "mine"
 
 
 def test_a_request_can_be_seen_whole(encode):
@@ -78,30 +78,30 @@ def test_a_request_can_be_seen_whole(encode):
 
 
 @pytest.mark.parametrize("given", ["hello.sse", "hello.json", STREAM])
-def test_a_body_is_heard(listen, given):
+def test_a_body_is_heard(decode, given):
     """By the name of its file or as bytes, as a stream or as a plain answer."""
-    heard = listen(given)
-    assert (heard.response.content, heard.error) == ("Hello", None)
-    assert [event.text for event in heard.events if isinstance(event, TextDelta)] in (["Hel", "lo"], ["Hello"])
-    assert "".join(partial.content_delta for partial in heard.partials) == "Hello"
+    decoded = decode(given)
+    assert (decoded.response.content, decoded.error) == ("Hello", None)
+    assert [event.text for event in decoded.events if isinstance(event, TextDelta)] in (["Hel", "lo"], ["Hello"])
+    assert "".join(partial.content_delta for partial in decoded.partials) == "Hello"
 
 
-def test_a_body_comes_in_the_pieces_given(listen):
+def test_a_body_comes_in_the_pieces_given(decode):
     """What is missing is missed."""
-    heard = listen(STREAM, pieces=[STREAM[:9], STREAM[9:25]])
-    assert isinstance(heard.error, Truncated)
-    assert heard.response.content == "Hel"
+    decoded = decode(STREAM, pieces=[STREAM[:9], STREAM[9:25]])
+    assert isinstance(decoded.error, Truncated)
+    assert decoded.response.content == "Hel"
 
 
-def test_an_error_is_handed_out_and_not_raised(listen):
+def test_an_error_is_handed_out_and_not_raised(decode):
     """With what its headers say."""
-    heard = listen(b'{"error": "slow down"}', status=429, headers={"retry-after": "3"})
-    assert isinstance(heard.error, RateLimited)
-    assert heard.error.retry_after == 3
+    decoded = decode(b'{"error": "slow down"}', status=429, headers={"retry-after": "3"})
+    assert isinstance(decoded.error, RateLimited)
+    assert decoded.error.retry_after == 3
 
 
-def test_a_bench_without_a_folder_finds_no_file(bench, bodies):
+def test_a_bench_without_a_folder_finds_no_file(harness, bodies):
     """It says so, rather than look in the working directory."""
-    assert bench.folder == bodies
+    assert harness.folder == bodies
     with pytest.raises(ValueError, match="no folder"):
-        Bench(object()).listen("hello.sse")
+        DriverHarness(object()).decode("hello.sse")
