@@ -47,7 +47,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
     "docs/index": {
         "Use it": ["/README", "quickstart", "requests", "providers", "configuration", "errors", "testing", "command"],
         "Extend it": ["drivers", "architecture", "reference/index"],
-        "Work on it": ["checks", "decisions/index", "changelog"],
+        "Work on it": ["/CONTRIBUTING", "checks", "decisions/index", "changelog", "/SECURITY"],
         "Packages": ["/core/README", "/plugins/*/README"],
     },
     "docs/providers": {"Providers": ["providers/*"]},

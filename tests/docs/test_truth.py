@@ -303,3 +303,6 @@ def test_decisions_are_numbered_without_a_gap():
         title = re.match(rf"# {number}\. (.+)\n", page.read_text("utf-8"))[1]
         assert f"{number}. [{title}]({page.name})" in index
         assert all(f"**{part}" in page.read_text("utf-8") for part in ("What", "Why", "Given up"))
+        assert re.search(
+            r"^Date: \d{4}-\d\d-\d\d\. Status: (accepted|superseded by \d+)\.$", page.read_text("utf-8"), re.MULTILINE
+        )
