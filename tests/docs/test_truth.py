@@ -195,7 +195,7 @@ def test_every_installed_driver_and_preset_has_a_row():
             assert f"[`{point.name}`](providers/" in row[0]
             if heading == "preset":
                 preset = point.load().PRESETS[point.name]
-                values = (preset.driver, preset.api_key_env or "–", preset.model or "–", preset.base_url or "yours")
+                values = (preset.driver, preset.api_key_env or "–", preset.model or "–", preset.base_url or "per account")
                 assert tuple(cell.strip("`") for cell in row[1:]) == values
 
 
@@ -244,13 +244,13 @@ def test_the_faults_are_those_of_the_simulator():
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
 def test_a_fault_is_met_as_the_page_says(fault):
-    """What Polyglot makes of a fault is what stands in its row: the answer, or an error of that class."""
+    """The result of a fault is the one in its row: the response, or an error of that class."""
     rows = {row[0].strip("`"): row[2] for row in table(DOCS / "testing.md", "fault")}
     expected = re.findall(r"`(\w+)`", rows[type(fault).__name__])
     with Simulator("One two three.", fault=fault) as simulator:
         connection = simulator.connection.with_changes(timeouts=Timeouts(idle=0.2))
         pending = Inference.from_connection(connection).create("Count.", stream=True)
-        if rows[type(fault).__name__].startswith("the answer"):
+        if rows[type(fault).__name__].startswith("the response"):
             assert pending.text() == "One two three."
         else:
             with pytest.raises(ERRORS[expected[0]]):
