@@ -195,7 +195,12 @@ def test_every_installed_driver_and_preset_has_a_row():
             assert f"[`{point.name}`](providers/" in row[0]
             if heading == "preset":
                 preset = point.load().PRESETS[point.name]
-                values = (preset.driver, preset.api_key_env or "–", preset.model or "–", preset.base_url or "per account")
+                values = (
+                    preset.driver,
+                    preset.api_key_env or "–",
+                    preset.model or "–",
+                    preset.base_url or "per account",
+                )
                 assert tuple(cell.strip("`") for cell in row[1:]) == values
 
 
