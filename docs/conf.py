@@ -45,7 +45,16 @@ suppress_warnings = ["ref.python"]  # `type` in an annotation, where fields have
 
 CONTENTS: dict[str, dict[str, list[str]]] = {
     "docs/index": {
-        "Use it": ["/README", "quickstart", "requests", "providers", "configuration", "errors", "testing", "command"],
+        "Use it": [
+            "Overview </README>",
+            "quickstart",
+            "requests",
+            "providers",
+            "configuration",
+            "errors",
+            "testing",
+            "command",
+        ],
         "Extend it": ["drivers", "architecture", "reference/index"],
         "Work on it": ["/CONTRIBUTING", "checks", "decisions/index", "changelog", "/SECURITY"],
         "Packages": ["/core/README", "/plugins/*/README"],
