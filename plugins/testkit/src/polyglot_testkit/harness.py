@@ -112,7 +112,9 @@ class DriverHarness:
 
     def _folder(self) -> Path:
         if self.folder is None:
-            msg = "This harness has no folder of bodies; give DriverHarness(module, folder) one, or the bytes themselves."
+            msg = (
+                "This harness has no folder of bodies; give DriverHarness(module, folder) one, or the bytes themselves."
+            )
             raise ValueError(msg)
         return self.folder
 
