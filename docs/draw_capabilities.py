@@ -1,6 +1,6 @@
-"""Tables of what the drivers can say, by asking them: each feature is encoded, and the body compared with one without.
+"""Generate tables of the features that drivers support: each is encoded, and compared with a request without it.
 
-Nothing is sent. A driver that raises `RequestError` cannot say it; one whose body is the same leaves it out.
+Nothing is sent. A driver that raises `RequestError` does not support the feature; one whose body is the same omits it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from draw_features import FEATURES
 from draw_providers import drivers, presets
 from msgspec.structs import replace
 
+from polyglot_core._drivers.bound import BoundDriver, Driver
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Connection, InferenceRequest, Message
-from polyglot_core.plugins import BoundDriver, Driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import WireRequest
 
-__all__ = ["draw_capabilities", "draw_said", "draw_wire"]
+__all__ = ["draw_capabilities", "draw_encoding", "draw_wire"]
 
 _MODELS = {
     "azure-openai": ("my-deployment",),
@@ -33,25 +33,25 @@ _MODELS = {
     "gemini": ("gemini-flash-latest", "gemini-2.5-flash"),
     "vertex": ("gemini-3.5-flash", "gemini-2.5-flash"),
 }
-"""Models to ask for, where the preset names none or where drivers say some options to one model and not to another."""
+"""Models to use if the preset names none, or if a driver supports some options for some models only."""
 
 _ADDRESSES = {"azure-openai": "https://RESOURCE.openai.azure.com"}
-"""Addresses of presets that have none."""
+"""Base URLs for presets that have none."""
 
 
-# Asking
+# Encoding
 
 
-class _Said(NamedTuple):
-    """What a driver makes of a feature: ``yes``, ``no`` or ``left out``, and the words that it has for it."""
+class _Encoding(NamedTuple):
+    """A driver's encoding of a feature: the verdict ``yes``, ``no`` or ``omitted``, and the fields that express it."""
 
     verdict: str
-    words: str
+    fields: str
 
 
 @cache
 def _bound() -> dict[str, BoundDriver]:
-    """The checkout's drivers, each for the place of its own name."""
+    """Return the drivers of the checkout, each bound to the endpoint of its own name."""
     return {name: Driver(name, module).bind(_connection(name)) for name, module in drivers().items()}
 
 
@@ -74,55 +74,55 @@ def _models(driver: str) -> tuple[str, ...]:
     return _MODELS.get(driver) or (str(_connection(driver).model),)
 
 
-def _ask(driver: str, feature: Feature, model: str) -> _Said:
+def _encoding(driver: str, feature: Feature, model: str) -> _Encoding:
     encode = _bound()[driver].encode
     plain = msgspec.json.decode(encode(replace(feature.plain, model=model)).body)
     try:
-        body = msgspec.json.decode(encode(replace(feature.asked, model=model)).body)
+        body = msgspec.json.decode(encode(replace(feature.request, model=model)).body)
     except RequestError as error:
-        return _Said("no", _refusal(error.message))
+        return _Encoding("no", _reason(error.message))
     found = list(_differences(plain, body, ""))
     found = [difference for difference in found if difference[1] is not _GONE] or found
-    words = ", ".join(f"`{_shown(path, value)}`" for path, value in found)
-    return _Said("yes", words) if words else _Said("left out", "left out")
+    fields = ", ".join(f"`{_shown(path, value)}`" for path, value in found)
+    return _Encoding("yes", fields) if fields else _Encoding("omitted", "omitted")
 
 
-def _refusal(message: str) -> str:
-    """``no``, and what the driver says to use instead; what is code is shown as code."""
+def _reason(message: str) -> str:
+    """Return ``no`` and the replacement that the driver suggests; code in it is formatted as code."""
     _, use, hint = message.rstrip(".").partition("; use ")
     return "no" + use + re.sub(r"\w+=\{.*\}|(?<!\w)'([^']+)'", lambda code: f"`{code[1] or code[0]}`", hint)
 
 
-# What is new in a body
+# Differences of two bodies
 
 _GONE = object()
 
 
-def _differences(plain: Any, said: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 (any JSON value)
-    """Where `said` differs from `plain`, and what stands there."""
-    if isinstance(plain, dict) and isinstance(said, dict):
-        for name in {**said, **plain}:
+def _differences(plain: Any, other: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 (any JSON value)
+    """Yield the paths at which `other` differs from `plain`, with the values there."""
+    if isinstance(plain, dict) and isinstance(other, dict):
+        for name in {**other, **plain}:
             inner = f"{path}.{name}" if path else name
             if name not in plain:
-                yield inner, said[name]
+                yield inner, other[name]
             else:
-                yield from _differences(plain[name], said.get(name, _GONE), inner)
-    elif isinstance(plain, list) and isinstance(said, list):
-        yield from _new_items(plain, said, f"{path}[]")
-    elif plain != said:
-        yield path, said
+                yield from _differences(plain[name], other.get(name, _GONE), inner)
+    elif isinstance(plain, list) and isinstance(other, list):
+        yield from _new_items(plain, other, f"{path}[]")
+    elif plain != other:
+        yield path, other
 
 
-def _new_items(plain: list[Any], said: list[Any], path: str) -> Iterator[tuple[str, Any]]:
-    if len(plain) == len(said):
-        for one, other in zip(plain, said, strict=True):
-            yield from _differences(one, other, path)
+def _new_items(plain: list[Any], other: list[Any], path: str) -> Iterator[tuple[str, Any]]:
+    if len(plain) == len(other):
+        for before, after in zip(plain, other, strict=True):
+            yield from _differences(before, after, path)
     else:
-        yield from ((path, item) for item in said if item not in plain)
+        yield from ((path, item) for item in other if item not in plain)
 
 
 def _shown(path: str, value: Any) -> str:  # noqa: ANN401 (any JSON value)
-    """A value with its name in the body; where it stands in a list, with its name in there."""
+    """Return a value with its path in the body; for an item of a list, with its path in the item."""
     while isinstance(value, dict) and len(value) == 1:
         ((name, value),) = value.items()
         path = f"{path}.{name}"
@@ -137,21 +137,21 @@ def _shown(path: str, value: Any) -> str:  # noqa: ANN401 (any JSON value)
 
 
 def draw_capabilities() -> str:
-    """A table of features and drivers: ``yes``, ``no``, ``left out``, or that it depends on the model."""
+    """Return a table of features and drivers: ``yes``, ``no``, ``omitted``, or that it depends on the model."""
     names = sorted(_bound())
     lines = [f"| | {' | '.join(f'[{name}](providers/{name}.md)' for name in names)} |", f"|---|{'---|' * len(names)}"]
     for subject, features in FEATURES.items():
         lines.append(f"| **{subject}** |{' |' * len(names)}")
         for feature in features:
-            verdicts = ({_ask(name, feature, model).verdict for model in _models(name)} for name in names)
+            verdicts = ({_encoding(name, feature, model).verdict for model in _models(name)} for name in names)
             cells = (found.pop() if len(found) == 1 else "some models" for found in verdicts)
             lines.append(f"| {feature.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def draw_said(driver: str) -> str:
-    """A table of features and what a driver says for them, in its provider's words."""
-    rows = ["| asked | said |", "|---|---|"]
+def draw_encoding(driver: str) -> str:
+    """Return a table of features and the fields in which a driver encodes them."""
+    rows = ["| feature | encoded as |", "|---|---|"]
     rows += [f"| {feature.name} | {_by_model(driver, feature)} |" for found in FEATURES.values() for feature in found]
     return "\n".join(rows)
 
@@ -159,36 +159,42 @@ def draw_said(driver: str) -> str:
 def _by_model(driver: str, feature: Feature) -> str:
     models: dict[str, list[str]] = {}
     for model in _models(driver):
-        models.setdefault(_ask(driver, feature, model).words, []).append(f"`{model}`")
+        models.setdefault(_encoding(driver, feature, model).fields, []).append(f"`{model}`")
     if len(models) == 1:
         return next(iter(models))
-    return "<br>".join(f"{', '.join(asked)}: {words}" for words, asked in models.items())
+    return "<br>".join(f"{', '.join(names)}: {fields}" for fields, names in models.items())
 
 
 _FRAMINGS = {
     "sse": "server-sent events",
-    "ndjson": "JSON objects, one a line",
-    "aws-eventstream": "binary frames of AWS's event stream",
-    "StreamFramer": "server-sent events, or JSON objects where they should be",
+    "ndjson": "JSON objects, one per line",
+    "EventStreamFramer": "binary frames of AWS's event stream",
+    "StreamFramer": "server-sent events, or bare JSON objects",
 }
 _COMPLETE_ON = {
     "finish": (
-        "It is whole when it says so itself, or when the body ends after a finish reason; a body that ends before is "
-        "`Truncated`."
+        "A stream is complete after the end marker, or when the body ends after a finish reason. A body that ends "
+        "earlier is `Truncated`."
     ),
-    "end": "It is whole when it says so itself; a body that ends before is `Truncated`, even after a finish reason.",
+    "end": (
+        "A stream is complete only after the end marker. A body that ends earlier is `Truncated`, even after a finish "
+        "reason."
+    ),
 }
 
 
 def draw_wire(driver: str) -> str:
-    """A list of how a driver asks and how its answers end, as its requests say."""
+    """Return a list of the URLs of a driver, and of how its responses are framed and completed."""
     plain, stream = (_wire(driver, stream=stream) for stream in (False, True))
     framing = stream.framing if isinstance(stream.framing, str) else stream.framing.__name__
-    unfinished = " A last event without its blank line counts." if stream.flush_at_eof else ""
+    unfinished = " The last event counts without its closing blank line." if stream.flush_at_eof else ""
     lines = [
-        f"- A plain answer is asked for at `{plain.url}`" + ("." if plain.url == stream.url else ","),
-        *([] if plain.url == stream.url else [f"  a stream at `{stream.url}`."]),
-        f"- A stream is {_FRAMINGS[framing]}.{unfinished}",
+        *(
+            [f"- Requests are sent to `{plain.url}`."]
+            if plain.url == stream.url
+            else [f"- Plain requests are sent to `{plain.url}`,", f"  streaming requests to `{stream.url}`."]
+        ),
+        f"- Streams are {_FRAMINGS[framing]}.{unfinished}",
         f"- {_COMPLETE_ON[stream.complete_on]}",
         f"- Of several finish reasons the {stream.finish_counts} one counts.",
     ]

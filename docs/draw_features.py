@@ -1,10 +1,10 @@
-"""What a driver can be asked, one feature at a time: a request with the feature, and the same request without it."""
+"""The features of requests, one at a time: a request with the feature, and the same request without it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from polyglot_core.options import NAMES
+from polyglot_core._authoring.options import NAMES
 from polyglot_core.plugin import (
     Audio,
     Document,
@@ -22,22 +22,22 @@ from polyglot_core.plugin import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from polyglot_core.parts import Part
+    from polyglot_core._values.parts import Part
 
 __all__ = ["FEATURES", "Feature"]
 
 
 class Feature(NamedTuple):
-    """One thing that can be asked.
+    """A feature of a request.
 
     Attributes:
-        name: What the tables call it.
-        asked: A request that asks for it, and for nothing else that is not in `plain`.
+        name: Its name in the tables.
+        request: A request with the feature, otherwise equal to `plain`.
         plain: The same request without it.
     """
 
     name: str
-    asked: InferenceRequest
+    request: InferenceRequest
     plain: InferenceRequest
 
 
@@ -64,7 +64,7 @@ def _messages() -> Iterable[Feature]:
     yield Feature("`extra` of a message", _request(more), _request())
 
 
-# Parts. Two texts stand before each, because some dialects say a single text in a shorter way.
+# Parts. Two texts precede each, because some dialects have a shorter form for a single text.
 
 _TEXTS = (Text("Look:"), Text("Here."))
 _BYTES = b"bytes"
@@ -73,8 +73,8 @@ _URL = "https://example.com/file"
 
 def _part(name: str, part: Part, without: Part | None = None) -> Feature:
     before = (*_TEXTS,) if without is None else (*_TEXTS, without)
-    asked = Message(role="user", content=(*_TEXTS, part))
-    return Feature(name, _request(asked), _request(Message(role="user", content=before)))
+    message = Message(role="user", content=(*_TEXTS, part))
+    return Feature(name, _request(message), _request(Message(role="user", content=before)))
 
 
 def _parts() -> Iterable[Feature]:
@@ -93,7 +93,7 @@ def _parts() -> Iterable[Feature]:
 
 _TOOL = Tool("weather")
 _CALL = ToolCall(name="weather", id="call_1", arguments_raw="{}", complete=True)
-_ANSWER = Text("4 degrees")
+_RESULT = Text("4 degrees")
 
 
 def _with_tool(**fields: Any) -> InferenceRequest:  # noqa: ANN401 (the fields of a request)
@@ -101,8 +101,8 @@ def _with_tool(**fields: Any) -> InferenceRequest:  # noqa: ANN401 (the fields o
 
 
 def _turns(call: ToolCall, *results: ToolResult) -> InferenceRequest:
-    answers = [Message(role="tool", content=(result,)) for result in results]
-    return _request(_HELLO, Message(role="assistant", content=(Text("I look."), call)), *answers)
+    messages = [Message(role="tool", content=(result,)) for result in results]
+    return _request(_HELLO, Message(role="assistant", content=(Text("I look."), call)), *messages)
 
 
 def _result(*content: Text | Image | Document, error: bool = False) -> InferenceRequest:
@@ -116,13 +116,13 @@ def _tools() -> Iterable[Feature]:
         yield Feature(f'`tool_choice="{choice}"`', _with_tool(tool_choice=choice), _with_tool())
     yield Feature("`tool_choice` by name", _with_tool(tool_choice="weather"), _with_tool())
     yield Feature("`parallel_tool_calls=False`", _with_tool(parallel_tool_calls=False), _with_tool())
-    said = Message(role="assistant", content=(Text("I look."),))
-    yield Feature("`ToolCall` of an earlier turn", _turns(_CALL), _request(_HELLO, said))
-    yield Feature("`ToolResult`", _result(_ANSWER), _turns(_CALL))
-    yield Feature("`ToolResult` with `error=True`", _result(_ANSWER, error=True), _result(_ANSWER))
-    yield Feature("`ToolResult` with an image", _result(_ANSWER, Image(data=_BYTES)), _result(_ANSWER))
+    text_only = Message(role="assistant", content=(Text("I look."),))
+    yield Feature("`ToolCall` of an earlier turn", _turns(_CALL), _request(_HELLO, text_only))
+    yield Feature("`ToolResult`", _result(_RESULT), _turns(_CALL))
+    yield Feature("`ToolResult` with `error=True`", _result(_RESULT, error=True), _result(_RESULT))
+    yield Feature("`ToolResult` with an image", _result(_RESULT, Image(data=_BYTES)), _result(_RESULT))
     text = Document(data=_BYTES, name="file.txt", mime_type="text/plain")
-    yield Feature("`ToolResult` with a document of text", _result(_ANSWER, text), _result(_ANSWER))
+    yield Feature("`ToolResult` with a document of text", _result(_RESULT, text), _result(_RESULT))
 
 
 # Formats
@@ -142,8 +142,8 @@ def _formats() -> Iterable[Feature]:
 
 
 def _thought(name: str, thought: Reasoning) -> Feature:
-    said = (Text("Hello."),)
-    turns = [_request(_HELLO, Message(role="assistant", content=content)) for content in ((thought, *said), said)]
+    text = (Text("Hello."),)
+    turns = [_request(_HELLO, Message(role="assistant", content=content)) for content in ((thought, *text), text)]
     return Feature(name, *turns)
 
 
@@ -176,7 +176,7 @@ _VALUES: dict[str, tuple[object, ...]] = {
     "user": ("user-1",),
     "metadata": ({"team": "docs"},),
 }
-"""What is asked by each option; several where a driver may say one value and not the other."""
+"""Values of each option; several if a driver may support one value and not the other."""
 
 
 def _options() -> Iterable[Feature]:
@@ -195,4 +195,4 @@ FEATURES: dict[str, tuple[Feature, ...]] = {
     "thinking": tuple(_thinking()),
     "options": tuple(_options()),
 }
-"""All features, by what they are about."""
+"""All features, by subject."""

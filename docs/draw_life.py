@@ -1,13 +1,13 @@
-"""The life of a stream, drawn from the table that the session follows."""
+"""Generate the lifecycle of a stream from the state table of the session."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polyglot_core.life import LIFE, Signal, State, outcome_of
+from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
 
 if TYPE_CHECKING:
-    from polyglot_core.wire import CompletionSign
+    from polyglot_core._wire.messages import CompletionSign
 
 __all__ = ["draw_endings", "draw_life"]
 
@@ -15,7 +15,7 @@ _SIGNS: tuple[CompletionSign, ...] = ("finish", "end")
 
 
 def draw_life() -> str:
-    """A Mermaid state diagram of `LIFE`: one arrow for each pair of states, with all signals that lead along it."""
+    """Return a Mermaid state diagram of `LIFE`: one arrow for each pair of states, with all its signals."""
     arrows: dict[tuple[State, State], list[str]] = {}
     for (state, signal), following in LIFE.items():
         arrows.setdefault((state, following), []).append(signal.value)
@@ -25,7 +25,7 @@ def draw_life() -> str:
 
 
 def draw_endings() -> str:
-    """A table of the outcome for each signal that ends a stream, before the model was done and after."""
+    """Return a table of the outcome for each signal that ends a stream, before the model was done and after."""
     signals = [signal for signal in Signal if LIFE.get((State.COMMITTED, signal)) is State.ENDED]
     rows = ['| ended by | before the finish | after it, `complete_on="finish"` | after it, `complete_on="end"` |']
     rows.append("|---|---|---|---|")

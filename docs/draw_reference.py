@@ -1,4 +1,4 @@
-"""Tables of the configuration's fields, of events, and of the core's layers, from the code and its docstrings."""
+"""Generate tables of configuration fields, of events, and of the core's layers, from the code and its docstrings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-from polyglot_core.events import Event
+from polyglot_core._values.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -21,14 +21,14 @@ _PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
 def draw_fields(kind: type[msgspec.Struct], besides: Container[str] = ()) -> str:
-    """A table of a struct's fields: name, type, default, and what its docstring says of it.
+    """Return a table of a struct's fields: name, type, default, and description from the docstring.
 
     Args:
         kind: The struct.
-        besides: Names of fields that are explained elsewhere.
+        besides: Names of fields to omit.
 
     Raises:
-        KeyError: The docstring does not say anything of a field.
+        KeyError: The docstring does not describe a field.
     """
     meanings = dict(_attributes(inspect.getdoc(kind) or ""))
     rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
@@ -41,11 +41,11 @@ def draw_fields(kind: type[msgspec.Struct], besides: Container[str] = ()) -> str
 
 
 _OF_CONTENT = frozenset({"choice", "block"})
-"""Fields that many events have, and that mean the same in each."""
+"""Fields that many events share, with the same meaning."""
 
 
 def draw_events() -> str:
-    """For each event how it is made, what it says, and a table of its fields."""
+    """Return a section for each event: its signature, its meaning, and a table of its fields."""
     return "\n\n".join(part for kind in get_args(Event) for part in _event(kind))
 
 
@@ -59,12 +59,12 @@ def _event(kind: type[msgspec.Struct]) -> Iterator[str]:
 
 
 def _in_markdown(text: str) -> str:
-    """A docstring's text on one line, with backquotes as Markdown has them."""
+    """Return the text of a docstring on one line, with the backquotes of Markdown."""
     return " ".join(text.split()).replace("``", "`")
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
-    """The default as one would write it; nothing where the field has to be given."""
+    """Return the default of a field as code, or ``required``."""
     if field.required:
         return "required"
     if field.default_factory is not msgspec.NODEFAULT:
@@ -75,7 +75,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 
 def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
-    """Name and description of each attribute, as Google's style has them."""
+    """Yield name and description of each attribute in a docstring of Google's style."""
     section = re.search(r"^Attributes:\n((?:    .*\n?|\n)+)", docstring, re.MULTILINE)
     text = inspect.cleandoc(section[1]) if section else ""
     for entry in re.split(r"\n(?=\S)", text):
@@ -84,7 +84,7 @@ def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
 
 
 def draw_layers() -> str:
-    """The core's layers from the top, as the import rules have them."""
+    """Return the layers of the core from the top, as listed in the import rules."""
     contracts = tomllib.loads(_PROJECT.read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     (layers,) = (contract["layers"] for contract in contracts if contract["id"] == "layers")
     return "\n".join(["```", *layers, "```"])

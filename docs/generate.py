@@ -1,7 +1,7 @@
-"""Fill the generated parts of the pages: ``python docs/generate.py``; with ``--check`` only say which are out of date.
+"""Fill the generated parts of the pages: ``python docs/generate.py``; with ``--check`` only report outdated pages.
 
-A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. Behind the name may stand the driver
-that it is about.
+A generated part is the text between ``<!-- generated: NAME -->`` and ``<!-- end -->``. NAME may be followed by the
+driver that the part describes.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from draw_capabilities import draw_capabilities, draw_said, draw_wire
+from draw_capabilities import draw_capabilities, draw_encoding, draw_wire
+from draw_endpoints import draw_endpoints, draw_list
 from draw_life import draw_endings, draw_life
-from draw_places import draw_list, draw_places
 from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_events, draw_fields, draw_layers
 
-from polyglot_core.configfile import Entry
-from polyglot_core.connection import Connection, Limits, Preset, Retries, Timeouts
+from polyglot_core._config.config_file import Entry
+from polyglot_core._values.connection import Connection, Preset
+from polyglot_core._values.limits import Limits, Retries, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,19 +42,19 @@ PARTS: dict[str, Callable[..., str]] = {
     "presets": draw_presets,
     "options": draw_options,
     "capabilities": draw_capabilities,
-    "said": draw_said,
+    "encoding": draw_encoding,
     "wire": draw_wire,
-    "places": draw_places,
+    "endpoints": draw_endpoints,
     "list": draw_list,
 }
-"""What draws each part."""
+"""Function that generates each part."""
 
 
 def filled(text: str) -> str:
-    """A page with its generated parts as they should be.
+    """Return a page with its generated parts up to date.
 
     Raises:
-        KeyError: A part has a name that nothing draws.
+        KeyError: No function generates a part of that name.
     """
     return _PART.sub(_drawn, text)
 
@@ -64,14 +65,14 @@ def _drawn(part: re.Match[str]) -> str:
 
 
 def main(*, check: bool) -> int:
-    """Bring all pages up to date, or find those that are not; the exit code."""
+    """Update all pages, or only report outdated ones, and return the exit code."""
     stale = 0
     for page in sorted(_FOLDER.rglob("*.md")):
         text = page.read_text("utf-8")
         if (wanted := filled(text)) == text:
             continue
         stale += 1
-        print(f"{page.relative_to(_FOLDER)} {'is out of date' if check else 'is brought up to date'}")
+        print(f"{page.relative_to(_FOLDER)} {'is out of date' if check else 'updated'}")
         if not check:
             page.write_text(wanted, "utf-8")
     return 1 if check and stale else 0

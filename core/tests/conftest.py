@@ -17,12 +17,14 @@ import anyio
 import msgspec
 import pytest
 
-from polyglot_core import AsyncInference, Connection, Inference, Retries, events, register, run
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Timeouts
+from polyglot_core import AsyncInference, Connection, Inference, Retries, register
+from polyglot_core._attempt.attempt import Attempt
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._drivers.bound import Driver
+from polyglot_core._engine import call
+from polyglot_core._values import events
+from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import End, Finish, TextDelta, Usage, WireRequest, hookimpl
-from polyglot_core.plugins import Driver
-from polyglot_core.session import Session
 
 _PATIENCE = 5.0  # seconds that anything here waits at most
 
@@ -79,23 +81,23 @@ def _driver(module=None, **facts):
     return Driver("toy", module or Toy()).bind(connection)
 
 
-def _session(*, module=None, status=200, headers=None, framing="sse", clocks=None, **wire):
+def _attempt(*, module=None, status=200, headers=None, framing="sse", clocks=None, **wire):
     """A session whose answer has begun."""
     request = WireRequest(url="http://localhost", body=b"", framing=framing, **wire)
-    session = Session(request, _driver(module), clocks or Clocks(Timeouts(), 0.0), "here")
-    session.begin(status, EVENT_STREAM if headers is None else headers)
-    return session
+    attempt = Attempt(request, _driver(module), clocks or Clocks(Timeouts(), 0.0), "here")
+    attempt.begin(status, EVENT_STREAM if headers is None else headers)
+    return attempt
 
 
-def _read(session, *pieces, now=0.0):
+def _read(attempt, *pieces, now=0.0):
     """Feed pieces and the end of the body; return the partials."""
-    partials = [partial for piece in pieces for partial in session.feed(piece, now)]
-    return [*partials, *session.finish(now)]
+    partials = [partial for piece in pieces for partial in attempt.feed(piece, now)]
+    return [*partials, *attempt.finish(now)]
 
 
-def _watch_events(session):
+def _watch_events(attempt):
     seen = deque()
-    session.watch_events(seen)
+    attempt.watch_events(seen)
     return seen
 
 
@@ -108,7 +110,7 @@ def toy():
         say=_say,
         done=DONE,
         bound=_driver,
-        session=_session,
+        attempt=_attempt,
         read=_read,
         watch_events=_watch_events,
         story=(
@@ -171,7 +173,7 @@ class Loopback:
     def connection(self, **fields):
         """A connection that asks this server through the toy driver, each request once unless a test wants more."""
         usual = {"name": "here", "driver": "toy", "model": "m", "base_url": self.url, "api_key": "test-key"}
-        return Connection(**{**usual, "retries": Retries(limit=0), **fields})
+        return Connection(**{**usual, "retries": Retries(max_retries=0), **fields})
 
     def close(self):
         self._over.set()
@@ -364,7 +366,7 @@ def flavour(request):
 @pytest.fixture(autouse=True)
 def _own_budgets(monkeypatch):
     """A port that served another test's failures has its budget back."""
-    monkeypatch.setattr(run, "_budgets", {})
+    monkeypatch.setattr(call, "_budgets", {})
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core.assembler import Assembler
-from polyglot_core.parts import RawPart, Reasoning, Text
+from polyglot_core._attempt.assembler import Assembler
+from polyglot_core._values.parts import RawPart, Reasoning, Text
+from polyglot_core._values.response import FinishReason, Media
 from polyglot_core.plugin import (
     Citation,
     Finish,
@@ -26,7 +27,6 @@ from polyglot_core.plugin import (
     Usage,
     UsageReport,
 )
-from polyglot_core.response import FinishReason, Media
 
 
 def read_usage(payload):
@@ -473,4 +473,4 @@ def test_what_a_server_tool_said_stands_where_it_came_if_it_is_wanted_back():
 def test_only_a_text_can_be_gone_on_from(events, text):
     """An answer that is one choice's text and nothing else, and not done, can be continued; no other can."""
     assembler, _ = assembler_of(*each(*events))
-    assert assembler.text_to_go_on_from() == text
+    assert assembler.resumable_text() == text

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from polyglot_core.clocks import Clocks, no_change
-from polyglot_core.connection import Timeouts
+from polyglot_core._attempt.clocks import Clocks, no_change
+from polyglot_core._values.limits import Timeouts
 
 TIMEOUTS = Timeouts(connect=1.0, first=60.0, idle=30.0, silence=20.0, grace=2.0, total=None)
 

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import pytest
 
-from polyglot_core.conversation import ConversationWriter, MessageWriter, TurnWriter
+from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
+from polyglot_core._values.parts import Image, RawPart, Reasoning, Text, ToolCall, ToolResult
+from polyglot_core._values.request import InferenceRequest, Message
 from polyglot_core.errors import RequestError
-from polyglot_core.parts import Image, RawPart, Reasoning, Text, ToolCall, ToolResult
-from polyglot_core.request import InferenceRequest, Message
 
 
 class Flat(MessageWriter):
@@ -19,7 +19,7 @@ class Flat(MessageWriter):
 class Turns(TurnWriter):
     """Knows the same as blocks, and raw parts."""
 
-    def spell_id(self, call_id):
+    def normalize_id(self, call_id):
         return call_id.replace(" ", "_")
 
     def write_text(self, part):
@@ -43,7 +43,7 @@ class Turns(TurnWriter):
 class Named(Turns):
     """Wants no ids, and the names of tools."""
 
-    made_id: ClassVar[str | None] = None
+    id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
 
 

@@ -8,7 +8,8 @@ import textwrap
 
 import pytest
 
-from polyglot_core import ConfigError, PluginError, plugins
+from polyglot_core import ConfigError, PluginError
+from polyglot_core._drivers import discovery
 
 DRIVER = """
     from polyglot_core.plugin import Usage, WireRequest, hookimpl
@@ -61,7 +62,7 @@ def install(tmp_path, monkeypatch):
 
 def acme():
     """Drivers of the names that the tests install."""
-    return {name: found for name, found in plugins.find_drivers().items() if name.startswith("acme")}
+    return {name: found for name, found in discovery.find_drivers().items() if name.startswith("acme")}
 
 
 def test_an_installed_driver_is_found(install):
@@ -75,7 +76,7 @@ def test_an_installed_driver_is_found(install):
         "1.2",
     )
     assert found.origin == "polyglot-acme 1.2"
-    loaded = plugins.load_driver("acme")
+    loaded = discovery.load_driver("acme")
     assert (loaded.name, loaded.distribution, loaded.version) == ("acme", "polyglot-acme", "1.2")
 
 
@@ -88,8 +89,8 @@ def test_finding_imports_nothing(install):
         acme_driver=DRIVER,
         acme_presets=PRESET,
     )
-    plugins.find_drivers()
-    plugins.find_presets()
+    discovery.find_drivers()
+    discovery.find_presets()
     assert not {"acme_driver", "acme_presets"} & set(sys.modules)
 
 
@@ -97,20 +98,20 @@ def test_only_the_named_driver_is_imported(install):
     """Loading one driver leaves the others alone."""
     install("polyglot-one", drivers=["acme-one = acme_one"], acme_one=DRIVER)
     install("polyglot-two", drivers=["acme-two = acme_two"], acme_two="raise RuntimeError('imported')")
-    assert plugins.load_driver("acme-one") is not None
+    assert discovery.load_driver("acme-one") is not None
     assert "acme_two" not in sys.modules
 
 
 def test_a_driver_is_loaded_once(install):
     """A second look gives the same driver."""
     install("polyglot-acme", drivers=["acme = acme_driver"], acme_driver=DRIVER)
-    assert plugins.load_driver("acme") is plugins.load_driver("acme")
+    assert discovery.load_driver("acme") is discovery.load_driver("acme")
 
 
 def test_an_unknown_driver_is_none(install):
     """A name that nobody has is not an error here."""
-    assert plugins.load_driver("acme") is None
-    assert plugins.load_preset("acme") is None
+    assert discovery.load_driver("acme") is None
+    assert discovery.load_preset("acme") is None
 
 
 @pytest.mark.parametrize(
@@ -126,24 +127,24 @@ def test_a_driver_that_cannot_be_imported(install, text, message):
     install("polyglot-broken", "3.1", ["acme-broken = acme_broken"], acme_broken=text)
     install("polyglot-acme", drivers=["acme = acme_driver"], acme_driver=DRIVER)
     with pytest.raises(PluginError, match=r"'acme-broken' of polyglot-broken 3\.1 could not be imported") as caught:
-        plugins.load_driver("acme-broken")
+        discovery.load_driver("acme-broken")
     assert message in str(caught.value)
     assert caught.value.__cause__ is not None
-    assert plugins.load_driver("acme") is not None
+    assert discovery.load_driver("acme") is not None
 
 
 def test_a_module_that_is_not_there(install):
     """An entry point without its module is the distribution's fault."""
     install("polyglot-broken", drivers=["acme-broken = acme_nowhere"])
     with pytest.raises(PluginError, match="polyglot-broken"):
-        plugins.load_driver("acme-broken")
+        discovery.load_driver("acme-broken")
 
 
 def test_a_driver_that_does_not_keep_the_contract(install):
     """An installed driver is checked when it is loaded."""
     install("polyglot-acme", "2.0", ["acme = acme_driver"], acme_driver="x = 1")
     with pytest.raises(PluginError, match=r"'acme' of polyglot-acme 2\.0 lacks encode_request"):
-        plugins.load_driver("acme")
+        discovery.load_driver("acme")
 
 
 def test_two_distributions_of_one_name(install):
@@ -153,7 +154,7 @@ def test_two_distributions_of_one_name(install):
     with pytest.raises(
         ConfigError, match=r"'acme' is claimed by polyglot-one 1\.0 and polyglot-two 2\.0; uninstall one"
     ):
-        plugins.load_driver("acme")
+        discovery.load_driver("acme")
     assert acme()["acme"].rivals == ("polyglot-two 2.0",)
     assert not {"acme_one", "acme_two"} & set(sys.modules)
 
@@ -177,13 +178,13 @@ def test_the_allow_list(install, monkeypatch, allowed, expected):
     if allowed is not None:
         monkeypatch.setenv("POLYGLOT_DRIVERS", allowed)
     assert sorted(acme()) == expected
-    assert [name for name in ("acme-one", "acme-two") if plugins.load_driver(name)] == expected
+    assert [name for name in ("acme-one", "acme-two") if discovery.load_driver(name)] == expected
 
 
 def test_an_installed_preset(install):
     """A preset is the row of its name in the module that its distribution names."""
     install("polyglot-acme", presets=["place = acme_presets"], acme_presets=PRESET)
-    assert plugins.load_preset("place").base_url == "http://localhost:1/v1"
+    assert discovery.load_preset("place").base_url == "http://localhost:1/v1"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ def test_a_preset_that_cannot_be_used(install, text, name, message):
     """A preset without its row, or whose module does not load, is its distribution's fault."""
     install("polyglot-acme", "1.0", presets=[f"{name} = acme_presets"], acme_presets=text)
     with pytest.raises(PluginError, match=r"polyglot-acme") as caught:
-        plugins.load_preset(name)
+        discovery.load_preset(name)
     assert message in str(caught.value)
 
 

@@ -8,6 +8,8 @@ import pickle
 import pytest
 
 from polyglot_core import errors
+from polyglot_core._values.response import Choice, InferenceResponse, Outcome, ToolCall
+from polyglot_core._wire.provider_errors import provider_error_class
 from polyglot_core.errors import (
     AuthenticationError,
     ConfigError,
@@ -24,10 +26,8 @@ from polyglot_core.errors import (
     TimedOut,
     TransportError,
     Truncated,
-    provider_error_class,
 )
 from polyglot_core.plugin import Usage
-from polyglot_core.response import Choice, InferenceResponse, Outcome, ToolCall
 
 TREE = """
 PolyglotError
@@ -54,7 +54,7 @@ PolyglotError
   TransportError
 """
 
-CLASSES = [getattr(errors, name) for name in errors.__all__ if name != "provider_error_class"]
+CLASSES = [getattr(errors, name) for name in errors.__all__]
 PARTIAL = InferenceResponse(
     outcome=Outcome.FAILED,
     choices=(Choice(index=0, content="Once", tool_calls=(ToolCall(name="sum", arguments_raw='{"a"'),)),),

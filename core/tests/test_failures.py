@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglot_core import errors
-from polyglot_core.events import Failure
-from polyglot_core.failures import (
+from polyglot_core._values.events import Failure
+from polyglot_core._wire.messages import WireResponse
+from polyglot_core._wire.provider_errors import (
     failure_from_payload,
     failure_from_response,
     printable,
     provider_error,
     retry_after_seconds,
 )
-from polyglot_core.wire import WireResponse
 
 NOW = 1_700_000_000.0
 

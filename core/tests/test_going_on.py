@@ -23,15 +23,24 @@ from polyglot_core import (
     Truncated,
     register,
 )
+from polyglot_core._config.resolve import resolve
+from polyglot_core._values.events import (
+    Failure,
+    Finish,
+    Ping,
+    ResponseStarted,
+    Seam,
+    TextDelta,
+    ToolCallDelta,
+    UsageReport,
+)
 from polyglot_core.errors import LimitExceeded, Overloaded, ServerError
-from polyglot_core.events import Failure, Finish, Ping, ResponseStarted, Seam, TextDelta, ToolCallDelta, UsageReport
 from polyglot_core.plugin import hookimpl
-from polyglot_core.settings import resolve
 
 pytestmark = pytest.mark.http
 
 BUSY = b'{"error": {"message": "Busy."}}'
-SOON = Retries(limit=2, first_wait=0.01)
+SOON = Retries(max_retries=2, initial_backoff=0.01)
 STORY = "Once upon a time"
 
 
@@ -108,7 +117,8 @@ def test_another_connection_answers(flavour, two, http):
 
 
 @pytest.mark.parametrize(
-    ("retries", "asked_here"), [(None, 3), ({"limit": 0}, 1), ({"limit": 1}, 2), (Retries(limit=0), 1)]
+    ("retries", "asked_here"),
+    [(None, 3), ({"max_retries": 0}, 1), ({"max_retries": 1}, 2), (Retries(max_retries=0), 1)],
 )
 def test_a_call_may_have_retries_of_its_own(flavour, two, http, retries, asked_here):
     """They are laid over those of each connection, and a call without any has the connections' own."""
@@ -120,9 +130,9 @@ def test_a_call_may_have_retries_of_its_own(flavour, two, http, retries, asked_h
 
 def test_an_error_says_that_the_budget_is_used_up(flavour, loopback, http, monkeypatch):
     """Else nobody would know why `limit` was not kept."""
-    monkeypatch.setattr("polyglot_core.policy._CAPACITY", 20)
+    monkeypatch.setattr("polyglot_core._engine.retry_policy._CAPACITY", 20)
     server = loopback(http.plain(BUSY, 503))
-    _, error = outcome(flavour, server.connection(retries=Retries(limit=5, first_wait=0.01)))
+    _, error = outcome(flavour, server.connection(retries=Retries(max_retries=5, initial_backoff=0.01)))
     assert len(server.asked) == 2
     assert any(
         "the budget that all calls to this place pay repetitions from is used up" in note for note in error.__notes__
@@ -131,7 +141,7 @@ def test_an_error_says_that_the_budget_is_used_up(flavour, loopback, http, monke
 
 def test_a_later_error_does_not_speak_of_the_budget_of_an_earlier_one(flavour, two, loopback, http, monkeypatch):
     """The place asked next refuses for a reason of its own."""
-    monkeypatch.setattr("polyglot_core.policy._CAPACITY", 2)
+    monkeypatch.setattr("polyglot_core._engine.retry_policy._CAPACITY", 2)
     refusing = loopback(http.plain(b'{"error": {"message": "No."}}', 400)).connection(name="there")
     connection, *_ = two(http.plain(BUSY, 503), fallbacks=(refusing,))
     _, error = outcome(flavour, connection)
@@ -142,17 +152,17 @@ def test_a_later_error_does_not_speak_of_the_budget_of_an_earlier_one(flavour, t
 def test_a_refused_call_without_a_key_says_so(flavour, loopback, http):
     """Where a key was kept back, the provider's words alone would mislead."""
     server = loopback(http.plain(b'{"error": {"message": "Incorrect key."}}', 401))
-    _, error = outcome(flavour, server.connection(api_key=None, retries=Retries(limit=0)))
+    _, error = outcome(flavour, server.connection(api_key=None, retries=Retries(max_retries=0)))
     assert "No key was sent: the connection has none." in error.message
-    _, error = outcome(flavour, server.connection(retries=Retries(limit=0)))
+    _, error = outcome(flavour, server.connection(retries=Retries(max_retries=0)))
     assert "No key was sent" not in error.message
 
 
 def test_retries_that_there_are_not_are_refused(flavour, two, http):
     """Before anything is sent, with the nearest name."""
     connection, failing, _ = two(http.plain(BUSY, 503))
-    with pytest.raises(ConfigError, match="did you mean 'limit'"):
-        flavour.Inference(connection).create("Hi", retries={"limt": 1})
+    with pytest.raises(ConfigError, match="did you mean 'max_retries'"):
+        flavour.Inference(connection).create("Hi", retries={"max_retrys": 1})
     assert not failing.asked
 
 
@@ -168,7 +178,7 @@ def test_a_call_tells_of_its_further_requests(flavour, loopback, http, toy, stre
         return await flavour.wait(pending.on_seam(told.append).text())
 
     assert flavour.run(main) == STORY
-    assert [(seam.how, seam.error, seam.connection) for seam in told] == [("again", "Overloaded", "here")]
+    assert [(seam.how, seam.error, seam.connection) for seam in told] == [("retry", "Overloaded", "here")]
 
 
 def test_a_wrong_key_is_not_sent_twice_but_another_connection_is_asked(flavour, two, http):
@@ -281,7 +291,7 @@ def test_it_breaks_off_again_and_again(flavour, loopback, http, toy, going_on):
     server = loopback(
         http.streamed(toy.story[0]), http.plain(BUSY, 503), http.streamed(toy.story[1]), http.plain(BUSY, 503)
     )
-    connection = server.connection(driver="going-on", retries=Retries(limit=3, first_wait=0.01))
+    connection = server.connection(driver="going-on", retries=Retries(max_retries=3, initial_backoff=0.01))
     partials, error = outcome(flavour, connection, resume="provider")
     assert isinstance(error, Overloaded)
     assert error.partial.content == "Once upon "
@@ -321,7 +331,7 @@ def test_leaving_between_two_requests_keeps_what_had_come(loopback, http, toy):
 
     server = loopback(http.streamed(*toy.story[:2]))
     stream = (
-        Inference(server.connection(retries=Retries(first_wait=30.0, longest_backoff=30.0)))
+        Inference(server.connection(retries=Retries(initial_backoff=30.0, max_backoff=30.0)))
         .create("Hi", resume="restart")
         .stream()
     )
@@ -340,7 +350,7 @@ def test_every_further_request_is_an_event(flavour, loopback, http, toy):
     failing = loopback(http.plain(BUSY, 503))
     other = loopback(http.streamed(toy.say(Ping()), *toy.story[:1]), http.streamed(*toy.story, toy.done))
     connection = failing.connection(
-        retries=Retries(limit=1, first_wait=0.01), fallbacks=[other.connection(name="there", retries=SOON)]
+        retries=Retries(max_retries=1, initial_backoff=0.01), fallbacks=[other.connection(name="there", retries=SOON)]
     )
 
     async def main():
@@ -352,17 +362,17 @@ def test_every_further_request_is_an_event(flavour, loopback, http, toy):
     seams = [event for event in events if isinstance(event, Seam)]
     assert called == seams
     assert [(seam.how, seam.error, seam.connection) for seam in seams] == [
-        ("again", "Overloaded", "here"),
-        ("elsewhere", "Overloaded", "there"),
+        ("retry", "Overloaded", "here"),
+        ("fallback", "Overloaded", "there"),
         ("restart", "Truncated", "there"),
     ]
 
 
 def test_a_driver_cannot_make_a_seam(toy):
     """What core says of its own requests is not for a driver to say."""
-    session = toy.session()
+    attempt = toy.attempt()
     with pytest.raises(Exception, match="is no event"):
-        toy.read(session, toy.say(Seam("again", "X", "y")))
+        toy.read(attempt, toy.say(Seam("retry", "X", "y")))
 
 
 # A cut answer that is wanted
@@ -405,7 +415,7 @@ def test_it_does_not_overrule_the_longest_wait(flavour, loopback, http, toy):
 def test_an_outage_is_not_met_with_more_load(flavour, loopback, http):
     """All calls to one place pay repetitions from one budget; when it is used up, each sends its request once."""
     server = loopback(http.plain(BUSY, 500))
-    inference = flavour.Inference(server.connection(retries=Retries(limit=2, first_wait=0.0)))
+    inference = flavour.Inference(server.connection(retries=Retries(max_retries=2, initial_backoff=0.0)))
 
     async def main():
         for _ in range(40):
@@ -447,7 +457,7 @@ def test_a_fresh_connection_that_the_server_closed_is_an_error(flavour, loopback
 
 
 def limited(flavour, server, **limits):
-    from polyglot_core.connection import Limits
+    from polyglot_core._values.limits import Limits
 
     async def main():
         stream = flavour.Inference(server.connection(limits=Limits(**limits))).create("Hi", stream=True).stream()

@@ -19,9 +19,9 @@ from polyglot_core import (
     Truncated,
     register,
 )
-from polyglot_core.connection import Limits, Timeouts
-from polyglot_core.events import Finish, ReasoningDelta, ResponseStarted, TextDelta, UsageReport
-from polyglot_core.life import LIFE, Signal, State
+from polyglot_core._attempt.lifecycle import LIFE, Signal, State
+from polyglot_core._values.events import Finish, ReasoningDelta, ResponseStarted, TextDelta, UsageReport
+from polyglot_core._values.limits import Limits, Timeouts
 from polyglot_core.plugin import Secret, hookimpl
 
 from .test_going_on import SOON, Continuing, outcome
@@ -86,7 +86,7 @@ def test_nothing_of_a_request_is_kept_when_it_has_failed(loopback, toy):
     stream = Inference(loopback(("close",)).connection(api_key=KEY)).stream("Hi")
     with pytest.raises(TransportError):
         list(stream)
-    assert KEY not in repr(vars(stream._pump._waits._opening))
+    assert KEY not in repr(vars(stream._pump._backend._in_flight))
 
 
 # Requests that count
@@ -106,7 +106,9 @@ def test_credentials_that_cannot_be_had_are_asked_for_as_often_as_requests_are_s
     with register(Failing(), "failing"):
         _, error = outcome(flavour, connection.with_changes(retries=SOON))
         assert (len(calls), error.attempts, error.phase) == (3, 0, "encode")
-        slow = connection.with_changes(retries=Retries(limit=99, first_wait=0.2), timeouts=Timeouts(total=0.5))
+        slow = connection.with_changes(
+            retries=Retries(max_retries=99, initial_backoff=0.2), timeouts=Timeouts(total=0.5)
+        )
         outcome(flavour, slow)
         assert len(calls) < 8
 
@@ -132,12 +134,12 @@ def test_a_request_that_was_worked_on_is_not_sent_again_without_a_word(flavour, 
 @pytest.mark.parametrize("signal", [signal for state, signal in LIFE if state is State.HELD])
 def test_a_session_that_was_closed_meanwhile_takes_nothing_on(toy, signal):
     """Whatever a reader was about to say of a session that another thread has closed, its outcome stands."""
-    session = toy.session()
-    session.cancel(0.0)
-    session._move(signal)
-    assert (session.state, session.outcome) == (State.ENDED, "cancelled")
-    assert session._settle(Signal.FAILURE, 0.0) == "cancelled"
-    assert list(session.finish(0.0)) == []
+    attempt = toy.attempt()
+    attempt.cancel(0.0)
+    attempt._move(signal)
+    assert (attempt.state, attempt.outcome) == (State.ENDED, "cancelled")
+    assert attempt._settle(Signal.FAILURE, 0.0) == "cancelled"
+    assert list(attempt.finish(0.0)) == []
 
 
 def test_closing_from_another_thread_at_any_moment(loopback, http, toy):
@@ -178,7 +180,7 @@ def test_an_async_close_is_not_forgotten(loopback, http, toy, backend, phase):
             return wire
 
     server = loopback(http.plain(b"{}", 503)) if phase == "release" else loopback(("hang",))
-    retries = Retries(limit=2, first_wait=30.0, longest_backoff=30.0)
+    retries = Retries(max_retries=2, initial_backoff=30.0, max_backoff=30.0)
     driver = "slow" if phase == "authorize" else "toy"
 
     async def main():
@@ -282,11 +284,13 @@ def test_what_came_before_a_restart_that_brings_nothing_is_kept(flavour, loopbac
     """Whether the second request is refused or is cut before its answer, what the first one brought is there."""
     then = {"refused": http.plain(b"{}", 401), "cut": http.streamed(toy.say(ResponseStarted("2")))}[second]
     server = loopback(http.streamed(*toy.story[:2]), then)
-    _, error = outcome(flavour, server.connection(retries=Retries(limit=1, first_wait=0.01)), resume="restart")
+    _, error = outcome(
+        flavour, server.connection(retries=Retries(max_retries=1, initial_backoff=0.01)), resume="restart"
+    )
     assert error.partial.content == "Once upon "
     if second == "cut":
         server = loopback(http.streamed(*toy.story[:2]), then)
-        connection = server.connection(retries=Retries(limit=1, first_wait=0.01))
+        connection = server.connection(retries=Retries(max_retries=1, initial_backoff=0.01))
         _, response = outcome(flavour, connection, resume="restart", on_truncated="mark")
         assert (response.outcome, response.content) == ("truncated", "Once upon ")
 
@@ -301,18 +305,18 @@ def test_what_came_before_a_restart_that_brings_nothing_is_kept(flavour, loopbac
 @pytest.mark.parametrize("then", ["eof", "broken"])
 def test_what_may_become_a_tag_is_handed_out_when_nothing_follows(toy, said, content, thought, then):
     """Text that was held back belongs to the answer, to its events and to what an error keeps, however it ends."""
-    session = toy.session(think_tags=("<think>", "</think>"))
-    events = toy.watch_events(session)
+    attempt = toy.attempt(think_tags=("<think>", "</think>"))
+    events = toy.watch_events(attempt)
     error = TransportError("broken")
     with pytest.raises((Truncated, TransportError)) as caught:
         for text in said:
-            list(session.feed(toy.say(TextDelta(text)), 0.0))
-        list(session.finish(0.0) if then == "eof" else session.interrupt(Signal.BROKEN, error, 0.0))
+            list(attempt.feed(toy.say(TextDelta(text)), 0.0))
+        list(attempt.finish(0.0) if then == "eof" else attempt.interrupt(Signal.BROKEN, error, 0.0))
     partial = caught.value.partial
     assert (partial.content, partial.reasoning_content) == (content, thought)
     texts = [event.text for event in events if isinstance(event, (TextDelta, ReasoningDelta))]
     assert "".join(texts) == content + thought
-    assert session.committed
+    assert attempt.committed
 
 
 # Rows of numbers
@@ -321,9 +325,9 @@ def test_what_may_become_a_tag_is_handed_out_when_nothing_follows(toy, said, con
 @pytest.mark.parametrize(
     "fields",
     [
-        {"retries": Retries(limit=None)},
-        {"retries": Retries(limit=-1)},
-        {"retries": Retries(first_wait="1")},
+        {"retries": Retries(max_retries=None)},
+        {"retries": Retries(max_retries=-1)},
+        {"retries": Retries(initial_backoff="1")},
         {"limits": Limits(response="x")},
         {"limits": Limits(event=1.5)},
         {"timeouts": Timeouts(idle=True)},
@@ -348,9 +352,9 @@ def test_one_wait_that_cannot_be_ended_leaves_the_others_their_clocks(monkeypatc
     """What goes wrong while one wait is ended does not end the thread that watches all of them."""
     import functools
 
-    from polyglot_core import watchdog
-    from polyglot_core.clocks import Clocks
-    from polyglot_core.watchdog import Watch, shut_down
+    from polyglot_core._attempt.clocks import Clocks
+    from polyglot_core._http import watchdog
+    from polyglot_core._http.watchdog import Watch, shut_down
 
     monkeypatch.setattr(watchdog, "_thread", watchdog._WatchdogThread())
     first, second = socket.socketpair()

@@ -576,7 +576,7 @@ def test_a_request_is_sent_again_before_anything_came(flavour, loopback, http, t
     server = loopback(attempts[first], attempts[first], http.streamed(*toy.story, toy.done))
 
     async def main():
-        retries = Retries(limit=2, first_wait=0.01)
+        retries = Retries(max_retries=2, initial_backoff=0.01)
         stream = flavour.Inference(server.connection(retries=retries)).stream("Hi")
         events = await flavour.all(stream.events())
         return events, await flavour.wait(stream.response())
@@ -593,7 +593,7 @@ def test_nothing_is_sent_again_after_something_came(flavour, loopback, http, toy
     server = loopback(http.streamed(toy.story[0], then=("close",)))
 
     async def main():
-        stream = flavour.Inference(server.connection(retries=Retries(limit=3, first_wait=0.01))).stream("Hi")
+        stream = flavour.Inference(server.connection(retries=Retries(max_retries=3, initial_backoff=0.01))).stream("Hi")
         with pytest.raises(TransportError) as caught:
             await flavour.all(stream)
         return caught.value
@@ -607,7 +607,7 @@ def test_retries_come_to_an_end(flavour, loopback, http):
     server = loopback(http.plain(BUSY, 503))
 
     async def main():
-        inference = flavour.Inference(server.connection(retries=Retries(limit=2, first_wait=0.01)))
+        inference = flavour.Inference(server.connection(retries=Retries(max_retries=2, initial_backoff=0.01)))
         with pytest.raises(Overloaded, match="Busy") as caught:
             await flavour.wait(inference.create("Hi").response())
         return caught.value
@@ -626,7 +626,9 @@ def test_a_wait_that_the_provider_asks_for(flavour, loopback, http, toy):
     )
 
     async def main():
-        inference = flavour.Inference(server.connection(retries=Retries(limit=1, first_wait=0.0, longest_wait=5.0)))
+        inference = flavour.Inference(
+            server.connection(retries=Retries(max_retries=1, initial_backoff=0.0, max_retry_after=5.0))
+        )
         started = time.perf_counter()
         await flavour.wait(inference.create("Hi", stream=True).response())
         seconds = time.perf_counter() - started
@@ -644,7 +646,7 @@ def test_total_counts_the_waits(flavour, loopback, http):
     server = loopback(http.plain(BUSY, 503))
 
     async def main():
-        inference = flavour.Inference(server.connection(retries=Retries(limit=5, first_wait=8.0)))
+        inference = flavour.Inference(server.connection(retries=Retries(max_retries=5, initial_backoff=8.0)))
         started = time.perf_counter()
         with pytest.raises(Overloaded):
             await flavour.wait(inference.create("Hi", timeouts={"total": 1.0}).response())
@@ -658,7 +660,7 @@ def test_total_counts_over_all_attempts(flavour, loopback, http):
     server = loopback(http.plain(BUSY, 503))
 
     async def main():
-        retries = Retries(limit=60, first_wait=0.05, longest_wait=0.05)
+        retries = Retries(max_retries=60, initial_backoff=0.05, max_retry_after=0.05)
         inference = flavour.Inference(server.connection(retries=retries))
         with pytest.raises((Overloaded, TimedOut)) as caught:
             await flavour.wait(inference.create("Hi", timeouts={"total": 0.4}).response())

@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
+from polyglot_core._http.inflate import Inflater
 from polyglot_core.errors import LimitExceeded, TransportError
-from polyglot_core.inflating import Inflater
 
 LINES = b"".join(b"data: line number %d\n\n" % number for number in range(20_000))
 

@@ -42,7 +42,7 @@ def authorizing(toy):
 def test_a_driver_may_authorize(flavour, loopback, http, toy, authorizing):
     """`authorize` sees the encoded body once per attempt, in a thread of its own; core adds no key then."""
     server = loopback(http.plain(b"", 503), http.streamed(*toy.story, toy.done))
-    made = server.connection(driver="authorizing", retries=Retries(limit=1, first_wait=0.01))
+    made = server.connection(driver="authorizing", retries=Retries(max_retries=1, initial_backoff=0.01))
 
     async def main():
         return await flavour.wait(flavour.Inference(made).create("Hi", stream=True).text())
@@ -159,7 +159,7 @@ def test_an_interruption_passes(flavour, toy, toy_driver):
 def test_closing_before_anything_came(flavour, loopback, http, phase):
     """A task that waits for headers, or between two attempts, ends its loop when another task closes the stream."""
     server = loopback(("hang",) if phase == "headers" else http.plain(b"", 503))
-    made = server.connection(retries=Retries(limit=5, first_wait=30.0))
+    made = server.connection(retries=Retries(max_retries=5, initial_backoff=30.0))
 
     async def main():
         stream = AsyncInference(made).stream("Hi")
@@ -187,7 +187,7 @@ def test_cancelling_a_wait_between_attempts(flavour, loopback, http):
     server = loopback(http.plain(b"", 503))
 
     async def main():
-        stream = AsyncInference(server.connection(retries=Retries(limit=5, first_wait=30.0))).stream("Hi")
+        stream = AsyncInference(server.connection(retries=Retries(max_retries=5, initial_backoff=30.0))).stream("Hi")
         with anyio.move_on_after(0.3) as scope:
             await stream.response()
         assert scope.cancelled_caught
@@ -202,13 +202,13 @@ def test_what_a_response_says_first(toy):
     from polyglot_core.plugin import Finish, ReasoningDelta, RefusalDelta, ToolCallDelta
 
     said = (ReasoningDelta("hm"), RefusalDelta("no"), ToolCallDelta(0, "1", "f", "{}"), Finish("stop", "end"))
-    session = toy.session()
-    toy.read(session, toy.say(*said), toy.say(TextDelta("x", 1), Finish("stop", "stop", 1)))
-    response = session.response
+    attempt = toy.attempt()
+    toy.read(attempt, toy.say(*said), toy.say(TextDelta("x", 1), Finish("stop", "stop", 1)))
+    response = attempt.response
     assert (response.content, response.reasoning_content, response.refusal) == ("", "hm", "no")
     assert ([call.name for call in response.tool_calls], response.finish_reason) == (["f"], "tool_calls")
     assert response.finish_reason_raw == "end"
-    only_second = toy.session()
+    only_second = toy.attempt()
     toy.read(only_second, toy.say(TextDelta("x", 1), Finish("stop", "stop", 1)))
     empty = only_second.response
     assert (empty.content, empty.tool_calls, empty.refusal, empty.finish_reason) == ("", (), None, None)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
 from polyglot_core.errors import Malformed, Truncated
-from polyglot_core.framing import JSONArrayFramer, NDJSONFramer
 
 VALUES = st.lists(
     st.dictionaries(
@@ -71,14 +71,14 @@ def test_a_read_of_nothing_changes_nothing():
 @pytest.mark.parametrize("end", [b"", b"1", b"-", b"1.", b"1e", b'"', b'"\\', b'"\\u00', b'"\\ud83d', b"tru", b"["])
 def test_a_plain_answer_that_breaks_off_anywhere_is_truncated(toy, end):
     """Also in a number, a word, a text or an escape."""
-    session = toy.session(framing="whole", headers={"content-type": "application/json"})
+    attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
     with pytest.raises(Truncated):
-        toy.read(session, b'[["Citation",{"payload":{"a":' + end)
+        toy.read(attempt, b'[["Citation",{"payload":{"a":' + end)
 
 
 @pytest.mark.parametrize("wrong", [b"#", b"1#", b"-#", b"1e#", b'"\\u00#"', b"tru#", b"[#"])
 def test_a_plain_answer_that_is_wrong_is_malformed(toy, wrong):
     """What is no JSON before its end is not taken for cut."""
-    session = toy.session(framing="whole", headers={"content-type": "application/json"})
+    attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
     with pytest.raises(Malformed):
-        toy.read(session, b'[["Citation",{"payload":{"a":' + wrong + b"}}]]")
+        toy.read(attempt, b'[["Citation",{"payload":{"a":' + wrong + b"}}]]")

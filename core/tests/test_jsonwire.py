@@ -7,11 +7,12 @@ from typing import Literal
 import msgspec
 import pytest
 
-from polyglot_core.columns import imported, read_columns
-from polyglot_core.connection import Connection
+from polyglot_core._authoring import json_access
+from polyglot_core._authoring.facts import imported, read_facts
+from polyglot_core._authoring.json_requests import json_request, merged
+from polyglot_core._values.connection import Connection
+from polyglot_core._wire.sse import SSEFramer
 from polyglot_core.errors import ConfigError
-from polyglot_core.framing import SSEFramer
-from polyglot_core.jsonwire import at, count, json_request, json_text, laid_over, objects, read_json
 
 
 @pytest.mark.parametrize(
@@ -32,14 +33,14 @@ def test_extra_fields_are_laid_over_a_body():
     """Objects field by field; named lists behind what is there; everything else instead of it."""
     body = {"tools": [1], "stop": ["a"], "settings": {"a": 1, "b": 2}, "n": 1}
     extra = {"tools": (2,), "stop": ["b"], "settings": {"b": 3}, "n": {"x": 1}, "new": [1]}
-    assert laid_over(body, extra) == {
+    assert merged(body, extra) == {
         "tools": [1, 2],
         "stop": ["b"],
         "settings": {"a": 1, "b": 3},
         "n": {"x": 1},
         "new": [1],
     }
-    assert laid_over(body, extra, lists=("stop",))["stop"] == ["a", "b"]
+    assert merged(body, extra, lists=("stop",))["stop"] == ["a", "b"]
     assert body["tools"] == [1]
 
 
@@ -58,34 +59,34 @@ def test_extra_fields_are_laid_over_a_body():
 )
 def test_what_stands_at_a_place(place, found):
     """Through objects and lists; None wherever there is nothing."""
-    assert at({"a": {"b": 1}, "l": [0, {"c": 2}]}, place) == found
+    assert json_access.get({"a": {"b": 1}, "l": [0, {"c": 2}]}, place) == found
 
 
 @pytest.mark.parametrize(("value", "found"), [(0, 0), (5.0, 5), (5.5, None), (True, None), ("5", None), (None, None)])
 def test_a_count_is_a_whole_number(value, found):
     """What is none counts as unknown, and then the next place is looked at."""
-    assert count({"a": {"b": value}}, "a.b") == found
-    assert count({"a": {"b": value}, "c": 7}, "a.b", "c") == (7 if found is None else found)
+    assert json_access.number({"a": {"b": value}}, "a.b") == found
+    assert json_access.number({"a": {"b": value}, "c": 7}, "a.b", "c") == (7 if found is None else found)
 
 
 def test_objects_of_a_list_and_of_anything_else():
     """Whatever is no object is passed over."""
-    assert objects([{"a": 1}, 2, None, {}]) == [{"a": 1}, {}]
-    assert objects({"a": 1}) == objects(None) == []
+    assert json_access.objects([{"a": 1}, 2, None, {}]) == [{"a": 1}, {}]
+    assert json_access.objects({"a": 1}) == json_access.objects(None) == []
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, ""), ("{", "{"), ({"a": [1]}, '{"a":[1]}'), ({}, "{}")])
 def test_the_json_text_of_a_value(value, text):
     """A text is taken for one already."""
-    assert json_text(value) == text
+    assert json_access.text(value) == text
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000, "no"])
 def test_what_is_no_json_is_something_else(text):
     """None, or what was asked for instead; it never raises."""
-    assert read_json(text) is None
-    assert read_json(text, "instead") == "instead"
-    assert read_json(b"[1]") == [1]
+    assert json_access.parse(text) is None
+    assert json_access.parse(text, "instead") == "instead"
+    assert json_access.parse(b"[1]") == [1]
 
 
 class Row(msgspec.Struct):
@@ -98,24 +99,22 @@ class Row(msgspec.Struct):
 def test_columns_are_read_over_defaults():
     """The connection's facts go before, then the defaults, then the struct's."""
     connection = Connection(name="garden", driver="d", facts={"path": "/mine"})
-    assert read_columns(connection, Row, {"path": "/usual", "thinking": "b"}) == Row("/mine", "b")
-    assert read_columns(connection, Row) == Row("/mine", "a")
+    assert read_facts(connection, Row, {"path": "/usual", "thinking": "b"}) == Row("/mine", "b")
+    assert read_facts(connection, Row) == Row("/mine", "a")
 
 
 @pytest.mark.parametrize("facts", [{"pat": "/"}, {"thinking": "c"}, {"path": 5}])
 def test_facts_that_are_no_columns_are_an_error(facts):
     """It names the connection and lists the columns."""
-    with pytest.raises(
-        ConfigError, match=r"facts of connection 'garden' cannot.*columns are path, thinking\."
-    ) as caught:
-        read_columns(Connection(name="garden", driver="d", facts=facts), Row)
+    with pytest.raises(ConfigError, match=r"facts of connection 'garden' cannot.*facts are path, thinking\.") as caught:
+        read_facts(Connection(name="garden", driver="d", facts=facts), Row)
     assert (caught.value.connection, caught.value.phase) == ("garden", "configure")
 
 
 def test_a_column_that_there_is_not_is_named():
     """Also where the struct itself would pass over what it does not know."""
-    with pytest.raises(ConfigError, match=r"there is no column 'pat'\. The columns are path, thinking\."):
-        read_columns(Connection(name="garden", driver="d", facts={"path": "/", "pat": "/"}), Row)
+    with pytest.raises(ConfigError, match=r"there is no fact 'pat'\. The facts are path, thinking\."):
+        read_facts(Connection(name="garden", driver="d", facts={"path": "/", "pat": "/"}), Row)
 
 
 def test_a_library_is_imported_when_it_is_needed():

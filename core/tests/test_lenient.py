@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core.errors import Malformed
-from polyglot_core.events import (
+from polyglot_core._attempt.filters.json_repair import repaired
+from polyglot_core._values.events import (
     Citation,
     End,
     Finish,
@@ -25,9 +25,9 @@ from polyglot_core.events import (
     ToolCallDelta,
     UsageReport,
 )
-from polyglot_core.lenient import repaired
+from polyglot_core._values.response import Outcome
+from polyglot_core.errors import Malformed
 from polyglot_core.plugin import hookimpl
-from polyglot_core.response import Outcome
 
 HIGH, LOW, BOTH, ALONE = "\ud83d", "\ude00", "\N{GRINNING FACE}", "\N{REPLACEMENT CHARACTER}"
 STOP = Finish("stop", "stop")
@@ -35,9 +35,9 @@ STOP = Finish("stop", "stop")
 
 def read(toy, *events, **wire):
     """The partials and the response of a stream of these events, one a chunk."""
-    session = toy.session(**wire)
-    partials = toy.read(session, *(toy.say(event) for event in events))
-    return partials, session.response
+    attempt = toy.attempt(**wire)
+    partials = toy.read(attempt, *(toy.say(event) for event in events))
+    return partials, attempt.response
 
 
 def test_a_character_that_is_cut_in_two_comes_out_whole(toy):
@@ -49,8 +49,8 @@ def test_a_character_that_is_cut_in_two_comes_out_whole(toy):
 
 def test_the_raw_bytes_stay_as_they_came(toy):
     """What is put right is what is decoded; `raw` is what came."""
-    session = toy.session()
-    (partial,) = session.feed(toy.say(TextDelta("a" + HIGH)), 0.0)
+    attempt = toy.attempt()
+    (partial,) = attempt.feed(toy.say(TextDelta("a" + HIGH)), 0.0)
     assert partial.raw == toy.body(TextDelta("a" + HIGH))
     assert rb"\ud83d" in partial.raw
 
@@ -204,9 +204,9 @@ def test_a_driver_may_put_two_halves_together(toy):
             state["kept"] = state.get("kept", "") + "".join(getattr(event, "text", "") for event in events)
             return [TextDelta(state["kept"]), STOP] if STOP in events else [Ping()]
 
-    session = toy.session(module=Keeping())
-    toy.read(session, toy.say(TextDelta("a" + HIGH)), toy.say(TextDelta(LOW)), toy.say(STOP))
-    assert session.response.content == "a" + BOTH
+    attempt = toy.attempt(module=Keeping())
+    toy.read(attempt, toy.say(TextDelta("a" + HIGH)), toy.say(TextDelta(LOW)), toy.say(STOP))
+    assert attempt.response.content == "a" + BOTH
 
 
 def test_numbers_that_json_does_not_know_are_null(toy):
@@ -219,19 +219,19 @@ def test_numbers_that_json_does_not_know_are_null(toy):
 
 def test_a_number_beyond_all_range_is_null(toy):
     """A number that no double can hold is null where it stands, and the rest of the chunk is read."""
-    session = toy.session()
-    toy.read(session, b'data: [["TextDelta",{"text":"a"}],["Citation",{"payload":{"n":-1e999}}]]\n\n', toy.say(STOP))
-    assert session.response.content == "a"
-    assert session.response.choices[0].citations == ({"n": None},)
+    attempt = toy.attempt()
+    toy.read(attempt, b'data: [["TextDelta",{"text":"a"}],["Citation",{"payload":{"n":-1e999}}]]\n\n', toy.say(STOP))
+    assert attempt.response.content == "a"
+    assert attempt.response.choices[0].citations == ({"n": None},)
 
 
 @pytest.mark.parametrize("digits", [20, 400, 4300, 5000])
 def test_a_count_that_nobody_means_is_unknown(toy, digits):
     """A count of tokens that no 64 bits hold is unknown; the provider's own object keeps it as far as it can be read."""
-    session = toy.session()
+    attempt = toy.attempt()
     report = b'data: [["UsageReport",{"payload":{"in":%b,"out":3}}]]\n\n' % (b"9" * digits)
-    partials = toy.read(session, toy.say(TextDelta("a")), report, toy.say(STOP))
-    usage = session.response.usage
+    partials = toy.read(attempt, toy.say(TextDelta("a")), report, toy.say(STOP))
+    usage = attempt.response.usage
     assert (usage.input_tokens, usage.output_tokens) == (None, 3)
     assert usage.raw["in"] == (int("9" * digits) if digits <= 4300 else None)
     assert partials[-1].usage.input_tokens is None
@@ -247,19 +247,19 @@ def test_the_largest_count_that_fits_stays(toy):
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 100_000, b"NaN,", b'["\xff\\ud83d"]'])
 def test_what_cannot_be_put_right_is_malformed(toy, kind, text):
     """Nesting without end, a text without its end and bytes that are no UTF-8 are errors of ours, with what came."""
-    session = toy.session(framing=kind, headers={})
+    attempt = toy.attempt(framing=kind, headers={})
     body = text + b"}" if kind == "whole" else toy.say(TextDelta("a")) + b"data: " + text + b"}\n\n" + toy.done
     with pytest.raises(Malformed) as caught:
-        toy.read(session, body)
+        toy.read(attempt, body)
     assert caught.value.partial.content == ("" if kind == "whole" else "a")
     assert str(caught.value).isprintable()
 
 
 def test_a_whole_answer_is_put_right_too(toy):
     """A plain answer is read like a stream, and a half at its end does not make it look cut."""
-    session = toy.session(framing="whole", headers={"content-type": "application/json"})
-    toy.read(session, toy.body(TextDelta("a" + HIGH), STOP))
-    assert (session.response.content, session.response.outcome) == ("a" + ALONE, Outcome.FINISHED)
+    attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
+    toy.read(attempt, toy.body(TextDelta("a" + HIGH), STOP))
+    assert (attempt.response.content, attempt.response.outcome) == ("a" + ALONE, Outcome.FINISHED)
 
 
 def test_a_plain_answer_is_read_again_from_the_beginning(toy):
@@ -271,17 +271,17 @@ def test_a_plain_answer_is_read_again_from_the_beginning(toy):
             state["seen"] = state.get("seen", 0) + 1
             return [TextDelta(f"seen {state['seen']}"), *super().decode_chunk(chunk)]
 
-    session = toy.session(module=Counting(), framing="whole", headers={})
-    toy.read(session, toy.body(Logprobs({"p": math.nan}), STOP))
-    assert session.response.content == "seen 1"
+    attempt = toy.attempt(module=Counting(), framing="whole", headers={})
+    toy.read(attempt, toy.body(Logprobs({"p": math.nan}), STOP))
+    assert attempt.response.content == "seen 1"
 
 
 @pytest.mark.parametrize("framing", ["whole", "ndjson"])
 def test_a_byte_order_mark_is_no_part_of_the_answer(toy, framing):
     """A mark before the text, as some editors and gateways put it, is passed over."""
-    session = toy.session(framing=framing, headers={"content-type": "application/json"})
-    toy.read(session, b"\xef\xbb\xbf" + toy.body(TextDelta("a"), STOP))
-    assert session.response.content == "a"
+    attempt = toy.attempt(framing=framing, headers={"content-type": "application/json"})
+    toy.read(attempt, b"\xef\xbb\xbf" + toy.body(TextDelta("a"), STOP))
+    assert attempt.response.content == "a"
 
 
 def test_think_tags_and_halves_do_not_get_into_each_others_way(toy):
@@ -355,7 +355,7 @@ def test_any_text_in_any_pieces_is_read_as_it_was_meant(toy, text, places):
 def test_bytes_that_are_no_text_are_replaced(toy, kind, broken):
     """Within a text, what is no UTF-8 is U+FFFD, as in any event stream; the answer goes on."""
     said = toy.body(TextDelta("a?b"), STOP).replace(b"?", broken)
-    session = toy.session(framing=kind, headers={})
-    toy.read(session, said if kind == "whole" else b"data: " + said + b"\n\n" + toy.done)
-    assert session.response.content == f"a{broken.decode('utf-8', 'replace')}b"
-    assert session.response.outcome is Outcome.FINISHED
+    attempt = toy.attempt(framing=kind, headers={})
+    toy.read(attempt, said if kind == "whole" else b"data: " + said + b"\n\n" + toy.done)
+    assert attempt.response.content == f"a{broken.decode('utf-8', 'replace')}b"
+    assert attempt.response.outcome is Outcome.FINISHED

@@ -14,7 +14,8 @@ import httpx
 import msgspec
 import pytest
 
-from polyglot_core import AsyncInference, Inference, PluginError, PolyglotError, Retries, TimedOut, register, watchdog
+from polyglot_core import AsyncInference, Inference, PluginError, PolyglotError, Retries, TimedOut, register
+from polyglot_core._http import watchdog
 from polyglot_core.errors import TransportError, Truncated
 from polyglot_core.plugin import Finish, TextDelta, hookimpl
 
@@ -120,7 +121,7 @@ def test_a_closed_call_sends_nothing(held):
     next(iter(stream))
     pump = stream._pump
     stream.close()
-    pump.run.session.state = type(pump.run.session.state).COMMITTED  # as the reader saw it before
+    pump.call.attempt.state = type(pump.call.attempt.state).COMMITTED  # as the reader saw it before
     pump._step()
     assert len(held.asked) == 1
     assert stream.response().content == "Once "
@@ -255,7 +256,7 @@ def test_credentials_are_waited_for_no_longer_than_the_clocks_allow(flavour, loo
     async def main():
         with pytest.raises(TimedOut) as caught:
             await flavour.wait(
-                flavour.Inference(server.connection(driver="slow", retries=Retries(limit=0)))
+                flavour.Inference(server.connection(driver="slow", retries=Retries(max_retries=0)))
                 .create("Hi", timeouts={clock: 0.2})
                 .response()
             )
@@ -282,7 +283,9 @@ def test_credentials_that_fail_after_an_answer_broke_off_leave_no_cancelled_call
             return wire
 
     async def main():
-        inference = flavour.Inference(server.connection(driver="once", retries=Retries(limit=1, first_wait=0.01)))
+        inference = flavour.Inference(
+            server.connection(driver="once", retries=Retries(max_retries=1, initial_backoff=0.01))
+        )
         with pytest.raises(PluginError) as caught:
             await flavour.wait(inference.create("Hi", stream=True, resume="restart").response())
         return caught.value
@@ -343,9 +346,9 @@ def test_a_watchdog_that_died_is_started_again(monkeypatch):
 
 EXITING = """
 import threading, time
-from polyglot_core import watchdog
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Timeouts
+from polyglot_core._http import watchdog
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._values.connection import Timeouts
 
 class Held:
     def __init__(self):
@@ -378,7 +381,7 @@ def test_an_answer_of_several_that_is_missing_is_not_finished(flavour, loopback,
     server = loopback(http.streamed(toy.say(TextDelta("a")), toy.say(Finish("stop", "stop"))))
 
     async def main():
-        inference = flavour.Inference(server.connection(retries=Retries(limit=0)))
+        inference = flavour.Inference(server.connection(retries=Retries(max_retries=0)))
         with pytest.raises(Truncated) as caught:
             await flavour.wait(inference.create("Hi", stream=True, options={"n": 3}).response())
         return caught.value

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from polyglot_core import ConfigError, Connection, PluginError, hookspecs, plugins, register
+from polyglot_core import ConfigError, Connection, PluginError, hookspecs, register
+from polyglot_core._client.arguments import as_messages
+from polyglot_core._drivers import discovery
+from polyglot_core._drivers.bound import Driver
+from polyglot_core._values.request import InferenceRequest
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import CONTRACT_VERSION, Chunk, Failure, Usage, WireRequest, WireResponse, hookimpl
-from polyglot_core.plugins import Driver
-from polyglot_core.request import InferenceRequest, as_messages
 
 CONNECTION = Connection(name="here", driver="mine")
 REQUEST = InferenceRequest(model="m", messages=as_messages("Hi"))
@@ -219,7 +221,7 @@ def test_what_does_not_keep_the_contract(module, message):
     assert message in str(caught.value)
     assert "river 'mine'" in caught.value.message
     assert caught.value.provider == "mine"
-    assert "mine" not in plugins.registered_drivers()
+    assert "mine" not in discovery.registered_drivers()
 
 
 def test_this_contract_is_good_enough():
@@ -285,36 +287,36 @@ def test_a_framing_that_there_is_not():
 def test_a_driver_is_known_within_its_context():
     """A registered driver is known until its context is left."""
     with register(driver(), "mine"):
-        assert plugins.registered_drivers() == ("mine",)
-        assert plugins.load_driver("mine").name == "mine"
-    assert plugins.registered_drivers() == ()
-    assert plugins.load_driver("mine") is None
+        assert discovery.registered_drivers() == ("mine",)
+        assert discovery.load_driver("mine").name == "mine"
+    assert discovery.registered_drivers() == ()
+    assert discovery.load_driver("mine") is None
 
 
 def test_a_driver_is_forgotten_when_the_context_breaks():
     """An exception leaves the context as a normal end does."""
     with pytest.raises(ZeroDivisionError), register(driver(), "mine"):
         raise ZeroDivisionError
-    assert plugins.registered_drivers() == ()
+    assert discovery.registered_drivers() == ()
 
 
 def test_a_driver_stays_without_a_context():
     """A driver that is registered in passing stays until it is closed."""
     registration = register(driver(), "mine")
     try:
-        assert plugins.registered_drivers() == ("mine",)
+        assert discovery.registered_drivers() == ("mine",)
     finally:
         registration.close()
-    assert plugins.registered_drivers() == ()
+    assert discovery.registered_drivers() == ()
 
 
 def test_a_name_is_registered_once():
     """A second driver under one name is refused, and the first stays."""
     with register(driver(), "mine"):
-        first = plugins.load_driver("mine")
+        first = discovery.load_driver("mine")
         with pytest.raises(ConfigError, match="already registered as 'mine'"):
             register(driver(), "mine")
-        assert plugins.load_driver("mine") is first
+        assert discovery.load_driver("mine") is first
 
 
 def test_closing_twice_leaves_a_later_driver_alone():
@@ -323,11 +325,11 @@ def test_closing_twice_leaves_a_later_driver_alone():
     old.close()
     with register(driver(), "mine"):
         old.close()
-        assert plugins.registered_drivers() == ("mine",)
+        assert discovery.registered_drivers() == ("mine",)
 
 
 def test_a_registered_driver_goes_before_an_installed_one(monkeypatch):
     """A driver of the process's own is taken before one of a distribution, and needs no allow list."""
     monkeypatch.setenv("POLYGLOT_DRIVERS", "")
     with register(driver(), "openai"):
-        assert plugins.load_driver("openai").distribution == ""
+        assert discovery.load_driver("openai").distribution == ""

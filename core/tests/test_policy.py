@@ -10,16 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglot_core import errors
-from polyglot_core.connection import Retries
-from polyglot_core.policy import Again, Budget, Elsewhere, GoOn, Settle, Surface, Tried, decide
+from polyglot_core._engine.retry_policy import (
+    AcceptTruncated,
+    Budget,
+    Fallback,
+    Raise,
+    Resume,
+    Retry,
+    RetryState,
+    decide,
+)
+from polyglot_core._values.limits import Retries
 
 SLOW = errors.RateLimited("x")
 CUT = errors.Truncated("x")
-TWICE = Retries(limit=2, first_wait=1.0, longest_backoff=10.0, longest_wait=60.0)
-NEVER = Retries(limit=0)
-MANY = Retries(limit=99, first_wait=1.0, longest_backoff=10.0)
-FIRST, SECOND, THIRD = (Tried(attempts=count) for count in (1, 2, 3))
-SEEN = Tried(attempts=1, committed=True)
+TWICE = Retries(max_retries=2, initial_backoff=1.0, max_backoff=10.0, max_retry_after=60.0)
+NEVER = Retries(max_retries=0)
+MANY = Retries(max_retries=99, initial_backoff=1.0, max_backoff=10.0)
+FIRST, SECOND, THIRD = (RetryState(attempts=count) for count in (1, 2, 3))
+SEEN = RetryState(attempts=1, committed=True)
 
 
 def after(seconds):
@@ -34,40 +43,40 @@ def decided(error, tried, retries=TWICE, **given):
 @pytest.mark.parametrize(
     ("error", "tried", "retries", "expected"),
     [
-        (SLOW, FIRST, TWICE, Again(1.0)),
-        (SLOW, SECOND, TWICE, Again(2.0)),
-        (SLOW, THIRD, TWICE, Surface()),
-        (SLOW, SEEN, TWICE, Surface()),
-        (SLOW, FIRST, NEVER, Surface()),
-        (SLOW, Tried(attempts=9), MANY, Again(10.0)),
-        (SLOW, Tried(attempts=99), MANY, Again(10.0)),
-        (SLOW, FIRST, Retries(first_wait=9.0, longest_backoff=10.0, longest_wait=5.0), Again(5.0)),
-        (after(3.0), FIRST, TWICE, Again(3.0)),
-        (after(60.0), FIRST, TWICE, Again(60.0)),
-        (after(60.5), FIRST, TWICE, Surface()),
-        (after(math.inf), FIRST, TWICE, Surface()),
-        (after(3.0), THIRD, TWICE, Surface()),
-        (errors.InvalidRequest("x"), FIRST, TWICE, Surface()),
-        (errors.AuthenticationError("x"), FIRST, TWICE, Surface()),
-        (errors.QuotaExceeded("x", retry_after=1.0), FIRST, TWICE, Surface()),
-        (errors.ConfigError("x"), FIRST, TWICE, Surface()),
-        (errors.PluginError("x"), FIRST, TWICE, Surface()),
-        (errors.Malformed("x"), FIRST, TWICE, Surface()),
-        (errors.UnexpectedContentType("x"), FIRST, TWICE, Surface()),
-        (errors.LimitExceeded("x"), FIRST, TWICE, Surface()),
-        (CUT, FIRST, TWICE, Again(1.0)),
-        (errors.TransportError("x"), FIRST, TWICE, Again(1.0)),
-        (errors.TransportError("x", retryable=False), FIRST, TWICE, Surface()),
-        (errors.TransportError("x", "connect"), SECOND, TWICE, Again(2.0)),
-        (errors.TransportError("x", "tls"), FIRST, TWICE, Surface()),
-        (errors.TransportError("x", "pool"), FIRST, TWICE, Surface()),
-        (errors.TransportError("x", "dns"), FIRST, TWICE, Again(1.0)),
-        (errors.TransportError("x", "dns"), SECOND, TWICE, Surface()),
-        (errors.TransportError("x", "dns"), FIRST, NEVER, Surface()),
-        (errors.TimedOut("x", "connect"), FIRST, TWICE, Again(1.0)),
-        (errors.TimedOut("x", "total"), FIRST, TWICE, Surface()),
-        (errors.ServerError("x"), FIRST, TWICE, Again(1.0)),
-        (errors.Overloaded("x"), FIRST, TWICE, Again(1.0)),
+        (SLOW, FIRST, TWICE, Retry(1.0)),
+        (SLOW, SECOND, TWICE, Retry(2.0)),
+        (SLOW, THIRD, TWICE, Raise()),
+        (SLOW, SEEN, TWICE, Raise()),
+        (SLOW, FIRST, NEVER, Raise()),
+        (SLOW, RetryState(attempts=9), MANY, Retry(10.0)),
+        (SLOW, RetryState(attempts=99), MANY, Retry(10.0)),
+        (SLOW, FIRST, Retries(initial_backoff=9.0, max_backoff=10.0, max_retry_after=5.0), Retry(5.0)),
+        (after(3.0), FIRST, TWICE, Retry(3.0)),
+        (after(60.0), FIRST, TWICE, Retry(60.0)),
+        (after(60.5), FIRST, TWICE, Raise()),
+        (after(math.inf), FIRST, TWICE, Raise()),
+        (after(3.0), THIRD, TWICE, Raise()),
+        (errors.InvalidRequest("x"), FIRST, TWICE, Raise()),
+        (errors.AuthenticationError("x"), FIRST, TWICE, Raise()),
+        (errors.QuotaExceeded("x", retry_after=1.0), FIRST, TWICE, Raise()),
+        (errors.ConfigError("x"), FIRST, TWICE, Raise()),
+        (errors.PluginError("x"), FIRST, TWICE, Raise()),
+        (errors.Malformed("x"), FIRST, TWICE, Raise()),
+        (errors.UnexpectedContentType("x"), FIRST, TWICE, Raise()),
+        (errors.LimitExceeded("x"), FIRST, TWICE, Raise()),
+        (CUT, FIRST, TWICE, Retry(1.0)),
+        (errors.TransportError("x"), FIRST, TWICE, Retry(1.0)),
+        (errors.TransportError("x", retryable=False), FIRST, TWICE, Raise()),
+        (errors.TransportError("x", "connect"), SECOND, TWICE, Retry(2.0)),
+        (errors.TransportError("x", "tls"), FIRST, TWICE, Raise()),
+        (errors.TransportError("x", "pool"), FIRST, TWICE, Raise()),
+        (errors.TransportError("x", "dns"), FIRST, TWICE, Retry(1.0)),
+        (errors.TransportError("x", "dns"), SECOND, TWICE, Raise()),
+        (errors.TransportError("x", "dns"), FIRST, NEVER, Raise()),
+        (errors.TimedOut("x", "connect"), FIRST, TWICE, Retry(1.0)),
+        (errors.TimedOut("x", "total"), FIRST, TWICE, Raise()),
+        (errors.ServerError("x"), FIRST, TWICE, Retry(1.0)),
+        (errors.Overloaded("x"), FIRST, TWICE, Retry(1.0)),
     ],
 )
 def test_what_to_do_after_an_error(error, tried, retries, expected):
@@ -78,87 +87,87 @@ def test_what_to_do_after_an_error(error, tried, retries, expected):
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (errors.AuthenticationError("x"), Elsewhere()),
-        (errors.PermissionDenied("x"), Elsewhere()),
-        (errors.NotFound("x"), Elsewhere()),
-        (errors.QuotaExceeded("x"), Elsewhere()),
-        (errors.Malformed("x"), Elsewhere()),
-        (errors.UnexpectedContentType("x"), Elsewhere()),
-        (errors.TransportError("x", "tls"), Elsewhere()),
-        (errors.ProviderError("x"), Elsewhere()),
-        (after(600.0), Elsewhere()),
-        (SLOW, Again(1.0)),
-        (errors.InvalidRequest("x"), Surface()),
-        (errors.ContextLengthExceeded("x"), Surface()),
-        (errors.RequestError("x"), Surface()),
-        (errors.ConfigError("x"), Surface()),
-        (errors.PluginError("x"), Surface()),
-        (errors.TimedOut("x", "total"), Surface()),
+        (errors.AuthenticationError("x"), Fallback()),
+        (errors.PermissionDenied("x"), Fallback()),
+        (errors.NotFound("x"), Fallback()),
+        (errors.QuotaExceeded("x"), Fallback()),
+        (errors.Malformed("x"), Fallback()),
+        (errors.UnexpectedContentType("x"), Fallback()),
+        (errors.TransportError("x", "tls"), Fallback()),
+        (errors.ProviderError("x"), Fallback()),
+        (after(600.0), Fallback()),
+        (SLOW, Retry(1.0)),
+        (errors.InvalidRequest("x"), Raise()),
+        (errors.ContextLengthExceeded("x"), Raise()),
+        (errors.RequestError("x"), Raise()),
+        (errors.ConfigError("x"), Raise()),
+        (errors.PluginError("x"), Raise()),
+        (errors.TimedOut("x", "total"), Raise()),
     ],
 )
 def test_another_connection_is_asked_unless_it_would_say_the_same(error, expected):
     """An error of this place is met by asking elsewhere; one of the request, of this side, or of time is raised."""
-    assert decided(error, Tried(attempts=1, others=True)) == expected
+    assert decided(error, RetryState(attempts=1, others=True)) == expected
 
 
 def test_another_connection_is_asked_when_repetitions_are_used_up():
     """First the same connection as often as it allows, then the next; never once an answer has begun."""
-    assert decided(SLOW, Tried(attempts=3, others=True)) == Elsewhere()
-    assert decided(SLOW, Tried(attempts=1, others=True, committed=True)) == Surface()
-    assert decided(SLOW, Tried(attempts=3, others=True, time_left=0.0)) == Surface()
+    assert decided(SLOW, RetryState(attempts=3, others=True)) == Fallback()
+    assert decided(SLOW, RetryState(attempts=1, others=True, committed=True)) == Raise()
+    assert decided(SLOW, RetryState(attempts=3, others=True, time_left=0.0)) == Raise()
 
 
 @pytest.mark.parametrize("how", ["restart", "prefill", "provider"])
 def test_an_answer_that_broke_off_goes_on_only_as_the_caller_chose(how):
     """With a way to go on, an answer that had begun is asked for again under the same rules; without one, never."""
-    chosen = Tried(attempts=1, committed=True, resume=how)
-    assert decided(CUT, chosen) == GoOn(1.0, how)
-    assert decided(CUT, SEEN) == Surface()
-    assert decided(errors.Malformed("x"), chosen) == Surface()
-    assert decided(CUT, Tried(attempts=3, committed=True, resume=how)) == Surface()
+    chosen = RetryState(attempts=1, committed=True, resume=how)
+    assert decided(CUT, chosen) == Resume(1.0, how)
+    assert decided(CUT, SEEN) == Raise()
+    assert decided(errors.Malformed("x"), chosen) == Raise()
+    assert decided(CUT, RetryState(attempts=3, committed=True, resume=how)) == Raise()
 
 
 def test_a_cut_answer_may_be_taken_for_one():
     """By the caller's choice a cut answer is no error; any other error is, and asking again comes first."""
-    assert decided(CUT, Tried(attempts=1, committed=True, mark_truncated=True)) == Settle()
-    assert decided(CUT, Tried(attempts=1, mark_truncated=True)) == Again(1.0)
-    assert decided(CUT, Tried(attempts=3, mark_truncated=True)) == Settle()
-    assert decided(SLOW, Tried(attempts=3, committed=True, mark_truncated=True)) == Surface()
+    assert decided(CUT, RetryState(attempts=1, committed=True, mark_truncated=True)) == AcceptTruncated()
+    assert decided(CUT, RetryState(attempts=1, mark_truncated=True)) == Retry(1.0)
+    assert decided(CUT, RetryState(attempts=3, mark_truncated=True)) == AcceptTruncated()
+    assert decided(SLOW, RetryState(attempts=3, committed=True, mark_truncated=True)) == Raise()
 
 
 def test_no_wait_is_begun_that_the_call_has_no_time_for():
     """A wait that would overrun `total` is not begun: the error comes now."""
-    assert decided(SLOW, Tried(attempts=1, time_left=1.5)) == Again(1.0)
-    assert decided(SLOW, Tried(attempts=1, time_left=0.5)) == Surface()
-    assert decided(SLOW, Tried(attempts=1, time_left=0.5, others=True)) == Elsewhere()
+    assert decided(SLOW, RetryState(attempts=1, time_left=1.5)) == Retry(1.0)
+    assert decided(SLOW, RetryState(attempts=1, time_left=0.5)) == Raise()
+    assert decided(SLOW, RetryState(attempts=1, time_left=0.5, others=True)) == Fallback()
 
 
 def test_waits_are_shortened_by_up_to_a_quarter():
     """Clients that failed together do not come back together; a wait that was asked for is kept."""
-    assert decide(SLOW, FIRST, TWICE, draw=lambda: 1.0) == Again(0.75)
-    assert decide(after(3.0), FIRST, TWICE, draw=lambda: 1.0) == Again(3.0)
+    assert decide(SLOW, FIRST, TWICE, draw=lambda: 1.0) == Retry(0.75)
+    assert decide(after(3.0), FIRST, TWICE, draw=lambda: 1.0) == Retry(3.0)
 
 
 @given(attempts=st.integers(1, 2000), limit=st.integers(0, 2000), draw=st.floats(0, 1))
 def test_no_wait_is_longer_than_allowed(attempts, limit, draw):
     """However many attempts have failed, no wait is longer than the longest, and none is negative."""
-    retries = Retries(limit=limit, first_wait=0.5, longest_backoff=60.0)
-    decision = decide(SLOW, Tried(attempts=attempts), retries, draw=lambda: draw)
-    assert isinstance(decision, Surface) or (0 < decision.wait <= 60.0 and attempts <= limit)
+    retries = Retries(max_retries=limit, initial_backoff=0.5, max_backoff=60.0)
+    decision = decide(SLOW, RetryState(attempts=attempts), retries, draw=lambda: draw)
+    assert isinstance(decision, Raise) or (0 < decision.wait <= 60.0 and attempts <= limit)
 
 
 def test_repetitions_are_paid_from_a_budget_that_answers_fill():
     """An outage empties it, and then nothing is sent again; each answer that comes gives a little back."""
     budget = Budget(0.0)
     pay = functools.partial(budget.pay, now=0.0)
-    paid = sum(decided(errors.ServerError("x"), FIRST, pay=pay) == Again(1.0) for _ in range(100))
+    paid = sum(decided(errors.ServerError("x"), FIRST, pay=pay) == Retry(1.0) for _ in range(100))
     assert paid == 500 // 14
-    assert decided(errors.ServerError("x"), FIRST, pay=pay) == Surface()
-    assert decided(errors.ServerError("x"), Tried(attempts=1, others=True), pay=pay) == Elsewhere()
+    assert decided(errors.ServerError("x"), FIRST, pay=pay) == Raise()
+    assert decided(errors.ServerError("x"), RetryState(attempts=1, others=True), pay=pay) == Fallback()
     for _ in range(10):
         budget.earn()
-    assert decided(SLOW, FIRST, pay=pay) == Again(1.0)  # throttling costs 5
-    assert decided(errors.ServerError("x"), FIRST, pay=pay) == Again(1.0)
+    assert decided(SLOW, FIRST, pay=pay) == Retry(1.0)  # throttling costs 5
+    assert decided(errors.ServerError("x"), FIRST, pay=pay) == Retry(1.0)
 
 
 def test_a_budget_fills_again_within_a_minute():

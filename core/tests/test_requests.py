@@ -6,20 +6,11 @@ import json
 
 import pytest
 
+from polyglot_core._authoring.options import NAMES, translate_options
+from polyglot_core._client.arguments import UNSUPPORTED, as_messages, as_response_format, as_tools, check_word
+from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
+from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, Tool
 from polyglot_core.errors import RequestError
-from polyglot_core.options import NAMES, translate_options
-from polyglot_core.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
-from polyglot_core.request import (
-    UNSUPPORTED,
-    InferenceRequest,
-    JSONSchema,
-    Message,
-    Tool,
-    as_messages,
-    as_response_format,
-    as_tools,
-    check_word,
-)
 
 CALL = {"id": "1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}
 

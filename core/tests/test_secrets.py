@@ -15,20 +15,13 @@ import httpx
 import msgspec
 import pytest
 
-from polyglot_core import (
-    ConfigError,
-    Connection,
-    Inference,
-    PolyglotError,
-    ProviderError,
-    TransportError,
-    register,
-    settings,
-)
-from polyglot_core.connection import Route, Timeouts, is_this_machine, proxy_problem
-from polyglot_core.httperrors import TwoReadersError, check_headers, raise_translated, translated
+from polyglot_core import ConfigError, Connection, Inference, PolyglotError, ProviderError, TransportError, register
+from polyglot_core._config import resolve
+from polyglot_core._http.translate import TwoReadersError, check_headers, raise_translated, translated
+from polyglot_core._values.connection import Route, is_this_machine, proxy_problem
+from polyglot_core._values.limits import Timeouts
+from polyglot_core._values.secret import Secret
 from polyglot_core.plugin import WireRequest, hookimpl
-from polyglot_core.wire import Secret
 
 KEY = "test-key"
 
@@ -392,7 +385,7 @@ MISTAKES = {
 def test_no_frame_shows_what_was_given_in_code(given, mistake):
     """Whatever is wrong with a call of `using`, no frame on the way of the error holds a key in the clear."""
     name, wrong = MISTAKES[mistake]
-    for find in (Inference.using, settings.resolve):
+    for find in (Inference.using, resolve.resolve):
         with pytest.raises(ConfigError) as caught:
             find(name, **{**OVERRIDES[given], **wrong})
         assert KEY not in everything_of(caught.value)

@@ -9,8 +9,14 @@ import msgspec
 import pytest
 
 from polyglot_core import errors
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Connection, Timeouts
+from polyglot_core._attempt.attempt import Attempt
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
+from polyglot_core._drivers.bound import Driver
+from polyglot_core._values.connection import Connection
+from polyglot_core._values.limits import Timeouts
+from polyglot_core._values.response import FinishReason, Outcome
+from polyglot_core._wire.messages import Chunk
 from polyglot_core.errors import (
     Malformed,
     PluginError,
@@ -20,7 +26,6 @@ from polyglot_core.errors import (
     Truncated,
     UnexpectedContentType,
 )
-from polyglot_core.life import LIFE, Signal, State, outcome_of
 from polyglot_core.plugin import (
     End,
     Failure,
@@ -35,10 +40,6 @@ from polyglot_core.plugin import (
     WireRequest,
     hookimpl,
 )
-from polyglot_core.plugins import Driver
-from polyglot_core.response import FinishReason, Outcome
-from polyglot_core.session import Session
-from polyglot_core.wire import Chunk
 
 STOP = Finish("stop", "stop")
 
@@ -84,12 +85,12 @@ def test_how_an_attempt_has_ended(state, signal, complete_on):
 
 def test_a_story_is_told(toy):
     """A stream gives its text piece by piece, a closing partial, and the complete response."""
-    session = toy.session(headers={"content-type": "text/event-stream", "x-request-id": "r-1"})
+    attempt = toy.attempt(headers={"content-type": "text/event-stream", "x-request-id": "r-1"})
     started = toy.say(ResponseStarted("id-1", "m-1"))
-    partials = toy.read(session, started, *toy.story, toy.say(UsageReport({"in": 3, "out": 4})), toy.done)
+    partials = toy.read(attempt, started, *toy.story, toy.say(UsageReport({"in": 3, "out": 4})), toy.done)
     assert [partial.content_delta for partial in partials] == ["Once ", "upon ", "a time", ""]
     assert [partial.finish_reason for partial in partials] == [None, None, None, FinishReason.STOP]
-    response = session.response
+    response = attempt.response
     assert (response.outcome, response.content) == (Outcome.FINISHED, "Once upon a time")
     assert (response.id, response.model, response.request_id) == ("id-1", "m-1", "r-1")
     assert response.connection == "here"
@@ -99,7 +100,7 @@ def test_a_story_is_told(toy):
 
 def test_states_along_a_stream(toy):
     """Names and usage hold the stream back, text commits it, the finish finishes it, the end ends it."""
-    session = toy.session()
+    attempt = toy.attempt()
     states = []
     for block in (
         toy.say(ResponseStarted("1")),
@@ -112,24 +113,24 @@ def test_states_along_a_stream(toy):
         toy.say(TextDelta("b")),
         toy.done,
     ):
-        list(session.feed(block, 0.0))
-        states.append(session.state.value)
+        list(attempt.feed(block, 0.0))
+        states.append(attempt.state.value)
     assert states == ["held"] * 4 + ["committed"] + ["finishing"] * 3 + ["ended"]
 
 
 def test_only_what_has_meaning_commits(toy):
     """Names, usage, pings and the beginning of a choice leave the request open to be sent again."""
-    session = toy.session()
+    attempt = toy.attempt()
     for quiet in (ResponseStarted("1"), UsageReport({"in": 1}), Ping(), TextDelta("")):
-        list(session.feed(toy.say(quiet), 0.0))
-        assert not session.committed
-    list(session.feed(toy.say(TextDelta("a")), 0.0))
-    assert session.committed
+        list(attempt.feed(toy.say(quiet), 0.0))
+        assert not attempt.committed
+    list(attempt.feed(toy.say(TextDelta("a")), 0.0))
+    assert attempt.committed
 
 
 def test_a_plain_answer_is_a_stream_of_one_chunk(toy):
     """A whole body goes the same way and gives the same response as its stream."""
-    streamed, whole = toy.session(), toy.session(framing="whole", headers={"content-type": "application/json"})
+    streamed, whole = toy.attempt(), toy.attempt(framing="whole", headers={"content-type": "application/json"})
     said = (ResponseStarted("1", "m"), TextDelta("Hi"), STOP, UsageReport({"in": 1}))
     toy.read(streamed, *(toy.say(event) for event in said), toy.done)
     first, closing = toy.read(whole, toy.body(*said))
@@ -141,10 +142,10 @@ def test_a_plain_answer_is_a_stream_of_one_chunk(toy):
 
 def test_a_whole_body_is_complete_without_a_finish(toy):
     """A plain answer that can be read is complete, whatever it says of its end."""
-    session = toy.session(framing="whole", headers={"content-type": "application/json"})
-    toy.read(session, toy.body(TextDelta("Hi")))
-    assert session.outcome is Outcome.FINISHED
-    assert session.response.finish_reason is FinishReason.UNKNOWN
+    attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
+    toy.read(attempt, toy.body(TextDelta("Hi")))
+    assert attempt.outcome is Outcome.FINISHED
+    assert attempt.response.finish_reason is FinishReason.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -152,16 +153,16 @@ def test_a_whole_body_is_complete_without_a_finish(toy):
 )
 def test_a_whole_body_without_text_may_be_an_answer(toy, said):
     """A plain answer with an empty text, a finish, a tool call or thinking alone is complete; it says that it is one."""
-    session = toy.session(framing="whole", headers={"content-type": "application/json"})
-    toy.read(session, toy.body(UsageReport({"in": 1}), *said))
-    assert (session.outcome, session.response.content) == (Outcome.FINISHED, "")
+    attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
+    toy.read(attempt, toy.body(UsageReport({"in": 1}), *said))
+    assert (attempt.outcome, attempt.response.content) == (Outcome.FINISHED, "")
 
 
 def test_what_think_tags_keep_back_of_a_whole_body_is_an_answer(toy):
     """A plain answer that is the beginning of a tag and nothing else is that text."""
-    session = toy.session(framing="whole", headers={}, think_tags=("<think>", "</think>"))
-    toy.read(session, toy.body(TextDelta("<thi")))
-    assert (session.outcome, session.response.content) == (Outcome.FINISHED, "<thi")
+    attempt = toy.attempt(framing="whole", headers={}, think_tags=("<think>", "</think>"))
+    toy.read(attempt, toy.body(TextDelta("<thi")))
+    assert (attempt.outcome, attempt.response.content) == (Outcome.FINISHED, "<thi")
 
 
 class Lax:
@@ -197,20 +198,20 @@ class Lax:
 def test_a_whole_body_that_says_nothing_is_no_answer(toy, body, kind, says):
     """JSON of somebody else, or of a failure, is no empty success: it is refused as where a stream was asked for."""
     for framing in ("whole", "sse"):
-        session = toy.session(module=Lax(), framing=framing, headers={"content-type": "application/json"})
+        attempt = toy.attempt(module=Lax(), framing=framing, headers={"content-type": "application/json"})
         with pytest.raises(kind) as caught:
-            toy.read(session, body)
+            toy.read(attempt, body)
         assert type(caught.value) is kind
         assert says in caught.value.message
-        assert session.outcome is caught.value.partial.outcome is Outcome.FAILED
+        assert attempt.outcome is caught.value.partial.outcome is Outcome.FAILED
         assert caught.value.partial.choices == ()
 
 
 def test_an_end_without_a_finish_is_finished(toy):
     """Where the provider says that it is over, it is, and the reason is unknown."""
-    session = toy.session()
-    partials = toy.read(session, toy.say(TextDelta("a")), toy.done)
-    assert session.outcome is Outcome.FINISHED
+    attempt = toy.attempt()
+    partials = toy.read(attempt, toy.say(TextDelta("a")), toy.done)
+    assert attempt.outcome is Outcome.FINISHED
     assert partials[-1].finish_reason is FinishReason.UNKNOWN
 
 
@@ -244,23 +245,23 @@ def test_an_end_without_a_finish_is_finished(toy):
 )
 def test_the_end_of_the_body(toy, complete_on, said, expected):
     """The end of the body completes an answer whose every choice has finished, where the dialect says so."""
-    session = toy.session(complete_on=complete_on)
+    attempt = toy.attempt(complete_on=complete_on)
     pieces = [toy.say(event) for event in said]
     if expected == "finished":
-        assert toy.read(session, *pieces)[-1].finish_reason is not None
+        assert toy.read(attempt, *pieces)[-1].finish_reason is not None
     else:
         with pytest.raises(Truncated) as caught:
-            toy.read(session, *pieces)
+            toy.read(attempt, *pieces)
         assert caught.value.partial.outcome is Outcome.TRUNCATED
-    assert session.outcome == expected
+    assert attempt.outcome == expected
 
 
 def test_a_truncated_stream_gives_no_closing_partial(toy):
     """What a cut stream had is in the error's partial, and nothing looks like an end."""
-    session = toy.session()
-    seen = [partial for block in toy.story[:2] for partial in session.feed(block, 0.0)]
+    attempt = toy.attempt()
+    seen = [partial for block in toy.story[:2] for partial in attempt.feed(block, 0.0)]
     with pytest.raises(Truncated) as caught:
-        list(session.finish(0.0))
+        list(attempt.finish(0.0))
     assert all(partial.finish_reason is None for partial in seen)
     assert caught.value.partial.content == "Once upon "
     assert caught.value.partial.finish_reason is None
@@ -270,45 +271,45 @@ def test_a_truncated_stream_gives_no_closing_partial(toy):
 @pytest.mark.parametrize("late", [b"data: garbage\n\n", b"\xff\xfe", b'data: [["TextDelta", {"text": "x"}]]\n\n'])
 def test_what_follows_the_end_is_ignored_and_counted(toy, late):
     """After the end, data changes nothing: it is counted, and the rest of the body is not read for meaning."""
-    session = toy.session()
-    list(session.feed(toy.story[0], 0.0))
-    list(session.feed(toy.done, 0.0))
-    before = session.response
-    assert not list(session.feed(late, 0.0))
-    assert not list(session.finish(0.0))
-    assert session.response == before
-    assert session.ignored_bytes == len(late)
+    attempt = toy.attempt()
+    list(attempt.feed(toy.story[0], 0.0))
+    list(attempt.feed(toy.done, 0.0))
+    before = attempt.response
+    assert not list(attempt.feed(late, 0.0))
+    assert not list(attempt.finish(0.0))
+    assert attempt.response == before
+    assert attempt.ignored_bytes == len(late)
 
 
 def test_what_follows_the_end_in_the_same_read(toy):
     """Data behind the end in one read is ignored too."""
-    session = toy.session()
-    partials = toy.read(session, toy.story[0] + toy.done + toy.say(TextDelta("more")) + b"data: garbage\n\n")
-    assert session.response.content == "Once "
+    attempt = toy.attempt()
+    partials = toy.read(attempt, toy.story[0] + toy.done + toy.say(TextDelta("more")) + b"data: garbage\n\n")
+    assert attempt.response.content == "Once "
     assert len(partials) == 2
-    assert session.ignored_bytes > 0
+    assert attempt.ignored_bytes > 0
 
 
 def test_events_behind_the_end_in_one_chunk(toy):
     """An end in the middle of a chunk's events ends the answer there."""
-    session = toy.session()
-    toy.read(session, toy.say(TextDelta("a"), STOP, End(), TextDelta("b")))
-    assert (session.outcome, session.response.content) == (Outcome.FINISHED, "a")
+    attempt = toy.attempt()
+    toy.read(attempt, toy.say(TextDelta("a"), STOP, End(), TextDelta("b")))
+    assert (attempt.outcome, attempt.response.content) == (Outcome.FINISHED, "a")
 
 
 def test_empty_and_blank_chunks_are_passed_over(toy):
     """A block with empty data cannot be decoded and means nothing."""
-    session = toy.session()
-    toy.read(session, b"data:\n\n", b"data:  \n\n", *toy.story, b"data:\n\n", toy.done)
-    assert session.outcome is Outcome.FINISHED
+    attempt = toy.attempt()
+    toy.read(attempt, b"data:\n\n", b"data:  \n\n", *toy.story, b"data:\n\n", toy.done)
+    assert attempt.outcome is Outcome.FINISHED
 
 
 def test_a_flushed_block_that_is_cut_is_a_cut_stream(toy):
     """Where the dialect lets an unfinished block count, half of one means that the stream was cut."""
-    session = toy.session(flush_at_eof=True)
+    attempt = toy.attempt(flush_at_eof=True)
     with pytest.raises(Truncated):
-        toy.read(session, toy.story[0], toy.say(STOP)[:-8])
-    whole = toy.session(flush_at_eof=True)
+        toy.read(attempt, toy.story[0], toy.say(STOP)[:-8])
+    whole = toy.attempt(flush_at_eof=True)
     toy.read(whole, toy.story[0], toy.say(STOP)[:-2])
     assert whole.outcome is Outcome.FINISHED
 
@@ -317,22 +318,22 @@ def test_a_flushed_block_that_is_cut_is_a_cut_stream(toy):
 def test_a_whole_body_that_is_cut_is_truncated(toy, length):
     """A plain answer that breaks off is `Truncated`; one that is wrong from the start is `Malformed`."""
     body = toy.body(TextDelta("Once upon a time"), STOP)
-    session = toy.session(framing="whole", headers={"content-type": "application/json"})
+    attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
     with pytest.raises(Truncated):
-        toy.read(session, body[:length])
-    assert session.outcome is Outcome.TRUNCATED
+        toy.read(attempt, body[:length])
+    assert attempt.outcome is Outcome.TRUNCATED
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b"[1, 2", b'{"a": 1}', b"\xff\xfe\x00", b"[" * 100_000])
 def test_a_chunk_that_cannot_be_read(toy, body):
     """Unreadable data ends the stream as `Malformed`, with what came before it and the beginning of the data."""
-    session = toy.session()
-    list(session.feed(toy.story[0], 0.0))
+    attempt = toy.attempt()
+    list(attempt.feed(toy.story[0], 0.0))
     with pytest.raises(Malformed) as caught:
-        list(session.feed(b"data: " + body + b"\n\n", 0.0))
+        list(attempt.feed(b"data: " + body + b"\n\n", 0.0))
     assert caught.value.partial.content == "Once "
     assert caught.value.phase == "stream"
-    assert session.outcome is Outcome.FAILED
+    assert attempt.outcome is Outcome.FAILED
     assert len(str(caught.value)) < 600
     assert str(caught.value).isprintable()
 
@@ -343,21 +344,21 @@ def test_a_chunk_that_cannot_be_read(toy, body):
 @pytest.mark.parametrize("before", [(), (TextDelta("a"),)], ids=["first", "later"])
 def test_an_error_inside_a_200(toy, before):
     """An error among the events is the provider's error, with its code and what had come."""
-    session = toy.session(headers={"content-type": "text/event-stream", "retry-after": "7"})
+    attempt = toy.attempt(headers={"content-type": "text/event-stream", "retry-after": "7"})
     failure = Failure("Too fast.", code="rate_limit_exceeded", status=429)
     with pytest.raises(errors.RateLimited) as caught:
-        toy.read(session, *(toy.say(event) for event in before), toy.say(failure))
+        toy.read(attempt, *(toy.say(event) for event in before), toy.say(failure))
     error = caught.value
     assert (error.code, error.status, error.phase, error.retry_after) == ("rate_limit_exceeded", 429, "stream", 7.0)
     assert error.partial.content == "".join(event.text for event in before)
     assert error.partial.outcome is Outcome.FAILED
-    assert session.committed is bool(before)
+    assert attempt.committed is bool(before)
 
 
 def test_an_error_in_the_chunk_of_a_text(toy):
     """Text before the error in one chunk is handed out, then the error comes."""
-    session = toy.session()
-    reading = session.feed(toy.say(TextDelta("a"), Failure("No."), TextDelta("b")), 0.0)
+    attempt = toy.attempt()
+    reading = attempt.feed(toy.say(TextDelta("a"), Failure("No."), TextDelta("b")), 0.0)
     assert next(reading).content_delta == "a"
     with pytest.raises(ProviderError) as caught:
         next(reading)
@@ -396,25 +397,25 @@ HTML = b"<html><style>x{}</style><body><h1>502 Bad Gateway</h1></body></html>"
 )
 def test_an_error_status(toy, status, body, kind, message):
     """An error status becomes the error of its class, with the provider's text, whatever the body is."""
-    session = toy.session(status=status, headers={"content-type": "text/html", "request-id": "r-9"})
+    attempt = toy.attempt(status=status, headers={"content-type": "text/html", "request-id": "r-9"})
     with pytest.raises(ProviderError) as caught:
-        toy.read(session, body)
+        toy.read(attempt, body)
     error = caught.value
     assert type(error) is kind
     assert message in error.message
     assert (error.status, error.phase, error.request_id) == (status, "headers", "r-9")
-    assert session.outcome is Outcome.FAILED
+    assert attempt.outcome is Outcome.FAILED
     assert error.partial.outcome is Outcome.FAILED
     assert len(error.message) <= 512
 
 
 def test_a_huge_error_body_is_not_read_to_its_end(toy):
     """Of an endless error body 64 KB are read, then the error comes."""
-    session = toy.session(status=500, headers={})
+    attempt = toy.attempt(status=500, headers={})
     fed = 0
     with pytest.raises(errors.ServerError):
         for _ in range(1000):
-            list(session.feed(b"x" * 1024, 0.0))
+            list(attempt.feed(b"x" * 1024, 0.0))
             fed += 1024
     assert fed < 64 * 1024
 
@@ -422,9 +423,9 @@ def test_a_huge_error_body_is_not_read_to_its_end(toy):
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_refused(toy, status):
     """A redirect is an error that names its target and says what to do; nothing follows it."""
-    session = toy.session(status=status, headers={"location": "https://elsewhere.example/v1"})
+    attempt = toy.attempt(status=status, headers={"location": "https://elsewhere.example/v1"})
     with pytest.raises(ProviderError, match=r"https://elsewhere\.example/v1.*base_url") as caught:
-        toy.read(session)
+        toy.read(attempt)
     assert (caught.value.status, caught.value.retryable) == (status, False)
 
 
@@ -432,27 +433,27 @@ def test_a_redirect_is_refused(toy, status):
 @pytest.mark.parametrize("content_type", [None, "text/html", "text/event-stream"])
 def test_no_content_is_a_truncated_answer(toy, status, body, content_type):
     """A 204 and an empty 200 are answers that ended before anything had come."""
-    session = toy.session(status=status, headers={"content-type": content_type} if content_type else {})
+    attempt = toy.attempt(status=status, headers={"content-type": content_type} if content_type else {})
     with pytest.raises(Truncated, match="before anything"):
-        toy.read(session, body)
-    assert session.outcome is Outcome.TRUNCATED
+        toy.read(attempt, body)
+    assert attempt.outcome is Outcome.TRUNCATED
 
 
 @pytest.mark.parametrize("framing", ["sse", "whole"])
 def test_a_page_instead_of_an_answer(toy, framing):
     """A 200 of another kind is refused, and the error shows how it begins."""
-    session = toy.session(framing=framing, headers={"content-type": "text/html; charset=utf-8"})
+    attempt = toy.attempt(framing=framing, headers={"content-type": "text/html; charset=utf-8"})
     with pytest.raises(UnexpectedContentType, match="Log in") as caught:
-        toy.read(session, b"<html>\x1b[31mLog in", b" here</html>")
+        toy.read(attempt, b"<html>\x1b[31mLog in", b" here</html>")
     assert (caught.value.status, caught.value.retryable) == (200, False)
     assert "\x1b" not in str(caught.value)
 
 
 def test_an_error_object_instead_of_a_stream(toy):
     """A 200 that is a JSON error where a stream was asked for is the provider's error."""
-    session = toy.session(headers={"content-type": "application/json"})
+    attempt = toy.attempt(headers={"content-type": "application/json"})
     with pytest.raises(errors.RateLimited, match=r"Slow down\.") as caught:
-        toy.read(session, b'{"error": {"message": "Slow down.", "code": 429}}')
+        toy.read(attempt, b'{"error": {"message": "Slow down.", "code": 429}}')
     assert caught.value.status == 429
 
 
@@ -472,20 +473,20 @@ def test_an_error_object_instead_of_a_stream(toy):
 )
 def test_which_content_types_fit(toy, framing, content_type, fits):
     """A body is read if its content type fits the framing, or if it has none."""
-    session = toy.session(framing=framing, headers={"content-type": content_type} if content_type else {})
+    attempt = toy.attempt(framing=framing, headers={"content-type": content_type} if content_type else {})
     said = (TextDelta("a"), STOP)
     body = toy.body(*said) if framing == "whole" else toy.say(*said)
     if fits:
-        toy.read(session, body)
+        toy.read(attempt, body)
     else:
         with pytest.raises(UnexpectedContentType):
-            toy.read(session, body)
+            toy.read(attempt, body)
 
 
 @pytest.mark.parametrize("name", ["x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray"])
 def test_the_request_id_is_kept(toy, name):
     """The id to quote to the provider's support is found under each of its usual names."""
-    assert toy.session(headers={"content-type": "text/event-stream", name: "r-1"}).request_id == "r-1"
+    assert toy.attempt(headers={"content-type": "text/event-stream", name: "r-1"}).request_id == "r-1"
 
 
 # The driver fails
@@ -519,47 +520,47 @@ class Raising:
 )
 def test_a_driver_that_raises_in_decode(toy, error):
     """Whatever a driver raises becomes a `PluginError` that names it, with what had come; the cause is kept."""
-    session = toy.session(module=Raising(error))
-    list(session.feed(b"data: good\n\n", 0.0))
+    attempt = toy.attempt(module=Raising(error))
+    list(attempt.feed(b"data: good\n\n", 0.0))
     with pytest.raises(PluginError, match=rf"'toy'.*{type(error).__name__} in decode_chunk") as caught:
-        list(session.feed(b"data: bad\n\n", 0.0))
+        list(attempt.feed(b"data: bad\n\n", 0.0))
     assert caught.value.__cause__ is error
     assert caught.value.partial.content == "good"
-    assert session.outcome is Outcome.FAILED
+    assert attempt.outcome is Outcome.FAILED
 
 
 def test_a_driver_may_raise_our_errors(toy):
     """An error of our own that a driver raises in decoding stays what it is, and gets what had come."""
-    session = toy.session(module=Raising(Malformed("A checksum is wrong.")))
-    list(session.feed(b"data: good\n\n", 0.0))
+    attempt = toy.attempt(module=Raising(Malformed("A checksum is wrong.")))
+    list(attempt.feed(b"data: good\n\n", 0.0))
     with pytest.raises(Malformed, match="A checksum is wrong") as caught:
-        list(session.feed(b"data: bad\n\n", 0.0))
+        list(attempt.feed(b"data: bad\n\n", 0.0))
     assert caught.value.partial.content == "good"
 
 
 @pytest.mark.parametrize("returned", [None, 5, (event for event in ())], ids=["None", "number", "generator"])
 def test_a_driver_that_returns_no_events(toy, returned):
     """A driver that returns something other than a sequence of events is named, and nothing else is raised."""
-    session = toy.session(module=Raising(returned))
+    attempt = toy.attempt(module=Raising(returned))
     with pytest.raises(PluginError, match="decode_chunk"):
-        list(session.feed(b"data: bad\n\n", 0.0))
+        list(attempt.feed(b"data: bad\n\n", 0.0))
 
 
 @pytest.mark.parametrize("said", [["text"], [None], [msgspec.UNSET]])
 def test_a_driver_that_returns_something_unknown(toy, said):
     """What is no event is not passed over in silence."""
-    session = toy.session(module=Raising(said))
+    attempt = toy.attempt(module=Raising(said))
     with pytest.raises(PluginError, match="decode_chunk"):
-        list(session.feed(b"data: bad\n\n", 0.0))
+        list(attempt.feed(b"data: bad\n\n", 0.0))
 
 
 def test_a_driver_that_cannot_read_usage(toy):
     """Usage that the driver cannot read fails the stream at its end, with the answer in the error's partial."""
-    session = toy.session(module=Raising([Finish("stop", "stop"), End()]))
-    list(session.feed(b"data: good\n\n", 0.0))
+    attempt = toy.attempt(module=Raising([Finish("stop", "stop"), End()]))
+    list(attempt.feed(b"data: good\n\n", 0.0))
     with pytest.raises(PluginError, match="KeyError in extract_usage") as caught:
-        list(session.feed(b"data: end\n\n", 0.0))
-    assert session.outcome is Outcome.FAILED
+        list(attempt.feed(b"data: end\n\n", 0.0))
+    assert attempt.outcome is Outcome.FAILED
     assert (caught.value.partial.content, caught.value.partial.usage) == ("good", None)
     assert caught.value.partial.outcome is Outcome.FAILED
 
@@ -576,73 +577,73 @@ def test_a_driver_that_cannot_read_usage(toy):
 )
 def test_a_break_in_the_middle(toy, signal, error, outcome):
     """A break raises the transport's own error, with what had come."""
-    session = toy.session()
-    list(session.feed(toy.story[0], 0.0))
+    attempt = toy.attempt()
+    list(attempt.feed(toy.story[0], 0.0))
     with pytest.raises(type(error)) as caught:
-        list(session.interrupt(signal, error, 1.0))
+        list(attempt.interrupt(signal, error, 1.0))
     assert caught.value is error
     assert error.partial.content == "Once "
-    assert (session.outcome, error.partial.outcome) == (outcome, outcome)
+    assert (attempt.outcome, error.partial.outcome) == (outcome, outcome)
 
 
 @pytest.mark.parametrize("signal", [Signal.BROKEN, Signal.CLOCK])
 def test_a_break_after_the_finish_is_no_error(toy, signal):
     """Once every choice has finished, a break or the grace clock only ends the waiting."""
-    session = toy.session()
-    list(session.feed(b"".join(toy.story), 0.0))
-    (closing,) = session.interrupt(signal, TransportError("reset"), 1.0)
+    attempt = toy.attempt()
+    list(attempt.feed(b"".join(toy.story), 0.0))
+    (closing,) = attempt.interrupt(signal, TransportError("reset"), 1.0)
     assert closing.finish_reason is FinishReason.STOP
-    assert session.outcome is Outcome.FINISHED
+    assert attempt.outcome is Outcome.FINISHED
 
 
 def test_a_break_in_an_error_body(toy):
     """An error status says more than the break in its body."""
-    session = toy.session(status=401, headers={})
-    list(session.feed(b"Who are", 0.0))
+    attempt = toy.attempt(status=401, headers={})
+    list(attempt.feed(b"Who are", 0.0))
     with pytest.raises(errors.AuthenticationError, match="Who are"):
-        list(session.interrupt(Signal.BROKEN, TransportError("reset"), 0.0))
+        list(attempt.interrupt(Signal.BROKEN, TransportError("reset"), 0.0))
 
 
 def test_a_break_after_the_end_means_nothing(toy):
     """After the outcome nothing is raised any more."""
-    session = toy.session()
-    toy.read(session, *toy.story, toy.done)
-    assert not list(session.interrupt(Signal.BROKEN, TransportError("reset"), 0.0))
-    session.cancel(0.0)
-    assert session.outcome is Outcome.FINISHED
+    attempt = toy.attempt()
+    toy.read(attempt, *toy.story, toy.done)
+    assert not list(attempt.interrupt(Signal.BROKEN, TransportError("reset"), 0.0))
+    attempt.cancel(0.0)
+    assert attempt.outcome is Outcome.FINISHED
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 3, 4])
 def test_a_cancelled_stream(toy, blocks):
     """A cancelled stream has what had come, and never looks finished."""
-    session = toy.session()
+    attempt = toy.attempt()
     for block in toy.story[:blocks]:
-        list(session.feed(block, 0.0))
-    session.cancel(1.0)
-    assert session.response.outcome is Outcome.CANCELLED
-    assert not list(session.feed(toy.say(TextDelta("late")), 0.0))
-    assert not list(session.finish(0.0))
-    assert "late" not in session.response.content
+        list(attempt.feed(block, 0.0))
+    attempt.cancel(1.0)
+    assert attempt.response.outcome is Outcome.CANCELLED
+    assert not list(attempt.feed(toy.say(TextDelta("late")), 0.0))
+    assert not list(attempt.finish(0.0))
+    assert "late" not in attempt.response.content
 
 
 def test_when_things_came(toy):
     """The response knows when the first event with meaning came and how long it took, from the call on."""
     clocks = Clocks(Timeouts(), 100.0)
-    session = toy.session(clocks=clocks)
-    list(session.feed(toy.say(ResponseStarted("1")), 101.0))
-    list(session.feed(toy.say(TextDelta("a")), 102.0))
-    list(session.feed(toy.say(TextDelta("b")), 103.0))
-    list(session.feed(toy.done, 104.0))
-    timing = session.response.timing
+    attempt = toy.attempt(clocks=clocks)
+    list(attempt.feed(toy.say(ResponseStarted("1")), 101.0))
+    list(attempt.feed(toy.say(TextDelta("a")), 102.0))
+    list(attempt.feed(toy.say(TextDelta("b")), 103.0))
+    list(attempt.feed(toy.done, 104.0))
+    timing = attempt.response.timing
     assert (timing.first_event, timing.duration) == (2.0, 4.0)
 
 
 def test_an_empty_text_is_no_event_with_meaning(toy):
     """Empty deltas, which some servers send to keep a connection alive, do not set the idle clock back."""
     clocks = Clocks(Timeouts(idle=10.0, silence=None), 0.0)
-    session = toy.session(clocks=clocks)
-    list(session.feed(toy.say(TextDelta("a")), 1.0))
-    list(session.feed(toy.say(TextDelta("")), 8.0))
+    attempt = toy.attempt(clocks=clocks)
+    list(attempt.feed(toy.say(TextDelta("a")), 1.0))
+    list(attempt.feed(toy.say(TextDelta("")), 8.0))
     assert clocks.meaning == 1.0
 
 
@@ -651,39 +652,39 @@ def test_an_empty_text_is_no_event_with_meaning(toy):
 
 def test_events_are_held_until_something_has_come(toy):
     """Pings are shown at once; names and usage only with the first event that has meaning."""
-    session = toy.session()
-    seen = toy.watch_events(session)
+    attempt = toy.attempt()
+    seen = toy.watch_events(attempt)
     started, usage, text = ResponseStarted("1", "m"), UsageReport({"in": 1}), TextDelta("a")
-    list(session.feed(toy.say(started), 0.0))
-    list(session.feed(toy.say(Ping(), usage), 0.0))
+    list(attempt.feed(toy.say(started), 0.0))
+    list(attempt.feed(toy.say(Ping(), usage), 0.0))
     assert list(seen) == [Ping()]
-    list(session.feed(toy.say(text), 0.0))
+    list(attempt.feed(toy.say(text), 0.0))
     assert list(seen) == [Ping(), started, usage, text]
 
 
 def test_all_events_are_shown_in_order(toy):
     """Every event is shown, in order, whether it makes a partial or not, up to the end."""
     said = [TextDelta("a"), TextDelta(""), TextDelta("b"), UsageReport({}), Ping(), STOP, End()]
-    session = toy.session()
-    seen = toy.watch_events(session)
-    toy.read(session, *(toy.say(event) for event in said))
+    attempt = toy.attempt()
+    seen = toy.watch_events(attempt)
+    toy.read(attempt, *(toy.say(event) for event in said))
     assert list(seen) == said
 
 
 def test_held_events_come_with_an_early_end(toy):
     """An answer that ends before anything with meaning shows what it had said of itself."""
-    session = toy.session()
-    seen = toy.watch_events(session)
-    toy.read(session, toy.say(ResponseStarted("1")), toy.done)
+    attempt = toy.attempt()
+    seen = toy.watch_events(attempt)
+    toy.read(attempt, toy.say(ResponseStarted("1")), toy.done)
     assert list(seen) == [ResponseStarted("1"), End()]
 
 
 def test_events_are_shown_from_where_the_stream_stands(toy):
     """Who begins to watch later sees what comes from then on."""
-    session = toy.session()
-    list(session.feed(toy.story[0], 0.0))
-    seen = toy.watch_events(session)
-    list(session.feed(toy.story[1], 0.0))
+    attempt = toy.attempt()
+    list(attempt.feed(toy.story[0], 0.0))
+    seen = toy.watch_events(attempt)
+    list(attempt.feed(toy.story[1], 0.0))
     assert list(seen) == [TextDelta("upon ")]
 
 
@@ -695,7 +696,7 @@ def test_a_framing_of_the_drivers_own(toy):
             self._rest = b""
 
         def feed(self, data):
-            from polyglot_core.wire import Chunk
+            from polyglot_core._wire.messages import Chunk
 
             *lines, self._rest = (self._rest + data).split(b"\n")
             return [Chunk(line, line) for line in lines]
@@ -704,10 +705,10 @@ def test_a_framing_of_the_drivers_own(toy):
             return ()
 
     wire = WireRequest(url="http://localhost", body=b"", framing=Lines)
-    session = Session(wire, toy.bound(), Clocks(Timeouts(), 0.0))
-    session.begin(200, {"content-type": "application/x-lines"})
-    toy.read(session, toy.body(TextDelta("a")) + b"\n" + toy.body(STOP) + b"\n")
-    assert session.response.content == "a"
+    attempt = Attempt(wire, toy.bound(), Clocks(Timeouts(), 0.0))
+    attempt.begin(200, {"content-type": "application/x-lines"})
+    toy.read(attempt, toy.body(TextDelta("a")) + b"\n" + toy.body(STOP) + b"\n")
+    assert attempt.response.content == "a"
 
 
 class Breaking:
@@ -744,11 +745,11 @@ def refuse():
 def broken_session(toy, does):
     """A session whose framer does this."""
     framing = type("Own", (Breaking,), {"does": does})
-    session = Session(
+    attempt = Attempt(
         WireRequest(url="http://localhost", body=b"", framing=framing), toy.bound(), Clocks(Timeouts(), 0.0)
     )
-    session.begin(200, {})
-    return session
+    attempt.begin(200, {})
+    return attempt
 
 
 @pytest.mark.parametrize("method", ["feed", "finish"])
@@ -762,18 +763,18 @@ def broken_session(toy, does):
 )
 def test_a_framer_of_the_drivers_own_that_is_broken(toy, method, does, says):
     """Whatever a driver's framer raises or returns, it is the driver's fault, and what came is kept."""
-    session = broken_session(toy, (method, does))
+    attempt = broken_session(toy, (method, does))
     with pytest.raises(PluginError, match=says.format(method)) as caught:
-        toy.read(session, toy.body(TextDelta("a")), *([b"x"] if method == "feed" else []))
+        toy.read(attempt, toy.body(TextDelta("a")), *([b"x"] if method == "feed" else []))
     assert (caught.value.partial.content, caught.value.partial.outcome) == ("a", Outcome.FAILED)
     assert caught.value.provider == "toy"
 
 
 def test_a_framer_of_the_drivers_own_may_raise_our_errors(toy):
     """What a driver's framer finds wrong in our own words is raised as it is."""
-    session = broken_session(toy, ("feed", refuse))
+    attempt = broken_session(toy, ("feed", refuse))
     with pytest.raises(Malformed, match="It cannot be read"):
-        toy.read(session, b"x")
+        toy.read(attempt, b"x")
 
 
 def test_a_framer_of_the_drivers_own_that_cannot_be_made(toy):
@@ -792,9 +793,9 @@ def test_an_object_where_a_stream_should_be_may_be_a_failure_in_the_drivers_own_
 
     headers = {"content-type": "application/json"}
     for body, kind in ((b'{"base": {"code": 1002}}', errors.RateLimited), (b'{"base": {}}', UnexpectedContentType)):
-        session = toy.session(module=Enveloped(), headers=headers)
+        attempt = toy.attempt(module=Enveloped(), headers=headers)
         with pytest.raises(kind):
-            toy.read(session, body)
+            toy.read(attempt, body)
 
 
 @pytest.mark.parametrize(
@@ -816,12 +817,12 @@ def test_an_event_with_a_value_of_a_wrong_type_is_the_drivers_fault(toy, event, 
             return [TextDelta("a")] if b"a" in chunk.data else [event]
 
     wire = WireRequest(url="http://localhost", body=b"")
-    session = Session(
+    attempt = Attempt(
         wire, Driver("wrong", Wrong()).bind(Connection(name="here", driver="wrong")), Clocks(Timeouts(), 0.0)
     )
-    session.begin(200, {})
+    attempt.begin(200, {})
     if committed:
-        list(session.feed(b"data: a\n\n", 0.0))
+        list(attempt.feed(b"data: a\n\n", 0.0))
     with pytest.raises(PluginError, match=wrong) as caught:
-        list(session.feed(b"data: b\n\n", 0.0))
+        list(attempt.feed(b"data: b\n\n", 0.0))
     assert caught.value.partial.content == ("a" if committed else "")

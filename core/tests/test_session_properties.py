@@ -7,6 +7,7 @@ import contextlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polyglot_core._values.response import Outcome
 from polyglot_core.errors import PolyglotError, Truncated
 from polyglot_core.plugin import (
     Citation,
@@ -20,7 +21,6 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     UsageReport,
 )
-from polyglot_core.response import Outcome
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 choices = st.integers(0, 1)
@@ -47,9 +47,9 @@ def valid_stream(toy, body, *, end):
 
 def outcome(toy, pieces):
     """Everything that a caller sees: each partial as a dict, and the response."""
-    session = toy.session()
-    partials = [partial.to_dict() for partial in toy.read(session, *pieces)]
-    return partials, session.response.to_dict()
+    attempt = toy.attempt()
+    partials = [partial.to_dict() for partial in toy.read(attempt, *pieces)]
+    return partials, attempt.response.to_dict()
 
 
 @given(body=bodies, end=st.booleans(), data=st.data())
@@ -75,21 +75,21 @@ def test_any_prefix_is_truncated_or_finished(toy, body, end, data):
     blocks, stream = valid_stream(toy, body, end=end)
     place = data.draw(st.integers(0, len(stream)))
     done = place >= len(b"".join(blocks[:-1]))
-    session = toy.session()
+    attempt = toy.attempt()
     if done:
-        toy.read(session, stream[:place])
-        assert session.outcome is Outcome.FINISHED
+        toy.read(attempt, stream[:place])
+        assert attempt.outcome is Outcome.FINISHED
         return
     with contextlib.suppress(Truncated):
-        toy.read(session, stream[:place])
-    assert session.outcome is Outcome.TRUNCATED
+        toy.read(attempt, stream[:place])
+    assert attempt.outcome is Outcome.TRUNCATED
 
 
 @given(body=bodies, data=st.data())
 def test_what_a_prefix_shows_is_a_prefix(toy, body, data):
     """What had come of a cut stream is the beginning of the whole, for every choice."""
     _, stream = valid_stream(toy, body, end=True)
-    whole, cut = toy.session(), toy.session()
+    whole, cut = toy.attempt(), toy.attempt()
     toy.read(whole, stream)
     with contextlib.suppress(Truncated):
         toy.read(cut, stream[: data.draw(st.integers(0, len(stream)))])
@@ -105,19 +105,19 @@ def test_a_flipped_bit_raises_only_our_errors(toy, body, data):
     damaged = bytearray(stream)
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(0, len(stream) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    session = toy.session()
+    attempt = toy.attempt()
     with contextlib.suppress(PolyglotError):
-        toy.read(session, bytes(damaged))
-    assert session.ended
+        toy.read(attempt, bytes(damaged))
+    assert attempt.ended
 
 
 @given(data=st.binary(max_size=200), status=st.sampled_from([200, 204, 301, 401, 500]), whole=st.booleans())
 def test_garbage_raises_only_our_errors(toy, data, status, whole):
     """Any bytes at all, under any status, give a result or an error of our own."""
-    session = toy.session(status=status, headers={}, framing="whole" if whole else "sse", flush_at_eof=True)
+    attempt = toy.attempt(status=status, headers={}, framing="whole" if whole else "sse", flush_at_eof=True)
     try:
-        toy.read(session, data)
+        toy.read(attempt, data)
     except PolyglotError as error:
         assert error.partial is not None
         assert str(error).isprintable()
-    assert session.ended
+    assert attempt.ended

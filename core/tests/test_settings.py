@@ -11,20 +11,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from polyglot_core import (
-    ConfigError,
-    Connection,
-    Inference,
-    PluginError,
-    connections,
-    drivers,
-    plugins,
-    register,
-    settings,
-)
-from polyglot_core.connection import Limits, Retries, Timeouts
+from polyglot_core import ConfigError, Connection, Inference, PluginError, connections, drivers, register
+from polyglot_core._config import resolve
+from polyglot_core._drivers import discovery
+from polyglot_core._values.limits import Limits, Retries, Timeouts
+from polyglot_core._values.secret import Secret
 from polyglot_core.errors import NoDefault
-from polyglot_core.wire import Secret
 
 PRESETS = """
     from polyglot_core.plugin import Preset
@@ -74,7 +66,7 @@ def install_defaults(tmp_path, monkeypatch):
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: polyglot-offers\nVersion: 1.0\n")
         lines = "".join(f"{name} = anything\n" for name in names)
         (info / "entry_points.txt").write_text(f"[polyglot.offers]\n{lines}[polyglot.presets]\nbroken = acme_nowhere\n")
-        monkeypatch.setattr(plugins, "DEFAULTS", "polyglot.offers")
+        monkeypatch.setattr(discovery, "DEFAULTS", "polyglot.offers")
         monkeypatch.syspath_prepend(str(folder))
         importlib.invalidate_caches()
 
@@ -186,7 +178,7 @@ def test_a_file_that_cannot_be_understood(config, name):
     """Whatever is wrong with a file, the message says where it is, what it is, and what was probably meant."""
     text, parts = BAD[name]
     file = config(text)
-    said = message(settings.resolve, "a")
+    said = message(resolve.resolve, "a")
     assert str(file) in said
     assert [part for part in parts if part not in said] == []
     assert "test-key" not in said
@@ -258,7 +250,7 @@ def test_a_connection_that_cannot_be_made(config, monkeypatch, name):
     monkeypatch.setenv("EMPTY_KEY", "")
     text, parts = UNUSABLE[name]
     config(text)
-    said = message(settings.resolve, "a")
+    said = message(resolve.resolve, "a")
     assert [part for part in parts if part not in said] == []
 
 
@@ -273,43 +265,43 @@ def test_a_connection_that_cannot_be_made(config, monkeypatch, name):
 def test_a_name_that_nothing_has(config, name, parts):
     """An unknown name is answered with what there is, and the nearest."""
     config("[connections.mine]\ndriver = 'toy'")
-    said = message(settings.resolve, name)
+    said = message(resolve.resolve, name)
     assert [part for part in parts if part not in said] == []
 
 
 def test_a_default_that_nothing_has_says_where_it_stands(config, monkeypatch):
     """The name was not given by the caller, who would look for it in vain."""
     file = config("default = 'nowhere'")
-    assert f"'nowhere' (it is the default in {file})" in message(settings.resolve)
+    assert f"'nowhere' (it is the default in {file})" in message(resolve.resolve)
     monkeypatch.setenv("POLYGLOT_DEFAULT", "elsewhere")
-    assert "'elsewhere' (the environment variable POLYGLOT_DEFAULT names it)" in message(settings.resolve)
+    assert "'elsewhere' (the environment variable POLYGLOT_DEFAULT names it)" in message(resolve.resolve)
 
 
 def test_a_name_of_nothing_alike_is_not_proposed(config):
     """A proposal that far off would mislead."""
     config("[connections.databricks]\ndriver = 'toy'")
-    assert "did you mean" not in message(settings.resolve, "xyz-broken-like")
+    assert "did you mean" not in message(resolve.resolve, "xyz-broken-like")
 
 
 def test_a_driver_that_is_left_out_is_not_called_missing(config, monkeypatch):
     """The allow list is the cause, not the installation."""
     config("")
     monkeypatch.setenv("POLYGLOT_DRIVERS", "others")
-    monkeypatch.setattr(plugins, "_find", lambda _group, name: name == "acme-driver" or None)
-    made = settings.resolve("toy").with_changes(driver="acme-driver")
-    assert "is installed, but POLYGLOT_DRIVERS leaves it out" in str(settings.unknown_driver(made))
+    monkeypatch.setattr(discovery, "_find", lambda _group, name: name == "acme-driver" or None)
+    made = resolve.resolve("toy").with_changes(driver="acme-driver")
+    assert "is installed, but POLYGLOT_DRIVERS leaves it out" in str(resolve.unknown_driver(made))
 
 
 def test_an_unknown_default(config):
     """A default that names nothing is an error as any other name is."""
     config("default = 'nowhere'")
-    assert "Nothing is called 'nowhere'" in message(settings.resolve)
+    assert "Nothing is called 'nowhere'" in message(resolve.resolve)
 
 
 def test_no_name_and_no_default(config):
     """Without a name and a default, the message says where the file was looked for."""
     file = config("")
-    said = message(settings.resolve)
+    said = message(resolve.resolve)
     assert "No connection is named" in said
     assert str(file) in said
 
@@ -333,7 +325,7 @@ def test_no_name_and_no_default(config):
 @pytest.mark.parametrize("name", ["acme", "toy"])
 def test_overrides_that_cannot_be_used(name, overrides, parts):
     """An override that is no field, or has no usable value, is named, with the field that was probably meant."""
-    said = message(settings.resolve, name, **overrides)
+    said = message(resolve.resolve, name, **overrides)
     assert [part for part in parts if part not in said] == []
 
 
@@ -351,7 +343,7 @@ def test_overrides_that_cannot_be_used(name, overrides, parts):
 def test_overrides_of_a_wrong_type(overrides):
     """An override of a wrong type is an error in the configuration, not a line in the library that trips over it."""
     with pytest.raises(ConfigError):
-        settings.resolve("toy", **overrides)
+        resolve.resolve("toy", **overrides)
 
 
 def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
@@ -359,9 +351,9 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
     missing, binary = tmp_path / "missing.toml", tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe")
     for path in (missing, tmp_path, binary):
-        assert f"{path} cannot be read" in message(settings.resolve, "acme", config=path)
+        assert f"{path} cannot be read" in message(resolve.resolve, "acme", config=path)
         monkeypatch.setenv("POLYGLOT_CONFIG", str(path))
-        assert f"{path} cannot be read" in message(settings.resolve, "acme")
+        assert f"{path} cannot be read" in message(resolve.resolve, "acme")
 
 
 # Which file
@@ -377,13 +369,13 @@ def test_which_file_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing-here"))
-    assert "Nothing is called 'a'" in message(settings.resolve, "a")
+    assert "Nothing is called 'a'" in message(resolve.resolve, "a")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    assert settings.resolve("a").model == "home/polyglot"
+    assert resolve.resolve("a").model == "home/polyglot"
     monkeypatch.setenv("POLYGLOT_CONFIG", str(files["named"]))
-    assert settings.resolve("a").model == "named"
-    assert settings.resolve("a", config=files["given"]).model == "given"
-    assert settings.resolve("a", config=str(files["given"])).model == "given"
+    assert resolve.resolve("a").model == "named"
+    assert resolve.resolve("a", config=files["given"]).model == "given"
+    assert resolve.resolve("a", config=str(files["given"])).model == "given"
 
 
 @pytest.mark.parametrize(
@@ -401,13 +393,13 @@ def test_where_the_users_file_is(monkeypatch, platform, variables, expected):
     monkeypatch.setattr(sys, "platform", platform)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert settings.user_config_file() == Path(expected)
+    assert resolve.user_config_file() == Path(expected)
 
 
 def test_no_file_is_no_error(monkeypatch):
     """Presets and drivers work without any file."""
-    assert settings.read_settings() == settings.Settings()
-    assert settings.resolve("acme").model == "small"
+    assert resolve.read_settings() == resolve.Settings()
+    assert resolve.resolve("acme").model == "small"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of files are POSIX's")
@@ -418,10 +410,10 @@ def test_a_key_that_others_can_read(config, recwarn, mode, key, warned):
     file.chmod(mode)
     if warned:
         with pytest.warns(UserWarning, match="chmod 600") as caught:
-            settings.resolve("a")
+            resolve.resolve("a")
         assert "test-key" not in str(caught[0].message)
     else:
-        settings.resolve("a")
+        resolve.resolve("a")
 
 
 # What a name means
@@ -441,7 +433,7 @@ def test_a_configured_connection(config):
         proxy = "http://localhost:3128"
         ca = "/ca.pem"
     """)
-    made = settings.resolve("mine")
+    made = resolve.resolve("mine")
     assert made == Connection(
         name="mine",
         driver="toy",
@@ -458,7 +450,7 @@ def test_a_configured_connection(config):
 
 def test_a_preset():
     """A preset brings its facts, and its key from the variable that it names."""
-    made = settings.resolve("acme")
+    made = resolve.resolve("acme")
     assert (made.name, made.driver, made.base_url, made.model) == (
         "acme",
         "toy",
@@ -472,23 +464,23 @@ def test_a_preset():
 def test_a_connection_upon_a_preset(config):
     """What a connection says is laid over its preset."""
     config("[connections.mine]\npreset = 'acme'\nmodel = 'large'\noptions = {seed = 1}")
-    made = settings.resolve("mine")
+    made = resolve.resolve("mine")
     assert (made.name, made.model, made.base_url) == ("mine", "large", "https://api.acme.example/v1")
     assert (made.options, made.secret, made.facts) == ({"seed": 1}, Secret("test-key"), {"complete_on": "end"})
 
 
 def test_a_driver_alone():
     """The bare name of a driver is a connection without anything."""
-    assert settings.resolve("toy") == Connection(name="toy", driver="toy")
+    assert resolve.resolve("toy") == Connection(name="toy", driver="toy")
 
 
 def test_the_file_goes_before_presets_and_presets_before_drivers(config, toy):
     """One name in several places means the connection, then the preset, then the driver."""
     config("")
     with register(toy.Driver(), "acme"):
-        assert settings.resolve("acme").base_url == "https://api.acme.example/v1"
+        assert resolve.resolve("acme").base_url == "https://api.acme.example/v1"
         config("[connections.acme]\ndriver = 'toy'\nmodel = 'mine'")
-        assert settings.resolve("acme").model == "mine"
+        assert resolve.resolve("acme").model == "mine"
 
 
 @pytest.mark.parametrize(
@@ -505,22 +497,22 @@ def test_the_file_goes_before_presets_and_presets_before_drivers(config, toy):
 def test_a_name_with_a_model(config, name, expected):
     """A model stands after a slash, unless the whole is a name."""
     config("[connections.mine]\ndriver = 'toy'\n[connections.'with/slash']\ndriver = 'toy'\nmodel = 'whole'")
-    made = settings.resolve(name)
+    made = resolve.resolve(name)
     assert (made.name, made.model) == expected
 
 
 def test_a_model_in_code_beats_one_in_the_name():
     """An explicit override goes last."""
-    assert settings.resolve("acme/large", model="other").model == "other"
+    assert resolve.resolve("acme/large", model="other").model == "other"
 
 
 def test_which_default_is_taken(config, monkeypatch):
     """A name beats `POLYGLOT_DEFAULT`, which beats the file's default."""
     config("default = 'free'\n[connections.mine]\ndriver = 'toy'")
-    assert settings.resolve().name == "free"
+    assert resolve.resolve().name == "free"
     monkeypatch.setenv("POLYGLOT_DEFAULT", "mine")
-    assert settings.resolve().name == "mine"
-    assert settings.resolve("acme").name == "acme"
+    assert resolve.resolve().name == "mine"
+    assert resolve.resolve("acme").name == "acme"
 
 
 @pytest.fixture
@@ -536,13 +528,13 @@ def test_a_preset_with_a_key_may_go_unnamed(offered, monkeypatch):
     """Where no default is configured, the preset that its package offers as one is it, if its key is set."""
     offered("acme")
     with pytest.raises(NoDefault, match="set ACME_KEY") as caught:
-        settings.resolve()
+        resolve.resolve()
     assert caught.value.variables == ("ACME_KEY",)
     monkeypatch.setenv("ACME_KEY", "test-key")
-    assert settings.resolve().name == "acme"
+    assert resolve.resolve().name == "acme"
     monkeypatch.delenv("ACME_KEY")
     monkeypatch.setenv("POLYGLOT_ACME_API_KEY", "test-key")
-    assert settings.resolve().name == "acme"
+    assert resolve.resolve().name == "acme"
 
 
 def test_a_preset_that_is_not_offered_is_never_the_default(offered, monkeypatch):
@@ -550,7 +542,7 @@ def test_a_preset_that_is_not_offered_is_never_the_default(offered, monkeypatch)
     offered()
     monkeypatch.setenv("ACME_KEY", "test-key")
     with pytest.raises(NoDefault) as caught:
-        settings.resolve()
+        resolve.resolve()
     assert caught.value.variables == ()
 
 
@@ -559,7 +551,7 @@ def test_of_two_that_could_be_the_default_none_is(offered, monkeypatch):
     offered("acme", "free")
     monkeypatch.setenv("ACME_KEY", "test-key")
     with pytest.raises(ConfigError, match=r"Keys of acme and free are set") as caught:
-        settings.resolve()
+        resolve.resolve()
     assert not isinstance(caught.value, NoDefault)
 
 
@@ -567,13 +559,13 @@ def test_an_offer_that_does_not_load_hinders_no_other(offered, monkeypatch):
     """A preset that is broken, or not there at all, is passed over."""
     offered("acme", "nowhere", "broken")
     monkeypatch.setenv("ACME_KEY", "test-key")
-    assert settings.resolve().name == "acme"
+    assert resolve.resolve().name == "acme"
 
 
 @pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.8.8.8", "[::1]", "0.0.0.0"])  # noqa: S104 (asked)
 def test_http_is_for_this_machine(host):
     """Nothing can be read on the way to this machine."""
-    assert settings.resolve("toy", base_url=f"http://{host}:1/v1").base_url == f"http://{host}:1/v1"
+    assert resolve.resolve("toy", base_url=f"http://{host}:1/v1").base_url == f"http://{host}:1/v1"
 
 
 @pytest.mark.parametrize("host", ["api.acme.example", "192.168.0.7", "localhost.example", "[fe80::1]", "vllm"])
@@ -581,27 +573,27 @@ def test_http_to_another_machine_is_allowed_or_refused(config, monkeypatch, host
     """It can be read on the way, so somebody has to say that it may: in code, in the file, in the environment."""
     base_url = f"http://{host}:8000/v1"
     config("")
-    said = message(settings.resolve, "toy", base_url=base_url)
+    said = message(resolve.resolve, "toy", base_url=base_url)
     assert f"leads to {host.strip('[]')} by http" in said
     assert "allow_http" in said
-    assert settings.resolve("toy", base_url=base_url, allow_http=True).base_url == base_url
+    assert resolve.resolve("toy", base_url=base_url, allow_http=True).base_url == base_url
     config(f"[connections.lan]\ndriver = 'toy'\nbase_url = '{base_url}'")
-    assert "by http" in message(settings.resolve, "lan")
+    assert "by http" in message(resolve.resolve, "lan")
     monkeypatch.setenv("POLYGLOT_LAN_ALLOW_HTTP", "true")
-    assert settings.resolve("lan").base_url == base_url
+    assert resolve.resolve("lan").base_url == base_url
     config(f"[connections.lan]\npreset = 'acme'\nbase_url = '{base_url}'")
-    assert settings.resolve("lan").base_url == base_url
+    assert resolve.resolve("lan").base_url == base_url
     monkeypatch.delenv("POLYGLOT_LAN_ALLOW_HTTP")
     for start in ("driver = 'toy'", "preset = 'acme'"):
         config(f"[connections.lan]\n{start}\nbase_url = '{base_url}'\nallow_http = true")
-        assert settings.resolve("lan").base_url == base_url
+        assert resolve.resolve("lan").base_url == base_url
     assert Connection.from_dsn(f"driver=toy,allow_http=true,base_url={base_url}").allow_http is True
 
 
 def test_a_switch_is_true_or_false(monkeypatch):
     """Text that is neither is refused, with where it stands."""
     monkeypatch.setenv("POLYGLOT_TOY_ALLOW_HTTP", "please")
-    said = message(settings.resolve, "toy")
+    said = message(resolve.resolve, "toy")
     assert "allow_http is true or false, not 'please'" in said
     assert "POLYGLOT_TOY_ALLOW_HTTP" in said
     assert "the connection line" in message(Connection.from_dsn, "driver=toy,allow_http=please")
@@ -616,11 +608,11 @@ def test_overrides_are_laid_over_what_was_found(config):
         headers = {x-a = "1", x-b = "1"}
         timeouts = {idle = 1, total = 1}
     """)
-    made = settings.resolve("mine", options={"b": 2}, headers={"x-b": "2"}, timeouts={"total": 2.0}, model="m")
+    made = resolve.resolve("mine", options={"b": 2}, headers={"x-b": "2"}, timeouts={"total": 2.0}, model="m")
     assert (made.options, made.headers, made.model) == ({"a": 1, "b": 2}, {"x-a": "1", "x-b": "2"}, "m")
     assert made.timeouts == Timeouts(idle=1.0, total=2.0)
-    assert settings.resolve("mine", timeouts=Timeouts(first=9.0)).timeouts == Timeouts(first=9.0)
-    assert settings.resolve("mine", timeouts={"idle": None}).timeouts.idle is None
+    assert resolve.resolve("mine", timeouts=Timeouts(first=9.0)).timeouts == Timeouts(first=9.0)
+    assert resolve.resolve("mine", timeouts={"idle": None}).timeouts.idle is None
 
 
 def test_the_environment_speaks_of_a_connection(config, monkeypatch):
@@ -629,17 +621,17 @@ def test_the_environment_speaks_of_a_connection(config, monkeypatch):
     monkeypatch.setenv("POLYGLOT_MY_OWN_MODEL", "env")
     monkeypatch.setenv("POLYGLOT_MY_OWN_API_KEY", "test-key")
     monkeypatch.setenv("POLYGLOT_MY_OWN_BASE_URL", "http://localhost:2")
-    made = settings.resolve("my-own")
+    made = resolve.resolve("my-own")
     assert (made.model, made.base_url, made.secret) == ("env", "http://localhost:2", Secret("test-key"))
-    assert settings.resolve("my-own", model="code").model == "code"
+    assert resolve.resolve("my-own", model="code").model == "code"
 
 
 def test_a_key_command(config):
     """A command's output, without its line end, is the key; it may be a line or a list of words."""
     config(f"[connections.a]\ndriver = 'toy'\napi_key_command = ['{sys.executable}', '-c', 'print(\"test-key\")']")
-    assert settings.resolve("a").secret == Secret("test-key")
+    assert resolve.resolve("a").secret == Secret("test-key")
     config(f"[connections.a]\ndriver = 'toy'\napi_key_command = \"'{sys.executable}' -c 'print(1234)'\"")
-    assert settings.resolve("a").secret == Secret("1234")
+    assert resolve.resolve("a").secret == Secret("1234")
 
 
 # A key belongs to an origin
@@ -684,7 +676,7 @@ DRIVER = "[connections.mine]\ndriver = 'toy'\nbase_url = 'https://api.acme.examp
 def test_a_key_does_not_follow_to_another_origin(config, text, name, overrides, expected):
     """A key goes to the origin that it was given for, and to no other that an override or a file names."""
     config(text)
-    made = settings.resolve(name, **overrides)
+    made = resolve.resolve(name, **overrides)
     assert made.secret == (None if expected is None else Secret(expected))
 
 
@@ -712,22 +704,22 @@ def test_a_header_with_a_key_does_not_follow_to_another_origin(config, monkeypat
     if given == "environment" and "base_url" in overrides:
         monkeypatch.setenv("POLYGLOT_MINE_BASE_URL", overrides["base_url"])
         overrides = {field: value for field, value in overrides.items() if field != "base_url"}
-    assert set(settings.resolve("mine", **overrides).headers) == expected
+    assert set(resolve.resolve("mine", **overrides).headers) == expected
 
 
 def test_a_secret_header_or_fact_of_a_preset_does_not_follow_to_another_origin(config, monkeypatch):
     """What a preset says in secret is said to its own place alone, also where a table of the file is laid over it."""
     own = {"token": Secret("test-key"), "tokens": [{"a": Secret("test-key")}], "path": "/v1"}
-    preset = plugins.load_preset("acme")
-    monkeypatch.setattr(plugins, "load_preset", lambda name: replace(preset, facts=own) if name == "acme" else None)
+    preset = discovery.load_preset("acme")
+    monkeypatch.setattr(discovery, "load_preset", lambda name: replace(preset, facts=own) if name == "acme" else None)
     config(
         "[connections.moved]\npreset = 'acme'\nbase_url = 'https://evil.example/v1'\n[connections.at]\npreset = 'acme'"
     )
-    assert settings.resolve("acme").facts == settings.resolve("at").facts == own
-    assert settings.resolve("moved").facts == {"path": "/v1"}
-    assert settings.resolve("acme", base_url=ELSEWHERE).facts == {"path": "/v1"}
-    assert settings.resolve("at", base_url=ELSEWHERE).facts == {"path": "/v1"}
-    assert settings.resolve("at", base_url=ELSEWHERE, facts={"token": "given"}).facts == {
+    assert resolve.resolve("acme").facts == resolve.resolve("at").facts == own
+    assert resolve.resolve("moved").facts == {"path": "/v1"}
+    assert resolve.resolve("acme", base_url=ELSEWHERE).facts == {"path": "/v1"}
+    assert resolve.resolve("at", base_url=ELSEWHERE).facts == {"path": "/v1"}
+    assert resolve.resolve("at", base_url=ELSEWHERE, facts={"token": "given"}).facts == {
         "path": "/v1",
         "token": "given",
     }
@@ -736,16 +728,16 @@ def test_a_secret_header_or_fact_of_a_preset_does_not_follow_to_another_origin(c
 def test_a_missing_key_is_asked_for_only_where_it_would_go(monkeypatch):
     """Without the variable, a preset cannot be used, but its dialect at another place, or with a key given, can."""
     monkeypatch.delenv("ACME_KEY")
-    assert "set the environment variable ACME_KEY" in message(settings.resolve, "acme")
-    assert settings.resolve("acme", api_key="given").secret == Secret("given")
-    assert settings.resolve("acme", base_url="http://localhost:1").secret is None
+    assert "set the environment variable ACME_KEY" in message(resolve.resolve, "acme")
+    assert resolve.resolve("acme", api_key="given").secret == Secret("given")
+    assert resolve.resolve("acme", base_url="http://localhost:1").secret is None
 
 
 def test_a_key_in_the_environment_goes_with_its_base_url(config, monkeypatch):
     """A base URL from the environment takes no key with it that was meant for another origin."""
     config(OWN_KEY)
     monkeypatch.setenv("POLYGLOT_MINE_BASE_URL", ELSEWHERE)
-    assert settings.resolve("mine").secret is None
+    assert resolve.resolve("mine").secret is None
 
 
 # One line
@@ -852,7 +844,7 @@ def test_drivers_lists_what_loads(tmp_path, monkeypatch):
     broken = listed["acme-broken"]
     assert (broken.distribution, broken.version, broken.usable) == ("polyglot-broken", "2.0", False)
     assert "ModuleNotFoundError" in broken.reason
-    assert "acme-broken failed to load" in message(settings.resolve, "nothing-of-this-name")
+    assert "acme-broken failed to load" in message(resolve.resolve, "nothing-of-this-name")
 
 
 def test_a_broken_preset_is_said_to_be_so(tmp_path, monkeypatch):
@@ -863,7 +855,7 @@ def test_a_broken_preset_is_said_to_be_so(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text("[polyglot.presets]\nacme-broken = acme_nowhere\n")
     monkeypatch.syspath_prepend(str(info.parent))
     with pytest.raises(PluginError, match=r"polyglot-broken 2\.0"):
-        settings.resolve("acme-broken")
+        resolve.resolve("acme-broken")
     (listed,) = [info for info in connections() if info.name == "acme-broken"]
     assert not listed.usable
     assert "polyglot-broken" in listed.reason
@@ -875,11 +867,11 @@ def test_a_broken_preset_is_said_to_be_so(tmp_path, monkeypatch):
 def test_retries_limits_and_fallbacks_of_the_file(config):
     """Single numbers of a file are laid over the usual ones; fallbacks are names, resolved as any name is."""
     config(
-        "[connections.mine]\ndriver = 'toy'\nmodel = 'm'\nretries = { limit = 0 }\nlimits = { event = 1000 }\n"
+        "[connections.mine]\ndriver = 'toy'\nmodel = 'm'\nretries = { max_retries = 0 }\nlimits = { event = 1000 }\n"
         "fallbacks = ['other', 'acme/large']\n[connections.other]\ndriver = 'toy'\nmodel = 'o'\nfallbacks = ['mine']\n"
     )
-    made = settings.resolve("mine")
-    assert (made.retries, made.limits) == (Retries(limit=0), Limits(event=1000))
+    made = resolve.resolve("mine")
+    assert (made.retries, made.limits) == (Retries(max_retries=0), Limits(event=1000))
     assert [(other.name, other.model) for other in made.fallbacks] == [("other", "o"), ("acme", "large")]
     assert [other.fallbacks for other in made.fallbacks] == [(), ()]
 
@@ -899,20 +891,20 @@ def test_a_fallback_that_cannot_be_asked_is_listed_with_its_connection(config, m
 def test_fallbacks_in_code_go_before_those_of_the_file(config):
     """An override replaces the file's list; names and connections may stand in it."""
     config("[connections.mine]\ndriver = 'toy'\nfallbacks = ['nowhere']\n")
-    other = settings.resolve("toy", model="x")
-    assert settings.resolve("mine", fallbacks=[]).fallbacks == ()
-    assert settings.resolve("mine", fallbacks=[other]).fallbacks == (other,)
-    assert "Nothing is called 'nowhere'" in message(settings.resolve, "mine")
+    other = resolve.resolve("toy", model="x")
+    assert resolve.resolve("mine", fallbacks=[]).fallbacks == ()
+    assert resolve.resolve("mine", fallbacks=[other]).fallbacks == (other,)
+    assert "Nothing is called 'nowhere'" in message(resolve.resolve, "mine")
 
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
         ({"retries": {"limt": 1}}, "did you mean 'limit'?"),
-        ({"retries": {"limit": 1.5}}, "'limit' in retries"),
-        ({"retries": {"limit": -1}}, "'limit' in retries"),
-        ({"retries": {"limit": None}}, "'limit' in retries"),
-        ({"retries": {"first_wait": True}}, "'first_wait' in retries"),
+        ({"retries": {"max_retries": 1.5}}, "'max_retries' in retries"),
+        ({"retries": {"max_retries": -1}}, "'max_retries' in retries"),
+        ({"retries": {"max_retries": None}}, "'max_retries' in retries"),
+        ({"retries": {"initial_backoff": True}}, "'initial_backoff' in retries"),
         ({"retries": 3}, "retries of connection 'toy' is a Retries, or a dict"),
         ({"limits": {"event": 0.5}}, "'event' in limits"),
         ({"limits": [1]}, "limits of connection 'toy' is a Limits, or a dict"),
@@ -924,7 +916,7 @@ def test_fallbacks_in_code_go_before_those_of_the_file(config):
 )
 def test_numbers_that_cannot_be_used(overrides, said):
     """A number of the wrong kind is found when the connection is made, and named."""
-    assert said in message(settings.resolve, "toy", **overrides)
+    assert said in message(resolve.resolve, "toy", **overrides)
 
 
 @pytest.mark.parametrize(
@@ -943,11 +935,11 @@ def test_numbers_that_cannot_be_used(overrides, said):
         ("timeouts", "grace", 10**9 + 1, "is too large"),
         ("timeouts", "silence", 10**400, "is too large"),
         pytest.param("timeouts", "silence", 10**5000, "is too large", id="5001 digits"),
-        ("retries", "limit", 1.0, "is not a whole number"),
-        ("retries", "limit", True, "is of type bool"),
-        ("retries", "first_wait", None, "is None"),
-        ("retries", "first_wait", float("-inf"), "is infinite"),
-        ("retries", "longest_wait", 1e10, "is too large"),
+        ("retries", "max_retries", 1.0, "is not a whole number"),
+        ("retries", "max_retries", True, "is of type bool"),
+        ("retries", "initial_backoff", None, "is None"),
+        ("retries", "initial_backoff", float("-inf"), "is infinite"),
+        ("retries", "max_retry_after", 1e10, "is too large"),
         ("limits", "event", float("inf"), "is infinite, and should be a whole number from 0"),
         ("limits", "event", None, "is None"),
     ],
@@ -963,7 +955,7 @@ def test_numbers_of_no_use(field, name, number, said, given):
     elif given == "connection":
         shown = message(Connection, name="toy", driver="toy", **{field: value})
     else:
-        shown = message(settings.resolve, "toy", **{field: value})
+        shown = message(resolve.resolve, "toy", **{field: value})
     assert f"{name!r} in {field} of connection 'toy' {said}" in shown
 
 
@@ -972,7 +964,7 @@ def test_numbers_of_no_use(field, name, number, said, given):
 )
 def test_clocks_at_their_ends(field, number):
     """Nought, a billion seconds, whole seconds and none at all are clocks."""
-    assert getattr(settings.resolve("toy", timeouts={field: number}).timeouts, field) == number
+    assert getattr(resolve.resolve("toy", timeouts={field: number}).timeouts, field) == number
     made = Inference.using("toy", model="m", timeouts=Timeouts(**{field: number}))
     assert getattr(made.connection.timeouts, field) == number
 
@@ -1009,7 +1001,7 @@ def test_a_field_of_a_wrong_type(fields, said):
 @pytest.mark.parametrize("name", [5, b"acme"])
 def test_a_name_that_is_no_text(name):
     """Names are texts; what else is given is refused in words."""
-    assert f"A connection is named by a text, not by {type(name).__name__}" in message(settings.resolve, name)
+    assert f"A connection is named by a text, not by {type(name).__name__}" in message(resolve.resolve, name)
 
 
 @pytest.mark.parametrize(
@@ -1024,17 +1016,17 @@ def test_a_file_out_of_all_measure(tmp_path, content, said):
     """A file that the reader of TOML gives up on is an error in the configuration as well."""
     file = tmp_path / "polyglot.toml"
     file.write_bytes(content)
-    assert said in message(settings.resolve, "a", config=file)
+    assert said in message(resolve.resolve, "a", config=file)
 
 
 @pytest.mark.parametrize("path", [5, b"polyglot.toml", "a\0b"])
 def test_a_path_that_is_none(path):
     """What cannot name a file is refused in words."""
-    assert "The configuration file" in message(settings.resolve, "a", config=path)
+    assert "The configuration file" in message(resolve.resolve, "a", config=path)
 
 
 def test_a_file_may_begin_with_a_mark(tmp_path):
     """Some editors put a byte order mark before a text."""
     file = tmp_path / "polyglot.toml"
     file.write_bytes(b"\xef\xbb\xbfdefault = 'mine'\n[connections.mine]\ndriver = 'toy'")
-    assert settings.resolve(config=file).name == "mine"
+    assert resolve.resolve(config=file).name == "mine"

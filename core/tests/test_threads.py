@@ -74,7 +74,7 @@ def test_closing_wakes_a_wait_between_attempts(loopback, http):
     from polyglot_core import Retries
 
     server = loopback(http.plain(b"", 503))
-    stream = Inference(server.connection(retries=Retries(limit=3, first_wait=30.0))).stream("Hi")
+    stream = Inference(server.connection(retries=Retries(max_retries=3, initial_backoff=30.0))).stream("Hi")
     reader = Reader(stream)
     time.sleep(0.2)
     stream.close()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from polyglot_core.assembler import Assembler
+from polyglot_core._attempt.assembler import Assembler
+from polyglot_core._values.response import FinishReason
 from polyglot_core.plugin import Finish, TextDelta, ToolCallDelta, Usage
-from polyglot_core.response import FinishReason
 
 SUM, SUM_ARGUMENTS = ("1", "sum", '{"a": 1}'), '{"a": 1}'
 TWO = [("1", "sum", '{"a": 1}'), ("2", "mul", '{"b": 2}')]

@@ -16,9 +16,10 @@ import zlib
 import httpx
 import pytest
 
-from polyglot_core import ConfigError, Inference, PolyglotError, StreamError, TransportError, transport
+from polyglot_core import ConfigError, Inference, PolyglotError, StreamError, TransportError
+from polyglot_core._http import httpx_options
+from polyglot_core._http.inflate import Inflater, inflater_for
 from polyglot_core.errors import LimitExceeded
-from polyglot_core.inflating import Inflater, inflater_for
 from polyglot_core.plugin import Finish, TextDelta
 
 pytestmark = pytest.mark.http
@@ -360,7 +361,7 @@ def test_which_proxy_the_environment_names(monkeypatch, variables, origin, expec
         monkeypatch.delenv(name.lower(), raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = transport._proxy_for(origin)
+    found = httpx_options._proxy_for(origin)
     assert (found and found.reveal()) == expected
 
 

@@ -9,11 +9,12 @@ import time
 
 import pytest
 
-from polyglot_core import Inference, TimedOut, watchdog
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Timeouts
+from polyglot_core import Inference, TimedOut
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._http import watchdog
+from polyglot_core._http.watchdog import Watch, shut_down
+from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import Finish, TextDelta
-from polyglot_core.watchdog import Watch, shut_down
 
 pytestmark = pytest.mark.http
 

@@ -1,7 +1,8 @@
 """How much code a driver is: ``python -m tests.architecture.sizes`` prints the table.
 
 A driver is the module that its entry point names, and every module of its own package that this one needs. Rows of
-presets are data and do not count; neither do docstrings, comments and blank lines.
+presets are data and do not count; neither do docstrings, comments and blank lines, nor the modules in `APART`, which
+know nothing of a provider's API.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+APART = frozenset({"eventstream", "framing", "json_pieces"})
+"""Modules that cut bytes into chunks or write JSON text: formats of their own, tested apart from any driver."""
+
 _LAYOUT = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 )
@@ -52,8 +56,12 @@ def _sizes_in(project: Path) -> list[Size]:
     return [
         Size(name, {part.partition(".")[2]: code_lines(_file(sources, part)) for part in parts}, users.count(name))
         for name, module in groups.get("polyglot.drivers", {}).items()
-        for parts in [sorted(_needed(sources, module, set()) - data)]
+        for parts in [sorted(_needed(sources, module, set()) - data - _apart(module))]
     ]
+
+
+def _apart(module: str) -> set[str]:
+    return {f"{module.partition('.')[0]}.{name}" for name in APART}
 
 
 def _file(sources: Path, module: str) -> Path:

@@ -20,12 +20,14 @@ from typing import Any
 from generated import Generated, least_partials
 from measuring import arguments, print_facts, print_table, row, take_turns
 
-from polyglot_core import Connection, PartialInferenceResponse, plugins
-from polyglot_core.clocks import Clocks
-from polyglot_core.engine import pump
+from polyglot_core import Connection, PartialInferenceResponse
+from polyglot_core._attempt.attempt import Attempt
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._drivers import discovery
+from polyglot_core._drivers.bound import BoundDriver
+from polyglot_core._engine.call import Call, Target
+from polyglot_core._engine.pump import pump
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
-from polyglot_core.run import Run, Target
-from polyglot_core.session import Session
 
 LEAST = "least: split, decode, partial"
 _CONNECTION = Connection(name="benchmark", driver="openai", model="m", base_url="http://127.0.0.1:1/v1")
@@ -33,26 +35,26 @@ _REQUEST = InferenceRequest(model="m", messages=(Message(role="user", content="H
 _HEADERS = {"content-type": "text/event-stream"}
 
 
-def _driver() -> plugins.BoundDriver:
-    driver = plugins.load_driver("openai")
+def _driver() -> BoundDriver:
+    driver = discovery.load_driver("openai")
     if driver is None:
         raise SystemExit("The openai driver is not installed in this environment.")
     return driver.bind(_CONNECTION)
 
 
-def session_partials(driver: plugins.BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
+def session_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
     """Frame, decode and assemble."""
-    session = Session(driver.encode(_REQUEST), driver, Clocks(Timeouts(), 0.0))
-    session.begin(200, _HEADERS)
-    take = session.take
+    attempt = Attempt(driver.encode(_REQUEST), driver, Clocks(Timeouts(), 0.0))
+    attempt.begin(200, _HEADERS)
+    take = attempt.take
     for data in reads:
-        for chunk in session.frame(data):
+        for chunk in attempt.frame(data):
             taken = take(chunk, 0.0)
             if type(taken) is PartialInferenceResponse:
                 yield taken
             else:
                 yield from taken
-    yield from session.finish(0.0)
+    yield from attempt.finish(0.0)
 
 
 class _Bytes:
@@ -77,9 +79,9 @@ class _Bytes:
     drain = close = abort
 
 
-def pump_partials(driver: plugins.BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
+def pump_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
     """What a loop over a stream goes through, but for the HTTP client."""
-    run = Run([Target(_CONNECTION, driver, _REQUEST)], Timeouts())
+    run = Call([Target(_CONNECTION, driver, _REQUEST)], Timeouts())
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))
     pools: Any = SimpleNamespace(pool=lambda *_: pool)
     return pump(run, pools)
@@ -104,7 +106,7 @@ def main() -> None:
     asked = arguments(__doc__.partition("\n")[0], rounds=15)
     body = Generated(asked.chunks)
     driver = _driver()
-    ours = {"session": partial(session_partials, driver), "stream, without HTTP": partial(pump_partials, driver)}
+    ours = {"attempt": partial(session_partials, driver), "stream, without HTTP": partial(pump_partials, driver)}
     print_facts(
         asked, f"{len(b''.join(body.events)) // body.chunks} bytes a chunk; ratio: to the least, round by round"
     )

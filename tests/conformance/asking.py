@@ -7,17 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
-from polyglot_core import (
-    AsyncInference,
-    Inference,
-    InferenceResponse,
-    PartialInferenceResponse,
-    Retries,
-    plugins,
-)
-from polyglot_core.clocks import Clocks
+from polyglot_core import AsyncInference, Inference, InferenceResponse, PartialInferenceResponse, Retries
+from polyglot_core._attempt.attempt import Attempt
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._drivers import discovery
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
-from polyglot_core.session import Session
 from polyglot_simulator.answer import Answer as Reply
 from polyglot_simulator.answer import Send
 from polyglot_simulator.dialects import DEFAULT_DIALECT
@@ -134,7 +128,7 @@ def _reply(exchange: Exchange, cut: Cut) -> Reply:
 def _ask(exchange: Exchange, base_url: str) -> Answer:
     connection = connection_to(exchange.dialect, exchange.provider, base_url)
     inference = Inference.from_connection(
-        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(limit=0))
+        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(max_retries=0))
     )
     pending = inference.create("Hello", stream=exchange.streamed)
     said: list[str] = []
@@ -159,7 +153,7 @@ async def _ask_async(exchanges: Sequence[Exchange], base_url: str, progress: Pro
 async def _ask_one_async(exchange: Exchange, base_url: str) -> Answer:
     connection = connection_to(exchange.dialect, exchange.provider, base_url)
     inference = AsyncInference.from_connection(
-        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(limit=0))
+        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(max_retries=0))
     )
     pending = inference.create("Hello", stream=exchange.streamed)
     said: list[str] = []
@@ -188,24 +182,24 @@ _NOWHERE = "http://127.0.0.1:1"
 
 
 def _in_process(exchange: Exchange) -> Answer:
-    session = _session(exchange)
+    attempt = _attempt(exchange)
     said: list[str] = []
     try:
-        session.begin(exchange.status, dict(exchange.headers))
+        attempt.begin(exchange.status, dict(exchange.headers))
         for at in range(len(exchange.body)):
-            for partial in session.feed(exchange.body[at : at + 1], 0.0):
+            for partial in attempt.feed(exchange.body[at : at + 1], 0.0):
                 said.append(_first_choice(partial))
-        for partial in session.finish(0.0):
+        for partial in attempt.finish(0.0):
             said.append(_first_choice(partial))
     except Exception as error:  # noqa: BLE001 (as above)
         return _failed(error, said)
-    return Answer(session.response, None, "".join(said))
+    return Answer(attempt.response, None, "".join(said))
 
 
-def _session(exchange: Exchange) -> Session:
-    driver = plugins.load_driver(DRIVERS[exchange.dialect])
+def _attempt(exchange: Exchange) -> Attempt:
+    driver = discovery.load_driver(DRIVERS[exchange.dialect])
     assert driver is not None, f"the driver of {exchange.dialect} is not installed"
     bound = driver.bind(connection_to(exchange.dialect, exchange.provider, _NOWHERE))
     turn = Message(role="user", content="Hello")
     request = InferenceRequest(model="recorded-model", messages=(turn,), stream=exchange.streamed)
-    return Session(bound.encode(request), bound, Clocks(Timeouts(), 0.0), "recorded")
+    return Attempt(bound.encode(request), bound, Clocks(Timeouts(), 0.0), "recorded")

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from polyglot_core import Connection, plugins
+from polyglot_core import Connection
+from polyglot_core._drivers import discovery
 
 _TABLES = tomllib.loads(Path(__file__).with_name("presets.toml").read_text("utf-8"))
 _NOT_EXPECTED = "think_tags"  # the expectations leave tags in the text
@@ -22,7 +23,7 @@ PRESETS: dict[str, dict[str, str]] = _TABLES
 @cache
 def is_spoken(dialect: str) -> bool:
     """Whether the driver of `dialect` is installed."""
-    return plugins.load_driver(DRIVERS[dialect]) is not None
+    return discovery.load_driver(DRIVERS[dialect]) is not None
 
 
 def connection_to(dialect: str, provider: str, base_url: str) -> Connection:
@@ -41,6 +42,6 @@ def connection_to(dialect: str, provider: str, base_url: str) -> Connection:
 def _facts(name: str | None) -> dict[str, Any]:
     if name is None:
         return {}
-    preset = plugins.load_preset(name)
+    preset = discovery.load_preset(name)
     assert preset is not None, f"presets.toml names the preset {name!r}, which is not installed"
     return {column: value for column, value in preset.facts.items() if column != _NOT_EXPECTED}

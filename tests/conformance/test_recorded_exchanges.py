@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from polyglot_core import PolyglotError, plugins
+from polyglot_core import PolyglotError
+from polyglot_core._drivers import discovery
 
 from .asking import Way
 from .places import DRIVERS, PRESETS, is_spoken
@@ -115,5 +116,5 @@ def test_every_preset_speaks_the_dialect_it_is_named_for(dialect):
     """The facts of a preset are read by the driver that they were written for."""
     if not is_spoken(dialect):
         pytest.skip(f"the driver {DRIVERS[dialect]!r} is not installed")
-    rows = {name: plugins.load_preset(name) for name in PRESETS.get(dialect, {}).values()}
+    rows = {name: discovery.load_preset(name) for name in PRESETS.get(dialect, {}).values()}
     assert {name: row and row.driver for name, row in rows.items()} == dict.fromkeys(rows, DRIVERS[dialect])

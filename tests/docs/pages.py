@@ -11,7 +11,8 @@ PACKAGES = [CHECKOUT / "core", *sorted(project.parent for project in CHECKOUT.gl
 README = CHECKOUT / "README.md"
 DOCS = CHECKOUT / "docs"
 _READMES = [package / "README.md" for package in PACKAGES]
-PAGES = [README, *sorted(DOCS.rglob("*.md")), *(page for page in _READMES if page.exists())]
+_AT_THE_ROOT = [README, CHECKOUT / "CONTRIBUTING.md", CHECKOUT / "SECURITY.md"]
+PAGES = [*_AT_THE_ROOT, *sorted(DOCS.rglob("*.md")), *(page for page in _READMES if page.exists())]
 """Every page; a package without a README fails the tests of the architecture, once."""
 
 _BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -10,9 +10,9 @@ import types
 import pytest
 
 from polyglot_cli.script import read_script
+from polyglot_core._config.resolve import read_settings, resolve
+from polyglot_core._drivers.discovery import load_driver
 from polyglot_core.plugin import InferenceRequest, Message
-from polyglot_core.plugins import load_driver
-from polyglot_core.settings import read_settings, resolve
 from polyglot_testkit import CHECKS, Recording, check_driver
 
 from .conftest import STORY

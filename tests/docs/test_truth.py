@@ -19,14 +19,14 @@ import polyglot_simulator
 from polyglot_cli.commands import polyglot
 from polyglot_cli.failing import EXIT_CODES
 from polyglot_core import FinishReason, Inference, Retries, TimedOut, Timeouts, hookspecs
-from polyglot_core.events import Event
-from polyglot_core.framing import FRAMERS
-from polyglot_core.life import Signal, State
-from polyglot_core.options import NAMES
-from polyglot_core.parts import Part
-from polyglot_core.policy import Elsewhere, Tried, decide
-from polyglot_core.response import Outcome
-from polyglot_core.settings import ENVIRONMENT_FIELDS
+from polyglot_core._attempt.lifecycle import Signal, State
+from polyglot_core._authoring.options import NAMES
+from polyglot_core._config.resolve import ENVIRONMENT_FIELDS
+from polyglot_core._engine.retry_policy import Fallback, RetryState, decide
+from polyglot_core._values.events import Event
+from polyglot_core._values.parts import Part
+from polyglot_core._values.response import Outcome
+from polyglot_core._wire.framings import FRAMERS
 from polyglot_simulator import (
     ByteAtATime,
     Comments,
@@ -195,7 +195,12 @@ def test_every_installed_driver_and_preset_has_a_row():
             assert f"[`{point.name}`](providers/" in row[0]
             if heading == "preset":
                 preset = point.load().PRESETS[point.name]
-                values = (preset.driver, preset.api_key_env or "–", preset.model or "–", preset.base_url or "yours")
+                values = (
+                    preset.driver,
+                    preset.api_key_env or "–",
+                    preset.model or "–",
+                    preset.base_url or "per account",
+                )
                 assert tuple(cell.strip("`") for cell in row[1:]) == values
 
 
@@ -206,8 +211,8 @@ def test_the_table_of_errors_is_that_of_the_code():
     for name, kind in ERRORS.items():
         code = next(EXIT_CODES[base] for base in kind.__mro__ if base in EXIT_CODES)
         error = kind("x", "first") if kind is TimedOut else kind("x")
-        decision = decide(error, Tried(attempts=9, others=True), Retries())
-        elsewhere = "yes" if isinstance(decision, Elsewhere) else "no"
+        decision = decide(error, RetryState(attempts=9, others=True), Retries())
+        elsewhere = "yes" if isinstance(decision, Fallback) else "no"
         assert rows[name][2:5] == ["yes" if kind.retryable else "no", elsewhere, str(code)], name
 
 
@@ -244,13 +249,13 @@ def test_the_faults_are_those_of_the_simulator():
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
 def test_a_fault_is_met_as_the_page_says(fault):
-    """What Polyglot makes of a fault is what stands in its row: the answer, or an error of that class."""
+    """The result of a fault is the one in its row: the response, or an error of that class."""
     rows = {row[0].strip("`"): row[2] for row in table(DOCS / "testing.md", "fault")}
     expected = re.findall(r"`(\w+)`", rows[type(fault).__name__])
     with Simulator("One two three.", fault=fault) as simulator:
         connection = simulator.connection.with_changes(timeouts=Timeouts(idle=0.2))
         pending = Inference.from_connection(connection).create("Count.", stream=True)
-        if rows[type(fault).__name__].startswith("the answer"):
+        if rows[type(fault).__name__].startswith("the response"):
             assert pending.text() == "One two three."
         else:
             with pytest.raises(ERRORS[expected[0]]):
@@ -303,3 +308,6 @@ def test_decisions_are_numbered_without_a_gap():
         title = re.match(rf"# {number}\. (.+)\n", page.read_text("utf-8"))[1]
         assert f"{number}. [{title}]({page.name})" in index
         assert all(f"**{part}" in page.read_text("utf-8") for part in ("What", "Why", "Given up"))
+        assert re.search(
+            r"^Date: \d{4}-\d\d-\d\d\. Status: (accepted|superseded by \d+)\.$", page.read_text("utf-8"), re.MULTILINE
+        )

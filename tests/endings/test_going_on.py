@@ -10,7 +10,7 @@ from polyglot_simulator import Drop, Simulator
 pytestmark = pytest.mark.http
 
 BEGUN = "Once upon a time"
-SOON = Retries(first_wait=0.01)
+SOON = Retries(initial_backoff=0.01)
 
 
 def asked(simulator, driver, **facts):

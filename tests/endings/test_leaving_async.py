@@ -243,7 +243,7 @@ async def end(stream, reading, how):
 def test_a_wait_between_two_attempts_can_be_ended(simulate, how):
     """``close()`` and cancellation wake a call that waits to ask again; nothing more is sent."""
     simulator = simulate(fault=Status(503))
-    connection = simulator.connection.with_changes(retries=Retries(limit=3, first_wait=5.0))
+    connection = simulator.connection.with_changes(retries=Retries(max_retries=3, initial_backoff=5.0))
 
     async def main():
         async with AsyncInference.from_connection(connection) as inference:

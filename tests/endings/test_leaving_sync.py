@@ -197,7 +197,7 @@ def test_a_close_in_another_thread_ends_the_wait_for_an_answer(simulate, phase):
 def test_a_close_in_another_thread_ends_the_wait_between_two_attempts(simulate):
     """``close()`` wakes a call that waits to ask again; nothing more is sent."""
     simulator = simulate(fault=Status(503))
-    connection = simulator.connection.with_changes(retries=Retries(limit=3, first_wait=5.0))
+    connection = simulator.connection.with_changes(retries=Retries(max_retries=3, initial_backoff=5.0))
     with Inference.from_connection(connection) as inference:
         stream = inference.create("Hello").stream()
         closing = threading.Timer(0.2, stream.close)

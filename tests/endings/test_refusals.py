@@ -103,7 +103,7 @@ def test_the_providers_own_word_says_more_than_the_status(ask):
 
 def test_a_refusal_is_asked_again_as_often_as_is_allowed(simulate, call_to):
     """With retries a passing refusal is not seen, and one that stays says how many requests were sent."""
-    retries = Retries(limit=2, first_wait=0.01)
+    retries = Retries(max_retries=2, initial_backoff=0.01)
     passing, staying = simulate(fault=Status(503, times=2)), simulate(fault=Status(503))
     response = call_to(passing.connection.with_changes(retries=retries)).response()
     error = call_to(staying.connection.with_changes(retries=retries)).failure()

@@ -151,7 +151,7 @@ def counted(stage: Stage) -> None:
     server = stage.simulate(reply(BODY + said(" four")))
     call = stage.call(stage.connection(server))
     stage.keeps(answers(), call, server)
-    ignored = call.pending.stream()._pump.run.session.ignored_bytes
+    ignored = call.pending.stream()._pump.call.attempt.ignored_bytes
     same("bytes ignored", ignored, len(said(" four")) - len(b"data: \n\n"))
 
 

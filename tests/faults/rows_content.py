@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from polyglot_core import FinishReason, Truncated
-from polyglot_core.connection import Limits
+from polyglot_core._values.limits import Limits
 from polyglot_core.errors import LimitExceeded, Malformed, Overloaded
-from polyglot_openai.presets import PRESETS
+from polyglot_openai.chat.presets import PRESETS
 from polyglot_simulator import Garbage, RawReply, Reply
 
 from . import frames

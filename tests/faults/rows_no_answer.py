@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from polyglot_core import Outcome, ProviderError, Truncated
-from polyglot_core.connection import Limits
+from polyglot_core._values.limits import Limits
 from polyglot_core.errors import (
     LimitExceeded,
     UnexpectedContentType,

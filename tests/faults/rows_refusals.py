@@ -185,7 +185,7 @@ def at_once(row: int, part: str, headers: dict[str, str], seconds: object = None
     return simulated(
         row,
         part,
-        "A wait longer than `longest_wait` is not begun: the error comes at once and says how long it is.",
+        "A wait longer than `max_retry_after` is not begun: the error comes at once and says how long it is.",
         Ends(error=RateLimited if status == 429 else InvalidRequest, facts={**facts, "attempts": 1}, within=2.0),
         Status(status, headers=headers),
         again=2,
@@ -275,7 +275,7 @@ def used_up(stage: Stage) -> None:
 @told(23, "25 calls", "Repetitions are paid from a budget that all calls to one place share: about 35 of 50 are sent.")
 def storm(stage: Stage) -> None:
     server = stage.simulate(fault=Status(503, JSON))
-    connection = stage.connection(server, retries=Retries(limit=2, first_wait=0.001))
+    connection = stage.connection(server, retries=Retries(max_retries=2, initial_backoff=0.001))
     begun = time.monotonic()
     for _ in range(25):
         stage.keeps(Ends(error=Overloaded), stage.call(connection))

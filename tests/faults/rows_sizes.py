@@ -9,7 +9,7 @@ import tracemalloc
 import zlib
 
 from polyglot_core import Outcome, PolyglotError, TimedOut, TransportError
-from polyglot_core.connection import Limits
+from polyglot_core._values.limits import Limits
 from polyglot_core.errors import LimitExceeded
 from polyglot_simulator import ByteAtATime, Comments, Cut, Garbage, Gzip, Pace, Stall
 

@@ -11,17 +11,8 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from polyglot_core import (
-    AsyncInference,
-    Connection,
-    Inference,
-    Outcome,
-    PolyglotError,
-    Retries,
-    TimedOut,
-    Truncated,
-    run,
-)
+from polyglot_core import AsyncInference, Connection, Inference, Outcome, PolyglotError, Retries, TimedOut, Truncated
+from polyglot_core._engine import call
 from polyglot_simulator import Simulator
 
 from ..endings.calling import PATIENCE, AsyncCall, Call, SyncCall
@@ -160,7 +151,7 @@ class Stage:
         return f"<Stage {self.style}>"
 
     def __enter__(self) -> Self:
-        run._budgets.clear()  # a port may come again, and with it what an earlier server has cost
+        call._budgets.clear()  # a port may come again, and with it what an earlier server has cost
         logging.root.addHandler(self._log)
         logging.root.setLevel(1)
         if self.style == "async":
@@ -215,7 +206,7 @@ class Stage:
             made = server.connection_for(driver)
         else:
             made = Connection(name="scripted", driver=driver, model="m", base_url=server.base_url)
-        waits = Retries(limit=again, first_wait=0.01)
+        waits = Retries(max_retries=again, initial_backoff=0.01)
         return made.with_changes(**{"api_key": KEY, "retries": waits, **changes})
 
     def call(self, connection: Connection, *, clocks: Mapping[str, float] | None = None, **asked: Any) -> Call:

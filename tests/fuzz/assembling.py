@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Connection, Timeouts
+from polyglot_core._attempt.attempt import Attempt
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._drivers.bound import Driver
+from polyglot_core._values.connection import Connection
+from polyglot_core._values.limits import Timeouts
 from polyglot_core.errors import LimitExceeded, Truncated
 from polyglot_core.plugin import (
     Citation,
@@ -28,8 +31,6 @@ from polyglot_core.plugin import (
     WireRequest,
     hookimpl,
 )
-from polyglot_core.plugins import Driver
-from polyglot_core.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,16 +126,16 @@ def check_session(data: bytes) -> None:
     driver = Driver("saying", _Saying(script)).bind(
         Connection(name="here", driver="saying", base_url="http://127.0.0.1")
     )
-    session = Session(_wire(data[0] if data else 0), driver, Clocks(Timeouts(), 0.0))
-    partials = list(session.begin(200, {"content-type": "text/event-stream"}))
+    attempt = Attempt(_wire(data[0] if data else 0), driver, Clocks(Timeouts(), 0.0))
+    partials = list(attempt.begin(200, {"content-type": "text/event-stream"}))
     error = None
     try:
         for number in range(len(script)):
-            partials.extend(session.feed(b"data: %d\n\n" % number, 0.0))
-        partials.extend(session.finish(0.0))
+            partials.extend(attempt.feed(b"data: %d\n\n" % number, 0.0))
+        partials.extend(attempt.finish(0.0))
     except (Truncated, LimitExceeded) as raised:
         error = raised
-    _compare(session, partials, finished=error is None)
+    _compare(attempt, partials, finished=error is None)
 
 
 def _wire(flags: int) -> WireRequest:
@@ -147,8 +148,8 @@ def _wire(flags: int) -> WireRequest:
     )
 
 
-def _compare(session: Session, partials: list[Any], *, finished: bool) -> None:
-    response = session.response
+def _compare(attempt: Attempt, partials: list[Any], *, finished: bool) -> None:
+    response = attempt.response
     assert (response.outcome == "finished") is finished
     for choice in response.choices:
         own = [partial for partial in partials if partial.choice == choice.index]

@@ -16,8 +16,8 @@ from ..properties.hearing import hear
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from polyglot_core.inflating import Inflater
-    from polyglot_core.wire import Chunk, Framer
+    from polyglot_core._http.inflate import Inflater
+    from polyglot_core._wire.messages import Chunk, Framer
 
     from ..conformance.corpus import Exchange
 

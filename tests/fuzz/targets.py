@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from polyglot_core.events import ReasoningDelta, TextDelta
-from polyglot_core.framing import FRAMERS
-from polyglot_core.inflating import inflater_for
-from polyglot_core.lenient import repaired
-from polyglot_core.thinking import ThinkTags
-from polyglot_core.wire import WireRequest
+from polyglot_bedrock.eventstream import EventStreamFramer
+from polyglot_core._attempt.filters.json_repair import repaired
+from polyglot_core._attempt.filters.think_tags import ThinkTags
+from polyglot_core._http.inflate import inflater_for
+from polyglot_core._values.events import ReasoningDelta, TextDelta
+from polyglot_core._wire.framings import FRAMERS, framer_for
+from polyglot_core._wire.messages import WireRequest
 from polyglot_google.framing import StreamFramer
 
 from ..properties.bodies import FOLDER, frames, ours, recorded
@@ -25,6 +26,8 @@ from .rules import Broken, check_answer, check_framer, check_inflater
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from polyglot_core._wire.messages import FramerClass
 
     from ..conformance.corpus import Exchange
 
@@ -50,10 +53,9 @@ class Target(NamedTuple):
 # Framers
 
 
-def _framer(name: str, **wire: bool) -> Target:
-    request = WireRequest(url="", body=b"", framing=name, **wire)
-    framing = FRAMERS[name]
-    return Target(lambda data: check_framer(lambda: framing.make(request, 1 << 24), data), lambda: _framed(name))
+def _framer(name: str, framing: str | FramerClass = "", **wire: bool) -> Target:
+    request = WireRequest(url="", body=b"", framing=framing or name, **wire)
+    return Target(lambda data: check_framer(lambda: framer_for(request, 1 << 24), data), lambda: _framed(name))
 
 
 def _framed(name: str) -> Iterable[bytes]:
@@ -150,6 +152,7 @@ _EVENTS = (bytes(range(64)), b"\0\0\1\0\4\0\1\0", bytes(64), b"\3" * 40)
 
 TARGETS: dict[str, Target] = {
     **{f"framer.{name}": _framer(name) for name in FRAMERS},
+    f"framer.{_BINARY}": _framer(_BINARY, EventStreamFramer),
     "framer.sse.flushed": _framer("sse", flush_at_eof=True),
     "framer.google": Target(
         lambda data: check_framer(partial(StreamFramer, limit=1 << 20), data),
@@ -159,7 +162,7 @@ TARGETS: dict[str, Target] = {
     "inflater.deflate": _inflater("deflate", zlib.compress),
     "lenient": Target(_check_lenient, lambda: [*_ODD, *_framed("whole")]),
     "thinking": Target(_check_thinking, lambda: _TAGGED),
-    "session": Target(check_session, lambda: _EVENTS),
+    "attempt": Target(check_session, lambda: _EVENTS),
     **_answers(),
 }
 """Every target by its name."""

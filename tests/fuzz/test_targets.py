@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from polyglot_core.wire import Chunk
+from polyglot_core._wire.messages import Chunk
 
 from .rules import Broken, check_framer
 from .targets import TARGETS

@@ -6,21 +6,21 @@ from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from polyglot_core import plugins
-from polyglot_core.clocks import Clocks
+from polyglot_core._attempt.attempt import Attempt
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._attempt.lifecycle import Signal
+from polyglot_core._drivers import discovery
 from polyglot_core.errors import PolyglotError
-from polyglot_core.life import Signal
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
-from polyglot_core.session import Session
 
 from ..conformance.places import DRIVERS, connection_to, is_spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from polyglot_core.events import Event
-    from polyglot_core.plugins import BoundDriver
-    from polyglot_core.response import PartialInferenceResponse
+    from polyglot_core._drivers.bound import BoundDriver
+    from polyglot_core._values.events import Event
+    from polyglot_core._values.partial import PartialInferenceResponse
 
     from ..conformance.corpus import Exchange
 
@@ -31,7 +31,7 @@ _NOWHERE = "http://127.0.0.1:1"
 _FACTS = ("message", "status", "code", "request_id", "retryable", "retry_after", "phase")
 
 
-class Heard(NamedTuple):
+class Decoded(NamedTuple):
     """What came of an answer.
 
     Attributes:
@@ -63,7 +63,7 @@ class Heard(NamedTuple):
         return {one["index"]: (one["content"], one["reasoning_content"]) for one in self.response["choices"]}
 
 
-def hear(exchange: Exchange, body: bytes | None = None, pieces: Iterable[bytes] | None = None) -> Heard:
+def hear(exchange: Exchange, body: bytes | None = None, pieces: Iterable[bytes] | None = None) -> Decoded:
     """Listen to an answer, or to what became of its body, in whole or in pieces, as the pump does.
 
     Raises:
@@ -71,31 +71,31 @@ def hear(exchange: Exchange, body: bytes | None = None, pieces: Iterable[bytes] 
     """
     driver = _driver(exchange.dialect, exchange.provider)
     request = InferenceRequest(model="m", messages=(Message(role="user", content="Hello"),), stream=exchange.streamed)
-    session = Session(driver.encode(request), driver, Clocks(Timeouts(), 0.0))
+    attempt = Attempt(driver.encode(request), driver, Clocks(Timeouts(), 0.0))
     events: deque[Event] = deque()
-    session.watch_events(events)
+    attempt.watch_events(events)
     partials: list[PartialInferenceResponse] = []
     pieces = [exchange.body if body is None else body] if pieces is None else pieces
     error = None
     try:
-        partials.extend(_read(session, exchange, pieces))
+        partials.extend(_read(attempt, exchange, pieces))
     except PolyglotError as raised:
         error = raised
-    response = session.response.to_dict()
+    response = attempt.response.to_dict()
     del response["timing"]
-    return Heard(list(events), [partial.to_dict() for partial in partials], response, error)
+    return Decoded(list(events), [partial.to_dict() for partial in partials], response, error)
 
 
-def _read(session: Session, exchange: Exchange, pieces: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
+def _read(attempt: Attempt, exchange: Exchange, pieces: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
     try:
-        yield from session.begin(exchange.status, dict(exchange.headers))
+        yield from attempt.begin(exchange.status, dict(exchange.headers))
         for piece in pieces:
-            yield from session.feed(piece, 0.0)
-        yield from session.finish(0.0)
+            yield from attempt.feed(piece, 0.0)
+        yield from attempt.finish(0.0)
     except PolyglotError as error:  # the framer's do not end the session
-        if session.ended:
+        if attempt.ended:
             raise
-        yield from session.interrupt(Signal.BROKEN, error, 0.0)
+        yield from attempt.interrupt(Signal.BROKEN, error, 0.0)
 
 
 def is_heard(dialect: str) -> bool:
@@ -105,7 +105,7 @@ def is_heard(dialect: str) -> bool:
 
 @cache
 def _driver(dialect: str, provider: str) -> BoundDriver:
-    driver = plugins.load_driver(DRIVERS[dialect])
+    driver = discovery.load_driver(DRIVERS[dialect])
     assert driver is not None, f"the driver {DRIVERS[dialect]!r} is not installed"
     connection = connection_to(dialect, provider, _NOWHERE)
     _, named, preset = provider.partition(PRESET)
@@ -113,6 +113,6 @@ def _driver(dialect: str, provider: str) -> BoundDriver:
 
 
 def _facts(preset: str) -> dict[str, Any]:
-    found = plugins.load_preset(preset)
+    found = discovery.load_preset(preset)
     assert found is not None, f"the preset {preset!r} is not installed"
     return dict(found.facts)

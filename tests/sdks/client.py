@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["KEY", "PROMPT", "TURNS", "Call", "Client", "Finish", "Heard", "Text", "Thought", "Used"]
+__all__ = ["KEY", "PROMPT", "TURNS", "Call", "Client", "Decoded", "Finish", "Text", "Thought", "Used"]
 
 KEY = "test-key"
 PROMPT = "Hello there"
@@ -49,7 +49,7 @@ class Used(NamedTuple):
     reasoning: int | None = None
 
 
-Heard = Text | Thought | Call | Finish | Used
+Decoded = Text | Thought | Call | Finish | Used
 
 
 class Client:
@@ -73,11 +73,11 @@ class Client:
         """Make the client for the simulator at `root`, an address without a path."""
         raise NotImplementedError
 
-    def plain(self) -> Iterator[Heard]:
+    def plain(self) -> Iterator[Decoded]:
         """Ask for a plain answer."""
         raise NotImplementedError
 
-    def streamed(self) -> Iterator[Heard]:
+    def streamed(self) -> Iterator[Decoded]:
         """Ask for a stream."""
         raise NotImplementedError
 

@@ -11,7 +11,7 @@ from .client import KEY, PROMPT, Call, Client, Finish, Text, Thought, Used
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .client import Heard
+    from .client import Decoded
 
 __all__ = ["Bedrock", "Gemini", "Vertex"]
 
@@ -33,13 +33,13 @@ class Gemini(Client):
         self.errors = errors
         self.client = genai.Client(api_key=KEY, **settings)
 
-    def plain(self) -> Iterator[Heard]:
+    def plain(self) -> Iterator[Decoded]:
         yield from self._chunks([self.client.models.generate_content(model="m", contents=PROMPT)])
 
-    def streamed(self) -> Iterator[Heard]:
+    def streamed(self) -> Iterator[Decoded]:
         yield from self._chunks(self.client.models.generate_content_stream(model="m", contents=PROMPT))
 
-    def _chunks(self, chunks: Iterable[Any]) -> Iterator[Heard]:
+    def _chunks(self, chunks: Iterable[Any]) -> Iterator[Decoded]:
         calls = 0
         for chunk in chunks:
             (candidate,) = chunk.candidates
@@ -94,7 +94,7 @@ class Bedrock(Client):
     def error_class(self, name: str) -> type[Exception]:
         return getattr(self.client.exceptions, name, None) or super().error_class(name)
 
-    def plain(self) -> Iterator[Heard]:
+    def plain(self) -> Iterator[Decoded]:
         answer = self.client.converse(**self.request)
         for index, block in enumerate(answer["output"]["message"]["content"]):
             if "toolUse" in block:
@@ -106,13 +106,13 @@ class Bedrock(Client):
         yield Finish(answer["stopReason"])
         yield self._used(answer["usage"])
 
-    def streamed(self) -> Iterator[Heard]:
+    def streamed(self) -> Iterator[Decoded]:
         with closing(self.client.converse_stream(**self.request)["stream"]) as events:
             for event in events:
                 ((kind, said),) = event.items()
                 yield from self._event(kind, said)
 
-    def _event(self, kind: str, said: Any) -> Iterator[Heard]:
+    def _event(self, kind: str, said: Any) -> Iterator[Decoded]:
         if kind == "contentBlockStart":
             yield Call(said["contentBlockIndex"], said["start"]["toolUse"]["name"], "")
         elif kind == "contentBlockDelta":
@@ -122,7 +122,7 @@ class Bedrock(Client):
         elif kind == "metadata":
             yield self._used(said["usage"])
 
-    def _piece(self, delta: Any, index: int) -> Heard:
+    def _piece(self, delta: Any, index: int) -> Decoded:
         if "toolUse" in delta:
             return Call(index, None, delta["toolUse"]["input"])
         return Text(delta["text"]) if "text" in delta else Thought(delta["reasoningContent"].get("text", ""))

@@ -9,7 +9,7 @@ from .client import KEY, PROMPT, TURNS, Call, Client, Finish, Text, Thought, Use
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .client import Heard
+    from .client import Decoded
 
 __all__ = ["AzureOpenAI", "OpenAI", "OpenAIResponses"]
 
@@ -34,12 +34,12 @@ class OpenAI(Client):
         self.errors = openai
         self.client = openai.OpenAI(base_url=f"{root}/v1", api_key=KEY, max_retries=0)
 
-    def plain(self) -> Iterator[Heard]:
+    def plain(self) -> Iterator[Decoded]:
         completion = self.client.chat.completions.create(model="m", messages=TURNS)
         yield from self._choices(completion.choices, "message")
         yield self._used(completion.usage)
 
-    def streamed(self) -> Iterator[Heard]:
+    def streamed(self) -> Iterator[Decoded]:
         options = {"include_usage": True}
         with self.client.chat.completions.create(
             model="m", messages=TURNS, stream=True, stream_options=options
@@ -49,7 +49,7 @@ class OpenAI(Client):
                 if chunk.usage:
                     yield self._used(chunk.usage)
 
-    def _choices(self, choices: Any, where: str) -> Iterator[Heard]:
+    def _choices(self, choices: Any, where: str) -> Iterator[Decoded]:
         for choice in choices:
             said = getattr(choice, where)
             yield Thought(getattr(said, "reasoning_content", None) or "")
@@ -79,10 +79,10 @@ class OpenAIResponses(OpenAI):
 
     words = ("completed", "completed", "max_output_tokens")
 
-    def plain(self) -> Iterator[Heard]:
+    def plain(self) -> Iterator[Decoded]:
         yield from self._response(self.client.responses.create(model="m", input=PROMPT))
 
-    def streamed(self) -> Iterator[Heard]:
+    def streamed(self) -> Iterator[Decoded]:
         """The pieces, and of the response at the end only what no piece says."""
         with self.client.responses.create(model="m", input=PROMPT, stream=True) as events:
             for event in events:
@@ -97,7 +97,7 @@ class OpenAIResponses(OpenAI):
                 elif event.type in {"response.completed", "response.incomplete"}:
                     yield from (heard for heard in self._response(event.response) if type(heard) in {Finish, Used})
 
-    def _response(self, response: Any) -> Iterator[Heard]:
+    def _response(self, response: Any) -> Iterator[Decoded]:
         yield Text(response.output_text)
         for index, item in enumerate(response.output):
             if item.type == "reasoning":

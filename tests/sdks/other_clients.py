@@ -11,7 +11,7 @@ from .openai_clients import OpenAI
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .client import Heard
+    from .client import Decoded
 
 __all__ = ["Anthropic", "Cohere", "Mistral", "Ollama"]
 
@@ -30,10 +30,10 @@ class Anthropic(Client):
         self.client = anthropic.Anthropic(base_url=root, api_key=KEY, max_retries=0)
         self.request = {"model": "m", "max_tokens": 99, "messages": TURNS}
 
-    def plain(self) -> Iterator[Heard]:
+    def plain(self) -> Iterator[Decoded]:
         yield from self._message(self.client.messages.create(**self.request))
 
-    def streamed(self) -> Iterator[Heard]:
+    def streamed(self) -> Iterator[Decoded]:
         """The pieces of text and thinking; calls, as the client has put them together."""
         with self.client.messages.stream(**self.request) as events:
             for event in events:
@@ -44,7 +44,7 @@ class Anthropic(Client):
             said = self._message(events.get_final_message())
             yield from (heard for heard in said if type(heard) not in {Text, Thought})
 
-    def _message(self, message: Any) -> Iterator[Heard]:
+    def _message(self, message: Any) -> Iterator[Decoded]:
         for index, block in enumerate(message.content):
             if block.type == "text":
                 yield Text(block.text)
@@ -77,19 +77,19 @@ class Mistral(Client):
     def close(self) -> None:
         self.sdk.__exit__(None, None, None)
 
-    def plain(self) -> Iterator[Heard]:
+    def plain(self) -> Iterator[Decoded]:
         completion = self.client.chat.complete(model="m", messages=TURNS)
         yield from self._choices(completion.choices, "message")
         yield self._used(completion.usage)
 
-    def streamed(self) -> Iterator[Heard]:
+    def streamed(self) -> Iterator[Decoded]:
         with self.client.chat.stream(model="m", messages=TURNS) as events:
             for event in events:
                 yield from self._choices(event.data.choices, "delta")
                 if event.data.usage:
                     yield self._used(event.data.usage)
 
-    def _choices(self, choices: Any, where: str) -> Iterator[Heard]:
+    def _choices(self, choices: Any, where: str) -> Iterator[Decoded]:
         for choice in choices:
             said = getattr(choice, where)
             yield from self._content(said.content)
@@ -98,7 +98,7 @@ class Mistral(Client):
             if choice.finish_reason:
                 yield Finish(choice.finish_reason)
 
-    def _content(self, content: Any) -> Iterator[Heard]:
+    def _content(self, content: Any) -> Iterator[Decoded]:
         for part in [] if not content or isinstance(content, str) else content:
             if part.type == "thinking":
                 yield from (Thought(inner.text) for inner in part.thinking)
@@ -140,7 +140,7 @@ class Cohere(Client):
     def close(self) -> None:
         self.http.close()
 
-    def plain(self) -> Iterator[Heard]:
+    def plain(self) -> Iterator[Decoded]:
         answer = self.client.chat(**self.request)
         for part in answer.message.content or ():
             yield Thought(part.thinking) if part.type == "thinking" else Text(part.text)
@@ -149,7 +149,7 @@ class Cohere(Client):
         yield Finish(answer.finish_reason)
         yield self._used(answer.usage)
 
-    def streamed(self) -> Iterator[Heard]:
+    def streamed(self) -> Iterator[Decoded]:
         for event in self.client.chat_stream(**self.request):
             if event.type == "content-delta":
                 part = event.delta.message.content
@@ -180,13 +180,13 @@ class Ollama(Client):
         self.errors = ollama
         self.client = ollama.Client(host=root, headers={"authorization": f"Bearer {KEY}"})
 
-    def plain(self) -> Iterator[Heard]:
+    def plain(self) -> Iterator[Decoded]:
         yield from self._lines([self.client.chat(model="m", messages=TURNS)])
 
-    def streamed(self) -> Iterator[Heard]:
+    def streamed(self) -> Iterator[Decoded]:
         yield from self._lines(self.client.chat(model="m", messages=TURNS, stream=True))
 
-    def _lines(self, lines: Iterable[Any]) -> Iterator[Heard]:
+    def _lines(self, lines: Iterable[Any]) -> Iterator[Decoded]:
         calls = 0
         for line in lines:
             yield Thought(line.message.thinking or "")

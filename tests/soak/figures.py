@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from polyglot_core import watchdog
+from polyglot_core._http import watchdog
 
 from .descriptors import open_descriptors, open_sockets, resident_kib
 from .kinds import KINDS, Ending, Kind, broken_promise

@@ -144,12 +144,12 @@ def _connections(reached: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Co
             model="simulator",
             api_key="test-key",
             timeouts=Timeouts(**PATIENCE),
-            retries=Retries(first_wait=0.01),
+            retries=Retries(initial_backoff=0.01),
             **address,
         )
         found["provider", driver] = healthy
         found["nobody", driver] = healthy.with_changes(**nobody)
-        found["fallback", driver] = healthy.with_changes(retries=Retries(limit=0), fallbacks=(healthy,))
+        found["fallback", driver] = healthy.with_changes(retries=Retries(max_retries=0), fallbacks=(healthy,))
     return found
 
 

@@ -9,9 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from polyglot_core import policy, transport, watchdog
-from polyglot_core.engine import Pump
-from polyglot_core.watchdog import Watch
+from polyglot_core._engine import retry_policy
+from polyglot_core._engine.pump import Pump
+from polyglot_core._http import pools, watchdog
+from polyglot_core._http.watchdog import Watch
 
 from . import figures, serving
 from .kinds import KINDS, mixed
@@ -73,14 +74,14 @@ def watch_for_ever(monkeypatch, _held):
 
 def leave_pools_open(monkeypatch, held):
     """The connections that an inference owns are not closed with it."""
-    close = transport.Pools.close
-    monkeypatch.setattr(transport.Pools, "close", lambda pools: held.append(pools))
+    close = pools.Pools.close
+    monkeypatch.setattr(pools.Pools, "close", lambda pools: held.append(pools))
     return lambda: [close(pools) for pools in held]
 
 
 def take_anything_for_an_answer(monkeypatch, _held):
     """An error that is to be raised is not."""
-    monkeypatch.setattr(policy, "_give_up", lambda _error, _tried: policy.Settle())
+    monkeypatch.setattr(retry_policy, "_give_up", lambda _error, _tried: retry_policy.Settle())
     return list
 
 

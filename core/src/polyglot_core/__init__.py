@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from polyglot_core.connection import Connection, Limits, Retries, Timeouts
+from polyglot_core._client.inference import AsyncInference, Inference
+from polyglot_core._client.pending import AsyncPendingInference, PendingInference
+from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
+from polyglot_core._config.listing import connections, drivers
+from polyglot_core._drivers.discovery import register
+from polyglot_core._values.connection import Connection
+from polyglot_core._values.limits import Limits, Retries, Timeouts
+from polyglot_core._values.partial import PartialInferenceResponse
+from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
+from polyglot_core._values.request import JSONSchema, Message, Tool
+from polyglot_core._values.response import FinishReason, InferenceResponse, Outcome, Usage
 from polyglot_core.errors import (
     AuthenticationError,
     ConfigError,
@@ -16,32 +26,22 @@ from polyglot_core.errors import (
     TransportError,
     Truncated,
 )
-from polyglot_core.inference import AsyncInference, Inference
-from polyglot_core.listing import connections, drivers
-from polyglot_core.parts import ToolCall
-from polyglot_core.pending import AsyncPendingInference, PendingInference
-from polyglot_core.plugins import register
-from polyglot_core.request import Message, Tool
-from polyglot_core.response import (
-    FinishReason,
-    InferenceResponse,
-    Outcome,
-    PartialInferenceResponse,
-    Usage,
-)
-from polyglot_core.streams import AsyncInferenceStream, InferenceStream
 
 __all__ = [
     "AsyncInference",
     "AsyncInferenceStream",
     "AsyncPendingInference",
+    "Audio",
     "AuthenticationError",
     "ConfigError",
     "Connection",
+    "Document",
     "FinishReason",
+    "Image",
     "Inference",
     "InferenceResponse",
     "InferenceStream",
+    "JSONSchema",
     "Limits",
     "Message",
     "Outcome",
@@ -51,13 +51,17 @@ __all__ = [
     "PolyglotError",
     "ProviderError",
     "RateLimited",
+    "RawPart",
+    "Reasoning",
     "RequestError",
     "Retries",
     "StreamError",
+    "Text",
     "TimedOut",
     "Timeouts",
     "Tool",
     "ToolCall",
+    "ToolResult",
     "TransportError",
     "Truncated",
     "Usage",
@@ -65,3 +69,8 @@ __all__ = [
     "drivers",
     "register",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the public names: what the package is made of stays out of autocomplete."""
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

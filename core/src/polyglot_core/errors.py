@@ -36,8 +36,8 @@ from typing import TYPE_CHECKING, ClassVar, TypedDict
 if TYPE_CHECKING:
     from typing import Self, Unpack
 
-    from polyglot_core.response import InferenceResponse
-    from polyglot_core.wire import Secret
+    from polyglot_core._values.response import InferenceResponse
+    from polyglot_core._values.secret import Secret
 
 __all__ = [
     "AuthenticationError",
@@ -62,7 +62,6 @@ __all__ = [
     "TransportError",
     "Truncated",
     "UnexpectedContentType",
-    "provider_error_class",
 ]
 
 
@@ -293,91 +292,3 @@ class TransportError(PolyglotError):
 
 
 _LASTING = frozenset({"tls", "pool"})  # kinds that the same request would meet again
-
-
-# A provider's own word for the error says more than the status does, so it is looked up first. Words are as the
-# providers' error pages give them and as they stand in recorded exchanges; a word is compared in lower case.
-_CLASS_BY_CODE: dict[str, type[ProviderError]] = {
-    "authentication_error": AuthenticationError,
-    "invalid_api_key": AuthenticationError,
-    "unauthenticated": AuthenticationError,
-    "unauthorized": AuthenticationError,
-    "access_denied": PermissionDenied,
-    "permission_denied": PermissionDenied,
-    "permission_error": PermissionDenied,
-    "model_not_found": NotFound,
-    "not_found": NotFound,
-    "not_found_error": NotFound,
-    "context_length_exceeded": ContextLengthExceeded,
-    "error_limit": ContextLengthExceeded,
-    "too_many_tokens": ContextLengthExceeded,
-    "exceed_context_size_error": ContextLengthExceeded,
-    "string_above_max_length": ContextLengthExceeded,
-    "billing_error": QuotaExceeded,
-    "billing_hard_limit_reached": QuotaExceeded,
-    "credits_exhausted": QuotaExceeded,
-    "insufficient_quota": QuotaExceeded,
-    "rate_limit_error": RateLimited,
-    "rate_limit_exceeded": RateLimited,
-    "resource_exhausted": RateLimited,
-    "throttlingexception": RateLimited,
-    "too_many_requests": RateLimited,
-    "engine_overloaded_error": Overloaded,
-    "overloaded": Overloaded,
-    "overloaded_error": Overloaded,
-    "unavailable": Overloaded,
-    "api_error": ServerError,
-    "internal": ServerError,
-    "internal_error": ServerError,
-    "internal_server_error": ServerError,
-    "server_error": ServerError,
-    "invalid_argument": InvalidRequest,
-    "invalid_request": InvalidRequest,
-    "invalid_request_error": InvalidRequest,
-    "unsupported_parameter": InvalidRequest,
-}
-
-_CLASS_BY_STATUS: dict[int, type[ProviderError]] = {
-    401: AuthenticationError,
-    402: QuotaExceeded,
-    403: PermissionDenied,
-    404: NotFound,
-    429: RateLimited,
-    503: Overloaded,
-    529: Overloaded,
-}
-
-_RETRYABLE_BY_STATUS = {408: True, 409: True, 425: True, 501: False, 505: False}
-"""Statuses whose class does not say whether the same request may succeed later."""
-
-_GENERAL = (InvalidRequest, ServerError)
-_SERVER_ERRORS = range(500, 600)
-_CLIENT_ERRORS = range(400, 500)
-
-
-def provider_error_class(status: int | None, *words: str | None) -> type[ProviderError]:
-    """The class for a provider's error: by the first of its own words that is known, else by the HTTP status.
-
-    A word for a mere "invalid request" or "server error" does not outrank a status that says more (a 404 with type
-    ``invalid_request_error`` is `NotFound`, a 503 with ``server_error`` is `Overloaded`).
-    """
-    by_word = next((found for word in words if word and (found := _CLASS_BY_CODE.get(str(word).lower()))), None)
-    by_status = _class_by_status(status)
-    if by_word is None or (by_word in _GENERAL and status in _CLASS_BY_STATUS):
-        return by_status
-    return by_word
-
-
-def retryable_by_status(status: int | None) -> bool | None:
-    """Whether a status says that the same request may succeed later; None where its class says so."""
-    return None if status is None else _RETRYABLE_BY_STATUS.get(status)
-
-
-def _class_by_status(status: int | None) -> type[ProviderError]:
-    if status in _CLASS_BY_STATUS:
-        return _CLASS_BY_STATUS[status]
-    if status in _SERVER_ERRORS:
-        return ServerError
-    if status in _CLIENT_ERRORS:
-        return InvalidRequest
-    return ProviderError

@@ -14,11 +14,11 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from polyglot_core.connection import Connection
-    from polyglot_core.events import Event, Failure
-    from polyglot_core.request import InferenceRequest
-    from polyglot_core.response import Usage
-    from polyglot_core.wire import Chunk, WireRequest, WireResponse
+    from polyglot_core._values.connection import Connection
+    from polyglot_core._values.events import Event, Failure
+    from polyglot_core._values.request import InferenceRequest
+    from polyglot_core._values.response import Usage
+    from polyglot_core._wire.messages import Chunk, WireRequest, WireResponse
 
 __all__ = ["CONTRACT_VERSION", "hookimpl", "hookspec"]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from polyglot_core.columns import imported, misconfigured, read_columns
-from polyglot_core.connection import Connection, Preset, Retries, Timeouts
-from polyglot_core.conversation import ConversationWriter, MessageWriter, TurnWriter
-from polyglot_core.events import (
+from polyglot_core._authoring import json_access
+from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
+from polyglot_core._authoring.facts import imported, misconfigured, read_facts
+from polyglot_core._authoring.json_requests import json_request, merged
+from polyglot_core._authoring.options import cannot_express, translate_options
+from polyglot_core._values.connection import Connection, Preset
+from polyglot_core._values.events import (
     Citation,
     End,
     Event,
@@ -22,16 +25,16 @@ from polyglot_core.events import (
     ToolCallDelta,
     UsageReport,
 )
-from polyglot_core.failures import failure_from_payload
-from polyglot_core.framing import JSONArrayFramer, NDJSONFramer, SSEFramer
+from polyglot_core._values.limits import Retries, Timeouts
+from polyglot_core._values.parts import Audio, Document, Image, Part, RawPart, Reasoning, Text, ToolCall, ToolResult
+from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, Tool
+from polyglot_core._values.response import FinishReason, Usage
+from polyglot_core._values.secret import Secret
+from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
+from polyglot_core._wire.messages import Chunk, Framer, WireRequest, WireResponse
+from polyglot_core._wire.provider_errors import failure_from_payload, provider_error_class
+from polyglot_core._wire.sse import SSEFramer
 from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
-from polyglot_core.jsonpieces import JSONPieces
-from polyglot_core.jsonwire import at, count, json_request, json_text, laid_over, objects, read_json
-from polyglot_core.options import cannot_express, translate_options
-from polyglot_core.parts import Audio, Document, Image, Part, RawPart, Reasoning, Text, ToolCall, ToolResult
-from polyglot_core.request import InferenceRequest, JSONSchema, Message, Tool
-from polyglot_core.response import FinishReason, Usage
-from polyglot_core.wire import Chunk, Framer, Secret, WireRequest, WireResponse
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -50,7 +53,6 @@ __all__ = [
     "Image",
     "InferenceRequest",
     "JSONArrayFramer",
-    "JSONPieces",
     "JSONSchema",
     "Logprobs",
     "MediaDelta",
@@ -81,18 +83,15 @@ __all__ = [
     "UsageReport",
     "WireRequest",
     "WireResponse",
-    "at",
     "cannot_express",
-    "count",
     "failure_from_payload",
     "hookimpl",
     "imported",
+    "json_access",
     "json_request",
-    "json_text",
-    "laid_over",
+    "merged",
     "misconfigured",
-    "objects",
-    "read_columns",
-    "read_json",
+    "provider_error_class",
+    "read_facts",
     "translate_options",
 ]

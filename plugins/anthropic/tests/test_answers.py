@@ -63,9 +63,9 @@ def told(response):
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_streamed_and_plain_answer_are_one_response(listen, name):
+def test_streamed_and_plain_answer_are_one_response(decode, name):
     """Both ways of asking give the same content, thinking, calls, server tools, citations and finish."""
-    streamed, plain = listen(f"{name}.sse"), listen(f"{name}.json")
+    streamed, plain = decode(f"{name}.sse"), decode(f"{name}.json")
     assert streamed.error is plain.error is None
     first, second = told(streamed.response), told(plain.response)
     counts = [{key: value for key, value in side.pop("usage").items() if key != "raw"} for side in (first, second)]
@@ -74,47 +74,47 @@ def test_streamed_and_plain_answer_are_one_response(listen, name):
 
 
 @pytest.mark.parametrize("name", [*(f"{pair}.sse" for pair in PAIRS), "overloaded.sse"])
-def test_any_split_gives_the_same_events(listen, bodies, name):
+def test_any_split_gives_the_same_events(decode, bodies, name):
     """However the network cuts the body, the events are the same."""
-    whole = listen(name)
+    whole = decode(name)
     data = (bodies / name).read_bytes()
 
     @settings(max_examples=25, deadline=None, database=None)
     @given(st.lists(st.integers(0, len(data)), max_size=8).map(sorted))
     def check(places):
         pieces = [data[a:b] for a, b in itertools.pairwise([0, *places, len(data)])]
-        assert listen(name, pieces=pieces).events == whole.events
+        assert decode(name, pieces=pieces).events == whole.events
 
     check()
-    assert listen(name, pieces=[data[i : i + 1] for i in range(len(data))]).events == whole.events
+    assert decode(name, pieces=[data[i : i + 1] for i in range(len(data))]).events == whole.events
 
 
 @pytest.mark.parametrize("name", [f"{pair}.sse" for pair in PAIRS])
-def test_every_prefix_is_truncated_until_the_message_has_stopped(listen, bodies, name):
+def test_every_prefix_is_truncated_until_the_message_has_stopped(decode, bodies, name):
     """A stop reason alone does not make an answer complete; the last event does, with or without its blank line."""
     data = (bodies / name).read_bytes()
     for length in range(0, len(data), 7):
-        assert isinstance(listen(name, pieces=[data[:length]]).error, Truncated), length
-    assert listen(name, pieces=[data.rstrip(b"\n")]).error is None
+        assert isinstance(decode(name, pieces=[data[:length]]).error, Truncated), length
+    assert decode(name, pieces=[data.rstrip(b"\n")]).error is None
 
 
-def test_text_and_its_numbers(listen):
+def test_text_and_its_numbers(decode):
     """Text of all blocks in order, names, finish, and usage laid over that of the start."""
-    heard = listen("text.sse")
-    response = heard.response
+    decoded = decode("text.sse")
+    response = decoded.response
     assert (response.id, response.model) == ("msg_garden_1", "claude-garden-1")
-    assert [partial.content_delta for partial in heard.partials] == ["Größe", ": drei Äpfel 🍎", ".", ""]
+    assert [partial.content_delta for partial in decoded.partials] == ["Größe", ": drei Äpfel 🍎", ".", ""]
     assert (response.finish_reason, response.finish_reason_raw) == ("stop", "end_turn")
     usage = response.usage
     assert (usage.input_tokens, usage.output_tokens) == (331, 9)
     assert (usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens) == (300, 20, None)
     assert usage.raw["service_tier"] == "standard"
-    assert Ping() in heard.events
+    assert Ping() in decoded.events
 
 
-def test_thinking_comes_in_blocks_and_never_in_the_text(listen):
+def test_thinking_comes_in_blocks_and_never_in_the_text(decode):
     """Signature and encrypted data are kept, each with its block."""
-    response = listen("tools.sse").response
+    response = decode("tools.sse").response
     first, second = response.choices[0].reasoning
     assert (first.text, first.signature) == ("Two places, two questions.", "c2lnbmF0dXJl")
     assert second.redacted == "ZW5jcnlwdGVk"
@@ -122,78 +122,80 @@ def test_thinking_comes_in_blocks_and_never_in_the_text(listen):
     assert response.usage.reasoning_tokens == 7
 
 
-def test_calls_are_whole_when_their_block_closes(listen):
+def test_calls_are_whole_when_their_block_closes(decode):
     """A call may be run before the stream has ended; without arguments it has an empty object."""
-    heard = listen("tools.sse")
-    assert [(call.id, call.name, call.arguments) for call in heard.response.tool_calls] == [
+    decoded = decode("tools.sse")
+    assert [(call.id, call.name, call.arguments) for call in decoded.response.tool_calls] == [
         ("toolu_1", "weather", {"city": "Oslo", "days": [1, 2]}),
         ("toolu_2", "time", {}),
     ]
-    ready = [[call.ready for call in partial.tool_calls] for partial in heard.partials]
+    ready = [[call.ready for call in partial.tool_calls] for partial in decoded.partials]
     assert ready.index([True]) < ready.index([True, False]) < ready.index([True, True]) < len(ready) - 1
-    assert heard.response.finish_reason == "tool_calls"
+    assert decoded.response.finish_reason == "tool_calls"
 
 
-def test_calls_may_be_interleaved(listen):
+def test_calls_may_be_interleaved(decode):
     """Fragments go where their index was opened."""
     calls = [opened(i, type="tool_use", id=f"t{i}", name=n, input={}) for i, n in enumerate("ab")]
     pieces = [more(i, type="input_json_delta", partial_json=text) for i, text in [(0, '{"x"'), (1, '{"y"'), (0, ":1}")]]
     end = [more(1, type="input_json_delta", partial_json=":2}"), closed(0), closed(1), changed("tool_use"), STOP]
-    response = listen(b"".join([START, *calls, *pieces, *end])).response
+    response = decode(b"".join([START, *calls, *pieces, *end])).response
     assert [call.arguments for call in response.tool_calls] == [{"x": 1}, {"y": 2}]
 
 
-def test_a_call_may_come_whole_with_its_start(listen):
+def test_a_call_may_come_whole_with_its_start(decode):
     """Some servers send the input at once; fragments, where they come, stand instead of it."""
     early = opened(0, type="tool_use", id="t0", name="a", input={"x": 1}) + closed(0)
     both = opened(1, type="tool_use", id="t1", name="b", input={"x": 1})
     both += more(1, type="input_json_delta", partial_json='{"y":2}') + closed(1)
-    heard = listen(START + early + both + changed("tool_use") + STOP)
-    assert [call.arguments for call in heard.response.tool_calls] == [{"x": 1}, {"y": 2}]
-    assert [event.arguments for event in heard.events if isinstance(event, ToolCallDelta)] == [
+    decoded = decode(START + early + both + changed("tool_use") + STOP)
+    assert [call.arguments for call in decoded.response.tool_calls] == [{"x": 1}, {"y": 2}]
+    assert [event.arguments for event in decoded.events if isinstance(event, ToolCallDelta)] == [
         *("", '{"x":1}'),
         *("", '{"y":2}', ""),
     ]
 
 
-def test_calls_cut_by_the_limit_are_not_ready(listen):
+def test_calls_cut_by_the_limit_are_not_ready(decode):
     """Arguments that do not parse are kept as they came."""
     call = opened(0, type="tool_use", id="t", name="a", input={}) + more(0, type="input_json_delta", partial_json='{"x')
-    response = listen(START + call + closed(0) + changed("max_tokens") + STOP).response
+    response = decode(START + call + closed(0) + changed("max_tokens") + STOP).response
     assert [(c.ready, c.arguments_raw) for c in response.tool_calls] == [(False, '{"x')]
     assert response.finish_reason == "length"
 
 
-def test_tools_of_the_provider_are_no_calls(listen):
+def test_tools_of_the_provider_are_no_calls(decode):
     """They are reported as whole blocks, with the input that came in pieces; citations stand apart."""
-    heard = listen("server_tools.sse")
-    assert heard.response.tool_calls == ()
-    used, result = [event for event in heard.events if isinstance(event, ServerToolEvent)]
+    decoded = decode("server_tools.sse")
+    assert decoded.response.tool_calls == ()
+    used, result = [event for event in decoded.events if isinstance(event, ServerToolEvent)]
     assert (used.type, used.payload["name"], used.payload["input"]) == (
         "server_tool_use",
         "web_search",
         {"query": "tides"},
     )
     assert (result.type, result.payload["content"][0]["title"]) == ("web_search_tool_result", "Tides")
-    assert heard.response.choices[0].citations[0]["url"] == "https://example.com/tides"
-    assert heard.response.usage.input_tokens == 4321
+    assert decoded.response.choices[0].citations[0]["url"] == "https://example.com/tides"
+    assert decoded.response.usage.input_tokens == 4321
 
 
-def test_input_of_a_server_tool_that_is_no_json_stays_text(listen):
+def test_input_of_a_server_tool_that_is_no_json_stays_text(decode):
     """Nothing that came is lost."""
     tool = opened(0, type="server_tool_use", id="s", name="web_search", input={})
-    heard = listen(START + tool + more(0, type="input_json_delta", partial_json="{oops") + closed(0) + changed() + STOP)
-    assert heard.response.choices[0].server_tools[0]["input"] == "{oops"
+    decoded = decode(
+        START + tool + more(0, type="input_json_delta", partial_json="{oops") + closed(0) + changed() + STOP
+    )
+    assert decoded.response.choices[0].server_tools[0]["input"] == "{oops"
 
 
-def test_blocks_of_kinds_that_nobody_knows_are_handed_on(listen):
+def test_blocks_of_kinds_that_nobody_knows_are_handed_on(decode):
     """A block that is invented tomorrow is reported as it is; an unknown event changes nothing."""
     block = opened(0, type="hologram", size=3) + more(0, type="hologram_delta", colour="red") + closed(0)
-    heard = listen(START + event("added_tomorrow", x=1) + block + changed("end_turn") + STOP)
-    assert heard.response.choices[0].server_tools == ({"type": "hologram", "size": 3, "colour": "red"},)
+    decoded = decode(START + event("added_tomorrow", x=1) + block + changed("end_turn") + STOP)
+    assert decoded.response.choices[0].server_tools == ({"type": "hologram", "size": 3, "colour": "red"},)
 
 
-def test_nulls_and_missing_fields_mean_nothing(listen):
+def test_nulls_and_missing_fields_mean_nothing(decode):
     """A sparse stream is still one."""
     stream = [
         event("message_start", message={"id": None, "content": None, "usage": None}),
@@ -203,8 +205,8 @@ def test_nulls_and_missing_fields_mean_nothing(listen):
         event("content_block_stop"),
         event("message_delta", delta=None, usage=None),
     ]
-    heard = listen(b"".join(stream) + changed("end_turn") + STOP)
-    assert (heard.error, heard.response.content, heard.response.usage) == (None, "Hi", None)
+    decoded = decode(b"".join(stream) + changed("end_turn") + STOP)
+    assert (decoded.error, decoded.response.content, decoded.response.usage) == (None, "Hi", None)
 
 
 @pytest.mark.parametrize(
@@ -220,22 +222,22 @@ def test_nulls_and_missing_fields_mean_nothing(listen):
         ("invented", "other"),
     ],
 )
-def test_stop_reasons(listen, raw, reason):
+def test_stop_reasons(decode, raw, reason):
     """Streamed and plain; the API's own word is kept."""
-    streamed = listen(START + opened(type="text", text="Hi") + closed() + changed(raw) + STOP).response
-    plain = listen(json.dumps({"type": "message", "content": [], "stop_reason": raw}).encode(), stream=False).response
+    streamed = decode(START + opened(type="text", text="Hi") + closed() + changed(raw) + STOP).response
+    plain = decode(json.dumps({"type": "message", "content": [], "stop_reason": raw}).encode(), stream=False).response
     for response in (streamed, plain):
         assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
 
 
-def test_the_last_stop_reason_counts(listen):
+def test_the_last_stop_reason_counts(decode):
     """Changes of the message may come several times, and each replaces what was said before."""
-    assert listen(START + changed("pause_turn") + changed("end_turn") + STOP).response.finish_reason == "stop"
+    assert decode(START + changed("pause_turn") + changed("end_turn") + STOP).response.finish_reason == "stop"
 
 
-def test_counts_that_are_null_do_not_replace_known_ones(listen):
+def test_counts_that_are_null_do_not_replace_known_ones(decode):
     """The counts of the end are laid over those of the start, field by field."""
-    usage = listen(START + changed("end_turn", input_tokens=None, output_tokens=5) + STOP).response.usage
+    usage = decode(START + changed("end_turn", input_tokens=None, output_tokens=5) + STOP).response.usage
     assert (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens) == (3, 5, None)
 
 
@@ -251,18 +253,18 @@ def test_counts_that_are_null_do_not_replace_known_ones(listen):
         ({"output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}}, (None, 9, None, None, 4)),
     ],
 )
-def test_usage(listen, counts, expected):
+def test_usage(decode, counts, expected):
     """The whole prompt includes what was read from a cache and written to it; what is not reported is unknown."""
-    usage = listen(
+    usage = decode(
         json.dumps({"type": "message", "content": [], "usage": counts}).encode(), stream=False
     ).response.usage
     names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
     assert (usage and tuple(getattr(usage, name) for name in names)) == expected
 
 
-def test_an_error_event_is_the_error_that_a_status_would_be(listen):
+def test_an_error_event_is_the_error_that_a_status_would_be(decode):
     """What had come by then is in its partial."""
-    error = listen("overloaded.sse").error
+    error = decode("overloaded.sse").error
     assert type(error) is Overloaded
     assert (error.code, error.message, error.partial.content) == ("overloaded_error", "Overloaded", "Half a sen")
 
@@ -283,47 +285,47 @@ def test_an_error_event_is_the_error_that_a_status_would_be(listen):
         (200, "overloaded_error", "Overloaded", Overloaded),
     ],
 )
-def test_errors_by_status_and_inside_of_a_200(listen, status, kind, message, expected):
+def test_errors_by_status_and_inside_of_a_200(decode, status, kind, message, expected):
     """By the API's type; where that is only an invalid request, by its text."""
     payload = {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
-    error = listen(json.dumps(payload).encode(), status=status, stream=False).error
+    error = decode(json.dumps(payload).encode(), status=status, stream=False).error
     assert type(error) is expected
     assert message in str(error)
 
 
 @pytest.mark.parametrize("page", [b"<html>busy</html>", b"", b"\xff\xfe"])
-def test_an_error_that_is_no_json_is_still_an_error(listen, page):
+def test_an_error_that_is_no_json_is_still_an_error(decode, page):
     """It is left to core, which shows what came."""
-    assert type(listen(page, status=529).error) is Overloaded
+    assert type(decode(page, status=529).error) is Overloaded
 
 
-def test_what_cannot_be_read_is_malformed(listen):
+def test_what_cannot_be_read_is_malformed(decode):
     """A broken event in the middle is neither skipped nor taken for an end."""
-    error = listen(START + opened(type="text", text="Hi") + b"data: {oops\n\n" + STOP).error
+    error = decode(START + opened(type="text", text="Hi") + b"data: {oops\n\n" + STOP).error
     assert type(error) is Malformed
     assert error.partial.content == "Hi"
 
 
-def test_what_gateways_put_behind_the_end_is_ignored(listen):
+def test_what_gateways_put_behind_the_end_is_ignored(decode):
     """A stray ``[DONE]`` after the last event, and one in its place, both end the stream."""
     said = START + opened(type="text", text="Hi") + closed() + changed("end_turn")
     for ending in (STOP + b"event: data\ndata: [DONE]\n\n", b"data: [DONE]\n\n"):
-        heard = listen(said + ending)
-        assert (heard.error, heard.response.content, heard.response.outcome) == (None, "Hi", "finished")
+        decoded = decode(said + ending)
+        assert (decoded.error, decoded.response.content, decoded.response.outcome) == (None, "Hi", "finished")
 
 
-def test_content_may_stand_in_the_start_already(listen):
+def test_content_may_stand_in_the_start_already(decode):
     """A continued message begins with what it has."""
     start = {"id": "msg_1", "content": [{"type": "tool_use", "id": "t", "name": "a", "input": {"x": 1}}]}
-    response = listen(event("message_start", message=start) + changed("tool_use") + STOP).response
+    response = decode(event("message_start", message=start) + changed("tool_use") + STOP).response
     assert [(call.id, call.arguments, call.ready) for call in response.tool_calls] == [("t", {"x": 1}, True)]
 
 
-def test_events_carry_the_block_that_they_belong_to(listen):
+def test_events_carry_the_block_that_they_belong_to(decode):
     """Thinking, text and calls can be put back into their order."""
     blocks = [
         (type(event).__name__, event.block)
-        for event in listen("tools.sse").events
+        for event in decode("tools.sse").events
         if isinstance(event, (ReasoningDelta, TextDelta, ToolCallDelta, Citation))
     ]
     assert list(dict.fromkeys(blocks)) == [
@@ -335,6 +337,6 @@ def test_events_carry_the_block_that_they_belong_to(listen):
     ]
 
 
-def test_the_end_comes_after_finish_and_usage(listen):
+def test_the_end_comes_after_finish_and_usage(decode):
     """The stream is over at once, even if the socket stays open."""
-    assert [type(event) for event in listen("text.sse").events][-3:] == [UsageReport, Finish, End]
+    assert [type(event) for event in decode("text.sse").events][-3:] == [UsageReport, Finish, End]

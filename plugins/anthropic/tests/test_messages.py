@@ -263,8 +263,8 @@ def test_empty_fields_of_foreign_messages_are_no_obstacle(body):
     }
 
 
-def test_an_answer_goes_back_as_the_turn_that_it_was(body, listen, bodies):
+def test_an_answer_goes_back_as_the_turn_that_it_was(body, decode, bodies):
     """`response.message` holds what the API wants back: thinking with signatures, text and calls."""
     plain = json.loads((bodies / "tools.json").read_text("utf-8"))
-    message = listen("tools.sse").response.message
+    message = decode("tools.sse").response.message
     assert body(["Hi", message])["messages"][1]["content"] == plain["content"]

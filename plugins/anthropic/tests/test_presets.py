@@ -9,9 +9,10 @@ import pytest
 
 import polyglot_anthropic.driver
 from polyglot_anthropic.presets import PRESETS
-from polyglot_core.connection import Connection
-from polyglot_core.plugins import Driver
-from polyglot_core.request import InferenceRequest, as_messages
+from polyglot_core._client.arguments import as_messages
+from polyglot_core._drivers.bound import Driver
+from polyglot_core._values.connection import Connection
+from polyglot_core._values.request import InferenceRequest
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError, RequestError
 from polyglot_core.plugin import JSONSchema, Tool
-from polyglot_core.wire import Secret
 
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 WEATHER = Tool("weather", "Tells the weather.", PERSON)
@@ -172,7 +172,7 @@ def test_a_place_may_want_model_and_version_elsewhere(encode, body):
 @pytest.mark.parametrize("facts", [{"max_tokens": "many"}, {"colour": "red"}])
 def test_facts_that_are_no_columns_are_an_error_of_the_configuration(encode, facts):
     """The error names the connection and lists the columns."""
-    with pytest.raises(ConfigError, match=r"facts of connection 'garden'.*columns are max_tokens, path"):
+    with pytest.raises(ConfigError, match=r"facts of connection 'garden'.*facts are max_tokens, path"):
         encode("Hi", connection={"facts": facts})
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections import deque
 
 import msgspec
 import pytest
 
 from polyglot_bedrock import driver, signing
+from polyglot_core._drivers.bound import Driver
 from polyglot_core.plugin import Connection, InferenceRequest, Message
-from polyglot_core.plugins import Driver
 from polyglot_testkit import Recording, replay
 
 FRAMES = {"content-type": "application/vnd.amazon.eventstream"}
@@ -87,9 +86,7 @@ def heard(body, *, pieces=None, **fields):
 
 
 def events(body, **fields):
-    seen = deque()
-    replay(connect(), recording("given", body, **fields), events=seen)
-    return list(seen)
+    return replay(connect(), recording("given", body, **fields)).events
 
 
 def body_of(*args, connection=(), **fields):

@@ -66,7 +66,7 @@ def answer(kit):
 @pytest.mark.parametrize("streamed", [True, False])
 def test_an_answer_has_thinking_text_a_call_and_usage(kit, answer, streamed):
     """A stream and a plain answer say the same."""
-    response, _, error = kit.heard(answer[0 if streamed else 1], streamed=streamed)
+    response, _, _events, error = kit.heard(answer[0 if streamed else 1], streamed=streamed)
     assert error is None
     assert (response.content, response.reasoning_content) == ("Let me look. 🍂", "Leaves fall.")
     (call,) = response.tool_calls
@@ -126,14 +126,16 @@ def test_a_stop_reason_has_a_word(kit, raw, reason):
 def test_a_stream_without_message_stop_is_truncated(kit, answer):
     """Usage alone does not make it whole."""
     body = kit.stream(kit.delta(0, text="a"), kit.stop(0), ("metadata", {"usage": USAGE}))
-    response, _, error = kit.heard(body)
+    response, _, _events, error = kit.heard(body)
     assert isinstance(error, Truncated)
     assert response.content == "a"
 
 
 def test_a_stream_that_stops_before_the_usage_is_finished(kit):
     """The model was done; only the count is missing."""
-    response, _, error = kit.heard(kit.stream(kit.delta(0, text="a"), ("messageStop", {"stopReason": "end_turn"})))
+    response, _, _events, error = kit.heard(
+        kit.stream(kit.delta(0, text="a"), ("messageStop", {"stopReason": "end_turn"}))
+    )
     assert (error, response.outcome, response.usage) == (None, "finished", None)
 
 
@@ -151,7 +153,7 @@ def test_unknown_events_blocks_and_nulls_do_no_harm(kit):
         ("messageStop", {"stopReason": "end_turn"}),
         ("metadata", {"usage": None}),
     )
-    response, _, error = kit.heard(body)
+    response, _, _events, error = kit.heard(body)
     assert (error, response.content, response.usage) == (None, "a", None)
 
 
@@ -249,7 +251,9 @@ def test_an_image_comes_as_bytes(kit):
 )
 def test_an_exception_in_a_stream_is_an_error_with_its_name(kit, name, kind):
     """What came before stays readable."""
-    response, _, error = kit.heard(kit.stream(kit.delta(0, text="a")) + kit.thrown(name, {"message": "No more."}))
+    response, _, _events, error = kit.heard(
+        kit.stream(kit.delta(0, text="a")) + kit.thrown(name, {"message": "No more."})
+    )
     assert type(error) is kind
     assert (error.code, error.message, response.content) == (name, "No more.", "a")
 

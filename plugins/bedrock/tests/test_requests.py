@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from polyglot_bedrock.eventstream import EventStreamFramer
 from polyglot_bedrock.presets import PRESETS
 from polyglot_core.errors import ConfigError, RequestError
 from polyglot_core.plugin import (
@@ -273,6 +274,6 @@ def test_a_stream_is_asked_for_in_the_path_alone(kit):
     """The body is the same, and holds no key."""
     plain, streamed = (kit.connect().encode(kit.request(stream=stream)) for stream in (False, True))
     assert plain.body == streamed.body
-    assert (plain.framing, streamed.framing) == ("whole", "aws-eventstream")
+    assert (plain.framing, streamed.framing) == ("whole", EventStreamFramer)
     assert b"test-key" not in plain.body
     assert "test-key" not in plain.url

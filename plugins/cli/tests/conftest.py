@@ -188,7 +188,7 @@ class Command:
             f'base_url = "{simulator.base_url}"',
             'api_key_env = "TEST_KEY"',
             'model = "test-model"',
-            "retries = { limit = 0, first_wait = 0.01 }",
+            "retries = { max_retries = 0, initial_backoff = 0.01 }",
         ]
         file = self.home / "own.toml"
         file.write_text("\n".join(lines), "utf-8")

@@ -16,7 +16,7 @@ TEXT = "one two three four"
 
 THINKER = """
 from polyglot_core.plugin import ReasoningDelta, TextDelta, hookimpl
-from polyglot_openai import driver
+from polyglot_openai.chat import driver
 
 encode_request, extract_usage = driver.encode_request, driver.extract_usage
 

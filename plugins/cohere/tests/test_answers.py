@@ -50,44 +50,44 @@ BODY = (
 )
 
 
-def test_plan_thinking_text_sources_and_calls(listen):
+def test_plan_thinking_text_sources_and_calls(decode):
     """Each has a place of its own; the plan keeps its name for the way back."""
-    heard = listen(BODY + DONE)
-    response = heard.response
-    assert (response.id, response.model, heard.error) == ("chat-1", None, None)
+    decoded = decode(BODY + DONE)
+    response = decoded.response
+    assert (response.id, response.model, decoded.error) == ("chat-1", None, None)
     assert (response.reasoning_content, response.content) == ("I add. Hm.", "Größe 🍎")
     assert [(part.text, part.id) for part in response.choices[0].reasoning] == [("I add. ", "tool_plan"), ("Hm.", None)]
-    assert Citation(SOURCE, block=2) in heard.events
+    assert Citation(SOURCE, block=2) in decoded.events
     assert [(each.id, each.name, each.arguments) for each in response.tool_calls] == [("sum_1", "sum", {"a": 2})]
     assert response.finish_reason == "tool_calls"
 
 
-def test_a_call_is_ready_when_the_provider_ends_it(listen):
+def test_a_call_is_ready_when_the_provider_ends_it(decode):
     """The calls of an unfinished stream may be run already."""
-    error = listen(BODY[: BODY.index(b"event: message-end")]).error
+    error = decode(BODY[: BODY.index(b"event: message-end")]).error
     assert isinstance(error, Truncated)
     assert [each.ready for each in error.partial.tool_calls] == [True]
 
 
-def test_any_split_gives_the_same_events(listen):
+def test_any_split_gives_the_same_events(decode):
     """However the network cuts the body, the events are the same."""
     body = BODY + DONE
-    whole = listen(body)
+    whole = decode(body)
 
     @settings(max_examples=25, deadline=None, database=None)
     @given(st.lists(st.integers(0, len(body)), max_size=8).map(sorted))
     def check(places):
         pieces = [body[a:b] for a, b in itertools.pairwise([0, *places, len(body)])]
-        assert listen(body, pieces=pieces).events == whole.events
+        assert decode(body, pieces=pieces).events == whole.events
 
     check()
 
 
-def test_only_the_end_of_the_message_ends_a_stream(listen):
+def test_only_the_end_of_the_message_ends_a_stream(decode):
     """The end of the body alone does not, nor does the word that follows elsewhere."""
-    assert isinstance(listen(START + TEXT).error, Truncated)
-    assert isinstance(listen(START + TEXT + DONE).error, Truncated)
-    assert listen(START + TEXT + end()).error is None
+    assert isinstance(decode(START + TEXT).error, Truncated)
+    assert isinstance(decode(START + TEXT + DONE).error, Truncated)
+    assert decode(START + TEXT + end()).error is None
 
 
 @pytest.mark.parametrize(
@@ -95,26 +95,26 @@ def test_only_the_end_of_the_message_ends_a_stream(listen):
     [("COMPLETE", "stop"), ("STOP_SEQUENCE", "stop"), ("MAX_TOKENS", "length"), ("TOOL_CALL", "tool_calls"),
      ("INVENTED", "other")],
 )  # fmt: skip
-def test_finish_words(listen, raw, reason):
+def test_finish_words(decode, raw, reason):
     """The provider's own word is kept."""
-    response = listen(TEXT + end(raw)).response
+    response = decode(TEXT + end(raw)).response
     assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
 
 
 @pytest.mark.parametrize("raw", ["ERROR", "ERROR_TOXIC", "ERROR_LIMIT", "TIMEOUT"])
 @pytest.mark.parametrize("stream", [True, False])
-def test_endings_that_are_failures(listen, raw, stream):
+def test_endings_that_are_failures(decode, raw, stream):
     """They are errors, streamed and plain, with what had come."""
     message = {"content": [{"type": "text", "text": "Hi"}]}
     plain = json.dumps({"message": message, "finish_reason": raw}).encode()
-    error = listen(TEXT + end(raw) if stream else plain, stream=stream).error
+    error = decode(TEXT + end(raw) if stream else plain, stream=stream).error
     assert isinstance(error, ProviderError)
     assert (error.code, error.partial.content) == (raw, "Hi")
 
 
-def test_an_error_inside_the_end_of_a_message(listen):
+def test_an_error_inside_the_end_of_a_message(decode):
     """Its kind is the code, its text the message."""
-    error = listen(START + end("ERROR", error="No such tool.", error_type="INVALID_TOOL_GENERATION") + DONE).error
+    error = decode(START + end("ERROR", error="No such tool.", error_type="INVALID_TOOL_GENERATION") + DONE).error
     assert error.code == "INVALID_TOOL_GENERATION"
     assert "No such tool." in str(error)
 
@@ -127,29 +127,29 @@ def test_an_error_inside_the_end_of_a_message(listen):
         ({"billed_units": {"input_tokens": 4}}, (None, None, None, None)),
     ],
 )
-def test_usage(listen, usage, expected):
+def test_usage(decode, usage, expected):
     """Tokens, not billed units, which stay in `raw`."""
-    counts = listen(TEXT + end(usage=usage)).response.usage
+    counts = decode(TEXT + end(usage=usage)).response.usage
     told = (counts.input_tokens, counts.output_tokens, counts.cache_read_tokens, counts.reasoning_tokens)
     assert (told, counts.raw) == (expected, usage)
 
 
-def test_log_probabilities_are_handed_on(listen):
+def test_log_probabilities_are_handed_on(decode):
     """They stand beside a piece of text, or beside a whole message."""
     given_ = {"text": "Hi", "token_ids": [1], "logprobs": [-0.1]}
     delta = {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hi"}}}, "logprobs": given_}
-    assert Logprobs(given_, block=1) in listen(line(delta) + end()).events
+    assert Logprobs(given_, block=1) in decode(line(delta) + end()).events
     plain = {"message": {"content": []}, "finish_reason": "COMPLETE", "logprobs": [given_]}
-    assert Logprobs(given_) in listen(json.dumps(plain).encode(), stream=False).events
+    assert Logprobs(given_) in decode(json.dumps(plain).encode(), stream=False).events
 
 
-def test_errors(listen):
+def test_errors(decode):
     """By status with and without a kind, inside a stream, inside a 200, and by data that is broken."""
-    error = listen(b'{"message":"too long","error_type":"TOO_MANY_TOKENS"}', status=400, stream=False).error
+    error = decode(b'{"message":"too long","error_type":"TOO_MANY_TOKENS"}', status=400, stream=False).error
     assert error.code == "TOO_MANY_TOKENS"
-    assert type(listen(b'{"message":"Wrong key."}', status=401, stream=False).error) is AuthenticationError
+    assert type(decode(b'{"message":"Wrong key."}', status=401, stream=False).error) is AuthenticationError
     for body, stream in ((TEXT + b'data: {"message":"Busy."}\n\n', True), (b'{"message":"Busy."}', False)):
-        error = listen(body, stream=stream).error
+        error = decode(body, stream=stream).error
         assert isinstance(error, ProviderError)
         assert "Busy." in str(error)
-    assert type(listen(TEXT + b"data: {oops\n\n" + end()).error) is Malformed
+    assert type(decode(TEXT + b"data: {oops\n\n" + end()).error) is Malformed

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from polyglot_core._drivers.bound import Driver
 from polyglot_core.plugin import Connection, InferenceRequest, Message
-from polyglot_core.plugins import Driver
 from polyglot_google import gemini, vertex
 from polyglot_testkit import Recording, replay
 
@@ -68,8 +67,6 @@ def events(recorded):
 
     def play(body, *, streamed=True):
         recording = recorded(body) if isinstance(body, str) else Recording(name="given", body=body, streamed=streamed)
-        seen = deque()
-        replay(connect(), recording, events=seen)
-        return list(seen)
+        return replay(connect(), recording).events
 
     return play

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polyglot_core._drivers.bound import Driver
 from polyglot_core.errors import LimitExceeded, UnexpectedContentType
 from polyglot_core.plugin import Connection
-from polyglot_core.plugins import Driver
 from polyglot_google import gemini
 from polyglot_google.framing import StreamFramer
 

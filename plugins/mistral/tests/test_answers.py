@@ -41,55 +41,55 @@ BODY = (
 
 
 @pytest.mark.parametrize("kind", [[], {}, None, 1])
-def test_a_part_of_no_known_kind_is_passed_over(listen, kind):
+def test_a_part_of_no_known_kind_is_passed_over(decode, kind):
     """Whatever stands where the kind of a part belongs; within thinking, what has none is text."""
     inner = {"type": "thinking", "thinking": [{"type": kind, "text": "Hm"}]}
-    heard = listen(chunk(content=[{"type": kind}, inner, {"type": "text", "text": "a"}]) + chunk("stop") + DONE)
-    assert (heard.error, heard.response.content, heard.response.reasoning_content) == (None, "a", "Hm")
+    decoded = decode(chunk(content=[{"type": kind}, inner, {"type": "text", "text": "a"}]) + chunk("stop") + DONE)
+    assert (decoded.error, decoded.response.content, decoded.response.reasoning_content) == (None, "a", "Hm")
 
 
-def test_thinking_text_sources_and_calls(listen):
+def test_thinking_text_sources_and_calls(decode):
     """Each has a place of its own."""
-    heard = listen(BODY + DONE)
-    response = heard.response
+    decoded = decode(BODY + DONE)
+    response = decoded.response
     assert (response.id, response.model) == ("chat-1", "garden-1")
     assert (response.reasoning_content, response.content) == ("Hm.", "Größe 🍎!")
-    assert Citation(SOURCE) in heard.events
-    assert ServerToolEvent("tool_file", FILE) in heard.events
+    assert Citation(SOURCE) in decoded.events
+    assert ServerToolEvent("tool_file", FILE) in decoded.events
     assert [(each.id, each.name, each.arguments) for each in response.tool_calls] == [("abcdef123", "sum", {"a": 2})]
     assert (response.finish_reason, response.usage.input_tokens) == ("tool_calls", 3)
 
 
-def test_any_split_gives_the_same_events(listen):
+def test_any_split_gives_the_same_events(decode):
     """However the network cuts the body, the events are the same."""
     body = BODY + DONE
-    whole = listen(body)
+    whole = decode(body)
 
     @settings(max_examples=25, deadline=None, database=None)
     @given(st.lists(st.integers(0, len(body)), max_size=8).map(sorted))
     def check(places):
         pieces = [body[a:b] for a, b in itertools.pairwise([0, *places, len(body)])]
-        assert listen(body, pieces=pieces).events == whole.events
+        assert decode(body, pieces=pieces).events == whole.events
 
     check()
 
 
-def test_a_last_block_without_its_blank_line_counts(listen):
+def test_a_last_block_without_its_blank_line_counts(decode):
     """Recorded streams end so."""
-    heard = listen((chunk(content="Hi") + chunk("stop", content="!")).rstrip(b"\n"))
-    assert (heard.error, heard.response.content, heard.response.finish_reason) == (None, "Hi!", "stop")
+    decoded = decode((chunk(content="Hi") + chunk("stop", content="!")).rstrip(b"\n"))
+    assert (decoded.error, decoded.response.content, decoded.response.finish_reason) == (None, "Hi!", "stop")
 
 
-def test_a_stream_without_a_finish_is_truncated(listen):
+def test_a_stream_without_a_finish_is_truncated(decode):
     """The end of the body alone is no end of the answer."""
-    assert isinstance(listen(chunk(content="Hi")).error, Truncated)
+    assert isinstance(decode(chunk(content="Hi")).error, Truncated)
 
 
-def test_content_after_a_finish_counts_and_the_first_finish_wins(listen):
+def test_content_after_a_finish_counts_and_the_first_finish_wins(decode):
     """The provider goes on after the reason of one of several choices, and may repeat it."""
     body = chunk("stop", 0, content="c") + chunk(None, 1, content="a") + chunk(None, 0, content="obalt")
-    heard = listen(body + chunk("length", 1, content="z") + chunk("length", 0) + DONE)
-    assert [(choice.content, choice.finish_reason) for choice in heard.response.choices] == [
+    decoded = decode(body + chunk("length", 1, content="z") + chunk("length", 0) + DONE)
+    assert [(choice.content, choice.finish_reason) for choice in decoded.response.choices] == [
         ("cobalt", "stop"),
         ("az", "length"),
     ]
@@ -100,18 +100,18 @@ def test_content_after_a_finish_counts_and_the_first_finish_wins(listen):
     [("stop", "stop"), ("length", "length"), ("model_length", "length"), ("tool_calls", "tool_calls"),
      ("error", "error"), ("invented", "other")],
 )  # fmt: skip
-def test_finish_words(listen, raw, reason):
+def test_finish_words(decode, raw, reason):
     """The provider's own word is kept."""
-    response = listen(chunk(raw, content="Hi") + DONE).response
+    response = decode(chunk(raw, content="Hi") + DONE).response
     assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
 
 
-def test_calls_in_pieces_and_calls_without_ids(listen):
+def test_calls_in_pieces_and_calls_without_ids(decode):
     """Models of others stream arguments; ``null`` as a word is no id; a placeholder is no call."""
     body = chunk(tool_calls=[call("c1", "sum", "", index=0)]) + chunk(tool_calls=[call(None, "", '{"a"', index=0)])
     body += chunk(tool_calls=[call(None, "", ":1}", index=0), call("", "", "", index=1)])
     body += chunk("tool_calls", tool_calls=[call("null", "now", {"b": 2}, index=1)]) + DONE
-    assert [(each.id, each.name, each.arguments) for each in listen(body).response.tool_calls] == [
+    assert [(each.id, each.name, each.arguments) for each in decode(body).response.tool_calls] == [
         ("c1", "sum", {"a": 1}),
         (None, "now", {"b": 2}),
     ]
@@ -147,19 +147,19 @@ def test_calls_in_pieces_and_calls_without_ids(listen):
         ({"completion_tokens": "?", "completion_tokens_details": {"reasoning_tokens": 3}}, (None, None, None, 3)),
     ],
 )
-def test_usage(listen, usage, expected):
+def test_usage(decode, usage, expected):
     """Sound is added to the prompt only where the total proves that it is not in it."""
-    counts = listen(chunk("stop", content="Hi", usage=usage) + DONE).response.usage
+    counts = decode(chunk("stop", content="Hi", usage=usage) + DONE).response.usage
     told = (counts.input_tokens, counts.output_tokens, counts.cache_read_tokens, counts.reasoning_tokens)
     assert told == expected
 
 
-def test_errors(listen):
+def test_errors(decode):
     """By status, inside a stream with what had come, and by data that is broken."""
-    error = listen(b'{"object":"error","message":"Slow.","code":"1300"}', status=429, stream=False).error
+    error = decode(b'{"object":"error","message":"Slow.","code":"1300"}', status=429, stream=False).error
     assert (type(error), error.code) == (RateLimited, "1300")
     body = chunk(content="Hi") + b'data: {"object":"error","message":"Busy.","raw_status_code":503}\n\n'
-    error = listen(body).error
+    error = decode(body).error
     assert isinstance(error, ProviderError)
     assert (error.status, error.partial.content) == (503, "Hi")
-    assert type(listen(chunk(content="Hi") + b"data: {oops\n\n" + DONE).error) is Malformed
+    assert type(decode(chunk(content="Hi") + b"data: {oops\n\n" + DONE).error) is Malformed

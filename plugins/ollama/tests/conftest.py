@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 import polyglot_ollama.driver
-from polyglot_testkit import Bench
-from polyglot_testkit.fixtures import bodies, body, encode, listen
+from polyglot_testkit import DriverHarness
+from polyglot_testkit.fixtures import bodies, body, decode, encode
 
-__all__ = ["bench", "bodies", "body", "encode", "listen"]
+__all__ = ["bodies", "body", "decode", "encode", "harness"]
 
 BODIES = Path(__file__).parent / "bodies"
 
 
 @pytest.fixture
-def bench():
+def harness():
     """The driver; the fixtures that are imported here work on it."""
-    return Bench(polyglot_ollama.driver, BODIES, driver="ollama", name="garden", model="garden:1b")
+    return DriverHarness(polyglot_ollama.driver, BODIES, driver="ollama", name="garden", model="garden:1b")

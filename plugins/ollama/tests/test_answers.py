@@ -32,73 +32,73 @@ def told(response):
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_streamed_and_plain_answer_are_one_response(listen, name):
+def test_streamed_and_plain_answer_are_one_response(decode, name):
     """Both ways of asking give the same content, thinking, calls, usage and finish."""
-    streamed, plain = listen(f"{name}.ndjson"), listen(f"{name}.json")
+    streamed, plain = decode(f"{name}.ndjson"), decode(f"{name}.json")
     assert streamed.error is plain.error is None
     assert told(streamed.response) == told(plain.response)
 
 
 @pytest.mark.parametrize("name", ["text.ndjson", "tools.ndjson", "failed.ndjson"])
-def test_any_split_gives_the_same_events(listen, bodies, name):
+def test_any_split_gives_the_same_events(decode, bodies, name):
     """However the network cuts the body, the events are the same."""
-    whole = listen(name)
+    whole = decode(name)
     data = (bodies / name).read_bytes()
 
     @settings(max_examples=25, deadline=None, database=None)
     @given(st.lists(st.integers(0, len(data)), max_size=8).map(sorted))
     def check(places):
         pieces = [data[a:b] for a, b in itertools.pairwise([0, *places, len(data)])]
-        assert listen(name, pieces=pieces).events == whole.events
+        assert decode(name, pieces=pieces).events == whole.events
 
     check()
-    assert listen(name, pieces=[data[i : i + 1] for i in range(len(data))]).events == whole.events
+    assert decode(name, pieces=[data[i : i + 1] for i in range(len(data))]).events == whole.events
 
 
 @pytest.mark.parametrize("name", [f"{pair}.ndjson" for pair in PAIRS])
-def test_every_prefix_is_truncated_until_the_server_is_done(listen, bodies, name):
+def test_every_prefix_is_truncated_until_the_server_is_done(decode, bodies, name):
     """The last line makes an answer complete, with or without its line end."""
     data = (bodies / name).read_bytes().rstrip(b"\n")
     for length in range(0, len(data), 5):
-        assert isinstance(listen(name, pieces=[data[:length]]).error, Truncated), length
-    assert listen(name, pieces=[data]).error is None
+        assert isinstance(decode(name, pieces=[data[:length]]).error, Truncated), length
+    assert decode(name, pieces=[data]).error is None
 
 
-def test_text_and_its_numbers(listen):
+def test_text_and_its_numbers(decode):
     """Text, model, finish, and the counts of the last line with the times beside them."""
-    heard = listen("text.ndjson")
-    response = heard.response
-    assert [partial.content_delta for partial in heard.partials] == ["Größe", ": drei Äpfel 🍎", ".", ""]
+    decoded = decode("text.ndjson")
+    response = decoded.response
+    assert [partial.content_delta for partial in decoded.partials] == ["Größe", ": drei Äpfel 🍎", ".", ""]
     assert (response.model, response.id) == ("garden:1b", None)
     assert (response.finish_reason, response.finish_reason_raw) == ("stop", "stop")
     assert (response.usage.input_tokens, response.usage.output_tokens) == (26, 12)
     assert response.usage.cache_read_tokens is response.usage.reasoning_tokens is None
     assert response.usage.raw["eval_duration"] == 5_000_000
-    assert [type(event) for event in heard.events][-3:] == [UsageReport, Finish, End]
+    assert [type(event) for event in decoded.events][-3:] == [UsageReport, Finish, End]
 
 
-def test_thinking_is_never_in_the_text(listen):
+def test_thinking_is_never_in_the_text(decode):
     """It has a field of its own."""
-    response = listen("tools.ndjson").response
+    response = decode("tools.ndjson").response
     assert (response.reasoning_content, response.content) == ("Two places, two questions.", "I look both up.")
 
 
-def test_calls_come_whole_and_their_numbers_mean_nothing(listen):
+def test_calls_come_whole_and_their_numbers_mean_nothing(decode):
     """Servers number every call 0; two calls stay two, each ready as soon as it is there."""
-    heard = listen("tools.ndjson")
-    assert [(call.id, call.name, call.arguments) for call in heard.response.tool_calls] == [
+    decoded = decode("tools.ndjson")
+    assert [(call.id, call.name, call.arguments) for call in decoded.response.tool_calls] == [
         ("call_1", "weather", {"city": "Oslo", "days": [1, 2]}),
         ("call_2", "time", {}),
     ]
-    assert [call.ready for call in heard.partials[-3].tool_calls] == [True]
-    assert heard.response.finish_reason == "tool_calls"
-    assert heard.response.finish_reason_raw == "stop"
+    assert [call.ready for call in decoded.partials[-3].tool_calls] == [True]
+    assert decoded.response.finish_reason == "tool_calls"
+    assert decoded.response.finish_reason_raw == "stop"
 
 
-def test_calls_without_ids_are_calls(listen):
+def test_calls_without_ids_are_calls(decode):
     """Older servers give none, and the same tool may be called twice."""
     calls = [{"function": {"name": "a", "arguments": {"x": n}}} for n in (1, 2)]
-    response = listen(line({"content": "", "tool_calls": calls}) + last()).response
+    response = decode(line({"content": "", "tool_calls": calls}) + last()).response
     assert [(call.id, call.name, call.arguments) for call in response.tool_calls] == [
         (None, "a", {"x": 1}),
         (None, "a", {"x": 2}),
@@ -108,70 +108,70 @@ def test_calls_without_ids_are_calls(listen):
 @pytest.mark.parametrize(
     ("raw", "reason"), [("stop", "stop"), ("length", "length"), ("load", "other"), ("invented", "other")]
 )
-def test_done_reasons(listen, raw, reason):
+def test_done_reasons(decode, raw, reason):
     """The server's own word is kept."""
-    response = listen(line({"content": "Hi"}) + last(raw)).response
+    response = decode(line({"content": "Hi"}) + last(raw)).response
     assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
 
 
-def test_a_server_that_is_done_without_a_reason_is_done(listen):
+def test_a_server_that_is_done_without_a_reason_is_done(decode):
     """Older servers say no more than that."""
-    heard = listen(line({"content": "Hi"}) + line({"content": ""}, done=True))
-    assert (heard.error, heard.response.outcome, heard.response.finish_reason) == (None, "finished", "unknown")
+    decoded = decode(line({"content": "Hi"}) + line({"content": ""}, done=True))
+    assert (decoded.error, decoded.response.outcome, decoded.response.finish_reason) == (None, "finished", "unknown")
 
 
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [({}, None), (COUNTS, (26, 12)), ({"eval_count": 0}, (None, 0)), ({"total_duration": 5}, None)],
 )
-def test_usage(listen, counts, expected):
+def test_usage(decode, counts, expected):
     """What is not counted is unknown; a prompt that was in the cache is left out by the server."""
-    usage = listen(line({"content": "Hi"}) + last(**counts)).response.usage
+    usage = decode(line({"content": "Hi"}) + last(**counts)).response.usage
     assert (usage and (usage.input_tokens, usage.output_tokens)) == expected
 
 
-def test_log_probabilities_and_images_are_handed_on(listen):
+def test_log_probabilities_and_images_are_handed_on(decode):
     """As events of their own; the type of an image is in its first bytes."""
     probabilities = [{"token": "Hi", "logprob": -0.1}]
     images = [base64.b64encode(data).decode() for data in (b"\x89PNG..", b"\xff\xd8\xff..", b"?")]
-    heard = listen(line({"content": "Hi", "images": images}, logprobs=probabilities) + last())
-    assert Logprobs({"logprobs": probabilities}) in heard.events
-    kinds = [event.mime_type for event in heard.events if isinstance(event, MediaDelta)]
+    decoded = decode(line({"content": "Hi", "images": images}, logprobs=probabilities) + last())
+    assert Logprobs({"logprobs": probabilities}) in decoded.events
+    kinds = [event.mime_type for event in decoded.events if isinstance(event, MediaDelta)]
     assert kinds == ["image/png", "image/jpeg", "application/octet-stream"]
 
 
-def test_nulls_unknown_fields_and_blank_lines_mean_nothing(listen):
+def test_nulls_unknown_fields_and_blank_lines_mean_nothing(decode):
     """A sparse stream is still one."""
     sparse = line({"content": None, "thinking": None, "tool_calls": None}, added_tomorrow=[1])
     broken_call = line({"tool_calls": [{"function": None}]})
-    heard = listen(b"\n" + sparse + b"\r\n" + line() + broken_call + line({"content": "Hi"}) + last())
-    assert (heard.error, heard.response.content, heard.response.tool_calls) == (None, "Hi", ())
+    decoded = decode(b"\n" + sparse + b"\r\n" + line() + broken_call + line({"content": "Hi"}) + last())
+    assert (decoded.error, decoded.response.content, decoded.response.tool_calls) == (None, "Hi", ())
 
 
-def test_an_error_line_is_an_error(listen):
+def test_an_error_line_is_an_error(decode):
     """What had come by then is in its partial."""
-    error = listen("failed.ndjson").error
+    error = decode("failed.ndjson").error
     assert isinstance(error, ProviderError)
     assert "out of memory" in error.message
     assert error.partial.content == "Half a sen"
 
 
 @pytest.mark.parametrize(("status", "expected"), [(404, NotFound), (500, ServerError), (200, ProviderError)])
-def test_errors_by_status_and_inside_of_a_200(listen, status, expected):
+def test_errors_by_status_and_inside_of_a_200(decode, status, expected):
     """The server's text is the message."""
-    error = listen(b'{"error":"model \'nobody\' not found"}', status=status, stream=False).error
+    error = decode(b'{"error":"model \'nobody\' not found"}', status=status, stream=False).error
     assert type(error) is expected
     assert "model 'nobody' not found" in str(error)
 
 
-def test_what_cannot_be_read_is_malformed(listen):
+def test_what_cannot_be_read_is_malformed(decode):
     """A broken line in the middle is neither skipped nor taken for an end."""
-    error = listen(line({"content": "Hi"}) + b"{oops\n" + last()).error
+    error = decode(line({"content": "Hi"}) + b"{oops\n" + last()).error
     assert type(error) is Malformed
     assert error.partial.content == "Hi"
 
 
-def test_tags_of_thinking_are_taken_out_where_the_place_says_so(listen, encode):
+def test_tags_of_thinking_are_taken_out_where_the_place_says_so(decode, encode):
     """Core does it; the driver passes the tags on."""
     tags = ("<think>", "</think>")
     assert encode("Hi", connection={"facts": {"think_tags": tags}}).think_tags == tags

@@ -157,8 +157,8 @@ def test_what_a_message_has_no_place_for_is_refused(body, turn, named):
         body([turn])
 
 
-def test_an_answer_goes_back_as_the_turn_that_it_was(body, listen):
+def test_an_answer_goes_back_as_the_turn_that_it_was(body, decode):
     """Text, thinking and calls."""
-    said = body(["Hi", listen("tools.ndjson").response.message])["messages"][1]
+    said = body(["Hi", decode("tools.ndjson").response.message])["messages"][1]
     assert (said["content"], said["thinking"]) == ("I look both up.", "Two places, two questions.")
     assert [call["function"]["arguments"] for call in said["tool_calls"]] == [{"city": "Oslo", "days": [1, 2]}, {}]

@@ -7,18 +7,18 @@ from types import SimpleNamespace
 
 import pytest
 
-import polyglot_openai.driver
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Timeouts
+import polyglot_openai.chat.driver
+from polyglot_core._attempt.attempt import Attempt
+from polyglot_core._attempt.clocks import Clocks
+from polyglot_core._client.arguments import as_messages
+from polyglot_core._drivers.bound import Driver
+from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest
-from polyglot_core.plugins import Driver
-from polyglot_core.request import as_messages
-from polyglot_core.session import Session
 
 
 def _bound(**fields):
     connection = Connection(**{"name": "here", "driver": "openai", "api_key": "test-key", **fields})
-    return Driver("openai", polyglot_openai.driver).bind(connection)
+    return Driver("openai", polyglot_openai.chat.driver).bind(connection)
 
 
 def _encoded(fields=(), messages="Hi", **asked):
@@ -54,7 +54,7 @@ def _read(*pieces, stream=True, facts=None):
     """Read an answer; return its partials and the response."""
     driver = _bound(facts=facts or {})
     wire = driver.encode(InferenceRequest(model="m", messages=as_messages("Hi"), stream=stream))
-    session = Session(wire, driver, Clocks(Timeouts(), 0.0), "here")
+    session = Attempt(wire, driver, Clocks(Timeouts(), 0.0), "here")
     session.begin(200, {"content-type": "text/event-stream" if stream else "application/json"})
     partials = [partial for piece in pieces for partial in session.feed(piece, 0.0)]
     partials += session.finish(0.0)

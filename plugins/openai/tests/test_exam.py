@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-import polyglot_openai.azure
-import polyglot_openai.driver
+import polyglot_openai.chat.azure
+import polyglot_openai.chat.driver
 from polyglot_core.plugin import (
     Connection,
     Image,
@@ -19,7 +19,7 @@ from polyglot_core.plugin import (
     Tool,
     ToolCall,
 )
-from polyglot_openai.presets import PRESETS
+from polyglot_openai.chat.presets import PRESETS
 from polyglot_testkit import CHECKS, Recording, check_driver
 
 NAMES = {"id": "chat-1", "model": "m-1"}
@@ -113,9 +113,9 @@ def examine(module, name):
 @pytest.mark.parametrize("name", ["openai", "openrouter", "groq", "minimax", "perplexity", "gemini-openai"])
 def test_chat_completions_pass_the_exam(name):
     """The driver passes every check, also with the columns of places that differ most."""
-    assert set(examine(polyglot_openai.driver, name).passed) == set(CHECKS)
+    assert set(examine(polyglot_openai.chat.driver, name).passed) == set(CHECKS)
 
 
 def test_chat_completions_at_azure_pass_the_exam():
     """The driver for deployments passes every check."""
-    assert set(examine(polyglot_openai.azure, "azure-openai").passed) == set(CHECKS)
+    assert set(examine(polyglot_openai.chat.azure, "azure-openai").passed) == set(CHECKS)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PATIENCE = 5.0
 
 
-class Heard(NamedTuple):
+class Decoded(NamedTuple):
     """What came over a socket, and how it ended: ``fin``, ``reset`` or ``silence``."""
 
     data: bytes
@@ -66,7 +66,7 @@ class Caller:
         headers = "Connection: close\r\n" if last else ""
         return self.send("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
 
-    def hear(self, patience: float = _PATIENCE) -> Heard:
+    def hear(self, patience: float = _PATIENCE) -> Decoded:
         """All that comes, until the simulator ends it or is silent for `patience` seconds."""
         data = b""
         self.socket.settimeout(patience)
@@ -74,10 +74,10 @@ class Caller:
             while piece := self.socket.recv(65536):
                 data += piece
         except ConnectionResetError:
-            return Heard(data, "reset")
+            return Decoded(data, "reset")
         except TimeoutError:
-            return Heard(data, "silence")
-        return Heard(data, "fin")
+            return Decoded(data, "silence")
+        return Decoded(data, "fin")
 
     def response(self) -> tuple[int, Any]:
         """The next response, read with the standard library: its status, and its body (parsed where it is JSON)."""

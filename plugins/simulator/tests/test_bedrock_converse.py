@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from polyglot_core.eventstream import EventStreamFramer
+from polyglot_bedrock.eventstream import EventStreamFramer
 from polyglot_core.plugin import Usage
 from polyglot_simulator import Comments, ErrorEvent, Reply, Simulator, Status, ToolCall
 
@@ -23,7 +23,7 @@ def ask(call, reply, *, stream=False, model="garden.leaf-v1%3A0", headers="", se
 
 
 def frames(call, reply, **fields):
-    """The frames of a stream, read by core's framer, which checks lengths and checksums."""
+    """The frames of a stream, read by the driver's framer, which checks lengths and checksums."""
     return EventStreamFramer().feed(ask(call, reply, stream=True, **fields)[1])
 
 

@@ -26,8 +26,7 @@ from polyglot_core.plugin import (
     UsageReport,
     failure_from_payload,
     hookimpl,
-    json_text,
-    read_json,
+    json_access,
 )
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class _OpenBlock:
     def whole(self) -> _JSONObject:
         """The block with its input, as far as that has come; input that is no JSON stays text."""
         text = "".join(self.pieces)
-        return {**self.block, "input": read_json(text, text)} if text else self.block
+        return {**self.block, "input": json_access.parse(text, text)} if text else self.block
 
 
 _decode = msgspec.json.Decoder(_Event).decode
@@ -207,7 +206,7 @@ def _block_stopped(_chunk: Chunk, index: int, state: dict[str, Any]) -> Iterator
     if opened is None:
         return
     if opened.is_call:
-        early = "" if opened.pieces else json_text(opened.block.get("input") or None)
+        early = "" if opened.pieces else json_access.text(opened.block.get("input") or None)
         yield ToolCallDelta(index, arguments=early, complete=True, block=index)
     else:
         yield _server_tool(opened.whole, index)
@@ -293,7 +292,7 @@ _READ_BLOCKS: dict[str, Callable[[_Block, int], Iterator[Event]]] = {
 
 
 def _whole_call(block: _Block, index: int) -> ToolCallDelta:
-    return ToolCallDelta(index, block.id, block.name, json_text(block.input or None), complete=True, block=index)
+    return ToolCallDelta(index, block.id, block.name, json_access.text(block.input or None), complete=True, block=index)
 
 
 def _server_tool(block: _JSONObject, index: int) -> ServerToolEvent:

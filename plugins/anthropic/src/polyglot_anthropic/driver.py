@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from polyglot_anthropic.columns import Columns
 from polyglot_anthropic.decoding import decode_chunk, read_failure
 from polyglot_anthropic.encoding import body_of
+from polyglot_anthropic.facts import Facts
 from polyglot_anthropic.presets import PRESETS
-from polyglot_core.plugin import Usage, count, hookimpl, json_request, read_columns, read_json
+from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,12 +29,12 @@ _PLAIN_IN_PATH = "@:"  # characters of model names that need no escape in a path
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Say the request as a message to create."""
-    columns = read_columns(connection, Columns)
-    version = columns.body_version
+    facts = read_facts(connection, Facts)
+    version = facts.body_version
     heading = {"model": request.model} if version is None else {"anthropic_version": version}
     return json_request(
-        _url(connection, request, columns),
-        {**heading, **body_of(connection, request, columns), **request.extra},
+        _url(connection, request, facts),
+        {**heading, **body_of(connection, request, facts), **request.extra},
         stream=request.stream,
         headers={"anthropic-version": _VERSION} if version is None else {},
         flush_at_eof=True,
@@ -49,12 +49,12 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
 
     Source: Anthropic's guide "Prefill Claude's response". Models that cannot, and any that think, refuse the request.
     """
-    return encode_request(connection, request.begun_with(text))
+    return encode_request(connection, request.with_prefill(text))
 
 
-def _url(connection: Connection, request: InferenceRequest, columns: Columns) -> str:
+def _url(connection: Connection, request: InferenceRequest, facts: Facts) -> str:
     base_url = connection.base_url or str(PRESETS["anthropic"].base_url)
-    path = columns.stream_path if request.stream and columns.stream_path else columns.path
+    path = facts.stream_path if request.stream and facts.stream_path else facts.path
     path = path.replace("{model}", quote(request.model, safe=_PLAIN_IN_PATH))
     return f"{base_url.rstrip('/')}{path}"
 
@@ -62,20 +62,23 @@ def _url(connection: Connection, request: InferenceRequest, columns: Columns) ->
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
     """Read an error, for which the text may tell more than its type."""
-    payload = read_json(response.body)
+    payload = json_access.parse(response.body)
     return None if payload is None else read_failure(payload, status=response.status, raw=response.body)
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read a usage object. What was read from a cache or written to it is counted beside ``input_tokens``."""
-    read, written = count(payload, "cache_read_input_tokens"), count(payload, "cache_creation_input_tokens")
-    rest = count(payload, "input_tokens")
+    read, written = (
+        json_access.number(payload, "cache_read_input_tokens"),
+        json_access.number(payload, "cache_creation_input_tokens"),
+    )
+    rest = json_access.number(payload, "input_tokens")
     return Usage(
         input_tokens=None if rest is None else rest + (read or 0) + (written or 0),
-        output_tokens=count(payload, "output_tokens"),
+        output_tokens=json_access.number(payload, "output_tokens"),
         cache_read_tokens=read,
         cache_write_tokens=written,
-        reasoning_tokens=count(payload, "output_tokens_details.thinking_tokens"),
+        reasoning_tokens=json_access.number(payload, "output_tokens_details.thinking_tokens"),
         raw=payload,
     )

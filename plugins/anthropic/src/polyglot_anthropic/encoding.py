@@ -17,7 +17,7 @@ from polyglot_core.plugin import JSONSchema, TurnWriter, cannot_express, transla
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from polyglot_anthropic.columns import Columns
+    from polyglot_anthropic.facts import Facts
     from polyglot_core.plugin import (
         Connection,
         Document,
@@ -61,15 +61,15 @@ _OWN_BLOCKS = frozenset(
 _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")  # what an id may not hold here; ids of other providers do
 
 
-def body_of(connection: Connection, request: InferenceRequest, columns: Columns) -> _JSONObject:
+def body_of(connection: Connection, request: InferenceRequest, facts: Facts) -> _JSONObject:
     """The body without model and version, which stand elsewhere in some places.
 
     Raises:
         RequestError: The dialect has no words for something that was asked.
     """
     driver = connection.driver
-    system, turns = _Writer(request, columns, driver).conversation()
-    body: _JSONObject = {"messages": turns, **_options(request, columns, driver)}
+    system, turns = _Writer(request, facts, driver).conversation()
+    body: _JSONObject = {"messages": turns, **_options(request, facts, driver)}
     if system:
         body["system"] = system
     if request.tools:
@@ -89,9 +89,9 @@ def body_of(connection: Connection, request: InferenceRequest, columns: Columns)
 # Options and tools
 
 
-def _options(request: InferenceRequest, columns: Columns, driver: str) -> _JSONObject:
+def _options(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
     body = translate_options(replace(request, options=_plain_options(request, driver)), _OPTIONS, driver=driver)
-    usual = columns.max_tokens
+    usual = facts.max_tokens
     if (budget := body.pop("thinking", None)) is not None:
         body["thinking"] = {"type": "enabled", "budget_tokens": budget} if budget else {"type": "disabled"}
         usual += budget if isinstance(budget, int) else 0  # thinking counts towards the limit
@@ -131,11 +131,11 @@ def _tool_choice(request: InferenceRequest) -> _JSONObject | None:
 class _Writer(TurnWriter):
     """Writes one conversation as turns of blocks."""
 
-    def __init__(self, request: InferenceRequest, columns: Columns, driver: str) -> None:
+    def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
-        self._takes_unsigned = columns.unsigned_thinking
+        self._takes_unsigned = facts.unsigned_thinking
 
-    def spell_id(self, call_id: str) -> str:
+    def normalize_id(self, call_id: str) -> str:
         return _NO_ID.sub("_", call_id)
 
     def in_system(self, block: _JSONObject) -> bool:

@@ -50,7 +50,7 @@ PRESETS = {
         },
     ),
 }
-"""Rows by preset name; the columns in `facts` are those of `polyglot_anthropic.columns`.
+"""Rows by preset name; the columns in `facts` are those of `polyglot_anthropic.facts`.
 
 Where `base_url` is None, it depends on the account; the comment beside it shows its form.
 """

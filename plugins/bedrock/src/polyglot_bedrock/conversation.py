@@ -72,7 +72,7 @@ class Writer(TurnWriter):
         super().__init__(request, driver)
         self._names: set[str] = set()
 
-    def spell_id(self, call_id: str) -> str:
+    def normalize_id(self, call_id: str) -> str:
         """The id as the API takes it; of one that is too long the end is kept, which tells ids apart best."""
         return _NOT_IN_ID.sub("_", call_id)[-_LONGEST_ID:]
 

@@ -22,11 +22,8 @@ from polyglot_core.plugin import (
     TextDelta,
     ToolCallDelta,
     UsageReport,
-    at,
     hookimpl,
-    json_text,
-    objects,
-    read_json,
+    json_access,
 )
 
 if TYPE_CHECKING:
@@ -117,7 +114,7 @@ class _OpenBlock:
         if self.kind != _TOOL_USE:
             return {self.kind: {**self.fields, "content": self.more}}
         text = "".join(self.more) or "{}"
-        return {self.kind: {**self.fields, "input": read_json(text, text)}}
+        return {self.kind: {**self.fields, "input": json_access.parse(text, text)}}
 
 
 _decode = msgspec.json.Decoder(_Event).decode
@@ -151,7 +148,7 @@ def _more(delta: _Delta, index: int, opened: _OpenBlock | None) -> Iterator[Even
         yield from _reasoning(delta.reasoning_content, index)
     if delta.citation is not None:
         yield Citation(delta.citation, block=index)
-    if delta.tool_use is not None and (text := json_text(delta.tool_use.input)):
+    if delta.tool_use is not None and (text := json_access.text(delta.tool_use.input)):
         if opened is not None:
             opened.more.append(text)
         if opened is None or opened.is_call:
@@ -229,7 +226,7 @@ def _whole(chunk: Chunk) -> Iterator[Event]:
         yield refusal(payload, payload.get("__type"), raw=chunk.data)
         return
     yield TextDelta("")
-    for index, block in enumerate(objects(at(answer.output, "message.content"))):
+    for index, block in enumerate(json_access.objects(json_access.get(answer.output, "message.content"))):
         for kind, value in block.items():
             yield from _block(kind, value, index)
     yield from _closing(answer, {})
@@ -255,7 +252,7 @@ def _tool_use(value: object, index: int) -> Iterator[Event]:
     if call.type == _SERVER_TOOL:
         yield _server_tool(_TOOL_USE, {_TOOL_USE: value}, index)
         return
-    arguments = json_text(call.input)
+    arguments = json_access.text(call.input)
     yield ToolCallDelta(index, call.tool_use_id or None, call.name, arguments, complete=True, block=index)
 
 
@@ -265,9 +262,9 @@ def _whole_reasoning(value: object, index: int) -> Iterator[Event]:
 
 
 def _cited_text(value: object, index: int) -> Iterator[Event]:
-    for piece in objects(at(value, "content")):
-        yield TextDelta(json_text(piece.get("text")), block=index)
-    for citation in objects(at(value, "citations")):
+    for piece in json_access.objects(json_access.get(value, "content")):
+        yield TextDelta(json_access.text(piece.get("text")), block=index)
+    for citation in json_access.objects(json_access.get(value, "citations")):
         yield Citation(citation, block=index)
 
 

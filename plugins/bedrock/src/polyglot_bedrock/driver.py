@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from polyglot_bedrock.decoding import decode_chunk
 from polyglot_bedrock.encoding import body_of
+from polyglot_bedrock.eventstream import MEDIA_TYPE, EventStreamFramer
 from polyglot_bedrock.refusals import decode_error
 from polyglot_bedrock.region import base_url_of
 from polyglot_bedrock.signing import authorize
-from polyglot_core.plugin import Usage, count, hookimpl, json_request
+from polyglot_core.plugin import Usage, hookimpl, json_access, json_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,23 +36,27 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     action = "converse-stream" if request.stream else "converse"
     url = f"{base_url_of(connection)}/model/{quote(request.model, safe='')}/{action}"
     body = {**body_of(request, connection.driver), **request.extra}
-    return json_request(url, body, stream=request.stream, framing="aws-eventstream")
+    headers = {"accept": MEDIA_TYPE} if request.stream else {}
+    return json_request(url, body, stream=request.stream, framing=EventStreamFramer, headers=headers)
 
 
 @hookimpl
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
     """Ask the model to write on from a last turn of the assistant; models that cannot refuse the request."""
-    return encode_request(connection, request.begun_with(text))
+    return encode_request(connection, request.with_prefill(text))
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read a usage object. What was read from a cache or written to it is counted beside ``inputTokens``."""
-    read, written = count(payload, "cacheReadInputTokens"), count(payload, "cacheWriteInputTokens")
-    rest = count(payload, "inputTokens")
+    read, written = (
+        json_access.number(payload, "cacheReadInputTokens"),
+        json_access.number(payload, "cacheWriteInputTokens"),
+    )
+    rest = json_access.number(payload, "inputTokens")
     return Usage(
         input_tokens=None if rest is None else rest + (read or 0) + (written or 0),
-        output_tokens=count(payload, "outputTokens"),
+        output_tokens=json_access.number(payload, "outputTokens"),
         cache_read_tokens=read,
         cache_write_tokens=written,
         raw=payload,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from polyglot_bedrock.conversation import Writer
-from polyglot_core.plugin import JSONSchema, cannot_express, json_text, translate_options
+from polyglot_core.plugin import JSONSchema, cannot_express, json_access, translate_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ def _tool(tool: Tool) -> _JSONObject:
 
 
 def _text_format(wanted: JSONSchema) -> _JSONObject:
-    definition = {"name": wanted.name, "schema": json_text(wanted.schema)}
+    definition = {"name": wanted.name, "schema": json_access.text(wanted.schema)}
     if wanted.description:
         definition["description"] = wanted.description
     return {"type": "json_schema", "structure": {"jsonSchema": definition}}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from polyglot_core.plugin import failure_from_payload, hookimpl, read_json
+from polyglot_core.plugin import failure_from_payload, hookimpl, json_access
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Chunk, Failure, WireResponse
@@ -38,7 +38,7 @@ _TOO_LONG = ("input is too long", "prompt is too long", "exceeds the maximum num
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
     """Read an answer with an error status. The kind stands in a header, with the address of a schema behind it."""
-    payload = read_json(response.body)
+    payload = json_access.parse(response.body)
     if not isinstance(payload, dict):
         return None
     name = response.headers.get("x-amzn-errortype") or payload.get("__type")
@@ -49,7 +49,7 @@ def exception_frame(chunk: Chunk) -> Failure:
     """Read a frame that is no event: an exception with a payload, or an error that is all in its headers."""
     headers = chunk.headers or {}
     name = headers.get(":exception-type") or headers.get(":error-code")
-    payload = read_json(chunk.data)
+    payload = json_access.parse(chunk.data)
     if not isinstance(payload, dict):
         payload = {"message": headers.get(":error-message") or chunk.data.decode("utf-8", "replace")}
     status = payload.get("originalStatusCode")

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct
 
 from polyglot_bedrock.presets import PRESETS
-from polyglot_core.plugin import read_columns
+from polyglot_core.plugin import read_facts
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection
 
-__all__ = ["Columns", "base_url_of", "region_of"]
+__all__ = ["Facts", "base_url_of", "region_of"]
 
 _USUAL_URL = str(PRESETS["bedrock"].base_url)
 _USUAL_REGION = "us-east-1"
 _IN_ADDRESS = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 
 
-class Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A connection's facts, read. The columns are explained where the row is, in `polyglot_bedrock.presets`."""
+class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A connection's facts, read. The facts are explained where the row is, in `polyglot_bedrock.presets`."""
 
     region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$")] | None = None
     profile: str | None = None
@@ -34,7 +34,7 @@ def region_of(connection: Connection) -> str:
         ConfigError: The connection's facts cannot be read, as a region that is no name of one.
     """
     found = _IN_ADDRESS.search(connection.base_url or "")
-    return read_columns(connection, Columns).region or (found[1] if found else _USUAL_REGION)
+    return read_facts(connection, Facts).region or (found[1] if found else _USUAL_REGION)
 
 
 def base_url_of(connection: Connection) -> str:

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from polyglot_bedrock.region import Columns, region_of
+from polyglot_bedrock.region import Facts, region_of
 from polyglot_core.errors import AuthenticationError, TransportError
-from polyglot_core.plugin import Secret, hookimpl, imported, misconfigured, read_columns
+from polyglot_core.plugin import Secret, hookimpl, imported, misconfigured, read_facts
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection, WireRequest
@@ -45,7 +45,7 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     if connection.secret is not None:
         return replace(wire, headers={**wire.headers, **connection.auth_headers()})
     key = os.environ.get(_KEY_VARIABLE)
-    if key and read_columns(connection, Columns).profile is None and _is_amazon(wire.url):
+    if key and read_facts(connection, Facts).profile is None and _is_amazon(wire.url):
         return replace(wire, headers={**wire.headers, "authorization": Secret(f"Bearer {key}")})
     return replace(wire, headers={**wire.headers, **_signature(connection, wire)})
 
@@ -78,7 +78,7 @@ def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Sec
 
 def _find(connection: Connection) -> Any:  # noqa: ANN401 (botocore has no types)
     """Credentials that renew themselves, of the connection's profile or of the usual places."""
-    profile = read_columns(connection, Columns).profile
+    profile = read_facts(connection, Facts).profile
     if profile not in _credentials:
         found = importlib.import_module("botocore.session").Session(profile=profile).get_credentials()
         if found is None:

@@ -102,7 +102,7 @@ def _inference(asked: Asked, opened: contextlib.ExitStack) -> Inference:
 
 def _overrides(asked: Asked) -> dict[str, Any]:
     """What the command line says of the connection; what it does not say is the configuration's."""
-    retries = {} if asked.retries is None else {"retries": {"limit": asked.retries}}
+    retries = {} if asked.retries is None else {"retries": {"max_retries": asked.retries}}
     return {**retries, **({"fallbacks": asked.fallbacks} if asked.fallbacks else {})}
 
 
@@ -151,7 +151,7 @@ def _carry(asked: Asked, inference: Inference, pending: PendingInference) -> Non
 def _tell_seam(seam: Seam, waiting: Waiting, output: Output) -> None:
     """Say why there is another request: beside the spinner while nothing has come, else below the text."""
     wait = f" in {seam.wait:.1f} s" if seam.wait else ""
-    asked = f"asking {seam.connection}" if seam.how == "elsewhere" else "asking again"
+    asked = f"asking {seam.connection}" if seam.how == "fallback" else "asking again"
     waiting.say(f"{seam.message} {asked[0].upper()}{asked[1:]}{wait}…")
     if seam.how == "restart":
         output.end_line()

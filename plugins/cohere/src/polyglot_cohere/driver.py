@@ -27,12 +27,10 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     Usage,
     UsageReport,
-    at,
-    count,
     failure_from_payload,
     hookimpl,
+    json_access,
     json_request,
-    read_json,
 )
 
 if TYPE_CHECKING:
@@ -279,10 +277,10 @@ def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 (one thing, several, or n
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read the tokens of a usage object; the units that are billed are fewer, and stay in `raw`."""
     return Usage(
-        input_tokens=count(payload, "tokens.input_tokens"),
-        output_tokens=count(payload, "tokens.output_tokens"),
-        cache_read_tokens=count(payload, "cached_tokens"),
-        reasoning_tokens=count(payload, "tokens.reasoning_tokens"),
+        input_tokens=json_access.number(payload, "tokens.input_tokens"),
+        output_tokens=json_access.number(payload, "tokens.output_tokens"),
+        cache_read_tokens=json_access.number(payload, "cached_tokens"),
+        reasoning_tokens=json_access.number(payload, "tokens.reasoning_tokens"),
         raw=payload,
     )
 
@@ -290,12 +288,12 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
     """Read an error's kind, which stands beside its message; None for what is no such object."""
-    payload = read_json(response.body)
-    kind = at(payload, "error_type")
+    payload = json_access.parse(response.body)
+    kind = json_access.get(payload, "error_type")
     return _failure(payload, response.body, response.status) if isinstance(kind, str) else None
 
 
 def _failure(payload: object, raw: bytes, status: int | None = None) -> Failure:
-    kind = at(payload, "error_type")
+    kind = json_access.get(payload, "error_type")
     failure = failure_from_payload(payload, status=status, raw=raw)
     return msgspec.structs.replace(failure, type=kind) if isinstance(kind, str) else failure

@@ -14,7 +14,6 @@ from polyglot_core.plugin import (
     Citation,
     Finish,
     FinishReason,
-    JSONPieces,
     Logprobs,
     MediaDelta,
     ReasoningDelta,
@@ -24,10 +23,10 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     Usage,
     UsageReport,
-    count,
     hookimpl,
-    objects,
+    json_access,
 )
+from polyglot_google.json_pieces import JSONPieces
 from polyglot_google.refusals import read_failure
 from polyglot_google.shapes import Answer
 
@@ -220,7 +219,7 @@ def _argument_text(arguments: JSONPieces, piece: PartialArg) -> str:
 
 def _metadata_events(candidate: Candidate, index: int) -> Iterator[Event]:
     if found := candidate.citation_metadata:
-        for source in objects(found.get("citations") or found.get("citationSources")):  # the older name
+        for source in json_access.objects(found.get("citations") or found.get("citationSources")):  # the older name
             yield Citation(source, index)
     if candidate.grounding_metadata:
         yield from _grounding_events(candidate.grounding_metadata, index)
@@ -232,8 +231,8 @@ def _metadata_events(candidate: Candidate, index: int) -> Iterator[Event]:
 
 def _grounding_events(metadata: JSONObject, index: int) -> Iterator[Event]:
     """Each source with the stretches of text that it supports; queries and the like beside them."""
-    supports = objects(metadata.get("groundingSupports"))
-    for number, source in enumerate(objects(metadata.get("groundingChunks"))):
+    supports = json_access.objects(metadata.get("groundingSupports"))
+    for number, source in enumerate(json_access.objects(metadata.get("groundingChunks"))):
         supported = [support for support in supports if number in _sources(support)]
         yield Citation({**source, "groundingSupports": supported}, index)
     rest = {name: value for name, value in metadata.items() if name not in {"groundingChunks", "groundingSupports"}}
@@ -252,15 +251,17 @@ def _sources(support: JSONObject) -> list[Any]:
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read a usage object: what tools put into the prompt, and what was thought, are counted beside the rest."""
-    thoughts = count(payload, "thoughtsTokenCount")
-    prompt = _sum(count(payload, "promptTokenCount"), count(payload, "toolUsePromptTokenCount"))
-    output = _sum(count(payload, "candidatesTokenCount"), thoughts)
-    if output is None and prompt is not None and count(payload, "totalTokenCount") == prompt:
+    thoughts = json_access.number(payload, "thoughtsTokenCount")
+    prompt = _sum(
+        json_access.number(payload, "promptTokenCount"), json_access.number(payload, "toolUsePromptTokenCount")
+    )
+    output = _sum(json_access.number(payload, "candidatesTokenCount"), thoughts)
+    if output is None and prompt is not None and json_access.number(payload, "totalTokenCount") == prompt:
         output = 0  # a count of zero is not sent, but the total says that it was zero
     return Usage(
         input_tokens=prompt,
         output_tokens=output,
-        cache_read_tokens=count(payload, "cachedContentTokenCount"),
+        cache_read_tokens=json_access.number(payload, "cachedContentTokenCount"),
         reasoning_tokens=thoughts,
         raw=payload,
     )

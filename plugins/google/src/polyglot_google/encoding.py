@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import JSONSchema, cannot_express, json_request, laid_over, translate_options
+from polyglot_core.plugin import JSONSchema, cannot_express, json_request, merged, translate_options
 from polyglot_google.framing import StreamFramer
 from polyglot_google.parts import Writer
 
@@ -77,7 +77,7 @@ def _body(base_url: str, request: InferenceRequest, driver: str) -> _JSONObject:
         body["tools"] = [{"functionDeclarations": functions}]
     if calling := _calling(request, driver):
         body["toolConfig"] = {"functionCallingConfig": calling}
-    return laid_over(body, request.extra)
+    return merged(body, request.extra)
 
 
 # What else is asked

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from polyglot_core.errors import RequestError
-from polyglot_core.plugin import Text, TurnWriter, read_json
+from polyglot_core.plugin import Text, TurnWriter, json_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ class Writer(TurnWriter):
 
     roles: ClassVar[Mapping[str, str]] = {**TurnWriter.roles, "assistant": "model"}
     content: ClassVar[str] = "parts"
-    made_id: ClassVar[str | None] = None
+    id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
 
     def __init__(self, request: InferenceRequest, base_url: str, driver: str) -> None:
@@ -146,5 +146,5 @@ def _outcome(result: ToolResult) -> _JSONObject:
     """A result as the object that it has to be: JSON as it is, a text under the name that says how it went."""
     if result.error:
         return {"error": result.text}
-    value = read_json(result.text)
+    value = json_access.parse(result.text)
     return value if isinstance(value, dict) else {"output": result.text}

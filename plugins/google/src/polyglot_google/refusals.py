@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from polyglot_core.plugin import at, failure_from_payload, hookimpl, objects, read_json
+from polyglot_core.plugin import failure_from_payload, hookimpl, json_access
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Failure, WireResponse
@@ -22,7 +22,7 @@ _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
     """Read an answer with an error status; None if Google did not write it."""
-    payload = read_json(response.body)
+    payload = json_access.parse(response.body)
     return read_failure(payload, raw=response.body, status=response.status) if _status_of(payload) else None
 
 
@@ -36,7 +36,7 @@ def read_failure(payload: object, *, raw: bytes, status: int | None = None) -> F
     """
     failure = failure_from_payload(payload, status=status, raw=raw)
     error = _status_of(payload)
-    details = objects(error.get("details"))
+    details = json_access.objects(error.get("details"))
     waits = [match for detail in details if (match := _SECONDS.fullmatch(str(detail.get("retryDelay"))))]
     word = error.get("status")
     code, kind = word if isinstance(word, str) and word else failure.code, failure.type
@@ -49,5 +49,5 @@ def read_failure(payload: object, *, raw: bytes, status: int | None = None) -> F
 
 def _status_of(payload: object) -> dict[str, Any]:
     """The google.rpc.Status in an envelope; empty if there is none."""
-    error = at(payload, "error") or at(payload, "0.error")
+    error = json_access.get(payload, "error") or json_access.get(payload, "0.error")
     return error if isinstance(error, dict) else {}

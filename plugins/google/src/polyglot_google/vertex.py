@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from polyglot_core.errors import AuthenticationError, RequestError, TransportError
-from polyglot_core.plugin import Secret, hookimpl, imported, misconfigured, read_columns
+from polyglot_core.plugin import Secret, hookimpl, imported, misconfigured, read_facts
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
 from polyglot_google.presets import PRESETS
@@ -28,8 +28,8 @@ _WHOLE_NAMES = ("projects/", "publishers/", "endpoints/")
 _GOOGLE = "googleapis.com"
 
 
-class _Columns(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A connection's facts, read. The columns are explained where the rows are, in `polyglot_google.presets`."""
+class _Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A connection's facts, read. The facts are explained where the rows are, in `polyglot_google.presets`."""
 
     project: str | None = None
     location: Annotated[str, Meta(pattern="^[a-z0-9-]+$")] = "global"
@@ -48,25 +48,25 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
         ConfigError: The connection's facts cannot be read, as a location that is no name of one.
         RequestError: The model is no name of one, or there are no words for something that was asked.
     """
-    columns = read_columns(connection, _Columns)
-    base_url, resource = _root(connection, columns), _resource(request.model)
-    if columns.project and not resource.startswith("projects/") and "/projects/" not in base_url:
-        base_url += _scope(columns, columns.project)
+    facts = read_facts(connection, _Facts)
+    base_url, resource = _root(connection, facts), _resource(request.model)
+    if facts.project and not resource.startswith("projects/") and "/projects/" not in base_url:
+        base_url += _scope(facts, facts.project)
     return wire_request(f"{base_url}/{resource}", base_url, request, driver="vertex")
 
 
-def _root(connection: Connection, columns: _Columns) -> str:
+def _root(connection: Connection, facts: _Facts) -> str:
     """The address without a project: that of the location where the connection gives none of its own."""
     base_url = (connection.base_url or _EVERYWHERE).rstrip("/")
-    if base_url != _EVERYWHERE or columns.location == "global":
+    if base_url != _EVERYWHERE or facts.location == "global":
         return base_url
-    if columns.location in _MULTI_REGIONS:
-        return f"https://aiplatform.{columns.location}.rep.{_GOOGLE}/v1"
-    return f"https://{columns.location}-aiplatform.{_GOOGLE}/v1"
+    if facts.location in _MULTI_REGIONS:
+        return f"https://aiplatform.{facts.location}.rep.{_GOOGLE}/v1"
+    return f"https://{facts.location}-aiplatform.{_GOOGLE}/v1"
 
 
-def _scope(columns: _Columns, project: str) -> str:
-    return f"/projects/{quote(project, safe=':')}/locations/{columns.location}"
+def _scope(facts: _Facts, project: str) -> str:
+    return f"/projects/{quote(project, safe=':')}/locations/{facts.location}"
 
 
 def _resource(model: str) -> str:
@@ -103,17 +103,17 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     """
     if connection.secret is not None:
         return replace(wire, headers={**wire.headers, **connection.auth_headers()})
-    columns = read_columns(connection, _Columns)
-    if not (_is_google(wire.url) or columns.google_token):
+    facts = read_facts(connection, _Facts)
+    if not (_is_google(wire.url) or facts.google_token):
         return wire
     with _lock:
-        headers, found = _token(connection, columns.credentials_file, wire.url)
+        headers, found = _token(connection, facts.credentials_file, wire.url)
     url = wire.url
     if "/projects/" not in url and _is_google(url):
         if not found:
             raise misconfigured(connection, "names no project, and neither do its credentials; set facts.project")
-        root = _root(connection, columns)
-        url = root + _scope(columns, found) + url.removeprefix(root)
+        root = _root(connection, facts)
+        url = root + _scope(facts, found) + url.removeprefix(root)
     return replace(wire, url=url, headers={**wire.headers, **headers})
 
 

@@ -23,12 +23,10 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     Usage,
     UsageReport,
-    count,
     failure_from_payload,
     hookimpl,
+    json_access,
     json_request,
-    json_text,
-    objects,
 )
 from polyglot_mistral.body import body_of
 from polyglot_mistral.presets import PRESETS
@@ -143,7 +141,7 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
 def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]:
     if completion.error or completion.object == "error":
         payload = msgspec.json.decode(chunk.data)
-        yield failure_from_payload(payload, status=count(payload, "raw_status_code"), raw=chunk.data)
+        yield failure_from_payload(payload, status=json_access.number(payload, "raw_status_code"), raw=chunk.data)
         return
     if "named" not in state:
         names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
@@ -175,7 +173,7 @@ def _content(content: str | list[Any] | None, choice: int) -> Iterator[Event]:
     if isinstance(content, str):
         yield TextDelta(content, choice)
     elif content is not None:
-        for part in objects(content):
+        for part in json_access.objects(content):
             yield from _part(part, choice)
 
 
@@ -185,7 +183,7 @@ def _part(part: dict[str, Any], choice: int) -> Iterator[Event]:
     if kind == "text":
         yield TextDelta(_string(part.get("text")), choice)
     elif kind == "thinking":
-        for inner in objects(part.get("thinking")):
+        for inner in json_access.objects(part.get("thinking")):
             if _string(inner.get("type")) in {"", "text"}:
                 yield ReasoningDelta(_string(inner.get("text")), choice=choice)
             else:
@@ -199,7 +197,7 @@ def _part(part: dict[str, Any], choice: int) -> Iterator[Event]:
 def _tool_call(call: _ToolCall, index: object, choice: int, *, whole: bool) -> Iterator[ToolCallDelta]:
     """A call, which comes in one piece from the provider's own models; nothing for a placeholder."""
     function = call.function or _Function()
-    arguments = json_text(function.arguments)
+    arguments = json_access.text(function.arguments)
     call_id = call.id if isinstance(call.id, str) and call.id not in _NO_ID else None
     if call_id or function.name or arguments:
         number = index if isinstance(index, int) else None
@@ -219,7 +217,9 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
 
     Tokens of sound are counted beside the prompt's, as the total proves where there are some.
     """
-    prompt, completion, total = (count(payload, f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    prompt, completion, total = (
+        json_access.number(payload, f"{name}_tokens") for name in ("prompt", "completion", "total")
+    )
     sound = _prompt_detail(payload, "audio_tokens")
     if sound and prompt is not None and total == prompt + sound + (completion or 0):
         prompt += sound
@@ -227,11 +227,11 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,
-        cache_read_tokens=count(payload, "num_cached_tokens") if cached is None else cached,
-        reasoning_tokens=count(payload, "completion_tokens_details.reasoning_tokens"),
+        cache_read_tokens=json_access.number(payload, "num_cached_tokens") if cached is None else cached,
+        reasoning_tokens=json_access.number(payload, "completion_tokens_details.reasoning_tokens"),
         raw=payload,
     )
 
 
 def _prompt_detail(payload: Mapping[str, Any], name: str) -> int | None:
-    return count(payload, f"prompt_tokens_details.{name}", f"prompt_token_details.{name}")
+    return json_access.number(payload, f"prompt_tokens_details.{name}", f"prompt_token_details.{name}")

@@ -27,9 +27,9 @@ class Writer(MessageWriter):
     same for the same id.
     """
 
-    made_id: ClassVar[str | None] = "call{:05}"
+    id_format: ClassVar[str | None] = "call{:05}"
 
-    def spell_id(self, call_id: str) -> str:
+    def normalize_id(self, call_id: str) -> str:
         """The id, or what stands for it here."""
         return call_id if _OWN_ID.fullmatch(call_id) else hashlib.sha256(call_id.encode()).hexdigest()[:9]
 

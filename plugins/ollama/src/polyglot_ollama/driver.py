@@ -23,11 +23,10 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     Usage,
     UsageReport,
-    count,
     failure_from_payload,
     hookimpl,
+    json_access,
     json_request,
-    json_text,
 )
 from polyglot_ollama.encoding import body_of
 from polyglot_ollama.presets import PRESETS
@@ -59,7 +58,7 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 @hookimpl
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
     """Ask the model to write on: a last turn of the assistant is left open."""
-    return encode_request(connection, request.begun_with(text))
+    return encode_request(connection, request.with_prefill(text))
 
 
 # What comes: only the fields that are read
@@ -134,7 +133,7 @@ def _content(said: _Said) -> Iterator[Event]:
         yield TextDelta(said.content)
     for call in said.tool_calls or ():
         if call.function is not None:  # it has a number, but servers number every call 0
-            text = json_text(call.function.arguments or None)
+            text = json_access.text(call.function.arguments or None)
             yield ToolCallDelta(None, call.id or None, call.function.name, text, complete=True)
     for image in said.images or ():
         kind = next((kind for start, kind in _IMAGE_TYPES.items() if image.startswith(start)), None)
@@ -157,5 +156,7 @@ def _ending(line: _Line, chunk: Chunk) -> Iterator[Event]:
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
     """Read the counts of the last line; times in nanoseconds stand beside them in `raw`."""
     return Usage(
-        input_tokens=count(payload, "prompt_eval_count"), output_tokens=count(payload, "eval_count"), raw=payload
+        input_tokens=json_access.number(payload, "prompt_eval_count"),
+        output_tokens=json_access.number(payload, "eval_count"),
+        raw=payload,
     )

@@ -74,7 +74,7 @@ def _options(request: InferenceRequest, driver: str) -> _JSONObject:
 class _Writer(MessageWriter):
     """Writes one conversation. Results name their tool, and no call needs an id."""
 
-    made_id: ClassVar[str | None] = None
+    id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
 
     def turn(self, message: Message) -> _JSONObject:

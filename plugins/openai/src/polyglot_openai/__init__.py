@@ -1,1 +1,1 @@
-"""OpenAI's chat completions for Polyglot."""
+"""OpenAI's chat completions and Responses API for Polyglot."""

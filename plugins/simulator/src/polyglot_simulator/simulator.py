@@ -164,7 +164,7 @@ class Simulator:
             api_key=self._provider.api_key or Secret("simulator-key"),
             auth_header=access.auth_header,
             auth_scheme=access.auth_scheme,
-            retries=Retries(limit=0),
+            retries=Retries(max_retries=0),
         )
 
     @property

@@ -13,7 +13,7 @@ from polyglot_testkit.mutation import broken_bodies, with_unknown_event, with_un
 from polyglot_testkit.recording import chunks, cuts, replay
 
 if TYPE_CHECKING:
-    from polyglot_core.response import InferenceResponse
+    from polyglot_core import InferenceResponse
     from polyglot_testkit.check import Exam
     from polyglot_testkit.recording import Recording
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec.structs import replace
 
 from polyglot_core.errors import RequestError
-from polyglot_core.options import NAMES
 from polyglot_core.plugin import (
     Audio,
     Document,
@@ -22,6 +21,7 @@ from polyglot_core.plugin import (
     ToolCall,
     ToolResult,
 )
+from polyglot_core.testing import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,7 +188,7 @@ _VALUES: dict[str, tuple[object, ...]] = {
 
 
 def _options() -> _Pairs:
-    values = [(option, value) for option in NAMES for value in _VALUES[option]]
+    values = [(option, value) for option in OPTIONS for value in _VALUES[option]]
     names = [f"option {option}" if value else f"option {option}=0" for option, value in values]
     requests = [_fields(options={option: value}) for option, value in values]
     return {name: (request, _fields()) for name, request in zip(names, requests, strict=True)}

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from polyglot_core.plugin import InferenceRequest
-    from polyglot_core.plugins import BoundDriver
+    from polyglot_core.testing import BoundDriver
     from polyglot_testkit.recording import Recording
 
 __all__ = ["KEY", "Exam", "ExamFailed", "differing", "expect"]

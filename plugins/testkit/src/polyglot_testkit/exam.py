@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_core.errors import PolyglotError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, Secret
-from polyglot_core.plugins import Driver
+from polyglot_core.testing import bind
 from polyglot_testkit.answers import (
     a_prefix_is_truncated_or_finished,
     a_whole_recording_finishes,
@@ -73,7 +73,7 @@ def check_driver(
         PluginError: The module does not keep the contract so far as to be loaded.
     """
     base = connection or Connection(name="exam", driver="exam", base_url="http://127.0.0.1/v1", model="exam")
-    driver = Driver("exam", module).bind(base.with_changes(api_key=Secret(KEY)))
+    driver = bind(module, base.with_changes(api_key=Secret(KEY), driver="exam"))
     question = InferenceRequest(model=base.model or "exam", messages=(Message(role="user", content="Hello"),))
     exam = Exam(driver, tuple(recordings), (question, *requests), frozenset(switch), left_out or {})
     return _examine(exam)

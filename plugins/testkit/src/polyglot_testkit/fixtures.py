@@ -1,4 +1,4 @@
-"""Fixtures for pytest that a driver's ``conftest.py`` can import. They work on a fixture `bench` of its own."""
+"""Fixtures for pytest that a driver's ``conftest.py`` can import. They work on a fixture `harness` of its own."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from polyglot_core.plugin import WireRequest
-    from polyglot_testkit.bench import Bench, Heard
+    from polyglot_testkit.harness import Decoded, DriverHarness
 
-__all__ = ["bodies", "body", "encode", "listen"]
-
-
-@pytest.fixture
-def encode(bench: Bench) -> Callable[..., WireRequest]:
-    """Encodes a request: see `Bench.encode`."""
-    return bench.encode
+__all__ = ["bodies", "body", "decode", "encode"]
 
 
 @pytest.fixture
-def body(bench: Bench) -> Callable[..., Any]:
-    """Encodes a request, and parses its body: see `Bench.body`."""
-    return bench.body
+def encode(harness: DriverHarness) -> Callable[..., WireRequest]:
+    """Encodes a request: see `DriverHarness.encode`."""
+    return harness.encode
 
 
 @pytest.fixture
-def bodies(bench: Bench) -> Path | None:
+def body(harness: DriverHarness) -> Callable[..., Any]:
+    """Encodes a request, and parses its body: see `DriverHarness.body`."""
+    return harness.body
+
+
+@pytest.fixture
+def bodies(harness: DriverHarness) -> Path | None:
     """The folder of bodies."""
-    return bench.folder
+    return harness.folder
 
 
 @pytest.fixture
-def listen(bench: Bench) -> Callable[..., Heard]:
-    """Feeds a body to the driver: see `Bench.listen`."""
-    return bench.listen
+def decode(harness: DriverHarness) -> Callable[..., Decoded]:
+    """Feeds a body to the driver: see `DriverHarness.decode`."""
+    return harness.decode

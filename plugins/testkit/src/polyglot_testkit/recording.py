@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from polyglot_core.clocks import Clocks
-from polyglot_core.connection import Limits
-from polyglot_core.errors import LimitExceeded, PolyglotError
-from polyglot_core.framing import framer_for
-from polyglot_core.plugin import InferenceRequest, Message, Timeouts
-from polyglot_core.session import Session
+from polyglot_core import testing
+from polyglot_core.errors import LimitExceeded
+from polyglot_core.plugin import InferenceRequest, Message
+from polyglot_core.testing import Replay
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Iterable
 
-    from polyglot_core.plugin import Event, WireRequest
-    from polyglot_core.plugins import BoundDriver
-    from polyglot_core.response import InferenceResponse, PartialInferenceResponse
+    from polyglot_core.plugin import WireRequest
+    from polyglot_core.testing import BoundDriver
 
 __all__ = ["Recording", "Replay", "chunks", "cuts", "replay"]
 
@@ -49,59 +45,32 @@ class Recording(Struct, frozen=True, kw_only=True):
     same_as: str | None = None
 
 
-class Replay(NamedTuple):
-    """What came of a replay.
-
-    Attributes:
-        response: The response as far as it came.
-        partials: The partials that were handed out.
-        error: The error that it ended in, if it did.
-    """
-
-    response: InferenceResponse
-    partials: list[PartialInferenceResponse]
-    error: PolyglotError | None
-
-
 def replay(
     driver: BoundDriver,
     recording: Recording,
     *,
     pieces: Iterable[bytes] | None = None,
     model: str = "exam",
-    events: deque[Event] | None = None,
 ) -> Replay:
-    """Feed a recording to a driver, as the pump would.
+    """Feed a recording to a driver, as the engine would.
 
     Args:
         driver: The driver, bound to a connection.
-        recording: The answer.
-        pieces: The body in the pieces in which it is to arrive; all at once if left out.
+        recording: The response.
+        pieces: The body in the reads in which it is to arrive; all at once if left out.
         model: Model that the request names.
-        events: Where to put the events.
     """
     wire = _asked_for(driver, recording, model)
-    session = Session(wire, driver, Clocks(Timeouts(), 0.0))
-    if events is not None:
-        session.watch_events(events)
-    partials: list[PartialInferenceResponse] = []
-    try:
-        session.begin(recording.status, recording.headers)
-        for piece in (recording.body,) if pieces is None else pieces:
-            partials += session.feed(piece, 0.0)
-        partials += session.finish(0.0)
-    except PolyglotError as error:
-        return Replay(session.response, partials, error)
-    return Replay(session.response, partials, None)
+    body = (recording.body,) if pieces is None else pieces
+    return testing.replay(driver, wire, body, status=recording.status, headers=recording.headers)
 
 
 def chunks(driver: BoundDriver, recording: Recording) -> tuple[str, int]:
-    """The framing that a driver names for a recording, and how many chunks it finds there."""
+    """Return the framing that a driver names for a recording, and how many chunks it finds there."""
     wire = _asked_for(driver, recording, "exam")
     name = wire.framing if isinstance(wire.framing, str) else getattr(wire.framing, "__name__", repr(wire.framing))
-    framer = framer_for(wire, Limits().event)
     try:
-        return name, len([*framer.feed(recording.body), *framer.finish()])
+        return name, len(testing.chunks(wire, recording.body))
     except LimitExceeded:
         return name, 1
 

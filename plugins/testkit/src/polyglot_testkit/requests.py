@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from polyglot_core.plugin import read_json
+from polyglot_core.plugin import json_access
 from polyglot_testkit.asked import asked_of, makes_no_difference
 from polyglot_testkit.check import KEY, differing, expect
 from polyglot_testkit.input_output import no_input_or_output
@@ -48,7 +48,7 @@ def stream_is_only_a_switch(exam: Exam) -> bool:
     """A streamed and a plain request ask for the same thing."""
     for request in exam.requests:
         bodies = [exam.driver.encode(msgspec.structs.replace(request, stream=stream)).body for stream in (True, False)]
-        fields = set(differing(*(read_json(body, otherwise=body) for body in bodies))) - exam.switch
+        fields = set(differing(*(json_access.parse(body, otherwise=body) for body in bodies))) - exam.switch
         why = (
             f"a streamed and a plain request differ in {', '.join(sorted(fields))}; if that is how the dialect says "
             "whether to stream, name those fields: check_driver(…, switch=[…])"

@@ -1,0 +1,1 @@
+"""One attempt without a socket: bytes in, partials and an outcome out."""

@@ -1,0 +1,1 @@
+"""Stages between the driver's events and the assembler."""

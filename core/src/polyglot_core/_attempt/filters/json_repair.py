@@ -1,0 +1,170 @@
+"""JSON that msgspec refuses, though others write it: put right once it could not be read, so that it is read again.
+
+Four things are known to come. Half of a surrogate pair as an escape, where a server cut a character in two and sends
+each half in a delta of its own: msgspec takes nothing but pairs. ``NaN`` and ``Infinity``, which Python's ``json``
+writes and RFC 8259 does not know. Numbers beyond the range of a double. A byte order mark before the text.
+
+A half cannot stand in a text that is to be UTF-8. While the driver decodes, a mark of two characters stands for it;
+`SurrogateJoiner` makes the marks into characters before anybody else sees the events.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from polyglot_core._values.events import End, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from polyglot_core._values.events import Event
+    from polyglot_core._wire.messages import Chunk
+
+__all__ = ["SurrogateJoiner", "repaired"]
+
+# A match is all that is sound up to the next token that may not be, and that token. Strings are matched whole, so that
+# nothing within them is taken for a number. No part can match in two ways, so that one pass is enough.
+_SOUND = rb"""(?:[^"\dNI-]++|"(?:[^"\\]++|\\[^u])*+"|-?\d[\d.eE+-]{0,3}+(?![\d.eE+-])|N(?!aN)|I(?!nfinity))*+"""
+_TOKEN = re.compile(rb"(" + _SOUND + rb""")("(?:[^"\\]++|\\.)*+"?|-?(?:NaN|Infinity)|[\d-][\d.eE+-]*+|\Z)""", re.DOTALL)
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+
+_BOM = b"\xef\xbb\xbf"
+
+# A mark is a noncharacter, which Unicode keeps for use within programs, and the half moved to where characters are.
+_TAG = "\U0001fffe"
+_HIGH, _LOW, _MOVED = 0xD800, 0xDC00, 0xE000
+_MARK = re.compile(f"{_TAG}([\ue000-\ue3ff]){_TAG}([\ue400-\ue7ff])|{_TAG}[\ue000-\ue7ff]?")
+_HIGH_AT_END = re.compile(f"{_TAG}[\ue000-\ue3ff]\\Z")
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+_TEXTS: dict[type, str] = {TextDelta: "text", ReasoningDelta: "text", RefusalDelta: "text", ToolCallDelta: "arguments"}
+"""The field of an event whose text goes on in the next event of its kind."""
+
+
+def repaired(data: bytes) -> bytes | None:
+    """The JSON text with what is known to be wrong put right; None if there is nothing of that kind.
+
+    Numbers that are none, or beyond the range of a double, become null; a byte order mark is dropped; bytes that are no
+    UTF-8 become U+FFFD, as the HTML standard has it for event streams. A half of a surrogate pair becomes a mark: the
+    events that are read from the result have to pass a `SurrogateJoiner`.
+    """
+    found = _TOKEN.sub(_token, _as_utf8(data.removeprefix(_BOM)))
+    return None if found == data else found
+
+
+def _as_utf8(data: bytes) -> bytes:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
+    return data
+
+
+def _token(match: re.Match[bytes]) -> bytes:
+    sound, token = match.groups()
+    if token.startswith(b'"'):
+        return sound + _ESCAPE.sub(_escape, token)
+    return sound + (b"null" if token.endswith((b"NaN", b"Infinity")) or _is_beyond(token) else token)
+
+
+def _escape(match: re.Match[bytes]) -> bytes:
+    if match[1] is None:
+        return match[0]
+    return (_TAG + chr(int(match[1], 16) - _HIGH + _MOVED)).encode()
+
+
+def _is_beyond(token: bytes) -> bool:
+    try:
+        return math.isinf(float(token))
+    except ValueError:  # it is no number either
+        return False
+
+
+class SurrogateJoiner:
+    """Makes the marks in one attempt's events into characters.
+
+    A high half at the end of a text is held back until more of the same text comes: with the low half they are one
+    character. A half that stays alone is U+FFFD.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[object, ...], Any] = {}  # events whose text is the mark of a high half
+
+    def around(self, decode: Callable[[Chunk], Sequence[Event]]) -> Callable[[Chunk], Sequence[Event]]:
+        """A decoder that does what `decode` does, without marks in its events."""
+        return lambda chunk: [event for decoded in decode(chunk) for event in self._settle(decoded)]
+
+    def rest(self, events: Sequence[Event]) -> list[Event]:
+        """The last events of the attempt, and what is still held: nothing more will come."""
+        return [*(each for event in events for each in self._settle(event)), *self._let_go(None)]
+
+    def _settle(self, event: Event) -> Iterator[Event]:
+        if type(event) in _TEXTS:
+            yield from self._more(event)
+            return
+        if isinstance(event, Finish):
+            yield from self._let_go(event.choice)
+        elif isinstance(event, End):
+            yield from self._let_go(None)
+        yield _without_marks(event)
+
+    def _more(self, event: Any) -> Iterator[Event]:  # noqa: ANN401 (an event of one of the kinds in _TEXTS)
+        field = _TEXTS[type(event)]
+        key = (type(event), event.choice, getattr(event, "index", None))
+        held, text = self._held.pop(key, None), getattr(event, field)
+        if held is not None and _goes_on(held, event):
+            text = getattr(held, field) + text
+        elif held is not None:
+            yield _without_marks(held)
+        if mark := _HIGH_AT_END.search(text):
+            self._held[key] = _rest(event, mark[0])
+            text = text[: mark.start()]
+        yield _without_marks(replace(event, **{field: text}))
+
+    def _let_go(self, choice: int | None) -> Iterator[Event]:
+        """What is held of a choice, or of all of them: nothing more will come."""
+        for key, held in list(self._held.items()):
+            if choice in {None, held.choice}:
+                yield _without_marks(self._held.pop(key))
+
+
+def _goes_on(held: Any, event: Any) -> bool:  # noqa: ANN401 (events of one kind)
+    """Whether the text of `event` follows that of `held`: in the same block, and in no call that begins or is whole."""
+    if held.block != event.block:
+        return False
+    return not isinstance(event, ToolCallDelta) or not (event.complete or (event.index is None and event.name))
+
+
+def _rest(event: Any, text: str) -> Event:  # noqa: ANN401 (an event of one of the kinds in _TEXTS)
+    """More of the text of `event`, and nothing else."""
+    if isinstance(event, ToolCallDelta):
+        return ToolCallDelta(event.index, arguments=text, choice=event.choice, block=event.block)
+    rest: Event = type(event)(text, choice=event.choice, block=event.block)
+    return rest
+
+
+def _without_marks(value: Any) -> Any:  # noqa: ANN401 (an event, or any value in it)
+    """`value` with characters where marks stand, at any depth."""
+    if isinstance(value, str):
+        return _MARK.sub(_character, value) if _TAG in value else value
+    if isinstance(value, list):
+        return [_without_marks(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_marks(name): _without_marks(item) for name, item in value.items()}
+    if isinstance(value, Struct):
+        return replace(value, **{name: _without_marks(getattr(value, name)) for name in value.__struct_fields__})
+    return value
+
+
+def _character(match: re.Match[str]) -> str:
+    """The character of two halves, or the one that stands for a half alone."""
+    if match[1] is None:
+        return _UNKNOWN
+    return chr(0x10000 + ((ord(match[1]) - _MOVED) << 10) + ord(match[2]) - _MOVED - (_LOW - _HIGH))

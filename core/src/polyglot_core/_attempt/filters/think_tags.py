@@ -1,0 +1,123 @@
+"""Thinking that a server leaves in the text between tags: taken out, also where a chunk's border cuts a tag.
+
+Switched on by `WireRequest.think_tags`. Only thinking that the text begins with is taken for thinking: a model may
+write about the tags later on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from polyglot_core._values.events import Finish, ReasoningDelta, TextDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from polyglot_core._values.events import Event
+    from polyglot_core._wire.messages import Chunk
+
+__all__ = ["ThinkTags"]
+
+
+class ThinkTags:
+    """Splits the text of one attempt's choices."""
+
+    def __init__(self, opening: str, closing: str) -> None:
+        self._opening = opening
+        self._closing = closing
+        self._choices: dict[int, _Splitter] = {}
+
+    def around(self, decode: Callable[[Chunk], Sequence[Event]]) -> Callable[[Chunk], Sequence[Event]]:
+        """A decoder that does what `decode` does, with thinking taken out of the text."""
+        return lambda chunk: [event for decoded in decode(chunk) for event in self._split(decoded)]
+
+    def rest(self) -> list[Event]:
+        """What was kept back because it could have become a tag; to be taken when the body is over."""
+        return [event for choice in list(self._choices) for event in self._rest(choice)]
+
+    def _split(self, event: Event) -> Iterator[Event]:
+        if isinstance(event, TextDelta):
+            if event.choice not in self._choices:
+                self._choices[event.choice] = _Splitter(self._opening, self._closing)
+            for thinking, text in self._choices[event.choice].split(event.text):
+                yield ReasoningDelta(text, choice=event.choice) if thinking else replace(event, text=text)
+            if not event.text:
+                yield event
+            return
+        if isinstance(event, Finish):
+            yield from self._rest(event.choice)
+        yield event
+
+    def _rest(self, choice: int) -> Iterator[Event]:
+        splitter = self._choices.get(choice)
+        if splitter is not None and (kept := splitter.give_up()):
+            yield ReasoningDelta(kept, choice=choice) if splitter.thinking else TextDelta(kept, choice)
+
+
+class _Splitter:
+    """One choice's text: before the opening tag, within, or after.
+
+    Attributes:
+        thinking: Whether the text stands within the tags.
+        kept: Text that may become a tag, without the white space before it.
+    """
+
+    def __init__(self, opening: str, closing: str) -> None:
+        self.thinking = False
+        self.kept = ""
+        self._space: list[str] = []  # white space before the text, in the pieces it came in: each is looked at once
+        self._tag = opening  # the tag that is looked for; empty when there is nothing more to look for
+        self._closing = closing
+        self._fresh = False  # the closing tag has just passed; white space behind it is not the answer's
+
+    def split(self, text: str) -> Iterator[tuple[bool, str]]:
+        """Pieces of thinking (True) and of text (False) that are certain by now."""
+        text, self.kept = self.kept + text, ""
+        if self._tag and not self.thinking:
+            start = text.lstrip()
+            self._space.append(text[: len(text) - len(start)])
+            if self._tag.startswith(start) and start != self._tag:
+                self.kept = start
+                return
+            if start.startswith(self._tag):
+                self.thinking, text, self._tag = True, start[len(self._tag) :], self._closing
+            else:
+                text, self._tag = "".join([*self._space, start]), ""
+            self._space.clear()
+        if self.thinking:
+            yield from self._within(text)
+        elif text:
+            yield from self._after(text)
+
+    def give_up(self) -> str:
+        """What was kept: no tag comes of it any more."""
+        kept, self.kept = "".join([*self._space, self.kept]), ""
+        self._space.clear()
+        if kept and not self.thinking:
+            self._tag = ""
+        return kept
+
+    def _within(self, text: str) -> Iterator[tuple[bool, str]]:
+        before, tag, behind = text.partition(self._closing)
+        if not tag:
+            keep = _overlap(before, self._closing)
+            before, self.kept = before[: len(before) - keep], before[len(before) - keep :]
+        if before:
+            yield True, before
+        if tag:
+            self.thinking, self._tag, self._fresh = False, "", True
+            yield from self._after(behind)
+
+    def _after(self, text: str) -> Iterator[tuple[bool, str]]:
+        if self._fresh:
+            text = text.lstrip()
+            self._fresh = not text
+        if text:
+            yield False, text
+
+
+def _overlap(text: str, tag: str) -> int:
+    """How many characters at the end of `text` are the beginning of `tag`."""
+    return next((size for size in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:size])), 0)

@@ -1,0 +1,113 @@
+"""Options: one name everywhere, translated by each driver, and never dropped silently."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyglot_core.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from polyglot_core._values.request import InferenceRequest
+
+__all__ = ["NAMES", "cannot_express", "translate_options"]
+
+NAMES: dict[str, str] = {
+    "max_tokens": "most tokens to generate",
+    "temperature": "how freely to choose, from 0",
+    "top_p": "share of probability to choose from",
+    "top_k": "number of tokens to choose from",
+    "stop": "text, or list of texts, to stop at",
+    "seed": "number that makes choices repeatable",
+    "presence_penalty": "how much to shun tokens that have come",
+    "frequency_penalty": "how much to shun tokens by how often they have come",
+    "n": "how many answers to give",
+    "logprobs": "whether to report log probabilities",
+    "top_logprobs": "how many alternatives to report with each token",
+    "reasoning_effort": "how hard to think: minimal, low, medium or high",
+    "reasoning_budget": "tokens to think with; 0 is not to think",
+    "service_tier": "class of service, in the provider's words",
+    "user": "id of the end user, for the provider to tell abuse by",
+    "metadata": "names and values to keep with the request",
+}
+"""Every option's name and meaning."""
+
+_NEUTRAL = {"n": 1, "logprobs": False, "presence_penalty": 0, "frequency_penalty": 0}
+"""Values that ask for what happens anyway, so that a dialect without the option has nothing to say."""
+
+
+def translate_options(
+    request: InferenceRequest, names: Mapping[str, str], *, driver: str, instead: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The request's options under the names that a dialect has for them.
+
+    Args:
+        request: The request.
+        names: Option → name in the dialect. A dotted name stands for nested objects; one that ends in ``[]`` takes a
+            list, which a text alone is made into.
+        driver: Name of the driver, for messages.
+        instead: Option → what to use instead, for options that the dialect has no name for.
+
+    Raises:
+        RequestError: An option is not known at all, or the dialect has no name for it and the request makes that an
+            error.
+    """
+    body: dict[str, Any] = {}
+    for option, value in request.options.items():
+        if value is None:
+            continue
+        if option not in NAMES:
+            raise _unknown(option)
+        if option in names:
+            _put(body, names[option], value)
+        elif option not in _NEUTRAL or value != _NEUTRAL[option]:
+            cannot_express(request, f"option {option!r}", driver=driver, instead=(instead or {}).get(option))
+    return body
+
+
+def cannot_express(request: InferenceRequest, what: str, *, driver: str, instead: str | None = None) -> None:
+    """Deal with something that a driver cannot say, as the request wishes: raise, warn, or leave it out.
+
+    Raises:
+        RequestError: Unless the request has ``unsupported="warn"`` or ``"drop"``.
+    """
+    hint = (
+        f"use {instead}"
+        if instead
+        else "leave it out, or pass unsupported='drop'; extra={…} goes into the body as it is"
+    )
+    message = f"The driver {driver!r} cannot express {what}; {hint}."
+    if request.unsupported == "raise":
+        raise RequestError(message, provider=driver, phase="encode")
+    if request.unsupported == "warn":
+        _warn(message)
+
+
+def _warn(message: str) -> None:
+    """Warn whoever is neither core nor a driver nor what they stand on; before Python 3.12, the driver."""
+    if sys.version_info >= (3, 12):
+        warnings.warn(message, skip_file_prefixes=(str(Path(__file__).parents[2] / "polyglot_"),))
+    else:
+        warnings.warn(message, stacklevel=3)
+
+
+def _unknown(option: str) -> RequestError:
+    close = difflib.get_close_matches(option, NAMES, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    return RequestError(
+        f"There is no option {option!r}{hint} Options are {', '.join(NAMES)}. A field of the provider's own goes into "
+        "extra={…}.",
+        phase="encode",
+    )
+
+
+def _put(body: dict[str, Any], dotted: str, value: object) -> None:
+    *path, last = dotted.removesuffix("[]").split(".")
+    for name in path:
+        body = body.setdefault(name, {})
+    body[last] = [value] if dotted.endswith("[]") and isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""What users hold: inferences, prepared calls, streams."""

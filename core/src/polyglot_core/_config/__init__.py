@@ -1,0 +1,1 @@
+"""A name to a complete connection."""

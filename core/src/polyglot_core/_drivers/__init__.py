@@ -1,0 +1,1 @@
+"""Drivers: found, checked and bound."""

@@ -1,0 +1,250 @@
+"""A driver bound to a connection: one closure for each hook.
+
+Hooks are not called through the plugin manager for each chunk; `BoundDriver` is one closure a hook, with the connection
+already in it. pluggy checks implementations, and its rule holds here: arguments are passed by name, any subset, any
+order.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
+
+import pluggy
+
+from polyglot_core import hookspecs
+from polyglot_core._values.events import Failure
+from polyglot_core._values.response import Usage
+from polyglot_core._wire.framings import FRAMERS
+from polyglot_core._wire.messages import CompletionSign, WireRequest
+from polyglot_core.errors import PluginError, PolyglotError, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from polyglot_core._values.connection import Connection
+    from polyglot_core._values.events import Event
+    from polyglot_core._values.request import InferenceRequest
+    from polyglot_core._wire.messages import Chunk, WireResponse
+
+__all__ = ["BoundDriver", "Driver"]
+
+_REQUIRED = ("encode_request", "decode_chunk", "extract_usage")
+
+Implementation = tuple["Callable[..., Any]", tuple[str, ...]]
+"""A hook's function and the names of its arguments, in its own order."""
+
+
+class Driver:
+    """A loaded driver: one plugin's hooks, checked against the contract.
+
+    Attributes:
+        name: Name that connections use.
+        distribution: Distribution that it came from; empty for one registered in process.
+        version: Version of the distribution.
+    """
+
+    def __init__(self, name: str, module: object, distribution: str = "", version: str = "") -> None:
+        self.name = name
+        self.distribution = distribution
+        self.version = version
+        self._hooks = _implementations(self, module)
+
+    def bind(self, connection: Connection) -> BoundDriver:
+        """The driver's hooks with `connection` already in them."""
+        return BoundDriver(self, connection, self._hooks)
+
+    @property
+    def origin(self) -> str:
+        """Who the driver is, for messages."""
+        source = f" of {self.distribution} {self.version}" if self.distribution else ""
+        return f"driver {self.name!r}{source}"
+
+    def error(self, what: str) -> PluginError:
+        """The error to raise when this driver is at fault."""
+        owner = self.distribution or "whoever registered it"
+        return PluginError(
+            f"{self.origin[0].upper()}{self.origin[1:]} {what}. Report this to {owner}.", provider=self.name
+        )
+
+
+class BoundDriver:
+    """A driver's hooks for one connection. What they raise besides our own errors becomes a `PluginError`.
+
+    Attributes:
+        name: Name of the driver.
+        authorize: The driver's `authorize`, or None if it has none.
+    """
+
+    __slots__ = (
+        "_connection", "_decode", "_decode_error", "_driver", "_encode", "_extract", "_prefill", "_resume",
+        "authorize", "name",
+    )  # fmt: skip
+
+    def __init__(self, driver: Driver, connection: Connection, hooks: Mapping[str, Implementation]) -> None:
+        self.name = driver.name
+        self._driver = driver
+        self._connection = connection
+        bound = {"connection": connection}
+        self._encode = _passing(hooks["encode_request"], "request", bound)
+        self._extract = _passing(hooks["extract_usage"], "payload", bound)
+        self._decode = hooks["decode_chunk"]
+        self._decode_error = _passing(hooks["decode_error"], "response", bound) if "decode_error" in hooks else None
+        self._prefill = hooks.get("encode_prefill")
+        self._resume = hooks.get("encode_resume")
+        self.authorize: Callable[[WireRequest], WireRequest] | None = None
+        if "authorize" in hooks:
+            self.authorize = partial(self._authorized, _passing(hooks["authorize"], "wire", bound))
+
+    def encode(self, request: InferenceRequest) -> WireRequest:
+        """Encode a request.
+
+        Raises:
+            RequestError: The driver cannot express it.
+            PluginError: The driver is broken.
+        """
+        return self._checked("encode_request", self._guarded("encode_request", self._encode, request))
+
+    def encode_prefill(self, request: InferenceRequest, text: str) -> WireRequest:
+        """Encode a request for the rest of an answer that begins with `text`.
+
+        Raises:
+            RequestError: The driver cannot ask for that.
+            PluginError: The driver is broken.
+        """
+        if self._prefill is None:
+            raise self._cannot_go_on("prefill", "let the model continue a text")
+        encode = _passing(self._prefill, "text", {"connection": self._connection, "request": request})
+        return self._checked("encode_prefill", self._guarded("encode_prefill", encode, text))
+
+    def encode_resume(self, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
+        """Encode a request for the rest of an answer that the provider has kept; None if it cannot be named yet.
+
+        Raises:
+            RequestError: The driver cannot ask for that.
+            PluginError: The driver is broken.
+        """
+        if self._resume is None:
+            raise self._cannot_go_on("provider", "ask for the rest of an answer")
+        encode = _passing(self._resume, "state", {"connection": self._connection, "request": request})
+        wire = self._guarded("encode_resume", encode, state)
+        return None if wire is None else self._checked("encode_resume", wire)
+
+    def _checked(self, hook: str, wire: object) -> WireRequest:
+        if not isinstance(wire, WireRequest):
+            raise self.at_fault(f"returned {type(wire).__name__} from {hook}, which is to be a WireRequest")
+        if isinstance(wire.framing, str) and wire.framing not in FRAMERS:
+            raise self.at_fault(f"names the framing {wire.framing!r}; known are {', '.join(FRAMERS)}")
+        for field, words in _WORDS.items():
+            if (word := getattr(wire, field)) not in words:
+                raise self.at_fault(f"says {field}={word!r}; known are {', '.join(words)}")
+        return wire
+
+    def _cannot_go_on(self, how: str, what: str) -> RequestError:
+        return RequestError(
+            f"resume={how!r} cannot be done: the driver {self.name!r} does not {what}. Use resume='restart', or None.",
+            provider=self.name,
+            phase="encode",
+        )
+
+    def decoder(self, state: dict[str, Any]) -> Callable[[Chunk], Sequence[Event]]:
+        """The function that decodes an attempt's chunks. What the driver raises comes out of it as it is."""
+        return _passing(self._decode, "chunk", {"connection": self._connection, "state": state})
+
+    def extract_usage(self, payload: Mapping[str, Any]) -> Usage:
+        """Read a usage object.
+
+        Raises:
+            PluginError: The driver is broken.
+        """
+        usage = self._guarded("extract_usage", self._extract, payload)
+        if not isinstance(usage, Usage):
+            raise self.at_fault(f"returned {type(usage).__name__} from extract_usage, which is to be a Usage")
+        return usage
+
+    def decode_error(self, response: WireResponse) -> Failure | None:
+        """Read an error answer in the driver's own way; None if it has none.
+
+        Raises:
+            PluginError: The driver is broken.
+        """
+        if self._decode_error is None:
+            return None
+        failure = self._guarded("decode_error", self._decode_error, response)
+        if not isinstance(failure, (Failure, type(None))):
+            raise self.at_fault(
+                f"returned {type(failure).__name__} from decode_error, which is to be a Failure or None"
+            )
+        return failure
+
+    def _authorized(self, authorize: Callable[[Any], Any], wire: WireRequest) -> WireRequest:
+        signed = self._guarded("authorize", authorize, wire)
+        if not isinstance(signed, WireRequest):
+            raise self.at_fault(f"returned {type(signed).__name__} from authorize, which is to be a WireRequest")
+        return signed
+
+    def at_fault(self, what: str) -> PluginError:
+        """The error for something that the driver did wrong."""
+        return self._driver.error(what)
+
+    def broken(self, hook: str, error: Exception) -> PluginError:
+        """The error for an exception that came out of `hook`."""
+        return self._driver.error(f"raised {type(error).__name__} in {hook}: {error}")
+
+    def _guarded(self, hook: str, call: Callable[..., Any], argument: object) -> Any:  # noqa: ANN401 (each hook's own)
+        try:
+            return call(argument)
+        except PolyglotError:
+            raise
+        except Exception as error:
+            raise self.broken(hook, error) from error
+
+
+_WORDS = {"complete_on": get_args(CompletionSign), "finish_counts": ("first", "last")}
+"""Fields of a `WireRequest` that take one of a few words."""
+
+
+def _passing(implementation: Implementation, argument: str, bound: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """A function of `argument` alone that calls the implementation with what it asks for, in its order."""
+    function, names = implementation
+    if argument not in names:
+        return lambda _: function(*(bound[name] for name in names))
+    place = names.index(argument)
+    before = [bound[name] for name in names[:place]]
+    after = [bound[name] for name in names[place + 1 :]]
+    if after:
+        return lambda value: function(*before, value, *after)
+    return partial(function, *before) if before else function
+
+
+def _implementations(driver: Driver, module: object) -> dict[str, Implementation]:
+    """The module's hooks, by name; pluggy finds and checks them.
+
+    Raises:
+        PluginError: A hook is missing, misspelt, has arguments that the contract does not know, or is a wrapper; or the
+            driver needs a newer contract.
+    """
+    needed = getattr(module, "REQUIRES_CONTRACT", hookspecs.CONTRACT_VERSION)
+    if not isinstance(needed, int):
+        raise driver.error(f"has REQUIRES_CONTRACT = {needed!r}, which is to be a whole number")
+    if needed > hookspecs.CONTRACT_VERSION:
+        raise driver.error(
+            f"needs contract version {needed}, and this polyglot-core has {hookspecs.CONTRACT_VERSION}; "
+            "install a newer polyglot-core"
+        )
+    manager = pluggy.PluginManager("polyglot")
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(module, name=driver.name)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise driver.error(f"does not keep the contract: {' '.join(str(error).split())}") from error
+    found: dict[str, Implementation] = {}
+    for hook in manager.get_hookcallers(module) or ():
+        for implementation in hook.get_hookimpls():
+            if implementation.wrapper or implementation.hookwrapper:
+                raise driver.error(f"wraps {hook.name}, and wrappers are not called")
+            found[hook.name] = (implementation.function, tuple(implementation.argnames))
+    if missing := [name for name in _REQUIRED if name not in found]:
+        raise driver.error(f"lacks {', '.join(missing)}; mark the functions with polyglot_core.plugin.hookimpl")
+    return found

@@ -1,0 +1,239 @@
+"""Drivers and presets: found by metadata alone, imported when named, checked against the contract, bound once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from polyglot_core._drivers.bound import Driver
+from polyglot_core._values.connection import Preset
+from polyglot_core.errors import ConfigError, PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+    from typing import Self
+
+    from importlib_metadata import EntryPoint
+
+
+__all__ = [
+    "DRIVERS",
+    "PRESETS",
+    "RegisteredName",
+    "Registration",
+    "find_defaults",
+    "find_drivers",
+    "find_presets",
+    "has_driver",
+    "is_left_out",
+    "load_driver",
+    "load_preset",
+    "register",
+    "registered_drivers",
+]
+
+DRIVERS = "polyglot.drivers"
+"""Entry-point group: driver name → module with the hooks."""
+
+PRESETS = "polyglot.presets"
+"""Entry-point group: preset name → data-only module with a dict ``PRESETS`` of `Preset` rows."""
+
+DEFAULTS = "polyglot.defaults"
+"""Entry-point group: names of presets that may be asked without being named, where their key is set. What an entry
+leads to does not matter."""
+
+_ALLOW_LIST = "POLYGLOT_DRIVERS"
+
+
+class RegisteredName(NamedTuple):
+    """A name in an entry-point group, and who claims it; nothing has been imported.
+
+    Attributes:
+        name: Name of the driver or preset.
+        target: Module that the entry point names.
+        distribution: Distribution that claims the name.
+        version: Its version.
+        rivals: Other distributions that claim the same name; with any, the name cannot be used.
+    """
+
+    name: str
+    target: str
+    distribution: str
+    version: str
+    rivals: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """The distribution with its version."""
+        return f"{self.distribution} {self.version}"
+
+
+# In process
+
+_registered: dict[str, Driver] = {}
+_lock = threading.Lock()
+
+
+class Registration:
+    """A driver known in this process; leaving it as a context, or `close`, undoes that. Letting it go does not."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def close(self) -> None:
+        """Forget the driver; a later one of the same name is left alone."""
+        with _lock:
+            if _registered.get(self._driver.name) is self._driver:
+                del _registered[self._driver.name]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def register(module: object, name: str) -> Registration:
+    """Make a driver known in this process without a package; leaving the returned context undoes it.
+
+    Args:
+        module: Module or object whose functions are marked with `hookimpl`.
+        name: Name that connections use. It goes before an installed driver of the same name.
+
+    Raises:
+        PluginError: The module does not keep the contract.
+        ConfigError: A driver is already registered under this name.
+    """
+    driver = Driver(name, module)
+    with _lock:
+        if name in _registered:
+            msg = f"A driver is already registered as {name!r}; leave its context first, or choose another name."
+            raise ConfigError(msg, phase="configure")
+        _registered[name] = driver
+    return Registration(driver)
+
+
+# Installed
+
+
+@lru_cache(maxsize=8)
+def _entry_points(group: str, _path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
+    # Imported here: reading metadata costs more than importing all of core, and a registered driver needs none of it.
+    metadata = importlib.import_module("importlib_metadata")
+    by_name: dict[str, list[EntryPoint]] = {}
+    for entry in metadata.entry_points(group=group):
+        by_name.setdefault(entry.name, []).append(entry)
+    return by_name
+
+
+def _claims(group: str) -> dict[str, list[EntryPoint]]:
+    return _entry_points(group, tuple(sys.path))
+
+
+def _found(name: str, entries: Sequence[EntryPoint]) -> RegisteredName:
+    owners = sorted({(entry.dist.name, entry.dist.version) if entry.dist else ("?", "?") for entry in entries})
+    distribution, version = owners[0]
+    rivals = tuple(f"{rival} {its_version}" for rival, its_version in owners[1:])
+    return RegisteredName(name, entries[0].value, distribution, version, rivals)
+
+
+def _find(group: str, name: str) -> RegisteredName | None:
+    """Who claims this one name; reading every distribution's metadata would cost a hundred times as much."""
+    entries = _claims(group).get(name)
+    return None if entries is None else _found(name, entries)
+
+
+def _allowed(name: str) -> bool:
+    allowed = os.environ.get(_ALLOW_LIST)
+    return allowed is None or name in {each.strip() for each in allowed.split(",")}
+
+
+def find_drivers() -> dict[str, RegisteredName]:
+    """Installed drivers by name, without importing any; those that ``POLYGLOT_DRIVERS`` leaves out are left out."""
+    claims = _claims(DRIVERS)
+    return {name: _found(name, claims[name]) for name in sorted(claims) if _allowed(name)}
+
+
+def find_presets() -> dict[str, RegisteredName]:
+    """Installed presets by name, without importing any."""
+    claims = _claims(PRESETS)
+    return {name: _found(name, claims[name]) for name in sorted(claims)}
+
+
+def find_defaults() -> list[str]:
+    """Names of the presets that may be asked without being named."""
+    return sorted(_claims(DEFAULTS))
+
+
+def has_driver(name: str) -> bool:
+    """Whether there is a driver of this name, registered or installed; nothing is imported."""
+    return name in _registered or (_allowed(name) and _find(DRIVERS, name) is not None)
+
+
+def is_left_out(name: str) -> bool:
+    """Whether there is an installed driver of this name that ``POLYGLOT_DRIVERS`` leaves out."""
+    return not _allowed(name) and _find(DRIVERS, name) is not None
+
+
+def registered_drivers() -> tuple[str, ...]:
+    """Names of the drivers that were registered in process."""
+    return tuple(sorted(_registered))
+
+
+_loaded: dict[RegisteredName, Driver] = {}
+
+
+def load_driver(name: str) -> Driver | None:
+    """Import the driver of this name and no other; None if there is none.
+
+    Raises:
+        PluginError: Its module cannot be imported, or does not keep the contract.
+        ConfigError: Several distributions claim the name.
+    """
+    if name in _registered:
+        return _registered[name]
+    found = _find(DRIVERS, name) if _allowed(name) else None
+    if found is None:
+        return None
+    if found not in _loaded:
+        module = _import(found, "driver")
+        _loaded[found] = Driver(name, module, found.distribution, found.version)
+    return _loaded[found]
+
+
+def load_preset(name: str) -> Preset | None:
+    """Import the module of the preset of this name and no other; None if there is none.
+
+    Raises:
+        PluginError: Its module cannot be imported, or has no such row.
+        ConfigError: Several distributions claim the name.
+    """
+    found = _find(PRESETS, name)
+    if found is None:
+        return None
+    row = getattr(_import(found, "preset"), "PRESETS", {}).get(name)
+    if not isinstance(row, Preset):
+        msg = (
+            f"Preset {name!r} of {found.origin} has no row in PRESETS of {found.target}. "
+            f"Report this to {found.distribution}."
+        )
+        raise PluginError(msg, phase="configure")
+    return row
+
+
+def _import(found: RegisteredName, kind: str) -> ModuleType:
+    if found.rivals:
+        claimed = " and ".join((found.origin, *found.rivals))
+        msg = f"The {kind} name {found.name!r} is claimed by {claimed}; uninstall one of them."
+        raise ConfigError(msg, phase="configure")
+    try:
+        return importlib.import_module(found.target.partition(":")[0].strip())
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        msg = f"{kind.capitalize()} {found.name!r} of {found.origin} could not be imported: {why}"
+        raise PluginError(msg, phase="configure") from error

@@ -1,0 +1,260 @@
+"""A request that was sent and the answer to it: its bytes as they come, under the clocks, and its end.
+
+Bodies are read raw and inflated here with a bound, because httpx 0.28 turns 336 bytes into 104 MB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import sys
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from polyglot_core._http.inflate import inflater_for
+from polyglot_core._http.translate import TwoReadersError, raise_translated, says_two_readers, timed_out
+from polyglot_core._http.watchdog import Watch, close_later, shut_down
+from polyglot_core.errors import LimitExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator, Iterator
+
+    import httpx
+
+    from polyglot_core._attempt.clocks import Clocks
+    from polyglot_core._values.limits import Limits
+
+__all__ = ["DRAIN_SECONDS", "AsyncExchange", "Closer", "Exchange"]
+
+DRAIN_SECONDS = 0.02
+"""How long a finished answer's connection may take to say that it is free; most do at once."""
+
+_SHORT_PAUSE = 0.01  # seconds between two reads that are not worth keeping the clocks from
+
+
+def _socket_of(response: httpx.Response) -> object | None:
+    """The socket below a response, or None where a client's own transport has none."""
+    stream = response.extensions.get("network_stream")
+    return None if stream is None else stream.get_extra_info("socket")
+
+
+@contextlib.contextmanager
+def _impatient(sock: object) -> Generator[bool]:
+    """Let no receive on this socket wait longer than `DRAIN_SECONDS`; False where the platform has no such bound.
+
+    The operating system's own bound is used, because the client sets Python's anew at each read.
+    """
+    if not isinstance(sock, socket.socket) or sys.platform == "win32":
+        yield False
+        return
+    microseconds = int(DRAIN_SECONDS * 1_000_000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, microseconds))
+    try:
+        yield True
+    finally:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
+
+
+class _ExchangeState:
+    """What both kinds of exchange share: an answer, its socket and its watch.
+
+    Attributes:
+        status: HTTP status.
+        headers: Header names in lower case; repeated ones joined with a comma.
+    """
+
+    def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits) -> None:
+        self.status: int = response.status_code
+        self.headers: dict[str, str] = dict(response.headers)
+        self._response = response
+        self._url = url
+        self._socket = _socket_of(response)
+        self._process = os.getpid()
+        self._clocks = clocks
+        self._watch = Watch(partial(shut_down, self._socket), clocks)
+        self._decoder = inflater_for(self.headers, limits.inflation)
+        self._left = limits.response  # bytes that may still come
+        self._limit = limits.response
+        clocks.changed = self._watch.arm
+        self._watch.arm()
+        self._closed = False
+
+    def abort(self) -> None:
+        """Shut the socket down, from any thread; a read that waits returns at once."""
+        if (
+            not self._closed and self._socket is not None and self._process == os.getpid()
+        ):  # not a parent's, after a fork
+            shut_down(self._socket)
+
+    def _resume(self, now: float) -> None:
+        """A read begins a while after the last one ended; or the last one has not ended, and somebody else is at it."""
+        if self._clocks.waiting:
+            raise TwoReadersError
+        self._clocks.pass_over(now)
+
+    def _broken(self, error: Exception) -> NoReturn:
+        if not says_two_readers(error):
+            self._clocks.waited = self._clocks.asked
+        raise_translated(error, self._watch, self._url)
+
+    def _too_large(self) -> LimitExceeded:
+        return LimitExceeded(
+            f"The answer is larger than {self._limit} bytes; more is allowed by limits.response.", phase="stream"
+        )
+
+    def _end_of_body(self) -> bytes:
+        """Nothing, if the body is over; an error, if it is only that no more came."""
+        if self._watch.fired:
+            raise timed_out(self._watch.fired)
+        if self._decoder is not None:
+            self._decoder.finish()
+        return b""
+
+
+class Closer(Protocol):
+    """What closes the responses of an event loop."""
+
+    async def close(self, response: httpx.Response) -> None:
+        """Close a response to its end, also where the task that waits for it is cancelled. Never raises of itself."""
+        ...
+
+    def close_later(self, response: httpx.Response) -> None:
+        """Have a response closed that was let go; from a finalizer, in any thread."""
+        ...
+
+
+_held: dict[int, tuple[httpx.Response, Iterator[bytes]]] = {}
+"""Answers that are not closed, and the client's generators over them, by the id of their exchange.
+
+The client's generator closes itself when it is collected, under a lock that the thread in which the garbage collector
+runs may hold already. So it must never be garbage: a finalizer hands it to a thread that holds no lock.
+"""
+
+
+def _close_held(held: tuple[httpx.Response, Iterator[bytes]]) -> None:
+    held[0].close()
+
+
+class Exchange(_ExchangeState):
+    """A request that was sent and the answer to it, sync."""
+
+    def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits) -> None:
+        super().__init__(response, clocks, url, limits)
+        self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
+        _held[id(self)] = response, self._pieces
+
+    def read(self) -> bytes:
+        """The next bytes of the body; empty at its end.
+
+        Raises:
+            TimedOut: A clock ran out.
+            TransportError: The bytes stopped coming.
+            LimitExceeded: The body inflates beyond all measure.
+        """
+        clocks = self._clocks
+        while True:
+            now = perf_counter()
+            if now - clocks.waited > _SHORT_PAUSE:
+                self._resume(now)  # first, or the watchdog would see a read that has long been waiting
+            clocks.asked = now
+            if self._left < 0:  # what came with the byte too many has been handed out
+                raise self._too_large()
+            try:
+                data = next(self._pieces, None)
+            except Exception as error:  # noqa: BLE001 (translated)
+                self._broken(error)
+            clocks.waited = perf_counter()
+            if data is None:
+                return self._end_of_body()
+            if self._decoder is not None:
+                data = self._decoder.decode(data)
+            self._left -= len(data)
+            if data:
+                return data
+
+    def drain(self) -> None:
+        """The answer is complete: read what little may follow, for no long, so that the connection can serve again."""
+        deadline = perf_counter() + DRAIN_SECONDS
+        with contextlib.suppress(Exception), _impatient(self._socket) as bounded:
+            while bounded and perf_counter() < deadline and next(self._pieces, None) is not None:
+                pass
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end. Never raises."""
+        if not self._closed:
+            self._closed = True
+            self._watch.stop()
+            with contextlib.suppress(Exception):
+                self._response.close()
+            _held.pop(id(self), None)
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.abort()
+            self._closed = True
+            self._watch.stop()
+            close_later(partial(_close_held, _held.pop(id(self))))
+
+
+class AsyncExchange(_ExchangeState):
+    """A request that was sent and the answer to it, async."""
+
+    def __init__(
+        self,
+        response: httpx.Response,
+        clocks: Clocks,
+        url: str,
+        limits: Limits,
+        closer: Closer,
+    ) -> None:
+        super().__init__(response, clocks, url, limits)
+        self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
+        self._closer = closer
+
+    async def read(self) -> bytes:
+        """The next bytes of the body; empty at its end. Raises as `Exchange.read`."""
+        clocks = self._clocks
+        while True:
+            now = perf_counter()
+            if now - clocks.waited > _SHORT_PAUSE:
+                self._resume(now)  # first, or the watchdog would see a read that has long been waiting
+            clocks.asked = now
+            if self._left < 0:  # what came with the byte too many has been handed out
+                raise self._too_large()
+            try:
+                data = await anext(self._pieces, None)
+            except Exception as error:  # noqa: BLE001 (translated)
+                self._broken(error)
+            clocks.waited = perf_counter()
+            if data is None:
+                return self._end_of_body()
+            if self._decoder is not None:
+                data = self._decoder.decode(data)
+            self._left -= len(data)
+            if data:
+                return data
+
+    async def drain(self) -> None:
+        """As `Exchange.drain`; the caller bounds it."""
+        with contextlib.suppress(Exception):
+            while await anext(self._pieces, None) is not None:
+                pass
+
+    async def close(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end. Never raises of itself."""
+        if not self._closed:
+            self._closed = True
+            self._watch.stop()
+            await self._closer.close(self._response)
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.abort()
+            self._closed = True
+            self._watch.stop()
+            with contextlib.suppress(Exception):  # the loop may be gone; the socket is shut down all the same
+                self._closer.close_later(self._response)

@@ -1,0 +1,135 @@
+"""The HTTP client: which one, and what it is given."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from polyglot_core._values.addresses import is_this_machine, proxy_problem
+from polyglot_core._values.secret import Secret
+from polyglot_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import ModuleType
+
+    import httpx
+
+    from polyglot_core._values.connection import Route
+    from polyglot_core._wire.messages import WireRequest
+
+__all__ = ["Client", "build_request", "http_of", "transport_options"]
+
+_MODULE_VARIABLE = "POLYGLOT_HTTP"
+
+_LIBRARIES = ("httpx", "httpx2")  # the first unless the variable says otherwise
+
+_KEEPALIVE_CONNECTIONS = 100
+
+_KEEPALIVE_SECONDS = 15.0
+
+Client = Any
+"""An httpx or httpx2 client that a user passes in; what it is cannot be said without importing either."""
+
+
+def _http() -> ModuleType:
+    """The HTTP library. Imported on first use: it is most of the cost of starting."""
+    name = os.environ.get(_MODULE_VARIABLE) or _LIBRARIES[0]
+    if name not in _LIBRARIES:
+        msg = f"{_MODULE_VARIABLE} names the HTTP library {name!r}; known are {' and '.join(_LIBRARIES)}."
+        raise ConfigError(msg, phase="configure")
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        msg = f"The HTTP library {name!r}, named by {_MODULE_VARIABLE}, cannot be imported: {error}."
+        raise ConfigError(msg, phase="configure") from error
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """TCP keep-alive, so that a peer which vanished without a packet is noticed: after 60 s, every 60 s, 5 times."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    wanted = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5))
+    return options + [
+        (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in wanted if hasattr(socket, name)
+    ]
+
+
+_tls_contexts: dict[tuple[ModuleType, str | None], object] = {}
+
+
+def transport_options(http: ModuleType, origin: str, route: Route) -> dict[str, Any]:
+    proxy = route.proxy or _proxy_for(origin)
+    options: dict[str, Any] = {
+        "limits": http.Limits(
+            max_connections=None,
+            max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+        ),
+        "socket_options": _socket_options(),
+        # Reading the certificates takes longer than all else here together, so it is done only for TLS.
+        "verify": _trust(http, route.ca) if proxy or origin.startswith("https:") else False,
+    }
+    return {**options, "proxy": proxy.reveal()} if proxy else options
+
+
+def _trust(http: ModuleType, ca: str | None) -> object:
+    """The certificates to trust: those of `ca`, a file of them in PEM, or the HTTP library's own choice."""
+    if (http, ca) not in _tls_contexts:
+        try:
+            context = (
+                http.create_ssl_context()
+                if ca is None
+                else importlib.import_module("ssl").create_default_context(cafile=ca)
+            )
+        except OSError as error:
+            raise ConfigError(f"The certificates in {ca} cannot be read: {error}.", phase="configure") from error
+        _tls_contexts[http, ca] = context
+    return _tls_contexts[http, ca]
+
+
+def _proxy_for(origin: str) -> Secret | None:
+    """The proxy that the environment names for this origin (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY).
+
+    Raises:
+        ConfigError: It is not the URL of a proxy.
+    """
+    environment = importlib.import_module("urllib.request")  # later, because it brings http.client and ssl
+    parts = urlsplit(origin)
+    if is_this_machine(parts.hostname or ""):  # which is not reached by way of another
+        return None
+    proxy = _named_proxy(environment.getproxies(), parts.scheme)
+    if not proxy or environment.proxy_bypass(parts.hostname or ""):
+        return None
+    if problem := proxy_problem(proxy):
+        raise ConfigError(f"The proxy that the environment names {problem}.", phase="configure")
+    return proxy
+
+
+def _named_proxy(proxies: Mapping[str, str], scheme: str) -> Secret | None:
+    named = proxies.get(scheme) or proxies.get("all")
+    return Secret(named if "://" in named else f"http://{named}") if named else None
+
+
+def http_of(client: Client | None) -> ModuleType:
+    """The library that a user's client belongs to, or the one that we use of ourselves."""
+    return _http() if client is None else importlib.import_module(type(client).__module__.partition(".")[0])
+
+
+def build_request(
+    http: ModuleType,
+    wire: WireRequest,
+    timeout: dict[str, float | None],
+    trace: Callable[[str, Mapping[str, Any]], Awaitable[None] | None],
+) -> httpx.Request:
+    """The client's request, with every secret revealed. Nothing but the client may hold it."""
+    headers = {"accept-encoding": "identity", "user-agent": "polyglot"}
+    for name, value in wire.headers.items():
+        headers[name.lower()] = value.reveal() if isinstance(value, Secret) else value
+    extensions = {"timeout": timeout, "trace": trace}
+    request: httpx.Request = http.Request(
+        wire.method, wire.url, headers=headers, content=wire.body, extensions=extensions
+    )
+    return request

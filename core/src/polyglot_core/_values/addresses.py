@@ -1,0 +1,72 @@
+"""Addresses that a connection may name: which can be used, and which are on this machine."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from polyglot_core._values.secret import Secret
+
+__all__ = ["base_url_problem", "is_this_machine", "proxy_problem"]
+
+_NETLOC = re.compile(r"(\[[0-9a-fA-F:.]+(%[^\[\]]*)?\]|[^\[\]:]*)(:[0-9]*)?")  # a host, in brackets if IPv6; a port
+
+_PROXY_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
+_NO_PROXY = (
+    "is not the URL of a proxy, such as http://proxy.example:3128 or http://user:password@proxy.example:3128; in a "
+    "password / is written %2F, # is %23, ? is %3F and @ is %40"
+)
+
+
+def base_url_problem(base_url: str, *, allow_http: bool) -> str | None:  # noqa: PLR0911 (one for each)
+    """What is wrong with a base URL, as the end of a sentence; None if nothing is."""
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is not a URL"
+    if not _NETLOC.fullmatch(parts.netloc.rpartition("@")[2]):
+        return "is not a URL: host and port are not as they should be"
+    if parts.scheme not in {"http", "https"} or not host:
+        return "must be an absolute http or https URL, as in https://api.example.com/v1"
+    if parts.query or parts.fragment:
+        return "holds a query or a fragment; paths are added to it, so it must end before them"
+    if parts.username is not None or parts.password is not None:
+        return "holds a user name or password; give the key as api_key instead"
+    if not base_url.isascii() or any(character <= " " for character in base_url):
+        return "holds a space, a control character or a character outside ASCII"
+    if parts.scheme == "http" and not allow_http and not is_this_machine(host):
+        return (
+            f"leads to {host} by http: whoever is on the way can read the key and the conversation. Use https, or set "
+            "allow_http to true if you trust the way"
+        )
+    return None
+
+
+def proxy_problem(proxy: Secret) -> str | None:
+    """What is wrong with the URL of a proxy, as the end of a sentence; None if nothing is. It quotes nothing of it."""
+    url = proxy.reveal()
+    try:
+        parts = urlsplit(url)
+        sound = bool(parts.hostname) and parts.port != 0 and parts.scheme in _PROXY_SCHEMES
+    except ValueError:
+        sound = False
+    else:
+        sound = sound and bool(_NETLOC.fullmatch(parts.netloc.rpartition("@")[2])) and url.isprintable()
+        sound = sound and parts.path in {"", "/"} and not (parts.query or parts.fragment or " " in url)
+    return None if sound else _NO_PROXY
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host, without its port or brackets, is this machine: ``localhost`` or a loopback address."""
+    host = host.lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return (address.is_loopback or address.is_unspecified) and "%" not in host

@@ -1,0 +1,1 @@
+"""Bytes to chunks, and providers' error bodies to failures."""

@@ -1,0 +1,76 @@
+"""Bytes into chunks. A framer reads one body, in any split, and knows nothing of what the chunks mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
+from polyglot_core._wire.messages import LARGEST_EVENT, Chunk
+from polyglot_core._wire.sse import SSEFramer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from polyglot_core._wire.messages import Framer, WireRequest
+
+__all__ = ["FRAMERS", "WholeFramer", "framer_for", "media_type"]
+
+
+class WholeFramer:
+    """The whole body is one chunk."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self) -> None:
+        self._open = bytearray()
+
+    def feed(self, data: bytes) -> tuple[Chunk, ...]:
+        """Keep the bytes; there is nothing to hand out before the end."""
+        self._open += data
+        return ()
+
+    def finish(self) -> tuple[Chunk, ...]:
+        """The body, or nothing if it is empty."""
+        body = bytes(self._open)
+        return (Chunk(body, body, "whole"),) if body.strip() else ()
+
+
+_EVENT_STREAM = frozenset({"text/event-stream"})
+_JSON_TYPES = frozenset({"application/json", "text/json", "application/problem+json"})
+
+_NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"})
+
+
+class Framing:
+    """A row of `FRAMERS`: how to make a framer for a request, and which media types its bodies have."""
+
+    __slots__ = ("make", "media_types")
+
+    def __init__(self, make: Callable[[WireRequest, int], Framer], media_types: frozenset[str]) -> None:
+        self.make = make
+        self.media_types = media_types
+
+
+FRAMERS: dict[str, Framing] = {
+    "sse": Framing(lambda wire, limit: SSEFramer(flush_at_eof=wire.flush_at_eof, limit=limit), _EVENT_STREAM),
+    "ndjson": Framing(lambda _wire, limit: NDJSONFramer(limit=limit), _NDJSON_TYPES),
+    "json-array": Framing(lambda _wire, limit: JSONArrayFramer(limit=limit), _JSON_TYPES),
+    "whole": Framing(lambda _wire, _limit: WholeFramer(), _JSON_TYPES),
+}
+"""The framings that core knows, by the name that a `WireRequest` gives."""
+
+
+def framer_for(wire: WireRequest, limit: int = LARGEST_EVENT) -> Framer:
+    """A new framer for the answer to `wire`, whose events are no larger than `limit` bytes.
+
+    Raises:
+        KeyError: The framing has no row in `FRAMERS`.
+    """
+    return FRAMERS[wire.framing].make(wire, limit) if isinstance(wire.framing, str) else wire.framing(limit=limit)
+
+
+def media_type(content_type: str | None) -> str | None:
+    """The media type of a Content-Type header, without parameters and in lower case; None where there is none."""
+    if not content_type:
+        return None
+    return content_type.partition(";")[0].strip().lower() or None

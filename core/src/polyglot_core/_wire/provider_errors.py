@@ -1,0 +1,260 @@
+"""A provider's "no", read from whatever shape it came in, and made into an error."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import re
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from polyglot_core._values.events import Failure
+from polyglot_core.errors import (
+    AuthenticationError,
+    ContextLengthExceeded,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    ServerError,
+)
+
+if TYPE_CHECKING:
+    from polyglot_core._wire.messages import WireResponse
+
+__all__ = [
+    "failure_from_payload",
+    "failure_from_response",
+    "printable",
+    "provider_error",
+    "provider_error_class",
+    "retry_after_seconds",
+    "retry_override",
+]
+
+_SHOWN_BYTES = 512
+_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_LOWEST_ERROR_STATUS = 400
+_HIGHEST_STATUS = 599
+
+
+def failure_from_payload(payload: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
+    """Read an error object of any of the shapes that providers are known to send.
+
+    Known are ``{"error": {…}}``, ``{"error": "text"}``, ``{"message": …}``, ``{"detail": …}``, ``{"errors": […]}``, a
+    list of any of these, and a bare text. An HTTP-like ``code`` or ``status`` counts as status where the transport
+    gave none.
+    """
+    error = _innermost(payload)
+    if not isinstance(error, Mapping):
+        return Failure(message=_text_of(error), status=status, raw=raw)
+    code, kind = error.get("code"), error.get("type") or error.get("status")
+    return Failure(
+        message=_text_of(error),
+        code=None if code is None else str(code),
+        param=error["param"] if isinstance(error.get("param"), str) and error["param"] else None,
+        type=None if kind is None else str(kind),
+        status=status or _as_status(code) or _as_status(error.get("status")) or _as_status(error.get("status_code")),
+        raw=raw,
+    )
+
+
+def failure_from_response(response: WireResponse) -> Failure:
+    """Read an answer with an error status: JSON, HTML, plain text, or nothing at all."""
+    try:
+        payload = msgspec.json.decode(response.body) if response.body.strip() else ""
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        payload = _TAG.sub(" ", response.body.decode("utf-8", "replace"))
+    failure = failure_from_payload(payload, status=response.status, raw=response.body)
+    return msgspec.structs.replace(failure, retry_after=retry_after_seconds(response.headers))
+
+
+def provider_error(failure: Failure) -> ProviderError:
+    """The error that a failure is, whether it came with a status or inside a 200."""
+    error_class = provider_error_class(failure.status, failure.code, failure.type)
+    message = printable(failure.message) or "The provider reported an error without saying more."
+    error = error_class(
+        message,
+        status=failure.status,
+        code=printable(str(failure.code or failure.type or "")) or None,
+        param=failure.param and printable(failure.param),
+        retry_after=failure.retry_after,
+    )
+    if (retryable := retryable_by_status(failure.status)) is not None:
+        error.retryable = retryable
+    return error
+
+
+def retry_after_seconds(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds that the provider asks to wait: ``retry-after-ms``, else ``retry-after`` as a number or an HTTP date.
+
+    What cannot be read, and a time in the past, is None; a number too large to be read is infinite.
+    """
+    milliseconds = _as_seconds(headers.get("retry-after-ms"), 0.001)
+    if milliseconds is not None:
+        return milliseconds
+    text = headers.get("retry-after")
+    seconds = _as_seconds(text, 1.0)
+    if seconds is not None or not text:
+        return seconds
+    try:
+        moment = email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    wait = moment - (time.time() if now is None else now)
+    return wait if wait > 0 else None
+
+
+def retry_override(headers: Mapping[str, str]) -> bool | None:
+    """What ``x-should-retry`` says, by which several providers overrule their own statuses; None where it is absent."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+
+
+def printable(text: str, limit: int = _SHOWN_BYTES) -> str:
+    """A provider's text on one line: white space folded, control characters out, cut after `limit` characters.
+
+    Wherever it is cut there is a ``…``, by which a key that was cut with it is known.
+    """
+    folded = " ".join(text[: 4 * limit].split()) + ("…" if len(text) > 4 * limit else "")
+    clean = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in folded)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def _innermost(payload: object) -> object:
+    """The object or text that describes the error, out of the envelopes around it."""
+    for _ in range(4):  # envelopes are nested at most error → error; more is somebody's joke
+        if isinstance(payload, list) and payload:
+            payload = payload[0]
+        elif isinstance(payload, Mapping) and (inner := payload.get("error") or payload.get("errors")):
+            payload = {**payload, "error": None, "errors": None, "message": inner} if isinstance(inner, str) else inner
+        else:
+            break
+    return payload
+
+
+def _text_of(error: object) -> str:
+    if isinstance(error, str):
+        return error
+    if isinstance(error, Mapping):
+        for name in ("message", "detail", "msg", "error_description"):
+            if (text := error.get(name)) is not None:
+                return text if isinstance(text, str) else _json_text(text)
+    return _json_text(error)
+
+
+def _json_text(value: Any) -> str:  # noqa: ANN401 (any JSON value)
+    return msgspec.json.encode(value).decode() if value else ""
+
+
+def _as_status(value: object) -> int | None:
+    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) == len("429") else value
+    if isinstance(number, int) and _LOWEST_ERROR_STATUS <= number <= _HIGHEST_STATUS:
+        return number
+    return None
+
+
+def _as_seconds(text: str | None, unit: float) -> float | None:
+    try:
+        seconds = float(text or "") * unit
+    except ValueError:
+        return None
+    overflowed = math.isinf(seconds) and "inf" not in (text or "").lower()
+    if math.isnan(seconds) or seconds <= 0 or (math.isinf(seconds) and not overflowed):
+        return None
+    return seconds
+
+
+# A provider's own word for the error says more than the status does, so it is looked up first. Words are as the
+# providers' error pages give them and as they stand in recorded exchanges; a word is compared in lower case.
+_CLASS_BY_CODE: dict[str, type[ProviderError]] = {
+    "authentication_error": AuthenticationError,
+    "invalid_api_key": AuthenticationError,
+    "unauthenticated": AuthenticationError,
+    "unauthorized": AuthenticationError,
+    "access_denied": PermissionDenied,
+    "permission_denied": PermissionDenied,
+    "permission_error": PermissionDenied,
+    "model_not_found": NotFound,
+    "not_found": NotFound,
+    "not_found_error": NotFound,
+    "context_length_exceeded": ContextLengthExceeded,
+    "error_limit": ContextLengthExceeded,
+    "too_many_tokens": ContextLengthExceeded,
+    "exceed_context_size_error": ContextLengthExceeded,
+    "string_above_max_length": ContextLengthExceeded,
+    "billing_error": QuotaExceeded,
+    "billing_hard_limit_reached": QuotaExceeded,
+    "credits_exhausted": QuotaExceeded,
+    "insufficient_quota": QuotaExceeded,
+    "rate_limit_error": RateLimited,
+    "rate_limit_exceeded": RateLimited,
+    "resource_exhausted": RateLimited,
+    "throttlingexception": RateLimited,
+    "too_many_requests": RateLimited,
+    "engine_overloaded_error": Overloaded,
+    "overloaded": Overloaded,
+    "overloaded_error": Overloaded,
+    "unavailable": Overloaded,
+    "api_error": ServerError,
+    "internal": ServerError,
+    "internal_error": ServerError,
+    "internal_server_error": ServerError,
+    "server_error": ServerError,
+    "invalid_argument": InvalidRequest,
+    "invalid_request": InvalidRequest,
+    "invalid_request_error": InvalidRequest,
+    "unsupported_parameter": InvalidRequest,
+}
+
+_CLASS_BY_STATUS: dict[int, type[ProviderError]] = {
+    401: AuthenticationError,
+    402: QuotaExceeded,
+    403: PermissionDenied,
+    404: NotFound,
+    429: RateLimited,
+    503: Overloaded,
+    529: Overloaded,
+}
+
+_RETRYABLE_BY_STATUS = {408: True, 409: True, 425: True, 501: False, 505: False}
+"""Statuses whose class does not say whether the same request may succeed later."""
+
+_GENERAL = (InvalidRequest, ServerError)
+
+_SERVER_ERRORS = range(500, 600)
+
+_CLIENT_ERRORS = range(400, 500)
+
+
+def provider_error_class(status: int | None, *words: str | None) -> type[ProviderError]:
+    """The class for a provider's error: by the first of its own words that is known, else by the HTTP status.
+
+    A word for a mere "invalid request" or "server error" does not outrank a status that says more (a 404 with type
+    ``invalid_request_error`` is `NotFound`, a 503 with ``server_error`` is `Overloaded`).
+    """
+    by_word = next((found for word in words if word and (found := _CLASS_BY_CODE.get(str(word).lower()))), None)
+    by_status = _class_by_status(status)
+    if by_word is None or (by_word in _GENERAL and status in _CLASS_BY_STATUS):
+        return by_status
+    return by_word
+
+
+def retryable_by_status(status: int | None) -> bool | None:
+    """Whether a status says that the same request may succeed later; None where its class says so."""
+    return None if status is None else _RETRYABLE_BY_STATUS.get(status)
+
+
+def _class_by_status(status: int | None) -> type[ProviderError]:
+    if status in _CLASS_BY_STATUS:
+        return _CLASS_BY_STATUS[status]
+    if status in _SERVER_ERRORS:
+        return ServerError
+    if status in _CLIENT_ERRORS:
+        return InvalidRequest
+    return ProviderError

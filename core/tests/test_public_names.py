@@ -1,0 +1,96 @@
+"""The three modules of the package: what is behind each is written here, so that it changes only on purpose."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.resources
+import inspect
+import pkgutil
+
+import pytest
+
+import polyglot_core
+from polyglot_core import errors, events, plugin, testing
+
+USERS = """
+AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError ConfigError Connection Document
+FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Outcome PartialInferenceResponse
+PendingInference PluginError PolyglotError ProviderError RateLimited RawPart Reasoning RequestError Retries StreamError
+Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
+"""
+AUTHORS = """
+CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Document End Event Failure Finish FinishReason
+Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter
+NDJSONFramer Part Ping Preset RawPart Reasoning ReasoningDelta RefusalDelta ResponseStarted Retries SSEFramer Secret
+ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
+WireRequest WireResponse cannot_express failure_from_payload hookimpl imported json_access json_request merged
+misconfigured provider_error_class read_facts translate_options
+"""
+ERRORS = """
+AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded
+PermissionDenied PluginError PolyglotError ProviderError QuotaExceeded RateLimited RequestError ServerError StreamError
+TimedOut TransportError Truncated UnexpectedContentType
+"""
+EVENTS = """
+Citation End Event Failure Finish Logprobs MediaDelta Ping ReasoningDelta RefusalDelta ResponseStarted Seam
+ServerToolEvent TextDelta ToolCallDelta UsageReport
+"""
+TESTING = "OPTIONS BoundDriver Replay bind chunks replay"
+PUBLIC = {polyglot_core: USERS, plugin: AUTHORS, errors: ERRORS, events: EVENTS, testing: TESTING}
+MODULES = [
+    importlib.import_module(found.name)
+    for found in pkgutil.walk_packages(polyglot_core.__path__, "polyglot_core.")
+    if not found.ispkg
+]
+
+
+@pytest.mark.parametrize(("module", "names"), PUBLIC.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_what_is_behind_a_module(module, names):
+    """A module offers exactly the names that are written here, sorted, and each of them is there."""
+    assert module.__all__ == names.split()
+    assert module.__all__ == sorted(module.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_autocomplete_offers_the_intended_names_only():
+    """`dir` of the package lists what it exports, and nothing that it is made of."""
+    assert [name for name in dir(polyglot_core) if not name.startswith("__")] == sorted(USERS.split())
+
+
+@pytest.mark.parametrize("module", [polyglot_core, *MODULES], ids=lambda module: module.__name__)
+def test_every_module_says_what_it_offers(module):
+    """Every module has a docstring and an `__all__` of names that are there."""
+    assert module.__doc__
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    assert len(set(module.__all__)) == len(module.__all__)
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
+def test_every_public_name_has_a_docstring(module):
+    """Everything behind a module is documented, its public methods and properties too."""
+    missing = []
+    for name in module.__all__:
+        value = getattr(module, name)
+        if not (inspect.isclass(value) or inspect.isfunction(value)):
+            continue
+        if not value.__doc__ or len(value.__doc__) < 10:
+            missing.append(name)
+        if inspect.isclass(value):
+            missing += [
+                f"{name}.{member}"
+                for member, part in vars(value).items()
+                if not member.startswith("_") and (callable(part) or isinstance(part, property)) and not part.__doc__
+            ]
+    assert missing == []
+
+
+def test_partials_and_responses_share_their_words():
+    """What a partial shows so far has the names that the response has."""
+    shared = {"content", "reasoning_content", "tool_calls", "finish_reason", "usage"}
+    for kind in (polyglot_core.PartialInferenceResponse, polyglot_core.InferenceResponse):
+        assert shared <= set(dir(kind))
+
+
+def test_core_is_typed():
+    """The package says that it has types."""
+    assert (importlib.resources.files(polyglot_core) / "py.typed").is_file()

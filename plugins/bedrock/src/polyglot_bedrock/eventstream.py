@@ -1,0 +1,184 @@
+"""AWS event-stream frames: the binary framing that Bedrock streams in.
+
+A frame is total length and header length (4 bytes each, big endian), their CRC-32, headers, payload, and the CRC-32 of
+all before it. Limits are those of AWS's own clients: 128 KiB of headers, 32,767 bytes in one of them, 16 MiB a frame.
+Lengths are checked before the bytes are waited for.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+import zlib
+from typing import TYPE_CHECKING
+
+from polyglot_core.errors import LimitExceeded, Malformed, Truncated
+from polyglot_core.plugin import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["MEDIA_TYPE", "EventStreamFramer"]
+
+MEDIA_TYPE = "application/vnd.amazon.eventstream"
+
+_PRELUDE = struct.Struct(">III")
+_CHECKSUM = struct.Struct(">I")
+_LENGTH = struct.Struct(">H")
+_SHORTEST_FRAME = _PRELUDE.size + _CHECKSUM.size
+_LONGEST_FRAME = 16 * 1024 * 1024
+_LONGEST_HEADERS = 128 * 1024
+_LONGEST_VALUE = 32_767
+
+
+class EventStreamFramer:
+    """Each frame is a chunk: its payload, its headers as text, and as event the type that the headers name.
+
+    A frame that is broken raises `Malformed`, after the chunks before it have been handed out; nothing can be read
+    behind it. A frame that is cut by the end of the body raises `Truncated`.
+    """
+
+    __slots__ = ("_broken", "_limit", "_open", "_wanted")
+
+    media_types = frozenset({MEDIA_TYPE})
+
+    def __init__(self, *, limit: int = _LONGEST_FRAME) -> None:
+        self._limit = limit
+        self._open = bytearray()  # the frame that has no end yet
+        self._wanted = _PRELUDE.size  # bytes that there must be before a look is worth while
+        self._broken: Malformed | LimitExceeded | None = None
+
+    def feed(self, data: bytes) -> Sequence[Chunk]:
+        """Return the frames that `data` completes.
+
+        Raises:
+            Malformed: A checksum, a length or a header is wrong.
+            LimitExceeded: A frame is larger than it may be.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if len(self._open) + len(data) < self._wanted:
+            self._open += data
+            return ()
+        chunks: list[Chunk] = []
+        try:
+            self._read(b"".join((self._open, data)) if self._open else data, chunks)
+        except (Malformed, LimitExceeded) as error:
+            self._broken = error
+            if not chunks:
+                raise
+        return chunks
+
+    def finish(self) -> Sequence[Chunk]:
+        """Nothing more: a frame that is not complete is none.
+
+        Raises:
+            Malformed, LimitExceeded: What the last bytes were found to be.
+            Truncated: The body ended within a frame.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if self._open:
+            msg = "The stream ended within a frame. What came before is in the error's partial."
+            raise Truncated(msg)
+        return ()
+
+    def _read(self, data: bytes, chunks: list[Chunk]) -> None:
+        place = 0
+        self._wanted = _PRELUDE.size
+        while len(data) - place >= _PRELUDE.size:
+            total, headers = _lengths(data, place)
+            if total > self._limit:
+                raise LimitExceeded(
+                    f"A frame of the answer has {total} bytes; more than {self._limit} are allowed by limits.event."
+                )
+            if len(data) - place < total:
+                self._wanted = total
+                break
+            chunks.append(_frame(data[place : place + total], headers))
+            place += total
+        self._open[:] = data[place:]
+
+
+def _lengths(data: bytes, place: int) -> tuple[int, int]:
+    """Total and header length of the frame at `place`, once they are known to be sound."""
+    total, headers, checksum = _PRELUDE.unpack_from(data, place)
+    if zlib.crc32(data[place : place + _PRELUDE.size - _CHECKSUM.size]) != checksum:
+        raise _malformed("the checksum of its lengths is wrong")
+    if not _SHORTEST_FRAME <= total <= _LONGEST_FRAME:
+        raise _malformed(f"a frame of {total} bytes is not allowed")
+    if headers > min(_LONGEST_HEADERS, total - _SHORTEST_FRAME):
+        raise _malformed(f"headers of {headers} bytes do not fit a frame of {total}")
+    return total, headers
+
+
+def _frame(frame: bytes, headers_length: int) -> Chunk:
+    body = len(frame) - _CHECKSUM.size
+    if zlib.crc32(frame[:body]) != _CHECKSUM.unpack_from(frame, body)[0]:
+        raise _malformed("its checksum is wrong")
+    end = _PRELUDE.size + headers_length
+    headers = _headers(frame[_PRELUDE.size : end])
+    event = headers.get(":event-type") or headers.get(":exception-type") or headers.get(":error-code")
+    return Chunk(frame[end:body], frame, "part", event, None, headers)
+
+
+# Type byte → number of bytes and how to read them; the two kinds with a length of their own are not here.
+_FIXED: dict[int, tuple[int, Callable[[bytes], str]]] = {
+    0: (0, lambda _: "true"),
+    1: (0, lambda _: "false"),
+    2: (1, lambda value: str(int.from_bytes(value, signed=True))),
+    3: (2, lambda value: str(int.from_bytes(value, signed=True))),
+    4: (4, lambda value: str(int.from_bytes(value, signed=True))),
+    5: (8, lambda value: str(int.from_bytes(value, signed=True))),
+    8: (8, lambda value: str(int.from_bytes(value, signed=True))),
+    9: (16, lambda value: str(uuid.UUID(bytes=value))),
+}
+_BYTES, _STRING = 6, 7
+
+
+def _headers(data: bytes) -> dict[str, str]:
+    found: dict[str, str] = {}
+    place = 0
+    while place < len(data):
+        name, place = _take(data, place + 1, data[place])
+        if not name:
+            raise _malformed("a header has no name")
+        kind, place = _take(data, place, 1)
+        value, place = _value(data, place, kind[0])
+        text = _text(name)
+        if text in found:
+            raise _malformed(f"the header {text!r} is there twice")
+        found[text] = value
+    return found
+
+
+def _value(data: bytes, place: int, kind: int) -> tuple[str, int]:
+    if kind in _FIXED:
+        length, read = _FIXED[kind]
+        value, place = _take(data, place, length)
+        return read(value), place
+    if kind not in {_BYTES, _STRING}:
+        raise _malformed(f"a header is of the unknown type {kind}")
+    prefix, place = _take(data, place, _LENGTH.size)
+    length = _LENGTH.unpack(prefix)[0]
+    if length > _LONGEST_VALUE:
+        raise _malformed(f"a header of {length} bytes is not allowed")
+    value, place = _take(data, place, length)
+    return (_text(value) if kind == _STRING else value.hex()), place
+
+
+def _take(data: bytes, place: int, length: int) -> tuple[bytes, int]:
+    if place + length > len(data):
+        raise _malformed("a header runs over the end of the headers")
+    return data[place : place + length], place + length
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise _malformed("a header is not UTF-8") from None
+
+
+def _malformed(why: str) -> Malformed:
+    return Malformed(f"A binary frame of the answer cannot be read: {why}.")

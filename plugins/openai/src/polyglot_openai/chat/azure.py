@@ -1,0 +1,70 @@
+"""Chat completions of Azure OpenAI: the same dialect at deployments, with a version in the URL.
+
+The model is the name of the deployment. A key goes into the header ``api-key``; a token of Entra ID, which a
+`token_provider` gives, into ``authorization``. Addresses that end in ``/openai/v1`` know neither deployments nor
+versions; they are asked through the driver of plain chat completions.
+
+Source: Microsoft's reference "Azure OpenAI in Foundry Models REST API", data plane inference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from polyglot_core.plugin import Secret, hookimpl, misconfigured, read_facts
+from polyglot_openai.chat.body import wire_request
+from polyglot_openai.chat.driver import decode_chunk, decode_error, extract_usage
+from polyglot_openai.chat.facts import Facts
+
+if TYPE_CHECKING:
+    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
+
+__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage"]
+
+_KEY_HEADER = "api-key"
+_PATH = "/chat/completions"
+_DEFAULTS = {"query": {"api-version": "2025-04-01-preview"}, "token_limit": "max_completion_tokens"}
+_DEPLOYMENT = "/deployments/{deployment}"
+
+
+@hookimpl
+def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
+    """Say the request to a deployment.
+
+    Raises:
+        ConfigError: The connection has no address; everyone's is another.
+    """
+    if connection.base_url is None:
+        address = "base_url = 'https://RESOURCE.openai.azure.com'"
+        raise misconfigured(connection, f"needs the address of your resource: {address}, with its name for RESOURCE")
+    path = _path_to_deployment(connection.base_url) + _PATH
+    facts = read_facts(connection, Facts, {**_DEFAULTS, "path": path})
+    return wire_request(connection, request, facts, connection.base_url)
+
+
+def _path_to_deployment(base_url: str) -> str:
+    """What lies between `base_url` and the deployment's paths: an address may stop anywhere on the way there."""
+    path = urlsplit(base_url).path.rstrip("/")
+    if "/deployments/" in path or path.endswith("/models"):
+        return ""
+    return _DEPLOYMENT if path.endswith("/openai") else f"/openai{_DEPLOYMENT}"
+
+
+@hookimpl
+def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
+    """Add a token from the connection's `token_provider`, or else the key.
+
+    Raises:
+        ConfigError: The provider gives no token.
+    """
+    provider = read_facts(connection, Facts).token_provider
+    if provider is None:
+        key = connection.secret
+        return wire if key is None else replace(wire, headers={**wire.headers, _KEY_HEADER: key})
+    token = provider()
+    if not isinstance(token, str) or not token:
+        raise misconfigured(connection, f"has a token_provider that gave no token but {type(token).__name__}")
+    return replace(wire, headers={**wire.headers, "authorization": Secret(f"Bearer {token}")})

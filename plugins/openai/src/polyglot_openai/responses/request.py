@@ -1,0 +1,65 @@
+"""The body of a request for a response: options, tools, format, and what the conversation becomes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from polyglot_core.plugin import JSONSchema, merged, translate_options
+from polyglot_openai.responses.input import Writer
+
+if TYPE_CHECKING:
+    from polyglot_core.plugin import InferenceRequest
+    from polyglot_openai.responses.facts import Facts
+
+__all__ = ["request_body"]
+
+_JSONObject = dict[str, Any]
+
+_OPTIONS = {
+    "max_tokens": "max_output_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "logprobs": "logprobs",  # becomes an entry of `include`
+    "top_logprobs": "top_logprobs",
+    "reasoning_effort": "reasoning.effort",
+    "service_tier": "service_tier",
+    "user": "user",
+    "metadata": "metadata",
+}
+"""Option → field of the body."""
+
+_INSTEAD = {"reasoning_budget": "reasoning_effort, which this dialect has"}
+_LOGPROBS = "message.output_text.logprobs"
+_TOOL_CHOICES = frozenset({"auto", "required", "none"})
+
+
+def request_body(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
+    """The body. Fields of `extra` are laid over it: tools and includes are added, objects are laid over each other.
+
+    So the provider's own tools stand beside the user's, and ``{"reasoning": {"summary": "auto"}}`` keeps the effort.
+    """
+    body: _JSONObject = {"model": request.model, "input": Writer(request, facts, driver).items()}
+    body.update(translate_options(request, _OPTIONS, driver=driver, instead=_INSTEAD))
+    if body.pop("logprobs", None):
+        body["include"] = [_LOGPROBS]
+    if request.tools:
+        body["tools"] = [{"type": "function", **tool.fields()} for tool in request.tools]
+    if request.tool_choice is not None:
+        body["tool_choice"] = _tool_choice(request.tool_choice)
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    if request.response_format is not None:
+        body["text"] = {"format": _format(request.response_format)}
+    if request.stream:
+        body["stream"] = True
+    return merged(body, request.extra, lists=("tools", "include"))
+
+
+def _tool_choice(choice: str) -> str | _JSONObject:
+    return choice if choice in _TOOL_CHOICES else {"type": "function", "name": choice}
+
+
+def _format(wanted: str | JSONSchema) -> _JSONObject:
+    if isinstance(wanted, JSONSchema):
+        return {"type": "json_schema", **wanted.fields()}
+    return {"type": "json_object" if wanted == "json" else wanted}
