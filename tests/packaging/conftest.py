@@ -31,7 +31,9 @@ class Environment:
         """Install our wheels by path and what they need from the same folder; no index is asked."""
         wheels = [wheel_of(self.wheelhouse, distribution) for distribution in distributions]
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", self.python]
-        subprocess.run([*pip, "install", "--no-index", "--find-links", self.wheelhouse, *wheels], check=True)
+        # Not compiled: of hundreds of modules, few are imported.
+        options = ["--no-compile", "--no-index", "--find-links", self.wheelhouse]
+        subprocess.run([*pip, "install", *options, *wheels], check=True)
 
     def command(self, name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run an installed command."""

@@ -112,7 +112,7 @@ def test_a_strangers_driver_streams_when_it_is_named(crowded, acme):
     assert said["response"]["outcome"] == "finished"
     assert said["response"]["choices"][0]["finish_reason"] == "stop"
     assert (said["response"]["usage"]["input_tokens"], said["response"]["usage"]["output_tokens"]) == (4, 2)
-    question = {"engine": "acme-1", "talk": [{"who": "user", "says": "Hello"}], "live": True}
+    question = {"engine": "acme-1", "talk": [{"role": "user", "content": "Hello"}], "live": True}
     assert acme.asked == [("/v1/answers", "Bearer test-key", question)]
 
 

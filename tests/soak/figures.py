@@ -16,7 +16,7 @@ from .descriptors import open_descriptors, open_sockets, resident_kib
 from .kinds import KINDS, Ending, Kind, broken_promise
 from .styles import Style
 
-_SECONDS_TO_SETTLE = 3.0
+_SECONDS_TO_SETTLE = 20.0  # on a busy machine; what leaks is waited for that long, all else not
 _LISTED = 10  # broken promises that a report shows
 
 # What a process may gain and still count as flat. Interpreters fill caches, and allocators keep what they had.
