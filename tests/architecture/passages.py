@@ -21,8 +21,10 @@ __all__ = [
     "CHECKOUT",
     "KINDS",
     "Passage",
+    "comment_lines",
     "comment_text",
     "doc_passages",
+    "docstring_lines",
     "is_docstring",
     "passages",
     "python_files",
@@ -181,6 +183,11 @@ def comment_text(token: str) -> str:
     return _PRAGMA.sub(" ", token.lstrip("#:!")).strip(" -#")
 
 
+def comment_lines(text: str) -> set[int]:
+    """Return the lines of a module that hold a comment, pragmas of tools alone left out."""
+    return {line for line, _ in _comments(text)}
+
+
 def _comments(text: str) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT and (said := comment_text(token.string)):
@@ -193,6 +200,12 @@ def _comments(text: str) -> Iterator[tuple[int, str]]:
 def is_docstring(node: ast.AST) -> bool:
     """Return whether a node is a text that stands alone, as docstrings and the texts behind constants do."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def docstring_lines(tree: ast.Module) -> set[int]:
+    """Return the lines of all docstrings of a module."""
+    found = (node for node in ast.walk(tree) if is_docstring(node))
+    return {line for node in found for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
 
 
 def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
