@@ -16,6 +16,8 @@ from polyglot_core import (
 from polyglot_core.errors import ContextLengthExceeded, Malformed, Overloaded, QuotaExceeded, ServerError
 from polyglot_simulator import ByteAtATime, Cut, Drop, ErrorEvent, Garbage, Gzip, Reply, Reset
 
+pytestmark = pytest.mark.http
+
 EVENTS = 7  # the role, three pieces of text, the finish, the usage, the end
 FINISH = 5  # the event that says why the model stopped
 BEFORE_THE_FINISH = [(0, ""), (1, ""), (2, "One"), (3, "One two"), (4, "One two three")]  # events, and their text

@@ -7,6 +7,8 @@ import pytest
 from polyglot_core import Inference, RequestError, Retries
 from polyglot_simulator import Drop, Simulator
 
+pytestmark = pytest.mark.http
+
 BEGUN = "Once upon a time"
 SOON = Retries(initial_backoff=0.01)
 

@@ -7,6 +7,8 @@ import pytest
 from polyglot_core import Outcome, PolyglotError, StreamError
 from polyglot_simulator import Cut, Drop, ErrorEvent, Reset, Stall, Status
 
+pytestmark = pytest.mark.http
+
 WORDS = " ".join(f"word{number}" for number in range(20))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,7 +14,10 @@ import pytest
 from polyglot_core import Outcome
 from polyglot_simulator import Stall
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a child is not interrupted by a signal there")
+pytestmark = [
+    pytest.mark.http,
+    pytest.mark.skipif(sys.platform == "win32", reason="a child is not interrupted by a signal there"),
+]
 
 AT_ONCE = 0.1  # seconds; one of three tries is enough, because a busy machine may take its time over one
 PROGRAM = """
@@ -61,10 +65,22 @@ def test_an_interrupt_closes_the_socket_at_once(simulate, style, phase):
     assert any(interrupted(simulator, style, number) < AT_ONCE for number in (1, 2, 3))
 
 
+@contextlib.contextmanager
+def interruptible():
+    """Give a process that is started within the default action for SIGINT, which is ignored in a background job."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 def interrupted(simulator, style, number):
     command = [sys.executable, "-W", "error", "-c", PROGRAM, simulator.base_url, style]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as child:
+    with interruptible():
+        child = subprocess.Popen(command, **pipes, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    with child:
         try:
             request = simulator.wait_for_request(number, timeout=20)
             time.sleep(0.1)  # by then it waits for what does not come

@@ -15,6 +15,8 @@ from polyglot_simulator import Stall, Status
 
 from .calling import PATIENCE
 
+pytestmark = pytest.mark.http
+
 AT_ONCE = 0.1  # seconds; one of three tries is enough, because a busy machine may take its time over one
 
 

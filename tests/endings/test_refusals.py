@@ -19,6 +19,8 @@ from polyglot_core.errors import (
 )
 from polyglot_simulator import ContentType, Drop, RawReply, Stall, Status
 
+pytestmark = pytest.mark.http
+
 CLASSES = {
     400: InvalidRequest,
     401: AuthenticationError,

@@ -13,6 +13,8 @@ from polyglot_simulator import Cut, Drop, ErrorEvent, Garbage, Reset, Stall, Sta
 
 from .secrecy import everything_said_by
 
+pytestmark = pytest.mark.http
+
 KEY = "key-that-nobody-may-see"
 HEADER = "value-that-nobody-may-see"
 FAILURES = {

@@ -10,6 +10,8 @@ from polyglot_core import ConfigError, Message, ProviderError, RequestError, Ret
 from polyglot_core.errors import Malformed, Overloaded, TimedOut, TransportError
 from polyglot_core.plugin import End, Failure, Finish, Ping, ResponseStarted, TextDelta, UsageReport
 
+pytestmark = pytest.mark.http
+
 STORY = "Once upon a time"
 
 

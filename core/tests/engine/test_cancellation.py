@@ -12,6 +12,8 @@ import pytest
 from polyglot_core import AsyncInference, ConfigError, Connection, PluginError, ProviderError, Retries, register
 from polyglot_core.plugin import TextDelta, hookimpl
 
+pytestmark = pytest.mark.http
+
 STORY = "Once upon a time"
 ASYNC = pytest.mark.parametrize("flavour", ["asyncio", "trio"], indirect=True)
 

@@ -26,6 +26,8 @@ from polyglot_core.plugin import Secret, hookimpl
 
 from .test_resume import SOON, Continuing, outcome
 
+pytestmark = pytest.mark.http
+
 KEY = "test-key-0123456789"
 
 

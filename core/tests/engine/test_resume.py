@@ -37,6 +37,8 @@ from polyglot_core._values.events import (
 from polyglot_core.errors import LimitExceeded, Overloaded, ServerError
 from polyglot_core.plugin import hookimpl
 
+pytestmark = pytest.mark.http
+
 BUSY = b'{"error": {"message": "Busy."}}'
 SOON = Retries(max_retries=2, initial_backoff=0.01)
 STORY = "Once upon a time"

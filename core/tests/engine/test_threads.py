@@ -18,6 +18,8 @@ import pytest
 from polyglot_core import AsyncInference, Inference, StreamError, TimedOut
 from polyglot_core.errors import PolyglotError
 
+pytestmark = pytest.mark.http
+
 PATIENCE = 5.0
 ASYNC = pytest.mark.parametrize("flavour", ["asyncio", "trio"], indirect=True)
 

@@ -22,6 +22,8 @@ from polyglot_core._http.inflate import Inflater, inflater_for
 from polyglot_core.errors import LimitExceeded
 from polyglot_core.plugin import Finish, TextDelta
 
+pytestmark = pytest.mark.http
+
 STORY = "Once upon a time"
 
 

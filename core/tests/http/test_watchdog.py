@@ -16,9 +16,11 @@ from polyglot_core._http.watchdog import Watch, shut_down
 from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import Finish, TextDelta
 
+pytestmark = pytest.mark.http
+
 OFF = {"first": None, "idle": None, "silence": None, "grace": None}
-LATE = 2.0  # seconds that a clock may be late on a busy machine, and yet before the server gives up
-HELD = 4.0  # seconds after which the server gives up
+LATE = 4.0  # seconds that a clock may be late on a busy machine, and yet before the server gives up
+HELD = 5.0  # seconds after which the server gives up
 
 
 @pytest.fixture

@@ -25,6 +25,19 @@ _KEPT = re.compile(r"PATH|PYTHONPATH|SYSTEMROOT|TMPDIR|COV.*")
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Give processes that are started within the default action for SIGINT.
+
+    In a background job SIGINT is ignored, and children inherit that; a handler becomes the default action in them.
+    """
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 class Run(NamedTuple):
     """How a run of the command ended."""
 
@@ -126,14 +139,15 @@ class Command:
     @contextlib.contextmanager
     def started(self, *args: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
         """A run that is under way, with pipes; killed if it is left unfinished."""
-        process = subprocess.Popen(
-            self.arguments(*args),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=self.folder,
-            env=self.env | env,
-        )
+        with interruptible():
+            process = subprocess.Popen(
+                self.arguments(*args),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=self.folder,
+                env=self.env | env,
+            )
         with process:
             try:
                 yield process
@@ -150,9 +164,10 @@ class Command:
 
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        process = subprocess.Popen(
-            self.arguments(*args), stdin=slave, stdout=slave, stderr=slave, cwd=self.folder, env=self.env | env
-        )
+        with interruptible():
+            process = subprocess.Popen(
+                self.arguments(*args), stdin=slave, stdout=slave, stderr=slave, cwd=self.folder, env=self.env | env
+            )
         os.close(slave)
         try:
             yield Terminal(process, master)

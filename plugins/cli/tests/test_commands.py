@@ -37,6 +37,17 @@ def test_help_teaches_by_examples(arguments):
     assert max(map(len, done.output.splitlines())) <= 80
 
 
+def test_ctrl_c_while_the_command_line_is_read(monkeypatch):
+    """Ctrl-C has its exit code also before a command runs, and no word is added."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(polyglot, "parse_args", interrupt)
+    done = CliRunner().invoke(polyglot, ["drivers"])
+    assert (done.exit_code, done.output) == (130, "")
+
+
 @pytest.mark.parametrize("name", polyglot.commands)
 def test_every_example_can_be_parsed(name):
     """Each example line of a command's help names options that the command has."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polyglot_cli import interrupts
 from polyglot_cli.output import is_closed_pipe, silence_standard_streams, spoken_warnings
 from polyglot_cli.parameters import complete_connection, name, option, positive, prompt_from
 
@@ -21,12 +22,21 @@ _UNREAD = 141  # the same with SIGPIPE
 class Commands(click.Group):
     """A group that turns our errors, Ctrl-C and a closed pipe into exit codes."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 (click's)
+        """Read the command line; click reports a Ctrl-C meanwhile as "Aborted!" and with exit code 1."""
+        try:
+            return super().make_context(*args, **extra)
+        except KeyboardInterrupt:
+            interrupts.caught()
+            raise click.exceptions.Exit(_INTERRUPTED) from None
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (whatever a command returns)
         """Run the command that was asked for."""
         try:
             with spoken_warnings():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
+            interrupts.caught()
             ctx.exit(_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise

@@ -12,9 +12,12 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run ``polyglot`` with the arguments of this process, and end the process with its exit code."""
     try:
-        # Imported here, so that Ctrl-C is answered as everywhere even while modules are still being read.
-        from polyglot_cli.commands import polyglot  # noqa: PLC0415
+        # Imported here, so that Ctrl-C is handled as everywhere even while modules are still being read.
+        from polyglot_cli import interrupts  # noqa: PLC0415
 
-        polyglot(prog_name="polyglot")
+        with interrupts.repeated():
+            from polyglot_cli.commands import polyglot  # noqa: PLC0415 (as above)
+
+            polyglot(prog_name="polyglot")
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from polyglot_cli import interrupts
 from polyglot_cli.output import Output, is_terminal, say
 from polyglot_cli.reporting import print_debug, print_notes, print_usage
 from polyglot_cli.unread import mention_unread_file
@@ -136,6 +137,8 @@ def _carry(asked: Asked, inference: Inference, pending: PendingInference) -> Non
                 waiting.stop()
                 view.show(item)
     except (PolyglotError, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt):
+            interrupts.caught()
         ending = error
     finally:
         pending.stream().close()
