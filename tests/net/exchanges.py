@@ -135,4 +135,4 @@ async def _replay_one_async(exchange: Exchange, base_url: str) -> Record:
 
 def _connection(exchange: Exchange, base_url: str) -> Any:
     connection = connection_to(exchange.dialect, exchange.provider, base_url)
-    return connection.with_changes(headers={HEADER: exchange.path}, retries=Retries(limit=0))
+    return connection.with_changes(headers={HEADER: exchange.path}, retries=Retries(max_retries=0))
