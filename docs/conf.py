@@ -12,7 +12,9 @@ from pygments.lexers.special import TextLexer
 
 import polyglot_core
 import polyglot_core.errors
+import polyglot_core.events
 import polyglot_core.plugin
+import polyglot_core.testing
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -60,12 +62,12 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
         "Packages": ["/core/README", "/plugins/*/README"],
     },
     "docs/providers": {"Providers": ["providers/*"]},
-    "docs/reference/index": {"Modules": ["core", "plugin", "errors"]},
+    "docs/reference/index": {"Modules": ["core", "events", "plugin", "testing", "errors"]},
     "docs/decisions/index": {"Decisions": ["0*"]},
 }
 """Pages below a page, by caption."""
 
-MODULES = (polyglot_core.errors, polyglot_core, polyglot_core.plugin)
+MODULES = (polyglot_core.errors, polyglot_core, polyglot_core.events, polyglot_core.plugin, polyglot_core.testing)
 """Public modules. A name that several of them have is described in the first one of these."""
 
 

@@ -14,7 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from .passages import CHECKOUT, docstring_lines
+
 APART = frozenset({"eventstream", "framing", "json_pieces"})
 """Modules that cut bytes into chunks or write JSON text: formats of their own, tested apart from any driver."""
 
@@ -91,15 +92,7 @@ def code_lines(file: Path) -> int:
     text = file.read_text("utf-8")
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     lines = {line for token in tokens if token.type not in _LAYOUT for line in range(token.start[0], token.end[0] + 1)}
-    docstrings = {line for node in ast.walk(ast.parse(text)) for line in _docstring_lines(node)}
-    return len(lines - docstrings)
-
-
-def _docstring_lines(node: ast.AST) -> range:
-    """The lines of a text that stands alone, as docstrings and the texts behind constants do."""
-    stands_alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    text = stands_alone and isinstance(node.value.value, str)
-    return range(node.lineno, (node.end_lineno or node.lineno) + 1) if text else range(0)
+    return len(lines - docstring_lines(ast.parse(text)))
 
 
 def main() -> None:

@@ -72,7 +72,7 @@ def ask_all(exchanges: Sequence[Exchange], way: Way, progress: Progress = lambda
     """The answers to all exchanges, by path; `progress` is told after each how many are done."""
     if way.style == "in-process":
         return dict(_counted(((exchange.path, _in_process(exchange)) for exchange in exchanges), progress))
-    with _replaying(exchanges, way.cut) as base_url:
+    with replaying(exchanges, way.cut) as base_url:
         if way.style == "async":
             return asyncio.run(_ask_async(exchanges, base_url, progress))
         return dict(_counted(((each.path, _ask(each, base_url)) for each in exchanges), progress))
@@ -87,16 +87,16 @@ def _counted(answers: Iterable[tuple[str, Answer]], progress: Progress) -> Itera
 # Over a socket. A header says which exchange is asked for: some dialects put the model into the path, and the server
 # answers on every path, for each dialect has its own.
 
-_HEADER = "x-exchange"
+HEADER = "x-exchange"
 
 
 @contextmanager
-def _replaying(exchanges: Sequence[Exchange], cut: Cut) -> Iterator[str]:
-    """A server of the recorded answers; gives the URL that drivers add their paths to."""
+def replaying(exchanges: Sequence[Exchange], cut: Cut) -> Iterator[str]:
+    """Serve the recorded responses, each to requests with its path in `HEADER`; gives the URL for the connections."""
     by_path = {exchange.path: exchange for exchange in exchanges}
 
     def answer(request: RecordedRequest) -> Reply:
-        return _reply(by_path[request.headers[_HEADER]], cut)
+        return _reply(by_path[request.headers[HEADER]], cut)
 
     server = Server(("127.0.0.1", 0), answer, _refuse)
     try:
@@ -128,7 +128,7 @@ def _reply(exchange: Exchange, cut: Cut) -> Reply:
 def _ask(exchange: Exchange, base_url: str) -> Answer:
     connection = connection_to(exchange.dialect, exchange.provider, base_url)
     inference = Inference.from_connection(
-        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(max_retries=0))
+        connection.with_changes(headers={HEADER: exchange.path}, retries=Retries(max_retries=0))
     )
     pending = inference.create("Hello", stream=exchange.streamed)
     said: list[str] = []
@@ -153,7 +153,7 @@ async def _ask_async(exchanges: Sequence[Exchange], base_url: str, progress: Pro
 async def _ask_one_async(exchange: Exchange, base_url: str) -> Answer:
     connection = connection_to(exchange.dialect, exchange.provider, base_url)
     inference = AsyncInference.from_connection(
-        connection.with_changes(headers={_HEADER: exchange.path}, retries=Retries(max_retries=0))
+        connection.with_changes(headers={HEADER: exchange.path}, retries=Retries(max_retries=0))
     )
     pending = inference.create("Hello", stream=exchange.streamed)
     said: list[str] = []

@@ -75,10 +75,11 @@ def judged(corpus: Path, dialect: str) -> list[Exchange]:
     with (corpus / "expected.jsonl").open(encoding="utf-8") as lines:
         expected = [json.loads(line) for line in lines]
     rows = [row for row in expected if row["dialect"] == dialect and not row.get("skip")]
-    return [_read(corpus, row["path"], dialect) for row in rows]
+    return [read(corpus, row["path"], dialect) for row in rows]
 
 
-def _read(corpus: Path, path: str, dialect: str) -> Exchange:
+def read(corpus: Path, path: str, dialect: str) -> Exchange:
+    """Read the exchange in the file at `path`; `dialect` is the one in which it is replayed."""
     response = json.loads((corpus / path).read_text("utf-8"))["response"]
     return Exchange(
         path=path,

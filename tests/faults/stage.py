@@ -305,11 +305,17 @@ def _name(kind: type | None) -> str:
     return "none" if kind is None else kind.__name__
 
 
-def differences(scenario: Scenario, style: str) -> str:
-    """In what a scenario differs from its promise; nothing if it does not."""
+def differences(scenario: Scenario, style: str, stage: Stage | None = None) -> str:
+    """Play a scenario and return in what it differs from its promise, as a text; empty if it does not differ.
+
+    Args:
+        scenario: What to play.
+        style: ``sync`` or ``async``.
+        stage: Where to play it, instead of on a new stage.
+    """
     try:
-        with Stage(style) as stage:
-            scenario.play(stage)
+        with stage or Stage(style) as entered:
+            scenario.play(entered)
     except AssertionError as difference:
         return str(difference) or "an assertion failed"
     except Exception as error:  # noqa: BLE001 (an exception that is not ours has got out of the library)

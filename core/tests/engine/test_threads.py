@@ -375,7 +375,7 @@ FORKING = """
 
 def run_forking(script, *servers):
     """Run a script that forks, in a process of its own."""
-    folder = os.path.dirname(__file__)  # noqa: PTH120
+    folder = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120
     text = textwrap.dedent(FORKING.format(tests=folder)) + textwrap.dedent(script)
     done = subprocess.run(
         [sys.executable, "-c", text, *(server.url for server in servers)],

@@ -24,7 +24,7 @@ from polyglot_core._values.events import Finish, ReasoningDelta, ResponseStarted
 from polyglot_core._values.limits import Limits, Timeouts
 from polyglot_core.plugin import Secret, hookimpl
 
-from .test_going_on import SOON, Continuing, outcome
+from .test_resume import SOON, Continuing, outcome
 
 pytestmark = pytest.mark.http
 

@@ -900,7 +900,7 @@ def test_fallbacks_in_code_go_before_those_of_the_file(config):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ({"retries": {"limt": 1}}, "did you mean 'limit'?"),
+        ({"retries": {"max_retrys": 1}}, "did you mean 'max_retries'?"),
         ({"retries": {"max_retries": 1.5}}, "'max_retries' in retries"),
         ({"retries": {"max_retries": -1}}, "'max_retries' in retries"),
         ({"retries": {"max_retries": None}}, "'max_retries' in retries"),

@@ -304,7 +304,7 @@ def test_either_library_will_do(loopback, http, toy, library):
         pytest.skip(f"{library} is not installed")
     told = http.streamed(*toy.story, toy.done)
     server = loopback(told, told, http.streamed(toy.story[0], then=("hang",)))
-    tests = os.path.dirname(__file__)  # noqa: PTH120
+    tests = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120
     # the conftest names no HTTP library, so that only the one that is asked for comes in
     assert run(SMOKE.format(tests=tests), server.url, POLYGLOT_HTTP=library) == ["TimedOut", library]
 
