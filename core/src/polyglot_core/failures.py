@@ -121,7 +121,8 @@ def _without_tags(html: bytes) -> bytes:
     Each search starts where the last one ended, and none that found nothing is made twice, so the time is linear in the
     length of any input. A regular expression takes minutes for a megabyte of ``<``.
     """
-    lowered, text, position = html.lower(), [], 0  # `bytes.lower` keeps every offset
+    lowered, position = html.lower(), 0  # `bytes.lower` keeps every offset
+    text: list[bytes] = []
     unclosed: set[bytes] = set()
     while (start := lowered.find(b"<", position)) >= 0 and (end := lowered.find(b">", start)) >= 0:
         hidden = _HIDDEN_ELEMENT.match(lowered, start)

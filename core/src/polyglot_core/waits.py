@@ -66,7 +66,7 @@ class Waits:
 
     def send(self, run: Run, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers."""
-        pool = self._pools.pool(wire.url, run.connection.route)
+        pool = self._pools.pool(wire.url, run.connection.route, run.connection.account)
         return pool.send(wire, _terms(run), self._opening)
 
     def sleep(self, seconds: float) -> None:
@@ -121,8 +121,9 @@ class AsyncWaits:
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             if self._woken:  # while the driver authorized, say
                 self._scope.cancel()
-            pool = pools.pool(wire.url, run.connection.route)
-            exchange = await pool.send(wire, _terms(run), Opening(), _closer_here())
+            closer = _closer_here()
+            pool = pools.pool(wire.url, run.connection.route, run.connection.account, closer)
+            exchange = await pool.send(wire, _terms(run), Opening(), closer)
         self._scope = None
         if exchange is None:
             raise timed_out(clock)
