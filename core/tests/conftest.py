@@ -261,7 +261,10 @@ def _request_from(sock, number):
     method, path, _ = first.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     while len(body) < int(headers.get("content-length", 0)):
-        body += sock.recv(65536)
+        piece = sock.recv(65536)
+        if not piece:  # an interrupted call has written its head alone
+            return None
+        body += piece
     return Asked(number, method, path, headers, body)
 
 

@@ -76,6 +76,7 @@ class _Answer:
         self.headers: dict[str, str] = dict(response.headers)
         self._response = response
         self._kept = kept
+        self._interrupted = False  # within the client, whose lists and locks may be in any state
         self._url = url
         self._socket = _socket_of(response)
         self._process = os.getpid()
@@ -99,7 +100,7 @@ class _Answer:
 
     def _part_with_connection(self) -> None:
         """Shut the socket down unless its connection may serve another call."""
-        if self._kept.given_up or not may_serve_again(self._response):
+        if self._interrupted or self._kept.given_up or not may_serve_again(self._response):
             self._shut()
 
     def _resume(self, now: float) -> None:
@@ -169,9 +170,12 @@ def _close_held(number: int, response: httpx.Response, sock: object, watch: Watc
 class Exchange(_Answer):
     """A request that was sent and the answer to it, sync."""
 
-    def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits, kept: Kept) -> None:
+    def __init__(
+        self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits, kept: Kept, *, trace: object = None
+    ) -> None:
         super().__init__(response, clocks, url, limits, kept)
         self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
+        self._trace = trace
         self._number = number = next(_numbers)
         close = partial(_close_held, number, response, self._socket, self._watch, self._process)
         _held[number] = parting(self, close), self._pieces
@@ -197,7 +201,7 @@ class Exchange(_Answer):
             except Exception as error:  # noqa: BLE001 (translated)
                 self._broken(error)
             except BaseException:
-                self._kept.give_up()
+                self._interrupted = True
                 raise
             clocks.waited = perf_counter()
             if data is None:
@@ -216,7 +220,7 @@ class Exchange(_Answer):
                 while bounded and perf_counter() < deadline and next(self._pieces, None) is not None:
                     pass
         except BaseException:
-            self._kept.give_up()
+            self._interrupted = True
             raise
 
     def close(self) -> None:
@@ -229,12 +233,14 @@ class Exchange(_Answer):
                     self._part_with_connection()
                     self._response.close()
             except BaseException:
-                self._kept.give_up()
+                self._interrupted = True
                 self._shut()
                 self._watch.stop()
                 raise
             finally:
                 _held.pop(self._number, None)
+                if self._interrupted:
+                    self._kept.give_up(self._trace)
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):  # the response itself is closed by its `Parting`
@@ -259,7 +265,6 @@ class AsyncExchange(_Answer):
         super().__init__(response, clocks, url, limits, kept)
         self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
         self._closer = closer
-        self._cancelled = False  # within the client, which may have lost count of the connection
 
     async def read(self) -> bytes:
         """The next bytes of the body; empty at its end. Raises as `Exchange.read`."""
@@ -276,7 +281,7 @@ class AsyncExchange(_Answer):
             except Exception as error:  # noqa: BLE001 (translated)
                 self._broken(error)
             except BaseException:
-                self._cancelled = True
+                self._interrupted = True
                 raise
             clocks.waited = perf_counter()
             if data is None:
@@ -294,7 +299,7 @@ class AsyncExchange(_Answer):
                 while await anext(self._pieces, None) is not None:
                     pass
         except BaseException:
-            self._cancelled = True
+            self._interrupted = True
             raise
 
     async def close(self) -> None:
@@ -306,7 +311,7 @@ class AsyncExchange(_Answer):
             try:
                 await self._closer.close(self._response)
             finally:
-                if self._cancelled:
+                if self._interrupted:
                     self._closer.close_later(Lost(self._kept.transport, self._response))
 
     def __del__(self) -> None:

@@ -132,17 +132,17 @@ class Kept:
         self._owned = owned
         _take_unbroken_lock(transport)
 
-    def give_up(self) -> None:
+    def give_up(self, trace: object = None) -> None:
         """Never use these connections again; requests that are under way in other threads go on to their end.
 
-        It takes no lock, and may itself be interrupted.
+        `trace` is the extension of the request that was interrupted. Of a user's client that request is forgotten and
+        the idle connections closed, of which one may be left with a lock held.
         """
-        if self._owned:
-            if not self.given_up:
-                self.given_up = True
-                close_later(partial(_close_idle, self.transport))
-        else:
-            close_later(partial(_tidy, self.transport))
+        if not self._owned:
+            _tidy(self.transport, trace)
+        elif not self.given_up:
+            self.given_up = True
+            close_later(partial(_close_idle, self.transport))
 
 
 def _take_unbroken_lock(transport: object) -> None:
@@ -182,16 +182,25 @@ def _orphans(pool: Any) -> list[Any]:  # noqa: ANN401 (as above)
     ]
 
 
-def _tidy(transport: object) -> None:
-    """Close the connections that an interruption has left in the pool of a user's sync client."""
+def _tidy(transport: object, trace: object) -> None:
+    """Take what an interruption may have left out of the pool of a user's sync client, which has an unbroken lock."""
     pool: Any = getattr(transport, "_pool", None)
+    if not isinstance(getattr(pool, "_optional_thread_lock", None), _REENTRANT):
+        return
+    with pool._optional_thread_lock:  # noqa: SLF001 (as above)
+        for request in list(pool._requests):  # noqa: SLF001 (as above)
+            if trace is not None and request.request.extensions.get("trace") == trace:
+                pool._requests.remove(request)  # noqa: SLF001 (as above)
+        in_use = [request.connection for request in pool._requests]  # noqa: SLF001 (as above)
+        lost = [connection for connection in pool._connections if connection not in in_use]  # noqa: SLF001 (as above)
+        pool._connections = [connection for connection in pool._connections if connection in in_use]  # noqa: SLF001
+        closing = pool._assign_requests_to_connections()  # noqa: SLF001 (as above)
     with contextlib.suppress(Exception):
-        with pool._optional_thread_lock:  # noqa: SLF001 (as above)
-            for connection in _orphans(pool):
-                pool._connections.remove(connection)  # noqa: SLF001 (as above)
-                connection.close()
-            closing = pool._assign_requests_to_connections()  # noqa: SLF001
-        pool._close_connections(closing)  # noqa: SLF001
+        for connection in (*lost, *closing):
+            connection.close()
+
+
+_REENTRANT = type(threading.RLock())
 
 
 class Lost:

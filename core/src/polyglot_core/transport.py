@@ -185,7 +185,8 @@ class Pool:
     def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
         self.used = perf_counter()
         self._http = _http_of(client)
-        self._make = None if client else partial(_transport, self._http.HTTPTransport, self._http, origin, route)
+        kind = self._http.HTTPTransport
+        self._make = partial(_transport, kind, self._http, origin, route) if client is None else None
         self._client = client
         self._live: weakref.WeakSet[Exchange | Opening] = weakref.WeakSet()
         self._lock = threading.Lock()  # over the set, and the making of transports
@@ -240,14 +241,16 @@ class Pool:
             timeout["read"] = None  # from here on the watchdog keeps the clocks
             if watch.fired is not None:  # at the very moment at which the head came
                 raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
-            exchange = Exchange(response, clocks, wire.url, terms.limits, kept)
+            exchange = Exchange(response, clocks, wire.url, terms.limits, kept, trace=opening.notice)
             self._remember(exchange)
         except BaseException as error:  # Ctrl-C, too, must not leave a connection in use for ever
-            if not isinstance(error, Exception):
-                kept.give_up()
+            interrupted = not isinstance(error, Exception)
+            if interrupted:
                 watch.stop()
             if response is not None:
                 response.close()
+            if interrupted:
+                kept.give_up(opening.notice)
             raise
         return exchange
 
@@ -302,7 +305,8 @@ class AsyncPool:
     def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
         self.used = perf_counter()
         self._http = _http_of(client)
-        make = None if client else partial(_transport, self._http.AsyncHTTPTransport, self._http, origin, route)
+        kind = self._http.AsyncHTTPTransport
+        make = partial(_transport, kind, self._http, origin, route) if client is None else None
         self._client = client
         self._kept = _kept_by(make, client, self._http.URL(origin))
         self._owned: Any = None if make is None else self._kept.transport
