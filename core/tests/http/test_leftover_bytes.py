@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from polyglot_core._http import in_flight, kept, pools
+from polyglot_core._http import in_flight, pooled, pools
 from polyglot_core.plugin import Finish, TextDelta
 
 pytestmark = pytest.mark.http
@@ -185,7 +185,7 @@ def test_bytes_that_arrive_before_the_request_is_written(asking, loopback, http,
 
 def test_a_connection_that_cannot_be_checked_is_closed(asking, loopback, http, toy, monkeypatch):
     """Where a version of the HTTP client keeps its connection elsewhere, each call has a connection of its own."""
-    monkeypatch.setattr(kept, "_WRAPPED", ())
+    monkeypatch.setattr(pooled, "_WRAPPED", ())
     server = loopback((streamed(http, toy, "one", framing="length"),), (streamed(http, toy, "two", framing="length"),))
     assert asking(server) == ("one", "two")
     assert server.connections == 2

@@ -1,4 +1,4 @@
-"""Pools of an event loop, and how responses are closed in it: asyncio and trio."""
+"""The connection pools of an event loop, and how responses are closed in it: asyncio and trio."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["AsyncSource", "closer_here"]
 
 
 class AsyncSource:
-    """Where an async call gets its connections: pools of its own or the process's, one set for each running loop.
+    """The source of an async call's connections: its own pools or the process's, one set for each running loop.
 
     Attributes:
         shared: Whether the pools are the process's.
@@ -31,11 +31,11 @@ class AsyncSource:
 
     def __init__(self, client: Client | None = None, *, shared: bool = True) -> None:
         self.shared = shared and client is None
-        self._of_client = None if client is None else AsyncPools(client)  # which is the user's to close
+        self._of_client = None if client is None else AsyncPools(client)  # which the user closes
         self._key = None if self.shared else self
 
     async def pools(self) -> AsyncPools:
-        """The pools for the running loop, made when first asked for and closed when the loop is."""
+        """Return the pools for the running loop, made on first use and closed with the loop."""
         if self._of_client is not None:
             return self._of_client
         by_owner = _pools_of_loop()
@@ -55,7 +55,7 @@ class AsyncSource:
 
 
 def closer_here() -> Closer:
-    """What closes responses in the loop that runs now. asyncio and trio are looked for, for those who use neither."""
+    """Return the closer for the running event loop. Neither asyncio nor trio is imported where it is not used."""
     if (asyncio := sys.modules.get("asyncio")) is not None:
         with contextlib.suppress(RuntimeError):
             return _AsyncioCloser(asyncio, asyncio.get_running_loop())
@@ -67,7 +67,7 @@ _closing: set[asyncio.Task[None]] = set()  # a loop keeps only weak references t
 
 
 class _AsyncioCloser:
-    """Closes responses in tasks of their own: one whose closing is cancelled would leave its connection in use."""
+    """Closes responses in tasks of their own, because a cancelled closing would leave the connection in use."""
 
     def __init__(self, asyncio: ModuleType, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio = asyncio
@@ -106,7 +106,9 @@ class _TrioCloser:
             self._token.run_sync_soon(self._start, response)
 
     def _start(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
-        with contextlib.suppress(RuntimeError):  # the loop is about to end and takes nothing new; its pools end with it
+        with contextlib.suppress(
+            RuntimeError
+        ):  # the loop is ending and accepts nothing new; its pools are closed with it
             self._trio.lowlevel.spawn_system_task(_closed, response)
 
 
@@ -126,7 +128,7 @@ def _loop_variable() -> RunVar[_Owned]:
 
 
 def _pools_of_loop() -> _Owned:
-    """The pools that belong to the running loop, by owner."""
+    """Return the pools that belong to the running loop, by owner."""
     variable = _loop_variable()
     owned = variable.get(None)
     if owned is None:
@@ -136,7 +138,7 @@ def _pools_of_loop() -> _Owned:
 
 
 async def _kept_open(pools: AsyncPools) -> AsyncGenerator[None]:
-    """Closes the pools when it is closed, which event loops do with every generator that is left when they stop."""
+    """Close the pools when the generator is closed, as event loops do with every remaining generator when they stop."""
     try:
         yield
     finally:

@@ -1,7 +1,57 @@
-"""A request that was sent and the answer to it: its bytes as they come, under the clocks, and its end.
+"""A request that was sent and the response to it: the bytes of its body, under the clocks, and its end.
 
 Bodies are read raw and inflated here with a bound, because httpx 0.28 turns 336 bytes into 104 MB.
 """
+
+# Theory of operation: reads, clocks, and the end of an exchange
+# --------------------------------------------------------------
+#
+# An exchange is made when status and headers have been received, and lives until its connection is returned to the
+# pool or closed. Four parties touch it: the reader (a thread or a task, one at a time), the watchdog's thread, any
+# thread that calls `close()` on the stream, and the garbage collector. These are the rules between them.
+#
+# **The clocks are data that the watchdog reads.** `Clocks` belongs to the call. Each read sets `asked` when it begins
+# and `waited` when it returns, so `asked > waited` means that a read waits now. `meaning` is the time of the last event
+# with meaning; the attempt sets it, and only it knows which events count. None of the three is protected by a lock:
+# each is one assignment of a float, and the watchdog tolerates a value that is a moment old, because it computes when
+# to check again from what it has just read. Time between two reads is the caller's: `_resume` moves `meaning` (and the
+# time of the finish) forward by the pause, so a slow consumer never causes `idle`. Pauses below `_SHORT_PAUSE` are not
+# worth the call.
+#
+# **Who fires.** A read waits in the operating system, where no Python code can interrupt it. When a clock runs out, the
+# watchdog's thread stores the clock's name in `watch.fired` and shuts the socket down. The read then returns at once,
+# with an error or with an end of body that looks regular. The reader asks `watch.fired` first, in `_broken` and in
+# `_end_of_body`, so a timeout is reported as one, whatever the client made of it. `fired` is set once and never reset:
+# a watch serves one response. `Clocks.changed` is how the attempt tells the watchdog that another clock started,
+# which may run out sooner than the one it waits for.
+#
+# **Who closes.** `abort()` only shuts the socket down. Any thread may call it at any moment, and it never waits. The
+# descriptor is closed by `close()`, which only the reader calls: closing a descriptor under a waiting read leaves the
+# read waiting for ever, and the number may be reused by then. So another thread's `close()` aborts, the reader wakes,
+# and the reader closes.
+#
+# **When a connection is returned.** Only after a complete response, and only if nothing follows it. HTTP/1.1 does not
+# number responses; a byte left in the parser, in the TLS layer, in the loop's queue or in the socket would be parsed as
+# the head of the next call's response. `pooled.is_reusable` checks all four, and `_release_connection` shuts the socket
+# down if the check fails, before the client could put the connection back. `drain` gives the end of the body (the last
+# chunk, which is often a packet of its own behind `[DONE]`) `DRAIN_SECONDS` to arrive. The check is made once more when
+# the next request is written, on the connection that the client has chosen (`InFlightRequest._check_kept`).
+#
+# **Interruptions.** Ctrl-C, an alarm, or a cancellation may be raised between any two instructions of ours and of the
+# client's. After one, the client's lists may disagree and a lock of one of its connections may be held. So a pool in
+# which a sync call was interrupted is abandoned, and the next call makes another (`pooled.PooledConnections`). In async
+# code cancellations are routine and happen only at an `await`; there the lost connections are found and closed, and the
+# pool stays (`pooled.LostConnections`).
+#
+# **Collection.** A stream that is garbage collected must release its connection. The sync client's generator closes
+# itself when it is collected, and takes the pool's lock to do so; the garbage collector may run it in a thread that
+# holds that lock, and an interruption raised there is swallowed. So the generator must never be garbage, and no Python
+# code of ours may run where the exchange is collected. `_held` keeps the generator alive, keyed by a number. A weak
+# reference whose callback is a method written in C (`SimpleQueue.put`) hands the closing to the watchdog's thread,
+# which holds no lock and receives no signals. `__del__` shuts the socket down as well, at once.
+#
+# **Fork.** A child has its parent's descriptors but not its threads. It must not shut a shared socket down, which would
+# end the parent's stream: `_process` remembers who opened it. Pools and the watchdog start afresh in the child.
 
 from __future__ import annotations
 
@@ -16,9 +66,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from polyglot_core._http.inflate import inflater_for
-from polyglot_core._http.kept import Lost, may_serve_again
-from polyglot_core._http.translate import TwoReadersError, raise_translated, says_two_readers, timed_out
-from polyglot_core._http.watchdog import Watch, parting, shut_down
+from polyglot_core._http.pooled import LostConnections, is_reusable
+from polyglot_core._http.translate import TwoReadersError, is_two_readers, raise_translated, timed_out
+from polyglot_core._http.watchdog import Watch, on_collect, shut_down
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -27,29 +77,29 @@ if TYPE_CHECKING:
     import httpx
 
     from polyglot_core._attempt.clocks import Clocks
-    from polyglot_core._http.kept import Kept
-    from polyglot_core._http.watchdog import Parting
+    from polyglot_core._http.pooled import PooledConnections
+    from polyglot_core._http.watchdog import CollectHook
     from polyglot_core._values.limits import Limits
 
 __all__ = ["DRAIN_SECONDS", "AsyncExchange", "Closer", "Exchange"]
 
 DRAIN_SECONDS = 0.02
-"""How long a finished answer's connection may take to say that it is free; most do at once."""
+"""Seconds to wait for the end of the body once the response is complete, so that the connection can be reused."""
 
-_SHORT_PAUSE = 0.01  # seconds between two reads that are not worth keeping the clocks from
+_SHORT_PAUSE = 0.01  # seconds between two reads below which the clocks are not adjusted
 
 
 def _socket_of(response: httpx.Response) -> object | None:
-    """The socket below a response, or None where a client's own transport has none."""
+    """Return the socket below a response, or None if a client's own transport has none."""
     stream = response.extensions.get("network_stream")
     return None if stream is None else stream.get_extra_info("socket")
 
 
 @contextlib.contextmanager
 def _impatient(sock: object) -> Generator[bool]:
-    """Let no receive on this socket wait longer than `DRAIN_SECONDS`; False where the platform has no such bound.
+    """Bound every receive on this socket by `DRAIN_SECONDS`; yield False if the platform has no such bound.
 
-    The operating system's own bound is used, because the client sets Python's anew at each read.
+    The operating system's bound is used, because the client sets Python's timeout at each read.
     """
     if not isinstance(sock, socket.socket) or sys.platform == "win32":
         yield False
@@ -64,26 +114,28 @@ def _impatient(sock: object) -> Generator[bool]:
 
 
 class _ExchangeState:
-    """What both kinds of exchange share: an answer, its socket and its watch.
+    """The state that both kinds of exchange share: a response, its socket and its watch.
 
     Attributes:
         status: HTTP status.
         headers: Header names in lower case; repeated ones joined with a comma.
     """
 
-    def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits, kept: Kept) -> None:
+    def __init__(
+        self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits, kept: PooledConnections
+    ) -> None:
         self.status: int = response.status_code
         self.headers: dict[str, str] = dict(response.headers)
         self._response = response
         self._kept = kept
-        self._interrupted = False  # within the client, whose lists and locks may be in any state
+        self._interrupted = False  # inside the client, whose lists and locks may be in any state
         self._url = url
         self._socket = _socket_of(response)
         self._process = os.getpid()
         self._clocks = clocks
         self._watch = Watch(partial(shut_down, self._socket), clocks)
         self._decoder = inflater_for(self.headers, limits.inflation)
-        self._left = limits.response  # bytes that may still come
+        self._left = limits.response  # bytes that may still be received
         self._limit = limits.response
         self._closed = False
         clocks.changed = self._watch.arm
@@ -95,32 +147,36 @@ class _ExchangeState:
             self._shut()
 
     def _shut(self) -> None:
-        if self._socket is not None and self._process == os.getpid():  # not a parent's, after a fork
+        if self._socket is not None and self._process == os.getpid():  # after a fork it is the parent's
             shut_down(self._socket)
 
-    def _part_with_connection(self) -> None:
-        """Shut the socket down unless its connection may serve another call."""
-        if self._interrupted or self._kept.given_up or not may_serve_again(self._response):
+    def _release_connection(self) -> None:
+        """Shut the socket down unless its connection may carry another call."""
+        if self._interrupted or self._kept.abandoned or not is_reusable(self._response):
             self._shut()
 
     def _resume(self, now: float) -> None:
-        """A read begins a while after the last one ended; or the last one has not ended, and somebody else is at it."""
+        """Exclude the time since the last read from the clocks.
+
+        Raises:
+            TwoReadersError: The last read has not ended: another thread or task is reading.
+        """
         if self._clocks.waiting:
             raise TwoReadersError
         self._clocks.pass_over(now)
 
     def _broken(self, error: Exception) -> NoReturn:
-        if not says_two_readers(error):
+        if not is_two_readers(error):
             self._clocks.waited = self._clocks.asked
         raise_translated(error, self._watch, self._url)
 
     def _too_large(self) -> LimitExceeded:
         return LimitExceeded(
-            f"The answer is larger than {self._limit} bytes; more is allowed by limits.response.", phase="stream"
+            f"The response is larger than {self._limit} bytes. Raise limits.response to allow more.", phase="stream"
         )
 
     def _end_of_body(self) -> bytes:
-        """Nothing, if the body is over; an error, if it is only that no more came."""
+        """Return b"" at the end of the body, or raise if the body ended because a clock ran out or it is corrupt."""
         if self._watch.fired:
             raise timed_out(self._watch.fired)
         if self._decoder is not None:
@@ -129,7 +185,7 @@ class _ExchangeState:
 
 
 class Closeable(Protocol):
-    """What an async client has to be closed: a response, or what a cancellation has left of one."""
+    """Something of an async client's that is to be closed: a response, or what a cancellation has left in the pool."""
 
     async def aclose(self) -> None:
         """Close it."""
@@ -137,18 +193,18 @@ class Closeable(Protocol):
 
 
 class Closer(Protocol):
-    """What closes the responses of an event loop."""
+    """Closes the responses of an event loop."""
 
     async def close(self, response: Closeable) -> None:
-        """Close a response to its end, also where the task that waits for it is cancelled. Never raises of itself."""
+        """Close a response completely, even if the waiting task is cancelled. Never raises an error of its own."""
         ...
 
     def close_later(self, response: Closeable) -> None:
-        """Have a response closed that was let go; from a finalizer, in any thread."""
+        """Schedule the closing of a response that was collected; from a finalizer, in any thread."""
         ...
 
 
-_held: dict[int, tuple[Parting, Iterator[bytes]]] = {}
+_held: dict[int, tuple[CollectHook, Iterator[bytes]]] = {}
 """What closes responses whose exchange is collected, and the client's generators over them.
 
 The client's generator closes itself when it is collected, under a lock that the thread in which the garbage collector
@@ -159,7 +215,7 @@ _numbers = itertools.count()  # of exchanges; an id would be used again
 
 
 def _close_held(number: int, response: httpx.Response, sock: object, watch: Watch, process: int) -> None:
-    """Close the response of an exchange that was collected, and its socket: it was not read to its end."""
+    """Close the response of an exchange that was collected before the end of its body, and the socket."""
     watch.stop()
     if process == os.getpid():
         shut_down(sock)
@@ -168,33 +224,40 @@ def _close_held(number: int, response: httpx.Response, sock: object, watch: Watc
 
 
 class Exchange(_ExchangeState):
-    """A request that was sent and the answer to it, sync."""
+    """A request that was sent and the response to it, sync."""
 
     def __init__(
-        self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits, kept: Kept, *, trace: object = None
+        self,
+        response: httpx.Response,
+        clocks: Clocks,
+        url: str,
+        limits: Limits,
+        kept: PooledConnections,
+        *,
+        trace: object = None,
     ) -> None:
         super().__init__(response, clocks, url, limits, kept)
         self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
         self._trace = trace
         self._number = number = next(_numbers)
         close = partial(_close_held, number, response, self._socket, self._watch, self._process)
-        _held[number] = parting(self, close), self._pieces
+        _held[number] = on_collect(self, close), self._pieces
 
     def read(self) -> bytes:
-        """The next bytes of the body; empty at its end.
+        """Return the next bytes of the body; b"" at its end.
 
         Raises:
             TimedOut: A clock ran out.
-            TransportError: The bytes stopped coming.
-            LimitExceeded: The body inflates beyond all measure.
+            TransportError: The connection broke.
+            LimitExceeded: The body, or what it decompresses to, is larger than the limits allow.
         """
         clocks = self._clocks
         while True:
             now = perf_counter()
             if now - clocks.waited > _SHORT_PAUSE:
-                self._resume(now)  # first, or the watchdog would see a read that has long been waiting
+                self._resume(now)  # first, or the watchdog would see a read that has been waiting since the last one
             clocks.asked = now
-            if self._left < 0:  # what came with the byte too many has been handed out
+            if self._left < 0:  # the bytes up to the limit have been returned
                 raise self._too_large()
             try:
                 data = next(self._pieces, None)
@@ -213,7 +276,7 @@ class Exchange(_ExchangeState):
                 return data
 
     def drain(self) -> None:
-        """The answer is complete: read what little may follow, for no long, so that the connection can serve again."""
+        """Read the rest of the body after a complete response, briefly, so that the connection is reusable."""
         deadline = perf_counter() + DRAIN_SECONDS
         try:
             with contextlib.suppress(Exception), _impatient(self._socket) as bounded:
@@ -224,13 +287,13 @@ class Exchange(_ExchangeState):
             raise
 
     def close(self) -> None:
-        """Give the connection back, or close it if the body was not read to its end. Never raises of itself."""
+        """Return the connection to the pool, or close it if the body was not read to its end. Never raises."""
         if not self._closed:
             self._closed = True
             try:
                 self._watch.stop()
                 with contextlib.suppress(Exception):
-                    self._part_with_connection()
+                    self._release_connection()
                     self._response.close()
             except BaseException:
                 self._interrupted = True
@@ -240,17 +303,17 @@ class Exchange(_ExchangeState):
             finally:
                 _held.pop(self._number, None)
                 if self._interrupted:
-                    self._kept.give_up(self._trace)
+                    self._kept.abandon(self._trace)
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):  # the response itself is closed by its `Parting`
+        if not getattr(self, "_closed", True):  # the response itself is closed by its `CollectHook`
             self.abort()
             self._closed = True
             self._watch.stop()
 
 
 class AsyncExchange(_ExchangeState):
-    """A request that was sent and the answer to it, async."""
+    """A request that was sent and the response to it, async."""
 
     def __init__(
         self,
@@ -258,7 +321,7 @@ class AsyncExchange(_ExchangeState):
         clocks: Clocks,
         url: str,
         limits: Limits,
-        kept: Kept,
+        kept: PooledConnections,
         *,
         closer: Closer,
     ) -> None:
@@ -267,14 +330,14 @@ class AsyncExchange(_ExchangeState):
         self._closer = closer
 
     async def read(self) -> bytes:
-        """The next bytes of the body; empty at its end. Raises as `Exchange.read`."""
+        """Return the next bytes of the body; b"" at its end. Raises as `Exchange.read`."""
         clocks = self._clocks
         while True:
             now = perf_counter()
             if now - clocks.waited > _SHORT_PAUSE:
-                self._resume(now)  # first, or the watchdog would see a read that has long been waiting
+                self._resume(now)  # first, or the watchdog would see a read that has been waiting since the last one
             clocks.asked = now
-            if self._left < 0:  # what came with the byte too many has been handed out
+            if self._left < 0:  # the bytes up to the limit have been returned
                 raise self._too_large()
             try:
                 data = await anext(self._pieces, None)
@@ -293,7 +356,7 @@ class AsyncExchange(_ExchangeState):
                 return data
 
     async def drain(self) -> None:
-        """As `Exchange.drain`; the caller bounds it."""
+        """Read the rest of the body, as `Exchange.drain` does; the caller bounds the time."""
         try:
             with contextlib.suppress(Exception):
                 while await anext(self._pieces, None) is not None:
@@ -303,21 +366,21 @@ class AsyncExchange(_ExchangeState):
             raise
 
     async def close(self) -> None:
-        """Give the connection back, or close it if the body was not read to its end. Never raises of itself."""
+        """Return the connection to the pool, or close it if the body was not read to its end. Never raises."""
         if not self._closed:
             self._closed = True
             self._watch.stop()
-            self._part_with_connection()
+            self._release_connection()
             try:
                 await self._closer.close(self._response)
             finally:
                 if self._interrupted:
-                    self._closer.close_later(Lost(self._kept.transport, self._response))
+                    self._closer.close_later(LostConnections(self._kept.transport, self._response))
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             self.abort()
             self._closed = True
             self._watch.stop()
-            with contextlib.suppress(Exception):  # the loop may be gone; the socket is shut down all the same
+            with contextlib.suppress(Exception):  # the loop may be closed; the socket is shut down anyway
                 self._closer.close_later(self._response)

@@ -1,4 +1,4 @@
-"""The HTTP client: which one, and what it is given."""
+"""The HTTP client: which library, and its options."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _KEEPALIVE_CONNECTIONS = 100
 _KEEPALIVE_SECONDS = 15.0
 
 Client = Any
-"""An httpx or httpx2 client that a user passes in; what it is cannot be said without importing either."""
+"""An httpx or httpx2 client passed in by the user; a precise type would import one of them."""
 
 
 def _http() -> ModuleType:
-    """The HTTP library. Imported on first use: it is most of the cost of starting."""
+    """Import the HTTP library, on first use: it is most of the import time."""
     name = os.environ.get(_MODULE_VARIABLE) or _LIBRARIES[0]
     if name not in _LIBRARIES:
         msg = f"{_MODULE_VARIABLE} names the HTTP library {name!r}; known are {' and '.join(_LIBRARIES)}."
@@ -49,7 +49,7 @@ def _http() -> ModuleType:
 
 
 def _socket_options() -> list[tuple[int, int, int]]:
-    """TCP keep-alive, so that a peer which vanished without a packet is noticed: after 60 s, every 60 s, 5 times."""
+    """Return options for TCP keep-alive, by which a peer that vanished is detected: after 60 s, every 60 s, 5 times."""
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
     wanted = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5))
     return options + [
@@ -69,14 +69,14 @@ def transport_options(http: ModuleType, origin: str, route: Route) -> dict[str, 
             keepalive_expiry=_KEEPALIVE_SECONDS,
         ),
         "socket_options": _socket_options(),
-        # Reading the certificates takes longer than all else here together, so it is done only for TLS.
+        # Reading the certificates takes longer than everything else here, so it is done only for TLS.
         "verify": _trust(http, route.ca) if proxy or origin.startswith("https:") else False,
     }
     return {**options, "proxy": proxy.reveal()} if proxy else options
 
 
 def _trust(http: ModuleType, ca: str | None) -> object:
-    """The certificates to trust: those of `ca`, a file of them in PEM, or the HTTP library's own choice."""
+    """Return the certificates to trust: those in `ca`, a file in PEM, or the HTTP library's default."""
     if (http, ca) not in _tls_contexts:
         try:
             context = (
@@ -91,20 +91,20 @@ def _trust(http: ModuleType, ca: str | None) -> object:
 
 
 def _proxy_for(origin: str) -> Secret | None:
-    """The proxy that the environment names for this origin (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY).
+    """Return the proxy that the environment sets for this origin (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY).
 
     Raises:
-        ConfigError: It is not the URL of a proxy.
+        ConfigError: The value is not the URL of a proxy.
     """
     environment = importlib.import_module("urllib.request")  # later, because it brings http.client and ssl
     parts = urlsplit(origin)
-    if is_this_machine(parts.hostname or ""):  # which is not reached by way of another
+    if is_this_machine(parts.hostname or ""):  # never through a proxy
         return None
     proxy = _named_proxy(environment.getproxies(), parts.scheme)
     if not proxy or environment.proxy_bypass(parts.hostname or ""):
         return None
     if problem := proxy_problem(proxy):
-        raise ConfigError(f"The proxy that the environment names {problem}.", phase="configure")
+        raise ConfigError(f"The proxy that the environment sets {problem}.", phase="configure")
     return proxy
 
 
@@ -114,7 +114,7 @@ def _named_proxy(proxies: Mapping[str, str], scheme: str) -> Secret | None:
 
 
 def http_of(client: Client | None) -> ModuleType:
-    """The library that a user's client belongs to, or the one that we use of ourselves."""
+    """Return the library that a user's client belongs to, or the default one."""
     return _http() if client is None else importlib.import_module(type(client).__module__.partition(".")[0])
 
 
@@ -124,7 +124,7 @@ def build_request(
     timeout: dict[str, float | None],
     trace: Callable[[str, Mapping[str, Any]], Awaitable[None] | None],
 ) -> httpx.Request:
-    """The client's request, with every secret revealed. Nothing but the client may hold it."""
+    """Return the client's request, with every secret revealed. Only the client may hold it."""
     headers = {"accept-encoding": "identity", "user-agent": "polyglot"}
     for name, value in wire.headers.items():
         headers[name.lower()] = value.reveal() if isinstance(value, Secret) else value

@@ -1,6 +1,6 @@
-"""A request on its way, before there is an answer: which socket it goes over, and what became of it.
+"""A request between sending and the response headers: which socket it uses, and whether the connection was stale.
 
-The HTTP client tells of its progress by its ``trace`` extension, which httpx 0.28 and httpx2 have alike.
+The HTTP client reports its progress through its ``trace`` extension, which httpx 0.28 and httpx2 share.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core._http.kept import LeftoverError, holds_unread_bytes, inner_connection
+from polyglot_core._http.pooled import LeftoverError, holds_unread_bytes, inner_connection
 from polyglot_core._http.watchdog import shut_down
 
 if TYPE_CHECKING:
@@ -18,28 +18,28 @@ __all__ = ["InFlightRequest"]
 
 
 class InFlightRequest:
-    """A request on its way: knows the socket that it goes over before there is an answer to ask."""
+    """A request in flight. It knows the socket in use before there is a response to get it from."""
 
     def __init__(self) -> None:
-        self._socket: object | None = None  # of the connection that was opened for it
+        self._socket: object | None = None  # of the connection that was opened for this request
         self._written: object | None = None  # the client's own request, once it is being written
-        self._written_at = 0.0  # when all of it was
+        self._written_at = 0.0  # when all of the request was written
         self._opened = self._aborted = self._expired = False
         self._transport: object | None = None
 
     def begin(self, transport: object) -> None:
-        """A request is about to be sent by this transport of the client's, perhaps not the first, or once more."""
+        """Reset for a request that `transport`, one of the client's, is about to send, for the first time or again."""
         self._socket = self._written = None
         self._written_at = 0.0
         self._opened = self._expired = False
         self._transport = transport
 
-    def let_go(self) -> None:
-        """It has been answered, or has failed: the socket is the exchange's from here on, and later somebody else's."""
+    def release(self) -> None:
+        """Forget the socket, which belongs to the exchange from here on, and later to another call."""
         self._socket = self._written = self._transport = None
 
     def notice(self, event: str, info: Mapping[str, Any]) -> None:
-        """What the HTTP client reports of its progress, by its ``trace`` extension."""
+        """Record a progress report of the HTTP client, as its ``trace`` extension."""
         if event.endswith("send_request_headers.started"):
             self._written = info.get("request")
         elif event.endswith("send_request_body.complete"):
@@ -54,10 +54,10 @@ class InFlightRequest:
             self._check_kept()
 
     def _check_kept(self) -> None:
-        """See that the kept connection that a request is being written to holds nothing yet.
+        """Check that the kept connection to which a request is being written holds no unread bytes.
 
-        What arrived while it was idle, or behind a response that other code has read, would be taken as the response.
-        What arrives later than this, and before the response, cannot be told from the response.
+        Bytes that arrived while it was idle, or behind a response that other code has read, would be parsed as the
+        response. Bytes that arrive after this check and before the response cannot be told apart from it.
 
         Raises:
             LeftoverError: It holds bytes; the client closes it.
@@ -67,14 +67,14 @@ class InFlightRequest:
             raise LeftoverError
 
     async def notice_async(self, event: str, info: Mapping[str, Any]) -> None:
-        """`notice`, as an async client wants it."""
+        """Record a progress report; the coroutine function that an async client requires."""
         self.notice(event, info)
 
-    def went_stale(self, error: Exception) -> bool:
-        """Whether the request went to a kept connection that the server was closing, and so was most likely not read.
+    def was_stale(self, error: Exception) -> bool:
+        """Return whether the request was written to a kept connection that was being closed, and most likely not read.
 
-        It is then sent once more, which counts as no repetition. A server that has read a request takes longer to give
-        up on it than a packet takes to arrive, so a connection that lives on for a while is no such case.
+        It is then sent once more, which does not count as a retry. A server that has read a request takes longer to
+        fail than a packet takes to arrive, so a connection that stays open for a while is not stale.
         """
         reused = self._written is not None and not self._opened
         if not reused or self._aborted or self._expired:
@@ -86,12 +86,12 @@ class InFlightRequest:
         return type(error).__name__ in _CLOSED_BY_THE_OTHER or "without sending a response" in str(error)
 
     def abort(self) -> None:
-        """Nobody wants an answer any more: shut the socket down, now or as soon as there is one; from any thread."""
+        """Shut the socket down, now or as soon as there is one, from any thread: the response is no longer wanted."""
         self._aborted = True
         self._shut()
 
     def expire(self) -> None:
-        """A clock has run out for this request; otherwise as `abort`."""
+        """Shut the socket down as `abort` does, because a clock ran out for this request."""
         self._expired = True
         self._shut()
 
@@ -102,17 +102,17 @@ class InFlightRequest:
 
 
 def _kept_socket(transport: object, request: object) -> object | None:
-    """The socket of the kept connection over which a transport sends `request`; None where that cannot be found."""
+    """Return the socket of the kept connection over which a transport sends `request`; None if it cannot be found."""
     connection = _kept_connection(transport, request)
     return None if connection is None else connection._network_stream.get_extra_info("socket")  # noqa: SLF001
 
 
 def _kept_connection(transport: object, request: object) -> Any:  # noqa: ANN401 (the HTTP client's)
-    """The kept connection over which a transport sends `request`; None where that cannot be found.
+    """Return the kept connection over which a transport sends `request`; None if it cannot be found.
 
-    The client reports a socket only when it opens it, so this looks where httpx 0.28 and httpx2 keep it. Where another
-    version keeps it elsewhere, closing a call before its headers waits for them, and nothing else changes. Extensions
-    tell which request it is: a proxy's connection makes a request of its own, and hands them on.
+    The client reports a socket only when it opens one, so this looks where httpx 0.28 and httpx2 keep it. If another
+    version keeps it elsewhere, closing a call before its headers waits for them; nothing else changes. The request is
+    identified by its extensions: a proxy's connection makes a request of its own and passes them on.
     """
     extensions = getattr(request, "extensions", None)
     for sent in list(getattr(getattr(transport, "_pool", None), "_requests", ())):

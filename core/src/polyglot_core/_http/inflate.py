@@ -1,4 +1,4 @@
-"""Compressed bodies, undone as the bytes come and within bounds.
+"""Compressed bodies, decompressed as the bytes are received and within bounds.
 
 httpx 0.28 turns 336 bytes of ``gzip, gzip`` into one piece of 104 MB, so bodies are read raw and inflated here.
 """
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Inflater", "inflater_for"]
 
-_DECODED_AT_ONCE = 1024 * 1024  # bytes; a larger piece is made in steps, so a bomb never stands in memory whole
-_CLOSER_AND_CLOSER = (4096, 64, 1)  # bytes; steps towards the place of the damage
-_SMALLEST_BOMB = 16 * 1024 * 1024  # bytes that any answer may inflate to, whatever the ratio
+_DECODED_AT_ONCE = 1024 * 1024  # bytes; a larger piece is made in steps, so a bomb is never whole in memory
+_CLOSER_AND_CLOSER = (4096, 64, 1)  # bytes; steps towards the damage
+_SMALLEST_BOMB = 16 * 1024 * 1024  # bytes to which any response may inflate, whatever the ratio
 
 
 class Inflater:
-    """Undoes gzip or deflate as the bytes come, and stops at a bomb."""
+    """Decompresses gzip or deflate incrementally, and stops at a decompression bomb."""
 
     def __init__(self, window: int, largest_ratio: int) -> None:
         self._window = window
@@ -31,11 +31,11 @@ class Inflater:
         self._raw = self._decoded = 0
 
     def decode(self, data: bytes) -> bytes:
-        """The next bytes, inflated. What stood before damage is returned, and the damage is raised after it.
+        """Return the next bytes, decompressed. What precedes damage is returned; the next call raises.
 
         Raises:
-            TransportError: The compressed data is broken.
-            LimitExceeded: It inflates beyond all measure.
+            TransportError: The compressed data is corrupt.
+            LimitExceeded: The decompressed body exceeds `limits.inflation`.
         """
         self._check()
         self._raw += len(data)
@@ -54,24 +54,24 @@ class Inflater:
         return inflated
 
     def finish(self) -> None:
-        """The body is over.
+        """Check the end of the body.
 
         Raises:
-            TransportError: The compressed data is not, or is broken.
+            TransportError: The compressed data is incomplete or corrupt.
         """
         self._check()
         if self._raw and not self._zlib.eof:
-            msg = "The answer is compressed, and its end is missing."
+            msg = "The compressed response body is incomplete."
             raise TransportError(msg, "encoding", phase="stream")
 
     def _check(self) -> None:
         """Raise the damage that was found, if any was."""
         if self._damage is not None:
-            msg = f"The answer is compressed, and broken: {self._damage}."
+            msg = f"The compressed response body is corrupt: {self._damage}."
             raise TransportError(msg, "encoding", phase="stream") from self._damage
 
     def _inflated(self, data: bytes) -> bytes:
-        """The next of `data` up to a bound, or up to where it is broken."""
+        """Return the next of `data`, decompressed, up to a bound or up to the damage."""
         before = self._zlib.copy()
         try:
             return self._zlib.decompress(data, _DECODED_AT_ONCE)
@@ -82,7 +82,7 @@ class Inflater:
     def _count(self, size: int) -> None:
         self._decoded += size
         if self._decoded > max(_SMALLEST_BOMB, self._largest_ratio * self._raw):
-            msg = f"The answer inflates {self._raw} bytes to {self._decoded}; more is allowed by limits.inflation."
+            msg = f"The response body inflates {self._raw} bytes to {self._decoded}. Raise limits.inflation to allow more."
             raise LimitExceeded(msg)
 
 
@@ -90,7 +90,7 @@ def _up_to_damage(
     inflating: zlib._Decompress,  # pyright: ignore[reportPrivateUsage]  # its type has no other name
     data: bytes,
 ) -> bytes:
-    """What there is of `data` before it breaks: zlib itself gives nothing of a piece that holds damage."""
+    """Return what decompresses of `data` before the damage: zlib returns nothing of a damaged piece."""
     inflated, place = bytearray(), 0
     for size in _CLOSER_AND_CLOSER:
         while place < len(data):
@@ -108,15 +108,15 @@ _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate
 
 
 def inflater_for(headers: Mapping[str, str], largest_ratio: int) -> Inflater | None:
-    """What undoes the answer's encoding, as long as no byte becomes more than `largest_ratio` bytes; None for none.
+    """Return an inflater for the response's encoding that allows `largest_ratio` bytes for each, or None.
 
     Raises:
-        TransportError: It is encoded in a way that was not asked for and is not known, or several times over.
+        TransportError: The encoding was not requested and is unknown, or the body is encoded several times.
     """
     encoding = headers.get("content-encoding", "").strip().lower()
     if encoding in {"", "identity"}:
         return None
     if encoding not in _WINDOWS:
-        msg = f"The answer is encoded as {encoding!r}, which was not asked for and cannot be read."
+        msg = f"The response body is encoded as {encoding!r}, which was not requested and is not supported."
         raise TransportError(msg, "encoding", phase="headers", retryable=False)
     return Inflater(_WINDOWS[encoding], largest_ratio)

@@ -1,6 +1,6 @@
 """Pools of the HTTP client's connections: requests out, exchanges back.
 
-Written against what httpx 0.28 and httpx2 share; which one is imported, and when, is `_http`'s business.
+Written against what httpx 0.28 and httpx2 share; `httpx_options` decides which one is imported, and when.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from polyglot_core._http.exchange import AsyncExchange, Exchange
 from polyglot_core._http.httpx_options import Client, build_request, http_of, transport_options
-from polyglot_core._http.kept import Kept, Lost
+from polyglot_core._http.pooled import LostConnections, PooledConnections
 from polyglot_core._http.translate import check_headers, timed_out, translated
 from polyglot_core._http.watchdog import Watch
 
@@ -40,13 +40,11 @@ LONGEST_WAIT = 2_000_000.0
 """Seconds, about 23 days, that anything waits at most in the operating system; a socket cannot wait for 25."""
 
 
-# Pools
-
-_MOST_POOLS = 100  # that keep idle connections: where every request has a key of its own, so would each of these
+_MOST_POOLS = 100  # with idle connections; a gateway with a key for each tenant would otherwise keep one for every key
 
 
 class SendOptions(NamedTuple):
-    """What a request is sent under: the clocks of its call, when they were set, and how large its answer may be."""
+    """How a request is sent: the timeouts of its call, the state of their clocks, and the limits on its response."""
 
     timeouts: Timeouts
     clocks: Clocks
@@ -54,7 +52,7 @@ class SendOptions(NamedTuple):
 
 
 def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float | None]:
-    """The client's own timeouts, in seconds, for what happens before there are headers."""
+    """Return the client's own timeouts, in seconds, for the phases before the response headers."""
     limits = [limit for limit in (timeouts.connect, longest) if limit is not None and not math.isinf(limit)]
     connect = min(limits, default=None)
     named = {"connect": connect, "read": longest, "write": longest, "pool": connect}
@@ -65,7 +63,7 @@ class Pool:
     """Connections to one origin by one route for one account, sync; or a client of the user's own.
 
     Attributes:
-        used: When it was last asked for.
+        used: When a call last took the pool, in seconds of `perf_counter`.
     """
 
     def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
@@ -75,41 +73,41 @@ class Pool:
         self._make = partial(_transport, kind, self._http, origin, route) if client is None else None
         self._client = client
         self._live: weakref.WeakSet[Exchange | InFlightRequest] = weakref.WeakSet()
-        self._lock = threading.Lock()  # over the set, and the making of transports
+        self._lock = threading.Lock()  # guards the set, and the creation of transports
         self._retired = False
         self._url = self._http.URL(origin)
-        self._kept = _kept_by(self._make, client, self._url)
+        self._kept = _connections_of(self._make, client, self._url)
 
     @property
     def _owned(self) -> Any:  # noqa: ANN401 (the HTTP client's)
-        """The transport, which is ours to close; None for a user's client."""
+        """Return the transport, if it is ours to close; None for a user's client."""
         return None if self._make is None else self._kept.transport
 
     @property
     def idle(self) -> bool:
-        """Whether no request is under way."""
+        """Return whether no request is in flight."""
         return self._make is None or _is_idle(self._kept.transport)
 
-    def _kept_now(self) -> Kept:
-        """The connections, or new ones in the place of those that an interruption has made useless."""
-        if self._kept.given_up and not self._retired:
+    def _current_connections(self) -> PooledConnections:
+        """Return the connections, or new ones if an interruption made the former unusable."""
+        if self._kept.abandoned and not self._retired:
             with self._lock:
-                if self._kept.given_up:
-                    self._kept = _kept_by(self._make, self._client, self._url)
+                if self._kept.abandoned:
+                    self._kept = _connections_of(self._make, self._client, self._url)
         return self._kept
 
     def retire(self) -> None:
-        """Close the idle connections now, and any other when its exchange ends."""
+        """Close the idle connections now, and the others when their exchanges end."""
         self._retired = True
         if self._make is not None:
-            self._kept.give_up()
+            self._kept.abandon()
 
     def send(self, wire: WireRequest, options: SendOptions, in_flight: InFlightRequest) -> Exchange:
         """Send a request and wait for status and headers; `in_flight` can end that wait.
 
         Raises:
-            TimedOut: There was no connection, or no answer, in time.
-            TransportError: There was no connection, or it broke.
+            TimedOut: A clock ran out before there was a connection or a response.
+            TransportError: The connection could not be opened, or broke.
             ConfigError: The address or a header cannot be used.
         """
         check_headers(wire)
@@ -117,26 +115,28 @@ class Pool:
         clocks.asked = now = perf_counter()
         moment, clock = clocks.due(now)
         timeout = _timeout_for(options.timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
-        watch = Watch(in_flight.expire, clocks)  # a head that drips would never exceed the client's own timeout
-        kept = self._kept_now()
+        watch = Watch(
+            in_flight.expire, clocks
+        )  # a head that arrives byte by byte never exceeds the client's own timeout
+        kept = self._current_connections()
         self._remember(in_flight)
         response = None
         try:
             with translated(url=wire.url, clock=clock, watch=watch), watch:
-                response = self._answered(wire, timeout, in_flight, kept)
-            timeout["read"] = None  # from here on the watchdog keeps the clocks
-            if watch.fired is not None:  # at the very moment at which the head came
+                response = self._receive_head(wire, timeout, in_flight, kept)
+            timeout["read"] = None  # from here on the watchdog enforces the clocks
+            if watch.fired is not None:  # at the moment at which the head was received
                 raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
             exchange = Exchange(response, clocks, wire.url, options.limits, kept, trace=in_flight.notice)
             self._remember(exchange)
-        except BaseException as error:  # Ctrl-C, too, must not leave a connection in use for ever
+        except BaseException as error:  # Ctrl-C must not leave a connection in use for ever either
             interrupted = not isinstance(error, Exception)
             if interrupted:
                 watch.stop()
             if response is not None:
                 response.close()
             if interrupted:
-                kept.give_up(in_flight.notice)
+                kept.abandon(in_flight.notice)
             raise
         return exchange
 
@@ -144,18 +144,18 @@ class Pool:
         with self._lock:
             self._live.add(under_way)
 
-    def _answered(
-        self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest, kept: Kept
+    def _receive_head(
+        self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest, kept: PooledConnections
     ) -> httpx.Response:
-        """The head of an answer; a request that went to a dying connection is sent once more."""
-        respond: Callable[[httpx.Request], httpx.Response] = _responding(self._client) or kept.transport.handle_request
+        """Return the response head. A request written to a connection that was being closed is sent once more."""
+        respond: Callable[[httpx.Request], httpx.Response] = _sender_of(self._client) or kept.transport.handle_request
         try:
             for resent in (False, True):
                 in_flight.begin(kept.transport)
                 try:
                     return respond(build_request(self._http, wire, limits, in_flight.notice))
                 except Exception as error:
-                    if resent or not in_flight.went_stale(error):
+                    if resent or not in_flight.was_stale(error):
                         raise
         except Exception:
             raise
@@ -163,13 +163,13 @@ class Pool:
             in_flight.abort()
             raise
         finally:
-            in_flight.let_go()
+            in_flight.release()
         raise AssertionError  # the second pass returns or raises
 
     def close(self) -> None:
-        """Close all connections, and wake whoever waits for one; a user's own client is left alone.
+        """Close all connections and wake waiting readers; a user's own client is left open.
 
-        A descriptor that is closed under a read leaves it waiting, so the sockets are shut down first.
+        Closing a descriptor under a read leaves the read waiting, so the sockets are shut down first.
         """
         if self._owned is None:
             return
@@ -177,7 +177,7 @@ class Pool:
             under_way = list(self._live)
         for each in under_way:
             each.abort()
-        if not self._kept.given_up:
+        if not self._kept.abandoned:
             self._owned.close()
 
 
@@ -185,7 +185,7 @@ class AsyncPool:
     """Connections to one origin by one route for one account, async; or a client of the user's own.
 
     Attributes:
-        used: When it was last asked for.
+        used: When a call last took the pool, in seconds of `perf_counter`.
     """
 
     def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
@@ -194,32 +194,32 @@ class AsyncPool:
         kind = self._http.AsyncHTTPTransport
         make = partial(_transport, kind, self._http, origin, route) if client is None else None
         self._client = client
-        self._kept = _kept_by(make, client, self._http.URL(origin))
+        self._kept = _connections_of(make, client, self._http.URL(origin))
         self._owned: Any = None if make is None else self._kept.transport
 
     @property
     def idle(self) -> bool:
-        """Whether no request is under way."""
+        """Return whether no request is in flight."""
         return self._owned is None or _is_idle(self._owned)
 
     def retire(self, closer: Closer) -> None:
-        """Close the connections soon; they are idle."""
+        """Close the connections, which are idle, soon."""
         if self._owned is not None:
             closer.close_later(self._owned)
 
     async def send(
         self, wire: WireRequest, options: SendOptions, in_flight: InFlightRequest, closer: Closer
     ) -> AsyncExchange:
-        """Send a request and wait for status and headers. Raises as `Pool.send`; `first` is the caller's to keep."""
+        """Send a request and wait for status and headers. Raises as `Pool.send`; the caller enforces `first`."""
         check_headers(wire)
         timeout = _timeout_for(options.timeouts, None)
         try:
             with translated(url=wire.url):
-                response = await self._answered(wire, timeout, in_flight)
+                response = await self._receive_head(wire, timeout, in_flight)
         except Exception:
             raise
         except BaseException:
-            closer.close_later(Lost(self._kept.transport))
+            closer.close_later(LostConnections(self._kept.transport))
             raise
         try:
             return AsyncExchange(response, options.clocks, wire.url, options.limits, self._kept, closer=closer)
@@ -227,13 +227,13 @@ class AsyncPool:
             await closer.close(response)
             raise
 
-    async def _answered(
+    async def _receive_head(
         self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest
     ) -> httpx.Response:
-        """As `Pool._answered`."""
+        """Return the head of the response, as `Pool._receive_head` does."""
         transport = self._kept.transport
         respond: Callable[[httpx.Request], Awaitable[httpx.Response]] = (
-            _responding(self._client) or transport.handle_async_request
+            _sender_of(self._client) or transport.handle_async_request
         )
         try:
             for resent in (False, True):
@@ -241,14 +241,14 @@ class AsyncPool:
                 try:
                     return await respond(build_request(self._http, wire, limits, in_flight.notice_async))
                 except Exception as error:
-                    if resent or not in_flight.went_stale(error):
+                    if resent or not in_flight.was_stale(error):
                         raise
         finally:
-            in_flight.let_go()
+            in_flight.release()
         raise AssertionError  # the second pass returns or raises
 
     async def close(self) -> None:
-        """Close all connections; a user's own client is left alone."""
+        """Close all connections; a user's own client is left open."""
         if self._owned is not None:
             await self._owned.aclose()
 
@@ -257,16 +257,16 @@ def _transport(kind: Callable[..., Any], http: ModuleType, origin: str, route: R
     return kind(**transport_options(http, origin, route))
 
 
-def _kept_by(make: Callable[[], object] | None, client: Client | None, url: object) -> Kept:
-    """The connections of a new transport, or of the one that a user's client has for a URL."""
+def _connections_of(make: Callable[[], object] | None, client: Client | None, url: object) -> PooledConnections:
+    """Return the connections of a new transport, or of the one that a user's client has for a URL."""
     if make is not None:
-        return Kept(make(), owned=True)
+        return PooledConnections(make(), owned=True)
     choose = getattr(client, "_transport_for_url", None)
-    return Kept(None if choose is None else choose(url), owned=False)
+    return PooledConnections(None if choose is None else choose(url), owned=False)
 
 
-def _responding(client: Client | None) -> Any:  # noqa: ANN401 (a function of the client's)
-    """What sends a request by a user's client; None where there is none."""
+def _sender_of(client: Client | None) -> Any:  # noqa: ANN401 (a function of the client's)
+    """Return the function that sends a request by a user's client; None without such a client."""
     return None if client is None else partial(client.send, stream=True, follow_redirects=False)
 
 
@@ -274,8 +274,8 @@ def _is_idle(transport: Any) -> bool:  # noqa: ANN401 (the HTTP client's)
     return not getattr(getattr(transport, "_pool", None), "_requests", ())
 
 
-def _surplus(pools: Mapping[_Key, Pool | AsyncPool]) -> list[_Key]:
-    """The pools to close before another is made: those that are idle and were not used for longest, beyond the most."""
+def _surplus_keys(pools: Mapping[_Key, Pool | AsyncPool]) -> list[_Key]:
+    """Return the keys of the pools to close before another is made: idle ones beyond the maximum, oldest first."""
     if len(pools) < _MOST_POOLS:
         return []
     idle = sorted((pool.used, number, key) for number, (key, pool) in enumerate(pools.items()) if pool.idle)
@@ -283,7 +283,7 @@ def _surplus(pools: Mapping[_Key, Pool | AsyncPool]) -> list[_Key]:
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL."""
+    """Return scheme, host and port of a URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
 
@@ -292,7 +292,7 @@ _Key = tuple[str, "Route", "tuple[Hashable, ...]"]
 
 
 class Pools:
-    """A pool for each origin, route and account, made when first asked for; safe to share between threads."""
+    """A pool for each origin, route and account, made on first use; safe to share between threads."""
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
@@ -301,11 +301,11 @@ class Pools:
         _all_pools.add(self)
 
     def pool(self, url: str, route: Route, account: tuple[Hashable, ...]) -> Pool:
-        """The pool for a URL's origin."""
+        """Return the pool for a URL's origin."""
         key = (origin_of(url), route, account)
         with self._lock:
             if key not in self._pools:
-                for surplus in _surplus(self._pools):
+                for surplus in _surplus_keys(self._pools):
                     self._pools.pop(surplus).retire()
                 with translated(url=url):
                     self._pools[key] = Pool(key[0], route, self._client)
@@ -321,8 +321,8 @@ class Pools:
             self._pools.clear()
 
     def forget(self) -> None:
-        """In a forked child: let the parent's connections go without a word on them."""
-        self._lock = threading.Lock()  # the parent's may be held by a thread that is not here
+        """Drop the parent's connections in a forked child, without writing to them."""
+        self._lock = threading.Lock()  # a thread that does not exist in the child may hold the parent's
         self._pools = {}
 
 
@@ -334,10 +334,10 @@ class AsyncPools:
         self._pools: dict[_Key, AsyncPool] = {}
 
     def pool(self, url: str, route: Route, account: tuple[Hashable, ...], closer: Closer) -> AsyncPool:
-        """The pool for a URL's origin; `closer` closes those that are too many."""
+        """Return the pool for a URL's origin; `closer` closes surplus pools."""
         key = (origin_of(url), route, account)
         if key not in self._pools:
-            for surplus in _surplus(self._pools):
+            for surplus in _surplus_keys(self._pools):
                 self._pools.pop(surplus).retire(closer)
             with translated(url=url):
                 self._pools[key] = AsyncPool(key[0], route, self._client)
@@ -354,16 +354,16 @@ class AsyncPools:
 
 _all_pools: weakref.WeakSet[Pools] = weakref.WeakSet()
 _shared = Pools()
-atexit.register(_shared.close)  # idle connections would be warned about when the interpreter goes
+atexit.register(_shared.close)  # else the interpreter warns about idle connections when it exits
 
 
 def shared_pools() -> Pools:
-    """The process's own pools, for inferences that are not used with ``with``."""
+    """Return the pools that the process shares, for inferences that are not used with ``with``."""
     return _shared
 
 
 def _forget_pools() -> None:
-    """A forked child must not write to its parent's sockets."""
+    """Drop all pools in a forked child, which must not write to its parent's sockets."""
     for pools in list(_all_pools):
         pools.forget()
 

@@ -1,4 +1,4 @@
-"""The seam at which exceptions of the HTTP client become our own; told apart by name, so no client is imported."""
+"""Exceptions of the HTTP client, translated into our own. They are identified by name, so no client is imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from polyglot_core._http.watchdog import Watch
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["TwoReadersError", "check_headers", "raise_translated", "says_two_readers", "timed_out", "translated"]
+__all__ = ["TwoReadersError", "check_headers", "is_two_readers", "raise_translated", "timed_out", "translated"]
 
 
 class TwoReadersError(StreamError):
@@ -26,12 +26,12 @@ class TwoReadersError(StreamError):
 
 
 def translated(url: str, clock: str = "first", watch: Watch | None = None) -> _Translator:
-    """The seam: no exception of the HTTP client leaves it. Interruptions (cancellation, Ctrl-C) pass untouched."""
+    """Return a context manager that translates the HTTP client's exceptions; cancellation and Ctrl-C pass."""
     return _Translator(url, clock, watch)
 
 
 class _Translator(NamedTuple):
-    """A context manager, and no generator: contextlib's frames would show what the client raised, a key perhaps."""
+    """The context manager of `translated`. A generator's frames would hold the client's exception, and a key."""
 
     url: str
     clock: str
@@ -51,10 +51,10 @@ class _Translator(NamedTuple):
 
 
 def check_headers(wire: WireRequest) -> None:
-    """See that a request's headers can be sent, before the HTTP client sees them and quotes what it refuses.
+    """Check that a request's headers can be sent, before the HTTP client quotes an invalid one in its exception.
 
     Raises:
-        ConfigError: One of them cannot; the message names it, and does not show it.
+        ConfigError: A header is invalid; the message has its name, not its value.
     """
     if (name := unsendable(wire.headers)) is not None:
         msg = (
@@ -65,8 +65,8 @@ def check_headers(wire: WireRequest) -> None:
         raise ConfigError(msg, phase="encode")
 
 
-def says_two_readers(error: Exception) -> bool:
-    """Whether a generator says of itself that it is running already."""
+def is_two_readers(error: Exception) -> bool:
+    """Return True for Python's "generator already executing" and the client's equivalents."""
     return isinstance(error, (ValueError, RuntimeError)) and "already " in str(error)
 
 
@@ -77,17 +77,17 @@ def raise_translated(
 
     Args:
         error: What the client raised.
-        watch: The watch over what it did; if it fired, a clock is the cause.
-        url: URL that was asked.
-        clock: Clock that a timeout of the client's own means.
-        phase: What was being done.
+        watch: The watch over the operation; if it fired, a clock is the cause.
+        url: URL of the request.
+        clock: Clock that corresponds to a timeout of the client's.
+        phase: The phase of the call.
 
     Raises:
-        TwoReadersError: Somebody else is reading.
+        TwoReadersError: Another thread or task is reading.
         TimedOut: A clock ran out.
-        TransportError: There was no connection, or it broke.
+        TransportError: The connection could not be opened, or broke.
         ConfigError: The address or a header cannot be used.
-        LimitExceeded: The head of the answer is too large.
+        LimitExceeded: The response headers are too large.
     """
     ours, cause = _translation(error, watch, url, clock, phase)
     del error
@@ -95,7 +95,7 @@ def raise_translated(
 
 
 def _raise(ours: PolyglotError, cause: BaseException | None) -> NoReturn:
-    """Raise an error from its cause. Where it has none, what is being handled is not kept as its context either."""
+    """Raise an error from its cause. Without a cause, the exception being handled is not kept as its context either."""
     try:
         raise ours from cause
     finally:
@@ -107,8 +107,8 @@ def _raise(ours: PolyglotError, cause: BaseException | None) -> NoReturn:
 def _translation(  # noqa: PLR0911 (one for each)
     error: Exception, watch: Watch | None, url: str, clock: str, phase: str
 ) -> tuple[PolyglotError, BaseException | None]:
-    """Our own error, and the client's as its cause; none where the client's may quote a key or a password."""
-    if says_two_readers(error):
+    """Return our own error and the client's as its cause; no cause if the client's may quote a key or a password."""
+    if is_two_readers(error):
         return TwoReadersError(), None
     cause = _without_frames(error)
     names = {kind.__name__ for kind in type(error).__mro__}
@@ -125,8 +125,8 @@ def _translation(  # noqa: PLR0911 (one for each)
     said = f"{type(error).__name__}: {error}".rstrip(":. ")
     if "ImportError" in names:
         return ConfigError(f"The request cannot be sent to {_host(url)}: {said}.", phase="connect"), cause
-    if phase == "headers" and "too long" in said:  # h11's words for a head beyond the client's own limit
-        msg = f"The head of the answer is larger than the HTTP client reads: {said}."
+    if phase == "headers" and "too long" in said:  # h11's message for headers beyond the client's limit
+        msg = f"The response headers are larger than the HTTP client's limit: {said}."
         return LimitExceeded(msg, phase=phase), cause
     return _not_arrived(error, names, _host(url), said, phase), cause
 
@@ -136,43 +136,42 @@ def _host(url: str) -> str:
 
 
 def _not_arrived(error: Exception, names: set[str], host: str, said: str, phase: str) -> TransportError:
-    """The error for bytes that did not arrive."""
+    """Return the error for a connection that failed or broke."""
     kind = _kind_of(error, names)
     if kind == "broken":
         return TransportError(f"The connection to {host or 'the provider'} broke: {said}.", phase=phase)
     unconnected = TransportError(f"No connection to {host}: {said}. {_ADVICE[kind]}", kind, phase="connect")
-    if kind == "proxy" and "407" in said:  # it wants a user and a password
+    if kind == "proxy" and "407" in said:  # the proxy requires a user and a password
         unconnected.retryable = False
     return unconnected
 
 
 _NO_URL = (
-    "its address, or that of the proxy, is not a URL as the HTTP client wants it. Check base_url and the proxy, be it "
-    "the connection's or that of a variable such as HTTPS_PROXY; in a password / is written %2F, # %23, ? %3F and @ %40"
+    "its address, or the proxy's, is not a valid URL for the HTTP client. Check base_url and the proxy, set by "
+    "the connection or by a variable such as HTTPS_PROXY; in a password / is written %2F, # %23, ? %3F and @ %40"
 )
 _MISCONFIGURED = {
-    "LocalProtocolError": "a header is not as HTTP wants it. Check headers and key",
-    "UnicodeError": "a header or an address holds a character outside ASCII. Check headers, key, base_url and proxy",
+    "LocalProtocolError": "a header is not valid in HTTP. Check headers and key",
+    "UnicodeError": "a header or an address contains a character outside ASCII. Check headers, key, base_url and proxy",
     "UnsupportedProtocol": "its address is not http or https. Check base_url",
     "InvalidURL": _NO_URL,
-    "ValueError": "the HTTP client does not take what it was given. Check base_url, headers and proxy",
+    "ValueError": "the HTTP client rejects a value. Check base_url, headers and proxy",
 }
-"""What the HTTP client raises for what it is given, and why, in words of ours: its own quote keys and passwords."""
+"""Exceptions of the HTTP client for invalid input, and the reason in our own words: the client's quote keys."""
 _POOL_IS_EMPTY = (
-    "Every connection of the HTTP client is in use. A stream that was left open holds its own: close it, or use it "
-    "with `with`; or raise the client's limits."
+    "Every connection of the HTTP client is in use. An open stream holds one: close streams, or use them in a "
+    "`with` block; or raise the client's limits."
 )
 _ADVICE = {
     "connect": "Check the address, the network and any proxy.",
     "dns": "The name does not resolve; check base_url, and the proxy if there is one.",
-    "tls": "Check base_url, and whether the certificate is one to be trusted; certificates of your own are named by ca "
-    "or SSL_CERT_FILE.",
+    "tls": "Check base_url and the certificate; set ca or SSL_CERT_FILE to trust certificates of your own.",
     "proxy": "Check the proxy's address and its user and password.",
 }
 
 
 def _kind_of(error: BaseException, names: set[str]) -> str:
-    """Why there is no connection: what the HTTP client says, and what the operating system said to it."""
+    """Return the kind of a connection failure, from the client's exception and the operating system's below it."""
     if "ProxyError" in names:
         return "proxy"
     if "ConnectError" not in names:
@@ -184,7 +183,7 @@ def _kind_of(error: BaseException, names: set[str]) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those behind it, each once."""
+    """Yield the exception and those in its chain, each once."""
     link: BaseException | None = error
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
@@ -194,13 +193,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def timed_out(clock: str, phase: str | None = None) -> TimedOut:
-    """The error for a clock that ran out."""
+    """Return the error for a clock that ran out."""
     advice = f"raise it with timeouts={{'{clock}': seconds}}, or None for no limit"
     return TimedOut(f"The {clock} clock ran out; {advice}.", clock, phase=phase)
 
 
 def _without_frames(error: BaseException) -> BaseException:
-    """The exception without its frames, all along its chain: the client's frames hold headers in the clear."""
+    """Return the exception without tracebacks, along its chain: the client's frames hold headers in plain text."""
     for link in _chain(error):
         link.__traceback__ = None
     return error

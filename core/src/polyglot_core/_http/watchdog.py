@@ -4,6 +4,29 @@ A read waits in the operating system, where no Python clock reaches it. Shutting
 returns at once, over plain and TLS sockets, sync and async, and the reader then asks its watch whether a clock did it.
 """
 
+# Theory of operation: one thread, many waits
+# -------------------------------------------
+#
+# The thread sleeps in `queue.get(timeout=...)` until the earliest moment at which any watch is due, or until something
+# is put into the queue. `None` in the queue only wakes it; a callable, or a `CollectHook`, is closed. It is a daemon
+# thread, started by the first watch, and there is one per process.
+#
+# *Arming* adds a watch to the set, and wakes the thread only if the watch is due before `wakes_at`. Nearly always it is
+# not, because the thread already wakes for an older watch that is due sooner; so arming costs a set insertion.
+# `wakes_at` is infinite while the thread computes, so a watch that is added during that time always wakes it.
+#
+# *Checking* calls `Watch.look` for each watch under `_ending`, which ends the wait if its clock ran out. The lock keeps
+# one promise: when `stop()` returns, the wait is not being ended any more. Without it the watchdog could shut a
+# socket down that was returned to the pool a moment ago and already carries another call.
+#
+# *Locks.* The thread of a call takes `_ending` in a `with` statement, a lock implemented in C, and nothing else: an
+# exception that a signal handler raises cannot fall between acquiring and releasing it. It is reentrant, because a
+# finalizer may run in the thread that holds it. Everything that could be left half-done (starting a thread, waiting)
+# happens in this thread or in a helper thread, where Python never runs signal handlers.
+#
+# *Exit.* When the interpreter finalizes, daemon threads stop wherever they are, perhaps holding the lock, so
+# `_unless_exiting` stops taking it.
+
 from __future__ import annotations
 
 import _thread as threads
@@ -26,10 +49,10 @@ if TYPE_CHECKING:
 
     from polyglot_core._attempt.clocks import Clocks
 
-__all__ = ["Parting", "Watch", "close_later", "parting", "shut_down"]
+__all__ = ["CollectHook", "Watch", "close_later", "on_collect", "shut_down"]
 
-_LONGEST_PAUSE = 3600.0  # seconds; a queue cannot be waited for without end
-_SOON = 0.1  # seconds; `total` has run out while the caller takes its time: the next read is to notice soon
+_LONGEST_PAUSE = 3600.0  # seconds; a queue cannot be waited for without a limit
+_SOON = 0.1  # seconds; `total` ran out while no read waits: the next read has to notice soon
 
 
 def shut_down(sock: object) -> None:
@@ -40,20 +63,21 @@ def shut_down(sock: object) -> None:
     with contextlib.suppress(OSError):
         if isinstance(sock, socket.socket):
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        else:  # asyncio hands out a view of the socket that has the method but not the class
+        else:  # asyncio returns a view of the socket that has the method but not the class
             sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
 
 
 class Watch:
-    """Watches one wait: for the head of an answer, or for more of its body.
+    """Watches one wait: for the head of a response, or for more of its body.
 
     Args:
-        end: Ends the wait, from the watchdog's thread. It must not refer to the stream, which is let go to be closed.
-        clocks: When it is to be ended.
+        end: Ends the wait; called in the watchdog's thread. It must not refer to the stream, which would never be
+            collected.
+        clocks: The clocks that decide when.
 
     Attributes:
         fired: Name of the clock that ran out, or None.
-        over: Whether the wait is over, so that it is not to be watched again.
+        over: Whether the wait is over, so that it must not be watched again.
     """
 
     __slots__ = ("__weakref__", "_clocks", "_end", "fired", "over")
@@ -65,11 +89,11 @@ class Watch:
         self._clocks = clocks
 
     def arm(self) -> None:
-        """Begin to watch, or look at the clocks anew because another one has begun to count."""
+        """Start to watch, or check the clocks again because another one started."""
         _thread.add(self, self._clocks.due(perf_counter())[0])
 
     def stop(self) -> None:
-        """The wait is over."""
+        """Stop watching: the wait is over."""
         self._clocks.waited = self._clocks.asked
         self._clocks.changed = no_change
         _thread.drop(self)
@@ -82,33 +106,33 @@ class Watch:
         self.stop()
 
     def look(self, now: float) -> float:
-        """End the read that waits, if a clock has run out. Returns when to look again."""
+        """End the waiting read if a clock ran out. Return when to check again."""
         moment, clock = self._clocks.due(now)
         if moment > now:
             return moment
         if self._clocks.waiting and self.fired is None:
             self.fired = clock
-            with contextlib.suppress(Exception):  # one wait that cannot be ended must not keep the others from it
+            with contextlib.suppress(Exception):  # a wait that cannot be ended must not affect the others
                 self._end()
         return now + _SOON if self.fired is None else math.inf
 
 
 def close_later(close: Callable[[], object]) -> None:
-    """Have something closed by the watchdog's thread, soon.
+    """Close something in the watchdog's thread, soon.
 
-    For finalizers: the garbage collector runs them anywhere, also in a thread that holds the lock which closing takes.
+    For finalizers: the garbage collector may run them in a thread that already holds the lock which closing takes.
     """
     _thread.later(close)
 
 
-class Parting(weakref.ref[object]):
-    """Has the watchdog's thread close what belongs to an object that was collected.
+class CollectHook(weakref.ref[object]):
+    """A weak reference whose callback makes the watchdog's thread close what belonged to a collected object.
 
-    Nothing in Python runs where the object is collected, so that no interruption can get lost there, or prevent it.
-    It is to be kept alive until then, by something other than the object.
+    No Python code runs where the object is collected, so no interruption can be lost there, or prevent the closing.
+    Something other than the object must keep the reference alive until then.
 
     Attributes:
-        close: Closes what belongs to the object, and does not refer to it.
+        close: Closes what belonged to the object; it must not refer to the object.
     """
 
     __slots__ = ("close",)
@@ -116,9 +140,9 @@ class Parting(weakref.ref[object]):
     close: Callable[[], object]
 
 
-def parting(owner: object, close: Callable[[], object]) -> Parting:
-    """Return what has `close` called once `owner` is collected."""
-    made = Parting(owner, _thread.queue.put)
+def on_collect(owner: object, close: Callable[[], object]) -> CollectHook:
+    """Return a reference by which `close` is called in the watchdog's thread once `owner` is collected."""
+    made = CollectHook(owner, _thread.queue.put)
     made.close = close
     return made
 
@@ -126,22 +150,24 @@ def parting(owner: object, close: Callable[[], object]) -> Parting:
 class _WatchdogThread:
     """Sleeps until the earliest moment that any watch is due; started with the first one.
 
-    A signal handler may raise in the main thread, between any two instructions. So the threads of calls take no lock
-    here but a plain one in a ``with``, and wait for nothing; only this thread does, in which no signal handler runs.
+    A signal handler may raise in the main thread, between any two instructions. So the threads of calls take only a
+    plain lock in a ``with``, and wait for nothing; only this thread waits, in which no signal handler runs.
     """
 
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
         self.wakes_at = math.inf
-        self.queue: SimpleQueue[Callable[[], object] | Parting | None] = SimpleQueue()  # what to close; None only wakes
+        self.queue: SimpleQueue[Callable[[], object] | CollectHook | None] = (
+            SimpleQueue()
+        )  # what to close; None only wakes
         self.running = False
         self._ending = threading.RLock()  # held while a wait is ended; a finalizer may take it once more
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def add(self, watch: Watch, due: float) -> None:
-        """Look after `watch`, and look at once if it is due before the next look."""
-        if watch.over:  # the call's own thread was slower than the one that has closed the stream
+        """Watch `watch`, and check at once if it is due before the next check."""
+        if watch.over:  # another thread closed the stream first
             return
         self.watches.add(watch)
         if watch.over:  # meanwhile
@@ -152,22 +178,22 @@ class _WatchdogThread:
             self.queue.put(None)
 
     def drop(self, watch: Watch) -> None:
-        """Look after `watch` no longer. Its wait is not being ended when this returns."""
+        """Stop watching `watch`. Its wait is not being ended when this returns."""
         with self._unless_exiting():
             watch.over = True
             self.watches.discard(watch)
 
     def later(self, close: Callable[[], object]) -> None:
-        """Close something in this thread, which runs as long as there has been a watch."""
+        """Close something in this thread, which runs once there has been a watch."""
         if not sys.is_finalizing():
             self.queue.put(close)
 
     def _unless_exiting(self) -> contextlib.AbstractContextManager[object]:
-        """The lock; when the interpreter goes, nothing: this thread stands still by then, perhaps with the lock."""
+        """Return the lock, or a null context while the interpreter exits: the stopped thread may hold the lock."""
         return contextlib.nullcontext() if sys.is_finalizing() else self._ending
 
     def _start(self) -> None:
-        """Start the thread; in a thread, because starting takes locks of the standard library's own."""
+        """Start the thread, from a thread, because starting one takes locks of the standard library."""
         with self._starting:
             if not self.running:
                 self.running = True
@@ -183,7 +209,7 @@ class _WatchdogThread:
             self.running, self.wakes_at = False, math.inf
 
     def _look(self) -> None:
-        """End the waits whose clock has run out, and find when the next one is due."""
+        """End the waits whose clock ran out, and compute when the next one is due."""
         self.wakes_at = math.inf  # a watch that is added from here on wakes this thread
         now = perf_counter()
         moment = math.inf
@@ -194,13 +220,13 @@ class _WatchdogThread:
         self.wakes_at = moment
 
     def _close(self, pause: float) -> None:
-        """Wait until there is something to do, and close what was let go."""
+        """Wait until something is due, and close what was queued."""
         with contextlib.suppress(Empty):
             close = self.queue.get(timeout=pause)
             while True:
                 if close is not None:
                     with contextlib.suppress(Exception):
-                        close.close() if isinstance(close, Parting) else close()
+                        close.close() if isinstance(close, CollectHook) else close()
                 close = self.queue.get_nowait()
 
 
@@ -208,7 +234,7 @@ _thread = _WatchdogThread()
 
 
 def _forget() -> None:
-    """A forked child has no watchdog thread and none of its parent's reads."""
+    """Start afresh in a forked child, which has neither the thread nor the reads of its parent."""
     global _thread  # noqa: PLW0603 (one per process is the point)
     _thread = _WatchdogThread()
 

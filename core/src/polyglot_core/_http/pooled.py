@@ -1,9 +1,9 @@
-"""Connections that the HTTP client keeps: whether one may carry a further request, and which are lost to the client.
+"""Connections in the HTTP client's pools: whether one may carry another request, and which are lost to the pool.
 
 HTTP/1.1 does not number responses. Bytes behind a complete response would be parsed as the response to the next request
-on that connection, so a connection that holds any is closed. They may have arrived in the parser's buffer, in the TLS
-layer, in the event loop's queue or in the operating system. The client shows only the last, so this reads attributes
-that httpx 0.28 and httpx2 have in common; a response whose connection is not found there ends its connection.
+on that connection, so a connection that holds any is closed. They may be in the parser's buffer, in the TLS layer, in
+the event loop's queue or in the operating system. The client exposes only the last, so this module reads attributes
+that httpx 0.28 and httpx2 have in common; a connection that cannot be found there is closed after its response.
 """
 
 from __future__ import annotations
@@ -18,14 +18,21 @@ from polyglot_core._http.watchdog import close_later, shut_down
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Kept", "LeftoverError", "Lost", "holds_unread_bytes", "inner_connection", "may_serve_again"]
+__all__ = [
+    "LeftoverError",
+    "LostConnections",
+    "PooledConnections",
+    "holds_unread_bytes",
+    "inner_connection",
+    "is_reusable",
+]
 
 
 class LeftoverError(Exception):
     """A kept connection holds bytes that were sent before the request."""
 
 
-# Bytes that were not read
+# Unread bytes
 
 _WRAPPED = ("_stream", "_httpcore_stream", "_connection")
 _DEPTH = 12  # wrappers; a response of a user's own client has five
@@ -46,8 +53,8 @@ def inner_connection(connection: object) -> Any:  # noqa: ANN401 (as above)
     return _inner(connection, "_network_stream")
 
 
-def may_serve_again(response: Any) -> bool:  # noqa: ANN401 (as above)
-    """Return whether the connection of a complete response may carry another request: nothing came behind the response.
+def is_reusable(response: Any) -> bool:  # noqa: ANN401 (as above)
+    """Return whether the connection of a complete response may carry another request: nothing follows the response.
 
     Transports without sockets, and HTTP/2, whose frames name their request, need no such check.
     """
@@ -80,7 +87,7 @@ def _layers(stream: object) -> Iterator[Any]:
 
 
 def _tls_layers(stream: Any) -> Iterator[Any]:  # noqa: ANN401 (as above)
-    """Yield whatever decrypts for a stream: of TLS through a TLS proxy there are two."""
+    """Yield the TLS objects of a stream: with TLS through a TLS proxy there are two."""
     yield stream.get_extra_info("ssl_object")
     yield stream.get_extra_info("socket")
     for layer in _layers(stream):
@@ -112,40 +119,40 @@ def _queue_of(stream: object) -> object:
     return ()
 
 
-# Connections that are lost
+# Lost connections
 
 
-class Kept:
-    """The connections of one transport of the client's, until they are given up.
+class PooledConnections:
+    """The connections of one transport of the client's, until they are abandoned.
 
-    An interruption may leave the client's own lists, or the locks of its connections, in any state. A transport of ours
-    is then replaced; that of a user's client is tidied up.
+    An interruption may leave the client's lists, or the locks of its connections, in any state. Our own transport is
+    then replaced; the pool of a user's client is cleaned up.
 
     Attributes:
-        transport: The client's transport; None where a user's client has none.
-        given_up: Whether the connections are not to be used again.
+        transport: The client's transport; None if a user's client has none.
+        abandoned: Whether the connections must not be used again.
     """
 
     def __init__(self, transport: Any, *, owned: bool) -> None:  # noqa: ANN401 (the HTTP client's)
         self.transport: Any = transport
-        self.given_up = False
+        self.abandoned = False
         self._owned = owned
-        _take_unbroken_lock(transport)
+        _replace_lock(transport)
 
-    def give_up(self, trace: object = None) -> None:
-        """Never use these connections again; requests that are under way in other threads go on to their end.
+    def abandon(self, trace: object = None) -> None:
+        """Stop using these connections; requests in flight in other threads continue to their end.
 
-        `trace` is the extension of the request that was interrupted. Of a user's client that request is forgotten and
-        the idle connections closed, of which one may be left with a lock held.
+        `trace` is the extension of the interrupted request. In a user's client that request is removed and the idle
+        connections are closed, because one of them may be left with its lock held.
         """
         if not self._owned:
-            _tidy(self.transport, trace)
-        elif not self.given_up:
-            self.given_up = True
+            _clean_up(self.transport, trace)
+        elif not self.abandoned:
+            self.abandoned = True
             close_later(partial(_close_idle, self.transport))
 
 
-def _take_unbroken_lock(transport: object) -> None:
+def _replace_lock(transport: object) -> None:
     """Give a transport's pool a lock that an interruption cannot leave held.
 
     The client's is a class in Python: an interruption between the acquiring of the lock within `__enter__` and the
@@ -159,17 +166,17 @@ def _take_unbroken_lock(transport: object) -> None:
 
 
 def _close_idle(transport: object) -> None:
-    """Close the connections of an abandoned transport, without its lock, but for those that requests are sent over."""
+    """Close the connections of an abandoned transport, without its lock, except those in use."""
     pool = getattr(transport, "_pool", None)
     for connection in list(getattr(pool, "_connections", ())):
         with contextlib.suppress(Exception):
-            if connection.is_idle() or connection in _orphans(pool):
+            if connection.is_idle() or connection in _lost_connections(pool):
                 if (inner := inner_connection(connection)) is not None:
                     shut_down(inner._network_stream.get_extra_info("socket"))  # noqa: SLF001
                 connection.close()
 
 
-def _orphans(pool: Any) -> list[Any]:  # noqa: ANN401 (as above)
+def _lost_connections(pool: Any) -> list[Any]:  # noqa: ANN401 (as above)
     """Return the connections of a pool that are neither idle nor closed, though no request is assigned to them.
 
     An interruption or a cancellation leaves them; the client would count them as in use for ever.
@@ -182,8 +189,8 @@ def _orphans(pool: Any) -> list[Any]:  # noqa: ANN401 (as above)
     ]
 
 
-def _tidy(transport: object, trace: object) -> None:
-    """Take what an interruption may have left out of the pool of a user's sync client, which has an unbroken lock."""
+def _clean_up(transport: object, trace: object) -> None:
+    """Remove what an interruption may have left in the pool of a user's sync client, under the replaced lock."""
     pool: Any = getattr(transport, "_pool", None)
     if not isinstance(getattr(pool, "_optional_thread_lock", None), _REENTRANT):
         return
@@ -203,21 +210,21 @@ def _tidy(transport: object, trace: object) -> None:
 _REENTRANT = type(threading.RLock())
 
 
-class Lost:
-    """What a cancellation has left in an async client's pool; it is closed as a response is, by what closes those."""
+class LostConnections:
+    """What a cancellation has left in an async client's pool; a `Closer` closes it as it closes a response."""
 
     def __init__(self, transport: object, response: Any = None) -> None:  # noqa: ANN401 (the HTTP client's)
         self._pool: Any = getattr(transport, "_pool", None)
         self._response = response
 
     async def aclose(self) -> None:
-        """Close the connections that are lost, and let the requests that wait for one have their turn."""
+        """Close the lost connections, and assign connections to the waiting requests."""
         if not hasattr(self._pool, "_requests"):
             return
         stream = None if self._response is None else _inner(self._response.stream, "_pool_request")
         if stream is not None and stream._pool_request in self._pool._requests:  # noqa: SLF001 (closing was cancelled)
             self._pool._requests.remove(stream._pool_request)  # noqa: SLF001 (as above)
-        orphans = _orphans(self._pool)
+        orphans = _lost_connections(self._pool)
         for connection in orphans:  # closing does nothing to one that is not connected
             self._pool._connections.remove(connection)  # noqa: SLF001 (as above)
         for connection in orphans:
