@@ -42,8 +42,8 @@ def in_thread(work):
 # Collected
 
 
-def test_a_stream_that_is_collected_takes_no_lock(held):
-    """The garbage collector runs where it likes: also in a thread that holds the lock of the client's pool."""
+def test_collection_takes_no_lock(held):
+    """The garbage collector may run in a thread that holds the lock of the client's pool."""
     inference = Inference(held.connection())
     inference.__enter__()
 
@@ -63,8 +63,8 @@ def test_a_stream_that_is_collected_takes_no_lock(held):
     inference.close()
 
 
-def test_a_connection_that_was_let_go_is_given_back(held):
-    """After a stream was let go, the client counts its connection no more."""
+def test_collected_stream_releases_its_connection(held):
+    """After a stream was collected, the client no longer counts its connection."""
     with Inference(held.connection()) as inference:
         stream = inference.stream("Hi")
         next(iter(stream))
@@ -81,8 +81,8 @@ def test_a_connection_that_was_let_go_is_given_back(held):
 # Closed by another thread
 
 
-def test_a_close_between_two_reads_keeps_what_came(loopback, http, toy):
-    """Whenever another thread closes a stream, what had come stays, nothing else comes out, and nothing is sent anew."""
+def test_close_between_reads_keeps_the_content(loopback, http, toy):
+    """When another thread closes a stream, the content received stays, nothing else is emitted, and nothing is retried."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
@@ -116,8 +116,8 @@ def test_a_close_between_two_reads_keeps_what_came(loopback, http, toy):
         sys.setswitchinterval(interval)
 
 
-def test_a_closed_call_sends_nothing(held):
-    """A reader that finds its exchange taken away by another thread does not take that for a call not yet sent."""
+def test_closed_call_sends_nothing(held):
+    """A reader whose exchange was taken by another thread does not send the request again."""
     stream = Inference(held.connection()).stream("Hi")
     next(iter(stream))
     pump = stream._pump
@@ -128,8 +128,8 @@ def test_a_closed_call_sends_nothing(held):
     assert stream.response().content == "Once "
 
 
-def test_a_watch_that_is_over_is_not_watched_again(held):
-    """A reader that was slower than the thread which closed its stream does not arm the watch anew."""
+def test_finished_watch_is_not_armed_again(held):
+    """A reader that was slower than the thread which closed its stream does not arm the watch again."""
     stream = Inference(held.connection()).stream("Hi")
     next(iter(stream))
     watch = stream._pump._exchange._watch
@@ -138,8 +138,8 @@ def test_a_watch_that_is_over_is_not_watched_again(held):
     assert watch not in watchdog._thread.watches
 
 
-def test_leaving_an_inference_wakes_its_readers(held):
-    """Closing the connections under a thread that reads ends its wait, and what had come is kept."""
+def test_closing_an_inference_wakes_its_readers(held):
+    """Closing the connections under a reading thread ends its wait, and the content received is kept."""
     inference = Inference(held.connection())
     inference.__enter__()
     stream = inference.stream("Hi")
@@ -162,8 +162,8 @@ def test_leaving_an_inference_wakes_its_readers(held):
     assert ended[0].partial.content == "Once "
 
 
-def test_leaving_an_inference_wakes_who_waits_for_headers(loopback):
-    """Also where no answer has begun."""
+def test_closing_an_inference_wakes_waits_for_headers(loopback):
+    """The same holds before a response has begun."""
     server = loopback(("hang",))
     inference = Inference(server.connection())
     inference.__enter__()
@@ -184,8 +184,8 @@ def test_leaving_an_inference_wakes_who_waits_for_headers(loopback):
     assert isinstance(ended[0], TransportError)
 
 
-def test_one_call_is_sent_once(loopback, http, toy):
-    """Threads that ask for the answer of one call at once share its one request."""
+def test_threads_share_one_request_of_a_call(loopback, http, toy):
+    """Threads that take the response of one call at the same time share its one request."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -210,7 +210,7 @@ def test_one_call_is_sent_once(loopback, http, toy):
 # Cancelled
 
 
-def test_a_cancellation_within_the_closing_frees_the_connection(held):
+def test_cancellation_while_closing_releases_the_connection(held):
     """A task that is cancelled while its stream closes leaves no connection of the client in use."""
 
     async def main():
@@ -250,8 +250,8 @@ def slow(toy):
 
 
 @pytest.mark.parametrize("clock", ["total", "first"])
-def test_credentials_are_waited_for_no_longer_than_the_clocks_allow(flavour, loopback, http, slow, clock):
-    """A store of tokens that does not answer is no reason to wait for ever."""
+def test_clocks_bound_the_wait_for_credentials(flavour, loopback, http, slow, clock):
+    """A token endpoint that does not respond is bounded by the clocks."""
     server = loopback(http.plain())
 
     async def main():
@@ -269,8 +269,8 @@ def test_credentials_are_waited_for_no_longer_than_the_clocks_allow(flavour, loo
     assert error.elapsed < PATIENCE - 1
 
 
-def test_credentials_that_fail_after_an_answer_broke_off_leave_no_cancelled_call(flavour, loopback, http, toy, slow):
-    """What came of the first attempt is kept, and the call has failed: nobody left it."""
+def test_failing_credentials_after_a_broken_attempt_fail_the_call(flavour, loopback, http, toy, slow):
+    """The content of the first attempt is kept, and the outcome is failed, not cancelled."""
     slow.go_on.set()
     server = loopback(http.streamed(toy.story[0]))
     asked = []
@@ -296,8 +296,8 @@ def test_credentials_that_fail_after_an_answer_broke_off_leave_no_cancelled_call
     assert (error.partial.outcome, error.partial.content) == ("failed", "Once ")
 
 
-def test_a_close_ends_the_wait_for_credentials(loopback, http, slow):
-    """Another thread closes a call whose driver still looks for its credentials, and nothing is sent."""
+def test_close_ends_the_wait_for_credentials(loopback, http, slow):
+    """Another thread closes a call whose driver is obtaining credentials, and nothing is sent."""
     server = loopback(http.plain())
     stream = Inference(server.connection(driver="slow")).stream("Hi")
     partials = []
@@ -313,8 +313,8 @@ def test_a_close_ends_the_wait_for_credentials(loopback, http, slow):
 # The watchdog
 
 
-def test_a_clock_of_many_years_keeps_the_watchdog_alive(held, loopback, http, toy):
-    """No condition can wait for that long; the clocks of other calls run on."""
+def test_huge_clock_does_not_stop_the_watchdog(held, loopback, http, toy):
+    """No lock can wait for that long; the clocks of other calls still run."""
     long = Inference(held.connection()).stream("Hi", timeouts={"first": 1e9, "idle": 1e9, "silence": 1e9})
     next(iter(long))
     other = loopback(http.streamed(toy.story[0], then=("hang",)))
@@ -323,8 +323,8 @@ def test_a_clock_of_many_years_keeps_the_watchdog_alive(held, loopback, http, to
     long.close()
 
 
-def test_a_watchdog_that_died_is_started_again(monkeypatch):
-    """Whatever ended its thread, the next watch has one."""
+def test_dead_watchdog_is_restarted(monkeypatch):
+    """Whatever ended its thread, the next watch starts another."""
     made = watchdog._WatchdogThread()
     monkeypatch.setattr(watchdog, "_thread", made)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
@@ -372,8 +372,8 @@ print("One")
 """
 
 
-def test_an_exit_does_not_wait_for_the_watchdog():
-    """A thread that stands still when the interpreter goes may hold the lock; streams that are let go then need it not."""
+def test_exit_does_not_wait_for_the_watchdog():
+    """A thread that is stopped at interpreter exit may hold the lock; streams collected then do not need it."""
     run = subprocess.run([sys.executable, "-c", EXITING], capture_output=True, text=True, timeout=20, check=False)
     assert (run.returncode, run.stdout) == (0, "One\n")
 
@@ -381,8 +381,8 @@ def test_an_exit_does_not_wait_for_the_watchdog():
 # Several answers
 
 
-def test_an_answer_of_several_that_is_missing_is_not_finished(flavour, loopback, http, toy):
-    """Of three answers that were asked for one came: the end of the body without a word is a cut."""
+def test_missing_choice_is_truncated(flavour, loopback, http, toy):
+    """Of three choices requested one was received: the end of the body without an end mark is a truncation."""
     server = loopback(http.streamed(toy.say(TextDelta("a")), toy.say(Finish("stop", "stop"))))
 
     async def main():
@@ -394,8 +394,8 @@ def test_an_answer_of_several_that_is_missing_is_not_finished(flavour, loopback,
     assert flavour.run(main).partial.content == "a"
 
 
-def test_all_of_several_answers_are_finished(flavour, loopback, http, toy):
-    """As many as were asked for, each with its finish, or fewer with the provider's own end."""
+def test_all_choices_finish(flavour, loopback, http, toy):
+    """As many choices as requested, each with its finish, or fewer with the provider's own end mark."""
     both = [toy.say(TextDelta("ab"[index], choice=index), Finish("stop", "stop", choice=index)) for index in (0, 1)]
     for script in (both, [both[0], toy.done]):
         server = loopback(http.streamed(*script))

@@ -36,16 +36,16 @@ def read(body, size):
     ],
     ids=["bytes behind it", "a wrong checksum", "in the second member", "from the beginning"],
 )
-def test_what_stood_before_damage_comes_first(body, text, size):
-    """However a damaged body is cut into reads, its text up to the damage comes, and then the error."""
+def test_text_before_damage_is_returned_first(body, text, size):
+    """However a corrupt body is split into reads, its text up to the damage is returned, and then the error is raised."""
     came, error = read(body, size)
     assert came == text
     assert "corrupt" in str(error)
     assert (error.kind, type(error.__cause__)) == ("encoding", zlib.error)
 
 
-def test_damage_in_the_middle_of_a_large_read_costs_nothing_before_it():
-    """Damage within a read takes away nothing that one byte a read would have brought."""
+def test_damage_inside_a_read_loses_nothing_before_it():
+    """Damage within a read removes nothing that single-byte reads would have returned."""
     packer = zlib.compressobj(wbits=31)
     body = packer.compress(LINES) + packer.flush(zlib.Z_SYNC_FLUSH) + b"\xff" * 5000
     (one, first), (many, second) = read(body, 1 << 20), read(body, 1)
@@ -54,8 +54,8 @@ def test_damage_in_the_middle_of_a_large_read_costs_nothing_before_it():
     assert str(first) == str(second)
 
 
-def test_damage_that_was_told_is_told_again():
-    """Nothing can be read behind damage: every further call says so."""
+def test_damage_is_raised_again():
+    """Nothing can be read behind damage: every further call raises."""
     inflater = Inflater(31, 200)
     assert inflater.decode(gzip.compress(b"one") + b"rubbish") == b"one"
     for again in (lambda: inflater.decode(gzip.compress(b"two")), inflater.finish, inflater.finish):
@@ -63,14 +63,14 @@ def test_damage_that_was_told_is_told_again():
             again()
 
 
-def test_damage_alone_is_told_at_once():
-    """Where nothing stood before the damage, the read that brought it raises."""
+def test_damage_without_text_is_raised_at_once():
+    """If nothing precedes the damage, the read that received it raises."""
     with pytest.raises(TransportError, match="corrupt"):
         Inflater(31, 200).decode(b"rubbish")
 
 
-def test_a_bomb_with_damage_is_a_bomb():
-    """What is had of a damaged body counts as any other."""
+def test_corrupt_bomb_is_a_bomb():
+    """The text of a corrupt body counts against the limit like any other."""
     packer = zlib.compressobj(9, wbits=31)
     body = packer.compress(bytes(20 << 20)) + packer.flush(zlib.Z_SYNC_FLUSH) + b"\xff" * 5000
     with pytest.raises(LimitExceeded):

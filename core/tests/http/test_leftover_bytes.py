@@ -80,7 +80,7 @@ def asking(flavour, library):
 @pytest.mark.parametrize("size", [0, READ])
 @pytest.mark.parametrize("framing", ["chunked", "length"])
 def test_bytes_in_the_same_packet(asking, loopback, http, toy, foreign, framing, size, own):
-    """What a server sends behind its response at once ends the connection, wherever the bytes have got to."""
+    """Bytes that a server sends behind its response in the same packet end the connection, wherever they are buffered."""
     first = streamed(http, toy, "one", framing=framing, size=size)
     server = loopback((first + foreign, 0.0), (streamed(http, toy, "two", framing=framing),))
     assert asking(server, own=own, between=server.reached.wait) == ("one", "two")
@@ -88,14 +88,14 @@ def test_bytes_in_the_same_packet(asking, loopback, http, toy, foreign, framing,
 
 
 def test_bytes_behind_a_plain_response(asking, loopback, http, toy):
-    """A plain response that is followed by another one is no different."""
+    """A plain response that is followed by another one ends the connection too."""
     server = loopback((plain(http, toy, "one") + plain(http, toy, "STALE"),), (plain(http, toy, "two"),))
     assert asking(server, stream=False) == ("one", "two")
     assert server.connections == 2
 
 
-def test_bytes_behind_a_response_that_has_no_body(flavour, loopback, http, toy, foreign):
-    """A refusal that is followed by a whole response is not made good by it."""
+def test_bytes_behind_a_response_without_a_body(flavour, loopback, http, toy, foreign):
+    """An error status that is followed by a whole response stays an error."""
     server = loopback((b"".join(http.plain(b"", 500)) + foreign,), (streamed(http, toy, "two", framing="length"),))
 
     async def main():
@@ -112,8 +112,8 @@ def test_bytes_behind_a_response_that_has_no_body(flavour, loopback, http, toy, 
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.002])
-def test_bytes_behind_an_end_that_comes_late(asking, loopback, http, toy, foreign, pause):
-    """The model is done before its body is: what follows the end of the body, which is drained, is seen too."""
+def test_bytes_behind_a_late_end_of_body(asking, loopback, http, toy, foreign, pause):
+    """The model is done before its body is: bytes behind the drained end of the body are detected too."""
     head, *chunks, end = http.streamed(toy.say(TextDelta("one")), toy.say(Finish("stop", "stop")), toy.done)
     server = loopback((head, *chunks, pause, end + foreign), (streamed(http, toy, "two", framing="chunked"),))
     assert asking(server) == ("one", "two")
@@ -123,7 +123,7 @@ def test_bytes_behind_an_end_that_comes_late(asking, loopback, http, toy, foreig
 @pytest.mark.parametrize("own", [None, {}], ids=["ours", "theirs"])
 @pytest.mark.parametrize("framing", ["chunked", "length"])
 def test_bytes_on_an_idle_connection(asking, loopback, http, toy, foreign, framing, own):
-    """What arrives while no call uses the connection ends it."""
+    """Bytes that arrive while no call uses the connection end it."""
     go_on, sent = threading.Event(), threading.Event()
     first = streamed(http, toy, "one", framing=framing)
     server = loopback((first, go_on, foreign, sent), (streamed(http, toy, "two", framing=framing),))
@@ -140,7 +140,7 @@ def test_bytes_on_an_idle_connection(asking, loopback, http, toy, foreign, frami
 @pytest.mark.parametrize("size", [0, RECORD, READ])
 @pytest.mark.parametrize("idle", [False, True])
 def test_bytes_within_tls(asking, loopback, http, toy, foreign, size, idle):
-    """Bytes that the TLS layer holds, decrypted or not, are bytes as well."""
+    """Bytes that the TLS layer holds, decrypted or not, are detected."""
     trustme = pytest.importorskip("trustme")
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -159,8 +159,8 @@ def test_bytes_within_tls(asking, loopback, http, toy, foreign, size, idle):
     assert server.connections == 2
 
 
-def test_bytes_that_other_users_of_a_client_leave(flavour, loopback, http, toy, foreign, library):
-    """A connection of a user's client, on which other code has read a response with more behind it, is not used."""
+def test_bytes_left_by_other_users_of_a_client(flavour, loopback, http, toy, foreign, library):
+    """A connection of a user's client on which other code left bytes behind a response is not used."""
     server = loopback((plain(http, toy, "one") + foreign,), (streamed(http, toy, "two", framing="length"),))
 
     async def main():
@@ -174,7 +174,7 @@ def test_bytes_that_other_users_of_a_client_leave(flavour, loopback, http, toy, 
 
 
 def test_bytes_that_arrive_before_the_request_is_written(asking, loopback, http, toy, foreign, monkeypatch):
-    """Bytes that the check of an ended exchange has not seen yet are seen before the next request goes out."""
+    """Bytes that arrive after the exchange ended are detected before the next request is written."""
     monkeypatch.setattr("polyglot_core._http.exchange.may_serve_again", lambda _: True)
     server = loopback(
         (streamed(http, toy, "one", framing="length") + foreign,), (streamed(http, toy, "two", framing="length"),)
@@ -183,8 +183,8 @@ def test_bytes_that_arrive_before_the_request_is_written(asking, loopback, http,
     assert server.connections == 2
 
 
-def test_a_connection_that_cannot_be_checked_is_closed(asking, loopback, http, toy, monkeypatch):
-    """Where a version of the HTTP client keeps its connection elsewhere, each call has a connection of its own."""
+def test_unverifiable_connection_is_closed(asking, loopback, http, toy, monkeypatch):
+    """If a version of the HTTP client keeps its connection elsewhere, each call has a connection of its own."""
     monkeypatch.setattr(pooled, "_WRAPPED", ())
     server = loopback((streamed(http, toy, "one", framing="length"),), (streamed(http, toy, "two", framing="length"),))
     assert asking(server) == ("one", "two")
@@ -193,7 +193,7 @@ def test_a_connection_that_cannot_be_checked_is_closed(asking, loopback, http, t
 
 @pytest.mark.parametrize("event", ["send_request_headers.started", "send_request_body.started"])
 def test_bytes_that_arrive_while_the_request_is_written(asking, loopback, http, toy, foreign, monkeypatch, event):
-    """Until the body is written, bytes on the connection cannot be its response, and it is sent over another one."""
+    """Until the body is written, bytes on the connection cannot be its response; the request is sent over another one."""
     go_on = threading.Event()
     server = loopback(
         (streamed(http, toy, "one", framing="length"), go_on, foreign), (streamed(http, toy, "two", framing="length"),)
@@ -213,8 +213,8 @@ def test_bytes_that_arrive_while_the_request_is_written(asking, loopback, http, 
 
 @pytest.mark.parametrize("own", [None, {}], ids=["ours", "theirs"])
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_connection_with_nothing_behind_is_used_again(asking, loopback, http, toy, own, tls):
-    """The checks find nothing where there is nothing."""
+def test_clean_connection_is_reused(asking, loopback, http, toy, own, tls):
+    """The checks find nothing on a clean connection."""
     trustme = pytest.importorskip("trustme")
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -235,7 +235,7 @@ def test_a_connection_with_nothing_behind_is_used_again(asking, loopback, http, 
 
 
 def test_connections_are_shared_within_a_key(flavour, loopback, http, toy):
-    """Calls with another key, or another secret header, go over another connection; the keys stay hidden."""
+    """Calls with another key, or another secret header, use another connection; the keys stay hidden."""
     server = loopback((streamed(http, toy, "one", framing="length"),))
     keys = [
         {"api_key": "first-key"},
@@ -258,8 +258,8 @@ def test_connections_are_shared_within_a_key(flavour, loopback, http, toy):
     assert "-key" not in shown.replace("x-api-key", "")
 
 
-def test_pools_of_many_keys_are_closed(flavour, loopback, http, toy, monkeypatch):
-    """Where each call has a key of its own, the pools that were not used for longest are closed."""
+def test_surplus_pools_are_closed(flavour, loopback, http, toy, monkeypatch):
+    """If each call has a key of its own, the least recently used pools are closed."""
     monkeypatch.setattr(pools, "_MOST_POOLS", 3)
     server = loopback((streamed(http, toy, "one", framing="length"),))
     keys = ["a", "b", "c", "a", "d", "a", "b"]

@@ -59,8 +59,8 @@ def pieces(data, size):
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_compressed_answers_are_read(flavour, loopback, http, toy, encoding, size):
-    """An answer that comes compressed, though that was not asked for, is read as it comes."""
+def test_compressed_response_is_read(flavour, loopback, http, toy, encoding, size):
+    """A response that is compressed, although that was not requested, is read incrementally."""
     body = ENCODINGS[encoding](b"".join(toy.story) + toy.done)
     server = loopback(http.streamed(*pieces(body, size), content_encoding=encoding))
     assert ask(flavour, server).content == STORY
@@ -68,7 +68,7 @@ def test_compressed_answers_are_read(flavour, loopback, http, toy, encoding, siz
 
 
 def test_a_compressed_stream_streams(loopback, http, toy):
-    """What was flushed into a compressed stream is handed out at once."""
+    """What was flushed into a compressed stream is emitted at once."""
     deflate = zlib.compressobj(wbits=31)
     first = deflate.compress(toy.story[0]) + deflate.flush(zlib.Z_SYNC_FLUSH)
     server = loopback(http.streamed(first, content_encoding="gzip", then=("hang",)))
@@ -77,15 +77,15 @@ def test_a_compressed_stream_streams(loopback, http, toy):
 
 
 @pytest.mark.parametrize("keep", [5, 30, -9, -1])
-def test_a_compressed_answer_that_is_cut(flavour, loopback, http, toy, keep):
-    """A compressed stream without its end has not arrived whole."""
+def test_truncated_compressed_response_is_an_error(flavour, loopback, http, toy, keep):
+    """A compressed stream without its end is incomplete."""
     body = gzip.compress(b"".join(toy.story[:3]))
     server = loopback(http.streamed(body[:keep], content_encoding="gzip"))
     assert "is incomplete" in str(fails(flavour, server, TransportError))
 
 
-def test_a_compressed_answer_that_is_broken(flavour, loopback, http):
-    """What is no gzip is said to be none."""
+def test_corrupt_compressed_response_is_an_error(flavour, loopback, http):
+    """A body that is not gzip raises an error that names the reason."""
     server = loopback(http.streamed(b"data: plain\n\n", content_encoding="gzip"))
     error = fails(flavour, server, TransportError)
     assert "body is corrupt" in str(error)
@@ -93,8 +93,8 @@ def test_a_compressed_answer_that_is_broken(flavour, loopback, http):
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "gzip,deflate", "nonsense"])
-def test_an_unknown_encoding(flavour, loopback, http, toy, encoding):
-    """An encoding that was not asked for and is not known is refused, and the connection given up."""
+def test_unknown_encoding_is_an_error(flavour, loopback, http, toy, encoding):
+    """An encoding that was not requested and is unknown raises, and the connection is closed."""
     server = loopback(http.streamed(*toy.story, content_encoding=encoding, then=("hang",)))
     error = fails(flavour, server, TransportError)
     assert repr(encoding) in str(error)
@@ -102,8 +102,8 @@ def test_an_unknown_encoding(flavour, loopback, http, toy, encoding):
     assert server.gone.wait(1.0)
 
 
-def test_a_bomb_is_stopped(flavour, loopback, http):
-    """A small body that inflates beyond all measure is stopped, and what it holds never stands in memory whole."""
+def test_decompression_bomb_is_stopped(flavour, loopback, http):
+    """A small body that inflates beyond the limit is stopped, and is never whole in memory."""
     deflate = zlib.compressobj(9, wbits=31)
     body = b"".join(deflate.compress(bytes(1 << 20)) for _ in range(200)) + deflate.flush()
     assert len(body) < 300_000
@@ -112,8 +112,8 @@ def test_a_bomb_is_stopped(flavour, loopback, http):
     assert "inflates" in str(error)
 
 
-def test_a_large_answer_is_no_bomb():
-    """Text that compresses well, and a little of it that compresses very well, is let through."""
+def test_large_response_is_no_bomb():
+    """Text that compresses well, and a little that compresses very well, is accepted."""
     text = b"".join(b"data: %d\n\n" % number for number in range(2_000_000))
     inflater = Inflater(31, 200)
     assert b"".join(inflater.decode(piece) for piece in pieces(gzip.compress(text, 1), 65536)) == text
@@ -123,15 +123,15 @@ def test_a_large_answer_is_no_bomb():
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_body_may_be_compressed_in_several_members(size):
-    """A server that ends a member with every flush is read to the end, and zeros behind the last one are nothing."""
+def test_several_gzip_members_are_read(size):
+    """A server that ends a member with every flush is read to the end, and trailing zeros are ignored."""
     inflater = Inflater(31, 200)
     body = gzip.compress(b"one ") + gzip.compress(b"two ") + gzip.compress(b"three") + bytes(20)
     assert b"".join(inflater.decode(piece) for piece in pieces(body, size)) == b"one two three"
     inflater.finish()
 
 
-def test_what_follows_a_compressed_body_and_is_none_is_broken():
+def test_garbage_behind_gzip_is_an_error():
     """Other bytes behind a member are an error, and so is a member without its end."""
     inflater = Inflater(31, 200)
     assert inflater.decode(gzip.compress(b"one") + b"rubbish") == b"one"
@@ -143,8 +143,8 @@ def test_what_follows_a_compressed_body_and_is_none_is_broken():
         inflater.finish()
 
 
-def test_an_empty_compressed_body_is_no_error():
-    """Nothing at all is nothing, compressed or not."""
+def test_empty_compressed_body_is_accepted():
+    """An empty body is empty, compressed or not."""
     inflater = inflater_for({"content-encoding": "gzip"}, 200)
     inflater.finish()
     assert inflater_for({}, 200) is None
@@ -153,8 +153,8 @@ def test_an_empty_compressed_body_is_no_error():
 # Connections
 
 
-def test_a_connection_is_used_again(flavour, loopback, http, toy):
-    """One call after another goes over one connection."""
+def test_connection_is_reused(flavour, loopback, http, toy):
+    """Successive calls use one connection."""
     server = loopback(http.streamed(*toy.story, toy.done))
 
     async def main():
@@ -166,8 +166,8 @@ def test_a_connection_is_used_again(flavour, loopback, http, toy):
     assert (len(server.asked), server.connections) == (5, 1)
 
 
-def test_plain_answers_and_errors_leave_the_connection(flavour, loopback, http, toy):
-    """A plain answer that was read to its end leaves its connection to the next call."""
+def test_plain_responses_and_errors_keep_the_connection(flavour, loopback, http, toy):
+    """A plain response that was read to its end returns its connection to the pool."""
     server = loopback(http.plain(toy.body(TextDelta("a"), Finish("stop", "stop"))))
 
     async def main():
@@ -179,16 +179,16 @@ def test_plain_answers_and_errors_leave_the_connection(flavour, loopback, http, 
     assert server.connections == 1
 
 
-def test_an_answer_that_goes_on_after_its_end_is_not_waited_for(flavour, loopback, http, toy):
-    """After the provider's last word, a body that does not end costs no time, and its connection is closed."""
+def test_body_without_end_is_not_awaited(flavour, loopback, http, toy):
+    """After the provider's end mark, a body that does not end costs no time, and its connection is closed."""
     server = loopback(http.streamed(*toy.story, toy.done, then=("hang",)))
     assert ask(flavour, server).outcome == "finished"
     assert server.gone.wait(1.0)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_not_followed(flavour, loopback, http, status):
-    """A key does not travel: the target of a redirect is never asked."""
+def test_redirect_is_not_followed(flavour, loopback, http, status):
+    """A key is not sent to the target of a redirect, which is never requested."""
     target = loopback(http.plain())
     server = loopback(http.plain(b"", status, location=f"{target.url}/v1"))
     assert target.url in str(fails(flavour, server))
@@ -209,8 +209,8 @@ def test_a_redirect_is_not_followed(flavour, loopback, http, status):
         ("reset",),
     ],
 )
-def test_what_is_no_http(flavour, loopback, answer):
-    """Whatever a server sends that is no HTTP becomes a `TransportError`, with the client's own as its cause."""
+def test_invalid_http_is_a_transport_error(flavour, loopback, answer):
+    """Anything that is not HTTP raises `TransportError`, with the client's exception as its cause."""
     error = fails(flavour, loopback(answer), TransportError)
     assert error.__cause__ is not None
     assert "127.0.0.1" in str(error)
@@ -220,7 +220,7 @@ def test_what_is_no_http(flavour, loopback, answer):
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-def test_a_client_of_the_users_own(flavour, loopback, http, toy, library):
+def test_own_client_is_used(flavour, loopback, http, toy, library):
     """A client that is passed in is used, follows no redirect, and stays open."""
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
@@ -243,8 +243,8 @@ def test_a_client_of_the_users_own(flavour, loopback, http, toy, library):
     assert target.asked == []
 
 
-def test_a_client_without_sockets(flavour, toy, toy_driver):
-    """A client whose transport has no sockets, such as a mock, serves too."""
+def test_client_without_sockets(flavour, toy, toy_driver):
+    """A client whose transport has no sockets, such as a mock, works too."""
     from polyglot_core import Connection
 
     body = b"".join(toy.story) + toy.done
@@ -298,7 +298,7 @@ def run(script, *arguments, **environment):
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-def test_either_library_will_do(loopback, http, toy, library):
+def test_variable_selects_the_http_library(loopback, http, toy, library):
     """`POLYGLOT_HTTP` chooses the library, and then the other is not imported."""
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
@@ -313,7 +313,7 @@ LATE_IMPORTS = "httpx httpx2 httpcore anyio asyncio ssl importlib_metadata subpr
 
 
 def test_importing_core_is_cheap():
-    """`import polyglot_core` brings neither an HTTP library nor an event loop nor the reading of metadata."""
+    """`import polyglot_core` imports neither an HTTP library nor an event loop nor the metadata reader."""
     found = run(f"import sys, polyglot_core; print(*({LATE_IMPORTS!r}.split() & sys.modules.keys()))")
     assert set(found) <= {"subprocess"}
 
@@ -321,8 +321,8 @@ def test_importing_core_is_cheap():
 # Proxies and certificates
 
 
-def test_a_proxy_of_the_environment_is_used(flavour, loopback, http, toy, monkeypatch):
-    """HTTP_PROXY is honoured for other machines, and this machine is asked directly."""
+def test_proxy_of_the_environment_is_used(flavour, loopback, http, toy, monkeypatch):
+    """HTTP_PROXY is used for remote hosts, and this machine is reached directly."""
     proxy = loopback(http.streamed(*toy.story, toy.done))
     server = loopback(http.streamed(toy.say(TextDelta("direct")), toy.done))
     for name, value in {"HTTP_PROXY": proxy.url, "NO_PROXY": "", "no_proxy": ""}.items():
@@ -354,8 +354,8 @@ def test_a_proxy_of_the_environment_is_used(flavour, loopback, http, toy, monkey
         ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, "https://a.example", None),
     ],
 )
-def test_which_proxy_the_environment_names(monkeypatch, variables, origin, expected):
-    """The usual variables name a proxy for each scheme, and the hosts that need none."""
+def test_proxy_variables(monkeypatch, variables, origin, expected):
+    """The usual variables set a proxy for each scheme, and the hosts that bypass it."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -365,8 +365,8 @@ def test_which_proxy_the_environment_names(monkeypatch, variables, origin, expec
     assert (found and found.reveal()) == expected
 
 
-def test_a_connections_proxy_is_used(flavour, loopback, http, toy):
-    """A connection's own proxy goes before the environment's, and its password is not shown."""
+def test_proxy_of_the_connection_is_used(flavour, loopback, http, toy):
+    """A connection's own proxy overrides the environment's, and its password is not shown."""
     proxy = loopback(http.streamed(*toy.story, toy.done))
     server = loopback(http.plain())
     named = proxy.url.replace("http://", "http://user:test-key@")
@@ -377,8 +377,8 @@ def test_a_connections_proxy_is_used(flavour, loopback, http, toy):
     assert "test-key" not in str(error)
 
 
-def test_certificates_that_cannot_be_read(flavour, loopback, http, tmp_path):
-    """A file of certificates that is not there, or holds none, is named."""
+def test_unreadable_certificates_are_reported(flavour, loopback, http, tmp_path):
+    """A certificate file that is missing or empty is named."""
     empty = tmp_path / "empty.pem"
     empty.write_text("nothing")
     server = loopback(http.plain())
@@ -429,7 +429,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("how", FAILURES)
 def test_no_key_in_any_error(flavour, keyed, how):
-    """No key stands in an error's text, its pickle, or a traceback that shows every local variable."""
+    """No key is in an error's text, its pickle, or a traceback that shows every local variable."""
     from polyglot_core import Timeouts
 
     main = keyed(FAILURES[how], timeouts=Timeouts(first=0.3))
@@ -443,8 +443,8 @@ def test_no_key_in_any_error(flavour, keyed, how):
     assert KEY.encode() not in pickle.dumps(error)
 
 
-def test_what_leaves_is_ours(flavour, loopback):
-    """No class of the HTTP library leaves: every error is of the tree, or an interruption."""
+def test_only_our_errors_are_raised(flavour, loopback):
+    """No class of the HTTP library is raised: every error is of the tree, or an interruption."""
     error = fails(flavour, loopback(("reset",)))
     assert type(error).__module__ == "polyglot_core.errors"
     assert not isinstance(error, StreamError)

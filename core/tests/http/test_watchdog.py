@@ -51,8 +51,8 @@ def ending(flavour, stream, *, pause=0.0):
 
 @pytest.mark.parametrize("head_after", [0.0, 0.1])
 @pytest.mark.parametrize("clock", ["first", "total"])
-def test_a_clock_before_the_first_event(flavour, telling, clock, head_after):
-    """`first` and `total` run out on time where headers came, at once or late, and then nothing."""
+def test_clocks_before_the_first_event(flavour, telling, clock, head_after):
+    """`first` and `total` run out on time if headers are received, at once or late, and then nothing."""
     error, seconds = ending(flavour, telling(head_after=head_after, **{clock: 0.3}))
     assert error.clock == clock
     assert 0.29 <= seconds <= 0.3 + LATE
@@ -60,8 +60,8 @@ def test_a_clock_before_the_first_event(flavour, telling, clock, head_after):
 
 
 @pytest.mark.parametrize("clock", ["first", "total"])
-def test_a_clock_before_the_headers(flavour, loopback, clock):
-    """`first` and `total` run out on time where not even headers come."""
+def test_clocks_before_the_headers(flavour, loopback, clock):
+    """`first` and `total` run out on time if not even headers are received."""
     stream = flavour.Inference(loopback(("hang",)).connection()).stream("Hi", timeouts={**OFF, clock: 0.3})
     error, seconds = ending(flavour, stream)
     assert error.clock == clock
@@ -70,8 +70,8 @@ def test_a_clock_before_the_headers(flavour, loopback, clock):
 
 @pytest.mark.parametrize("pause", [0.0, 0.05], ids=["reading", "pausing"])
 @pytest.mark.parametrize("clock", ["idle", "silence", "total"])
-def test_a_clock_in_the_middle(flavour, telling, toy, clock, pause):
-    """A clock of a running stream fires on time and not before, whether or not the caller takes pauses."""
+def test_clocks_of_a_running_stream(flavour, telling, toy, clock, pause):
+    """A clock of a running stream fires on time and not before, whether or not the caller pauses."""
     error, seconds = ending(flavour, telling(*toy.story[:2], **{clock: 0.3}), pause=pause)
     assert error.clock == clock
     assert error.partial.content == "Once upon "
@@ -80,23 +80,23 @@ def test_a_clock_in_the_middle(flavour, telling, toy, clock, pause):
     assert expected - early <= seconds <= expected + LATE
 
 
-def test_comments_do_not_set_idle_back(flavour, telling, toy):
-    """A server that trickles comments keeps `silence` from running out, and not `idle`."""
+def test_comments_do_not_reset_idle(flavour, telling, toy):
+    """A server that trickles comments resets `silence`, and not `idle`."""
     trickle = [step for _ in range(40) for step in (0.03, b": ping\n\n")]
     error, seconds = ending(flavour, telling(toy.story[0], *trickle, idle=0.4, silence=0.25))
     assert error.clock == "idle"
     assert 0.35 <= seconds <= 0.4 + LATE
 
 
-def test_empty_texts_do_not_set_idle_back(flavour, telling, toy):
-    """A server that sends empty pieces of text to keep the connection alive does not hold `idle` off."""
+def test_empty_deltas_do_not_reset_idle(flavour, telling, toy):
+    """Empty pieces of text that keep the connection alive do not reset `idle`."""
     trickle = [step for _ in range(40) for step in (0.03, toy.say(TextDelta("")))]
     error, _ = ending(flavour, telling(toy.story[0], *trickle, idle=0.3))
     assert error.clock == "idle"
 
 
-def test_events_set_idle_back(flavour, telling, toy):
-    """A stream of events, each in time, goes on beyond the length of its clocks."""
+def test_events_reset_idle(flavour, telling, toy):
+    """A stream of timely events continues beyond the length of its clocks."""
     slow = [step for _ in range(6) for step in (0.08, toy.say(TextDelta("x")))]
     stream = telling(*slow, 0.0, toy.say(Finish("stop", "stop")), toy.done, idle=0.45, silence=0.45, first=0.45)
 
@@ -106,7 +106,7 @@ def test_events_set_idle_back(flavour, telling, toy):
     assert flavour.run(main)[-1].content == "xxxxxx"
 
 
-def test_a_paused_caller_is_not_timed_out(flavour, telling, toy):
+def test_slow_consumer_is_not_timed_out(flavour, telling, toy):
     """A caller that takes longer between two partials than the clocks allow loses nothing."""
     stream = telling(*toy.story, toy.done, idle=0.3, silence=0.3, first=2.0)
 
@@ -121,7 +121,7 @@ def test_a_paused_caller_is_not_timed_out(flavour, telling, toy):
 
 
 def test_grace_ends_a_finished_stream(flavour, telling, toy):
-    """After the finish, `grace` ends the wait for what may follow, and the stream is finished."""
+    """After the finish, `grace` ends the wait for further events, and the stream is finished."""
     stream = telling(*toy.story, grace=0.3)
 
     async def main():
@@ -135,8 +135,8 @@ def test_grace_ends_a_finished_stream(flavour, telling, toy):
     assert 0.29 <= seconds <= 0.3 + LATE
 
 
-def test_streams_keep_their_own_clocks(loopback, http, toy):
-    """Two streams at once time out each by its own clock."""
+def test_streams_have_their_own_clocks(loopback, http, toy):
+    """Two concurrent streams time out each by its own clock."""
     server = loopback(http.streamed(toy.story[0], then=("hang",)))
     inference = Inference(server.connection())
     took = {}
@@ -193,8 +193,8 @@ def reading(seconds):
     return clocks
 
 
-def test_a_read_that_waits_is_ended(thread, pair):
-    """When a clock runs out, the socket is shut down, the read returns nothing, and the watch says which clock."""
+def test_waiting_read_is_ended(thread, pair):
+    """When a clock runs out, the socket is shut down, the read returns nothing, and the watch names the clock."""
     started = time.perf_counter()
     watch = Watch(functools.partial(shut_down, pair[0]), reading(0.2))
     watch.arm()
@@ -203,8 +203,8 @@ def test_a_read_that_waits_is_ended(thread, pair):
     assert watch.fired == "first"
 
 
-def test_a_stopped_watch_never_fires(thread, pair):
-    """After `stop`, the socket is left alone."""
+def test_stopped_watch_never_fires(thread, pair):
+    """After `stop`, the socket is not touched."""
     watch = Watch(functools.partial(shut_down, pair[0]), reading(0.1))
     watch.arm()
     watch.stop()
@@ -215,8 +215,8 @@ def test_a_stopped_watch_never_fires(thread, pair):
     assert not thread.watches
 
 
-def test_nobody_waiting_is_nobody_timed_out(thread, pair):
-    """A clock that runs out while no read waits leaves the socket alone until one does."""
+def test_clock_without_a_waiting_read_does_not_fire(thread, pair):
+    """A clock that runs out while no read waits does not touch the socket until one does."""
     clocks = reading(0.1)
     clocks.asked = clocks.waited
     watch = Watch(functools.partial(shut_down, pair[0]), clocks)
@@ -228,8 +228,8 @@ def test_nobody_waiting_is_nobody_timed_out(thread, pair):
     assert watch.fired == "first"
 
 
-def test_a_watch_that_comes_while_others_are_looked_at_is_not_lost(thread, pair):
-    """A stream that begins at the very moment at which the thread looks at the others is watched too."""
+def test_watch_added_during_a_check_is_not_lost(thread, pair):
+    """A stream that begins while the thread checks the others is watched too."""
     looking, go_on = threading.Event(), threading.Event()
 
     def look(now):
@@ -249,16 +249,16 @@ def test_a_watch_that_comes_while_others_are_looked_at_is_not_lost(thread, pair)
     assert watch.fired == "first"
 
 
-def test_a_watch_without_end_starts_no_thread(thread, pair):
-    """Where no clock can run out, there is no thread."""
+def test_watch_without_a_clock_starts_no_thread(thread, pair):
+    """If no clock can run out, there is no thread."""
     clocks = Clocks(Timeouts(first=None), 0.0)
     Watch(functools.partial(shut_down, pair[0]), clocks).arm()
     assert thread._thread is None
 
 
 @pytest.mark.parametrize("closed", [False, True])
-def test_a_socket_is_shut_down_once_or_not_at_all(pair, closed):
-    """Shutting down works from outside, and on a socket that is closed already it does nothing."""
+def test_shutting_down_a_closed_socket_does_nothing(pair, closed):
+    """Shutting down works from outside, and does nothing on a closed socket."""
     if closed:
         pair[0].close()
     shut_down(pair[0])
@@ -267,7 +267,7 @@ def test_a_socket_is_shut_down_once_or_not_at_all(pair, closed):
     assert pair[1].recv(1) == b""
 
 
-def test_only_one_thread_watches(loopback, http, toy):
+def test_there_is_one_watchdog_thread(loopback, http, toy):
     """However many streams run, there is one watchdog."""
     server = loopback(http.streamed(*toy.story, toy.done))
     inference = Inference(server.connection())
@@ -277,8 +277,8 @@ def test_only_one_thread_watches(loopback, http, toy):
     assert sum(thread.name == "polyglot-watchdog" for thread in set(threading.enumerate()) - before) <= 1
 
 
-def test_a_finished_stream_is_no_longer_watched(flavour, loopback, http, toy):
-    """When a stream has ended, nothing of it is left with the watchdog."""
+def test_finished_stream_is_not_watched(flavour, loopback, http, toy):
+    """When a stream has ended, the watchdog keeps nothing of it."""
     server = loopback(http.streamed(*toy.story, toy.done))
     before = len(watchdog._thread.watches)
 

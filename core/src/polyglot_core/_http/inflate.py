@@ -82,7 +82,7 @@ class Inflater:
     def _count(self, size: int) -> None:
         self._decoded += size
         if self._decoded > max(_SMALLEST_BOMB, self._largest_ratio * self._raw):
-            msg = f"The response body inflates {self._raw} bytes to {self._decoded}. Raise limits.inflation to allow more."
+            msg = f"The body inflates {self._raw} bytes to {self._decoded}. Raise limits.inflation to allow more."
             raise LimitExceeded(msg)
 
 
