@@ -14,6 +14,7 @@ from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Connection
+from polyglot_core._values.events import Seam
 from polyglot_core._values.limits import Timeouts
 from polyglot_core._values.response import FinishReason, Outcome
 from polyglot_core._wire.messages import Chunk
@@ -434,7 +435,7 @@ def test_a_redirect_is_refused(toy, status):
 def test_no_content_is_a_truncated_answer(toy, status, body, content_type):
     """A 204 and an empty 200 are answers that ended before anything had come."""
     attempt = toy.attempt(status=status, headers={"content-type": content_type} if content_type else {})
-    with pytest.raises(Truncated, match="before anything"):
+    with pytest.raises(Truncated, match="before any content"):
         toy.read(attempt, body)
     assert attempt.outcome is Outcome.TRUNCATED
 
@@ -758,7 +759,7 @@ def broken_session(toy, does):
     [
         (fail, r"raised ValueError in {} of its framer: ouch"),
         (lambda: None, r"raised TypeError in {} of its framer"),
-        (lambda: [b"x"], r"returned bytes from {} of its framer, which is no Chunk"),
+        (lambda: [b"x"], r"returned bytes from {} of its framer, which is not a Chunk"),
     ],
 )
 def test_a_framer_of_the_drivers_own_that_is_broken(toy, method, does, says):
@@ -826,3 +827,16 @@ def test_an_event_with_a_value_of_a_wrong_type_is_the_drivers_fault(toy, event, 
     with pytest.raises(PluginError, match=wrong) as caught:
         list(attempt.feed(b"data: b\n\n", 0.0))
     assert caught.value.partial.content == ("a" if committed else "")
+
+
+@pytest.mark.parametrize("first", [[], [ReasoningDelta("hm")]], ids=["text", "reasoning"])
+def test_repeated_whitespace_after_a_prefill_is_dropped(toy, first):
+    """White space that ends the text before a resume point is not repeated after it, wherever the text begins."""
+    before = toy.attempt()
+    list(before.feed(toy.say(TextDelta("Once\n\n")), 0.0))
+    wire = WireRequest(url="http://localhost", body=b"")
+    seam = Seam(how="prefill", error="TransportError", message="", wait=0.0, connection="here", keeps=True)
+    attempt = Attempt(wire, toy.bound(), Clocks(Timeouts(), 0.0), seam=seam, before=before)
+    attempt.begin(200, {})
+    toy.read(attempt, *(toy.say(event) for event in [*first, TextDelta("\n"), TextDelta("\n upon"), STOP]))
+    assert attempt.response.content == "Once\n\n upon"

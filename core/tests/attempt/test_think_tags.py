@@ -13,8 +13,8 @@ from polyglot_core._values.events import Finish, Ping, ReasoningDelta, TextDelta
 def split(text, size):
     """Thinking and text of `text`, when it comes in pieces of `size` characters."""
     tags = ThinkTags("<think>", "</think>")
-    decode = tags.around(lambda piece: [TextDelta(piece)])
-    events = [event for place in range(0, len(text), size) for event in decode(text[place : place + size])]
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    events = [event for piece in pieces for event in tags.apply([TextDelta(piece)])]
     events += tags.rest()
     thinking = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
     return thinking, "".join(event.text for event in events if isinstance(event, TextDelta))
@@ -59,44 +59,43 @@ class Counted(str):
 def test_white_space_before_the_text_is_looked_at_once():
     """However much white space comes first and in how many pieces, each piece costs its own length."""
     Counted.characters = 0
-    decode = ThinkTags("<think>", "</think>").around(lambda text: [TextDelta(text)])
+    tags = ThinkTags("<think>", "</think>")
     for _ in range(1000):
-        assert decode(Counted("\n" * 8)) == []
+        assert tags.apply([TextDelta(Counted("\n" * 8))]) == []
     assert Counted.characters == 8000
-    assert decode("<thi") == []
-    assert decode("x") == [TextDelta("\n" * 8000 + "<thix")]
+    assert tags.apply([TextDelta("<thi")]) == []
+    assert tags.apply([TextDelta("x")]) == [TextDelta("\n" * 8000 + "<thix")]
 
 
 def test_white_space_alone_is_the_text():
     """An answer of nothing but white space comes as it was sent, when it is over; what follows is text at once."""
     tags = ThinkTags("<think>", "</think>")
-    decode = tags.around(lambda text: [TextDelta(text)])
-    assert [event for text in (" ", "\n", "\t") for event in decode(text)] == []
+    assert tags.apply([TextDelta(text) for text in (" ", "\n", "\t")]) == []
     assert tags.rest() == [TextDelta(" \n\t")]
     assert tags.rest() == []
-    assert decode(" <think>") == [TextDelta(" <think>")]
+    assert tags.apply([TextDelta(" <think>")]) == [TextDelta(" <think>")]
 
 
 def test_what_was_kept_back_comes_before_the_finish():
     """Text that might have become a tag is handed out when the model is done."""
     tags = ThinkTags("<think>", "</think>")
-    decode = tags.around(lambda events: events)
-    assert decode([TextDelta("<thi")]) == []
-    assert decode([Finish("stop", "stop")]) == [TextDelta("<thi"), Finish("stop", "stop")]
+    assert tags.apply([TextDelta("<thi")]) == []
+    assert tags.apply([Finish("stop", "stop")]) == [TextDelta("<thi"), Finish("stop", "stop")]
 
 
 def test_each_choice_thinks_for_itself():
     """The tags of one choice are not those of another."""
     tags = ThinkTags("<think>", "</think>")
-    decode = tags.around(lambda events: events)
-    assert decode([TextDelta("<think>a", 0), TextDelta("b", 1)]) == [ReasoningDelta("a", choice=0), TextDelta("b", 1)]
+    assert tags.apply([TextDelta("<think>a", 0), TextDelta("b", 1)]) == [
+        ReasoningDelta("a", choice=0),
+        TextDelta("b", 1),
+    ]
 
 
 def test_what_is_no_text_passes():
     """An empty text says that the choice has begun, and other events have nothing to do with tags."""
     events = [TextDelta(""), ReasoningDelta("r"), TextDelta("a"), TextDelta(""), Ping()]
-    decode = ThinkTags("<think>", "</think>").around(lambda event: [event])
-    assert [passed for event in events for passed in decode(event)] == events
+    assert ThinkTags("<think>", "</think>").apply(events) == events
 
 
 @pytest.mark.parametrize(
@@ -111,7 +110,7 @@ def test_what_is_no_text_passes():
 )
 def test_a_finish_behind_every_text_changes_nothing_but_what_was_kept(texts, thinking, rest):
     """Some servers give a reason with every piece; the thinking goes on, and half a tag is what it is."""
-    decode = ThinkTags("<think>", "</think>").around(lambda text: [TextDelta(text), Finish("stop", "stop")])
-    events = [event for text in texts for event in decode(text)]
+    tags = ThinkTags("<think>", "</think>")
+    events = [event for text in texts for event in tags.apply([TextDelta(text), Finish("stop", "stop")])]
     told = ["".join(event.text for event in events if isinstance(event, kind)) for kind in (ReasoningDelta, TextDelta)]
     assert told == [thinking, rest]

@@ -20,10 +20,9 @@ from msgspec.structs import replace
 from polyglot_core._values.events import End, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from polyglot_core._values.events import Event
-    from polyglot_core._wire.messages import Chunk
 
 __all__ = ["SurrogateJoiner", "repaired"]
 
@@ -97,22 +96,22 @@ class SurrogateJoiner:
     def __init__(self) -> None:
         self._held: dict[tuple[object, ...], Any] = {}  # events whose text is the mark of a high half
 
-    def around(self, decode: Callable[[Chunk], Sequence[Event]]) -> Callable[[Chunk], Sequence[Event]]:
-        """A decoder that does what `decode` does, without marks in its events."""
-        return lambda chunk: [event for decoded in decode(chunk) for event in self._settle(decoded)]
+    def apply(self, events: Sequence[Event]) -> list[Event]:
+        """Return the events with characters in place of marks."""
+        return [each for event in events for each in self._settle(event)]
 
-    def rest(self, events: Sequence[Event]) -> list[Event]:
-        """The last events of the attempt, and what is still held: nothing more will come."""
-        return [*(each for event in events for each in self._settle(event)), *self._let_go(None)]
+    def rest(self) -> list[Event]:
+        """Return the texts still held back; no more events follow."""
+        return list(self._flush(None))
 
     def _settle(self, event: Event) -> Iterator[Event]:
         if type(event) in _TEXTS:
             yield from self._more(event)
             return
         if isinstance(event, Finish):
-            yield from self._let_go(event.choice)
+            yield from self._flush(event.choice)
         elif isinstance(event, End):
-            yield from self._let_go(None)
+            yield from self._flush(None)
         yield _without_marks(event)
 
     def _more(self, event: Any) -> Iterator[Event]:  # noqa: ANN401 (an event of one of the kinds in _TEXTS)
@@ -128,7 +127,7 @@ class SurrogateJoiner:
             text = text[: mark.start()]
         yield _without_marks(replace(event, **{field: text}))
 
-    def _let_go(self, choice: int | None) -> Iterator[Event]:
+    def _flush(self, choice: int | None) -> Iterator[Event]:
         """What is held of a choice, or of all of them: nothing more will come."""
         for key, held in list(self._held.items()):
             if choice in {None, held.choice}:

@@ -13,10 +13,9 @@ from msgspec.structs import replace
 from polyglot_core._values.events import Finish, ReasoningDelta, TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from polyglot_core._values.events import Event
-    from polyglot_core._wire.messages import Chunk
 
 __all__ = ["ThinkTags"]
 
@@ -29,9 +28,9 @@ class ThinkTags:
         self._closing = closing
         self._choices: dict[int, _Splitter] = {}
 
-    def around(self, decode: Callable[[Chunk], Sequence[Event]]) -> Callable[[Chunk], Sequence[Event]]:
-        """A decoder that does what `decode` does, with thinking taken out of the text."""
-        return lambda chunk: [event for decoded in decode(chunk) for event in self._split(decoded)]
+    def apply(self, events: Sequence[Event]) -> list[Event]:
+        """Return the events, with thinking moved from texts to events of its own."""
+        return [each for event in events for each in self._split(event)]
 
     def rest(self) -> list[Event]:
         """What was kept back because it could have become a tag; to be taken when the body is over."""
