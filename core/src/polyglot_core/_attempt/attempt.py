@@ -68,7 +68,7 @@ _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-goog-reques
 
 
 class _Sent(NamedTuple):
-    """What was requested, and from whom.
+    """What was requested, from which provider.
 
     Attributes:
         wire: The request.
@@ -254,7 +254,7 @@ class Attempt:
     def take(self, chunk: Chunk, now: float) -> PartialInferenceResponse | Iterable[PartialInferenceResponse]:
         """Decode one chunk. Return the single partial of a piece of text, or the partials of anything else.
 
-        This is the hot path: all else is arranged so that a piece of text is cheap here.
+        This is the hot path: everything else is arranged so that a piece of text is cheap here.
 
         Raises:
             PolyglotError: The provider reported a failure, or the chunk cannot be decoded. The attempt has ended, and

@@ -46,12 +46,13 @@
 # After the end, further bytes of the body are counted and ignored. Nothing is read from them: a proxy may append to a
 # body, and what follows must not change a response that the caller may already have used.
 #
-# How the outcome is decided. Only `outcome_of` decides it, from three facts: the state, the signal, and
-# what the dialect calls complete (`complete_on`). The principle: a response is finished only if something positive was
-# received that proves it, and a finish is proof that survives an error of transport. So in `finishing`, where every
-# choice that has begun has its finish and only usage may follow, a broken connection or the clock `grace` loses nothing
-# and the outcome is `finished`, provided that the dialect has no explicit end to wait for. In all other states the
-# absence of a finish is not read as success: an orderly end of the body is `truncated`, a broken connection `failed`,
+# How the outcome is decided. Only `outcome_of` decides it, from three facts: the state, the signal, and what the
+# dialect calls complete (`complete_on`). The principle: an outcome is `finished` only if something was received that
+# proves it, an `end` of the provider's or the finish of every choice. In `finishing`, where only usage may follow,
+# an expired clock (as a rule `grace`) loses nothing, and neither does the end of the body or a broken connection,
+# unless the dialect promises an explicit end, which is then missing. With `complete_on="both"` an `end` without a
+# finish is no proof: there are servers that send it after an interruption, too. In all other states the absence of a
+# finish is not read as success: an orderly end of the body is `truncated`, a broken connection `failed`,
 # an expired clock `timed_out`. Without this, a proxy that closes its connections after 60 seconds would produce short
 # responses that look complete. Two outcomes are set outside the table, both from an error: `Truncated`, raised where a
 # chunk is cut by the end of the body, gives `truncated`; and usage that the driver cannot read gives `failed`.
