@@ -126,8 +126,7 @@ def _check_thinking(data: bytes) -> None:
 
 def _thought(pieces: list[str]) -> tuple[str, str]:
     tags = ThinkTags("<think>", "</think>")
-    decode = tags.around(lambda piece: [TextDelta(piece)])
-    events = [event for piece in pieces for event in decode(piece)] + tags.rest()
+    events = [event for piece in pieces for event in tags.apply([TextDelta(piece)])] + tags.rest()
     return tuple("".join(event.text for event in events if type(event) is kind) for kind in (ReasoningDelta, TextDelta))
 
 

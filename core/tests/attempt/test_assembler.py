@@ -1,4 +1,4 @@
-"""Events in, partials and the complete response out."""
+"""The assembler: events in, partials and the complete response out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_usage(payload):
 
 
 def assembler_of(*chunks, **how):
-    """An assembler that has taken chunks of events, and the partials that it gave."""
+    """Return an assembler that has taken chunks of events, and the partials that it returned."""
     assembler = Assembler(read_usage, **how)
     return assembler, [partial for events in chunks for partial in assembler.absorb(events, b"raw")]
 
@@ -43,22 +43,22 @@ def each(*events):
     return [[event] for event in events]
 
 
-def test_text_grows():
-    """Partials say what is new and everything so far; the response has the whole."""
+def test_text_accumulates():
+    """Partials contain the new text and all text so far; the response contains the whole."""
     assembler, partials = assembler_of(*each(TextDelta("a"), TextDelta("b"), TextDelta("c")))
     assert [(partial.content_delta, partial.content) for partial in partials] == [("a", "a"), ("b", "ab"), ("c", "abc")]
     assert assembler.choices()[0].content == "abc"
 
 
-def test_a_chunk_of_several_deltas_is_one_partial():
-    """One chunk gives one partial a choice, with all that is new in it."""
+def test_several_deltas_make_one_partial():
+    """One chunk makes one partial for each choice, with everything new in it."""
     _, (partial,) = assembler_of([TextDelta("a"), ReasoningDelta("r"), TextDelta("b"), RefusalDelta("no")])
     assert (partial.content_delta, partial.reasoning_delta, partial.refusal_delta) == ("ab", "r", "no")
     assert partial.raw == b"raw"
 
 
-def test_a_chunk_with_several_choices_is_a_partial_each():
-    """One chunk with pieces of two choices gives two partials, each with its own text."""
+def test_each_choice_of_a_chunk_makes_a_partial():
+    """One chunk with pieces of two choices makes two partials, each with its own text."""
     _, partials = assembler_of([TextDelta("a", 0), TextDelta("x", 1)], [TextDelta("y", 1)])
     assert [(partial.choice, partial.content) for partial in partials] == [(0, "a"), (1, "x"), (1, "xy")]
 
@@ -76,14 +76,14 @@ def test_a_chunk_with_several_choices_is_a_partial_each():
         Ping(),
     ],
 )
-def test_what_nobody_sees_makes_no_partial(event):
-    """Empty deltas, names, usage, pings and the finish itself hand nothing out."""
+def test_invisible_events_make_no_partial(event):
+    """Empty deltas, names, usage, pings and the finish itself emit nothing."""
     _, partials = assembler_of([event])
     assert not partials
 
 
-def test_the_quick_way_gives_the_same_partials():
-    """A chunk that is one piece of text gives the same partial by the short way as by the long."""
+def test_hot_path_returns_the_same_partials():
+    """`text` returns the same partial for a piece of text as `absorb`."""
     slow, quick = Assembler(read_usage), Assembler(read_usage)
     for event in (TextDelta("a"), TextDelta("b"), TextDelta(""), TextDelta("x", 1), TextDelta("c")):
         expected = slow.absorb([event], b"raw")
@@ -93,23 +93,23 @@ def test_the_quick_way_gives_the_same_partials():
     assert quick.choices() == slow.choices()
 
 
-def test_an_empty_text_begins_a_choice():
-    """An empty text hands nothing out, but its choice has begun and has to be finished."""
+def test_empty_text_begins_a_choice():
+    """An empty text emits nothing, but its choice has begun and needs a finish."""
     assembler, _ = assembler_of(*each(TextDelta("", 0), TextDelta("", 1), Finish("stop", "stop", 0)))
     assert not assembler.all_finished
     assert [choice.index for choice in assembler.choices()] == [0, 1]
 
 
 @pytest.mark.parametrize(("finishes", "all_finished"), [((), False), ((0,), False), ((1,), False), ((1, 0), True)])
-def test_all_choices_have_to_finish(finishes, all_finished):
-    """The answer is finished when every choice that has begun is."""
+def test_all_choices_must_finish(finishes, all_finished):
+    """The response is finished when every choice that has begun is."""
     assembler, _ = assembler_of(
         *each(TextDelta("a", 0), TextDelta("b", 1), *(Finish("stop", "stop", choice) for choice in finishes))
     )
     assert assembler.all_finished is all_finished
 
 
-def test_nothing_is_not_finished():
+def test_no_choice_is_not_finished():
     """Before any choice has begun, nothing is finished."""
     assert not Assembler(read_usage).all_finished
 
@@ -117,8 +117,8 @@ def test_nothing_is_not_finished():
 # Closing
 
 
-def test_one_closing_partial_a_choice_by_index():
-    """Closing partials come by index, one a choice, with its reason and nothing else; the last carries the usage."""
+def test_closing_partials():
+    """Each choice gets one closing partial, by index, with its reason and nothing else; the last has the usage."""
     assembler, _ = assembler_of(
         *each(
             TextDelta("b", 1),
@@ -136,29 +136,29 @@ def test_one_closing_partial_a_choice_by_index():
         assert (partial.content_delta, partial.raw, partial.content) == ("", b"", content)
 
 
-def test_an_answer_without_anything_closes_choice_0():
-    """An answer in which no choice has begun is closed by one partial of choice 0, of unknown reason."""
+def test_empty_response_closes_choice_0():
+    """A response in which no choice has begun gets one closing partial of choice 0, of unknown reason."""
     assembler = Assembler(read_usage)
     (partial,) = assembler.closing()
     assert (partial.choice, partial.finish_reason, partial.usage) == (0, FinishReason.UNKNOWN, None)
 
 
-def test_no_reason_before_the_closing():
+def test_finish_reason_on_closing_partial_only():
     """Only the closing partial has a finish reason."""
     _, partials = assembler_of([TextDelta("a"), Finish("stop", "stop")], [TextDelta("b")])
     assert [partial.finish_reason for partial in partials] == [None, None]
 
 
-def test_text_after_a_finish_is_text():
-    """What comes after a finish and before the end belongs to the answer."""
+def test_text_after_finish():
+    """Text between a finish and the end belongs to the response."""
     assembler, partials = assembler_of(*each(TextDelta("a"), Finish("stop", "stop"), TextDelta("b")))
     assert partials[-1].content == "ab"
     assert assembler.choices()[0].finish_reason is FinishReason.STOP
 
 
 @pytest.mark.parametrize(("counts", "expected"), [("first", ("stop", "one")), ("last", ("length", "two"))])
-def test_which_finish_counts_is_the_dialects_fact(counts, expected):
-    """Of several finishes the first counts, or the last where the dialect says so."""
+def test_which_finish_counts(counts, expected):
+    """Of several finishes the first counts, or the last if the dialect is declared so."""
     assembler, _ = assembler_of(
         *each(TextDelta("a"), Finish("stop", "one"), Finish("length", "two")), finish_counts=counts
     )
@@ -166,7 +166,7 @@ def test_which_finish_counts_is_the_dialects_fact(counts, expected):
     assert (choice.finish_reason, choice.finish_reason_raw) == expected
 
 
-def test_a_choice_without_finish_has_no_reason_until_it_is_closed():
+def test_choice_without_finish():
     """A choice that broke off has no reason; one that was closed without a finish has `unknown`."""
     assembler, _ = assembler_of(*each(TextDelta("a")))
     assert assembler.choices()[0].finish_reason is None
@@ -174,11 +174,11 @@ def test_a_choice_without_finish_has_no_reason_until_it_is_closed():
     assert assembler.choices()[0].finish_reason is FinishReason.UNKNOWN
 
 
-# Beside the text
+# Content besides text
 
 
-def test_reasoning_never_appears_in_content():
-    """Thinking and text stay apart, in the partials and in the response."""
+def test_reasoning_is_separate_from_content():
+    """Reasoning and text are separate, in the partials and in the response."""
     assembler, partials = assembler_of(
         *each(ReasoningDelta("hm"), TextDelta("Hi"), ReasoningDelta(" so"), TextDelta("!"))
     )
@@ -192,8 +192,8 @@ def test_reasoning_never_appears_in_content():
     assert (choice.content, choice.reasoning_content) == ("Hi!", "hm so")
 
 
-def test_reasoning_comes_in_blocks_with_signatures():
-    """Each block of thinking keeps its text, its signature and what came encrypted."""
+def test_reasoning_blocks():
+    """Each block of reasoning keeps its text, its signature and its encrypted data."""
     assembler, partials = assembler_of(
         *each(
             ReasoningDelta("a", block=0),
@@ -211,8 +211,8 @@ def test_reasoning_comes_in_blocks_with_signatures():
     assert len(partials) == 5
 
 
-def test_what_else_a_provider_says_of_thinking_is_kept():
-    """By block; of each field what was said first, and nothing where nothing was said."""
+def test_extra_fields_of_reasoning():
+    """Further fields are kept by block; the first value of each counts."""
     said = [
         ReasoningDelta("a", extra={"type": "text", "format": "v1"}),
         ReasoningDelta("b", extra={"type": "other", "own": 1}),
@@ -224,7 +224,7 @@ def test_what_else_a_provider_says_of_thinking_is_kept():
     assert choice.parts == choice.reasoning
 
 
-def test_a_refusal_stays_apart():
+def test_refusal_is_separate_from_content():
     """A refusal is not text."""
     assembler, partials = assembler_of(*each(RefusalDelta("I "), RefusalDelta("cannot."), Finish("stop", "stop")))
     choice = assembler.choices()[0]
@@ -233,13 +233,13 @@ def test_a_refusal_stays_apart():
 
 
 def test_no_refusal_is_none():
-    """Without a refusal there is None, not an empty text."""
+    """Without a refusal the field is None, not an empty text."""
     assembler, _ = assembler_of([TextDelta("a")])
     assert assembler.choices()[0].refusal is None
 
 
-def test_citations_logprobs_and_server_tools_are_kept_in_order():
-    """What the provider sends besides text is kept as its own objects, and each makes a partial."""
+def test_citations_logprobs_and_server_tools():
+    """Objects that the provider sends besides text are kept in order, and each makes a partial."""
     assembler, partials = assembler_of(
         *each(
             Citation({"url": "a"}),
@@ -258,14 +258,14 @@ def test_citations_logprobs_and_server_tools_are_kept_in_order():
     assert not any(partial.content_delta for partial in partials)
 
 
-def test_a_server_tool_is_no_call_of_the_users():
-    """A stop after the provider's own tool is a stop."""
+def test_server_tool_is_not_a_tool_call():
+    """A stop after the provider's own tool remains a stop."""
     assembler, _ = assembler_of(*each(ServerToolEvent("search", {}), Finish("stop", "stop")))
     assert assembler.choices()[0].finish_reason is FinishReason.STOP
 
 
 def test_media_are_joined_by_block_and_type():
-    """Pieces of one block and type are one file."""
+    """Pieces of one block and type make one file."""
     assembler, _ = assembler_of(
         *each(
             MediaDelta("image/png", b"a"),
@@ -290,7 +290,7 @@ def test_media_are_joined_by_block_and_type():
         ([], (None, None)),
     ],
 )
-def test_the_first_name_that_is_one_counts(events, expected):
+def test_first_id_and_model_count(events, expected):
     """Id and model are the first ones that are not empty."""
     assembler, _ = assembler_of(events)
     assert (assembler.response_id, assembler.model) == expected
@@ -310,15 +310,15 @@ def test_the_first_name_that_is_one_counts(events, expected):
         ([UsageReport({"in": 5}), UsageReport({"in": 5})], (5, None)),
     ],
 )
-def test_the_last_report_counts(reports, expected):
-    """The last report replaces the former, or is laid over it where it says so; none is ever added up."""
+def test_last_usage_report_counts(reports, expected):
+    """The last report replaces the one before, or is merged into it if it is marked so; none are added up."""
     assembler, _ = assembler_of(*each(TextDelta("a"), *reports))
     usage = assembler.usage
     assert (None if usage is None else (usage.input_tokens, usage.output_tokens)) == expected
 
 
-def test_usage_is_unknown_until_it_is_reported():
-    """A partial before the report says None, one after it has the counts, and neither ever changes."""
+def test_usage_of_partials():
+    """A partial before the report has no usage, one after it has the counts, and neither ever changes."""
     _, partials = assembler_of(
         *each(TextDelta("a"), UsageReport({"in": 1}), TextDelta("b"), UsageReport({"in": 2}), TextDelta("c"))
     )
@@ -326,20 +326,20 @@ def test_usage_is_unknown_until_it_is_reported():
     assert shown == [None, 1, 2]
 
 
-def test_usage_is_known_to_a_choice_that_begins_late():
-    """A choice that begins after a report shows it."""
+def test_usage_of_a_late_choice():
+    """A choice that begins after a report has its usage."""
     _, partials = assembler_of(*each(TextDelta("a"), UsageReport({"in": 1}), TextDelta("b", 1)))
     assert partials[-1].usage.input_tokens == 1
 
 
-def test_the_providers_own_counts_are_kept():
-    """Nothing of the provider's usage object is lost."""
+def test_raw_usage_is_kept():
+    """The provider's usage object is kept as a whole."""
     assembler, _ = assembler_of([UsageReport({"in": 1, "odd": {"x": [1]}})])
     assert assembler.usage.raw == {"in": 1, "odd": {"x": [1]}}
 
 
-def test_usage_is_read_only_when_somebody_looks():
-    """The driver is asked to read a report once, at the first look."""
+def test_usage_is_read_lazily():
+    """The driver reads a report once, when the usage is first used."""
     asked = []
     assembler = Assembler(lambda payload: asked.append(payload) or Usage(raw=payload))
     (partial,) = assembler.absorb([UsageReport({"in": 1}), TextDelta("a")], b"")
@@ -348,11 +348,11 @@ def test_usage_is_read_only_when_somebody_looks():
     assert len(asked) == 1
 
 
-# Kept partials
+# Partials that are kept
 
 
-def test_a_kept_partial_never_changes():
-    """A partial shows the same for ever: content, reasoning, calls and usage as they were, asked in any order."""
+def test_partials_never_change():
+    """A partial always has the content, reasoning, tool calls and usage of its time, in any order of reading."""
     events = [
         TextDelta("a"),
         ReasoningDelta("r"),
@@ -386,7 +386,7 @@ def test_a_kept_partial_never_changes():
         max_size=30,
     )
 )
-def test_deltas_add_up_to_the_whole(events):
+def test_deltas_add_up(events):
     """For every choice, the deltas joined are the content of its last partial and of the response."""
     assembler, partials = assembler_of(*each(*events))
     for index, group in itertools.groupby(
@@ -400,7 +400,7 @@ def test_deltas_add_up_to_the_whole(events):
         assert choice.tool_calls == members[-1].tool_calls
 
 
-def test_ten_thousand_kept_partials_stay_small():
+def test_memory_of_ten_thousand_partials():
     """A list of all partials of a long stream costs its own entries, not a copy of the text for each."""
     assembler = Assembler(read_usage)
     tracemalloc.start()
@@ -413,16 +413,16 @@ def test_ten_thousand_kept_partials_stay_small():
     assert size < 8_000_000  # a copy of the text for each would be 2.5 GB
 
 
-def test_a_partial_keeps_its_raw_bytes():
-    """`raw` is the chunk that brought the partial; the closing one has none."""
+def test_raw_bytes_of_partials():
+    """`raw` is the chunk that the partial was made of; the closing one has none."""
     assembler = Assembler(read_usage)
     (partial,) = assembler.absorb([TextDelta("a")], b"bytes")
     assert partial.raw == b"bytes"
     assert assembler.closing()[0].raw == b""
 
 
-def test_a_partial_reads_well():
-    """The repr is short and shows what is new; two partials are never equal."""
+def test_repr_of_partials():
+    """The repr is short and contains what is new; two partials are never equal."""
     assembler = Assembler(read_usage)
     (one,) = assembler.absorb([TextDelta("a")], b"x" * 1000)
     (two,) = Assembler(read_usage).absorb([TextDelta("a")], b"x" * 1000)
@@ -432,8 +432,8 @@ def test_a_partial_reads_well():
     assert "finish_reason=<FinishReason.UNKNOWN" in repr(closing)
 
 
-def test_a_partial_as_a_dict():
-    """`to_dict` gives plain values, without the raw bytes."""
+def test_partial_to_dict():
+    """`to_dict` returns plain values, without the raw bytes."""
     assembler, partials = assembler_of(
         [TextDelta("a"), ToolCallDelta(0, "1", "sum", "{}"), UsageReport({"in": 1}), Finish("stop", "stop")]
     )
@@ -450,8 +450,8 @@ def test_a_partial_as_a_dict():
     assert "raw" not in shown
 
 
-def test_what_a_server_tool_said_stands_where_it_came_if_it_is_wanted_back():
-    """What the provider wants back is a part of the next turn; what it only reported is not."""
+def test_replayed_server_tool_is_a_part():
+    """An object that the provider wants back is a part of the next turn; a mere report is not."""
     call, report = ServerToolEvent("search", {"query": "q"}, replay=True), ServerToolEvent("search", {"found": 3})
     assembler, _ = assembler_of(*each(TextDelta("a"), call, report, TextDelta("b")))
     assert assembler.choices()[0].parts == (Text("a"), RawPart({"query": "q"}), Text("b"))
@@ -470,7 +470,7 @@ def test_what_a_server_tool_said_stands_where_it_came_if_it_is_wanted_back():
         ([TextDelta("a"), Finish("stop", "stop")], None),
     ],
 )
-def test_only_a_text_can_be_gone_on_from(events, text):
-    """An answer that is one choice's text and nothing else, and not done, can be continued; no other can."""
+def test_only_plain_text_can_be_resumed(events, text):
+    """A response can be continued if it is the text of one choice and nothing else, and has no finish."""
     assembler, _ = assembler_of(*each(*events))
     assert assembler.resumable_text() == text

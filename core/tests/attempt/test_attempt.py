@@ -1,4 +1,4 @@
-"""One attempt without a socket: what comes, what is handed out, and how it ends."""
+"""One attempt, without a socket: what it reads, what it emits, and how it ends."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Connection
+from polyglot_core._values.events import Seam
 from polyglot_core._values.limits import Timeouts
 from polyglot_core._values.response import FinishReason, Outcome
 from polyglot_core._wire.messages import Chunk
@@ -43,7 +44,7 @@ from polyglot_core.plugin import (
 
 STOP = Finish("stop", "stop")
 
-# The life of a stream, once more in a form of its own: state → signal → state. What is not here cannot happen.
+# The lifecycle, written a second time in a form of its own: state → signal → state. Other pairs are impossible.
 EXPECTED_LIFE = {
     "opening": {"headers": "held"},
     "held": {"quiet": "held", "content": "committed", "finish": "finishing"},
@@ -56,7 +57,7 @@ ENDINGS = ("end", "eof", "failure", "broken", "clock", "cancel")
 
 @pytest.mark.parametrize(("state", "signal"), list(itertools.product(State, Signal)))
 def test_every_pair_of_state_and_signal(state, signal):
-    """Each signal leads from each state where the plan says, or cannot happen there."""
+    """Each signal leads from each state to the expected one, or is impossible there."""
     expected = EXPECTED_LIFE[state].get(signal)
     if signal in ENDINGS and state is not State.ENDED:
         expected = "ended"
@@ -66,8 +67,8 @@ def test_every_pair_of_state_and_signal(state, signal):
 @pytest.mark.parametrize("complete_on", ["finish", "end", "both"])
 @pytest.mark.parametrize("signal", ENDINGS)
 @pytest.mark.parametrize("state", [state for state in State if state is not State.ENDED])
-def test_how_an_attempt_has_ended(state, signal, complete_on):
-    """The outcome follows from state, signal and what the dialect calls complete, and only a finish saves a cut."""
+def test_outcome_of_every_ending(state, signal, complete_on):
+    """The outcome follows from state, signal and `complete_on`, and only a finish makes a cut response complete."""
     done = state is State.FINISHING
     expected = {
         "end": "finished" if done or complete_on != "both" else "truncated",
@@ -83,8 +84,8 @@ def test_how_an_attempt_has_ended(state, signal, complete_on):
 # A whole stream
 
 
-def test_a_story_is_told(toy):
-    """A stream gives its text piece by piece, a closing partial, and the complete response."""
+def test_whole_stream(toy):
+    """A stream emits its text piece by piece and a closing partial, and makes the complete response."""
     attempt = toy.attempt(headers={"content-type": "text/event-stream", "x-request-id": "r-1"})
     started = toy.say(ResponseStarted("id-1", "m-1"))
     partials = toy.read(attempt, started, *toy.story, toy.say(UsageReport({"in": 3, "out": 4})), toy.done)
@@ -99,7 +100,7 @@ def test_a_story_is_told(toy):
 
 
 def test_states_along_a_stream(toy):
-    """Names and usage hold the stream back, text commits it, the finish finishes it, the end ends it."""
+    """Names and usage hold the stream, text commits it, the finish finishes it, the end ends it."""
     attempt = toy.attempt()
     states = []
     for block in (
@@ -118,8 +119,8 @@ def test_states_along_a_stream(toy):
     assert states == ["held"] * 4 + ["committed"] + ["finishing"] * 3 + ["ended"]
 
 
-def test_only_what_has_meaning_commits(toy):
-    """Names, usage, pings and the beginning of a choice leave the request open to be sent again."""
+def test_only_content_commits(toy):
+    """Names, usage, pings and the start of a choice leave the request free to be retried."""
     attempt = toy.attempt()
     for quiet in (ResponseStarted("1"), UsageReport({"in": 1}), Ping(), TextDelta("")):
         list(attempt.feed(toy.say(quiet), 0.0))
@@ -128,8 +129,8 @@ def test_only_what_has_meaning_commits(toy):
     assert attempt.committed
 
 
-def test_a_plain_answer_is_a_stream_of_one_chunk(toy):
-    """A whole body goes the same way and gives the same response as its stream."""
+def test_whole_body_is_a_stream_of_one_chunk(toy):
+    """A body that is not streamed makes the same response as its stream."""
     streamed, whole = toy.attempt(), toy.attempt(framing="whole", headers={"content-type": "application/json"})
     said = (ResponseStarted("1", "m"), TextDelta("Hi"), STOP, UsageReport({"in": 1}))
     toy.read(streamed, *(toy.say(event) for event in said), toy.done)
@@ -140,8 +141,8 @@ def test_a_plain_answer_is_a_stream_of_one_chunk(toy):
     assert whole.outcome is Outcome.FINISHED
 
 
-def test_a_whole_body_is_complete_without_a_finish(toy):
-    """A plain answer that can be read is complete, whatever it says of its end."""
+def test_whole_body_without_finish(toy):
+    """A whole body that can be decoded is complete, with or without a finish."""
     attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
     toy.read(attempt, toy.body(TextDelta("Hi")))
     assert attempt.outcome is Outcome.FINISHED
@@ -151,22 +152,22 @@ def test_a_whole_body_is_complete_without_a_finish(toy):
 @pytest.mark.parametrize(
     "said", [[TextDelta("")], [STOP], [ToolCallDelta(name="f", complete=True)], [ReasoningDelta("hm")], [End()]]
 )
-def test_a_whole_body_without_text_may_be_an_answer(toy, said):
-    """A plain answer with an empty text, a finish, a tool call or thinking alone is complete; it says that it is one."""
+def test_whole_body_without_text(toy, said):
+    """A whole body with only an empty text, a finish, a tool call, reasoning or an end is a response."""
     attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
     toy.read(attempt, toy.body(UsageReport({"in": 1}), *said))
     assert (attempt.outcome, attempt.response.content) == (Outcome.FINISHED, "")
 
 
-def test_what_think_tags_keep_back_of_a_whole_body_is_an_answer(toy):
-    """A plain answer that is the beginning of a tag and nothing else is that text."""
+def test_whole_body_that_ends_within_a_tag(toy):
+    """A whole body that is only the beginning of a tag has that as its text."""
     attempt = toy.attempt(framing="whole", headers={}, think_tags=("<think>", "</think>"))
     toy.read(attempt, toy.body(TextDelta("<thi")))
     assert (attempt.outcome, attempt.response.content) == (Outcome.FINISHED, "<thi")
 
 
 class Lax:
-    """Reads any JSON, as drivers do that pass over what they do not know."""
+    """A driver that decodes any JSON, as those do that skip unknown fields."""
 
     @hookimpl
     def encode_request(self, request):
@@ -186,7 +187,7 @@ class Lax:
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "says"),
+    ("body", "kind", "quoted"),
     [
         (b'{"message": "Forbidden"}', UnexpectedContentType, '{"message": "Forbidden"}'),
         (b"{}", UnexpectedContentType, "{}"),
@@ -195,20 +196,20 @@ class Lax:
         (b'{"base": {"code": 1002}}', errors.RateLimited, "Too fast."),
     ],
 )
-def test_a_whole_body_that_says_nothing_is_no_answer(toy, body, kind, says):
-    """JSON of somebody else, or of a failure, is no empty success: it is refused as where a stream was asked for."""
+def test_whole_body_without_content_is_an_error(toy, body, kind, quoted):
+    """JSON of a proxy, or of a failure, is rejected, not returned as an empty success, streamed or not."""
     for framing in ("whole", "sse"):
         attempt = toy.attempt(module=Lax(), framing=framing, headers={"content-type": "application/json"})
         with pytest.raises(kind) as caught:
             toy.read(attempt, body)
         assert type(caught.value) is kind
-        assert says in caught.value.message
+        assert quoted in caught.value.message
         assert attempt.outcome is caught.value.partial.outcome is Outcome.FAILED
         assert caught.value.partial.choices == ()
 
 
-def test_an_end_without_a_finish_is_finished(toy):
-    """Where the provider says that it is over, it is, and the reason is unknown."""
+def test_end_without_finish(toy):
+    """A provider's end finishes the response, with an unknown reason."""
     attempt = toy.attempt()
     partials = toy.read(attempt, toy.say(TextDelta("a")), toy.done)
     assert attempt.outcome is Outcome.FINISHED
@@ -243,8 +244,8 @@ def test_an_end_without_a_finish_is_finished(toy):
         ("finish", [ResponseStarted("1"), UsageReport({})], "truncated"),
     ],
 )
-def test_the_end_of_the_body(toy, complete_on, said, expected):
-    """The end of the body completes an answer whose every choice has finished, where the dialect says so."""
+def test_end_of_the_body(toy, complete_on, said, expected):
+    """The end of the body completes a response whose every choice has a finish, if the dialect allows it."""
     attempt = toy.attempt(complete_on=complete_on)
     pieces = [toy.say(event) for event in said]
     if expected == "finished":
@@ -256,8 +257,8 @@ def test_the_end_of_the_body(toy, complete_on, said, expected):
     assert attempt.outcome == expected
 
 
-def test_a_truncated_stream_gives_no_closing_partial(toy):
-    """What a cut stream had is in the error's partial, and nothing looks like an end."""
+def test_truncated_stream_has_no_closing_partial(toy):
+    """The content of a cut stream is in the error's partial, and no partial looks like an end."""
     attempt = toy.attempt()
     seen = [partial for block in toy.story[:2] for partial in attempt.feed(block, 0.0)]
     with pytest.raises(Truncated) as caught:
@@ -269,8 +270,8 @@ def test_a_truncated_stream_gives_no_closing_partial(toy):
 
 
 @pytest.mark.parametrize("late", [b"data: garbage\n\n", b"\xff\xfe", b'data: [["TextDelta", {"text": "x"}]]\n\n'])
-def test_what_follows_the_end_is_ignored_and_counted(toy, late):
-    """After the end, data changes nothing: it is counted, and the rest of the body is not read for meaning."""
+def test_data_after_the_end_is_ignored(toy, late):
+    """Data after the end is counted, not decoded, and changes nothing."""
     attempt = toy.attempt()
     list(attempt.feed(toy.story[0], 0.0))
     list(attempt.feed(toy.done, 0.0))
@@ -281,8 +282,8 @@ def test_what_follows_the_end_is_ignored_and_counted(toy, late):
     assert attempt.ignored_bytes == len(late)
 
 
-def test_what_follows_the_end_in_the_same_read(toy):
-    """Data behind the end in one read is ignored too."""
+def test_data_after_the_end_in_the_same_read(toy):
+    """Data after the end in one read is ignored, too."""
     attempt = toy.attempt()
     partials = toy.read(attempt, toy.story[0] + toy.done + toy.say(TextDelta("more")) + b"data: garbage\n\n")
     assert attempt.response.content == "Once "
@@ -290,22 +291,22 @@ def test_what_follows_the_end_in_the_same_read(toy):
     assert attempt.ignored_bytes > 0
 
 
-def test_events_behind_the_end_in_one_chunk(toy):
-    """An end in the middle of a chunk's events ends the answer there."""
+def test_events_after_the_end_in_one_chunk(toy):
+    """An end in the middle of a chunk's events ends the response there."""
     attempt = toy.attempt()
     toy.read(attempt, toy.say(TextDelta("a"), STOP, End(), TextDelta("b")))
     assert (attempt.outcome, attempt.response.content) == (Outcome.FINISHED, "a")
 
 
-def test_empty_and_blank_chunks_are_passed_over(toy):
-    """A block with empty data cannot be decoded and means nothing."""
+def test_blank_chunks_are_skipped(toy):
+    """A block with empty data cannot be decoded and has no meaning."""
     attempt = toy.attempt()
     toy.read(attempt, b"data:\n\n", b"data:  \n\n", *toy.story, b"data:\n\n", toy.done)
     assert attempt.outcome is Outcome.FINISHED
 
 
-def test_a_flushed_block_that_is_cut_is_a_cut_stream(toy):
-    """Where the dialect lets an unfinished block count, half of one means that the stream was cut."""
+def test_cut_block_at_the_end(toy):
+    """If the dialect lets an unfinished block count, half of one means that the stream was cut."""
     attempt = toy.attempt(flush_at_eof=True)
     with pytest.raises(Truncated):
         toy.read(attempt, toy.story[0], toy.say(STOP)[:-8])
@@ -315,8 +316,8 @@ def test_a_flushed_block_that_is_cut_is_a_cut_stream(toy):
 
 
 @pytest.mark.parametrize("length", [1, 10, 30])
-def test_a_whole_body_that_is_cut_is_truncated(toy, length):
-    """A plain answer that breaks off is `Truncated`; one that is wrong from the start is `Malformed`."""
+def test_cut_whole_body_is_truncated(toy, length):
+    """A whole body that breaks off is `Truncated`; one that is wrong from the start is `Malformed`."""
     body = toy.body(TextDelta("Once upon a time"), STOP)
     attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
     with pytest.raises(Truncated):
@@ -325,8 +326,8 @@ def test_a_whole_body_that_is_cut_is_truncated(toy, length):
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b"[1, 2", b'{"a": 1}', b"\xff\xfe\x00", b"[" * 100_000])
-def test_a_chunk_that_cannot_be_read(toy, body):
-    """Unreadable data ends the stream as `Malformed`, with what came before it and the beginning of the data."""
+def test_malformed_chunk(toy, body):
+    """Malformed data ends the stream, with the content before it in the error and the start of the data quoted."""
     attempt = toy.attempt()
     list(attempt.feed(toy.story[0], 0.0))
     with pytest.raises(Malformed) as caught:
@@ -342,8 +343,8 @@ def test_a_chunk_that_cannot_be_read(toy, body):
 
 
 @pytest.mark.parametrize("before", [(), (TextDelta("a"),)], ids=["first", "later"])
-def test_an_error_inside_a_200(toy, before):
-    """An error among the events is the provider's error, with its code and what had come."""
+def test_error_within_a_stream(toy, before):
+    """A failure among the events is the provider's error, with its code and the content received so far."""
     attempt = toy.attempt(headers={"content-type": "text/event-stream", "retry-after": "7"})
     failure = Failure("Too fast.", code="rate_limit_exceeded", status=429)
     with pytest.raises(errors.RateLimited) as caught:
@@ -355,8 +356,8 @@ def test_an_error_inside_a_200(toy, before):
     assert attempt.committed is bool(before)
 
 
-def test_an_error_in_the_chunk_of_a_text(toy):
-    """Text before the error in one chunk is handed out, then the error comes."""
+def test_error_in_the_same_chunk_as_text(toy):
+    """Text before a failure in one chunk is emitted, then the error is raised."""
     attempt = toy.attempt()
     reading = attempt.feed(toy.say(TextDelta("a"), Failure("No."), TextDelta("b")), 0.0)
     assert next(reading).content_delta == "a"
@@ -395,7 +396,7 @@ HTML = b"<html><style>x{}</style><body><h1>502 Bad Gateway</h1></body></html>"
         (600, b"odd", ProviderError, "odd"),
     ],
 )
-def test_an_error_status(toy, status, body, kind, message):
+def test_error_status(toy, status, body, kind, message):
     """An error status becomes the error of its class, with the provider's text, whatever the body is."""
     attempt = toy.attempt(status=status, headers={"content-type": "text/html", "request-id": "r-9"})
     with pytest.raises(ProviderError) as caught:
@@ -409,8 +410,8 @@ def test_an_error_status(toy, status, body, kind, message):
     assert len(error.message) <= 512
 
 
-def test_a_huge_error_body_is_not_read_to_its_end(toy):
-    """Of an endless error body 64 KB are read, then the error comes."""
+def test_large_error_body(toy):
+    """Only 64 KB of an endless error body are read, then the error is raised."""
     attempt = toy.attempt(status=500, headers={})
     fed = 0
     with pytest.raises(errors.ServerError):
@@ -421,8 +422,8 @@ def test_a_huge_error_body_is_not_read_to_its_end(toy):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_refused(toy, status):
-    """A redirect is an error that names its target and says what to do; nothing follows it."""
+def test_redirect_is_an_error(toy, status):
+    """A redirect is an error that names its target and the remedy; it is not followed."""
     attempt = toy.attempt(status=status, headers={"location": "https://elsewhere.example/v1"})
     with pytest.raises(ProviderError, match=r"https://elsewhere\.example/v1.*base_url") as caught:
         toy.read(attempt)
@@ -431,17 +432,17 @@ def test_a_redirect_is_refused(toy, status):
 
 @pytest.mark.parametrize(("status", "body"), [(204, b""), (200, b""), (200, b" \n")])
 @pytest.mark.parametrize("content_type", [None, "text/html", "text/event-stream"])
-def test_no_content_is_a_truncated_answer(toy, status, body, content_type):
-    """A 204 and an empty 200 are answers that ended before anything had come."""
+def test_no_content_is_truncated(toy, status, body, content_type):
+    """A 204 and an empty 200 are responses that ended before any content."""
     attempt = toy.attempt(status=status, headers={"content-type": content_type} if content_type else {})
-    with pytest.raises(Truncated, match="before anything"):
+    with pytest.raises(Truncated, match="before any content"):
         toy.read(attempt, body)
     assert attempt.outcome is Outcome.TRUNCATED
 
 
 @pytest.mark.parametrize("framing", ["sse", "whole"])
-def test_a_page_instead_of_an_answer(toy, framing):
-    """A 200 of another kind is refused, and the error shows how it begins."""
+def test_html_page_instead_of_a_response(toy, framing):
+    """A 200 of another content type is rejected, and the error quotes its beginning."""
     attempt = toy.attempt(framing=framing, headers={"content-type": "text/html; charset=utf-8"})
     with pytest.raises(UnexpectedContentType, match="Log in") as caught:
         toy.read(attempt, b"<html>\x1b[31mLog in", b" here</html>")
@@ -449,8 +450,8 @@ def test_a_page_instead_of_an_answer(toy, framing):
     assert "\x1b" not in str(caught.value)
 
 
-def test_an_error_object_instead_of_a_stream(toy):
-    """A 200 that is a JSON error where a stream was asked for is the provider's error."""
+def test_error_object_instead_of_a_stream(toy):
+    """A 200 that is a JSON error in place of a stream is the provider's error."""
     attempt = toy.attempt(headers={"content-type": "application/json"})
     with pytest.raises(errors.RateLimited, match=r"Slow down\.") as caught:
         toy.read(attempt, b'{"error": {"message": "Slow down.", "code": 429}}')
@@ -471,7 +472,7 @@ def test_an_error_object_instead_of_a_stream(toy):
         ("whole", "text/event-stream", False),
     ],
 )
-def test_which_content_types_fit(toy, framing, content_type, fits):
+def test_content_types(toy, framing, content_type, fits):
     """A body is read if its content type fits the framing, or if it has none."""
     attempt = toy.attempt(framing=framing, headers={"content-type": content_type} if content_type else {})
     said = (TextDelta("a"), STOP)
@@ -484,8 +485,8 @@ def test_which_content_types_fit(toy, framing, content_type, fits):
 
 
 @pytest.mark.parametrize("name", ["x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray"])
-def test_the_request_id_is_kept(toy, name):
-    """The id to quote to the provider's support is found under each of its usual names."""
+def test_request_id(toy, name):
+    """The provider's id of the request is found under each of its usual names."""
     assert toy.attempt(headers={"content-type": "text/event-stream", name: "r-1"}).request_id == "r-1"
 
 
@@ -493,7 +494,7 @@ def test_the_request_id_is_kept(toy, name):
 
 
 class Raising:
-    """A driver whose hooks raise, or return, what they are told."""
+    """A driver whose hooks raise, or return, the given objects."""
 
     def __init__(self, decode=None, usage=None):
         self.decode, self.usage = decode, usage
@@ -518,8 +519,8 @@ class Raising:
 @pytest.mark.parametrize(
     "error", [KeyError("choices"), AttributeError("x"), TypeError("y"), ZeroDivisionError("z"), OSError("o")]
 )
-def test_a_driver_that_raises_in_decode(toy, error):
-    """Whatever a driver raises becomes a `PluginError` that names it, with what had come; the cause is kept."""
+def test_driver_that_raises_in_decode_chunk(toy, error):
+    """Any exception of a driver becomes a `PluginError` that names it, with the content so far and the cause."""
     attempt = toy.attempt(module=Raising(error))
     list(attempt.feed(b"data: good\n\n", 0.0))
     with pytest.raises(PluginError, match=rf"'toy'.*{type(error).__name__} in decode_chunk") as caught:
@@ -529,8 +530,8 @@ def test_a_driver_that_raises_in_decode(toy, error):
     assert attempt.outcome is Outcome.FAILED
 
 
-def test_a_driver_may_raise_our_errors(toy):
-    """An error of our own that a driver raises in decoding stays what it is, and gets what had come."""
+def test_driver_that_raises_a_polyglot_error(toy):
+    """An error of our own that a driver raises in decoding is kept, and gets the content so far."""
     attempt = toy.attempt(module=Raising(Malformed("A checksum is wrong.")))
     list(attempt.feed(b"data: good\n\n", 0.0))
     with pytest.raises(Malformed, match="A checksum is wrong") as caught:
@@ -539,23 +540,23 @@ def test_a_driver_may_raise_our_errors(toy):
 
 
 @pytest.mark.parametrize("returned", [None, 5, (event for event in ())], ids=["None", "number", "generator"])
-def test_a_driver_that_returns_no_events(toy, returned):
-    """A driver that returns something other than a sequence of events is named, and nothing else is raised."""
+def test_driver_that_returns_no_sequence(toy, returned):
+    """A driver that returns something other than a sequence of events is reported, and nothing else is raised."""
     attempt = toy.attempt(module=Raising(returned))
     with pytest.raises(PluginError, match="decode_chunk"):
         list(attempt.feed(b"data: bad\n\n", 0.0))
 
 
 @pytest.mark.parametrize("said", [["text"], [None], [msgspec.UNSET]])
-def test_a_driver_that_returns_something_unknown(toy, said):
-    """What is no event is not passed over in silence."""
+def test_driver_that_returns_unknown_objects(toy, said):
+    """An object that is not an event is reported."""
     attempt = toy.attempt(module=Raising(said))
     with pytest.raises(PluginError, match="decode_chunk"):
         list(attempt.feed(b"data: bad\n\n", 0.0))
 
 
-def test_a_driver_that_cannot_read_usage(toy):
-    """Usage that the driver cannot read fails the stream at its end, with the answer in the error's partial."""
+def test_driver_that_cannot_read_usage(toy):
+    """Usage that the driver cannot read fails the stream at its end, with the response in the error's partial."""
     attempt = toy.attempt(module=Raising([Finish("stop", "stop"), End()]))
     list(attempt.feed(b"data: good\n\n", 0.0))
     with pytest.raises(PluginError, match="KeyError in extract_usage") as caught:
@@ -565,7 +566,7 @@ def test_a_driver_that_cannot_read_usage(toy):
     assert caught.value.partial.outcome is Outcome.FAILED
 
 
-# The bytes stop
+# Interruptions
 
 
 @pytest.mark.parametrize(
@@ -575,8 +576,8 @@ def test_a_driver_that_cannot_read_usage(toy):
         (Signal.CLOCK, TimedOut("late", "idle"), Outcome.TIMED_OUT),
     ],
 )
-def test_a_break_in_the_middle(toy, signal, error, outcome):
-    """A break raises the transport's own error, with what had come."""
+def test_interruption_before_the_finish(toy, signal, error, outcome):
+    """An interruption raises the transport's own error, with the content so far."""
     attempt = toy.attempt()
     list(attempt.feed(toy.story[0], 0.0))
     with pytest.raises(type(error)) as caught:
@@ -587,8 +588,8 @@ def test_a_break_in_the_middle(toy, signal, error, outcome):
 
 
 @pytest.mark.parametrize("signal", [Signal.BROKEN, Signal.CLOCK])
-def test_a_break_after_the_finish_is_no_error(toy, signal):
-    """Once every choice has finished, a break or the grace clock only ends the waiting."""
+def test_interruption_after_the_finish(toy, signal):
+    """Once every choice has a finish, a broken connection or the grace clock only ends the attempt."""
     attempt = toy.attempt()
     list(attempt.feed(b"".join(toy.story), 0.0))
     (closing,) = attempt.interrupt(signal, TransportError("reset"), 1.0)
@@ -596,16 +597,16 @@ def test_a_break_after_the_finish_is_no_error(toy, signal):
     assert attempt.outcome is Outcome.FINISHED
 
 
-def test_a_break_in_an_error_body(toy):
-    """An error status says more than the break in its body."""
+def test_interruption_of_an_error_body(toy):
+    """An error status takes precedence over the interruption of its body."""
     attempt = toy.attempt(status=401, headers={})
     list(attempt.feed(b"Who are", 0.0))
     with pytest.raises(errors.AuthenticationError, match="Who are"):
         list(attempt.interrupt(Signal.BROKEN, TransportError("reset"), 0.0))
 
 
-def test_a_break_after_the_end_means_nothing(toy):
-    """After the outcome nothing is raised any more."""
+def test_interruption_after_the_end(toy):
+    """After the outcome no error is raised."""
     attempt = toy.attempt()
     toy.read(attempt, *toy.story, toy.done)
     assert not list(attempt.interrupt(Signal.BROKEN, TransportError("reset"), 0.0))
@@ -614,8 +615,8 @@ def test_a_break_after_the_end_means_nothing(toy):
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 3, 4])
-def test_a_cancelled_stream(toy, blocks):
-    """A cancelled stream has what had come, and never looks finished."""
+def test_cancelled_stream(toy, blocks):
+    """A cancelled stream has the content so far, and never looks finished."""
     attempt = toy.attempt()
     for block in toy.story[:blocks]:
         list(attempt.feed(block, 0.0))
@@ -626,8 +627,8 @@ def test_a_cancelled_stream(toy, blocks):
     assert "late" not in attempt.response.content
 
 
-def test_when_things_came(toy):
-    """The response knows when the first event with meaning came and how long it took, from the call on."""
+def test_timing(toy):
+    """The response has the time of the first event with meaning and its duration, both from the call on."""
     clocks = Clocks(Timeouts(), 100.0)
     attempt = toy.attempt(clocks=clocks)
     list(attempt.feed(toy.say(ResponseStarted("1")), 101.0))
@@ -638,8 +639,8 @@ def test_when_things_came(toy):
     assert (timing.first_event, timing.duration) == (2.0, 4.0)
 
 
-def test_an_empty_text_is_no_event_with_meaning(toy):
-    """Empty deltas, which some servers send to keep a connection alive, do not set the idle clock back."""
+def test_empty_text_does_not_restart_idle(toy):
+    """Empty deltas, which some servers send to keep a connection alive, do not restart the idle clock."""
     clocks = Clocks(Timeouts(idle=10.0, silence=None), 0.0)
     attempt = toy.attempt(clocks=clocks)
     list(attempt.feed(toy.say(TextDelta("a")), 1.0))
@@ -647,10 +648,10 @@ def test_an_empty_text_is_no_event_with_meaning(toy):
     assert clocks.meaning == 1.0
 
 
-# The events view
+# Recorded events
 
 
-def test_events_are_held_until_something_has_come(toy):
+def test_events_are_held_until_committed(toy):
     """Pings are shown at once; names and usage only with the first event that has meaning."""
     attempt = toy.attempt()
     seen = toy.watch_events(attempt)
@@ -671,16 +672,16 @@ def test_all_events_are_shown_in_order(toy):
     assert list(seen) == said
 
 
-def test_held_events_come_with_an_early_end(toy):
-    """An answer that ends before anything with meaning shows what it had said of itself."""
+def test_held_events_are_shown_at_an_early_end(toy):
+    """A response that ends before any content shows the events held so far."""
     attempt = toy.attempt()
     seen = toy.watch_events(attempt)
     toy.read(attempt, toy.say(ResponseStarted("1")), toy.done)
     assert list(seen) == [ResponseStarted("1"), End()]
 
 
-def test_events_are_shown_from_where_the_stream_stands(toy):
-    """Who begins to watch later sees what comes from then on."""
+def test_events_are_shown_from_the_call_on(toy):
+    """An observer that begins late sees the events from then on."""
     attempt = toy.attempt()
     list(attempt.feed(toy.story[0], 0.0))
     seen = toy.watch_events(attempt)
@@ -688,7 +689,7 @@ def test_events_are_shown_from_where_the_stream_stands(toy):
     assert list(seen) == [TextDelta("upon ")]
 
 
-def test_a_framing_of_the_drivers_own(toy):
+def test_framer_of_a_driver(toy):
     """A driver's framer cuts the body, and any content type fits it."""
 
     class Lines:
@@ -712,7 +713,7 @@ def test_a_framing_of_the_drivers_own(toy):
 
 
 class Breaking:
-    """A framer that hands out chunks as they come, until it is to do something that a framer must not."""
+    """A framer that returns each read as a chunk, until it does something that a framer must not."""
 
     does: Any = None
 
@@ -733,17 +734,17 @@ class Breaking:
 
 
 def fail():
-    """Raise what no framer should."""
+    """Raise an error that framers should not raise."""
     raise ValueError("ouch")
 
 
-def refuse():
-    """Raise what a framer may."""
+def reject():
+    """Raise an error that framers may raise."""
     raise Malformed("It cannot be read.")
 
 
-def broken_session(toy, does):
-    """A session whose framer does this."""
+def broken_attempt(toy, does):
+    """Return an attempt whose framer does this."""
     framing = type("Own", (Breaking,), {"does": does})
     attempt = Attempt(
         WireRequest(url="http://localhost", body=b"", framing=framing), toy.bound(), Clocks(Timeouts(), 0.0)
@@ -754,37 +755,37 @@ def broken_session(toy, does):
 
 @pytest.mark.parametrize("method", ["feed", "finish"])
 @pytest.mark.parametrize(
-    ("does", "says"),
+    ("does", "message"),
     [
         (fail, r"raised ValueError in {} of its framer: ouch"),
         (lambda: None, r"raised TypeError in {} of its framer"),
-        (lambda: [b"x"], r"returned bytes from {} of its framer, which is no Chunk"),
+        (lambda: [b"x"], r"returned bytes from {} of its framer, which is not a Chunk"),
     ],
 )
-def test_a_framer_of_the_drivers_own_that_is_broken(toy, method, does, says):
-    """Whatever a driver's framer raises or returns, it is the driver's fault, and what came is kept."""
-    attempt = broken_session(toy, (method, does))
-    with pytest.raises(PluginError, match=says.format(method)) as caught:
+def test_broken_framer_of_a_driver(toy, method, does, message):
+    """Whatever a driver's framer raises or returns is reported as the driver's fault, with the content so far."""
+    attempt = broken_attempt(toy, (method, does))
+    with pytest.raises(PluginError, match=message.format(method)) as caught:
         toy.read(attempt, toy.body(TextDelta("a")), *([b"x"] if method == "feed" else []))
     assert (caught.value.partial.content, caught.value.partial.outcome) == ("a", Outcome.FAILED)
     assert caught.value.provider == "toy"
 
 
-def test_a_framer_of_the_drivers_own_may_raise_our_errors(toy):
-    """What a driver's framer finds wrong in our own words is raised as it is."""
-    attempt = broken_session(toy, ("feed", refuse))
+def test_framer_that_raises_a_polyglot_error(toy):
+    """An error of our own that a driver's framer raises is kept."""
+    attempt = broken_attempt(toy, ("feed", reject))
     with pytest.raises(Malformed, match="It cannot be read"):
         toy.read(attempt, b"x")
 
 
-def test_a_framer_of_the_drivers_own_that_cannot_be_made(toy):
-    """A framer class that raises is the driver's fault as well."""
+def test_framer_that_cannot_be_created(toy):
+    """A framer class that raises is reported as the driver's fault."""
     with pytest.raises(PluginError, match="raised ValueError in its framer: no framer"):
-        broken_session(toy, "no framer")
+        broken_attempt(toy, "no framer")
 
 
-def test_an_object_where_a_stream_should_be_may_be_a_failure_in_the_drivers_own_words(toy):
-    """A driver that knows its provider's envelope is asked of a status 200 too, before the type is found wanting."""
+def test_decode_error_of_a_successful_status(toy):
+    """The driver's `decode_error` reads a status 200, too, before the content type is rejected."""
 
     class Enveloped(toy.Driver):
         @hookimpl
@@ -808,8 +809,8 @@ def test_an_object_where_a_stream_should_be_may_be_a_failure_in_the_drivers_own_
     ],
 )
 @pytest.mark.parametrize("committed", [False, True])
-def test_an_event_with_a_value_of_a_wrong_type_is_the_drivers_fault(toy, event, wrong, committed):
-    """It is found where it comes in, and not where somebody joins it to the rest."""
+def test_event_with_a_wrong_type(toy, event, wrong, committed):
+    """A value of a wrong type is reported where the event enters, and not where it is used."""
 
     class Wrong(toy.Driver):
         @hookimpl
@@ -826,3 +827,16 @@ def test_an_event_with_a_value_of_a_wrong_type_is_the_drivers_fault(toy, event, 
     with pytest.raises(PluginError, match=wrong) as caught:
         list(attempt.feed(b"data: b\n\n", 0.0))
     assert caught.value.partial.content == ("a" if committed else "")
+
+
+@pytest.mark.parametrize("first", [[], [ReasoningDelta("hm")]], ids=["text", "reasoning"])
+def test_repeated_whitespace_after_a_prefill_is_dropped(toy, first):
+    """White space that ends the text before a resume point is not repeated after it, wherever the text begins."""
+    before = toy.attempt()
+    list(before.feed(toy.say(TextDelta("Once\n\n")), 0.0))
+    wire = WireRequest(url="http://localhost", body=b"")
+    seam = Seam(how="prefill", error="TransportError", message="", wait=0.0, connection="here", keeps=True)
+    attempt = Attempt(wire, toy.bound(), Clocks(Timeouts(), 0.0), seam=seam, before=before)
+    attempt.begin(200, {})
+    toy.read(attempt, *(toy.say(event) for event in [*first, TextDelta("\n"), TextDelta("\n upon"), STOP]))
+    assert attempt.response.content == "Once\n\n upon"

@@ -1,4 +1,4 @@
-"""What holds for every stream, every cut of it, and every damage to it."""
+"""Properties of every stream, split, cut or damaged anywhere."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ bodies = st.lists(st.lists(contents, min_size=1, max_size=3), max_size=8)
 
 
 def valid_stream(toy, body, *, end):
-    """A stream in which both choices begin, go on, and finish; with or without a last word."""
+    """Return the blocks and bytes of a stream in which two choices begin and finish, with or without an `End`."""
     begun = [toy.say(TextDelta("a", 0)), toy.say(TextDelta("b", 1))]
     finished = [toy.say(Finish("stop", "stop", 1)), toy.say(Finish("length", "max", 0))]
     blocks = [*begun, *(toy.say(*events) for events in body), *finished, toy.say(UsageReport({"in": 2, "out": 3}))]
@@ -46,15 +46,15 @@ def valid_stream(toy, body, *, end):
 
 
 def outcome(toy, pieces):
-    """Everything that a caller sees: each partial as a dict, and the response."""
+    """Return everything that a caller receives: each partial as a dict, and the response."""
     attempt = toy.attempt()
     partials = [partial.to_dict() for partial in toy.read(attempt, *pieces)]
     return partials, attempt.response.to_dict()
 
 
 @given(body=bodies, end=st.booleans(), data=st.data())
-def test_any_split_gives_the_same(toy, body, end, data):
-    """Partials and response depend on the bytes, and not on how they came."""
+def test_any_split_has_the_same_result(toy, body, end, data):
+    """Partials and response depend on the bytes, and not on how they are split."""
     _, stream = valid_stream(toy, body, end=end)
     places = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
     pieces = [stream[start:stop] for start, stop in zip([0, *places], [*places, len(stream)], strict=True)]
@@ -63,15 +63,15 @@ def test_any_split_gives_the_same(toy, body, end, data):
 
 @given(body=bodies)
 @settings(max_examples=20)
-def test_byte_by_byte_gives_the_same(toy, body):
-    """A stream that comes byte by byte is the same stream."""
+def test_byte_by_byte_has_the_same_result(toy, body):
+    """A stream that is received byte by byte is the same stream."""
     _, stream = valid_stream(toy, body, end=True)
     assert outcome(toy, [stream[place : place + 1] for place in range(len(stream))]) == outcome(toy, [stream])
 
 
 @given(body=bodies, end=st.booleans(), data=st.data())
 def test_any_prefix_is_truncated_or_finished(toy, body, end, data):
-    """A stream cut anywhere is `Truncated`, unless every choice had already finished; nothing else can come of it."""
+    """A stream cut anywhere is `Truncated`, unless every choice had its finish before."""
     blocks, stream = valid_stream(toy, body, end=end)
     place = data.draw(st.integers(0, len(stream)))
     done = place >= len(b"".join(blocks[:-1]))
@@ -86,8 +86,8 @@ def test_any_prefix_is_truncated_or_finished(toy, body, end, data):
 
 
 @given(body=bodies, data=st.data())
-def test_what_a_prefix_shows_is_a_prefix(toy, body, data):
-    """What had come of a cut stream is the beginning of the whole, for every choice."""
+def test_content_of_a_prefix_is_a_prefix(toy, body, data):
+    """The content of a cut stream is the beginning of the whole, for every choice."""
     _, stream = valid_stream(toy, body, end=True)
     whole, cut = toy.attempt(), toy.attempt()
     toy.read(whole, stream)
@@ -99,8 +99,8 @@ def test_what_a_prefix_shows_is_a_prefix(toy, body, data):
 
 
 @given(body=bodies, data=st.data())
-def test_a_flipped_bit_raises_only_our_errors(toy, body, data):
-    """A damaged stream gives a result or an error of our own, and nothing else."""
+def test_flipped_bits_raise_only_our_errors(toy, body, data):
+    """A damaged stream has a result or an error of our own, and nothing else."""
     _, stream = valid_stream(toy, body, end=data.draw(st.booleans()))
     damaged = bytearray(stream)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -113,7 +113,7 @@ def test_a_flipped_bit_raises_only_our_errors(toy, body, data):
 
 @given(data=st.binary(max_size=200), status=st.sampled_from([200, 204, 301, 401, 500]), whole=st.booleans())
 def test_garbage_raises_only_our_errors(toy, data, status, whole):
-    """Any bytes at all, under any status, give a result or an error of our own."""
+    """Any bytes, under any status, have a result or an error of our own."""
     attempt = toy.attempt(status=status, headers={}, framing="whole" if whole else "sse", flush_at_eof=True)
     try:
         toy.read(attempt, data)

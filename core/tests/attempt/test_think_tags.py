@@ -1,4 +1,4 @@
-"""Thinking between tags is taken out of the text, however the text is cut."""
+"""Thinking between tags is extracted from the text, however the text is split."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from polyglot_core._values.events import Finish, Ping, ReasoningDelta, TextDelta
 
 
 def split(text, size):
-    """Thinking and text of `text`, when it comes in pieces of `size` characters."""
+    """Return the thinking and the text of `text`, received in pieces of `size` characters."""
     tags = ThinkTags("<think>", "</think>")
-    decode = tags.around(lambda piece: [TextDelta(piece)])
-    events = [event for place in range(0, len(text), size) for event in decode(text[place : place + size])]
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    events = [event for piece in pieces for event in tags.apply([TextDelta(piece)])]
     events += tags.rest()
     thinking = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
     return thinking, "".join(event.text for event in events if isinstance(event, TextDelta))
@@ -34,19 +34,19 @@ def split(text, size):
         ("", "", ""),
     ],
 )
-def test_thinking_at_the_start_is_taken_out(text, thinking, rest, size):
-    """Only thinking that the text begins with is thinking, and a tag may be cut anywhere."""
+def test_thinking_at_the_start_is_extracted(text, thinking, rest, size):
+    """Only a tag at the beginning of the text counts, and it may be split anywhere."""
     assert split(text, size) == (thinking, rest)
 
 
 @given(text=st.text(alphabet="<>/thinka \n", max_size=60), size=st.integers(1, 9))
-def test_any_cut_gives_the_same(text, size):
-    """How the text is cut changes neither the thinking nor the text."""
+def test_any_split_has_the_same_result(text, size):
+    """The split of the text changes neither the thinking nor the text."""
     assert split(text, size) == split(text, max(1, len(text)))
 
 
 class Counted(str):
-    """A text that counts the characters of whatever it is joined to, itself with them."""
+    """A text that counts the characters of all texts that it is joined to, and its own."""
 
     __slots__ = ()
     characters = 0
@@ -56,47 +56,46 @@ class Counted(str):
         return before + str(self)
 
 
-def test_white_space_before_the_text_is_looked_at_once():
-    """However much white space comes first and in how many pieces, each piece costs its own length."""
+def test_leading_white_space_is_examined_once():
+    """Each piece of leading white space costs its own length, however many there are."""
     Counted.characters = 0
-    decode = ThinkTags("<think>", "</think>").around(lambda text: [TextDelta(text)])
-    for _ in range(1000):
-        assert decode(Counted("\n" * 8)) == []
-    assert Counted.characters == 8000
-    assert decode("<thi") == []
-    assert decode("x") == [TextDelta("\n" * 8000 + "<thix")]
-
-
-def test_white_space_alone_is_the_text():
-    """An answer of nothing but white space comes as it was sent, when it is over; what follows is text at once."""
     tags = ThinkTags("<think>", "</think>")
-    decode = tags.around(lambda text: [TextDelta(text)])
-    assert [event for text in (" ", "\n", "\t") for event in decode(text)] == []
+    for _ in range(1000):
+        assert tags.apply([TextDelta(Counted("\n" * 8))]) == []
+    assert Counted.characters == 8000
+    assert tags.apply([TextDelta("<thi")]) == []
+    assert tags.apply([TextDelta("x")]) == [TextDelta("\n" * 8000 + "<thix")]
+
+
+def test_white_space_alone_is_text():
+    """A text of white space alone is returned unchanged at its end; what follows it is text at once."""
+    tags = ThinkTags("<think>", "</think>")
+    assert tags.apply([TextDelta(text) for text in (" ", "\n", "\t")]) == []
     assert tags.rest() == [TextDelta(" \n\t")]
     assert tags.rest() == []
-    assert decode(" <think>") == [TextDelta(" <think>")]
+    assert tags.apply([TextDelta(" <think>")]) == [TextDelta(" <think>")]
 
 
-def test_what_was_kept_back_comes_before_the_finish():
-    """Text that might have become a tag is handed out when the model is done."""
+def test_kept_text_precedes_the_finish():
+    """Text that might have become a tag is returned before the finish."""
     tags = ThinkTags("<think>", "</think>")
-    decode = tags.around(lambda events: events)
-    assert decode([TextDelta("<thi")]) == []
-    assert decode([Finish("stop", "stop")]) == [TextDelta("<thi"), Finish("stop", "stop")]
+    assert tags.apply([TextDelta("<thi")]) == []
+    assert tags.apply([Finish("stop", "stop")]) == [TextDelta("<thi"), Finish("stop", "stop")]
 
 
-def test_each_choice_thinks_for_itself():
-    """The tags of one choice are not those of another."""
+def test_tags_are_tracked_by_choice():
+    """The tags of one choice do not affect another."""
     tags = ThinkTags("<think>", "</think>")
-    decode = tags.around(lambda events: events)
-    assert decode([TextDelta("<think>a", 0), TextDelta("b", 1)]) == [ReasoningDelta("a", choice=0), TextDelta("b", 1)]
+    assert tags.apply([TextDelta("<think>a", 0), TextDelta("b", 1)]) == [
+        ReasoningDelta("a", choice=0),
+        TextDelta("b", 1),
+    ]
 
 
-def test_what_is_no_text_passes():
-    """An empty text says that the choice has begun, and other events have nothing to do with tags."""
+def test_other_events_pass():
+    """An empty text begins a choice, and other events are not affected by tags."""
     events = [TextDelta(""), ReasoningDelta("r"), TextDelta("a"), TextDelta(""), Ping()]
-    decode = ThinkTags("<think>", "</think>").around(lambda event: [event])
-    assert [passed for event in events for passed in decode(event)] == events
+    assert ThinkTags("<think>", "</think>").apply(events) == events
 
 
 @pytest.mark.parametrize(
@@ -109,9 +108,9 @@ def test_what_is_no_text_passes():
         (["a", "<think>b"], "", "a<think>b"),
     ],
 )
-def test_a_finish_behind_every_text_changes_nothing_but_what_was_kept(texts, thinking, rest):
-    """Some servers give a reason with every piece; the thinking goes on, and half a tag is what it is."""
-    decode = ThinkTags("<think>", "</think>").around(lambda text: [TextDelta(text), Finish("stop", "stop")])
-    events = [event for text in texts for event in decode(text)]
-    told = ["".join(event.text for event in events if isinstance(event, kind)) for kind in (ReasoningDelta, TextDelta)]
-    assert told == [thinking, rest]
+def test_finish_after_every_text(texts, thinking, rest):
+    """Some servers send a finish with every piece; thinking continues after it, but half a tag becomes text."""
+    tags = ThinkTags("<think>", "</think>")
+    events = [event for text in texts for event in tags.apply([TextDelta(text), Finish("stop", "stop")])]
+    found = ["".join(event.text for event in events if isinstance(event, kind)) for kind in (ReasoningDelta, TextDelta)]
+    assert found == [thinking, rest]

@@ -1,4 +1,4 @@
-"""Tool calls come in many ways; here is a table of those that were seen, and what each of them means."""
+"""Tool calls in every form observed on the wire, and the result of each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def assembled(*chunks, **how):
 
 
 def each(*events):
-    """Every event in a chunk of its own."""
+    """Return a chunk for each event."""
     return [[event] for event in events]
 
 
@@ -169,8 +169,8 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_calls_are_put_together(name):
-    """However a server numbers the pieces, the calls come out whole and in order of first appearance."""
+def test_tool_calls_are_assembled(name):
+    """However a server numbers the pieces, the tool calls are complete and in order of first appearance."""
     chunks, expected = CASES[name]
     assembler, partials = assembled(*chunks)
     calls = assembler.choices()[0].tool_calls
@@ -180,8 +180,8 @@ def test_calls_are_put_together(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_a_kept_partial_shows_of_calls_never_changes(name):
-    """A partial shows the calls as they were when it was handed out, whenever it is asked, and in any order."""
+def test_tool_calls_of_partials_never_change(name):
+    """A partial has the tool calls of its time, whenever and in whatever order it is read."""
     chunks, _ = CASES[name]
     assembler = Assembler(lambda payload: Usage(raw=payload))
     kept = [(partial, partial.tool_calls) for events in chunks for partial in assembler.absorb(events, b"raw")]
@@ -192,8 +192,8 @@ def test_what_a_kept_partial_shows_of_calls_never_changes(name):
         assert partial.tool_calls == then
 
 
-def test_calls_that_nobody_looked_at_are_the_same():
-    """Looking at the calls while they grow does not change what they become."""
+def test_reading_partials_has_no_effect():
+    """Reading the tool calls while they grow does not change the result."""
     chunks, _ = CASES["interleaved calls"]
     assembler, partials = assembled(*chunks)
     assert [call.arguments_raw for call in partials[3].tool_calls] == ['{"a": ', '{"b": ']
@@ -212,7 +212,7 @@ def test_calls_that_nobody_looked_at_are_the_same():
     ],
 )
 def test_arguments_are_parsed(raw, parsed):
-    """Arguments are a dict; no text at all, and null, are the empty one."""
+    """Arguments are a dict; empty text and null are the empty one."""
     assembler, _ = assembled(*each(call(0, "1", "sum", raw)))
     (made,) = assembler.choices()[0].tool_calls
     assert (made.arguments, made.arguments_raw, made.ready) == (parsed, raw, True)
@@ -221,22 +221,22 @@ def test_arguments_are_parsed(raw, parsed):
 @pytest.mark.parametrize(
     "raw", ['{"a": ', "[1]", '"text"', "3", "{'a': 1}", '{"a": "\\ud8"}', "[" * 5000, '{"a": 1}{}']
 )
-def test_arguments_that_do_not_parse_are_never_ready(raw):
-    """Arguments that are no JSON object are kept as they came, and the call is not offered as ready to run."""
+def test_invalid_arguments_are_never_ready(raw):
+    """Arguments that are not a JSON object are kept as received, and the tool call is not ready."""
     assembler, _ = assembled(*each(call(0, "1", "sum", raw)))
     (made,) = assembler.choices()[0].tool_calls
     assert (made.arguments, made.arguments_raw, made.ready) == (None, raw, False)
 
 
-def test_a_call_is_not_ready_while_it_streams():
-    """A call whose arguments happen to parse is not ready before it is complete."""
+def test_streaming_tool_call_is_not_ready():
+    """A tool call whose arguments happen to parse is not ready before it is complete."""
     assembler, partials = assembled(*each(call(0, "1", "sum", "{}")))
     assert [made.ready for made in partials[0].tool_calls] == [False]
     assert [made.ready for made in partials[-1].tool_calls] == [True]
 
 
-def test_a_cut_call_is_not_complete():
-    """Where the stream broke off in a call, the call says so for good."""
+def test_cut_tool_call_is_not_complete():
+    """A tool call within which the stream broke off never becomes complete."""
     assembler = Assembler(lambda payload: Usage(raw=payload))
     assembler.absorb([call(0, "1", "sum", '{"a": ')], b"")
     (made,) = assembler.choices()[0].tool_calls
@@ -244,20 +244,20 @@ def test_a_cut_call_is_not_complete():
     assert not made.ready
 
 
-def test_a_whole_call_is_complete_at_once():
-    """A call that comes whole can be run before the stream has ended."""
+def test_whole_tool_call_is_complete_at_once():
+    """A tool call in one piece is ready before the stream has ended."""
     _, partials = assembled(*each(call(id_="1", name="sum", arguments="{}", complete=True), TextDelta("more")))
     assert partials[0].tool_calls[0].ready
 
 
-def test_a_placeholder_makes_no_partial():
-    """A piece that names nothing changes nothing, so nothing is handed out for it."""
+def test_placeholder_makes_no_partial():
+    """A piece that names nothing changes nothing, so nothing is emitted for it."""
     assembler = Assembler(lambda payload: Usage(raw=payload))
     assert not assembler.absorb([call(0)], b"")
 
 
-def test_a_piece_with_nothing_new_makes_no_partial():
-    """A piece of a known call that brings nothing new changes nothing that can be seen."""
+def test_piece_with_nothing_new_makes_no_partial():
+    """A piece of a known tool call that contains nothing new emits nothing."""
     assembler = Assembler(lambda payload: Usage(raw=payload))
     assembler.absorb([call(0, "1", "sum", "{}")], b"")
     assert not assembler.absorb([call(0, "1", "sum", "")], b"")
@@ -279,8 +279,8 @@ def test_a_piece_with_nothing_new_makes_no_partial():
         ("something new", False, FinishReason.OTHER),
     ],
 )
-def test_a_stop_with_calls_means_the_calls(reason, calls, expected):
-    """A plain stop with calls is `tool_calls`; every other reason stays what it is, and the raw word is kept."""
+def test_stop_with_tool_calls(reason, calls, expected):
+    """A stop with tool calls is `tool_calls`; every other reason is kept, and so is the raw word."""
     pieces = [call(0, "1", "sum", "{}")] if calls else [TextDelta("Hi")]
     assembler, partials = assembled(*each(*pieces, Finish(reason, "their word")))
     choice = assembler.choices()[0]
@@ -288,8 +288,8 @@ def test_a_stop_with_calls_means_the_calls(reason, calls, expected):
     assert partials[-1].finish_reason is expected
 
 
-def test_calls_of_several_choices_stay_apart():
-    """Calls of interleaved choices go to their own choice, though index and id are the same."""
+def test_tool_calls_of_several_choices():
+    """Interleaved tool calls belong to their own choice, even with the same index and id."""
     assembler, _ = assembled(
         *each(
             call(0, "1", "sum", '{"a"', choice=0),
@@ -301,8 +301,8 @@ def test_calls_of_several_choices_stay_apart():
     assert [choice.tool_calls[0].arguments for choice in assembler.choices()] == [{"a": 1}, {"b": 2}]
 
 
-def test_ten_thousand_pieces_of_a_call_are_joined():
-    """A call of many pieces is whole, looked at in between or not."""
+def test_ten_thousand_pieces_are_joined():
+    """A tool call of many pieces is complete, whether it is read in between or not."""
     assembler = Assembler(lambda payload: Usage(raw=payload))
     assembler.absorb([call(0, "1", "write", '{"text": "')], b"")
     for number in range(10_000):

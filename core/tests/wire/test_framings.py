@@ -380,7 +380,7 @@ def test_what_fails_a_browsers_connection_is_refused(toy):
         headers = {"content-type": content_type} if content_type else {}
         attempt = toy.attempt(headers=headers)
         if media_type(content_type) in {None, "text/event-stream"}:
-            assert attempt._other_body is None
+            assert attempt._head.unexpected is None
         else:
             with pytest.raises(UnexpectedContentType):
                 toy.read(attempt, b"data: x\n\n")

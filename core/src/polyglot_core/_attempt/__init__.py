@@ -1,1 +1,1 @@
-"""One attempt without a socket: bytes in, partials and an outcome out."""
+"""One attempt, without a socket: bytes in, partials and an outcome out."""

@@ -1,7 +1,7 @@
-"""All the memory that core has: events in, partials and the complete response out.
+"""Builds partials and the complete response from events. All state that core keeps of a response is here.
 
-Decoders say what a chunk means; what it means *together with what came before* is decided here, once, for every
-provider.
+A decoder reports what one chunk means. What it means together with the chunks before it is decided here, once, for
+every provider.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import ChainMap
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from polyglot_core._attempt.tool_calls import ToolCallMatcher, too_many
@@ -37,18 +38,23 @@ if TYPE_CHECKING:
     from polyglot_core._values.parts import Part, ToolCall
     from polyglot_core._values.response import Usage
 
-__all__ = ["Assembler"]
+__all__ = ["DEFAULT_LIMITS", "Assembler"]
+
+DEFAULT_LIMITS = Limits()
 
 _REASONS = {reason.value: reason for reason in FinishReason}
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 _LARGEST = 2**63 - 1
 
 
-_LIMITS = Limits()
-
-
 class Assembler:
-    """Puts one attempt's events together.
+    """Assembles the events of a response; continued responses keep the assembler of the attempt before.
+
+    Args:
+        extract_usage: The driver's reader of usage objects.
+        finish_counts: Which of several `Finish` events of a choice counts, ``first`` or ``last``.
+        limits: Upper bounds on the numbers of choices and tool calls.
+        choices: How many choices were requested.
 
     Attributes:
         response_id: The first id that is not empty.
@@ -59,20 +65,20 @@ class Assembler:
         self,
         extract_usage: Callable[[Mapping[str, Any]], Usage],
         finish_counts: str = "first",
-        limits: Limits = _LIMITS,
+        limits: Limits = DEFAULT_LIMITS,
         choices: int = 1,
     ) -> None:
         self.response_id: str | None = None
         self.model: str | None = None
-        self._extract_usage = lambda payload: _believed(extract_usage(payload))
+        self._extract_usage = lambda payload: _plausible(extract_usage(payload))
         self._last_finish_counts = finish_counts == "last"
         self._usage: UsageReading | None = None
         self._choices: dict[int, _ChoiceBuilder] = {}
         self._limits = limits
-        self._wanted = choices
+        self._requested = choices
 
     def text(self, event: TextDelta, raw: bytes) -> PartialInferenceResponse | Sequence[PartialInferenceResponse]:
-        """The one partial for a chunk that is a piece of text: `absorb` for the hot path."""
+        """Return the single partial for a chunk that is a piece of text: `absorb` for the hot path."""
         builder = self._choices.get(event.choice)
         text = event.text
         if builder is None or not text:
@@ -82,7 +88,11 @@ class Assembler:
         return PartialInferenceResponse(text, raw, len(parts), builder.mark)
 
     def absorb(self, events: Sequence[Event], raw: bytes) -> list[PartialInferenceResponse]:
-        """Take the events of one chunk; return a partial for each choice in which the caller can see a change."""
+        """Take the events of one chunk; return a partial for each choice that changed visibly.
+
+        Raises:
+            LimitExceeded: There are more choices or tool calls than `limits` allows.
+        """
         changed: dict[int, _ChoiceBuilder] = {}
         for event in events:
             take = _TAKERS.get(type(event))
@@ -99,21 +109,23 @@ class Assembler:
 
     @property
     def all_finished(self) -> bool:
-        """Whether as many choices have begun as were asked for, and every one that has begun has its finish."""
-        return len(self._choices) >= self._wanted and all(builder.finished for builder in self._choices.values())
+        """Whether at least the requested number of choices has begun, and each of them has its finish."""
+        return len(self._choices) >= self._requested and all(
+            builder.ending.finish is not None for builder in self._choices.values()
+        )
 
     @property
     def pieces(self) -> int:
-        """How many pieces of text have come, over all choices."""
+        """How many pieces of text were received, over all choices."""
         return sum(len(builder.text_parts) for builder in self._choices.values())
 
     @property
     def usage(self) -> Usage | None:
-        """The usage reported so far, read by the driver."""
+        """The usage reported so far, as read by the driver."""
         return None if self._usage is None else self._usage.read()
 
     def closing(self) -> list[PartialInferenceResponse]:
-        """The closing partials of a finished stream: one a choice, by index, the last of them with the usage."""
+        """Close a finished stream; return one closing partial for each choice, by index, the last with the usage."""
         if not self._choices:
             self._choice(0)
         builders = [self._choices[index] for index in sorted(self._choices)]
@@ -121,24 +133,24 @@ class Assembler:
         return [builder.close(self._usage if builder is last else None) for builder in builders]
 
     def choices(self) -> tuple[Choice, ...]:
-        """The choices as they stand, by index."""
+        """Return the choices received so far, by index."""
         return tuple(self._choices[index].choice() for index in sorted(self._choices))
 
     def show(self, seam: Seam) -> PartialInferenceResponse:
-        """The partial that shows a seam: nothing new, and everything so far."""
+        """Return the partial that shows a resume point: nothing new, and all content so far."""
         first = self._choices.get(0)
         partial = PartialInferenceResponse("", b"", 0, Mark(0, Transcript())) if first is None else first.step(b"")
         partial.seam = seam
         return partial
 
-    def go_on(self) -> None:
-        """Another request adds to this answer; what the one before it reported of usage is not the answer's."""
+    def resume(self) -> None:
+        """Prepare for another request that continues the response; usage reported so far was of the one before."""
         self._usage = None
         for builder in self._choices.values():
             builder.remark(None)
 
     def resumable_text(self) -> str | None:
-        """The answer, if it is a text of one choice and nothing else, which a model can be asked to continue."""
+        """Return the text, if the response is one choice of text and nothing else, so that a model can continue it."""
         return self._choices[0].bare_text() if set(self._choices) == {0} else None
 
     def _choice(self, index: int) -> _ChoiceBuilder:
@@ -160,152 +172,210 @@ class Assembler:
             builder.remark(self._usage)
 
 
-class _ChoiceBuilder:
-    """One choice, growing."""
+class _New(Struct):
+    """What was received since the last partial of a choice."""
 
-    def __init__(self, index: int, most_calls: int, *, last_finish_counts: bool) -> None:
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+
+
+class _Ending(Struct):
+    """How a choice ended.
+
+    Attributes:
+        last_counts: Whether the last of several finishes counts; else the first.
+        finish: The finish that counts so far.
+        closed: Whether the stream has finished.
+    """
+
+    last_counts: bool
+    finish: Finish | None = None
+    closed: bool = False
+
+    def reason(self, *, tool_calls: bool) -> FinishReason:
+        """Return the reason as ours. A stop with tool calls of the user's is `tool_calls`; others stay as they are."""
+        if self.finish is None:
+            return FinishReason.UNKNOWN
+        reason = _REASONS.get(self.finish.reason, FinishReason.OTHER)
+        return FinishReason.TOOL_CALLS if reason is FinishReason.STOP and tool_calls else reason
+
+
+class _Extras:
+    """What a choice contains besides text and tool calls, as it was received."""
+
+    __slots__ = ("citations", "logprobs", "media", "reasoning", "refusal", "server_tools")
+
+    def __init__(self) -> None:
+        self.reasoning: dict[int, list[ReasoningDelta]] = {}  # by block
+        self.refusal: list[str] = []
+        self.citations: list[Mapping[str, Any]] = []
+        self.logprobs: list[Mapping[str, Any]] = []
+        self.media: list[MediaDelta] = []
+        self.server_tools: list[Mapping[str, Any]] = []
+
+
+class _Order:
+    """The order of the parts of a choice: text, and what was received between its pieces."""
+
+    __slots__ = ("_entries", "tool_calls")
+
+    def __init__(self) -> None:
+        self.tool_calls = 0  # how many have their position
+        self._entries: list[tuple[int, Callable[[], Part]]] = []  # pieces of text before the part; the part
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def add(self, texts: int, part: Callable[[], Part]) -> None:
+        """Insert a part after `texts` pieces of text. It is built when it is read, for it may still grow."""
+        self._entries.append((texts, part))
+
+    def parts(self, texts: Sequence[str]) -> Iterator[Part]:
+        """Yield all parts, in the order in which they began."""
+        start = 0
+        for end, part in [*self._entries, (len(texts), None)]:
+            if text := "".join(texts[start:end]):
+                yield Text(text)
+            start = end
+            if part is not None:
+                yield part()
+
+
+class _ChoiceBuilder:
+    """One choice, while it grows.
+
+    Attributes:
+        index: Index of the choice.
+        transcript: Text, reasoning and tool calls, shared with the partials.
+        text_parts: The pieces of text in `transcript`, for the hot path.
+        mark: What the next partials have in common, for the hot path.
+        ending: How the choice ended.
+    """
+
+    def __init__(self, index: int, most_tool_calls: int, *, last_finish_counts: bool) -> None:
         self.index = index
         self.transcript = Transcript()
         self.text_parts = self.transcript.text.parts
-        self.reasoning_parts = self.transcript.reasoning.parts
-        self.pieces = self.transcript.tool_calls.pieces
         self.mark = Mark(index, self.transcript)
-        self.finished = False
-        self._closed = False
-        self._last_finish_counts = last_finish_counts
-        self._finish: Finish | None = None
-        self._calls = ToolCallMatcher(most_calls)
-        self._called = 0  # calls that have a place in the order
-        self._reasoning: dict[int, list[ReasoningDelta]] = {}
-        self._refusal: list[str] = []
-        self._citations: list[Mapping[str, Any]] = []
-        self._logprobs: list[Mapping[str, Any]] = []
-        self._media: list[MediaDelta] = []
-        self._server_tools: list[Mapping[str, Any]] = []
-        self._order: list[tuple[int, Callable[[], Part]]] = []  # after how many pieces of text a part stands
-        self._new_text = self._new_reasoning = self._new_refusal = ""
+        self.ending = _Ending(last_finish_counts)
+        self._tool_calls = ToolCallMatcher(most_tool_calls)
+        self._extras = _Extras()
+        self._order = _Order()
+        self._new = _New()
 
     def remark(self, usage: UsageReading | None) -> None:
-        """Something besides text has come: later partials get a new mark, those handed out keep theirs."""
-        self.mark = Mark(self.index, self.transcript, len(self.reasoning_parts), len(self.pieces), usage)
+        """Replace the mark, because something besides text was received; emitted partials keep theirs."""
+        transcript = self.transcript
+        reasonings, pieces = len(transcript.reasoning.parts), len(transcript.tool_calls.pieces)
+        self.mark = Mark(self.index, transcript, reasonings, pieces, usage)
 
     def step(self, raw: bytes) -> PartialInferenceResponse:
-        """The partial for what was taken since the last step."""
-        if (len(self.reasoning_parts), len(self.pieces)) != (self.mark.reasonings, self.mark.pieces):
-            self.remark(self.mark.usage)
-        partial = PartialInferenceResponse(
-            self._new_text, raw, len(self.text_parts), self.mark, self._new_reasoning, self._new_refusal
-        )
-        self._new_text = self._new_reasoning = self._new_refusal = ""
-        return partial
+        """Return the partial for what was taken since the last step."""
+        transcript, mark, new = self.transcript, self.mark, self._new
+        if (len(transcript.reasoning.parts), len(transcript.tool_calls.pieces)) != (mark.reasonings, mark.pieces):
+            self.remark(mark.usage)
+        self._new = _New()
+        return PartialInferenceResponse(new.text, raw, len(self.text_parts), self.mark, new.reasoning, new.refusal)
 
     def close(self, usage: UsageReading | None) -> PartialInferenceResponse:
-        """The closing partial: nothing new but the reason, and every tool call whole."""
-        self._closed = True
-        self.pieces.extend(self._calls.closing())
+        """Return the closing partial: the finish reason, and every tool call complete."""
+        self.ending.closed = True
+        self.transcript.tool_calls.pieces.extend(self._tool_calls.closing())
         self.remark(usage)
         partial = self.step(b"")
         partial.finish_reason = self._reason()
         return partial
 
     def bare_text(self) -> str | None:
-        """The text, if there is nothing else and the model is not done."""
-        other = self.reasoning_parts or self.pieces or self._refusal or self._order or self._media or self.finished
-        return None if other else self.transcript.text.upto(len(self.text_parts))
+        """Return the text, if there is nothing else and the model is not done; else None."""
+        extras = self._extras
+        other = self.transcript.reasoning.parts or self.transcript.tool_calls.pieces or extras.refusal or extras.media
+        return None if other or self._order or self.ending.finish is not None else self._text()
 
     def choice(self) -> Choice:
-        """The choice as it stands."""
+        """Return the choice as received so far."""
+        extras, finish, closed = self._extras, self.ending.finish, self.ending.closed
         return Choice(
             index=self.index,
-            content=self.transcript.text.upto(len(self.text_parts)),
-            reasoning_content=self.transcript.reasoning.upto(len(self.reasoning_parts)),
-            refusal="".join(self._refusal) or None,
-            tool_calls=self._tool_calls(),
-            finish_reason=self._reason() if self.finished or self._closed else None,
-            finish_reason_raw=self._finish.raw if self._finish else None,
-            reasoning=tuple(_joined_reasoning(self._reasoning[block]) for block in sorted(self._reasoning)),
-            citations=tuple(self._citations),
-            logprobs=tuple(self._logprobs),
-            media=_joined_media(self._media),
-            server_tools=tuple(self._server_tools),
-            parts=tuple(self._parts()),
+            content=self._text(),
+            reasoning_content=self.transcript.reasoning.upto(len(self.transcript.reasoning.parts)),
+            refusal="".join(extras.refusal) or None,
+            tool_calls=self._received_tool_calls(),
+            finish_reason=self._reason() if finish or closed else None,
+            finish_reason_raw=finish.raw if finish else None,
+            reasoning=tuple(_joined_reasoning(extras.reasoning[block]) for block in sorted(extras.reasoning)),
+            citations=tuple(extras.citations),
+            logprobs=tuple(extras.logprobs),
+            media=_joined_media(extras.media),
+            server_tools=tuple(extras.server_tools),
+            parts=tuple(self._order.parts(self.text_parts)),
         )
 
-    def _parts(self) -> Iterator[Part]:
-        """Text and what stood between it, in the order in which it came."""
-        place = 0
-        for after, part in [*self._order, (len(self.text_parts), None)]:
-            if text := "".join(self.text_parts[place:after]):
-                yield Text(text)
-            place = after
-            if part is not None:
-                yield part()
+    def _text(self) -> str:
+        return self.transcript.text.upto(len(self.text_parts))
 
-    def _tool_calls(self) -> tuple[ToolCall, ...]:
-        return self.transcript.tool_calls.upto(len(self.pieces))
+    def _received_tool_calls(self) -> tuple[ToolCall, ...]:
+        return self.transcript.tool_calls.upto(len(self.transcript.tool_calls.pieces))
 
     def _reason(self) -> FinishReason:
-        """The reason in our words. A stop with calls of the user's tools is `tool_calls`; others stay as they are."""
-        if self._finish is None:
-            return FinishReason.UNKNOWN
-        reason = _REASONS.get(self._finish.reason, FinishReason.OTHER)
-        return FinishReason.TOOL_CALLS if reason is FinishReason.STOP and self.pieces else reason
+        return self.ending.reason(tool_calls=bool(self.transcript.tool_calls.pieces))
 
-    # Takers: one a kind of event. They return whether the caller can see a change.
+    # Takers: one for each kind of event. They return whether the choice changed visibly.
 
     def take_text(self, event: TextDelta) -> bool:
         if event.text:
             self.text_parts.append(event.text)
-            self._new_text += event.text
+            self._new.text += event.text
         return bool(event.text)
 
     def take_reasoning(self, event: ReasoningDelta) -> bool:
-        if event.block not in self._reasoning:
-            deltas = self._reasoning[event.block] = []
-            self._order.append((len(self.text_parts), lambda: _joined_reasoning(deltas)))
-        self._reasoning[event.block].append(event)
+        blocks = self._extras.reasoning
+        if event.block not in blocks:
+            deltas = blocks[event.block] = []
+            self._order.add(len(self.text_parts), lambda: _joined_reasoning(deltas))
+        blocks[event.block].append(event)
         if event.text:
-            self.reasoning_parts.append(event.text)
-            self._new_reasoning += event.text
+            self.transcript.reasoning.parts.append(event.text)
+            self._new.reasoning += event.text
         return bool(event.text or event.signature or event.redacted)
 
     def take_refusal(self, event: RefusalDelta) -> bool:
-        self._refusal.append(event.text)
-        self._new_refusal += event.text
+        self._extras.refusal.append(event.text)
+        self._new.refusal += event.text
         return bool(event.text)
 
     def take_tool_call(self, event: ToolCallDelta) -> bool:
-        piece = self._calls.match(event)
+        piece = self._tool_calls.match(event)
         if piece is None:
             return False
-        if piece.slot == self._called:
-            self._called += 1
-            self._order.append((len(self.text_parts), lambda: self._tool_calls()[piece.slot]))
-        self.pieces.append(piece)
+        if piece.slot == self._order.tool_calls:
+            self._order.tool_calls += 1
+            self._order.add(len(self.text_parts), lambda: self._received_tool_calls()[piece.slot])
+        self.transcript.tool_calls.pieces.append(piece)
         return True
 
     def take_server_tool(self, event: ServerToolEvent) -> bool:
-        self._server_tools.append({"type": event.type, **event.payload})
+        self._extras.server_tools.append({"type": event.type, **event.payload})
         if event.replay:
-            self._order.append((len(self.text_parts), lambda: RawPart(event.payload)))
+            self._order.add(len(self.text_parts), lambda: RawPart(event.payload))
         return True
 
     def take_citation(self, event: Citation) -> bool:
-        self._citations.append(event.payload)
+        self._extras.citations.append(event.payload)
         return True
 
     def take_logprobs(self, event: Logprobs) -> bool:
-        self._logprobs.append(event.payload)
+        self._extras.logprobs.append(event.payload)
         return True
 
     def take_media(self, event: MediaDelta) -> bool:
-        self._media.append(event)
+        self._extras.media.append(event)
         return True
 
     def take_finish(self, event: Finish) -> bool:
-        if self._finish is None or self._last_finish_counts:
-            self._finish = event
-        self.finished = True
+        if self.ending.finish is None or self.ending.last_counts:
+            self.ending.finish = event
         return False
 
 
@@ -322,10 +392,10 @@ _TAKERS: dict[type, Callable[[_ChoiceBuilder, Any], bool]] = {
 }
 
 
-def _believed(usage: Usage) -> Usage:
-    """`usage` without counts that do not fit 64 bits: nobody means them, and not every encoder takes them."""
-    beyond = [name for name in _COUNTS if isinstance(count := getattr(usage, name), int) and abs(count) > _LARGEST]
-    return replace(usage, **dict.fromkeys(beyond)) if beyond else usage
+def _plausible(usage: Usage) -> Usage:
+    """Return `usage` without counts that do not fit 64 bits: they are errors, and not every encoder accepts them."""
+    too_large = [name for name in _COUNTS if isinstance(count := getattr(usage, name), int) and abs(count) > _LARGEST]
+    return replace(usage, **dict.fromkeys(too_large)) if too_large else usage
 
 
 def _joined_reasoning(deltas: list[ReasoningDelta]) -> Reasoning:
@@ -339,7 +409,7 @@ def _joined_reasoning(deltas: list[ReasoningDelta]) -> Reasoning:
 
 
 def _joined_media(deltas: list[MediaDelta]) -> tuple[Media, ...]:
-    """Media by block: pieces of one block and type that follow each other are one file."""
+    """Return the files: consecutive pieces of one block and type are one file."""
     files: list[tuple[int, str, list[bytes]]] = []
     for delta in deltas:
         if files and files[-1][:2] == (delta.block, delta.mime_type):

@@ -1,8 +1,8 @@
-"""The clocks of one call: which of them runs out next, and when.
+"""The clocks of one call: which timeout expires next, and when.
 
-Pure: the time is an argument, in seconds of `time.perf_counter`.
+Nothing here reads the time: it is an argument, in seconds of `time.perf_counter`.
 
-Time that the caller takes between two reads is not the provider's: `idle` and `silence` run only while a read waits.
+The time that the caller takes between two reads is not the provider's: `idle` and `silence` run only during a read.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["Clocks", "no_change"]
 
 
 class Clocks:
-    """When each clock of a call was last set. The watchdog's thread reads it while the call's own thread waits.
+    """When each clock of a call was last set. The watchdog's thread reads it while the thread of the call waits.
 
     Attributes:
         asked: When the last read began.
-        waited: When the last read returned; before `asked` while one waits.
-        meaning: When the last event with meaning came; None before the first of an attempt.
-        changed: Called when another clock begins to count, which may run out sooner than the last.
+        waited: When the last read returned; less than `asked` during a read.
+        meaning: When the last event with meaning was received; None before the first of an attempt.
+        changed: Called when another clock starts, which may expire sooner than the one before.
     """
 
     __slots__ = ("_attempt", "_call", "_finish", "_timeouts", "asked", "changed", "meaning", "waited")
@@ -39,17 +39,17 @@ class Clocks:
 
     @property
     def waiting(self) -> bool:
-        """Whether a read waits now."""
+        """Whether a read is in progress."""
         return self.asked > self.waited
 
     def start_attempt(self, now: float) -> None:
-        """A request is about to be sent, perhaps not the first."""
+        """Reset the clocks of the attempt, because a request is about to be sent."""
         self._attempt = self.asked = self.waited = now
         self.meaning = self._finish = None
         self.changed = no_change
 
     def pass_over(self, now: float) -> None:
-        """A read begins. What passed since the last one was the caller's time; the provider's clocks stood still."""
+        """Begin a read: stop `idle` and `grace` for the time since the last one, which was the caller's."""
         pause = now - self.waited
         if self.meaning is not None:
             self.meaning += pause
@@ -57,7 +57,7 @@ class Clocks:
             self._finish += pause
 
     def saw_meaning(self, now: float) -> None:
-        """An event with meaning came, and the model is not done with every choice."""
+        """Start or restart `idle`: an event with meaning was received, and not every choice has its finish."""
         another = self.meaning is None or self._finish is not None
         self.meaning = now
         self._finish = None
@@ -65,22 +65,22 @@ class Clocks:
             self.changed()
 
     def saw_finish(self, now: float) -> None:
-        """The model is done; only `grace` is left."""
+        """Start `grace`, which alone is left: every choice has its finish."""
         self._finish = now
         self.changed()
 
     def elapsed(self, now: float) -> float:
-        """Seconds since the call."""
+        """Return the seconds since the call."""
         return now - self._call
 
     def total_due(self) -> float:
-        """The moment at which the whole call, over all attempts and waits, runs out of time."""
+        """Return when `total` expires, for the whole call with all attempts and waits; infinity if it is off."""
         return _after(self._call, self._timeouts.total)
 
     def due(self, now: float) -> tuple[float, str]:
-        """The moment at which the next clock runs out, and its name; infinity where none runs.
+        """Return when the next clock expires, and its name; infinity if none runs.
 
-        While no read waits, it is the moment at which it would be due if one began now.
+        Outside a read, return when it would expire if a read began now.
         """
         timeouts = self._timeouts
         asked, pause = (self.asked, 0.0) if self.waiting else (now, now - self.waited)
@@ -94,7 +94,7 @@ class Clocks:
 
 
 def no_change() -> None:
-    """What `Clocks.changed` is while there is no socket to watch."""
+    """Do nothing: `Clocks.changed` while there is no socket to watch."""
 
 
 def _after(moment: float, seconds: float | None) -> float:

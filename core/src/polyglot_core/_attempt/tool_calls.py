@@ -1,4 +1,4 @@
-"""Tool calls, put together from pieces by index and id."""
+"""Assigns pieces of tool calls to their tool call, by index and id."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ __all__ = ["ToolCallMatcher", "too_many"]
 
 
 def too_many(what: str, most: int) -> LimitExceeded:
+    """Return the error for a response with more than `most` choices or tool calls; `what` is the field of `Limits`."""
     return LimitExceeded(
-        f"The answer has more than {most} {what.replace('_', ' ')}; more are allowed by limits.{what}."
+        f"The response has more than {most} {what.replace('_', ' ')}. Raise limits.{what} to accept more."
     )
 
 
 class OpenToolCall:
-    """A tool call as far as it is known: what later pieces are matched against."""
+    """What is known of a tool call, to match later pieces against.
+
+    Attributes:
+        index: The number that the provider gave it; None if it gave none.
+        id: The first id that is not empty.
+        name: The first name that is not empty.
+        arguments: Whether any arguments were received.
+        complete: Whether no further pieces follow.
+    """
 
     __slots__ = ("arguments", "complete", "id", "index", "name")
 
@@ -33,11 +42,11 @@ class OpenToolCall:
 
 
 class ToolCallMatcher:
-    """Finds out which call a piece belongs to, by index and id, for every way that servers number them.
+    """Finds the tool call that a piece belongs to, by index and id, for every way in which servers number them.
 
-    Seen on the wire: calls interleaved; every call with index 0; no index at all; the id on the first piece only, on
-    every piece, changing from piece to piece, or empty on later ones; whole calls in one piece; placeholders without
-    a name.
+    Observed on the wire: interleaved tool calls; index 0 on every tool call; no index at all; the id on the first piece
+    only, on every piece, changing from piece to piece, or empty on later ones; whole tool calls in one piece;
+    placeholders without a name.
     """
 
     def __init__(self, most: int) -> None:
@@ -45,7 +54,11 @@ class ToolCallMatcher:
         self._most = most
 
     def match(self, event: ToolCallDelta) -> ToolCallPiece | None:
-        """The piece with its call's slot; None for an empty placeholder."""
+        """Return the piece with the slot of its tool call; None if it contains nothing new.
+
+        Raises:
+            LimitExceeded: It would begin one tool call too many.
+        """
         slot = self._slot(event)
         if slot is None:
             if not (event.id or event.name or event.arguments):
@@ -64,7 +77,7 @@ class ToolCallMatcher:
         return self._piece(slot, event, new_id, new_name)
 
     def closing(self) -> list[ToolCallPiece]:
-        """A piece for each call that is still open, to say that it is whole: the stream has finished."""
+        """Return a piece for each tool call that is still open, which marks it as complete: the stream has finished."""
         pieces = []
         for slot, call in enumerate(self._calls):
             if not call.complete:
@@ -80,7 +93,7 @@ class ToolCallMatcher:
         return ToolCallPiece(slot, id_, name, arguments, event.complete, event.signature)
 
     def _slot(self, event: ToolCallDelta) -> int | None:
-        """The slot of the call that this piece continues, or None for a new call."""
+        """Return the slot of the tool call that this piece continues; None for a new one."""
         if event.index is None:
             return self._without_index(event)
         for slot in range(len(self._calls) - 1, -1, -1):
@@ -90,7 +103,7 @@ class ToolCallMatcher:
         return None
 
     def _under_index(self, slot: int, event: ToolCallDelta) -> int | None:
-        """The index is known. A new id with a name is a new call under a used number; an old id goes to its owner."""
+        """Return the slot of a piece with a known index: by its id, else that index; None for a new id with a name."""
         call = self._calls[slot]
         if not event.id or not call.id or event.id == call.id:
             return slot
@@ -100,7 +113,7 @@ class ToolCallMatcher:
         return None if event.name else slot
 
     def _without_index(self, event: ToolCallDelta) -> int | None:
-        """No index: an id says it; a name begins a call; a bare fragment goes on with the last one."""
+        """Return the slot of a piece without index: by its id, else the last one, unless it has a name or a new id."""
         if event.complete:
             return self._by_id(event.id) if event.id else None
         if event.id and (owner := self._by_id(event.id)) is not None:

@@ -1,4 +1,4 @@
-"""Answers that are none: refusals, redirects, what something in between has put in their place."""
+"""Responses that are not the requested stream: HTTP errors, redirects, and bodies that a proxy put in its place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from polyglot_core._wire.framings import FRAMERS, media_type
+from polyglot_core._wire.messages import UNREADABLE, WireResponse
 from polyglot_core._wire.provider_errors import (
     failure_from_payload,
     failure_from_response,
@@ -20,15 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from polyglot_core._values.events import Failure
-    from polyglot_core._wire.messages import WireRequest, WireResponse
+    from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["OK", "UNREADABLE", "fits", "nothing_came", "quoted", "refusal"]
+__all__ = ["OK", "UnexpectedResponse", "content_type_fits", "nothing_received", "quoted"]
 
 OK = range(200, 300)
-"""Statuses of an answer."""
-
-UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What msgspec raises for data that is no such JSON."""
+"""HTTP statuses of a successful response."""
 
 _REDIRECT = range(300, 400)
 _NO_CONTENT = 204
@@ -36,10 +34,54 @@ _SHOWN_BODY = 200  # characters of a body that a message quotes
 _BYTES_OF_A_CHARACTER = 4  # at most, in UTF-8
 
 
-def fits(wire: WireRequest, headers: Mapping[str, str]) -> bool:
-    """Whether the content type of an answer fits the framing that its request names; a missing one does.
+class UnexpectedResponse:
+    """A response that is not the requested stream, while its body is received.
 
-    For a framer of a driver's own any does, unless its class says in `media_types` which.
+    Args:
+        status: HTTP status.
+        headers: Response headers, with lower-case names.
+        limit: Bytes of the body that are read at most.
+        decode_error: The driver's own reader of error bodies.
+    """
+
+    __slots__ = ("_body", "_decode_error", "_headers", "_limit", "_status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        limit: int,
+        decode_error: Callable[[WireResponse], Failure | None],
+    ) -> None:
+        self._status = status
+        self._headers = headers
+        self._limit = limit
+        self._decode_error = decode_error
+        self._body = bytearray()
+
+    def feed(self, data: bytes) -> bool:
+        """Append `data` to the body; return True once as much as is read at most has been received."""
+        self._body += data
+        return len(self._body) >= self._limit
+
+    def error(self) -> PolyglotError:
+        """Return the error that the response stands for, read from status, headers and the body received so far."""
+        body = bytes(self._body[: self._limit])
+        response = WireResponse(status=self._status, headers=self._headers, body=body)
+        if self._status in _REDIRECT:
+            return _redirected(response)
+        if self._status not in OK:
+            return _http_error(response, self._decode_error)
+        if self._status == _NO_CONTENT or not body.strip():
+            return nothing_received()
+        failure = _failure_in(response, self._decode_error)
+        return _wrong_content(response) if failure is None else provider_error(failure)
+
+
+def content_type_fits(wire: WireRequest, headers: Mapping[str, str]) -> bool:
+    """Return whether the content type of a response fits the framing that its request names.
+
+    A missing content type fits. For a driver's own framer any type fits, unless its class lists some in `media_types`.
     """
     found = media_type(headers.get("content-type"))
     named = FRAMERS[wire.framing] if isinstance(wire.framing, str) else wire.framing
@@ -49,38 +91,35 @@ def fits(wire: WireRequest, headers: Mapping[str, str]) -> bool:
     return found in expected or (wire.framing == "whole" and found.endswith("+json"))
 
 
-def refusal(response: WireResponse, decode_error: Callable[[WireResponse], Failure | None]) -> PolyglotError:
-    """The error that an answer is which is no stream; `decode_error` is the driver's."""
-    if response.status in _REDIRECT:
-        return ProviderError(
-            f"The provider redirects to {printable(response.headers.get('location', 'nowhere'))}. Redirects are not "
-            "followed, because a key must not travel; set base_url to the address that is meant.",
-            status=response.status,
-        )
-    if response.status not in OK:
-        error = provider_error(decode_error(response) or failure_from_response(response))
-        if (told := retry_override(response.headers)) is not None:
-            error.retryable = told
-        return error
-    if response.status == _NO_CONTENT or not response.body.strip():
-        return nothing_came()
-    failure = _failure_in(response, decode_error)
-    return _something_else(response) if failure is None else provider_error(failure)
-
-
-def nothing_came() -> Truncated:
-    """The error for an answer without a body."""
-    return Truncated("The answer ended before anything of it had come.")
+def nothing_received() -> Truncated:
+    """Return the error for a response without content."""
+    return Truncated("The response body ended before any content was received.")
 
 
 def quoted(body: bytes) -> str:
-    """The beginning of a body, for a message."""
+    """Return the beginning of a body, printable, for an error message."""
     shown = body[: _BYTES_OF_A_CHARACTER * (_SHOWN_BODY + 1)]  # one more, so that a cut is seen and marked
     return printable(shown.decode("utf-8", "replace"), _SHOWN_BODY)
 
 
+def _redirected(response: WireResponse) -> ProviderError:
+    target = printable(response.headers.get("location", "nowhere"))
+    return ProviderError(
+        f"The provider redirects to {target}. Redirects are not followed, because they could send the key to another "
+        "host; set base_url to the intended URL.",
+        status=response.status,
+    )
+
+
+def _http_error(response: WireResponse, decode_error: Callable[[WireResponse], Failure | None]) -> PolyglotError:
+    error = provider_error(decode_error(response) or failure_from_response(response))
+    if (override := retry_override(response.headers)) is not None:
+        error.retryable = override
+    return error
+
+
 def _failure_in(response: WireResponse, decode_error: Callable[[WireResponse], Failure | None]) -> Failure | None:
-    """What a JSON object with status 200 says of a failure, where an answer was asked for."""
+    """Return the failure that a JSON object with status 200 reports in place of a response; None if it reports none."""
     try:
         payload = msgspec.json.decode(response.body)
     except UNREADABLE:
@@ -90,10 +129,10 @@ def _failure_in(response: WireResponse, decode_error: Callable[[WireResponse], F
     return failure_from_payload(payload, raw=response.body) if payload.get("error") else decode_error(response)
 
 
-def _something_else(response: WireResponse) -> UnexpectedContentType:
+def _wrong_content(response: WireResponse) -> UnexpectedContentType:
     found = printable(response.headers.get("content-type") or "unknown")
     return UnexpectedContentType(
-        f"The answer, of type {found}, is not what was asked for; something between here and the provider may have "
-        f"answered. It begins: {quoted(response.body)}",
+        f"The response, of type {found}, is not the requested stream or JSON; a proxy or gateway may have sent it. "
+        f"It begins: {quoted(response.body)}",
         status=response.status,
     )

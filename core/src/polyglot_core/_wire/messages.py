@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.secret import Headers
@@ -18,6 +18,7 @@ __all__ = [
     "CR",
     "LARGEST_EVENT",
     "LF",
+    "UNREADABLE",
     "Chunk",
     "CompletionSign",
     "Framer",
@@ -27,6 +28,8 @@ __all__ = [
     "too_large",
 ]
 
+UNREADABLE = (DecodeError, UnicodeError, RecursionError)
+"""What msgspec raises for data that is not JSON of the expected type, or too deeply nested."""
 
 CompletionSign = Literal["finish", "end", "both"]
 """What an answer is complete with: a `Finish` of every choice (an `End` alone will do), an `End`, or only with both."""

@@ -1,1 +1,1 @@
-"""Stages between the driver's events and the assembler."""
+"""Filters of events, between decoder and assembler."""

@@ -1,11 +1,11 @@
-"""JSON that msgspec refuses, though others write it: put right once it could not be read, so that it is read again.
+"""Repairs JSON that servers send and msgspec rejects: after decoding has failed, the repaired text is decoded again.
 
-Four things are known to come. Half of a surrogate pair as an escape, where a server cut a character in two and sends
-each half in a delta of its own: msgspec takes nothing but pairs. ``NaN`` and ``Infinity``, which Python's ``json``
-writes and RFC 8259 does not know. Numbers beyond the range of a double. A byte order mark before the text.
+Four defects are known. Half of a surrogate pair as an escape: some servers split a character and send each half in a
+delta of its own, and msgspec accepts pairs only. ``NaN`` and ``Infinity``, which Python's ``json`` writes and RFC 8259
+does not allow. Numbers beyond the range of a double. A byte order mark before the text.
 
-A half cannot stand in a text that is to be UTF-8. While the driver decodes, a mark of two characters stands for it;
-`SurrogateJoiner` makes the marks into characters before anybody else sees the events.
+Half of a pair cannot be encoded as UTF-8. While the driver decodes, a mark of two characters replaces it;
+`SurrogateJoiner` turns the marks into characters before the events are passed on.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from msgspec.structs import replace
 from polyglot_core._values.events import End, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from polyglot_core._values.events import Event
-    from polyglot_core._wire.messages import Chunk
 
 __all__ = ["SurrogateJoiner", "repaired"]
 
-# A match is all that is sound up to the next token that may not be, and that token. Strings are matched whole, so that
-# nothing within them is taken for a number. No part can match in two ways, so that one pass is enough.
+# A match is all valid JSON up to the next token that may need repair, and that token. Strings are matched whole, so
+# that nothing within them is taken for a number. No part can match in two ways, so the time is linear.
 _SOUND = rb"""(?:[^"\dNI-]++|"(?:[^"\\]++|\\[^u])*+"|-?\d[\d.eE+-]{0,3}+(?![\d.eE+-])|N(?!aN)|I(?!nfinity))*+"""
 _TOKEN = re.compile(rb"(" + _SOUND + rb""")("(?:[^"\\]++|\\.)*+"?|-?(?:NaN|Infinity)|[\d-][\d.eE+-]*+|\Z)""", re.DOTALL)
 _ESCAPE = re.compile(
@@ -37,7 +36,7 @@ _ESCAPE = re.compile(
 
 _BOM = b"\xef\xbb\xbf"
 
-# A mark is a noncharacter, which Unicode keeps for use within programs, and the half moved to where characters are.
+# A mark is a noncharacter, which Unicode reserves for use within programs, and the half moved to the private use area.
 _TAG = "\U0001fffe"
 _HIGH, _LOW, _MOVED = 0xD800, 0xDC00, 0xE000
 _MARK = re.compile(f"{_TAG}([\ue000-\ue3ff]){_TAG}([\ue400-\ue7ff])|{_TAG}[\ue000-\ue7ff]?")
@@ -45,15 +44,15 @@ _HIGH_AT_END = re.compile(f"{_TAG}[\ue000-\ue3ff]\\Z")
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 _TEXTS: dict[type, str] = {TextDelta: "text", ReasoningDelta: "text", RefusalDelta: "text", ToolCallDelta: "arguments"}
-"""The field of an event whose text goes on in the next event of its kind."""
+"""The field of an event whose text continues in the next event of its kind."""
 
 
 def repaired(data: bytes) -> bytes | None:
-    """The JSON text with what is known to be wrong put right; None if there is nothing of that kind.
+    """Return the JSON text with the known defects repaired; None if it has none of them.
 
-    Numbers that are none, or beyond the range of a double, become null; a byte order mark is dropped; bytes that are no
-    UTF-8 become U+FFFD, as the HTML standard has it for event streams. A half of a surrogate pair becomes a mark: the
-    events that are read from the result have to pass a `SurrogateJoiner`.
+    ``NaN``, infinities and numbers beyond the range of a double become null; a byte order mark is dropped; invalid
+    UTF-8 becomes U+FFFD, as in event streams (Source: HTML standard, server-sent events). Half of a surrogate pair
+    becomes a mark, so events decoded from the result must pass a `SurrogateJoiner`.
     """
     found = _TOKEN.sub(_token, _as_utf8(data.removeprefix(_BOM)))
     return None if found == data else found
@@ -83,36 +82,36 @@ def _escape(match: re.Match[bytes]) -> bytes:
 def _is_beyond(token: bytes) -> bool:
     try:
         return math.isinf(float(token))
-    except ValueError:  # it is no number either
+    except ValueError:  # not a number either
         return False
 
 
 class SurrogateJoiner:
-    """Makes the marks in one attempt's events into characters.
+    """Turns the marks in the events of one attempt into characters.
 
-    A high half at the end of a text is held back until more of the same text comes: with the low half they are one
-    character. A half that stays alone is U+FFFD.
+    A high half at the end of a text is held back until more of the same text is received: together with the low half it
+    is one character. A half that remains alone becomes U+FFFD.
     """
 
     def __init__(self) -> None:
         self._held: dict[tuple[object, ...], Any] = {}  # events whose text is the mark of a high half
 
-    def around(self, decode: Callable[[Chunk], Sequence[Event]]) -> Callable[[Chunk], Sequence[Event]]:
-        """A decoder that does what `decode` does, without marks in its events."""
-        return lambda chunk: [event for decoded in decode(chunk) for event in self._settle(decoded)]
+    def apply(self, events: Sequence[Event]) -> list[Event]:
+        """Return the events with characters in place of marks."""
+        return [each for event in events for each in self._settle(event)]
 
-    def rest(self, events: Sequence[Event]) -> list[Event]:
-        """The last events of the attempt, and what is still held: nothing more will come."""
-        return [*(each for event in events for each in self._settle(event)), *self._let_go(None)]
+    def rest(self) -> list[Event]:
+        """Return the texts still held back; no more events follow."""
+        return list(self._flush(None))
 
     def _settle(self, event: Event) -> Iterator[Event]:
         if type(event) in _TEXTS:
             yield from self._more(event)
             return
         if isinstance(event, Finish):
-            yield from self._let_go(event.choice)
+            yield from self._flush(event.choice)
         elif isinstance(event, End):
-            yield from self._let_go(None)
+            yield from self._flush(None)
         yield _without_marks(event)
 
     def _more(self, event: Any) -> Iterator[Event]:  # noqa: ANN401 (an event of one of the kinds in _TEXTS)
@@ -128,22 +127,22 @@ class SurrogateJoiner:
             text = text[: mark.start()]
         yield _without_marks(replace(event, **{field: text}))
 
-    def _let_go(self, choice: int | None) -> Iterator[Event]:
-        """What is held of a choice, or of all of them: nothing more will come."""
+    def _flush(self, choice: int | None) -> Iterator[Event]:
+        """Yield what is held of a choice, or of all of them: no more of its text follows."""
         for key, held in list(self._held.items()):
             if choice in {None, held.choice}:
                 yield _without_marks(self._held.pop(key))
 
 
 def _goes_on(held: Any, event: Any) -> bool:  # noqa: ANN401 (events of one kind)
-    """Whether the text of `event` follows that of `held`: in the same block, and in no call that begins or is whole."""
+    """Return whether `event` continues the text of `held`: in the same block, and in no new or complete tool call."""
     if held.block != event.block:
         return False
     return not isinstance(event, ToolCallDelta) or not (event.complete or (event.index is None and event.name))
 
 
 def _rest(event: Any, text: str) -> Event:  # noqa: ANN401 (an event of one of the kinds in _TEXTS)
-    """More of the text of `event`, and nothing else."""
+    """Return an event that continues the text of `event` with `text`, and has nothing else."""
     if isinstance(event, ToolCallDelta):
         return ToolCallDelta(event.index, arguments=text, choice=event.choice, block=event.block)
     rest: Event = type(event)(text, choice=event.choice, block=event.block)
@@ -151,7 +150,7 @@ def _rest(event: Any, text: str) -> Event:  # noqa: ANN401 (an event of one of t
 
 
 def _without_marks(value: Any) -> Any:  # noqa: ANN401 (an event, or any value in it)
-    """`value` with characters where marks stand, at any depth."""
+    """Return `value` with characters in place of marks, at any depth."""
     if isinstance(value, str):
         return _MARK.sub(_character, value) if _TAG in value else value
     if isinstance(value, list):
@@ -164,7 +163,7 @@ def _without_marks(value: Any) -> Any:  # noqa: ANN401 (an event, or any value i
 
 
 def _character(match: re.Match[str]) -> str:
-    """The character of two halves, or the one that stands for a half alone."""
+    """Return the character of two halves, or the replacement character for a half alone."""
     if match[1] is None:
         return _UNKNOWN
     return chr(0x10000 + ((ord(match[1]) - _MOVED) << 10) + ord(match[2]) - _MOVED - (_LOW - _HIGH))

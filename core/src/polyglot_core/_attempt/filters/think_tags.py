@@ -1,7 +1,7 @@
-"""Thinking that a server leaves in the text between tags: taken out, also where a chunk's border cuts a tag.
+"""Extracts thinking that a server leaves in the text, between tags, even where a tag is split over two chunks.
 
-Switched on by `WireRequest.think_tags`. Only thinking that the text begins with is taken for thinking: a model may
-write about the tags later on.
+`WireRequest.think_tags` switches it on. Only a tag at the beginning of the text counts: later on, a model may write
+about the tags.
 """
 
 from __future__ import annotations
@@ -13,28 +13,27 @@ from msgspec.structs import replace
 from polyglot_core._values.events import Finish, ReasoningDelta, TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from polyglot_core._values.events import Event
-    from polyglot_core._wire.messages import Chunk
 
 __all__ = ["ThinkTags"]
 
 
 class ThinkTags:
-    """Splits the text of one attempt's choices."""
+    """Separates thinking and text in the choices of one attempt."""
 
     def __init__(self, opening: str, closing: str) -> None:
         self._opening = opening
         self._closing = closing
         self._choices: dict[int, _Splitter] = {}
 
-    def around(self, decode: Callable[[Chunk], Sequence[Event]]) -> Callable[[Chunk], Sequence[Event]]:
-        """A decoder that does what `decode` does, with thinking taken out of the text."""
-        return lambda chunk: [event for decoded in decode(chunk) for event in self._split(decoded)]
+    def apply(self, events: Sequence[Event]) -> list[Event]:
+        """Return the events, with thinking moved from texts to events of its own."""
+        return [each for event in events for each in self._split(event)]
 
     def rest(self) -> list[Event]:
-        """What was kept back because it could have become a tag; to be taken when the body is over."""
+        """Return the texts still held back because they might have become a tag; no more events follow."""
         return [event for choice in list(self._choices) for event in self._rest(choice)]
 
     def _split(self, event: Event) -> Iterator[Event]:
@@ -61,19 +60,19 @@ class _Splitter:
 
     Attributes:
         thinking: Whether the text stands within the tags.
-        kept: Text that may become a tag, without the white space before it.
+        kept: Text that may be the start of a tag, without the white space before it.
     """
 
     def __init__(self, opening: str, closing: str) -> None:
         self.thinking = False
         self.kept = ""
-        self._space: list[str] = []  # white space before the text, in the pieces it came in: each is looked at once
-        self._tag = opening  # the tag that is looked for; empty when there is nothing more to look for
+        self._space: list[str] = []  # white space before the text, in pieces, each of which is examined once
+        self._tag = opening  # the tag to find next; empty if there is none
         self._closing = closing
-        self._fresh = False  # the closing tag has just passed; white space behind it is not the answer's
+        self._fresh = False  # directly after the closing tag, whose white space is not part of the text
 
     def split(self, text: str) -> Iterator[tuple[bool, str]]:
-        """Pieces of thinking (True) and of text (False) that are certain by now."""
+        """Yield the pieces of thinking (True) and of text (False) that are certain by now."""
         text, self.kept = self.kept + text, ""
         if self._tag and not self.thinking:
             start = text.lstrip()
@@ -92,7 +91,7 @@ class _Splitter:
             yield from self._after(text)
 
     def give_up(self) -> str:
-        """What was kept: no tag comes of it any more."""
+        """Return what was kept, which can no longer become a tag."""
         kept, self.kept = "".join([*self._space, self.kept]), ""
         self._space.clear()
         if kept and not self.thinking:
@@ -119,5 +118,5 @@ class _Splitter:
 
 
 def _overlap(text: str, tag: str) -> int:
-    """How many characters at the end of `text` are the beginning of `tag`."""
+    """Return how many characters at the end of `text` are the beginning of `tag`."""
     return next((size for size in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:size])), 0)

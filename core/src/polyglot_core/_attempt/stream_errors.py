@@ -1,0 +1,43 @@
+"""Errors for a stream that breaks off or cannot be decoded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from polyglot_core._attempt.unexpected_response import quoted
+from polyglot_core._wire.messages import UNREADABLE
+from polyglot_core.errors import Malformed, PolyglotError, Truncated
+
+if TYPE_CHECKING:
+    from polyglot_core._drivers.bound import BoundDriver
+    from polyglot_core._wire.messages import Chunk
+
+__all__ = ["cut_off", "is_cut", "undecodable"]
+
+
+def cut_off() -> Truncated:
+    """Return the error for a stream whose body ended before the model was done."""
+    return Truncated(
+        "The stream ended before the model was done: no finish reason and no end-of-stream marker were received. "
+        "The content received so far is in error.partial."
+    )
+
+
+def undecodable(chunk: Chunk, error: Exception, pieces: int, driver: BoundDriver) -> PolyglotError:
+    """Return the error for a chunk that `driver` failed to decode with `error`, after `pieces` pieces of text.
+
+    Errors of our own that a driver raises are kept; any other exception than those for malformed data is its fault.
+    """
+    if isinstance(error, PolyglotError):
+        return error
+    if not isinstance(error, UNREADABLE):
+        return driver.broken("decode_chunk", error)
+    where = f"after {pieces} {'piece' if pieces == 1 else 'pieces'} of text"
+    return Malformed(f"A chunk of the response, {where}, cannot be read ({error}): {quoted(chunk.data)}")
+
+
+def is_cut(chunk: Chunk, error: Exception) -> bool:
+    """Return whether decoding the last chunk failed because the body broke off within it."""
+    # msgspec reports missing data as "truncated", and a number that lacks its digits as an error at the last byte
+    at_end = ("truncated", f"(byte {len(chunk.data)})")
+    return isinstance(error, UNREADABLE) and (chunk.kind == "part" or any(words in str(error) for words in at_end))
