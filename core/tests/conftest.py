@@ -153,7 +153,7 @@ class Loopback:
     ends the connection, ``"reset"`` breaks it, and ``"hang"`` waits until the client goes away.
     """
 
-    def __init__(self, *scripts):
+    def __init__(self, *scripts, tls=None):
         self.asked: list[Asked] = []
         self.gone = threading.Event()  # a client went away while it was waited for
         self.reached = threading.Event()  # a script has come to a step that waits
@@ -163,7 +163,8 @@ class Loopback:
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._tls = tls
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._start(self._accept)
 
     @property
@@ -204,13 +205,22 @@ class Loopback:
             self._start(self._serve, sock, number)
 
     def _serve(self, sock, number):
-        with contextlib.suppress(OSError), sock:
-            while (asked := _request_from(sock, number)) is not None:
+        with contextlib.suppress(OSError), sock, self._spoken(sock) as spoken:
+            while (asked := _request_from(spoken, number)) is not None:
                 with self._lock:
                     self.asked.append(asked)
                     script = next(self._scripts)
-                if not self._play(script, sock):
+                if not self._play(script, spoken):
                     return
+
+    def _spoken(self, sock):
+        """The socket, or TLS over it."""
+        if self._tls is None:
+            return contextlib.nullcontext(sock)
+        wrapped = self._tls.wrap_socket(sock, server_side=True)
+        with self._lock:
+            self._open.add(wrapped)
+        return wrapped
 
     def _play(self, script, sock):
         """Do the steps; False where the connection is over."""
@@ -253,7 +263,10 @@ def _request_from(sock, number):
     method, path, _ = first.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     while len(body) < int(headers.get("content-length", 0)):
-        body += sock.recv(65536)
+        piece = sock.recv(65536)
+        if not piece:  # an interrupted call has written its head alone
+            return None
+        body += piece
     return Asked(number, method, path, headers, body)
 
 
@@ -295,8 +308,8 @@ def loopback(toy_driver, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with contextlib.ExitStack() as stack:
 
-        def serve(*scripts):
-            server = Loopback(*scripts)
+        def serve(*scripts, tls=None):
+            server = Loopback(*scripts, tls=tls)
             stack.callback(server.close)
             return server
 
@@ -372,6 +385,6 @@ def _own_budgets(monkeypatch):
 @pytest.fixture(autouse=True)
 def _own_settings(monkeypatch, tmp_path_factory):
     """No configuration and no key of the machine's own is seen by a test."""
-    for name in ("POLYGLOT_CONFIG", "POLYGLOT_DEFAULT", "POLYGLOT_DRIVERS", "POLYGLOT_HTTP", "OPENAI_API_KEY"):
+    for name in ("POLYGLOT_CONFIG", "POLYGLOT_DEFAULT", "POLYGLOT_DRIVERS", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))

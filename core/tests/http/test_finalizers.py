@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,8 @@ from polyglot_core import AsyncInference, Inference, PluginError, PolyglotError,
 from polyglot_core._http import watchdog
 from polyglot_core.errors import TransportError, Truncated
 from polyglot_core.plugin import Finish, TextDelta, hookimpl
+
+pytestmark = pytest.mark.http
 
 PATIENCE = 5.0
 ASYNC = pytest.mark.parametrize("flavour", ["asyncio", "trio"], indirect=True)
@@ -325,23 +326,27 @@ def test_a_clock_of_many_years_keeps_the_watchdog_alive(held, loopback, http, to
 def test_a_watchdog_that_died_is_started_again(monkeypatch):
     """Whatever ended its thread, the next watch has one."""
     made = watchdog._WatchdogThread()
-    made._thread = threading.Thread(target=lambda: None)
-    made._thread.start()
-    made._thread.join()
     monkeypatch.setattr(watchdog, "_thread", made)
-    left, right = socket.socketpair()
-    with left, right:
-        looked = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    looked = threading.Event()
 
-        class Fake:
-            over = False
+    class Fake:
+        over = False
 
-            def look(self, now):
-                looked.set()
-                return float("inf")
+        def __init__(self, look):
+            self.look = look
 
-        made.add(Fake(), 0.0)
-        assert looked.wait(PATIENCE)
+    def die(_now):
+        raise SystemExit
+
+    dying = Fake(die)
+    made.add(dying, 0.0)
+    deadline = time.monotonic() + PATIENCE
+    while (made._thread is None or made._thread.is_alive()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    made.drop(dying)
+    made.add(Fake(lambda _now: looked.set() or float("inf")), 0.0)
+    assert looked.wait(PATIENCE)
 
 
 EXITING = """
@@ -360,7 +365,7 @@ class Held:
         close_later(print)
 
 held = Held()
-holder = threading.Thread(target=watchdog._thread._changed.acquire)
+holder = threading.Thread(target=watchdog._thread._ending.acquire)
 holder.start()
 holder.join()
 print("One")

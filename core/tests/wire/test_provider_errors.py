@@ -5,6 +5,9 @@ from __future__ import annotations
 import email.utils
 import json
 import math
+import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -14,12 +17,15 @@ from polyglot_core import errors
 from polyglot_core._values.events import Failure
 from polyglot_core._wire.messages import WireResponse
 from polyglot_core._wire.provider_errors import (
+    _without_tags,
     failure_from_payload,
     failure_from_response,
     printable,
     provider_error,
     retry_after_seconds,
 )
+
+pytestmark = pytest.mark.http
 
 NOW = 1_700_000_000.0
 
@@ -128,6 +134,52 @@ def test_bodies_of_error_answers(body, message):
     said = printable(failure.message)
     assert said.startswith(message) if message == "[" else said == message
     assert (failure.status, failure.retry_after, failure.raw) == (502, 3.0, body)
+
+
+TAGS_AS_AN_EXPRESSION = re.compile(rb"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+"""What is taken out of a page; short, and quadratic."""
+
+pieces_of_pages = st.sampled_from([
+    b"<", b">", b"/", b"<script", b"<SCRIPT>", b"</script", b"</Script >", b"<style a=b>", b"</style>", b"<scripts>",
+    b" ", b"\n", b"a", b"\xc3\xa9", b"<p>",
+])  # fmt: skip
+
+
+@given(page=st.lists(pieces_of_pages, max_size=12).map(b"".join))
+def test_pages_without_their_tags(page):
+    """Scanning a page takes out what the expression does."""
+    assert _without_tags(page) == TAGS_AS_AN_EXPRESSION.sub(b" ", page)
+
+
+READING_LONG_PAGES = """
+from polyglot_core._wire.provider_errors import failure_from_response, provider_error
+from polyglot_core._wire.messages import WireResponse
+for unit in (
+    b"<", b"</", b"<a", b"< ", b"<script", b"<script>", b"<style ", b"<script><style>", b"</script", b"<!--", b"&", b"<[",
+    b"<script></script ", b"<script>" + b"</script" + b" " * 1000, b"<style></script>", b"<p>", b"<script></script>",
+):
+    for page in (unit * (1_048_576 // len(unit)), b"<script>" + unit * (1_048_576 // len(unit))):
+        error = provider_error(failure_from_response(WireResponse(status=500, headers={}, body=page)))
+        assert len(error.message) <= 512, unit
+"""
+
+
+def test_long_pages_are_read_in_linear_time():
+    """A page of 1 MiB of any repeated prefix is read at once: a scan that is quadratic in it takes many minutes."""
+    subprocess.run([sys.executable, "-c", READING_LONG_PAGES], timeout=120, check=True)
+
+
+def test_a_page_of_open_tags(flavour, loopback, http):
+    """A refusal whose body is only the beginnings of tags is an error like any other."""
+    server = loopback(http.plain(b"<" * 70_000, 500, "text/html"))
+
+    async def main():
+        with pytest.raises(errors.ProviderError) as caught:
+            await flavour.wait(flavour.Inference(server.connection()).create("Hi").response())
+        return caught.value
+
+    error = flavour.run(main)
+    assert (error.status, error.message[:3], error.attempts) == (500, "<<<", 1)
 
 
 def test_an_error_made_of_a_failure():

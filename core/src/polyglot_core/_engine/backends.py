@@ -59,7 +59,7 @@ class SyncBackend:
 
     def send(self, call: Call, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers."""
-        pool = self._pools.pool(wire.url, call.connection.route)
+        pool = self._pools.pool(wire.url, call.connection.route, call.connection.account)
         return pool.send(wire, _send_options(call), self._in_flight)
 
     def sleep(self, seconds: float) -> None:
@@ -114,8 +114,9 @@ class AsyncBackend:
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             if self._woken:  # while the driver authorized, say
                 self._scope.cancel()
-            pool = pools.pool(wire.url, call.connection.route)
-            exchange = await pool.send(wire, _send_options(call), InFlightRequest(), closer_here())
+            closer = closer_here()
+            pool = pools.pool(wire.url, call.connection.route, call.connection.account, closer)
+            exchange = await pool.send(wire, _send_options(call), InFlightRequest(), closer)
         self._scope = None
         if exchange is None:
             raise timed_out(clock)

@@ -6,6 +6,7 @@ Bodies are read raw and inflated here with a bound, because httpx 0.28 turns 336
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import struct
@@ -15,8 +16,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from polyglot_core._http.inflate import inflater_for
+from polyglot_core._http.kept import Lost, may_serve_again
 from polyglot_core._http.translate import TwoReadersError, raise_translated, says_two_readers, timed_out
-from polyglot_core._http.watchdog import Watch, close_later, shut_down
+from polyglot_core._http.watchdog import Watch, parting, shut_down
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     import httpx
 
     from polyglot_core._attempt.clocks import Clocks
+    from polyglot_core._http.kept import Kept
+    from polyglot_core._http.watchdog import Parting
     from polyglot_core._values.limits import Limits
 
 __all__ = ["DRAIN_SECONDS", "AsyncExchange", "Closer", "Exchange"]
@@ -67,10 +71,12 @@ class _ExchangeState:
         headers: Header names in lower case; repeated ones joined with a comma.
     """
 
-    def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits) -> None:
+    def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits, kept: Kept) -> None:
         self.status: int = response.status_code
         self.headers: dict[str, str] = dict(response.headers)
         self._response = response
+        self._kept = kept
+        self._interrupted = False  # within the client, whose lists and locks may be in any state
         self._url = url
         self._socket = _socket_of(response)
         self._process = os.getpid()
@@ -79,16 +85,23 @@ class _ExchangeState:
         self._decoder = inflater_for(self.headers, limits.inflation)
         self._left = limits.response  # bytes that may still come
         self._limit = limits.response
+        self._closed = False
         clocks.changed = self._watch.arm
         self._watch.arm()
-        self._closed = False
 
     def abort(self) -> None:
         """Shut the socket down, from any thread; a read that waits returns at once."""
-        if (
-            not self._closed and self._socket is not None and self._process == os.getpid()
-        ):  # not a parent's, after a fork
+        if not self._closed:
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None and self._process == os.getpid():  # not a parent's, after a fork
             shut_down(self._socket)
+
+    def _part_with_connection(self) -> None:
+        """Shut the socket down unless its connection may serve another call."""
+        if self._interrupted or self._kept.given_up or not may_serve_again(self._response):
+            self._shut()
 
     def _resume(self, now: float) -> None:
         """A read begins a while after the last one ended; or the last one has not ended, and somebody else is at it."""
@@ -115,37 +128,57 @@ class _ExchangeState:
         return b""
 
 
+class Closeable(Protocol):
+    """What an async client has to be closed: a response, or what a cancellation has left of one."""
+
+    async def aclose(self) -> None:
+        """Close it."""
+        ...
+
+
 class Closer(Protocol):
     """What closes the responses of an event loop."""
 
-    async def close(self, response: httpx.Response) -> None:
+    async def close(self, response: Closeable) -> None:
         """Close a response to its end, also where the task that waits for it is cancelled. Never raises of itself."""
         ...
 
-    def close_later(self, response: httpx.Response) -> None:
+    def close_later(self, response: Closeable) -> None:
         """Have a response closed that was let go; from a finalizer, in any thread."""
         ...
 
 
-_held: dict[int, tuple[httpx.Response, Iterator[bytes]]] = {}
-"""Answers that are not closed, and the client's generators over them, by the id of their exchange.
+_held: dict[int, tuple[Parting, Iterator[bytes]]] = {}
+"""What closes responses whose exchange is collected, and the client's generators over them.
 
 The client's generator closes itself when it is collected, under a lock that the thread in which the garbage collector
-runs may hold already. So it must never be garbage: a finalizer hands it to a thread that holds no lock.
+runs may hold already. So it must never be garbage: the watchdog's thread, which holds no lock, closes the response.
 """
 
+_numbers = itertools.count()  # of exchanges; an id would be used again
 
-def _close_held(held: tuple[httpx.Response, Iterator[bytes]]) -> None:
-    held[0].close()
+
+def _close_held(number: int, response: httpx.Response, sock: object, watch: Watch, process: int) -> None:
+    """Close the response of an exchange that was collected, and its socket: it was not read to its end."""
+    watch.stop()
+    if process == os.getpid():
+        shut_down(sock)
+        response.close()
+    _held.pop(number, None)
 
 
 class Exchange(_ExchangeState):
     """A request that was sent and the answer to it, sync."""
 
-    def __init__(self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits) -> None:
-        super().__init__(response, clocks, url, limits)
+    def __init__(
+        self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits, kept: Kept, *, trace: object = None
+    ) -> None:
+        super().__init__(response, clocks, url, limits, kept)
         self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
-        _held[id(self)] = response, self._pieces
+        self._trace = trace
+        self._number = number = next(_numbers)
+        close = partial(_close_held, number, response, self._socket, self._watch, self._process)
+        _held[number] = parting(self, close), self._pieces
 
     def read(self) -> bytes:
         """The next bytes of the body; empty at its end.
@@ -167,6 +200,9 @@ class Exchange(_ExchangeState):
                 data = next(self._pieces, None)
             except Exception as error:  # noqa: BLE001 (translated)
                 self._broken(error)
+            except BaseException:
+                self._interrupted = True
+                raise
             clocks.waited = perf_counter()
             if data is None:
                 return self._end_of_body()
@@ -179,25 +215,38 @@ class Exchange(_ExchangeState):
     def drain(self) -> None:
         """The answer is complete: read what little may follow, for no long, so that the connection can serve again."""
         deadline = perf_counter() + DRAIN_SECONDS
-        with contextlib.suppress(Exception), _impatient(self._socket) as bounded:
-            while bounded and perf_counter() < deadline and next(self._pieces, None) is not None:
-                pass
+        try:
+            with contextlib.suppress(Exception), _impatient(self._socket) as bounded:
+                while bounded and perf_counter() < deadline and next(self._pieces, None) is not None:
+                    pass
+        except BaseException:
+            self._interrupted = True
+            raise
 
     def close(self) -> None:
-        """Give the connection back, or close it if the body was not read to its end. Never raises."""
+        """Give the connection back, or close it if the body was not read to its end. Never raises of itself."""
         if not self._closed:
             self._closed = True
-            self._watch.stop()
-            with contextlib.suppress(Exception):
-                self._response.close()
-            _held.pop(id(self), None)
+            try:
+                self._watch.stop()
+                with contextlib.suppress(Exception):
+                    self._part_with_connection()
+                    self._response.close()
+            except BaseException:
+                self._interrupted = True
+                self._shut()
+                self._watch.stop()
+                raise
+            finally:
+                _held.pop(self._number, None)
+                if self._interrupted:
+                    self._kept.give_up(self._trace)
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
+        if not getattr(self, "_closed", True):  # the response itself is closed by its `Parting`
             self.abort()
             self._closed = True
             self._watch.stop()
-            close_later(partial(_close_held, _held.pop(id(self))))
 
 
 class AsyncExchange(_ExchangeState):
@@ -209,9 +258,11 @@ class AsyncExchange(_ExchangeState):
         clocks: Clocks,
         url: str,
         limits: Limits,
+        kept: Kept,
+        *,
         closer: Closer,
     ) -> None:
-        super().__init__(response, clocks, url, limits)
+        super().__init__(response, clocks, url, limits, kept)
         self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
         self._closer = closer
 
@@ -229,6 +280,9 @@ class AsyncExchange(_ExchangeState):
                 data = await anext(self._pieces, None)
             except Exception as error:  # noqa: BLE001 (translated)
                 self._broken(error)
+            except BaseException:
+                self._interrupted = True
+                raise
             clocks.waited = perf_counter()
             if data is None:
                 return self._end_of_body()
@@ -240,16 +294,25 @@ class AsyncExchange(_ExchangeState):
 
     async def drain(self) -> None:
         """As `Exchange.drain`; the caller bounds it."""
-        with contextlib.suppress(Exception):
-            while await anext(self._pieces, None) is not None:
-                pass
+        try:
+            with contextlib.suppress(Exception):
+                while await anext(self._pieces, None) is not None:
+                    pass
+        except BaseException:
+            self._interrupted = True
+            raise
 
     async def close(self) -> None:
         """Give the connection back, or close it if the body was not read to its end. Never raises of itself."""
         if not self._closed:
             self._closed = True
             self._watch.stop()
-            await self._closer.close(self._response)
+            self._part_with_connection()
+            try:
+                await self._closer.close(self._response)
+            finally:
+                if self._interrupted:
+                    self._closer.close_later(Lost(self._kept.transport, self._response))
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from polyglot_core._http.kept import LeftoverError, holds_unread_bytes, inner_connection
 from polyglot_core._http.watchdog import shut_down
 
 if TYPE_CHECKING:
@@ -49,6 +50,21 @@ class InFlightRequest:
             self._socket = info["return_value"].get_extra_info("socket")
         if self._aborted or self._expired:
             self._shut()
+        elif event in _BEFORE_THE_BODY and not self._opened:
+            self._check_kept()
+
+    def _check_kept(self) -> None:
+        """See that the kept connection that a request is being written to holds nothing yet.
+
+        What arrived while it was idle, or behind a response that other code has read, would be taken as the response.
+        What arrives later than this, and before the response, cannot be told from the response.
+
+        Raises:
+            LeftoverError: It holds bytes; the client closes it.
+        """
+        connection = _kept_connection(self._transport, self._written)
+        if hasattr(connection, "_h11_state") and holds_unread_bytes(connection):
+            raise LeftoverError
 
     async def notice_async(self, event: str, info: Mapping[str, Any]) -> None:
         """`notice`, as an async client wants it."""
@@ -63,6 +79,8 @@ class InFlightRequest:
         reused = self._written is not None and not self._opened
         if not reused or self._aborted or self._expired:
             return False
+        if isinstance(error, LeftoverError):  # nothing of the body was written, so the request cannot have been read
+            return True
         if self._written_at and perf_counter() - self._written_at > _MOMENT:
             return False
         return type(error).__name__ in _CLOSED_BY_THE_OTHER or "without sending a response" in str(error)
@@ -84,7 +102,13 @@ class InFlightRequest:
 
 
 def _kept_socket(transport: object, request: object) -> object | None:
-    """The socket of the kept connection over which a sync transport sends `request`; None where that cannot be found.
+    """The socket of the kept connection over which a transport sends `request`; None where that cannot be found."""
+    connection = _kept_connection(transport, request)
+    return None if connection is None else connection._network_stream.get_extra_info("socket")  # noqa: SLF001
+
+
+def _kept_connection(transport: object, request: object) -> Any:  # noqa: ANN401 (the HTTP client's)
+    """The kept connection over which a transport sends `request`; None where that cannot be found.
 
     The client reports a socket only when it opens it, so this looks where httpx 0.28 and httpx2 keep it. Where another
     version keeps it elsewhere, closing a call before its headers waits for them, and nothing else changes. Extensions
@@ -92,14 +116,11 @@ def _kept_socket(transport: object, request: object) -> object | None:
     """
     extensions = getattr(request, "extensions", None)
     for sent in list(getattr(getattr(transport, "_pool", None), "_requests", ())):
-        if extensions is None or getattr(getattr(sent, "request", None), "extensions", None) is not extensions:
-            continue
-        connection = getattr(sent, "connection", None)
-        while connection is not None and not hasattr(connection, "_network_stream"):
-            connection = getattr(connection, "_connection", None)
-        return None if connection is None else connection._network_stream.get_extra_info("socket")  # noqa: SLF001
+        if extensions is not None and getattr(getattr(sent, "request", None), "extensions", None) is extensions:
+            return inner_connection(getattr(sent, "connection", None))
     return None
 
 
+_BEFORE_THE_BODY = frozenset({"http11.send_request_headers.started", "http11.send_request_body.started"})
 _MOMENT = 0.25  # seconds
 _CLOSED_BY_THE_OTHER = frozenset({"ReadError", "WriteError", "CloseError"})

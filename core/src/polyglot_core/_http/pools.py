@@ -12,16 +12,18 @@ import threading
 import weakref
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from polyglot_core._http.exchange import AsyncExchange, Exchange
 from polyglot_core._http.httpx_options import Client, build_request, http_of, transport_options
+from polyglot_core._http.kept import Kept, Lost
 from polyglot_core._http.translate import check_headers, timed_out, translated
 from polyglot_core._http.watchdog import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
+    from types import ModuleType
 
     import httpx
 
@@ -39,6 +41,8 @@ LONGEST_WAIT = 2_000_000.0
 
 
 # Pools
+
+_MOST_POOLS = 100  # that keep idle connections: where every request has a key of its own, so would each of these
 
 
 class SendOptions(NamedTuple):
@@ -58,19 +62,47 @@ def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float |
 
 
 class Pool:
-    """Connections to one origin by one route, sync; or a client of the user's own."""
+    """Connections to one origin by one route for one account, sync; or a client of the user's own.
+
+    Attributes:
+        used: When it was last asked for.
+    """
 
     def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
+        self.used = perf_counter()
         self._http = http_of(client)
-        if client is None:
-            self._owned = self._http.HTTPTransport(**transport_options(self._http, origin, route))
-            self._respond: Callable[[httpx.Request], httpx.Response] = self._owned.handle_request
-        else:
-            self._owned = None
-            self._respond = partial(client.send, stream=True, follow_redirects=False)
-        self._transport: object = self._owned or getattr(client, "_transport", None)
+        kind = self._http.HTTPTransport
+        self._make = partial(_transport, kind, self._http, origin, route) if client is None else None
+        self._client = client
         self._live: weakref.WeakSet[Exchange | InFlightRequest] = weakref.WeakSet()
-        self._lock = threading.Lock()  # over the set
+        self._lock = threading.Lock()  # over the set, and the making of transports
+        self._retired = False
+        self._url = self._http.URL(origin)
+        self._kept = _kept_by(self._make, client, self._url)
+
+    @property
+    def _owned(self) -> Any:  # noqa: ANN401 (the HTTP client's)
+        """The transport, which is ours to close; None for a user's client."""
+        return None if self._make is None else self._kept.transport
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way."""
+        return self._make is None or _is_idle(self._kept.transport)
+
+    def _kept_now(self) -> Kept:
+        """The connections, or new ones in the place of those that an interruption has made useless."""
+        if self._kept.given_up and not self._retired:
+            with self._lock:
+                if self._kept.given_up:
+                    self._kept = _kept_by(self._make, self._client, self._url)
+        return self._kept
+
+    def retire(self) -> None:
+        """Close the idle connections now, and any other when its exchange ends."""
+        self._retired = True
+        if self._make is not None:
+            self._kept.give_up()
 
     def send(self, wire: WireRequest, options: SendOptions, in_flight: InFlightRequest) -> Exchange:
         """Send a request and wait for status and headers; `in_flight` can end that wait.
@@ -86,19 +118,25 @@ class Pool:
         moment, clock = clocks.due(now)
         timeout = _timeout_for(options.timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
         watch = Watch(in_flight.expire, clocks)  # a head that drips would never exceed the client's own timeout
+        kept = self._kept_now()
         self._remember(in_flight)
         response = None
         try:
             with translated(url=wire.url, clock=clock, watch=watch), watch:
-                response = self._answered(wire, timeout, in_flight)
+                response = self._answered(wire, timeout, in_flight, kept)
             timeout["read"] = None  # from here on the watchdog keeps the clocks
             if watch.fired is not None:  # at the very moment at which the head came
                 raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
-            exchange = Exchange(response, clocks, wire.url, options.limits)
+            exchange = Exchange(response, clocks, wire.url, options.limits, kept, trace=in_flight.notice)
             self._remember(exchange)
-        except BaseException:  # Ctrl-C, too, must not leave a connection in use for ever
+        except BaseException as error:  # Ctrl-C, too, must not leave a connection in use for ever
+            interrupted = not isinstance(error, Exception)
+            if interrupted:
+                watch.stop()
             if response is not None:
                 response.close()
+            if interrupted:
+                kept.give_up(in_flight.notice)
             raise
         return exchange
 
@@ -107,17 +145,23 @@ class Pool:
             self._live.add(under_way)
 
     def _answered(
-        self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest
+        self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest, kept: Kept
     ) -> httpx.Response:
         """The head of an answer; a request that went to a dying connection is sent once more."""
+        respond: Callable[[httpx.Request], httpx.Response] = _responding(self._client) or kept.transport.handle_request
         try:
             for resent in (False, True):
-                in_flight.begin(self._transport)
+                in_flight.begin(kept.transport)
                 try:
-                    return self._respond(build_request(self._http, wire, limits, in_flight.notice))
+                    return respond(build_request(self._http, wire, limits, in_flight.notice))
                 except Exception as error:
                     if resent or not in_flight.went_stale(error):
                         raise
+        except Exception:
+            raise
+        except BaseException:
+            in_flight.abort()
+            raise
         finally:
             in_flight.let_go()
         raise AssertionError  # the second pass returns or raises
@@ -133,21 +177,35 @@ class Pool:
             under_way = list(self._live)
         for each in under_way:
             each.abort()
-        self._owned.close()
+        if not self._kept.given_up:
+            self._owned.close()
 
 
 class AsyncPool:
-    """Connections to one origin by one route, async; or a client of the user's own."""
+    """Connections to one origin by one route for one account, async; or a client of the user's own.
+
+    Attributes:
+        used: When it was last asked for.
+    """
 
     def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
+        self.used = perf_counter()
         self._http = http_of(client)
-        if client is None:
-            self._owned = self._http.AsyncHTTPTransport(**transport_options(self._http, origin, route))
-            self._respond: Callable[[httpx.Request], Awaitable[httpx.Response]] = self._owned.handle_async_request
-        else:
-            self._owned = None
-            self._respond = partial(client.send, stream=True, follow_redirects=False)
-        self._transport: object = self._owned or getattr(client, "_transport", None)
+        kind = self._http.AsyncHTTPTransport
+        make = partial(_transport, kind, self._http, origin, route) if client is None else None
+        self._client = client
+        self._kept = _kept_by(make, client, self._http.URL(origin))
+        self._owned: Any = None if make is None else self._kept.transport
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way."""
+        return self._owned is None or _is_idle(self._owned)
+
+    def retire(self, closer: Closer) -> None:
+        """Close the connections soon; they are idle."""
+        if self._owned is not None:
+            closer.close_later(self._owned)
 
     async def send(
         self, wire: WireRequest, options: SendOptions, in_flight: InFlightRequest, closer: Closer
@@ -155,10 +213,16 @@ class AsyncPool:
         """Send a request and wait for status and headers. Raises as `Pool.send`; `first` is the caller's to keep."""
         check_headers(wire)
         timeout = _timeout_for(options.timeouts, None)
-        with translated(url=wire.url):
-            response = await self._answered(wire, timeout, in_flight)
         try:
-            return AsyncExchange(response, options.clocks, wire.url, options.limits, closer)
+            with translated(url=wire.url):
+                response = await self._answered(wire, timeout, in_flight)
+        except Exception:
+            raise
+        except BaseException:
+            closer.close_later(Lost(self._kept.transport))
+            raise
+        try:
+            return AsyncExchange(response, options.clocks, wire.url, options.limits, self._kept, closer=closer)
         except BaseException:
             await closer.close(response)
             raise
@@ -167,11 +231,15 @@ class AsyncPool:
         self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest
     ) -> httpx.Response:
         """As `Pool._answered`."""
+        transport = self._kept.transport
+        respond: Callable[[httpx.Request], Awaitable[httpx.Response]] = (
+            _responding(self._client) or transport.handle_async_request
+        )
         try:
             for resent in (False, True):
-                in_flight.begin(self._transport)
+                in_flight.begin(transport)
                 try:
-                    return await self._respond(build_request(self._http, wire, limits, in_flight.notice_async))
+                    return await respond(build_request(self._http, wire, limits, in_flight.notice_async))
                 except Exception as error:
                     if resent or not in_flight.went_stale(error):
                         raise
@@ -185,29 +253,65 @@ class AsyncPool:
             await self._owned.aclose()
 
 
+def _transport(kind: Callable[..., Any], http: ModuleType, origin: str, route: Route) -> Any:  # noqa: ANN401
+    return kind(**transport_options(http, origin, route))
+
+
+def _kept_by(make: Callable[[], object] | None, client: Client | None, url: object) -> Kept:
+    """The connections of a new transport, or of the one that a user's client has for a URL."""
+    if make is not None:
+        return Kept(make(), owned=True)
+    choose = getattr(client, "_transport_for_url", None)
+    return Kept(None if choose is None else choose(url), owned=False)
+
+
+def _responding(client: Client | None) -> Any:  # noqa: ANN401 (a function of the client's)
+    """What sends a request by a user's client; None where there is none."""
+    return None if client is None else partial(client.send, stream=True, follow_redirects=False)
+
+
+def _is_idle(transport: Any) -> bool:  # noqa: ANN401 (the HTTP client's)
+    return not getattr(getattr(transport, "_pool", None), "_requests", ())
+
+
+def _surplus(pools: Mapping[_Key, Pool | AsyncPool]) -> list[_Key]:
+    """The pools to close before another is made: those that are idle and were not used for longest, beyond the most."""
+    if len(pools) < _MOST_POOLS:
+        return []
+    idle = sorted((pool.used, number, key) for number, (key, pool) in enumerate(pools.items()) if pool.idle)
+    return [key for _, _, key in idle[: len(pools) - _MOST_POOLS + 1]]
+
+
 def origin_of(url: str) -> str:
     """Scheme, host and port of a URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
 
 
+_Key = tuple[str, "Route", "tuple[Hashable, ...]"]
+
+
 class Pools:
-    """A pool for each origin and route, made when first asked for; safe to share between threads."""
+    """A pool for each origin, route and account, made when first asked for; safe to share between threads."""
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
-        self._pools: dict[tuple[str, Route], Pool] = {}
+        self._pools: dict[_Key, Pool] = {}
         self._lock = threading.Lock()
         _all_pools.add(self)
 
-    def pool(self, url: str, route: Route) -> Pool:
+    def pool(self, url: str, route: Route, account: tuple[Hashable, ...]) -> Pool:
         """The pool for a URL's origin."""
-        key = (origin_of(url), route)
+        key = (origin_of(url), route, account)
         with self._lock:
             if key not in self._pools:
+                for surplus in _surplus(self._pools):
+                    self._pools.pop(surplus).retire()
                 with translated(url=url):
-                    self._pools[key] = Pool(*key, self._client)
-            return self._pools[key]
+                    self._pools[key] = Pool(key[0], route, self._client)
+            pool = self._pools[key]
+            pool.used = perf_counter()
+            return pool
 
     def close(self) -> None:
         """Close every pool."""
@@ -223,19 +327,23 @@ class Pools:
 
 
 class AsyncPools:
-    """A pool for each origin and route, for one event loop."""
+    """A pool for each origin, route and account, for one event loop."""
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
-        self._pools: dict[tuple[str, Route], AsyncPool] = {}
+        self._pools: dict[_Key, AsyncPool] = {}
 
-    def pool(self, url: str, route: Route) -> AsyncPool:
-        """The pool for a URL's origin."""
-        key = (origin_of(url), route)
+    def pool(self, url: str, route: Route, account: tuple[Hashable, ...], closer: Closer) -> AsyncPool:
+        """The pool for a URL's origin; `closer` closes those that are too many."""
+        key = (origin_of(url), route, account)
         if key not in self._pools:
+            for surplus in _surplus(self._pools):
+                self._pools.pop(surplus).retire(closer)
             with translated(url=url):
-                self._pools[key] = AsyncPool(*key, self._client)
-        return self._pools[key]
+                self._pools[key] = AsyncPool(key[0], route, self._client)
+        pool = self._pools[key]
+        pool.used = perf_counter()
+        return pool
 
     async def close(self) -> None:
         """Close every pool."""

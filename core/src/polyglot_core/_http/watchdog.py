@@ -6,13 +6,15 @@ returns at once, over plain and TLS sockets, sync and async, and the reader then
 
 from __future__ import annotations
 
+import _thread as threads
 import contextlib
 import math
 import os
 import socket
 import sys
 import threading
-from collections import deque
+import weakref
+from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 
     from polyglot_core._attempt.clocks import Clocks
 
-__all__ = ["Watch", "close_later", "shut_down"]
+__all__ = ["Parting", "Watch", "close_later", "parting", "shut_down"]
 
-_LONGEST_PAUSE = 3600.0  # seconds; a condition cannot wait for ever so many
+_LONGEST_PAUSE = 3600.0  # seconds; a queue cannot be waited for without end
 _SOON = 0.1  # seconds; `total` has run out while the caller takes its time: the next read is to notice soon
 
 
@@ -99,31 +101,58 @@ def close_later(close: Callable[[], object]) -> None:
     _thread.later(close)
 
 
+class Parting(weakref.ref[object]):
+    """Has the watchdog's thread close what belongs to an object that was collected.
+
+    Nothing in Python runs where the object is collected, so that no interruption can get lost there, or prevent it.
+    It is to be kept alive until then, by something other than the object.
+
+    Attributes:
+        close: Closes what belongs to the object, and does not refer to it.
+    """
+
+    __slots__ = ("close",)
+
+    close: Callable[[], object]
+
+
+def parting(owner: object, close: Callable[[], object]) -> Parting:
+    """Return what has `close` called once `owner` is collected."""
+    made = Parting(owner, _thread.queue.put)
+    made.close = close
+    return made
+
+
 class _WatchdogThread:
-    """Sleeps until the earliest moment that any watch is due; started with the first one."""
+    """Sleeps until the earliest moment that any watch is due; started with the first one.
+
+    A signal handler may raise in the main thread, between any two instructions. So the threads of calls take no lock
+    here but a plain one in a ``with``, and wait for nothing; only this thread does, in which no signal handler runs.
+    """
 
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
         self.wakes_at = math.inf
-        self._changed = threading.Condition()  # over a lock that a finalizer may take once more
-        self._to_close: deque[Callable[[], object]] = deque()
+        self.queue: SimpleQueue[Callable[[], object] | Parting | None] = SimpleQueue()  # what to close; None only wakes
+        self.running = False
+        self._ending = threading.RLock()  # held while a wait is ended; a finalizer may take it once more
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def add(self, watch: Watch, due: float) -> None:
         """Look after `watch`, and look at once if it is due before the next look."""
-        with self._changed:
-            if watch.over:  # the call's own thread was slower than the one that has closed the stream
-                return
-            self.watches.add(watch)
-            if due >= self.wakes_at:
-                return
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="polyglot-watchdog", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+        if watch.over:  # the call's own thread was slower than the one that has closed the stream
+            return
+        self.watches.add(watch)
+        if watch.over:  # meanwhile
+            self.watches.discard(watch)
+        elif due < self.wakes_at:
+            if not self.running:
+                threads.start_new_thread(self._start, ())
+            self.queue.put(None)
 
     def drop(self, watch: Watch) -> None:
-        """Look after `watch` no longer."""
+        """Look after `watch` no longer. Its wait is not being ended when this returns."""
         with self._unless_exiting():
             watch.over = True
             self.watches.discard(watch)
@@ -131,28 +160,48 @@ class _WatchdogThread:
     def later(self, close: Callable[[], object]) -> None:
         """Close something in this thread, which runs as long as there has been a watch."""
         if not sys.is_finalizing():
-            self._to_close.append(close)
-            with self._changed:
-                self._changed.notify()
+            self.queue.put(close)
 
     def _unless_exiting(self) -> contextlib.AbstractContextManager[object]:
         """The lock; when the interpreter goes, nothing: this thread stands still by then, perhaps with the lock."""
-        return contextlib.nullcontext() if sys.is_finalizing() else self._changed
+        return contextlib.nullcontext() if sys.is_finalizing() else self._ending
+
+    def _start(self) -> None:
+        """Start the thread; in a thread, because starting takes locks of the standard library's own."""
+        with self._starting:
+            if not self.running:
+                self.running = True
+                self._thread = threading.Thread(target=self._run, name="polyglot-watchdog", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            self._close()
-            with self._changed:
-                if not self._to_close:
-                    now = perf_counter()
-                    self.wakes_at = min((watch.look(now) for watch in list(self.watches)), default=math.inf)
-                    self._changed.wait(min(_LONGEST_PAUSE, max(0.0, self.wakes_at - perf_counter())))
+        try:
+            while True:
+                self._look()
+                self._close(min(_LONGEST_PAUSE, max(0.0, self.wakes_at - perf_counter())))
+        finally:  # the next watch starts another
+            self.running, self.wakes_at = False, math.inf
 
-    def _close(self) -> None:
-        """Close what was let go; without the lock, because it may take long, or let something else go."""
-        while self._to_close:
-            with contextlib.suppress(Exception):
-                self._to_close.popleft()()
+    def _look(self) -> None:
+        """End the waits whose clock has run out, and find when the next one is due."""
+        self.wakes_at = math.inf  # a watch that is added from here on wakes this thread
+        now = perf_counter()
+        moment = math.inf
+        for watch in list(self.watches):
+            with self._ending:
+                if not watch.over:
+                    moment = min(moment, watch.look(now))
+        self.wakes_at = moment
+
+    def _close(self, pause: float) -> None:
+        """Wait until there is something to do, and close what was let go."""
+        with contextlib.suppress(Empty):
+            close = self.queue.get(timeout=pause)
+            while True:
+                if close is not None:
+                    with contextlib.suppress(Exception):
+                        close.close() if isinstance(close, Parting) else close()
+                close = self.queue.get_nowait()
 
 
 _thread = _WatchdogThread()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -125,6 +125,16 @@ class Connection(Struct, frozen=True, kw_only=True):
         """The way to the place."""
         return Route(self.proxy if isinstance(self.proxy, Secret) and self.proxy else None, self.ca)
 
+    @property
+    def account(self) -> tuple[Hashable, ...]:
+        """What requests are paid from and allowed by: connections to a server are shared only within one.
+
+        Drivers that find credentials of their own do so by the columns of `facts`.
+        """
+        secrets = tuple((name.lower(), text) for name, text in self.headers.items() if isinstance(text, Secret))
+        own = () if self.secret is not None else tuple((name, _hashable(fact)) for name, fact in self.facts.items())
+        return (self.secret, secrets, own)
+
     @classmethod
     def from_dsn(cls, dsn: str) -> Connection:
         """A connection from one line: fields as ``name=value``, separated by commas.
@@ -190,6 +200,15 @@ def _guarded(headers: Mapping[str, str | Secret], auth_header: object) -> dict[s
         name: Secret(text) if isinstance(text, str) and _is_for_key(name, auth_header) else text
         for name, text in headers.items()
     }
+
+
+def _hashable(value: object) -> Hashable:
+    """Return a value, or its `repr` where it cannot be hashed."""
+    try:
+        hash(value)
+    except TypeError:
+        return repr(value)
+    return value
 
 
 def _is_for_key(name: object, auth_header: object) -> bool:

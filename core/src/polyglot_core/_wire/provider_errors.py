@@ -39,7 +39,8 @@ __all__ = [
 ]
 
 _SHOWN_BYTES = 512
-_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_HIDDEN_ELEMENT = re.compile(rb"<(script|style)\b")  # matched at one position, on text in lower case
+_SPACE = re.compile(rb"\s*")
 _LOWEST_ERROR_STATUS = 400
 _HIGHEST_STATUS = 599
 
@@ -70,7 +71,7 @@ def failure_from_response(response: WireResponse) -> Failure:
     try:
         payload = msgspec.json.decode(response.body) if response.body.strip() else ""
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        payload = _TAG.sub(" ", response.body.decode("utf-8", "replace"))
+        payload = _without_tags(response.body).decode("utf-8", "replace")
     failure = failure_from_payload(payload, status=response.status, raw=response.body)
     return msgspec.structs.replace(failure, retry_after=retry_after_seconds(response.headers))
 
@@ -124,6 +125,38 @@ def printable(text: str, limit: int = _SHOWN_BYTES) -> str:
     folded = " ".join(text[: 4 * limit].split()) + ("…" if len(text) > 4 * limit else "")
     clean = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in folded)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def _without_tags(html: bytes) -> bytes:
+    """Return the text of an HTML page, with a space for each tag and for each script or style with its contents.
+
+    Each search starts where the last one ended, and none that found nothing is made twice, so the time is linear in the
+    length of any input. A regular expression takes minutes for a megabyte of ``<``.
+    """
+    lowered, position = html.lower(), 0  # `bytes.lower` keeps every offset
+    text: list[bytes] = []
+    unclosed: set[bytes] = set()
+    while (start := lowered.find(b"<", position)) >= 0 and (end := lowered.find(b">", start)) >= 0:
+        hidden = _HIDDEN_ELEMENT.match(lowered, start)
+        if hidden is not None and hidden[1] not in unclosed:
+            closed = _after_closing_tag(lowered, hidden[1], hidden.end())
+            if closed is None:
+                unclosed.add(hidden[1])
+            else:
+                end = closed - 1
+        text += html[position:start], b" "
+        position = end + 1
+    return b"".join([*text, html[position:]])
+
+
+def _after_closing_tag(lowered: bytes, name: bytes, position: int) -> int | None:
+    """Return the offset behind the next ``</name>``, which may hold spaces before its ``>``; None if there is none."""
+    while (found := lowered.find(b"</" + name, position)) >= 0:
+        space = _SPACE.match(lowered, found + len(b"</" + name))
+        position = len(lowered) if space is None else space.end()
+        if lowered.startswith(b">", position):
+            return position + 1
+    return None
 
 
 def _innermost(payload: object) -> object:

@@ -1,0 +1,225 @@
+"""Connections that the HTTP client keeps: whether one may carry a further request, and which are lost to the client.
+
+HTTP/1.1 does not number responses. Bytes behind a complete response would be parsed as the response to the next request
+on that connection, so a connection that holds any is closed. They may have arrived in the parser's buffer, in the TLS
+layer, in the event loop's queue or in the operating system. The client shows only the last, so this reads attributes
+that httpx 0.28 and httpx2 have in common; a response whose connection is not found there ends its connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from polyglot_core._http.watchdog import close_later, shut_down
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Kept", "LeftoverError", "Lost", "holds_unread_bytes", "inner_connection", "may_serve_again"]
+
+
+class LeftoverError(Exception):
+    """A kept connection holds bytes that were sent before the request."""
+
+
+# Bytes that were not read
+
+_WRAPPED = ("_stream", "_httpcore_stream", "_connection")
+_DEPTH = 12  # wrappers; a response of a user's own client has five
+
+
+def _inner(outer: object, attribute: str) -> Any:  # noqa: ANN401 (the HTTP client's)
+    """Return the first object with `attribute`, from `outer` inwards through the client's wrappers, or None."""
+    inner: object = outer
+    for _ in range(_DEPTH):
+        if inner is None or hasattr(inner, attribute):
+            return inner
+        inner = next((found for name in _WRAPPED if (found := getattr(inner, name, None)) is not None), None)
+    return None
+
+
+def inner_connection(connection: object) -> Any:  # noqa: ANN401 (as above)
+    """Return what holds the network stream of a connection of the client's pool; None before it is connected."""
+    return _inner(connection, "_network_stream")
+
+
+def may_serve_again(response: Any) -> bool:  # noqa: ANN401 (as above)
+    """Return whether the connection of a complete response may carry another request: nothing came behind the response.
+
+    Transports without sockets, and HTTP/2, whose frames name their request, need no such check.
+    """
+    if response.extensions.get("network_stream") is None or response.extensions.get("http_version") == b"HTTP/2":
+        return True
+    try:
+        connection = _inner(response.stream, "_h11_state")
+        return connection is not None and not holds_unread_bytes(connection)
+    except Exception:  # noqa: BLE001 (another version of the client: what cannot be checked is not used again)
+        return False
+
+
+def holds_unread_bytes(connection: Any) -> bool:  # noqa: ANN401 (as above)
+    """Return whether an idle HTTP/1.1 connection holds bytes, or was closed by the server."""
+    stream = connection._network_stream  # noqa: SLF001
+    return (
+        bool(connection._h11_state.trailing_data[0])  # noqa: SLF001
+        or any(_decrypts(layer) for layer in _tls_layers(stream))
+        or bool(_queue_of(stream))
+        or bool(stream.get_extra_info("is_readable"))
+    )
+
+
+def _layers(stream: object) -> Iterator[Any]:
+    """Yield the event loop's streams below the client's, from the innermost protocol outwards: TLS first, then TCP."""
+    layer = getattr(stream, "_stream", None)
+    while layer is not None:
+        yield layer
+        layer = getattr(layer, "transport_stream", None)
+
+
+def _tls_layers(stream: Any) -> Iterator[Any]:  # noqa: ANN401 (as above)
+    """Yield whatever decrypts for a stream: of TLS through a TLS proxy there are two."""
+    yield stream.get_extra_info("ssl_object")
+    yield stream.get_extra_info("socket")
+    for layer in _layers(stream):
+        yield getattr(layer, "_ssl_object", None)
+
+
+def _decrypts(tls: Any) -> bool:  # noqa: ANN401 (as above)
+    """Return whether a TLS layer holds bytes; one that reads from memory may hold more than it counts."""
+    if tls is None:
+        return False
+    import ssl  # noqa: PLC0415 (there is a connection, so it is imported already)
+
+    if not isinstance(tls, ssl.SSLObject):
+        return bool(getattr(tls, "pending", int)())
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except (OSError, ValueError):
+        return True  # it is broken or closed
+    return True
+
+
+def _queue_of(stream: object) -> object:
+    """Return asyncio's queue of received bytes, as anyio keeps it; empty for trio and for threads."""
+    for layer in _layers(stream):
+        if queue := getattr(getattr(layer, "_protocol", None), "read_queue", None):
+            return queue
+    return ()
+
+
+# Connections that are lost
+
+
+class Kept:
+    """The connections of one transport of the client's, until they are given up.
+
+    An interruption may leave the client's own lists, or the locks of its connections, in any state. A transport of ours
+    is then replaced; that of a user's client is tidied up.
+
+    Attributes:
+        transport: The client's transport; None where a user's client has none.
+        given_up: Whether the connections are not to be used again.
+    """
+
+    def __init__(self, transport: Any, *, owned: bool) -> None:  # noqa: ANN401 (the HTTP client's)
+        self.transport: Any = transport
+        self.given_up = False
+        self._owned = owned
+        _take_unbroken_lock(transport)
+
+    def give_up(self, trace: object = None) -> None:
+        """Never use these connections again; requests that are under way in other threads go on to their end.
+
+        `trace` is the extension of the request that was interrupted. Of a user's client that request is forgotten and
+        the idle connections closed, of which one may be left with a lock held.
+        """
+        if not self._owned:
+            _tidy(self.transport, trace)
+        elif not self.given_up:
+            self.given_up = True
+            close_later(partial(_close_idle, self.transport))
+
+
+def _take_unbroken_lock(transport: object) -> None:
+    """Give a transport's pool a lock that an interruption cannot leave held.
+
+    The client's is a class in Python: an interruption between the acquiring of the lock within `__enter__` and the
+    ``with`` that called it leaves the lock held. The interpreter runs no signal handler there if `__enter__` is in C.
+    """
+    pool = getattr(transport, "_pool", None)
+    lock = getattr(pool, "_optional_thread_lock", None)
+    if type(lock).__name__ == "ThreadLock":  # not that of async pools, which does nothing
+        with lock:  # type: ignore[union-attr]  # found by its name
+            pool._optional_thread_lock = threading.RLock()  # type: ignore[union-attr]  # noqa: SLF001 (as above)
+
+
+def _close_idle(transport: object) -> None:
+    """Close the connections of an abandoned transport, without its lock, but for those that requests are sent over."""
+    pool = getattr(transport, "_pool", None)
+    for connection in list(getattr(pool, "_connections", ())):
+        with contextlib.suppress(Exception):
+            if connection.is_idle() or connection in _orphans(pool):
+                if (inner := inner_connection(connection)) is not None:
+                    shut_down(inner._network_stream.get_extra_info("socket"))  # noqa: SLF001
+                connection.close()
+
+
+def _orphans(pool: Any) -> list[Any]:  # noqa: ANN401 (as above)
+    """Return the connections of a pool that are neither idle nor closed, though no request is assigned to them.
+
+    An interruption or a cancellation leaves them; the client would count them as in use for ever.
+    """
+    in_use = [request.connection for request in list(pool._requests)]  # noqa: SLF001
+    return [
+        connection
+        for connection in list(pool._connections)  # noqa: SLF001
+        if not (connection in in_use or connection.is_idle() or connection.is_closed())
+    ]
+
+
+def _tidy(transport: object, trace: object) -> None:
+    """Take what an interruption may have left out of the pool of a user's sync client, which has an unbroken lock."""
+    pool: Any = getattr(transport, "_pool", None)
+    if not isinstance(getattr(pool, "_optional_thread_lock", None), _REENTRANT):
+        return
+    with pool._optional_thread_lock:  # noqa: SLF001 (as above)
+        for request in list(pool._requests):  # noqa: SLF001 (as above)
+            if trace is not None and request.request.extensions.get("trace") == trace:
+                pool._requests.remove(request)  # noqa: SLF001 (as above)
+        in_use = [request.connection for request in pool._requests]  # noqa: SLF001 (as above)
+        lost = [connection for connection in pool._connections if connection not in in_use]  # noqa: SLF001 (as above)
+        pool._connections = [connection for connection in pool._connections if connection in in_use]  # noqa: SLF001
+        closing = pool._assign_requests_to_connections()  # noqa: SLF001 (as above)
+    with contextlib.suppress(Exception):
+        for connection in (*lost, *closing):
+            connection.close()
+
+
+_REENTRANT = type(threading.RLock())
+
+
+class Lost:
+    """What a cancellation has left in an async client's pool; it is closed as a response is, by what closes those."""
+
+    def __init__(self, transport: object, response: Any = None) -> None:  # noqa: ANN401 (the HTTP client's)
+        self._pool: Any = getattr(transport, "_pool", None)
+        self._response = response
+
+    async def aclose(self) -> None:
+        """Close the connections that are lost, and let the requests that wait for one have their turn."""
+        if not hasattr(self._pool, "_requests"):
+            return
+        stream = None if self._response is None else _inner(self._response.stream, "_pool_request")
+        if stream is not None and stream._pool_request in self._pool._requests:  # noqa: SLF001 (closing was cancelled)
+            self._pool._requests.remove(stream._pool_request)  # noqa: SLF001 (as above)
+        orphans = _orphans(self._pool)
+        for connection in orphans:  # closing does nothing to one that is not connected
+            self._pool._connections.remove(connection)  # noqa: SLF001 (as above)
+        for connection in orphans:
+            await connection.aclose()
+        await self._pool._close_connections(self._pool._assign_requests_to_connections())  # noqa: SLF001 (as above)
