@@ -99,7 +99,7 @@ def test_an_unknown_encoding(flavour, loopback, http, toy, encoding):
     error = fails(flavour, server, TransportError)
     assert repr(encoding) in str(error)
     assert not error.retryable
-    assert server.gone.wait(1.0)
+    assert server.gone.wait(4.0)
 
 
 def test_a_bomb_is_stopped(flavour, loopback, http):
@@ -183,7 +183,7 @@ def test_an_answer_that_goes_on_after_its_end_is_not_waited_for(flavour, loopbac
     """After the provider's last word, a body that does not end costs no time, and its connection is closed."""
     server = loopback(http.streamed(*toy.story, toy.done, then=("hang",)))
     assert ask(flavour, server).outcome == "finished"
-    assert server.gone.wait(1.0)
+    assert server.gone.wait(4.0)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
