@@ -196,6 +196,9 @@ def _request_from(sock: socket.socket, number: int) -> Asked | None:
     request, _, body = data.partition(b"\r\n\r\n")
     asked = Asked(number, request, b"")
     while len(body) < int(asked.headers.get("content-length", 0)):
-        body += sock.recv(65536)
+        piece = sock.recv(65536)
+        if not piece:  # the client went away in the middle of its request
+            return None
+        body += piece
     asked.body = body
     return asked

@@ -58,7 +58,7 @@ def keep_exchanges(monkeypatch, held):
     release = Pump._release
 
     def release_and_keep(pump):
-        held.append((pump._exchange, pump._session))
+        held.append((pump._exchange, pump._attempt))
         release(pump)
 
     monkeypatch.setattr(Pump, "_release", release_and_keep)
@@ -81,7 +81,7 @@ def leave_pools_open(monkeypatch, held):
 
 def take_anything_for_an_answer(monkeypatch, _held):
     """An error that is to be raised is not."""
-    monkeypatch.setattr(retry_policy, "_give_up", lambda _error, _tried: retry_policy.Settle())
+    monkeypatch.setattr(retry_policy, "_give_up", lambda _error, _tried: retry_policy.AcceptTruncated())
     return list
 
 

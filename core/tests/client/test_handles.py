@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -277,19 +278,16 @@ def test_events_are_what_partials_are_made_of(flavour, loopback, http, toy):
 
 def test_a_ping_is_handed_on_when_it_comes(flavour, loopback, http, toy):
     """A ping is shown at once, though nothing of the answer has come."""
-    server = loopback(http.streamed(toy.say(Ping()), toy.say(ResponseStarted("1")), 2.0, *toy.story, toy.done))
+    seen = threading.Event()  # the server sends no more before, and gives up after a while
+    server = loopback(http.streamed(toy.say(Ping()), toy.say(ResponseStarted("1")), seen, *toy.story, toy.done))
 
     async def main():
         stream = created(flavour, server).stream()
-        started = time.perf_counter()
         first = await flavour.next(stream.events())
-        seconds = time.perf_counter() - started
-        await flavour.wait(stream.response())
-        return first, seconds
+        seen.set()
+        return first, (await flavour.wait(stream.response())).content
 
-    first, seconds = flavour.run(main)
-    assert first == Ping()
-    assert seconds < 1.9
+    assert flavour.run(main) == (Ping(), STORY)
 
 
 def test_events_before_an_error_come_before_it(flavour, loopback, http, toy):
@@ -391,7 +389,7 @@ def test_leaving_with_closes(flavour, loopback, http, toy):
         return await flavour.wait(stream.response())
 
     assert flavour.run(main).outcome == "cancelled"
-    assert server.gone.wait(1.0)
+    assert server.gone.wait(4.0)
 
 
 def test_closing_an_ended_stream_changes_nothing(flavour, story):

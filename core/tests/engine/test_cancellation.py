@@ -178,7 +178,7 @@ def test_closing_before_anything_came(flavour, loopback, http, phase):
         return seen, (await stream.response()).outcome
 
     assert flavour.run(main) == ([], "cancelled")
-    assert phase != "headers" or server.gone.wait(1.0)
+    assert phase != "headers" or server.gone.wait(4.0)
 
 
 @ASYNC

@@ -99,7 +99,7 @@ def test_unknown_encoding_is_an_error(flavour, loopback, http, toy, encoding):
     error = fails(flavour, server, TransportError)
     assert repr(encoding) in str(error)
     assert not error.retryable
-    assert server.gone.wait(1.0)
+    assert server.gone.wait(4.0)
 
 
 def test_decompression_bomb_is_stopped(flavour, loopback, http):
@@ -183,7 +183,7 @@ def test_body_without_end_is_not_awaited(flavour, loopback, http, toy):
     """After the provider's end mark, a body that does not end costs no time, and its connection is closed."""
     server = loopback(http.streamed(*toy.story, toy.done, then=("hang",)))
     assert ask(flavour, server).outcome == "finished"
-    assert server.gone.wait(1.0)
+    assert server.gone.wait(4.0)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

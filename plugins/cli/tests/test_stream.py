@@ -409,7 +409,7 @@ def test_ctrl_c_leaves_what_came_and_closes_the_connection(command, provider, fa
 UNHEARD = """
 import _thread, signal, threading
 from polyglot_core.plugin import TextDelta, hookimpl
-from polyglot_openai import driver
+from polyglot_openai.chat import driver
 
 encode_request, extract_usage = driver.encode_request, driver.extract_usage
 
