@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from polyglot_core._values.unreadable import UNREADABLE
+
 __all__ = ["get", "number", "objects", "parse", "text"]
 
 
@@ -14,7 +16,7 @@ def parse(text: bytes | str, otherwise: object = None) -> Any:  # noqa: ANN401 (
     """The value of a JSON text, or `otherwise` for what is none."""
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE:
         return otherwise
 
 

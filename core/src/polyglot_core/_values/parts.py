@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from polyglot_core._values.unreadable import UNREADABLE
+
 __all__ = ["Audio", "Document", "Image", "Part", "RawPart", "Reasoning", "Text", "ToolCall", "ToolResult"]
 
 JSONObject = Mapping[str, Any]
@@ -205,7 +207,7 @@ def _parse_arguments(text: str) -> dict[str, Any] | None:
         return {}
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+    except UNREADABLE:
         return None
     return value if isinstance(value, dict) else None
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.secret import Headers
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = [
     "CR",
     "LARGEST_EVENT",
     "LF",
+    "UNREADABLE",
     "Chunk",
     "CompletionSign",
     "Framer",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from polyglot_core._values.events import Failure
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core.errors import (
     AuthenticationError,
     ContextLengthExceeded,
@@ -69,7 +70,7 @@ def failure_from_response(response: WireResponse) -> Failure:
     """Read an answer with an error status: JSON, HTML, plain text, or nothing at all."""
     try:
         payload = msgspec.json.decode(response.body) if response.body.strip() else ""
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE:
         payload = _TAG.sub(" ", response.body.decode("utf-8", "replace"))
     failure = failure_from_payload(payload, status=response.status, raw=response.body)
     return msgspec.structs.replace(failure, retry_after=retry_after_seconds(response.headers))
