@@ -23,8 +23,8 @@ CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Document End
 Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter
 NDJSONFramer Part Ping Preset RawPart Reasoning ReasoningDelta RefusalDelta ResponseStarted Retries SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
-WireRequest WireResponse cannot_express failure_from_payload hookimpl imported json_access json_request merged
-misconfigured provider_error_class read_facts translate_options
+WireRequest WireResponse cannot_express config_error failure_from_payload hookimpl import_optional json_access
+json_request merged provider_error_class read_facts translate_options
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded

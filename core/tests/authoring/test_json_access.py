@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from polyglot_core._authoring import json_access
-from polyglot_core._authoring.facts import imported, read_facts
+from polyglot_core._authoring.facts import import_optional, read_facts
 from polyglot_core._authoring.json_requests import json_request, merged
 from polyglot_core._values.connection import Connection
 from polyglot_core._wire.sse import SSEFramer
@@ -120,6 +120,6 @@ def test_a_column_that_there_is_not_is_named():
 def test_a_library_is_imported_when_it_is_needed():
     """One that is not installed is an error of the connection that needs it."""
     connection = Connection(name="garden", driver="d")
-    assert imported(connection, "json", "math", what="needs two")[0].loads("1") == 1
+    assert import_optional(connection, "json", "math", what="needs two")[0].loads("1") == 1
     with pytest.raises(ConfigError, match=r"Connection 'garden' needs a spade\."):
-        imported(connection, "json", "polyglot_spade", what="needs a spade")
+        import_optional(connection, "json", "polyglot_spade", what="needs a spade")
