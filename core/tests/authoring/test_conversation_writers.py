@@ -90,7 +90,7 @@ def test_arguments_that_are_no_object_cannot_be_expressed_as_one():
     """No arguments are an empty object; anything else than an object is an error, or nothing."""
     assert turns(("assistant", (ToolCall(name="sum"),)))[1][0]["content"] == [{"call": "call_1", "arguments": {}}]
     wrong = ("assistant", (ToolCall(name="sum", arguments_raw="[1]"),))
-    with pytest.raises(RequestError, match="a call of 'sum' whose arguments are no JSON object"):
+    with pytest.raises(RequestError, match="a tool call of 'sum' whose arguments are not a JSON object"):
         turns(wrong)
     assert turns(wrong, unsupported="drop")[1][0]["content"] == [{"call": "call_1", "arguments": {}}]
 

@@ -208,7 +208,7 @@ def misspelt(chunk):
         (driver(decode_chunks=misspelt), "decode_chunks"),
         (driver(decode_chunk=taking("decode_chunk", ("chunk", "stat"), {}, ())), "stat"),
         (driver(extract_usage=taking("extract_usage", ("usage",), {}, USAGE)), "usage"),
-        (driver(decode_chunk=wrapping), "wraps decode_chunk, and wrappers are not called"),
+        (driver(decode_chunk=wrapping), "wraps decode_chunk, but wrappers are not supported"),
         (driver(encode_request=old_wrapping), "wraps encode_request"),
         (driver(authorize=wrapping), "wraps authorize"),
         (driver(REQUIRES_CONTRACT=CONTRACT_VERSION + 1), "install a newer polyglot-core"),

@@ -152,7 +152,7 @@ def test_two_distributions_of_one_name(install):
     install("polyglot-one", "1.0", ["acme = acme_one"], acme_one=DRIVER)
     install("polyglot-two", "2.0", ["acme = acme_two"], acme_two=DRIVER)
     with pytest.raises(
-        ConfigError, match=r"'acme' is claimed by polyglot-one 1\.0 and polyglot-two 2\.0; uninstall one"
+        ConfigError, match=r"'acme' is registered by polyglot-one 1\.0 and polyglot-two 2\.0; uninstall one"
     ):
         discovery.load_driver("acme")
     assert acme()["acme"].rivals == ("polyglot-two 2.0",)
