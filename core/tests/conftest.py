@@ -26,14 +26,14 @@ from polyglot_core._values import events
 from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import End, Finish, TextDelta, Usage, WireRequest, hookimpl
 
-_PATIENCE = 5.0  # seconds that anything here waits at most
+_PATIENCE = 5.0  # maximum seconds of any wait in this module
 
 
 # The toy dialect: a chunk is a JSON list of events, ``[["TextDelta", {"text": "Hi"}], …]``
 
 
 class Toy:
-    """A driver whose chunks are lists of events; what a `WireRequest` can say comes from the connection's facts."""
+    """A driver whose chunks are lists of events. Fields of the `WireRequest` are taken from the connection's facts."""
 
     @hookimpl
     def encode_request(self, connection, request):
@@ -63,12 +63,12 @@ class Toy:
 
 
 def _body(*said):
-    """Events as a chunk's payload."""
+    """Encode events as the payload of a chunk."""
     return json.dumps([[type(event).__name__, msgspec.to_builtins(event)] for event in said]).encode()
 
 
 def _say(*said):
-    """Events as one block of an event stream."""
+    """Encode events as one SSE block."""
     return b"data: " + _body(*said) + b"\n\n"
 
 
@@ -82,7 +82,7 @@ def _driver(module=None, **facts):
 
 
 def _attempt(*, module=None, status=200, headers=None, framing="sse", clocks=None, **wire):
-    """A session whose answer has begun."""
+    """Return an attempt whose response has begun."""
     request = WireRequest(url="http://localhost", body=b"", framing=framing, **wire)
     attempt = Attempt(request, _driver(module), clocks or Clocks(Timeouts(), 0.0), "here")
     attempt.begin(status, EVENT_STREAM if headers is None else headers)
@@ -103,7 +103,7 @@ def _watch_events(attempt):
 
 @pytest.fixture(scope="session")
 def toy():
-    """The toy dialect and what it takes to test a session with it."""
+    """Return the toy dialect, and functions to test an attempt with it."""
     return SimpleNamespace(
         Driver=Toy,
         body=_body,
@@ -124,7 +124,7 @@ def toy():
 
 @pytest.fixture
 def toy_driver():
-    """The toy dialect, known as the driver ``toy``."""
+    """Register the toy dialect as the driver ``toy``."""
     with register(Toy(), "toy"):
         yield
 
@@ -133,7 +133,7 @@ def toy_driver():
 
 
 class Asked(NamedTuple):
-    """A request as the server saw it."""
+    """A request as the server received it."""
 
     connection: int
     method: str
@@ -147,16 +147,16 @@ class Asked(NamedTuple):
 
 
 class Loopback:
-    """Answers requests with scripts, in order; the last one serves all that follow.
+    """A server that replies to requests with scripts, in order; the last one serves all further requests.
 
     A script is a sequence of steps: bytes are sent, a number is a pause in seconds, an event is waited for, ``"close"``
-    ends the connection, ``"reset"`` breaks it, and ``"hang"`` waits until the client goes away.
+    closes the connection, ``"reset"`` resets it, and ``"hang"`` waits until the client disconnects.
     """
 
     def __init__(self, *scripts, tls=None):
         self.asked: list[Asked] = []
-        self.gone = threading.Event()  # a client went away while it was waited for
-        self.reached = threading.Event()  # a script has come to a step that waits
+        self.gone = threading.Event()  # a client disconnected while a script waited
+        self.reached = threading.Event()  # a script has reached a step that waits
         self._scripts = iter(itertools.chain(scripts[:-1], itertools.repeat(scripts[-1])))
         self._over = threading.Event()
         self._lock = threading.Lock()
@@ -172,7 +172,7 @@ class Loopback:
         return len({asked.connection for asked in self.asked})
 
     def connection(self, **fields):
-        """A connection that asks this server through the toy driver, each request once unless a test wants more."""
+        """Return a connection to this server with the toy driver and, by default, without retries."""
         usual = {"name": "here", "driver": "toy", "model": "m", "base_url": self.url, "api_key": "test-key"}
         return Connection(**{**usual, "retries": Retries(max_retries=0), **fields})
 
@@ -223,7 +223,7 @@ class Loopback:
         return wrapped
 
     def _play(self, script, sock):
-        """Do the steps; False where the connection is over."""
+        """Run the steps; return False if the connection is to be closed."""
         try:
             return all(self._take(step, sock) for step in script)
         except ConnectionError:
@@ -231,7 +231,7 @@ class Loopback:
             return False
 
     def _take(self, step, sock):
-        """Do one step; False where the connection is over."""
+        """Run one step; return False if the connection is to be closed."""
         if isinstance(step, bytes):
             sock.sendall(step)
             return True
@@ -271,7 +271,7 @@ def _request_from(sock, number):
 
 
 def _head(status=200, content_type="text/event-stream", **headers):
-    """The head of an answer; names are given with underscores."""
+    """Return the head of a response; header names are written with underscores."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if content_type:
         named["content-type"] = content_type
@@ -280,30 +280,30 @@ def _head(status=200, content_type="text/event-stream", **headers):
 
 
 def _chunk(data):
-    """One chunk of a chunked body; an empty one ends it."""
+    """Return one chunk of a chunked body; an empty one ends the body."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def _plain(body=b"", status=200, content_type="application/json", **headers):
-    """A whole answer with its length."""
+    """Return a whole response with its length."""
     return (_head(status, content_type, content_length=len(body), **headers) + body,)
 
 
 def _streamed(*pieces, then=(), **headers):
-    """A stream of a chunk a piece, with its end unless `then` says otherwise."""
+    """Return a chunked response of one chunk per piece; `then` replaces the last chunk."""
     sent = [_chunk(piece) if isinstance(piece, bytes) else piece for piece in pieces]
     return (_head(transfer_encoding="chunked", **headers), *sent, *(then or (_chunk(b""),)))
 
 
 @pytest.fixture(scope="session")
 def http():
-    """How to write a server's answers."""
+    """Return functions that create the server's responses."""
     return SimpleNamespace(head=_head, chunk=_chunk, plain=_plain, streamed=_streamed)
 
 
 @pytest.fixture
 def loopback(toy_driver, monkeypatch):
-    """Makes servers, and closes them at the end; no proxy stands between."""
+    """Return a function that starts servers, which are closed at the end. Proxy settings are removed."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     with contextlib.ExitStack() as stack:
@@ -320,14 +320,14 @@ def loopback(toy_driver, monkeypatch):
 
 
 class Flavour:
-    """Runs a test that is written once, with ``await``, against the sync or the async objects."""
+    """Runs a test that is written once, with ``await``, with the sync or the async objects."""
 
     def __init__(self, name):
         self.name = name
         self.Inference = Inference if name == "sync" else AsyncInference
 
     def run(self, main):
-        """Run an async function; on the sync objects it never has anything to wait for."""
+        """Run an async function. With the sync objects it never suspends."""
         if self.name != "sync":
             return anyio.run(main, backend=self.name)
         try:
@@ -337,7 +337,7 @@ class Flavour:
         pytest.fail("a sync test has waited")
 
     async def wait(self, result):
-        """What a call returned, or what awaiting it gives."""
+        """Return a result, after awaiting it if it is awaitable."""
         return await result if inspect.isawaitable(result) else result
 
     async def each(self, iterable):
@@ -350,13 +350,13 @@ class Flavour:
                 yield item
 
     async def all(self, iterable):
-        """All items of either kind."""
+        """Return all items of either kind."""
         if hasattr(iterable, "__aiter__"):
             return [item async for item in iterable]
         return list(iterable)
 
     async def next(self, iterable):
-        """The next item of either kind."""
+        """Return the next item of either kind."""
         return await anext(aiter(iterable)) if hasattr(iterable, "__aiter__") else next(iter(iterable))
 
     @contextlib.asynccontextmanager
@@ -372,19 +372,19 @@ class Flavour:
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])
 def flavour(request):
-    """Sync, asyncio or trio."""
+    """Return a runner for sync, asyncio or trio."""
     return Flavour(request.param)
 
 
 @pytest.fixture(autouse=True)
 def _own_budgets(monkeypatch):
-    """A port that served another test's failures has its budget back."""
+    """Reset the retry budgets, which are kept by origin: a port may be reused by another test."""
     monkeypatch.setattr(call, "_budgets", {})
 
 
 @pytest.fixture(autouse=True)
 def _own_settings(monkeypatch, tmp_path_factory):
-    """No configuration and no key of the machine's own is seen by a test."""
+    """Hide the configuration and the keys of this machine from the tests."""
     for name in ("POLYGLOT_CONFIG", "POLYGLOT_DEFAULT", "POLYGLOT_DRIVERS", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))

@@ -1,4 +1,4 @@
-"""The tree of errors, what they carry, and which class a provider's word or status becomes."""
+"""The tree of errors, their facts, and the class for a provider's code or status."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ PARTIAL = InferenceResponse(
 
 
 def everything(kind=PolyglotError):
-    """A class and all that derive from it, those outside the public tree too."""
+    """Return a class and all its subclasses, including those outside the public tree."""
     return [kind, *(deeper for child in kind.__subclasses__() for deeper in everything(child))]
 
 
-def test_the_tree_is_as_it_is_drawn():
-    """Each class stands under the one that the picture shows it under."""
+def test_classes_match_the_tree():
+    """Check the parent of each class against the tree above."""
     above = {}
     path = []
     for line in TREE.strip().splitlines():
@@ -79,8 +79,8 @@ def test_the_tree_is_as_it_is_drawn():
     assert {kind: kind.__mro__[1] for kind in above} == above
 
 
-def test_the_module_draws_the_same_tree():
-    """The picture at the top of the module names every class, in the order of the tree."""
+def test_docstring_shows_the_same_tree():
+    """Check that the tree at the top of the module names every class, in order."""
     drawn = [line.split("──")[-1].split()[0] for line in errors.__doc__.splitlines() if "──" in line]
     assert drawn == [line.strip() for line in TREE.strip().splitlines()][1:]
 
@@ -89,19 +89,19 @@ RETRYABLE = {RateLimited, Overloaded, ServerError, Truncated, TimedOut, Transpor
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_what_may_be_sent_again(kind):
-    """Only errors that another try can help with say that they are retryable."""
+def test_retryable_classes(kind):
+    """Check which classes are retryable."""
     error = kind("x", "idle") if kind is TimedOut else kind("x")
     assert error.retryable is (kind in RETRYABLE)
 
 
-def test_a_total_that_ran_out_is_not_tried_again():
-    """When the clock of the whole call has run out, there is no time for another try."""
+def test_total_timeout_is_not_retryable():
+    """Check that no retry follows when the clock of the whole call expires."""
     assert not TimedOut("x", "total").retryable
 
 
-def test_a_timeout_is_pythons_too():
-    """`TimedOut` is caught by ``except TimeoutError``, and says which clock it was."""
+def test_timeout_is_a_builtin_timeout_error():
+    """Catch `TimedOut` with ``except TimeoutError``, and check its clock."""
     with pytest.raises(TimeoutError) as caught:
         raise TimedOut("late", "idle", connection="here")
     assert (caught.value.clock, caught.value.connection, str(caught.value)) == (
@@ -114,7 +114,7 @@ def test_a_timeout_is_pythons_too():
 @pytest.mark.parametrize("kind", everything(), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("clone", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy], ids=["pickle", "copy"])  # noqa: S301
 def test_every_error_can_be_pickled(kind, clone):
-    """An error comes through a pickle whole: message, facts and partial; a worker process can hand it on."""
+    """Check message, facts and partial after pickling and copying, as between worker processes."""
     error = kind("What was wrong.")
     error.add_facts(connection="here", model="m", status=429, code="c", attempts=3, elapsed=1.5, partial=PARTIAL)
     error.add_facts(retry_after=2.0, retryable=True)
@@ -125,33 +125,33 @@ def test_every_error_can_be_pickled(kind, clone):
 
 
 @pytest.mark.parametrize("clock", ["connect", "first", "idle", "silence", "total"])
-def test_a_pickled_timeout_knows_its_clock(clock):
-    """The name of the clock comes through a pickle too."""
+def test_pickled_timeout_keeps_its_clock(clock):
+    """Check that the name of the clock is pickled too."""
     again = pickle.loads(pickle.dumps(TimedOut("late", clock, partial=PARTIAL)))  # noqa: S301
     assert (again.clock, again.partial) == (clock, PARTIAL)
 
 
-def test_what_an_error_knows_is_kept():
-    """What is filled in further out never replaces what the error already says."""
+def test_known_facts_are_not_replaced():
+    """Check that a later fact does not replace one that the error has."""
     error = ProviderError("x", status=500, code="inner")
     returned = error.add_facts(status=200, code="outer", connection="here", model=None)
     assert returned is error
     assert (error.status, error.code, error.connection, error.model) == (500, "inner", "here", None)
 
 
-def test_nothing_that_is_unknown_is_filled_in():
-    """None says that something is not known, so a later fact still counts."""
+def test_none_is_not_a_fact():
+    """Check that None is ignored, so that a later fact counts."""
     error = ProviderError("x", status=None).add_facts(status=None).add_facts(status=503)
     assert error.status == 503
 
 
-def test_a_false_retryable_is_kept():
-    """An error that says it is not retryable stays so."""
+def test_false_retryable_is_kept():
+    """Check that an explicit False is not replaced."""
     assert TransportError("x", retryable=False).add_facts(retryable=True).retryable is False
 
 
 def test_errors_do_not_share_their_facts():
-    """What one error is told does not appear on another of its class."""
+    """Check that a fact of one error does not appear on another of its class."""
     ProviderError("x", status=500)
     assert ProviderError("y").status is None
 
@@ -168,14 +168,14 @@ def test_errors_do_not_share_their_facts():
         ({"elapsed": 1.0, "attempts": 2, "partial": PARTIAL, "provider": "p", "phase": "stream"}, "No."),
     ],
 )
-def test_an_error_reads_well(facts, shown):
-    """`str` is the message and the facts that a person needs, in brackets."""
+def test_str_shows_message_and_facts(facts, shown):
+    """Check that `str` is the message with the main facts in parentheses."""
     assert str(ProviderError("No.", **facts)) == shown
     assert ProviderError("No.", **facts).message == "No."
 
 
-def test_a_message_alone_is_the_args():
-    """`args` hold the message and nothing else, as with any exception."""
+def test_args_are_the_message():
+    """Check that `args` contain the message only."""
     assert ConfigError("x", connection="here").args == ("x",)
     assert TimedOut("x", "idle").args == ("x",)
 
@@ -205,7 +205,7 @@ def test_a_message_alone_is_the_args():
         (None, (), ProviderError),
         (None, (None, None), ProviderError),
         (None, ("never heard of",), ProviderError),
-        # the provider's word says more than the status
+        # the provider's code overrides the status
         (429, ("insufficient_quota",), QuotaExceeded),
         (400, ("context_length_exceeded", "invalid_request_error"), ContextLengthExceeded),
         (400, ("invalid_api_key",), AuthenticationError),
@@ -217,16 +217,16 @@ def test_a_message_alone_is_the_args():
         (None, ("UNAVAILABLE",), Overloaded),
         (None, ("not_found_error",), NotFound),
         (400, ("permission_denied",), PermissionDenied),
-        # but a mere "invalid request" does not outrank a status that says more
+        # but a general "invalid request" does not override a more specific status
         (404, ("invalid_request_error",), NotFound),
         (401, ("invalid_request_error",), AuthenticationError),
         (429, ("invalid_request",), RateLimited),
         (400, ("invalid_request_error",), InvalidRequest),
         (None, ("invalid_request_error",), InvalidRequest),
-        # the first known word counts
+        # the first known code counts
         (None, ("odd", "server_error", "rate_limit_exceeded"), ServerError),
     ],
 )
-def test_the_class_of_a_providers_no(status, words, kind):
-    """A known word of the provider's decides, else the status."""
+def test_provider_error_class(status, words, kind):
+    """Check that a known code or type determines the class, else the status."""
     assert provider_error_class(status, *words) is kind

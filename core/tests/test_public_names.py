@@ -1,4 +1,4 @@
-"""The three modules of the package: what is behind each is written here, so that it changes only on purpose."""
+"""The public names of each public module, listed here so that they change only on purpose."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Document End
 Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter
 NDJSONFramer Part Ping Preset RawPart Reasoning ReasoningDelta RefusalDelta ResponseStarted Retries SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
-WireRequest WireResponse cannot_express failure_from_payload hookimpl imported json_access json_request merged
-misconfigured provider_error_class read_facts translate_options
+WireRequest WireResponse cannot_express config_error failure_from_payload hookimpl import_optional json_access
+json_request merged provider_error_class read_facts translate_options
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded
@@ -45,21 +45,21 @@ MODULES = [
 
 
 @pytest.mark.parametrize(("module", "names"), PUBLIC.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_what_is_behind_a_module(module, names):
-    """A module offers exactly the names that are written here, sorted, and each of them is there."""
+def test_public_names_of_a_module(module, names):
+    """Check that a module exports exactly the names above, sorted, and that each exists."""
     assert module.__all__ == names.split()
     assert module.__all__ == sorted(module.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
     assert all(hasattr(module, name) for name in module.__all__)
 
 
-def test_autocomplete_offers_the_intended_names_only():
-    """`dir` of the package lists what it exports, and nothing that it is made of."""
+def test_dir_lists_public_names_only():
+    """Check that `dir` of the package lists what it exports, and no internal modules."""
     assert [name for name in dir(polyglot_core) if not name.startswith("__")] == sorted(USERS.split())
 
 
 @pytest.mark.parametrize("module", [polyglot_core, *MODULES], ids=lambda module: module.__name__)
-def test_every_module_says_what_it_offers(module):
-    """Every module has a docstring and an `__all__` of names that are there."""
+def test_every_module_has_docstring_and_all(module):
+    """Check that every module has a docstring and an `__all__` of names that exist."""
     assert module.__doc__
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
     assert len(set(module.__all__)) == len(module.__all__)
@@ -67,7 +67,7 @@ def test_every_module_says_what_it_offers(module):
 
 @pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
 def test_every_public_name_has_a_docstring(module):
-    """Everything behind a module is documented, its public methods and properties too."""
+    """Check docstrings of all public names, and of their public methods and properties."""
     missing = []
     for name in module.__all__:
         value = getattr(module, name)
@@ -84,13 +84,13 @@ def test_every_public_name_has_a_docstring(module):
     assert missing == []
 
 
-def test_partials_and_responses_share_their_words():
-    """What a partial shows so far has the names that the response has."""
+def test_partials_and_responses_share_field_names():
+    """Check that fields of a partial have the names of the response's fields."""
     shared = {"content", "reasoning_content", "tool_calls", "finish_reason", "usage"}
     for kind in (polyglot_core.PartialInferenceResponse, polyglot_core.InferenceResponse):
         assert shared <= set(dir(kind))
 
 
 def test_core_is_typed():
-    """The package says that it has types."""
+    """Check that the package has a ``py.typed`` file."""
     assert (importlib.resources.files(polyglot_core) / "py.typed").is_file()

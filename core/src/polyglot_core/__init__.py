@@ -1,4 +1,4 @@
-"""One streaming API for every LLM provider: ask, iterate partial responses, take the complete one."""
+"""One streaming API for every LLM provider: send a request, iterate partial responses, take the complete response."""
 
 from __future__ import annotations
 
@@ -72,5 +72,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """Return the public names: what the package is made of stays out of autocomplete."""
+    """Return the public names only, so that autocomplete does not offer internal modules."""
     return [*__all__, *(name for name in globals() if name.startswith("__"))]

@@ -1,32 +1,32 @@
-"""Every error that leaves Polyglot, and the one table that chooses a class for a provider's "no".
+"""The errors that Polyglot raises.
 
 ::
 
     PolyglotError
-    ├── ConfigError              the configuration names something that is not there, or lacks something
-    │   └── NoDefault                no connection was named, and none is the default
-    ├── PluginError              a driver is broken; names plugin, distribution and version
-    ├── RequestError             the driver cannot say what was asked; raised before anything is sent
-    ├── ProviderError            the provider said no
-    │   ├── AuthenticationError      who are you?                              401
-    │   ├── PermissionDenied         you may not                               403
-    │   ├── NotFound                 no such model or address                  404
-    │   ├── InvalidRequest           the request is wrong                      other 4xx
+    ├── ConfigError              the configuration is invalid or incomplete
+    │   └── NoDefault                no connection was named, and there is no default
+    ├── PluginError              a driver is broken; names driver, distribution and version
+    ├── RequestError             the driver cannot encode the request; nothing was sent
+    ├── ProviderError            the provider returned an error
+    │   ├── AuthenticationError      the key is missing, wrong or expired      401
+    │   ├── PermissionDenied         the key does not permit the request       403
+    │   ├── NotFound                 no such model or URL                      404
+    │   ├── InvalidRequest           the request is invalid                    other 4xx
     │   │   └── ContextLengthExceeded    the prompt does not fit the model
     │   ├── RateLimited              too fast; wait `retry_after` seconds      429
-    │   ├── QuotaExceeded            the account's allowance is used up        402, some 429
-    │   ├── Overloaded               the provider has too much to do           503, 529
+    │   ├── QuotaExceeded            the account's quota is used up            402, some 429
+    │   ├── Overloaded               the provider is overloaded                503, 529
     │   └── ServerError              the provider failed                       other 5xx
-    ├── StreamError              the answer arrived, but not as an answer
-    │   ├── Truncated                it stopped before the model was done
-    │   ├── Malformed                a part of it cannot be read
+    ├── StreamError              the response cannot be used
+    │   ├── Truncated                it ended before the model was done
+    │   ├── Malformed                a part of it cannot be parsed
     │   ├── LimitExceeded            it is larger than a limit allows
-    │   └── UnexpectedContentType    it is no stream, and no error either
-    ├── TimedOut                 a clock ran out; also a builtin `TimeoutError`
-    └── TransportError           the bytes did not arrive
+    │   └── UnexpectedContentType    it has an unexpected media type
+    ├── TimedOut                 a clock expired; also a builtin `TimeoutError`
+    └── TransportError           the connection to the provider failed
 
-Two questions decide what to do: *whose fault is it?* is the class, *may the same request be sent again?* is
-`retryable`. What had arrived by then is never lost: it is `partial`.
+The class states the cause; `retryable` states whether the same request may succeed later. The content received before
+the error is in `partial`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ __all__ = [
 
 
 class ErrorFacts(TypedDict, total=False):
-    """What an error may carry besides its message; each key is an attribute of `PolyglotError`."""
+    """The facts of an error besides its message. Each key is an attribute of `PolyglotError`."""
 
     connection: str | None
     provider: str | None
@@ -87,20 +87,21 @@ class PolyglotError(Exception):
     """The root of every error that Polyglot raises.
 
     Attributes:
-        message: What was wrong and what to do about it, in one or two sentences, without any key.
-        connection: Name of the connection that was used.
-        provider: Name of the driver that was used.
-        model: Model that was asked for.
-        phase: Where it happened: ``configure``, ``encode``, ``connect``, ``headers`` or ``stream``.
-        status: HTTP status, when there was an answer. For an error inside a 200 it is what the provider states there.
-        code: The provider's own code or type for the error.
+        message: What was wrong and what to do, in one or two sentences. It never contains a key.
+        connection: Name of the connection.
+        provider: Name of the driver.
+        model: Model that was requested.
+        phase: Phase of the call: ``configure``, ``encode``, ``connect``, ``headers`` or ``stream``.
+        status: HTTP status of the response, or None if there was none. For an error inside a response with status 200,
+            the status that the provider states in the body.
+        code: The provider's code or type of the error.
         param: The field of the request that the provider names as the cause.
-        request_id: The provider's id for the request, to quote to its support.
-        retryable: Whether sending the same request again may succeed.
-        retry_after: Seconds that the provider asks to wait.
-        attempts: How many requests were sent.
-        elapsed: Seconds from the call to the error.
-        partial: The response as far as it came; None when nothing was asked yet.
+        request_id: The provider's id of the request, for its support.
+        retryable: True if the same request may succeed when it is sent later.
+        retry_after: Seconds to wait before a retry, as the provider specifies them.
+        attempts: Number of requests that were sent.
+        elapsed: Seconds from the start of the call to the error.
+        partial: The content received before the error, as a response; None if no request was sent.
     """
 
     retryable: bool = False
@@ -125,52 +126,56 @@ class PolyglotError(Exception):
         self.add_facts(**facts)
 
     def add_facts(self, **facts: Unpack[ErrorFacts]) -> Self:
-        """Fill in what is known further out; what the error already says is kept. Returns the error itself."""
+        """Set the facts that the error does not have yet, and return the error. None is ignored."""
         for name, value in facts.items():
             if value is not None and name not in self.__dict__:
                 setattr(self, name, value)
         return self
 
     def explain(self, more: str) -> None:
-        """Add a sentence to the message."""
+        """Append a sentence to the message."""
         self.message = f"{self.message} {more}"
         self.args = (self.message, *self.args[1:])
 
     def redact(self, secret: Secret) -> None:
-        """Take a key out of what the provider said: some repeat the one that they refuse.
+        """Replace a key in the message and the provider's texts by ``***``: some providers quote the key they reject.
 
-        A cause that repeats it, as what the HTTP client raises may, is let go.
+        Causes and contexts that contain the key, such as exceptions of the HTTP client, are detached.
         """
         self.message = secret.redacted(self.message)
         self.args = (self.message, *self.args[1:])
         for field in ("code", "param", "request_id"):
             if (text := getattr(self, field)) is not None:
                 setattr(self, field, secret.redacted(text))
-        _let_go_of_echoes(self, secret)
+        _detach_causes_with(secret, self)
 
     def __str__(self) -> str:
         shown = [f"{name.replace('_', ' ')} {value}" for name in self._SHOWN if (value := getattr(self, name))]
         return f"{self.message} ({', '.join(shown)})" if shown else self.message
 
 
-def _let_go_of_echoes(error: BaseException, secret: Secret) -> None:
-    """Cut off the exceptions behind an error from the first one that shows the secret."""
+def _detach_causes_with(secret: Secret, error: BaseException) -> None:
+    """Detach the first exception in an error's chain that contains the secret, and all behind it."""
     link, seen = error, {id(error)}
-    while (behind := link.__cause__ or link.__context__) is not None and id(behind) not in seen:
-        shown = f"{behind!r} {behind}"
+    while (cause := link.__cause__ or link.__context__) is not None and id(cause) not in seen:
+        shown = f"{cause!r} {cause}"
         if secret.redacted(shown) != shown:
             link.__cause__ = link.__context__ = None
             return
-        seen.add(id(behind))
-        link = behind
+        seen.add(id(cause))
+        link = cause
 
 
 class ConfigError(PolyglotError):
-    """The configuration names something that is not there, or something is missing from it."""
+    """The configuration is invalid, incomplete, or names something that does not exist."""
 
 
 class NoDefault(ConfigError):
-    """No connection was named, and none is the default. `variables` name a key each that would make one."""
+    """No connection was named, and there is no default.
+
+    Attributes:
+        variables: Environment variables of keys; setting any one of them provides a default connection.
+    """
 
     def __init__(self, message: str, variables: tuple[str, ...] = (), **facts: Unpack[ErrorFacts]) -> None:
         super().__init__(message, **facts)
@@ -181,15 +186,15 @@ class NoDefault(ConfigError):
 
 
 class PluginError(PolyglotError):
-    """A driver could not be loaded, does not keep the contract, or raised something of its own."""
+    """A driver could not be imported, violates the contract, or raised an exception that is not a `PolyglotError`."""
 
 
 class RequestError(PolyglotError):
-    """The driver cannot express what was asked. Raised before anything is sent; nothing is dropped silently."""
+    """The driver cannot encode the request. Raised before anything is sent; no field is dropped silently."""
 
 
 class ProviderError(PolyglotError):
-    """The provider refused or failed; raised for an error status and for an error inside a 200 alike."""
+    """The provider returned an error, by the status of the response or inside a response with status 200."""
 
 
 class AuthenticationError(ProviderError):
@@ -197,33 +202,33 @@ class AuthenticationError(ProviderError):
 
 
 class PermissionDenied(ProviderError):
-    """The key is known and may not do this (403)."""
+    """The key is valid but does not permit this request (403)."""
 
 
 class NotFound(ProviderError):
-    """There is no such model or address (404)."""
+    """The model or the URL does not exist (404)."""
 
 
 class InvalidRequest(ProviderError):
-    """The provider does not accept the request as it is (400, 413, 422 and other 4xx)."""
+    """The provider rejected the request as invalid (400, 413, 422 and other 4xx)."""
 
 
 class ContextLengthExceeded(InvalidRequest):
-    """Prompt and answer together do not fit the model's context."""
+    """Prompt and response together exceed the model's context length."""
 
 
 class RateLimited(ProviderError):
-    """Too many requests or tokens in a short time (429); `retry_after` says how many seconds to wait."""
+    """Too many requests or tokens in a short time (429); `retry_after` is the number of seconds to wait, if known."""
 
     retryable = True
 
 
 class QuotaExceeded(ProviderError):
-    """The account's allowance or balance is used up (402, some 429); waiting does not help."""
+    """The account's quota or balance is used up (402, some 429). A retry does not help."""
 
 
 class Overloaded(ProviderError):
-    """The provider has more to do than it can (503, 529)."""
+    """The provider is overloaded (503, 529)."""
 
     retryable = True
 
@@ -235,36 +240,40 @@ class ServerError(ProviderError):
 
 
 class StreamError(PolyglotError):
-    """What arrived is not a complete answer, or the stream was used in a way that it does not allow."""
+    """The response is incomplete or unreadable, or the stream was used in a way that it does not allow."""
 
 
 class Truncated(StreamError):
-    """The stream ended without the sign that the model was done. `partial` holds what came."""
+    """The response ended without a finish reason or an end marker. `partial` has the content received before."""
 
     retryable = True
 
 
 class Malformed(StreamError):
-    """A part of the answer cannot be read. `partial` holds what came before it."""
+    """A part of the response cannot be parsed. `partial` has the content received before it."""
 
 
 class LimitExceeded(StreamError):
-    """The answer, or a part of it, is larger than a limit allows."""
+    """The response, or a part of it, is larger than one of `Limits` allows."""
 
 
 class UnexpectedContentType(StreamError):
-    """The answer is of another kind than was asked for: an HTML page, say, from something in between."""
+    """The response has another media type than was requested, for example an HTML page from a proxy."""
 
 
 class TimedOut(PolyglotError, TimeoutError):
-    """A clock ran out. `clock` says which one: connect, first, idle, silence or total."""
+    """A clock of `Timeouts` expired.
+
+    Attributes:
+        clock: Name of the clock: ``connect``, ``first``, ``idle``, ``silence`` or ``total``.
+    """
 
     retryable = True
 
     def __init__(self, message: str, clock: str = "total", **facts: Unpack[ErrorFacts]) -> None:
         super().__init__(message, **facts)
         self.clock = clock
-        if clock == "total":  # over all attempts, so that there is no time for another
+        if clock == "total":  # this clock spans all attempts: no time is left for a retry
             self.retryable = False
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, str], dict[str, object]]:
@@ -272,11 +281,13 @@ class TimedOut(PolyglotError, TimeoutError):
 
 
 class TransportError(PolyglotError):
-    """The bytes did not arrive. `kind` says why.
+    """The request could not be sent, or the connection failed before the response was complete.
 
-    It is ``connect`` (refused, unreachable), ``dns`` (the name does not resolve), ``tls`` (the certificate or the
-    handshake), ``proxy``, ``pool`` (a client of the user's own has no connection left), ``encoding`` (a compressed body
-    that cannot be inflated) or ``broken`` (reset or ended in the middle).
+    Attributes:
+        kind: Kind of failure: ``connect`` (refused, unreachable), ``dns`` (the host name does not resolve), ``tls``
+            (certificate or handshake), ``proxy``, ``pool`` (the user's own HTTP client has no free connection),
+            ``encoding`` (the compressed body of the response cannot be decompressed) or ``broken`` (reset, or closed in
+            the middle of the response).
     """
 
     retryable = True
@@ -291,4 +302,4 @@ class TransportError(PolyglotError):
         return type(self), (self.message, self.kind), self.__dict__
 
 
-_LASTING = frozenset({"tls", "pool"})  # kinds that the same request would meet again
+_LASTING = frozenset({"tls", "pool"})  # kinds that a retry would fail with too

@@ -1,4 +1,4 @@
-"""Events, for those who read a stream event by event: names only, no logic."""
+"""The event types that `stream.events()` yields, for users who read a stream event by event."""
 
 from __future__ import annotations
 

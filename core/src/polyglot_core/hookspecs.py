@@ -1,8 +1,13 @@
-"""The contract between Polyglot and a driver, whole.
+"""The hooks that a driver implements. This file is the whole contract between Polyglot and a driver.
 
-A driver is a module that implements the first three of these functions with `hookimpl`, and as many of the others as it
-needs. None of them does I/O, but for `authorize`. An implementation may leave arguments out and may take them in any
-order; they are passed by name, bound once when the driver is chosen.
+A driver is a module, or an object, whose functions are marked with `hookimpl`. It implements `encode_request`,
+`decode_chunk` and `extract_usage`; the other hooks are optional. No hook does I/O, except `authorize`.
+
+Arguments are passed by name: an implementation takes any subset of a hook's arguments, in any order. They are bound
+once for each connection, so that decoding a chunk costs one function call.
+
+A hook may raise the errors of `polyglot_core.errors`. Any other exception becomes a `PluginError` that names the
+driver, its distribution and version, and the hook.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTRACT_VERSION", "hookimpl", "hookspec"]
 
 CONTRACT_VERSION = 1
-"""Version of this file. A driver that needs a newer one says so with ``REQUIRES_CONTRACT = 2`` in its module."""
+"""Version of this contract. A driver that needs a newer one sets ``REQUIRES_CONTRACT = 2`` in its module."""
 
 hookspec = pluggy.HookspecMarker("polyglot")
 hookimpl = pluggy.HookimplMarker("polyglot")
@@ -31,60 +36,71 @@ hookimpl = pluggy.HookimplMarker("polyglot")
 
 @hookspec
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:  # type: ignore[empty-body]
-    """Say the request in the provider's dialect. Called once per attempt; no I/O; the key is added afterwards.
+    """Encode a request in the provider's dialect.
+
+    Called once for each attempt. Core adds the key to the headers afterwards. The `WireRequest` also specifies how the
+    response is read: its framing, and what marks it as complete. No I/O.
 
     Raises:
-        RequestError: The dialect has no words for something that was asked.
+        RequestError: The dialect has no field for something in the request.
     """
 
 
 @hookspec
 def decode_chunk(connection: Connection, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:  # type: ignore[empty-body]
-    """Say what a chunk means. Called for every chunk: the hot path; no I/O.
+    """Return the events that a chunk of the response contains; an empty sequence if there are none.
 
-    `state` is a dict of this attempt's own, empty at its start, for dialects whose chunks depend on earlier ones. The
-    same chunks in the same order must give the same events. What msgspec raises for unreadable data may pass through;
-    read the chunk before `state` is changed, because one that could be put right is decoded again.
+    Called for every chunk of a response: this is the hot path. No I/O.
+
+    `state` is a dict that belongs to one attempt and is empty at its start, for dialects in which the meaning of a
+    chunk depends on earlier ones. The same chunks in the same order must give the same events.
+
+    Exceptions of msgspec for unreadable data may pass: core reports them as `Malformed`. Parse the chunk before you
+    change `state`, because core may repair an unreadable chunk and decode it a second time.
     """
 
 
 @hookspec
 def extract_usage(connection: Connection, payload: Mapping[str, Any]) -> Usage:  # type: ignore[empty-body]
-    """Read the provider's usage object, as an earlier `UsageReport` carried it; no I/O."""
+    """Return the token counts in a provider's usage object, which is the payload of a `UsageReport`.
+
+    Called when the usage is first read, not for each report. No I/O.
+    """
 
 
 @hookspec
 def authorize(connection: Connection, wire: WireRequest) -> WireRequest:  # type: ignore[empty-body]
-    """Optional: add credentials that need the encoded body or the network. After encoding, once per attempt; may block.
+    """Add credentials that depend on the encoded body or need the network. Optional.
 
-    Without it the key is put where the connection's `auth_header` says.
+    Called once for each attempt, after encoding; it may block. Without this hook, core sends the connection's key in
+    the header named by `auth_header`.
     """
 
 
 @hookspec
 def decode_error(connection: Connection, response: WireResponse) -> Failure | None:
-    """Optional: read an answer with an error status. None leaves it to core, which knows the common shapes; no I/O."""
+    """Parse a response with an error status. Optional. Return None to use core's parser of common shapes. No I/O."""
 
 
 @hookspec
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:  # type: ignore[empty-body]
-    """Optional: ask for the rest of an answer whose beginning is `text`; the model writes on from there. No I/O.
+    """Encode a request for the rest of a response that begins with `text`, which the model continues. Optional. No I/O.
 
-    Called once with an empty text before anything is sent, to find out whether it can be done.
+    Also called once with an empty text before anything is sent, to check that the connection supports it.
 
     Raises:
-        RequestError: This model or place cannot.
+        RequestError: The model or the provider does not support prefill.
     """
 
 
 @hookspec
 def encode_resume(connection: Connection, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
-    """Optional: ask the provider for the rest of an answer that it has kept. No I/O.
+    """Encode a request for the rest of a response that the provider has stored. Optional. No I/O.
 
-    `state` is that of the attempt that broke off, in which `decode_chunk` has noted what is needed, and it goes on
-    with the same one. None: it is not yet known which answer it was. Called once with an empty state before anything is
-    sent, to find out whether it can be done.
+    `state` is that of the interrupted attempt, in which `decode_chunk` has recorded what is needed, such as the id of
+    the response; the resumed attempt continues with the same dict. Return None if the response is not identified yet.
+    Also called once with an empty state before anything is sent, to check that the connection supports it.
 
     Raises:
-        RequestError: The provider keeps no answers, or was not asked to keep this one.
+        RequestError: The provider does not store responses, or was not requested to store this one.
     """

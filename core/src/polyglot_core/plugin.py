@@ -1,10 +1,22 @@
-"""The driver authors' door: everything that a driver, a preset or a simulator needs, and nothing more."""
+"""The names for authors of drivers, presets and simulators. A driver imports this module and `polyglot_core.errors`.
+
+- the contract: `hookimpl`, `CONTRACT_VERSION`
+- a connection and its facts: `Connection`, `Preset`, `Retries`, `Timeouts`, `Secret`, `read_facts`, `import_optional`,
+  `config_error`
+- the request, as `encode_request` receives it: `InferenceRequest`, `Message`, `Tool`, `JSONSchema`, and the parts of a
+  message (`Text`, `Image`, `ToolCall`, ...)
+- encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `ConversationWriter`, `MessageWriter`,
+  `TurnWriter`
+- the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
+- decoding: the events (`TextDelta`, `Finish`, ...), `FinishReason`, `Usage`, `json_access`
+- errors of providers: `Failure`, `failure_from_payload`, `provider_error_class`
+"""
 
 from __future__ import annotations
 
 from polyglot_core._authoring import json_access
 from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
-from polyglot_core._authoring.facts import imported, misconfigured, read_facts
+from polyglot_core._authoring.facts import config_error, import_optional, read_facts
 from polyglot_core._authoring.json_requests import json_request, merged
 from polyglot_core._authoring.options import cannot_express, translate_options
 from polyglot_core._values.connection import Connection, Preset
@@ -84,13 +96,13 @@ __all__ = [
     "WireRequest",
     "WireResponse",
     "cannot_express",
+    "config_error",
     "failure_from_payload",
     "hookimpl",
-    "imported",
+    "import_optional",
     "json_access",
     "json_request",
     "merged",
-    "misconfigured",
     "provider_error_class",
     "read_facts",
     "translate_options",

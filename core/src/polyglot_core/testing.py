@@ -1,7 +1,14 @@
-"""The conformance suite's view of core: bind a driver without an entry point, and replay bytes without a socket.
+"""Test a driver without a socket: bind it to a connection without an entry point, and replay recorded bytes.
 
-Nothing here does I/O or reads a clock. `polyglot-testkit` builds its exam on this module, and so can any test of a
-driver.
+::
+
+    driver = bind(my_driver_module, connection)
+    wire = driver.encode(request)
+    replayed = replay(driver, wire, [recorded_body])
+    assert replayed.response.content == "Hello!"
+
+No function of this module does I/O or reads a clock, so a test gives the same result every time. `polyglot-testkit`
+builds its conformance suite (the exam) on this module.
 """
 
 from __future__ import annotations
@@ -33,10 +40,10 @@ class Replay(NamedTuple):
     """The result of a replay.
 
     Attributes:
-        response: The response as far as it was received.
-        partials: The partials that were emitted.
-        events: The events that they were made of.
-        error: The error that the attempt ended in, or None.
+        response: The complete response, or the content received before the error.
+        partials: The partials that were emitted, in order.
+        events: The events that the driver decoded, in order.
+        error: The error that ended the attempt, or None.
     """
 
     response: InferenceResponse
@@ -46,10 +53,14 @@ class Replay(NamedTuple):
 
 
 def bind(module: object, connection: Connection) -> BoundDriver:
-    """Bind a driver's module, or the object with its hooks, to a connection, as core does for an installed one.
+    """Bind a driver to a connection, as core does for an installed driver.
+
+    Args:
+        module: The driver's module, or an object whose methods are marked with `hookimpl`.
+        connection: The connection. The driver's name is taken from it.
 
     Raises:
-        PluginError: A hook is missing, or takes an argument that the contract does not have.
+        PluginError: A required hook is missing, or a hook takes an argument that the contract does not have.
     """
     return Driver(connection.driver, module).bind(connection)
 
@@ -62,14 +73,15 @@ def replay(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Replay:
-    """Feed the body of a response to an attempt, as the engine would.
+    """Feed a response to an attempt, as the engine does for a response from the network. No error is raised.
 
     Args:
         driver: The bound driver.
-        wire: The request that the response is to: it names the framing and what completes the response.
-        body: The bytes of the body, in the reads in which they are to arrive.
-        status: HTTP status.
-        headers: Response headers, with lower-case names.
+        wire: The request that the response belongs to. It specifies the framing and what marks the response as
+            complete.
+        body: The bytes of the body; each item is one read from the socket.
+        status: HTTP status of the response.
+        headers: Headers of the response, with lower-case names.
     """
     attempt = Attempt(wire, driver, Clocks(Timeouts(), 0.0))
     events: deque[Event] = deque()
@@ -87,10 +99,10 @@ def replay(
 
 
 def chunks(wire: WireRequest, body: bytes, limits: Limits | None = None) -> list[Chunk]:
-    """Cut a body into chunks with the framing that a request names.
+    """Split a response body into chunks with the framing of a request.
 
     Raises:
-        LimitExceeded: An event is larger than `limits.event`.
+        LimitExceeded: An event is larger than `limits.event` bytes.
     """
     framer = framer_for(wire, (limits or Limits()).event)
     return [*framer.feed(body), *framer.finish()]

@@ -1,4 +1,4 @@
-"""What the writers of all drivers have in common: walking the parts, joining results to calls, and two shapes."""
+"""Conversation writers: visiting parts, matching results to tool calls, and the two shapes of messages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from polyglot_core.errors import RequestError
 
 
 class Flat(MessageWriter):
-    """Knows texts, calls and results."""
+    """Encodes texts, tool calls and results."""
 
 
 class Turns(TurnWriter):
-    """Knows the same as blocks, and raw parts."""
+    """Encodes texts, tool calls, results and raw parts as blocks."""
 
     def normalize_id(self, call_id):
         return call_id.replace(" ", "_")
@@ -41,7 +41,7 @@ class Turns(TurnWriter):
 
 
 class Named(Turns):
-    """Wants no ids, and the names of tools."""
+    """Generates no ids, and requires the names of tools."""
 
     id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
@@ -67,15 +67,15 @@ def turns(*messages, kind=Turns, **fields):
 
 
 @pytest.mark.parametrize("part", [Image(data=b"x"), Reasoning(text="hm"), RawPart({"type": "odd"})])
-def test_a_part_without_a_writer_cannot_be_expressed(part):
-    """The error names the driver and the kind of part; where the request says so, the part is left out."""
+def test_part_without_a_method_cannot_be_expressed(part):
+    """Check that the error names driver and type; with ``drop`` the part is omitted."""
     with pytest.raises(RequestError, match=rf"'garden' cannot express a part of type {type(part).__name__}"):
         flat(("user", (Text("a"), part)))
     assert flat(("user", (Text("a"), part)), unsupported="drop") == [{"role": "user", "content": "a"}]
 
 
-def test_what_a_message_says_beyond_its_parts_is_not_dropped_silently():
-    """A role, a name and a field that the dialect does not have are errors; turns have no further fields at all."""
+def test_unsupported_role_name_and_fields_are_reported():
+    """Check roles, speakers' names and further fields; turns cannot hold further fields."""
     for message in (Message(role="critic"), Message(role="user", name="Ann", content="a")):
         with pytest.raises(RequestError, match=r"the role 'critic'|the name of a speaker"):
             flat(message)
@@ -86,16 +86,16 @@ def test_what_a_message_says_beyond_its_parts_is_not_dropped_silently():
     ]
 
 
-def test_arguments_that_are_no_object_cannot_be_expressed_as_one():
-    """No arguments are an empty object; anything else than an object is an error, or nothing."""
+def test_arguments_must_be_a_json_object():
+    """Check that empty arguments are an empty object, and that anything else than an object is reported."""
     assert turns(("assistant", (ToolCall(name="sum"),)))[1][0]["content"] == [{"call": "call_1", "arguments": {}}]
     wrong = ("assistant", (ToolCall(name="sum", arguments_raw="[1]"),))
-    with pytest.raises(RequestError, match="a call of 'sum' whose arguments are no JSON object"):
+    with pytest.raises(RequestError, match="a tool call of 'sum' whose arguments are not a JSON object"):
         turns(wrong)
     assert turns(wrong, unsupported="drop")[1][0]["content"] == [{"call": "call_1", "arguments": {}}]
 
 
-# Calls and results
+# Tool calls and results
 
 
 def ids(*messages, kind=Turns):
@@ -103,28 +103,28 @@ def ids(*messages, kind=Turns):
     return [block.get("call", block.get("result")) for block in blocks]
 
 
-def test_calls_without_ids_are_numbered_and_results_find_them():
-    """The oldest call of the tool that has no result yet; of any tool, where the result names none."""
+def test_generated_ids_match_results_to_tool_calls():
+    """Match a result to the oldest tool call without a result, of its tool if it names one."""
     calls = ("assistant", (ToolCall(name="a"), ToolCall(name="b", id="x"), ToolCall(name="b"), ToolCall(name="a")))
     results = [ToolResult(id=None, name=name, content="") for name in ("b", None, "a")]
     assert ids(calls, ("tool", results)) == ["call_1", "x", "call_3", "call_4", "call_3", "call_1", "call_4"]
 
 
-def test_ids_are_spelled_alike_in_calls_and_results():
-    """As the dialect can say them."""
+def test_ids_are_normalized_in_tool_calls_and_results():
+    """Check that `normalize_id` is applied to both."""
     assert ids(("assistant", (ToolCall(name="a", id="c 1"),)), ("tool", (ToolResult(id="c 1", content=""),))) == [
         "c_1",
         "c_1",
     ]
 
 
-def test_a_result_without_any_call_has_the_id_of_the_last():
-    """Nothing better is known."""
+def test_result_without_a_tool_call_gets_the_first_id():
+    """Check the id of a result in a conversation without tool calls."""
     assert ids(("tool", (ToolResult(id=None, content=""),))) == ["call_1"]
 
 
 def test_results_get_the_names_of_their_tools():
-    """Where the dialect wants them, by id or by order; ids that nobody gave stay away there."""
+    """Find the tool's name by id or by order; without `id_format` no ids are generated."""
     calls = ("assistant", (ToolCall(name="a", id="1"), ToolCall(name="b")))
     results = (
         "tool",
@@ -139,8 +139,8 @@ def test_results_get_the_names_of_their_tools():
 # Flat messages
 
 
-def test_a_message_has_content_and_calls_beside_it():
-    """One text is a text, several are a list, and a message of calls alone has no content."""
+def test_flat_message_has_content_and_tool_calls():
+    """Check that one text is a string, several are a list, and that tool calls alone have no content."""
     call = ToolCall(name="sum", id="1", arguments_raw='{"a": 1}')
     said = {"id": "1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}
     texts = [{"type": "text", "text": text} for text in "ab"]
@@ -155,7 +155,7 @@ def test_a_message_has_content_and_calls_beside_it():
 
 
 def test_each_result_is_a_message():
-    """In its place before what else its message says; a failure is said in the text."""
+    """Check that results precede the other parts of their message, and that a failure begins with "Error:"."""
     results = (ToolResult(id="1", content="3"), Text("Well?"), ToolResult(id="2", content="no", error=True))
     assert flat(("user", results)) == [
         {"role": "tool", "tool_call_id": "1", "content": "3"},
@@ -167,8 +167,8 @@ def test_each_result_is_a_message():
 # Turns
 
 
-def test_turns_of_one_role_are_one_and_the_system_prompt_is_apart():
-    """Wherever its messages stood; a message without blocks makes no turn."""
+def test_turns_of_one_role_are_merged():
+    """Check that system messages are separate at any index, and that a message without blocks is no turn."""
     system, said = turns(
         ("system", "Be kind."),
         ("user", "a"),
@@ -186,16 +186,16 @@ def test_turns_of_one_role_are_one_and_the_system_prompt_is_apart():
     ]
 
 
-def test_a_block_that_a_system_prompt_cannot_hold_is_not_expressed():
-    """The subclass says which."""
+def test_unsupported_block_of_the_system_prompt():
+    """Check that `in_system` reports and omits a block."""
     message = ("system", (RawPart({"blocks": [{"text": "a"}, {"odd": 1}]}),))
     with pytest.raises(RequestError, match="that in a system turn"):
         turns(message)
     assert turns(message, unsupported="drop") == ([{"text": "a"}], [])
 
 
-def test_the_request_itself_is_left_as_it_was():
-    """Ids are made in a copy."""
+def test_request_is_not_modified():
+    """Check that ids are filled in a copy."""
     request = asked(("assistant", (ToolCall(name="a"),)))
     assert ConversationWriter(request, "garden").given[0].parts[0].id == "call_1"
     assert request.messages[0].parts[0].id is None

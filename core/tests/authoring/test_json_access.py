@@ -1,4 +1,4 @@
-"""JSON on the wire: requests that carry it, and looking at values of which nobody promised the shape."""
+"""JSON requests, access to JSON of unknown shape, and facts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from polyglot_core._authoring import json_access
-from polyglot_core._authoring.facts import imported, read_facts
+from polyglot_core._authoring.facts import import_optional, read_facts
 from polyglot_core._authoring.json_requests import json_request, merged
 from polyglot_core._values.connection import Connection
 from polyglot_core._wire.sse import SSEFramer
@@ -19,8 +19,8 @@ from polyglot_core.errors import ConfigError
     ("framing", "accept"),
     [("sse", "text/event-stream"), ("ndjson", "application/x-ndjson"), (SSEFramer, "text/event-stream")],
 )
-def test_a_request_asks_for_what_its_framing_reads(framing, accept):
-    """A stream in the framing given, a plain answer as JSON; further headers and facts are added."""
+def test_accept_header_matches_the_framing(framing, accept):
+    """Check the ``accept`` header of streams and of JSON responses, and that further headers are added."""
     more = {"framing": framing, "headers": {"x-garden": "1"}, "complete_on": "end"}
     stream, plain = (json_request("http://a", {"b": 1}, stream=stream, **more) for stream in (True, False))
     assert stream.body == plain.body == b'{"b":1}'
@@ -29,8 +29,8 @@ def test_a_request_asks_for_what_its_framing_reads(framing, accept):
     assert (plain.framing, plain.headers["accept"]) == ("whole", "application/json")
 
 
-def test_extra_fields_are_laid_over_a_body():
-    """Objects field by field; named lists behind what is there; everything else instead of it."""
+def test_extra_fields_are_merged_into_a_body():
+    """Merge objects field by field, append named lists, and replace everything else."""
     body = {"tools": [1], "stop": ["a"], "settings": {"a": 1, "b": 2}, "n": 1}
     extra = {"tools": (2,), "stop": ["b"], "settings": {"b": 3}, "n": {"x": 1}, "new": [1]}
     assert merged(body, extra) == {
@@ -57,69 +57,69 @@ def test_extra_fields_are_laid_over_a_body():
         ("a.0", None),
     ],
 )
-def test_what_stands_at_a_place(place, found):
-    """Through objects and lists; None wherever there is nothing."""
+def test_get_follows_a_path(place, found):
+    """Follow paths through objects and lists; None if there is no value."""
     assert json_access.get({"a": {"b": 1}, "l": [0, {"c": 2}]}, place) == found
 
 
 @pytest.mark.parametrize(("value", "found"), [(0, 0), (5.0, 5), (5.5, None), (True, None), ("5", None), (None, None)])
-def test_a_count_is_a_whole_number(value, found):
-    """What is none counts as unknown, and then the next place is looked at."""
+def test_number_is_a_whole_number(value, found):
+    """Check that a value that is not a whole number is skipped, and the next path is read."""
     assert json_access.number({"a": {"b": value}}, "a.b") == found
     assert json_access.number({"a": {"b": value}, "c": 7}, "a.b", "c") == (7 if found is None else found)
 
 
-def test_objects_of_a_list_and_of_anything_else():
-    """Whatever is no object is passed over."""
+def test_objects_of_a_list():
+    """Check that items and values that are not objects are skipped."""
     assert json_access.objects([{"a": 1}, 2, None, {}]) == [{"a": 1}, {}]
     assert json_access.objects({"a": 1}) == json_access.objects(None) == []
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, ""), ("{", "{"), ({"a": [1]}, '{"a":[1]}'), ({}, "{}")])
-def test_the_json_text_of_a_value(value, text):
-    """A text is taken for one already."""
+def test_text_of_a_value(value, text):
+    """Check that a string is returned unchanged."""
     assert json_access.text(value) == text
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[" * 100_000, "no"])
-def test_what_is_no_json_is_something_else(text):
-    """None, or what was asked for instead; it never raises."""
+def test_parse_never_raises(text):
+    """Check that invalid JSON is None, or `otherwise`."""
     assert json_access.parse(text) is None
     assert json_access.parse(text, "instead") == "instead"
     assert json_access.parse(b"[1]") == [1]
 
 
 class Row(msgspec.Struct):
-    """Columns of a garden."""
+    """Facts of a garden."""
 
     path: str = "/"
     thinking: Literal["a", "b"] = "a"
 
 
-def test_columns_are_read_over_defaults():
-    """The connection's facts go before, then the defaults, then the struct's."""
+def test_facts_override_defaults():
+    """Check the order: facts of the connection, then `defaults`, then those of the struct."""
     connection = Connection(name="garden", driver="d", facts={"path": "/mine"})
     assert read_facts(connection, Row, {"path": "/usual", "thinking": "b"}) == Row("/mine", "b")
     assert read_facts(connection, Row) == Row("/mine", "a")
 
 
 @pytest.mark.parametrize("facts", [{"pat": "/"}, {"thinking": "c"}, {"path": 5}])
-def test_facts_that_are_no_columns_are_an_error(facts):
-    """It names the connection and lists the columns."""
+def test_invalid_facts_are_a_config_error(facts):
+    """Check that the error names the connection and lists the facts."""
     with pytest.raises(ConfigError, match=r"facts of connection 'garden' cannot.*facts are path, thinking\.") as caught:
         read_facts(Connection(name="garden", driver="d", facts=facts), Row)
     assert (caught.value.connection, caught.value.phase) == ("garden", "configure")
 
 
-def test_a_column_that_there_is_not_is_named():
-    """Also where the struct itself would pass over what it does not know."""
+def test_unknown_fact_is_named():
+    """Check an unknown fact, which msgspec alone would ignore."""
     with pytest.raises(ConfigError, match=r"there is no fact 'pat'\. The facts are path, thinking\."):
         read_facts(Connection(name="garden", driver="d", facts={"path": "/", "pat": "/"}), Row)
 
 
-def test_a_library_is_imported_when_it_is_needed():
-    """One that is not installed is an error of the connection that needs it."""
+def test_optional_library_is_imported():
+    """Import modules; a missing one is a ConfigError of the connection."""
     connection = Connection(name="garden", driver="d")
-    assert imported(connection, "json", "math", what="needs two")[0].loads("1") == 1
+    assert import_optional(connection, "json", "math", what="needs two")[0].loads("1") == 1
     with pytest.raises(ConfigError, match=r"Connection 'garden' needs a spade\."):
-        imported(connection, "json", "polyglot_spade", what="needs a spade")
+        import_optional(connection, "json", "polyglot_spade", what="needs a spade")

@@ -239,7 +239,7 @@ def test_a_kept_message_that_was_changed_is_refused():
     """It says where it is wrong."""
     kept = Message(role="user", content=[Text("a")]).to_dict()
     kept["content"][0]["text"] = 5
-    with pytest.raises(RequestError, match=r"cannot be read again: .*content"):
+    with pytest.raises(RequestError, match=r"is invalid: .*content"):
         Message.from_dict(kept)
 
 

@@ -506,7 +506,7 @@ def test_nobody_there(flavour, loopback, http):
     [
         ({"messages": []}, RequestError, "no messages"),
         ({"messages": [5]}, RequestError, "not int"),
-        ({"messages": [{"content": "x"}]}, RequestError, "needs a role"),
+        ({"messages": [{"content": "x"}]}, RequestError, "requires a role"),
         ({"messages": "Hi", "timeouts": {"idel": 1}}, ConfigError, "idle"),
         ({"messages": "Hi", "timeouts": 30}, ConfigError, "timeouts"),
     ],

@@ -1,4 +1,4 @@
-"""Drivers in process: what a module has to be, and how its hooks are called."""
+"""Drivers registered in process: checks of the contract, and calls of the hooks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAILURE = Failure("No.")
 USAGE = Usage(input_tokens=1)
 TEXT = "Once upon"
 
-# hook → what each of its arguments is, what it returns, how it is called once it is bound
+# hook → its arguments, its return value, and a call of the bound hook
 HOOKS = {
     "encode_request": (
         {"connection": CONNECTION, "request": REQUEST},
@@ -68,14 +68,14 @@ HOOKS = {
 
 
 def taking(hook, names, seen, returned):
-    """A hook that takes arguments of these names, in this order, and writes down what it gets."""
+    """Return a hook that takes arguments of these names, in this order, and records them in `seen`."""
     space = {"seen": seen, "returned": returned}
     exec(f"def {hook}({', '.join(names)}):\n    seen.update(locals())\n    return returned\n", space)  # noqa: S102
     return hookimpl(space[hook])
 
 
 def driver(**hooks):
-    """A driver of the hooks that are needed, with some of them replaced, added or (None) left out."""
+    """Return a driver with the required hooks; `hooks` replaces, adds or (with None) removes some."""
     usual = {
         hook: taking(hook, (), {}, returned)
         for hook, (_, returned, _) in HOOKS.items()
@@ -93,7 +93,7 @@ def subsets():
 
 @pytest.mark.parametrize(("hook", "names"), list(subsets()))
 def test_arguments_are_passed_by_name(hook, names):
-    """A hook gets exactly the arguments that it names, whichever they are and in whatever order it takes them."""
+    """Check that a hook receives exactly the arguments that it names, in any order."""
     arguments, returned, call = HOOKS[hook]
     seen = {}
     bound = Driver("mine", driver(**{hook: taking(hook, names, seen, returned)})).bind(CONNECTION)
@@ -102,8 +102,8 @@ def test_arguments_are_passed_by_name(hook, names):
     assert all(seen[name] is arguments[name] for name in names)
 
 
-def test_every_hook_of_the_contract_is_tested_here():
-    """The table above is the contract: hooks and arguments."""
+def test_table_of_hooks_matches_the_contract():
+    """Compare hooks and arguments of the table above with `hookspecs`."""
     contract = {
         name: list(inspect.signature(hook).parameters)
         for name, hook in vars(hookspecs).items()
@@ -113,13 +113,13 @@ def test_every_hook_of_the_contract_is_tested_here():
 
 
 def test_every_hook_is_documented():
-    """Each hook of the contract says what it is for."""
+    """Check that each hook has a docstring."""
     for hook in HOOKS:
         assert len(inspect.getdoc(getattr(hookspecs, hook))) > 40
 
 
-def test_arguments_with_defaults_keep_them():
-    """An argument with a default is the driver's own business."""
+def test_argument_with_a_default_is_not_passed():
+    """Check that an argument with a default keeps it."""
 
     @hookimpl
     def decode_chunk(chunk, state=None):
@@ -129,8 +129,8 @@ def test_arguments_with_defaults_keep_them():
     assert bound.decoder(STATE)(CHUNK) == [(CHUNK, None)]
 
 
-def test_each_attempt_has_a_state_of_its_own():
-    """The state that a decoder gets is the one that it was made with."""
+def test_decoder_uses_the_state_of_its_attempt():
+    """Check that each decoder passes the state that it was created with."""
     seen = {}
     bound = Driver("mine", driver(decode_chunk=taking("decode_chunk", ("state",), seen, ()))).bind(CONNECTION)
     one, other = {}, {}
@@ -140,8 +140,8 @@ def test_each_attempt_has_a_state_of_its_own():
     assert seen["state"] is other
 
 
-def test_one_driver_serves_several_connections():
-    """Binding a driver to a second connection leaves the first as it was."""
+def test_driver_is_bound_to_several_connections():
+    """Check that a second binding does not change the first."""
     seen = {}
     made = Driver("mine", driver(encode_request=taking("encode_request", ("connection",), seen, WIRE)))
     other = Connection(name="other", driver="mine")
@@ -153,20 +153,20 @@ def test_one_driver_serves_several_connections():
 
 
 def test_optional_hooks_may_be_missing():
-    """A driver of the three functions is whole."""
+    """Check that a driver with the three required hooks is complete."""
     bound = Driver("mine", driver()).bind(CONNECTION)
     assert bound.authorize is None
     assert bound.decode_error(RESPONSE) is None
 
 
-def test_an_object_may_be_a_driver(toy):
-    """Methods of an object are hooks as functions of a module are."""
+def test_object_as_driver(toy):
+    """Check that methods of an object are hooks, like functions of a module."""
     bound = toy.bound()
     assert bound.encode(REQUEST).url.endswith("/answer")
 
 
-def test_a_hook_under_another_name():
-    """A function of another name is a hook if it says which."""
+def test_hook_with_specname():
+    """Check that a function of another name is a hook if `specname` names one."""
 
     @hookimpl(specname="decode_chunk")
     def read(chunk):
@@ -176,7 +176,7 @@ def test_a_hook_under_another_name():
     assert bound.decoder({})(CHUNK) == [CHUNK]
 
 
-# What is refused
+# Violations of the contract
 
 
 @hookimpl(wrapper=True)
@@ -190,12 +190,12 @@ def old_wrapping():
 
 
 def unmarked(chunk):
-    """A function that does not say that it is a hook."""
+    """Return nothing; this function is not marked as a hook."""
 
 
 @hookimpl
 def misspelt(chunk):
-    """A hook that the contract does not have."""
+    """Return nothing; the contract has no hook of this name."""
 
 
 @pytest.mark.parametrize(
@@ -208,14 +208,14 @@ def misspelt(chunk):
         (driver(decode_chunks=misspelt), "decode_chunks"),
         (driver(decode_chunk=taking("decode_chunk", ("chunk", "stat"), {}, ())), "stat"),
         (driver(extract_usage=taking("extract_usage", ("usage",), {}, USAGE)), "usage"),
-        (driver(decode_chunk=wrapping), "wraps decode_chunk, and wrappers are not called"),
+        (driver(decode_chunk=wrapping), "wraps decode_chunk, but wrappers are not supported"),
         (driver(encode_request=old_wrapping), "wraps encode_request"),
         (driver(authorize=wrapping), "wraps authorize"),
         (driver(REQUIRES_CONTRACT=CONTRACT_VERSION + 1), "install a newer polyglot-core"),
     ],
 )
-def test_what_does_not_keep_the_contract(module, message):
-    """A driver that does not keep the contract is refused when it is loaded, and the error says how and whose it is."""
+def test_contract_violations_are_reported(module, message):
+    """Check that a driver that violates the contract is rejected at registration, with its name and the reason."""
     with pytest.raises(PluginError) as caught:
         register(module, "mine")
     assert message in str(caught.value)
@@ -224,24 +224,24 @@ def test_what_does_not_keep_the_contract(module, message):
     assert "mine" not in discovery.registered_drivers()
 
 
-def test_this_contract_is_good_enough():
-    """A driver that needs this version, or an older one, is taken."""
+def test_current_and_older_contracts_are_accepted():
+    """Check that a driver that requires this contract version or an older one is accepted."""
     Driver("mine", driver(REQUIRES_CONTRACT=CONTRACT_VERSION))
     Driver("mine", driver(REQUIRES_CONTRACT=0))
 
 
-def test_a_drivers_distribution_is_named():
-    """Where a driver came from a distribution, its errors say so."""
+def test_error_names_the_distribution():
+    """Check that errors of an installed driver name its distribution and version."""
     with pytest.raises(PluginError, match=r"'mine' of polyglot-mine 1\.2.*Report this to polyglot-mine"):
         Driver("mine", SimpleNamespace(), "polyglot-mine", "1.2")
 
 
-# What hooks raise and return
+# Exceptions and return values of hooks
 
 
 @pytest.mark.parametrize("hook", [hook for hook in HOOKS if hook != "decode_chunk"])
-def test_what_a_hook_raises(hook):
-    """What a hook raises of its own becomes a `PluginError` that names hook and driver; our own errors pass."""
+def test_exceptions_of_hooks(hook):
+    """Check that an exception of a hook becomes a PluginError naming hook and driver; Polyglot's errors pass."""
 
     def run(error):
         def raising():
@@ -263,29 +263,29 @@ def test_what_a_hook_raises(hook):
 
 @pytest.mark.parametrize("hook", ["encode_request", "extract_usage", "authorize", "decode_error"])
 @pytest.mark.parametrize("returned", [None, 5, b"", {}])
-def test_what_a_hook_returns(hook, returned):
-    """A hook that returns something else than the contract says is named, not the line that trips over it."""
+def test_wrong_return_value_names_the_hook(hook, returned):
+    """Check that a return value of a wrong type is a PluginError that names the hook."""
     bound = Driver("mine", driver(**{hook: taking(hook, (), {}, returned)})).bind(CONNECTION)
-    if hook == "decode_error" and returned is None:  # it leaves the reading to core
+    if hook == "decode_error" and returned is None:  # core parses the response
         assert bound.decode_error(RESPONSE) is None
         return
     with pytest.raises(PluginError, match=hook):
         HOOKS[hook][2](bound)
 
 
-def test_a_framing_that_there_is_not():
-    """A request whose framing nobody knows is the driver's fault, and the error says which there are."""
+def test_unknown_framing_is_a_plugin_error():
+    """Check that the error for an unknown framing lists the valid ones."""
     wire = WireRequest(url="http://localhost", body=b"", framing="smoke-signals")
     bound = Driver("mine", driver(encode_request=taking("encode_request", (), {}, wire))).bind(CONNECTION)
     with pytest.raises(PluginError, match="smoke-signals.*sse"):
         bound.encode(REQUEST)
 
 
-# Registering
+# Registration
 
 
-def test_a_driver_is_known_within_its_context():
-    """A registered driver is known until its context is left."""
+def test_driver_is_registered_within_its_context():
+    """Check that a driver is registered until the end of its ``with`` block."""
     with register(driver(), "mine"):
         assert discovery.registered_drivers() == ("mine",)
         assert discovery.load_driver("mine").name == "mine"
@@ -293,15 +293,15 @@ def test_a_driver_is_known_within_its_context():
     assert discovery.load_driver("mine") is None
 
 
-def test_a_driver_is_forgotten_when_the_context_breaks():
-    """An exception leaves the context as a normal end does."""
+def test_exception_unregisters_the_driver():
+    """Check that an exception ends the context like a normal exit."""
     with pytest.raises(ZeroDivisionError), register(driver(), "mine"):
         raise ZeroDivisionError
     assert discovery.registered_drivers() == ()
 
 
-def test_a_driver_stays_without_a_context():
-    """A driver that is registered in passing stays until it is closed."""
+def test_driver_stays_registered_without_a_context():
+    """Check that a driver is registered until `close` if there is no ``with`` block."""
     registration = register(driver(), "mine")
     try:
         assert discovery.registered_drivers() == ("mine",)
@@ -310,8 +310,8 @@ def test_a_driver_stays_without_a_context():
     assert discovery.registered_drivers() == ()
 
 
-def test_a_name_is_registered_once():
-    """A second driver under one name is refused, and the first stays."""
+def test_second_driver_of_a_name_is_rejected():
+    """Check that registering a name twice raises, and that the first driver is kept."""
     with register(driver(), "mine"):
         first = discovery.load_driver("mine")
         with pytest.raises(ConfigError, match="already registered as 'mine'"):
@@ -319,8 +319,8 @@ def test_a_name_is_registered_once():
         assert discovery.load_driver("mine") is first
 
 
-def test_closing_twice_leaves_a_later_driver_alone():
-    """An old registration that is closed again does not take a later driver with it."""
+def test_second_close_keeps_a_later_driver():
+    """Check that closing an old registration twice does not unregister a later driver."""
     old = register(driver(), "mine")
     old.close()
     with register(driver(), "mine"):
@@ -328,8 +328,8 @@ def test_closing_twice_leaves_a_later_driver_alone():
         assert discovery.registered_drivers() == ("mine",)
 
 
-def test_a_registered_driver_goes_before_an_installed_one(monkeypatch):
-    """A driver of the process's own is taken before one of a distribution, and needs no allow list."""
+def test_registered_driver_overrides_an_installed_one(monkeypatch):
+    """Check that a driver registered in process takes precedence, and needs no allow list."""
     monkeypatch.setenv("POLYGLOT_DRIVERS", "")
     with register(driver(), "openai"):
         assert discovery.load_driver("openai").distribution == ""

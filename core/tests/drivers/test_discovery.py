@@ -1,4 +1,4 @@
-"""Installed drivers and presets, found by their metadata in folders as an installer leaves them."""
+"""Installed drivers and presets, found by metadata as an installer writes it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PRESET = """
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Puts distributions where Python looks for them, and forgets their modules at the end."""
+    """Return a function that installs distributions in a folder on `sys.path`; their modules are removed at the end."""
     before = set(sys.modules)
     made = []
 
@@ -61,12 +61,12 @@ def install(tmp_path, monkeypatch):
 
 
 def acme():
-    """Drivers of the names that the tests install."""
+    """Return the installed drivers with the names of these tests."""
     return {name: found for name, found in discovery.find_drivers().items() if name.startswith("acme")}
 
 
-def test_an_installed_driver_is_found(install):
-    """A driver is found with the distribution that brings it and its version, and loads under its name."""
+def test_installed_driver_is_found(install):
+    """Check name, distribution and version of an installed driver, and load it."""
     install("polyglot-acme", "1.2", ["acme = acme_driver"], acme_driver=DRIVER)
     found = acme()["acme"]
     assert (found.name, found.target, found.distribution, found.version) == (
@@ -80,8 +80,8 @@ def test_an_installed_driver_is_found(install):
     assert (loaded.name, loaded.distribution, loaded.version) == ("acme", "polyglot-acme", "1.2")
 
 
-def test_finding_imports_nothing(install):
-    """To list drivers and presets, none of their modules is imported."""
+def test_discovery_imports_nothing(install):
+    """List drivers and presets: none of their modules is imported."""
     install(
         "polyglot-acme",
         drivers=["acme = acme_driver"],
@@ -95,21 +95,21 @@ def test_finding_imports_nothing(install):
 
 
 def test_only_the_named_driver_is_imported(install):
-    """Loading one driver leaves the others alone."""
+    """Load one driver: no other one is imported."""
     install("polyglot-one", drivers=["acme-one = acme_one"], acme_one=DRIVER)
     install("polyglot-two", drivers=["acme-two = acme_two"], acme_two="raise RuntimeError('imported')")
     assert discovery.load_driver("acme-one") is not None
     assert "acme_two" not in sys.modules
 
 
-def test_a_driver_is_loaded_once(install):
-    """A second look gives the same driver."""
+def test_driver_is_loaded_once(install):
+    """Check that loading a driver twice returns the same object."""
     install("polyglot-acme", drivers=["acme = acme_driver"], acme_driver=DRIVER)
     assert discovery.load_driver("acme") is discovery.load_driver("acme")
 
 
-def test_an_unknown_driver_is_none(install):
-    """A name that nobody has is not an error here."""
+def test_unknown_driver_is_none(install):
+    """Check that an unknown name is None, not an error."""
     assert discovery.load_driver("acme") is None
     assert discovery.load_preset("acme") is None
 
@@ -122,8 +122,8 @@ def test_an_unknown_driver_is_none(install):
         ("def broken(:", "SyntaxError"),
     ],
 )
-def test_a_driver_that_cannot_be_imported(install, text, message):
-    """A driver whose import fails is named with its distribution and version, and breaks nobody else."""
+def test_driver_that_cannot_be_imported(install, text, message):
+    """Check that the error names the distribution and version, and that other drivers load."""
     install("polyglot-broken", "3.1", ["acme-broken = acme_broken"], acme_broken=text)
     install("polyglot-acme", drivers=["acme = acme_driver"], acme_driver=DRIVER)
     with pytest.raises(PluginError, match=r"'acme-broken' of polyglot-broken 3\.1 could not be imported") as caught:
@@ -133,26 +133,26 @@ def test_a_driver_that_cannot_be_imported(install, text, message):
     assert discovery.load_driver("acme") is not None
 
 
-def test_a_module_that_is_not_there(install):
-    """An entry point without its module is the distribution's fault."""
+def test_entry_point_without_module(install):
+    """Check that an entry point of a missing module is a PluginError naming the distribution."""
     install("polyglot-broken", drivers=["acme-broken = acme_nowhere"])
     with pytest.raises(PluginError, match="polyglot-broken"):
         discovery.load_driver("acme-broken")
 
 
-def test_a_driver_that_does_not_keep_the_contract(install):
-    """An installed driver is checked when it is loaded."""
+def test_installed_driver_is_checked_when_loaded(install):
+    """Check that an installed driver that violates the contract is a PluginError."""
     install("polyglot-acme", "2.0", ["acme = acme_driver"], acme_driver="x = 1")
     with pytest.raises(PluginError, match=r"'acme' of polyglot-acme 2\.0 lacks encode_request"):
         discovery.load_driver("acme")
 
 
-def test_two_distributions_of_one_name(install):
-    """A name that two distributions claim cannot be used, and both are named."""
+def test_name_registered_by_two_distributions(install):
+    """Check that the name cannot be used, and that the error names both distributions."""
     install("polyglot-one", "1.0", ["acme = acme_one"], acme_one=DRIVER)
     install("polyglot-two", "2.0", ["acme = acme_two"], acme_two=DRIVER)
     with pytest.raises(
-        ConfigError, match=r"'acme' is claimed by polyglot-one 1\.0 and polyglot-two 2\.0; uninstall one"
+        ConfigError, match=r"'acme' is registered by polyglot-one 1\.0 and polyglot-two 2\.0; uninstall one"
     ):
         discovery.load_driver("acme")
     assert acme()["acme"].rivals == ("polyglot-two 2.0",)
@@ -171,8 +171,8 @@ def test_two_distributions_of_one_name(install):
         ("*", []),
     ],
 )
-def test_the_allow_list(install, monkeypatch, allowed, expected):
-    """`POLYGLOT_DRIVERS` lists the installed drivers that may be used; empty, it blocks them all."""
+def test_allow_list(install, monkeypatch, allowed, expected):
+    """Check that `POLYGLOT_DRIVERS` lists the installed drivers that may be used; empty, it excludes all."""
     install("polyglot-one", drivers=["acme-one = acme_one"], acme_one=DRIVER)
     install("polyglot-two", drivers=["acme-two = acme_two"], acme_two=DRIVER)
     if allowed is not None:
@@ -181,8 +181,8 @@ def test_the_allow_list(install, monkeypatch, allowed, expected):
     assert [name for name in ("acme-one", "acme-two") if discovery.load_driver(name)] == expected
 
 
-def test_an_installed_preset(install):
-    """A preset is the row of its name in the module that its distribution names."""
+def test_installed_preset(install):
+    """Load a preset from the row of its name."""
     install("polyglot-acme", presets=["place = acme_presets"], acme_presets=PRESET)
     assert discovery.load_preset("place").base_url == "http://localhost:1/v1"
 
@@ -196,16 +196,16 @@ def test_an_installed_preset(install):
         ("raise RuntimeError('no')", "place", "could not be imported: RuntimeError"),
     ],
 )
-def test_a_preset_that_cannot_be_used(install, text, name, message):
-    """A preset without its row, or whose module does not load, is its distribution's fault."""
+def test_unusable_preset_is_a_plugin_error(install, text, name, message):
+    """Check that a missing row or a module that cannot be imported is a PluginError."""
     install("polyglot-acme", "1.0", presets=[f"{name} = acme_presets"], acme_presets=text)
     with pytest.raises(PluginError, match=r"polyglot-acme") as caught:
         discovery.load_preset(name)
     assert message in str(caught.value)
 
 
-def test_a_distribution_that_comes_later_is_found(install):
-    """What is put on the path while the process runs is found at the next look."""
+def test_later_distribution_is_found(install):
+    """Extend `sys.path` while the process runs: new distributions are found."""
     assert "acme" not in acme()
     install("polyglot-acme", drivers=["acme = acme_driver"], acme_driver=DRIVER)
     assert "acme" in acme()

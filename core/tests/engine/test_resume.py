@@ -311,7 +311,7 @@ def test_a_restart_that_is_refused_keeps_what_had_come(flavour, loopback, http, 
 def test_a_driver_that_cannot_go_on_says_so_before_anything_is_sent(flavour, loopback, http, toy, how):
     """A way to go on is checked against the driver when the call is made, not when it is needed."""
     server = loopback(http.streamed(*toy.story, toy.done))
-    with pytest.raises(RequestError, match=f"resume='{how}' cannot be done: the driver 'toy'"):
+    with pytest.raises(RequestError, match=f"resume='{how}' is not supported: the driver 'toy'"):
         outcome(flavour, server.connection(), resume=how)
     assert server.asked == []
 

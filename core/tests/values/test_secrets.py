@@ -1,4 +1,4 @@
-"""A key comes out of nothing but `reveal`."""
+"""Only `reveal` returns a key: printing, copying, errors and tracebacks do not show it."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ KEY = "test-key"
         lambda secret: logging.makeLogRecord({"msg": "%s", "args": (secret,)}).getMessage(),
     ],
 )
-def test_a_secret_is_shown_as_stars(show):
-    """However a secret is printed, its text does not appear."""
+def test_secret_prints_as_stars(show):
+    """Check that no way of printing a secret shows its text."""
     shown = show(Secret(KEY))
     assert KEY not in shown
     assert "***" in shown
@@ -71,21 +71,21 @@ def test_a_secret_is_shown_as_stars(show):
         list,
     ],
 )
-def test_a_secret_is_not_copied_or_encoded(take):
-    """A secret cannot be pickled, copied, encoded or taken for a text."""
+def test_secret_cannot_be_copied_or_encoded(take):
+    """Check that a secret cannot be pickled, copied, encoded or used as a string."""
     with pytest.raises((TypeError, AttributeError)) as caught:
         take(Secret(KEY))
     assert KEY not in str(caught.value)
 
 
-def test_a_secret_is_revealed_by_its_one_door():
-    """`reveal` gives the text, with the prefix that was put before it."""
+def test_reveal_returns_the_text():
+    """Check that `reveal` returns the text with its prefix."""
     assert Secret(KEY).reveal() == KEY
     assert Secret(KEY).with_prefix("Bearer ").reveal() == "Bearer test-key"
 
 
 def test_secrets_compare_by_their_text():
-    """Equal texts are equal secrets, and a secret is never equal to its text."""
+    """Check that secrets of equal text are equal, and that a secret never equals its text."""
     assert Secret(KEY) == Secret(KEY)
     assert Secret(KEY) != Secret("other")
     assert Secret(KEY) != KEY
@@ -108,20 +108,20 @@ def connection(**fields):
     ],
 )
 @pytest.mark.parametrize("show", [str, repr, lambda made: f"{made}", lambda made: repr(made.auth_headers())])
-def test_a_connection_shows_no_key(fields, show):
-    """A connection can be printed: key, secret headers and the proxy's password do not appear."""
+def test_printed_connection_shows_no_key(fields, show):
+    """Print connections: key, secret headers and the proxy's password do not appear."""
     assert KEY not in show(connection(**fields))
 
 
 @pytest.mark.parametrize("take", [pickle.dumps, copy.deepcopy, msgspec.json.encode, msgspec.to_builtins])
-def test_a_connection_with_a_key_is_not_encoded(take):
-    """A connection that holds a key is not pickled, copied or encoded."""
+def test_connection_with_a_key_cannot_be_encoded(take):
+    """Check that it cannot be pickled, copied or encoded."""
     with pytest.raises(TypeError):
         take(connection(api_key=KEY))
 
 
-def test_where_the_key_goes():
-    """The key goes into the header that the connection names, after its scheme."""
+def test_key_header():
+    """Check that the key is in the header that the connection specifies, after its scheme."""
     assert connection(api_key=KEY).auth_headers() == {"authorization": Secret("Bearer test-key")}
     bare = connection(api_key=KEY, auth_header="x-api-key", auth_scheme="")
     assert bare.auth_headers() == {"x-api-key": Secret(KEY)}
@@ -129,7 +129,7 @@ def test_where_the_key_goes():
 
 @pytest.mark.parametrize("key", [None, "", Secret("")])
 def test_no_key_is_no_header(key):
-    """Without a key, or with an empty one, no header is sent."""
+    """Check that no header is sent without a key or with an empty one."""
     assert connection(api_key=key).auth_headers() == {}
     assert connection(api_key=key).secret is None
 
@@ -138,8 +138,8 @@ def test_no_key_is_no_header(key):
     "bad",
     ["\n", "\r\n", "\x00", "\x7f", "\t", "ü", "\u200b", "\u2028", "\xa0", " \nX-Evil: 1"],
 )
-def test_a_key_that_cannot_be_sent(bad):
-    """A key with a line break or a stray character is refused, without being shown."""
+def test_invalid_key_is_rejected(bad):
+    """Check that a key with a line break or an invalid character raises, and is not shown."""
     with pytest.raises(ConfigError, match="The key of connection 'here'") as caught:
         connection(api_key=KEY + bad)
     assert KEY not in str(caught.value)
@@ -148,7 +148,7 @@ def test_a_key_that_cannot_be_sent(bad):
 
 
 def _locals(traceback):
-    """The locals of the frames inside the library."""
+    """Return the locals of the frames inside the library."""
     while traceback is not None:
         if "polyglot_core" in traceback.tb_frame.f_code.co_filename:
             yield traceback.tb_frame.f_locals
@@ -167,15 +167,15 @@ def _locals(traceback):
         ({"x-name: a": ""}, "x-name: a"),
     ],
 )
-def test_a_header_that_cannot_be_sent(headers, named):
-    """Nothing can be smuggled into the headers: a line break or a stray character is refused."""
+def test_invalid_header_is_rejected(headers, named):
+    """Check that a line break or an invalid character in a header raises: no header can be injected."""
     with pytest.raises(ConfigError, match=named):
         connection(headers=headers)
 
 
 @pytest.mark.parametrize("fields", [{"auth_scheme": "B\r\nX:"}, {"auth_scheme": "Bé"}, {"auth_header": "x name"}])
-def test_a_way_to_carry_the_key_that_cannot_be_sent(fields):
-    """The header of the key and the word before it are checked as well, with a key or without."""
+def test_invalid_auth_header_is_rejected(fields):
+    """Check the key's header and scheme, with a key or without."""
     for key in (KEY, None):
         with pytest.raises(ConfigError, match=r"Header '.*' of connection 'here' .* cannot be sent") as caught:
             connection(api_key=key, **fields)
@@ -208,8 +208,8 @@ def test_a_way_to_carry_the_key_that_cannot_be_sent(fields):
         "https://api.example.com/v1#part",
     ],
 )
-def test_a_base_url_that_cannot_be_used(base_url):
-    """A base URL that is none, or holds what does not belong there, is refused and a password in it not shown."""
+def test_invalid_base_url_is_rejected(base_url):
+    """Check invalid base URLs; a password in one is not shown."""
     with pytest.raises(ConfigError, match="base_url of connection 'here'") as caught:
         connection(base_url=base_url)
     assert KEY not in str(caught.value)
@@ -218,21 +218,21 @@ def test_a_base_url_that_cannot_be_used(base_url):
 @pytest.mark.parametrize(
     "base_url", [None, "http://localhost:1", "https://api.example.com/v1/", "HTTPS://[::1]:8080/a%20b"]
 )
-def test_a_base_url_that_can_be_used(base_url):
-    """Absolute http and https URLs are taken as they are."""
+def test_valid_base_urls(base_url):
+    """Accept absolute http and https URLs unchanged."""
     assert connection(base_url=base_url).base_url == base_url
 
 
-def test_a_connection_with_changes():
-    """A changed connection keeps the rest, the key too, and is checked as any other."""
+def test_changed_connection():
+    """Check that a changed connection keeps all other fields, the key too, and is validated."""
     made = connection(api_key=KEY, model="m").with_changes(model="n", timeouts=Timeouts(idle=1.0))
     assert (made.model, made.secret, made.timeouts.idle) == ("n", Secret(KEY), 1.0)
     with pytest.raises(ConfigError):
         made.with_changes(base_url="nowhere")
 
 
-def test_the_route_of_a_connection():
-    """The route is proxy and certificates, and equal routes may share connections."""
+def test_connections_of_one_route():
+    """Check that the route is proxy and certificates: connections of equal routes may share a pool."""
     made = connection(proxy="http://localhost:1", ca="/ca.pem")
     assert made.route == Route(Secret("http://localhost:1"), "/ca.pem")
     assert connection(proxy="").route == connection().route == Route()
@@ -258,8 +258,8 @@ def test_the_route_of_a_connection():
         "localhost:3128",
     ],
 )
-def test_a_proxy_that_cannot_be_used(proxy):
-    """What is not the URL of a proxy is refused when the connection is made, and nothing of it is quoted."""
+def test_invalid_proxy_is_rejected(proxy):
+    """Check that an invalid proxy URL raises when the connection is created, and is not quoted."""
     with pytest.raises(ConfigError, match="proxy of connection 'here' is not the URL of a proxy") as caught:
         connection(proxy=proxy)
     assert KEY not in everything_of(caught.value)
@@ -269,8 +269,8 @@ def test_a_proxy_that_cannot_be_used(proxy):
     "proxy",
     ["http://localhost:3128", "https://user:a%2Fb@proxy.example/", "socks5://user:p@ss@[::1]:1080", "HTTP://proxy"],
 )
-def test_a_proxy_that_can_be_used(proxy):
-    """The usual kinds of proxies are taken as they are, with and without password."""
+def test_valid_proxies(proxy):
+    """Accept the usual kinds of proxy URLs, with and without password."""
     assert proxy_problem(Secret(proxy)) is None
     assert connection(proxy=proxy).route.proxy == Secret(proxy)
 
@@ -292,14 +292,14 @@ def test_a_proxy_that_can_be_used(proxy):
         ("", False),
     ],
 )
-def test_which_hosts_are_this_machine(host, expected):
-    """A name or an address is this machine only where nothing else can be meant by it."""
+def test_loopback_hosts(host, expected):
+    """Check that only unambiguous names and addresses count as loopback."""
     assert is_this_machine(host) is expected
 
 
 @pytest.mark.parametrize("header", ["Authorization", "x-api-key", "API-Key", "Cookie", "X-Mine"])
-def test_a_key_given_as_a_header_is_not_printed(header):
-    """A header that carries a key is kept as a secret, whatever its case; other headers stay text."""
+def test_key_in_a_header_becomes_a_secret(header):
+    """Check that a header with a key becomes a Secret in any case; other headers stay strings."""
     headers = {header: "test-key-12345", "X-Team": "blue"}
     connection = Connection(name="c", driver="d", auth_header="x-mine", headers=headers)
     assert "test-key-12345" not in repr(connection)
@@ -319,17 +319,17 @@ def test_a_key_given_as_a_header_is_not_printed(header):
         ("accept", False),
     ],
 )
-def test_a_header_is_known_for_its_words(header, expected):
-    """A header that nobody has heard of carries a key if a whole word of its name says so."""
+def test_key_headers_are_recognized_by_words(header, expected):
+    """Check that an unknown header carries a key if a whole word of its name suggests it."""
     made = connection(headers={header: KEY})
     assert isinstance(made.headers[header], Secret) is expected
 
 
-# Tracebacks that show what each frame held
+# Tracebacks with the locals of each frame
 
 
 def everything_of(error):
-    """All that may be shown of an error and of those behind it, with the locals of every frame but those of tests."""
+    """Return all that is shown of an error and its causes, with the locals of every frame but those of tests."""
     shown, links, seen = [], [error], set()
     while links:
         link = links.pop()
@@ -343,8 +343,8 @@ def everything_of(error):
     return "\n".join(shown)
 
 
-def test_what_is_looked_through_is_all_that_is_shown():
-    """The tests below would find a key in a frame, in a cause and in a hidden context."""
+def test_search_covers_frames_causes_and_contexts():
+    """Check that the tests below would find a key in a frame, a cause and a hidden context."""
     in_frame = "def fail(key):\n    raise ValueError(5)"
     behind = "def fail(key):\n    try:\n        int(key)\n    except ValueError:\n        raise OSError from None"
     for source, held in ((in_frame, "fail: {'key': \"'test-key'\"}"), (behind, "ValueError: invalid literal")):
@@ -382,8 +382,8 @@ MISTAKES = {
 @pytest.mark.usefixtures("toy_driver")
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("given", OVERRIDES)
-def test_no_frame_shows_what_was_given_in_code(given, mistake):
-    """Whatever is wrong with a call of `using`, no frame on the way of the error holds a key in the clear."""
+def test_no_frame_shows_arguments_of_using(given, mistake):
+    """Check that no frame of an error in `using` contains a key as a string."""
     name, wrong = MISTAKES[mistake]
     for find in (Inference.using, resolve.resolve):
         with pytest.raises(ConfigError) as caught:
@@ -393,8 +393,8 @@ def test_no_frame_shows_what_was_given_in_code(given, mistake):
 
 @pytest.mark.parametrize("wrong", [{"base_url": "nowhere"}, {"options": 5}, {"timeouts": Timeouts(idle=-1)}])
 @pytest.mark.parametrize("given", [given for given in OVERRIDES if given != "a misspelt key"])
-def test_no_frame_shows_what_a_connection_was_made_of(given, wrong):
-    """A connection that cannot be made shows nothing of the keys that it was to have."""
+def test_no_frame_shows_fields_of_a_connection(given, wrong):
+    """Check that an invalid connection does not show its keys."""
     for make in (connection, connection().with_changes):
         with pytest.raises(ConfigError) as caught:
             make(**{**OVERRIDES[given], **wrong})
@@ -419,8 +419,8 @@ def test_no_frame_shows_what_a_connection_was_made_of(given, wrong):
         f"driver=toy,api_key={KEY}\n\x00",
     ],
 )
-def test_no_frame_shows_a_connection_line(line):
-    """A line that is wrong anywhere shows nothing of its key, in the message or in a frame."""
+def test_no_frame_shows_a_dsn(line):
+    """Check that an invalid DSN shows its key neither in the message nor in a frame."""
     with pytest.raises(ConfigError) as caught:
         Connection.from_dsn(line)
     assert KEY not in everything_of(caught.value)
@@ -432,7 +432,7 @@ def test_no_frame_shows_a_connection_line(line):
     [("POLYGLOT_TOY_ALLOW_HTTP", {}), ("POLYGLOT_TOY_BASE_URL", {}), (None, {"modle": "x"})],
 )
 def test_no_frame_shows_the_environment(monkeypatch, variable, overrides):
-    """A key that came from the environment is in no frame, whatever is wrong beside it."""
+    """Check that a key from the environment is in no frame, whatever else is invalid."""
     monkeypatch.setenv("POLYGLOT_TOY_API_KEY", KEY)
     if variable:
         monkeypatch.setenv(variable, "perhaps")
@@ -466,8 +466,8 @@ FILES = {
 
 @pytest.mark.usefixtures("toy_driver")
 @pytest.mark.parametrize("wrong", FILES)
-def test_no_frame_shows_a_file(tmp_path, wrong):
-    """A file that cannot be used, or does not have the name that is asked for, shows nothing of its keys."""
+def test_no_frame_shows_a_config_file(tmp_path, wrong):
+    """Check that an invalid file, or one without the requested name, does not show its keys."""
     file = tmp_path / "polyglot.toml"
     file.write_text(f"[connections.mine]\ndriver = 'toy'\n{FILES[wrong]}", "utf-8", "surrogateescape")
     file.chmod(0o600)
@@ -477,8 +477,8 @@ def test_no_frame_shows_a_file(tmp_path, wrong):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions are others there")
-def test_no_frame_shows_a_file_that_others_can_read(tmp_path):
-    """Where warnings are errors, the warning of a file that is open to others shows no key of it."""
+def test_no_frame_shows_a_readable_config_file(tmp_path):
+    """Check the warning about a file that others can read, raised as an error."""
     file = tmp_path / "polyglot.toml"
     file.write_text(f"[connections.mine]\ndriver = 'toy'\napi_key = '{KEY}'")
     file.chmod(0o644)
@@ -487,11 +487,11 @@ def test_no_frame_shows_a_file_that_others_can_read(tmp_path):
     assert KEY not in everything_of(caught.value)
 
 
-# What the HTTP client and the provider say
+# Texts of the HTTP client and of the provider
 
 
 def failing(*errors):
-    """A function that raises the last error, with the others as its contexts."""
+    """Return a function that raises the last error, with the others as its contexts."""
     *before, last = errors
     try:
         if before:
@@ -520,8 +520,8 @@ QUOTING = [
 
 @pytest.mark.parametrize("error", QUOTING, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("how", ["the seam", "by hand", "by hand, handled"])
-def test_what_the_client_quotes_is_not_shown(error, how):
-    """Of what the HTTP client says about a key or a password that it refuses, nothing is left: no cause, no context."""
+def test_errors_of_the_client_that_quote_a_key_are_dropped(error, how):
+    """Check that no cause and no context remains of a client error that quotes a key or password."""
     with pytest.raises(ConfigError, match=r"The request cannot be sent to localhost:1: .*Check ") as caught:
         if how == "the seam":
             with translated("http://localhost:1/x"):
@@ -537,8 +537,8 @@ def test_what_the_client_quotes_is_not_shown(error, how):
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
-def test_what_the_client_says_of_the_network_is_kept():
-    """An error that quotes nothing of a request is the cause of ours; interruptions and our own errors pass."""
+def test_network_errors_of_the_client_are_kept_as_cause():
+    """Check that an error that quotes nothing is the cause; interruptions and own errors pass."""
     refused = httpx.ConnectError("refused")
     no_connection = pytest.raises(TransportError, match="No connection to localhost: ConnectError: refused")
     with no_connection as caught, translated("http://localhost/x"):
@@ -553,8 +553,8 @@ def test_what_the_client_says_of_the_network_is_kept():
 
 
 @pytest.mark.parametrize("token", [KEY + "\n", KEY + "é", " " + KEY, f"{KEY}\r\nx-evil: 1"])
-def test_a_token_that_cannot_be_sent_is_not_shown(flavour, loopback, toy, http, token):
-    """A driver's own token with a stray character ends the call with a clean error, all the way down."""
+def test_invalid_token_is_not_shown(flavour, loopback, toy, http, token):
+    """Check that a driver's token with an invalid character raises an error without the token."""
     server = loopback(http.streamed(*toy.story, toy.done))
 
     class Signing(toy.Driver):
@@ -570,7 +570,7 @@ def test_a_token_that_cannot_be_sent_is_not_shown(flavour, loopback, toy, http, 
         return caught.value
 
     with register(Signing(), "signing"):
-        if token.startswith(" "):  # a space before a token is not for HTTP to complain about
+        if token.startswith(" "):  # the client accepts a leading space, `check_headers` does not
             with pytest.raises(ConfigError):
                 check_headers(WireRequest(url=server.url, body=b"", headers={"authorization": Secret(token)}))
             return
@@ -580,8 +580,8 @@ def test_a_token_that_cannot_be_sent_is_not_shown(flavour, loopback, toy, http, 
 
 
 @pytest.mark.parametrize("bad", ["a\n", "a\rb", "ä", " a", "a\x00", 5])
-def test_headers_are_checked_before_the_client_sees_them(bad):
-    """The name of a header that cannot be sent is said, and not its value; those that can be pass."""
+def test_headers_are_checked_before_the_client(bad):
+    """Check that the error has the name of an invalid header, not its value; valid headers pass."""
     good = {"x-a": "b", "authorization": Secret("Bearer " + KEY), "x-empty": ""}
     check_headers(WireRequest(url="http://localhost:1/x", body=b"", headers=good))
     for value in (bad, Secret(f"{KEY}{bad}")) if isinstance(bad, str) and bad[0] != " " else (bad,):
@@ -611,23 +611,23 @@ ESCAPED = {
 
 
 @pytest.mark.parametrize("form", ESCAPED)
-def test_a_repeated_key_is_found_in_every_form(form):
-    """A key is taken out of a text however it was escaped on the way."""
+def test_escaped_key_is_redacted(form):
+    """Check that a key is redacted in every escaped form."""
     for secret in (Secret(ODD), Secret(ODD).with_prefix("Bearer ")):
         assert secret.redacted(f"Your key {ESCAPED[form]} is wrong, {ESCAPED[form]}.") == "Your key *** is wrong, ***."
 
 
 @pytest.mark.parametrize("form", ESCAPED)
-def test_a_repeated_key_is_found_where_it_was_cut(form):
-    """Of a key that was cut before a mark, in the middle of an escape perhaps, nothing of four characters is left."""
+def test_truncated_key_is_redacted(form):
+    """Check that no four characters remain of a key truncated before a mark, even within an escape."""
     whole = ESCAPED[form]
     for size in range(4, len(whole)):
         assert Secret(ODD).redacted(f"Your key {whole[:size]}… is wrong") == "Your key ***… is wrong"
 
 
 @pytest.mark.parametrize("text", ["", "a", "tes…", "test", "+k/e", "test+k/e=y", "*** …", "test+k/e=x…"])
-def test_what_is_not_the_key_stays(text):
-    """A text that merely resembles the key is left alone, and so is any text where there is no key worth the name."""
+def test_similar_text_is_not_redacted(text):
+    """Check that text that resembles the key stays, and that empty and short keys redact nothing."""
     assert Secret(ODD).redacted(text) == text
     assert Secret("").redacted(text) == Secret("te").redacted(text) == text
 
@@ -644,8 +644,8 @@ ECHOES = {
 
 
 @pytest.mark.parametrize("where", ECHOES)
-def test_a_key_that_the_provider_repeats_is_not_shown(flavour, loopback, toy, http, where):
-    """A key that the provider sends back is in nothing of the error: not in its text, its causes or its partial."""
+def test_key_quoted_by_the_provider_is_not_shown(flavour, loopback, toy, http, where):
+    """Check message, causes and partial of the error for a key that the provider quotes."""
     body, said = ECHOES[where]
     server = loopback(http.plain(body.encode(), **{"status": 401, **said}))
 
@@ -661,8 +661,8 @@ def test_a_key_that_the_provider_repeats_is_not_shown(flavour, loopback, toy, ht
     assert "test%2Dkey" not in shown
 
 
-def test_a_cause_that_repeats_the_key_is_let_go():
-    """What stands behind an error stays, as far as it shows no key."""
+def test_cause_that_quotes_the_key_is_detached():
+    """Check that the causes of an error are kept up to the first that quotes the key."""
     error = ProviderError("No.")
     error.__cause__ = clean = OSError("clean")
     clean.__cause__ = httpx.RemoteProtocolError(f"illegal header line: bytearray(b'x {KEY}')")

@@ -1,4 +1,4 @@
-"""Server-sent events, as section 9.2 of the HTML standard has them, in every split."""
+"""Server-sent events by section 9.2 of the HTML standard, in any split, and the table of framings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from polyglot_core.errors import LimitExceeded, UnexpectedContentType
 
 BOM = b"\xef\xbb\xbf"
 
-# name → (stream, what it means: data, or data with event and id)
+# name → (stream, expected chunks: data, event, id)
 VECTORS = {
     "one block": (b"data: a\n\n", [("a", None, None)]),
     "several blocks": (b"data: a\n\ndata: b\n\n", [("a", None, None), ("b", None, None)]),
@@ -80,15 +80,15 @@ def cut(data, size):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
 @pytest.mark.parametrize("name", VECTORS)
-def test_a_stream_means_what_the_standard_says(name, size):
-    """An event stream is cut as the standard says, whether it comes byte by byte or whole."""
+def test_streams_are_parsed_as_the_standard_specifies(name, size):
+    """Check the chunks of each stream, read in pieces of 1 byte up to the whole."""
     stream, expected = VECTORS[name]
     assert meaning(frame(cut(stream, size))) == expected
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_every_single_cut_gives_the_same(name):
-    """Where a stream is cut in two makes no difference, at any place."""
+def test_split_at_any_index_gives_the_same_chunks(name):
+    """Split each stream in two at every index: the chunks do not change."""
     stream, expected = VECTORS[name]
     for place in range(len(stream) + 1):
         assert meaning(frame([stream[:place], stream[place:]])) == expected, place
@@ -96,7 +96,7 @@ def test_every_single_cut_gives_the_same(name):
 
 @pytest.mark.parametrize("name", VECTORS)
 def test_empty_reads_change_nothing(name):
-    """A read of nothing, anywhere, changes nothing."""
+    """Insert empty reads around every byte: the chunks do not change."""
     stream, expected = VECTORS[name]
     pieces = [piece for byte in cut(stream, 1) for piece in (b"", byte, b"")]
     assert meaning(frame(pieces)) == expected
@@ -124,22 +124,22 @@ streams = st.lists(st.tuples(lines, ends).map(b"".join), max_size=30).map(b"".jo
 
 @given(stream=streams, data=st.data(), flush=st.booleans())
 def test_any_split_gives_the_same_chunks(stream, data, flush):
-    """The chunks depend on the bytes and not on how they were cut into reads."""
+    """Split generated streams at random: the chunks depend on the bytes only."""
     places = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     pieces = [stream[start:end] for start, end in zip([0, *places], [*places, len(stream)], strict=True)]
     assert frame(pieces, flush_at_eof=flush) == frame([stream], flush_at_eof=flush)
 
 
 @given(payloads=st.lists(st.binary(max_size=40).filter(lambda text: b"\n" not in text and b"\r" not in text)))
-def test_what_was_sent_is_what_comes(payloads):
-    """Payloads of one line each come out as they were, whatever bytes they hold."""
+def test_payloads_are_returned_unchanged(payloads):
+    """Check that payloads of one line are returned byte for byte."""
     stream = b"".join(b"data: " + payload + b"\n\n" for payload in payloads)
     assert [chunk.data for chunk in frame(cut(stream, 5))] == payloads
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_at_all_are_an_error(data):
-    """The framer takes any bytes; what they mean is for others to say."""
+def test_arbitrary_bytes_never_raise(data):
+    """Check that the framer accepts any bytes; it does not interpret payloads."""
     assert all(isinstance(chunk, Chunk) for chunk in frame(cut(data, 3), flush_at_eof=True))
 
 
@@ -162,13 +162,13 @@ def test_no_bytes_at_all_are_an_error(data):
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_an_unfinished_block_counts_where_the_dialect_says_so(stream, expected, size):
-    """With `flush_at_eof` the last block counts without its closing blank line."""
+def test_flush_at_eof_returns_the_unterminated_block(stream, expected, size):
+    """Check that with `flush_at_eof` the last block counts without its closing blank line."""
     assert [chunk.data.decode() for chunk in frame(cut(stream, size), flush_at_eof=True)] == expected
 
 
-def test_the_end_comes_once():
-    """A second end hands out nothing again."""
+def test_second_finish_returns_nothing():
+    """Check that a second `finish` does not return the last block twice."""
     framer = SSEFramer(flush_at_eof=True)
     framer.feed(b"data: a")
     assert len(framer.finish()) == 1
@@ -192,15 +192,15 @@ def test_the_end_comes_once():
         (b"retry: 1\n\nretry: " + b"1" * 5000 + b"\n\n", 1),
     ],
 )
-def test_retry_is_digits_alone(stream, expected):
-    """A retry field counts only where it is digits and nothing else, no more than ten of them."""
+def test_retry_must_be_at_most_ten_digits(stream, expected):
+    """Check that a retry field counts only if it consists of one to ten digits."""
     framer = SSEFramer()
     assert not framer.feed(stream)
     assert framer.retry == expected
 
 
-def test_a_long_line_is_joined_once():
-    """A line of 8 MB in reads of 1 KB is put aside in place and put together once, so its cost is its length."""
+def test_long_line_costs_linear_time():
+    """Feed a line of 8 MB in reads of 1 KB: it is buffered in place and joined once."""
     framer = SSEFramer()
     kept = framer._open
     for count, piece in enumerate(cut(b"data: " + b"x" * (8 << 20), 1024), 1):
@@ -210,8 +210,8 @@ def test_a_long_line_is_joined_once():
     assert [len(chunk.data) for chunk in framer.feed(b"\n\n")] == [8 << 20]
 
 
-def test_a_block_of_many_lines_is_whole():
-    """A block of 100,000 lines of data that comes line by line is one chunk with every line in it."""
+def test_block_of_many_lines_is_one_chunk():
+    """Feed a block of 100,000 data lines, one per read: all of them are in one chunk."""
     framer = SSEFramer()
     for number in range(100_000):
         assert not framer.feed(b"data: %d\n" % number)
@@ -220,7 +220,7 @@ def test_a_block_of_many_lines_is_whole():
 
 
 def test_chunks_are_copies():
-    """A chunk's bytes are its own, not a view of what was read."""
+    """Check that a chunk's bytes do not change with the buffer that was read."""
     buffer = bytearray(b"data: a\n\n")
     (chunk,) = frame([bytes(buffer)])
     buffer[:] = b"x" * len(buffer)
@@ -234,8 +234,8 @@ def test_chunks_are_copies():
 @pytest.mark.parametrize(
     ("pieces", "expected"), [([b"{", b"}"], [b"{}"]), ([], []), ([b" \n"], []), ([b"\x00"], [b"\x00"])]
 )
-def test_a_whole_body_is_one_chunk(pieces, expected):
-    """A plain answer is one chunk of kind ``whole``; an empty one is none."""
+def test_whole_body_is_one_chunk(pieces, expected):
+    """Check that a response that is not a stream is one chunk of kind ``whole``; a blank one is none."""
     framer = WholeFramer()
     assert not [chunk for piece in pieces for chunk in framer.feed(piece)]
     chunks = framer.finish()
@@ -244,14 +244,14 @@ def test_a_whole_body_is_one_chunk(pieces, expected):
 
 
 @pytest.mark.parametrize("name", FRAMERS)
-def test_every_framing_makes_a_fresh_framer(name):
-    """A request's framing makes a new framer each time."""
+def test_each_response_gets_a_new_framer(name):
+    """Check that `framer_for` creates a new framer each time."""
     wire = WireRequest(url="http://localhost", body=b"", framing=name)
     assert framer_for(wire) is not framer_for(wire)
 
 
-def test_a_driver_may_bring_its_framer():
-    """A framer class of the driver's own is used as it is, and told how large a chunk may be."""
+def test_framer_class_of_a_driver_is_used():
+    """Check that a driver's framer class receives the limit."""
 
     class Own:
         def __init__(self, *, limit):
@@ -278,12 +278,12 @@ def test_a_driver_may_bring_its_framer():
         (None, None),
     ],
 )
-def test_a_media_type_is_read_without_its_parameters(header, expected):
-    """Case and parameters of a content type do not matter."""
+def test_media_type_without_parameters(header, expected):
+    """Check that case and parameters of a Content-Type header are ignored."""
     assert media_type(header) == expected
 
 
-# How large an event may be
+# The limit for one event
 
 LARGE = {
     "sse": (b"data: {}\n\n", b"data: " + b"x" * 90),
@@ -298,8 +298,8 @@ def limited(name):
 
 @pytest.mark.parametrize(("name", "event", "large"), [(name, *bodies) for name, bodies in LARGE.items()])
 @pytest.mark.parametrize("size", [1, 7, 50])
-def test_an_event_that_is_too_large_is_refused_while_it_comes(name, event, large, size):
-    """No more than the limit is kept of an event that does not end; those before it are handed out."""
+def test_too_large_event_raises_before_its_end(name, event, large, size):
+    """Check that an event is buffered up to the limit only, and that events before it are returned."""
     framer, chunks = limited(name), []
     with pytest.raises(LimitExceeded, match=r"60 bytes.*limits\.event"):
         for piece in cut(event + large, size):
@@ -308,8 +308,8 @@ def test_an_event_that_is_too_large_is_refused_while_it_comes(name, event, large
 
 
 @pytest.mark.parametrize(("name", "event", "large"), [(name, *bodies) for name, bodies in LARGE.items()])
-def test_what_came_with_the_beginning_of_a_large_event_is_not_lost(name, event, large):
-    """Where one read brings whole events and too much of another, the whole ones come first, and then the refusal."""
+def test_events_before_a_too_large_one_are_returned_first(name, event, large):
+    """Feed complete events and the start of a large one in one read: the error is raised by the next read."""
     framer = limited(name)
     assert [chunk.data for chunk in framer.feed(event + large)] == [b"{}"]
     with pytest.raises(LimitExceeded):
@@ -317,8 +317,8 @@ def test_what_came_with_the_beginning_of_a_large_event_is_not_lost(name, event, 
 
 
 @pytest.mark.parametrize(("name", "event", "large"), [(name, *bodies) for name, bodies in LARGE.items()])
-def test_many_small_events_are_none_too_large(name, event, large):
-    """The limit is one event's; what has been handed out does not count."""
+def test_limit_applies_to_single_events(name, event, large):
+    """Check that the limit is for one event, not for their sum."""
     framer = limited(name)
     body = event * 50 if name != "json-array" else b"[" + b"{}," * 50
     assert len([chunk for piece in cut(body, 7) for chunk in framer.feed(piece)]) == 50
@@ -333,8 +333,8 @@ BEGINNINGS = {
 
 
 @pytest.mark.parametrize("name", FRAMERS)
-def test_an_event_in_tiny_pieces_takes_little_more_memory_than_it_has_bytes(name):
-    """What is kept of an event that does not end is its bytes, and not an object for each read that brought some."""
+def test_buffered_event_costs_its_bytes(name):
+    """Feed an event byte by byte: the buffer does not keep an object for each read."""
     framer = FRAMERS[name].make(WireRequest(url="", body=b""), 1 << 18)
     pieces = cut(bytes(200_000), 2)
     tracemalloc.start()
@@ -346,7 +346,7 @@ def test_an_event_in_tiny_pieces_takes_little_more_memory_than_it_has_bytes(name
     assert 200_000 < peak < 3 * 200_000
 
 
-# The vectors of the web platform tests, where the corpus is at hand
+# The vectors of the web platform tests, if the corpus is available
 
 
 def _vectors():
@@ -361,8 +361,8 @@ def _expected(vector):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1 << 20])
-def test_the_vectors_of_the_web_platform(size):
-    """Every stream of the web platform tests gives the events that a browser would see."""
+def test_web_platform_vectors(size):
+    """Check that every stream of the web platform tests gives the events that a browser dispatches."""
     framed = [vector for vector in _vectors() if not vector.get("fails_connection")]
     assert len(framed) == 28
     for vector in framed:
@@ -371,8 +371,8 @@ def test_the_vectors_of_the_web_platform(size):
         assert seen == _expected(vector), vector["name"]
 
 
-def test_what_fails_a_browsers_connection_is_refused(toy):
-    """A content type that a browser refuses is refused, but for a missing one, which is taken."""
+def test_content_types_that_browsers_reject(toy):
+    """Check that a content type that a browser rejects is an error, but a missing one is accepted."""
     failing = [vector for vector in _vectors() if vector.get("fails_connection")]
     assert len(failing) == 2
     for vector in failing:

@@ -1,4 +1,4 @@
-"""Lines of JSON and elements of a JSON array, in any split."""
+"""Lines of JSON, and elements of a JSON array, in any split."""
 
 from __future__ import annotations
 
@@ -25,60 +25,60 @@ VALUES = st.lists(
 
 
 def framed(framer, body, size):
-    """The payloads of `body`, when it comes in pieces of `size` bytes."""
+    """Return the payloads of `body`, fed in pieces of `size` bytes."""
     chunks = [chunk for place in range(0, len(body), size) for chunk in framer.feed(body[place : place + size])]
     return [chunk.data for chunk in [*chunks, *framer.finish()]]
 
 
 @given(values=VALUES, size=st.integers(1, 50))
-def test_the_elements_of_an_array(values, size):
-    """Each object of the array is a chunk as soon as it is complete, whatever its texts hold."""
+def test_each_object_of_an_array_is_a_chunk(values, size):
+    """Check that each object is a chunk once it is complete, whatever its strings contain."""
     body = b"[" + b",\r\n".join(map(msgspec.json.encode, values)) + b"]"
     assert [msgspec.json.decode(data) for data in framed(JSONArrayFramer(), body, size)] == values
 
 
 @given(values=VALUES, size=st.integers(1, 50), last=st.sampled_from([b"", b"\n", b"\r\n\r\n"]))
-def test_lines_of_json(values, size, last):
-    """Each line is a chunk; blank lines are none, and the last line needs no end."""
+def test_each_line_is_a_chunk(values, size, last):
+    """Check that blank lines are skipped, and that the last line needs no line end."""
     body = b"\n\n".join(map(msgspec.json.encode, values)) + last
     assert [msgspec.json.decode(data) for data in framed(NDJSONFramer(), body, size)] == values
 
 
-def test_one_object_alone():
-    """A body that is one object is that object: it is how an error comes."""
+def test_single_object_instead_of_an_array():
+    """Check that a body that is one object is one chunk: providers send errors in this form."""
     assert framed(JSONArrayFramer(), b' {"error": {"code": 5}}\n', 3) == [b'{"error": {"code": 5}}']
 
 
 @pytest.mark.parametrize("size", [1, 4, 100])
-def test_an_element_that_breaks_off(size):
-    """What is left of a cut element is handed out last, so that the session finds that it cannot be read."""
+def test_incomplete_element_is_returned_last(size):
+    """Check that the rest of an incomplete element is a chunk, so that the attempt finds it unreadable."""
     assert framed(JSONArrayFramer(), b'[{"a": 1},{"b": "x', size) == [b'{"a": 1}', b'{"b": "x']
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
-def test_a_backslash_outside_of_a_string_escapes_nothing(size):
-    """Whatever is wrong with an element, where it ends does not depend on how it comes."""
+def test_backslash_outside_a_string_escapes_nothing(size):
+    """Check that the end of an invalid element does not depend on how the body is split."""
     assert framed(JSONArrayFramer(), rb'[{\"a": "}"}, {"b": 1}]', size) == [rb'{\"a": "}"}', b'{"b": 1}']
 
 
-def test_a_read_of_nothing_changes_nothing():
-    """A backslash at the end of a read escapes the first byte that comes, and not an empty read."""
+def test_empty_read_keeps_the_escape():
+    """Check that a backslash at the end of a read escapes the next byte, across an empty read."""
     framer = JSONArrayFramer()
     chunks = [chunk for piece in (b'[{"a": "\\', b"", b'"}"}]') for chunk in framer.feed(piece)]
     assert [chunk.data for chunk in chunks] == [rb'{"a": "\"}"}']
 
 
 @pytest.mark.parametrize("end", [b"", b"1", b"-", b"1.", b"1e", b'"', b'"\\', b'"\\u00', b'"\\ud83d', b"tru", b"["])
-def test_a_plain_answer_that_breaks_off_anywhere_is_truncated(toy, end):
-    """Also in a number, a word, a text or an escape."""
+def test_response_cut_at_any_byte_is_truncated(toy, end):
+    """Cut a JSON response in a number, a literal, a string or an escape: it is Truncated."""
     attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
     with pytest.raises(Truncated):
         toy.read(attempt, b'[["Citation",{"payload":{"a":' + end)
 
 
 @pytest.mark.parametrize("wrong", [b"#", b"1#", b"-#", b"1e#", b'"\\u00#"', b"tru#", b"[#"])
-def test_a_plain_answer_that_is_wrong_is_malformed(toy, wrong):
-    """What is no JSON before its end is not taken for cut."""
+def test_response_with_invalid_json_is_malformed(toy, wrong):
+    """Check that JSON that is invalid before its end is Malformed, not Truncated."""
     attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
     with pytest.raises(Malformed):
         toy.read(attempt, b'[["Citation",{"payload":{"a":' + wrong + b"}}]]")

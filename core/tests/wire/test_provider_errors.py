@@ -1,4 +1,4 @@
-"""A provider's "no", in every shape that it comes in."""
+"""Parsing of error responses, in every shape that providers send."""
 
 from __future__ import annotations
 
@@ -72,18 +72,18 @@ NOW = 1_700_000_000.0
     ],
 )
 def test_shapes_of_error_objects(payload, expected):
-    """Message, code, type and status are found in every shape that providers send."""
+    """Check message, code, type and status in every shape that providers send."""
     failure = failure_from_payload(payload)
     assert (failure.message, failure.code, failure.type, failure.status) == expected
 
 
-def test_the_transports_status_goes_first():
-    """The status of the HTTP answer outranks the one that the object states."""
+def test_http_status_overrides_the_stated_status():
+    """Check that the HTTP status of the response overrides the one in the error object."""
     assert failure_from_payload({"error": {"code": 400, "message": "x"}}, status=502).status == 502
 
 
-def test_endless_envelopes_come_to_an_end():
-    """An error wrapped over and over is read without getting lost in it."""
+def test_deeply_nested_error_objects():
+    """Parse an error object nested a hundred times."""
     payload = {"message": "deep"}
     for _ in range(100):
         payload = {"error": payload}
@@ -103,8 +103,8 @@ json_values = st.recursive(
 
 
 @given(payload=json_values, status=st.sampled_from([None, 200, 400, 500]))
-def test_any_json_value_makes_an_error(payload, status):
-    """Whatever JSON value stands where an error should be, it becomes one."""
+def test_any_json_value_becomes_an_error(payload, status):
+    """Check that any JSON value in an error response becomes a ProviderError with a message."""
     error = provider_error(failure_from_payload(payload, status=status))
     assert isinstance(error, errors.ProviderError)
     assert error.message
@@ -128,8 +128,8 @@ def test_any_json_value_makes_an_error(payload, status):
         (b"[" * 10_000, "["),
     ],
 )
-def test_bodies_of_error_answers(body, message):
-    """JSON, pages, text and nothing at all are read as far as they can be."""
+def test_bodies_of_error_responses(body, message):
+    """Parse bodies that are JSON, HTML, plain text, invalid or empty."""
     failure = failure_from_response(WireResponse(status=502, headers={"retry-after": "3"}, body=body))
     said = printable(failure.message)
     assert said.startswith(message) if message == "[" else said == message
@@ -137,7 +137,7 @@ def test_bodies_of_error_answers(body, message):
 
 
 TAGS_AS_AN_EXPRESSION = re.compile(rb"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
-"""What is taken out of a page; short, and quadratic."""
+"""What is removed from a page: short, and quadratic."""
 
 pieces_of_pages = st.sampled_from([
     b"<", b">", b"/", b"<script", b"<SCRIPT>", b"</script", b"</Script >", b"<style a=b>", b"</style>", b"<scripts>",
@@ -146,8 +146,8 @@ pieces_of_pages = st.sampled_from([
 
 
 @given(page=st.lists(pieces_of_pages, max_size=12).map(b"".join))
-def test_pages_without_their_tags(page):
-    """Scanning a page takes out what the expression does."""
+def test_tags_are_removed_from_pages(page):
+    """Check that scanning a page removes what the expression does."""
     assert _without_tags(page) == TAGS_AS_AN_EXPRESSION.sub(b" ", page)
 
 
@@ -165,12 +165,12 @@ for unit in (
 
 
 def test_long_pages_are_read_in_linear_time():
-    """A page of 1 MiB of any repeated prefix is read at once: a scan that is quadratic in it takes many minutes."""
+    """Read a page of 1 MiB of any repeated prefix at once; a quadratic scan of it takes many minutes."""
     subprocess.run([sys.executable, "-c", READING_LONG_PAGES], timeout=120, check=True)
 
 
-def test_a_page_of_open_tags(flavour, loopback, http):
-    """A refusal whose body is only the beginnings of tags is an error like any other."""
+def test_error_page_of_open_tags(flavour, loopback, http):
+    """Check that an error body of nothing but openings of tags is an error like any other."""
     server = loopback(http.plain(b"<" * 70_000, 500, "text/html"))
 
     async def main():
@@ -182,8 +182,8 @@ def test_a_page_of_open_tags(flavour, loopback, http):
     assert (error.status, error.message[:3], error.attempts) == (500, "<<<", 1)
 
 
-def test_an_error_made_of_a_failure():
-    """The error has the class, the message on one line, the code or else the type, and the wait."""
+def test_error_of_a_failure():
+    """Check class, one-line message, code or else type, and the wait."""
     error = provider_error(Failure("Too\n fast\x07!", type="rate_limit_error", status=429, retry_after=3.0))
     assert type(error) is errors.RateLimited
     assert (error.message, error.code, error.status, error.retry_after) == (
@@ -205,22 +205,22 @@ def test_an_error_made_of_a_failure():
         ("", ""),
     ],
 )
-def test_a_providers_text_is_shown_safely(text, expected):
-    """A text from outside is shown on one line, without control characters, and cut where it gets long."""
+def test_printable_text(text, expected):
+    """Check that a provider's text is on one line, without control characters, and truncated."""
     assert printable(text) == expected
 
 
 @given(st.text(), st.integers(1, 20))
-def test_a_shown_text_is_always_printable(text, limit):
-    """Whatever a provider sends, what is shown of it can be printed and is no longer than it may be."""
+def test_printable_text_of_any_input(text, limit):
+    """Check that the result for any text is printable and within the limit."""
     shown = printable(text, limit)
     assert shown.isprintable()
     assert len(shown) <= limit
 
 
 @pytest.mark.parametrize("text", ["a" + " " * 100 + "key", " " * 100 + "key", "a " * 10 + " " * 100])
-def test_a_shown_text_says_that_it_was_cut(text):
-    """A text that is cut while white space is taken out of it ends in a mark, though it is shorter than it may be."""
+def test_truncated_text_ends_with_an_ellipsis(text):
+    """Check the mark also where folding white space made the text shorter than the limit."""
     shown = printable(text, 20)
     assert shown.endswith("…")
     assert "key" not in shown
@@ -258,15 +258,15 @@ PAST = email.utils.formatdate(NOW - 30, usegmt=True)
         ({"retry-after-ms": "x"}, None),
     ],
 )
-def test_how_long_to_wait(headers, expected):
-    """Seconds, milliseconds and dates are understood; nonsense and what is past are nothing; the endless is endless."""
+def test_retry_after_headers(headers, expected):
+    """Parse seconds, milliseconds and dates; invalid values and times in the past are None."""
     wait = retry_after_seconds(headers, now=NOW)
     assert wait == (None if expected is None else pytest.approx(expected))
 
 
 @given(st.text(st.characters(codec="latin-1"), max_size=40), st.text(max_size=10))
-def test_any_header_text_is_a_wait_or_none(seconds, milliseconds):
-    """No text in the headers raises; what comes of it is a positive number or None."""
+def test_any_retry_after_text_is_a_wait_or_none(seconds, milliseconds):
+    """Check that no header text raises, and that a wait is positive."""
     wait = retry_after_seconds({"retry-after": seconds, "retry-after-ms": milliseconds}, now=NOW)
     assert wait is None or wait > 0
 
@@ -278,7 +278,7 @@ def test_any_header_text_is_a_wait_or_none(seconds, milliseconds):
         )
     ).map(" ".join)
 )
-def test_anything_like_a_date_is_a_wait_or_none(text):
-    """Texts made of the parts of dates never raise."""
+def test_any_date_like_text_is_a_wait_or_none(text):
+    """Check that text made of fragments of dates never raises."""
     wait = retry_after_seconds({"retry-after": text}, now=NOW)
     assert wait is None or wait > 0

@@ -167,7 +167,7 @@ def test_a_call_is_a_block_with_an_object(body):
 def test_a_call_with_broken_arguments_is_refused(body):
     """A call that broke off cannot be said; with `drop` it goes without arguments, so that its result has a call."""
     turns = ["Hi", assistant(ToolCall(name="weather", id="t", arguments_raw='{"ci'))]
-    with pytest.raises(RequestError, match="'weather' whose arguments are no JSON object"):
+    with pytest.raises(RequestError, match="'weather' whose arguments are not a JSON object"):
         body(turns)
     assert body(turns, unsupported="drop")["messages"][1]["content"][0]["input"] == {}
 

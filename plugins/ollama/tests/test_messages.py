@@ -138,7 +138,7 @@ def test_parts_that_it_has_no_words_for_are_refused(body, part, named):
 def test_a_call_with_broken_arguments_is_refused(body):
     """A call that broke off cannot be said; with `drop` it goes without arguments."""
     turns = ["Hi", assistant(ToolCall(name="a", arguments_raw='{"x'))]
-    with pytest.raises(RequestError, match="'a' whose arguments are no JSON object"):
+    with pytest.raises(RequestError, match="'a' whose arguments are not a JSON object"):
         body(turns)
     calls = body(turns, unsupported="drop")["messages"][1]["tool_calls"]
     assert calls[0]["function"]["arguments"] == {}

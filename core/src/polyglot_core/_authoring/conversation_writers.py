@@ -1,8 +1,8 @@
-"""A conversation in a dialect's words: what the drivers' writers have in common.
+"""Encode the messages of a request in a dialect.
 
-A writer walks the messages part by part, as `ast.NodeVisitor` walks a tree: a subclass has a method ``write_image`` for
-each `Image`, ``write_tool_call`` for each `ToolCall`, and so on. A part for which it has no method cannot be expressed,
-and that is dealt with here, once. `MessageWriter` and `TurnWriter` know the two shapes that nearly all dialects have.
+A writer visits the parts of all messages, as `ast.NodeVisitor` visits the nodes of a tree: a subclass defines
+``write_image`` for `Image`, ``write_tool_call`` for `ToolCall`, and so on. A part without a method is reported with
+`cannot_express`. `MessageWriter` and `TurnWriter` implement the two shapes that nearly all dialects have.
 """
 
 from __future__ import annotations
@@ -28,21 +28,19 @@ _SYSTEM = "system"
 
 
 class ConversationWriter:
-    """Writes the messages of one request.
-
-    Each method ``write_…`` takes a part and returns what it is in the dialect's words: an iterable of objects.
+    """Encodes the messages of one request. Each method ``write_…`` takes a part and returns its JSON objects.
 
     Args:
         request: The request.
-        driver: Name of the driver, for messages.
+        driver: Name of the driver, for error messages.
 
     Attributes:
-        roles: Role → the dialect's word for it; other roles cannot be expressed.
-        made_id: How the ids of calls that have none are made of their numbers, for dialects that join results to calls
-            by id; None leaves them without. A result without an id gets that of the oldest such call that has no
-            result yet, of its tool if it names one.
-        tool_names: Whether a result is to name the tool of the call that it answers.
-        given: The messages of the request, with these ids and names in them.
+        roles: Role → role in the dialect. Other roles cannot be expressed.
+        id_format: Format of the ids that are generated, from 1, for tool calls without an id, for dialects that match
+            results to tool calls by id; None generates none. A result without an id gets the id of the oldest such tool
+            call without a result, and of the same tool if the result names one.
+        tool_names: True if the dialect requires the name of the tool in a result.
+        given: The messages of the request, with these ids and names filled in.
     """
 
     roles: ClassVar[Mapping[str, str]] = {
@@ -61,19 +59,19 @@ class ConversationWriter:
         self.given = _Calls(self).joined(request.messages)
 
     def cannot(self, what: str, instead: str | None = None) -> None:
-        """Deal with something that has no words in the dialect, as the request wishes.
+        """Report something that the dialect cannot express; see `cannot_express`.
 
         Raises:
-            RequestError: Unless the request wishes otherwise.
+            RequestError: `request.unsupported` is ``raise``.
         """
         cannot_express(self.request, what, driver=self.driver, instead=instead)
 
     def normalize_id(self, call_id: str) -> str:
-        """The id of a call as the dialect can say it: as it is, where a subclass knows no better."""
+        """Return a tool call's id in a form that the dialect accepts. Override it for a dialect that restricts ids."""
         return call_id
 
     def role(self, message: Message) -> str | None:
-        """The role in the dialect's words, or None where it has none. A speaker's name has none."""
+        """Return the role of a message in the dialect; None if it has none. The name of a speaker is not supported."""
         if message.role not in self.roles:
             self.cannot(f"the role {message.role!r}")
         if message.name:
@@ -81,7 +79,7 @@ class ConversationWriter:
         return self.roles.get(message.role)
 
     def write(self, parts: Iterable[Part]) -> list[_JSONObject]:
-        """The parts in the dialect's words, one after the other."""
+        """Return the encoded parts, in order."""
         return [written for part in parts for written in self._write_part(part)]
 
     def _write_part(self, part: Part) -> Iterable[_JSONObject]:
@@ -93,25 +91,25 @@ class ConversationWriter:
         return written
 
     def arguments(self, call: ToolCall) -> _JSONObject:
-        """The arguments of a call as an object, for dialects that do not take their text."""
+        """Return the arguments of a tool call as an object, for dialects that do not take JSON text."""
         if call.arguments is None:
-            self.cannot(f"a call of {call.name!r} whose arguments are no JSON object")
+            self.cannot(f"a tool call of {call.name!r} whose arguments are not a JSON object")
         return call.arguments or {}
 
 
 class MessageWriter(ConversationWriter):
-    """Writes messages as flat objects: role, content, and tool calls beside it. Each tool result is a message."""
+    """Encodes messages as flat objects with role, content and tool calls. Each tool result is a message of its own."""
 
     def messages(self) -> list[_JSONObject]:
-        """All messages, in order.
+        """Return all messages, in order.
 
         Raises:
-            RequestError: Something cannot be expressed, and the request makes that an error.
+            RequestError: Something cannot be expressed, and `request.unsupported` is ``raise``.
         """
-        return [{**said, **message.extra} for message in self.given for said in self._messages_of(message)]
+        return [{**written, **message.extra} for message in self.given for written in self._messages_of(message)]
 
     def _messages_of(self, message: Message) -> Iterator[_JSONObject]:
-        """A message of its own for each tool result, and one for all that is no result."""
+        """Yield a message for each tool result, then one for all other parts."""
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         yield from map(self.result, results)
         if not results or len(results) < len(message.parts):
@@ -119,50 +117,50 @@ class MessageWriter(ConversationWriter):
             yield self.turn(replace(message, content=rest))
 
     def turn(self, message: Message) -> _JSONObject:
-        """A message without results."""
+        """Return the message for parts that are not tool results."""
         calls = [self.call(part) for part in message.parts if isinstance(part, ToolCall)]
         content = self.content(part for part in message.parts if not isinstance(part, ToolCall))
-        said: _JSONObject = {"role": self.role(message) or message.role}
+        turn: _JSONObject = {"role": self.role(message) or message.role}
         if content or not calls:
-            said["content"] = content
-        return {**said, "tool_calls": calls} if calls else said
+            turn["content"] = content
+        return {**turn, "tool_calls": calls} if calls else turn
 
     def content(self, parts: Iterable[Part]) -> str | list[_JSONObject]:
-        """One text as a text, anything else as a list of parts."""
-        said = self.write(parts)
-        if not said:
+        """Return the content: a string for a single text, else a list of encoded parts."""
+        written = self.write(parts)
+        if not written:
             return ""
-        return said[0]["text"] if len(said) == 1 and set(said[0]) == {"type", "text"} else said
+        return written[0]["text"] if len(written) == 1 and set(written[0]) == {"type", "text"} else written
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
-        """A text."""
+        """Yield the part for a text."""
         yield {"type": "text", "text": part.text}
 
     def call(self, call: ToolCall) -> _JSONObject:
-        """A call, with its arguments as text."""
+        """Return a tool call, with its arguments as JSON text."""
         function = {"name": call.name, "arguments": call.arguments_raw or "{}"}
         return {"id": call.id, "type": "function", "function": function}
 
     def result(self, result: ToolResult) -> _JSONObject:
-        """A result. There is no field for a failure, so the text says it."""
+        """Return the message for a tool result. There is no field for a failure: the text begins with "Error:"."""
         return {"role": "tool", "tool_call_id": result.id, "content": self.content(result.said)}
 
 
 class TurnWriter(ConversationWriter):
-    """Writes turns of blocks: the system prompt is apart, and results belong to the user's turn.
+    """Encodes messages as turns of blocks, with a separate system prompt. Tool results belong to the user's turns.
 
     Attributes:
-        content: Name of the field that holds a turn's blocks.
+        content: Name of the field with a turn's blocks.
     """
 
     roles: ClassVar[Mapping[str, str]] = {**ConversationWriter.roles, "tool": "user"}
     content: ClassVar[str] = "content"
 
     def conversation(self) -> tuple[list[_JSONObject], list[_JSONObject]]:
-        """The blocks of the system prompt, from wherever they stood, and the turns. A turn without blocks is left out.
+        """Return the blocks of all system messages, and the turns. A turn without blocks is omitted.
 
         Raises:
-            RequestError: Something cannot be expressed, and the request makes that an error.
+            RequestError: Something cannot be expressed, and `request.unsupported` is ``raise``.
         """
         system: list[_JSONObject] = []
         turns: list[_JSONObject] = []
@@ -181,38 +179,38 @@ class TurnWriter(ConversationWriter):
         return system, turns
 
     def role(self, message: Message) -> str | None:
-        """The role, as of any conversation. Further fields of a message have no place in a turn."""
+        """Return the role of a message in the dialect; None if it has none. A turn cannot hold a message's `extra`."""
         if fields := sorted(name for name, value in message.extra.items() if value):
             self.cannot(f"the field {fields[0]!r} of a message")
         return super().role(message)
 
     def blocks(self, message: Message) -> list[_JSONObject]:
-        """The blocks of a message; those that a system prompt cannot hold are not expressed."""
+        """Return the blocks of a message, without those that the system prompt cannot hold."""
         blocks = self.write(message.parts)
         if self.roles.get(message.role) != _SYSTEM:
             return blocks
         return [block for block in blocks if self.in_system(block)]
 
     def in_system(self, block: _JSONObject) -> bool:  # noqa: ARG002 (for subclasses)
-        """Whether the system prompt can hold a block."""
+        """Return True if the system prompt can hold a block. Override it to report and omit others."""
         return True
 
     def goes_on(self, before: Message, message: Message) -> bool:
-        """Whether a message goes on with the turn of the one before: it does where both are of one role."""
+        """Return True if a message continues the previous turn: by default, if both have the same role."""
         return self.roles[before.role] == self.roles[message.role]
 
 
 class _Calls:
-    """Joins the results of a conversation to its calls."""
+    """Matches the tool results of a conversation to its tool calls."""
 
     def __init__(self, writer: ConversationWriter) -> None:
         self._writer = writer
         self._count = 0
         self._tools: dict[str, str] = {}
-        self._unanswered: list[tuple[str, str]] = []
+        self._without_result: list[tuple[str, str]] = []
 
     def joined(self, messages: Iterable[Message]) -> list[Message]:
-        """The messages, with ids and names where the dialect wants them."""
+        """Return the messages with the ids and names that the dialect requires."""
         return [replace(message, content=tuple(map(self._part, message.parts))) for message in messages]
 
     def _part(self, part: Part) -> Part:
@@ -224,21 +222,21 @@ class _Calls:
         self._count += 1
         made = self._made(self._count)
         if not call.id:
-            self._unanswered.append((call.name, made))
+            self._without_result.append((call.name, made))
         self._tools[call.id or made] = call.name
         return replace(call, id=self._id(call.id, made))
 
     def _result(self, result: ToolResult) -> ToolResult:
-        answered = result.id or self._oldest(result.name)
-        name = result.name or (self._tools.get(answered) if self._writer.tool_names else None)
-        return replace(result, id=self._id(result.id, answered), name=name)
+        call_id = result.id or self._oldest(result.name)
+        name = result.name or (self._tools.get(call_id) if self._writer.tool_names else None)
+        return replace(result, id=self._id(result.id, call_id), name=name)
 
     def _oldest(self, tool: str | None) -> str:
-        """The made id of the oldest call without a result, or else that of the last call."""
-        found = next((call for call in self._unanswered if tool in {None, call[0]}), None)
+        """Return the generated id of the oldest tool call without a result, or else that of the last tool call."""
+        found = next((call for call in self._without_result if tool in {None, call[0]}), None)
         if found is None:
             return self._made(max(self._count, 1))
-        self._unanswered.remove(found)
+        self._without_result.remove(found)
         return found[1]
 
     def _made(self, number: int) -> str:

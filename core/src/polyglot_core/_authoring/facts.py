@@ -1,4 +1,4 @@
-"""The facts of a preset's row, as a driver reads them from its connection."""
+"""Reads a connection's facts: the fields in which providers differ that speak one dialect."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
     from polyglot_core._values.connection import Connection
 
-__all__ = ["imported", "misconfigured", "read_facts"]
+__all__ = ["config_error", "import_optional", "read_facts"]
 
 _Facts = TypeVar("_Facts", bound=msgspec.Struct)
 
 
 def read_facts(connection: Connection, kind: type[_Facts], defaults: Mapping[str, Any] | None = None) -> _Facts:
-    """Return the facts of a connection, over `defaults`.
+    """Return the facts of a connection as a struct.
 
     Args:
         connection: The connection.
         kind: A struct with a field for each fact.
-        defaults: Facts of connections that do not set them.
+        defaults: Values of facts that the connection does not set. They override the defaults of the struct.
 
     Raises:
-        ConfigError: A fact is unknown, or its value is of a wrong type.
+        ConfigError: A fact is unknown, or has a value of the wrong type.
     """
     facts = {**(defaults or {}), **connection.facts}
     known = kind.__struct_encode_fields__
@@ -48,23 +48,28 @@ def _unreadable(connection: Connection, why: str, known: Iterable[str]) -> Confi
     )
 
 
-def imported(connection: Connection, *modules: str, what: str) -> list[Any]:
-    """The modules of a library that only some connections need, and that is imported when one does.
+def import_optional(connection: Connection, *modules: str, what: str) -> list[Any]:
+    """Import modules of a library that only some connections need, and return them.
 
     Args:
-        connection: The connection.
+        connection: The connection that needs the library.
         modules: Names of the modules.
-        what: What to say of the connection where they are not installed.
+        what: What the error states about the connection if a module is not installed; see `config_error`.
 
     Raises:
-        ConfigError: They are not installed.
+        ConfigError: A module is not installed.
     """
     try:
         return [importlib.import_module(module) for module in modules]
     except ImportError as missing:
-        raise misconfigured(connection, what) from missing
+        raise config_error(connection, what) from missing
 
 
-def misconfigured(connection: Connection, what: str) -> ConfigError:
-    """The error to raise for a connection that cannot be used; `what` goes on after its name."""
+def config_error(connection: Connection, what: str) -> ConfigError:
+    """Return the error for a connection that cannot be used.
+
+    Args:
+        connection: The connection.
+        what: The rest of the sentence that begins with "Connection 'NAME'", without the full stop.
+    """
     return ConfigError(f"Connection {connection.name!r} {what}.", connection=connection.name, phase="configure")

@@ -1,4 +1,4 @@
-"""JSON on the wire: how a request is sent as JSON, and how JSON is looked at of which nobody promised the shape."""
+"""Reads JSON of unknown shape without exceptions: a provider's response may lack any field, or have one of any type."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from typing import Any
 
 import msgspec
 
+from polyglot_core._values.unreadable import UNREADABLE
+
 __all__ = ["get", "number", "objects", "parse", "text"]
 
 
 def parse(text: bytes | str, otherwise: object = None) -> Any:  # noqa: ANN401 (any JSON value)
-    """The value of a JSON text, or `otherwise` for what is none."""
+    """Parse a JSON text; return `otherwise` if it is not valid JSON."""
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE:
         return otherwise
 
 
-def get(value: object, place: str) -> Any:  # noqa: ANN401 (any JSON value)
-    """What stands at a place such as ``a.b`` or ``a.0.b``; None where there is nothing."""
-    for name in place.split("."):
+def get(value: object, path: str) -> Any:  # noqa: ANN401 (any JSON value)
+    """Return the value at a path, or None if there is none.
+
+    A path consists of field names and list indexes, separated by dots: ``get(value, "choices.0.delta.content")``.
+    """
+    for name in path.split("."):
         if isinstance(value, Mapping):
             value = value.get(name)
         elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
@@ -30,22 +35,25 @@ def get(value: object, place: str) -> Any:  # noqa: ANN401 (any JSON value)
     return value
 
 
-def number(value: object, *places: str) -> int | None:
-    """The count at the first of the places that holds one; None where none does. A float may be one: ``5.0``."""
-    for place in places:
-        found = get(value, place)
+def number(value: object, *paths: str) -> int | None:
+    """Return the whole number at the first of the paths that has one, or None. A float such as ``5.0`` counts."""
+    for path in paths:
+        found = get(value, path)
         if type(found) is int or (type(found) is float and found.is_integer()):
             return int(found)
     return None
 
 
 def objects(value: object) -> list[dict[str, Any]]:
-    """The objects in a list, or none where there is no list; whatever else is in it is passed over."""
+    """Return the objects in a list. Items of other types are skipped; a value that is not a list has no objects."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def text(value: object) -> str:
-    """The JSON text of a value, such as a call's arguments; a text is taken for one already, and null is none."""
+    """Return the JSON text of a value, such as the arguments of a tool call; ``""`` for null.
+
+    A string is returned unchanged: it is taken to be JSON text already.
+    """
     if value is None:
         return ""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

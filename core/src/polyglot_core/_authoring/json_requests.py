@@ -1,4 +1,4 @@
-"""Requests with JSON bodies."""
+"""Creates requests with JSON bodies."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _EVENTS = "text/event-stream"
 
 
 def json_request(url: str, body: object, *, stream: bool, **reading: Any) -> WireRequest:  # noqa: ANN401 (see below)
-    """A request with a JSON body, whose answer is JSON, or a stream of it.
+    """Return a POST request with a JSON body and the ``content-type`` and ``accept`` headers.
 
     Args:
         url: Absolute URL.
-        body: The body, to be encoded.
-        stream: Whether the answer is to be a stream.
-        reading: Further fields of the `WireRequest`: how the answer is to be read. `framing` is that of a stream.
+        body: The body, which is encoded as JSON.
+        stream: True if the response is a stream, False if it is one JSON text.
+        reading: Further fields of the `WireRequest`, which specify how the response is read. `framing` applies to a
+            stream only.
     """
     framing, headers = reading.pop("framing", "sse"), reading.pop("headers", {})
     accept = _STREAMS.get(framing, _EVENTS) if stream else _JSON
@@ -42,15 +43,16 @@ def json_request(url: str, body: object, *, stream: bool, **reading: Any) -> Wir
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, Any], *, lists: Collection[str] = ("tools",)) -> dict[str, Any]:
-    """The body with `extra` laid over it: objects field by field, and what is in `lists` behind what is there already.
+    """Return the body with the user's `extra` fields merged in.
 
-    So the provider's own tools stand beside the user's, and a further setting leaves the others as they are.
+    Objects are merged field by field, so that a further setting keeps the others. Lists named in `lists` are appended,
+    so that tools of the provider are added to the user's. Any other field replaces that of the body.
     """
-    laid = dict(extra)
+    fields = dict(extra)
     for name, value in extra.items():
         before = body.get(name)
         if isinstance(before, Mapping) and isinstance(value, Mapping):
-            laid[name] = {**before, **value}
+            fields[name] = {**before, **value}
         elif isinstance(before, list) and isinstance(value, (list, tuple)) and name in lists:
-            laid[name] = [*before, *value]
-    return {**body, **laid}
+            fields[name] = [*before, *value]
+    return {**body, **fields}

@@ -1,4 +1,4 @@
-"""Options: one name everywhere, translated by each driver, and never dropped silently."""
+"""The request options: one name for all providers, translated by each driver, never dropped silently."""
 
 from __future__ import annotations
 
@@ -18,44 +18,43 @@ if TYPE_CHECKING:
 __all__ = ["NAMES", "cannot_express", "translate_options"]
 
 NAMES: dict[str, str] = {
-    "max_tokens": "most tokens to generate",
-    "temperature": "how freely to choose, from 0",
-    "top_p": "share of probability to choose from",
-    "top_k": "number of tokens to choose from",
-    "stop": "text, or list of texts, to stop at",
-    "seed": "number that makes choices repeatable",
-    "presence_penalty": "how much to shun tokens that have come",
-    "frequency_penalty": "how much to shun tokens by how often they have come",
-    "n": "how many answers to give",
+    "max_tokens": "maximum number of tokens to generate",
+    "temperature": "sampling temperature, from 0",
+    "top_p": "probability mass to sample from, from 0 to 1",
+    "top_k": "number of tokens to sample from",
+    "stop": "text, or list of texts, at which to stop",
+    "seed": "number that makes sampling repeatable",
+    "presence_penalty": "penalty for tokens that occurred before",
+    "frequency_penalty": "penalty for tokens by how often they occurred before",
+    "n": "number of choices to generate",
     "logprobs": "whether to report log probabilities",
-    "top_logprobs": "how many alternatives to report with each token",
-    "reasoning_effort": "how hard to think: minimal, low, medium or high",
-    "reasoning_budget": "tokens to think with; 0 is not to think",
-    "service_tier": "class of service, in the provider's words",
-    "user": "id of the end user, for the provider to tell abuse by",
-    "metadata": "names and values to keep with the request",
+    "top_logprobs": "number of alternatives to report for each token",
+    "reasoning_effort": "how much to reason: minimal, low, medium or high",
+    "reasoning_budget": "maximum number of reasoning tokens; 0 disables reasoning",
+    "service_tier": "class of service, by the provider's name",
+    "user": "id of the end user, with which the provider detects abuse",
+    "metadata": "names and values to store with the request",
 }
-"""Every option's name and meaning."""
+"""The meaning of each option, by name."""
 
 _NEUTRAL = {"n": 1, "logprobs": False, "presence_penalty": 0, "frequency_penalty": 0}
-"""Values that ask for what happens anyway, so that a dialect without the option has nothing to say."""
+"""Values that equal the providers' defaults: a dialect without the option may omit them."""
 
 
 def translate_options(
     request: InferenceRequest, names: Mapping[str, str], *, driver: str, instead: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The request's options under the names that a dialect has for them.
+    """Return the request's options as fields of the dialect.
 
     Args:
         request: The request.
-        names: Option → name in the dialect. A dotted name stands for nested objects; one that ends in ``[]`` takes a
-            list, which a text alone is made into.
+        names: Option → field of the dialect. A dotted name is a field of a nested object. A name that ends with ``[]``
+            is a field that takes a list: a single text becomes a list of one.
         driver: Name of the driver, for messages.
-        instead: Option → what to use instead, for options that the dialect has no name for.
+        instead: Option → alternative to suggest, for options that the dialect does not have.
 
     Raises:
-        RequestError: An option is not known at all, or the dialect has no name for it and the request makes that an
-            error.
+        RequestError: An option is unknown; or the dialect does not have it and `request.unsupported` is ``raise``.
     """
     body: dict[str, Any] = {}
     for option, value in request.options.items():
@@ -71,10 +70,18 @@ def translate_options(
 
 
 def cannot_express(request: InferenceRequest, what: str, *, driver: str, instead: str | None = None) -> None:
-    """Deal with something that a driver cannot say, as the request wishes: raise, warn, or leave it out.
+    """Raise, warn or return, as `request.unsupported` specifies, for something that the dialect cannot express.
+
+    If this function returns, omit the field.
+
+    Args:
+        request: The request.
+        what: What cannot be expressed, such as ``"option 'top_k'"``.
+        driver: Name of the driver, for the message.
+        instead: Alternative to suggest in the message.
 
     Raises:
-        RequestError: Unless the request has ``unsupported="warn"`` or ``"drop"``.
+        RequestError: `request.unsupported` is ``raise``, the default.
     """
     hint = (
         f"use {instead}"
@@ -89,7 +96,7 @@ def cannot_express(request: InferenceRequest, what: str, *, driver: str, instead
 
 
 def _warn(message: str) -> None:
-    """Warn whoever is neither core nor a driver nor what they stand on; before Python 3.12, the driver."""
+    """Warn with the location of the first caller outside Polyglot's packages; before Python 3.12, of the driver."""
     if sys.version_info >= (3, 12):
         warnings.warn(message, skip_file_prefixes=(str(Path(__file__).parents[2] / "polyglot_"),))
     else:

@@ -1,1 +1,1 @@
-"""Drivers: found, checked and bound."""
+"""Discovery, checks and binding of drivers."""

@@ -1,8 +1,7 @@
-"""A driver bound to a connection: one closure for each hook.
+"""Binds a driver to a connection: one closure for each hook.
 
-Hooks are not called through the plugin manager for each chunk; `BoundDriver` is one closure a hook, with the connection
-already in it. pluggy checks implementations, and its rule holds here: arguments are passed by name, any subset, any
-order.
+Hooks are not called through pluggy's plugin manager, which would be too slow for each chunk. pluggy only checks the
+implementations; its rule holds here too: arguments are passed by name, in any subset and any order.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ Implementation = tuple["Callable[..., Any]", tuple[str, ...]]
 
 
 class Driver:
-    """A loaded driver: one plugin's hooks, checked against the contract.
+    """A loaded driver, whose hooks are checked against the contract.
 
     Attributes:
-        name: Name that connections use.
-        distribution: Distribution that it came from; empty for one registered in process.
+        name: Name by which connections refer to it.
+        distribution: Distribution that provides it; empty for a driver registered in process.
         version: Version of the distribution.
     """
 
@@ -51,29 +50,29 @@ class Driver:
         self._hooks = _implementations(self, module)
 
     def bind(self, connection: Connection) -> BoundDriver:
-        """The driver's hooks with `connection` already in them."""
+        """Return the driver's hooks bound to a connection."""
         return BoundDriver(self, connection, self._hooks)
 
     @property
     def origin(self) -> str:
-        """Who the driver is, for messages."""
+        """Return the driver's name, distribution and version, for messages."""
         source = f" of {self.distribution} {self.version}" if self.distribution else ""
         return f"driver {self.name!r}{source}"
 
     def error(self, what: str) -> PluginError:
-        """The error to raise when this driver is at fault."""
-        owner = self.distribution or "whoever registered it"
+        """Return the error for a fault of this driver; `what` continues the sentence that begins with its name."""
+        owner = self.distribution or "the code that registered it"
         return PluginError(
             f"{self.origin[0].upper()}{self.origin[1:]} {what}. Report this to {owner}.", provider=self.name
         )
 
 
 class BoundDriver:
-    """A driver's hooks for one connection. What they raise besides our own errors becomes a `PluginError`.
+    """A driver's hooks for one connection. An exception that is not a `PolyglotError` is raised as a `PluginError`.
 
     Attributes:
         name: Name of the driver.
-        authorize: The driver's `authorize`, or None if it has none.
+        authorize: The driver's `authorize` hook, or None if it has none.
     """
 
     __slots__ = (
@@ -106,64 +105,64 @@ class BoundDriver:
         return self._checked("encode_request", self._guarded("encode_request", self._encode, request))
 
     def encode_prefill(self, request: InferenceRequest, text: str) -> WireRequest:
-        """Encode a request for the rest of an answer that begins with `text`.
+        """Encode a request for the rest of a response that begins with `text`.
 
         Raises:
-            RequestError: The driver cannot ask for that.
+            RequestError: The driver does not support prefill.
             PluginError: The driver is broken.
         """
         if self._prefill is None:
-            raise self._cannot_go_on("prefill", "let the model continue a text")
+            raise self._cannot_resume("prefill", "support continuing a text")
         encode = _passing(self._prefill, "text", {"connection": self._connection, "request": request})
         return self._checked("encode_prefill", self._guarded("encode_prefill", encode, text))
 
     def encode_resume(self, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
-        """Encode a request for the rest of an answer that the provider has kept; None if it cannot be named yet.
+        """Encode a request for the rest of a response that the provider has stored; None if its id is not known yet.
 
         Raises:
-            RequestError: The driver cannot ask for that.
+            RequestError: The driver does not support it.
             PluginError: The driver is broken.
         """
         if self._resume is None:
-            raise self._cannot_go_on("provider", "ask for the rest of an answer")
+            raise self._cannot_resume("provider", "support requesting the rest of a response")
         encode = _passing(self._resume, "state", {"connection": self._connection, "request": request})
         wire = self._guarded("encode_resume", encode, state)
         return None if wire is None else self._checked("encode_resume", wire)
 
     def _checked(self, hook: str, wire: object) -> WireRequest:
         if not isinstance(wire, WireRequest):
-            raise self.at_fault(f"returned {type(wire).__name__} from {hook}, which is to be a WireRequest")
+            raise self.at_fault(f"returned {type(wire).__name__} from {hook} instead of a WireRequest")
         if isinstance(wire.framing, str) and wire.framing not in FRAMERS:
-            raise self.at_fault(f"names the framing {wire.framing!r}; known are {', '.join(FRAMERS)}")
+            raise self.at_fault(f"set framing={wire.framing!r}; valid values are {', '.join(FRAMERS)}")
         for field, words in _WORDS.items():
             if (word := getattr(wire, field)) not in words:
-                raise self.at_fault(f"says {field}={word!r}; known are {', '.join(words)}")
+                raise self.at_fault(f"set {field}={word!r}; valid values are {', '.join(words)}")
         return wire
 
-    def _cannot_go_on(self, how: str, what: str) -> RequestError:
+    def _cannot_resume(self, how: str, what: str) -> RequestError:
         return RequestError(
-            f"resume={how!r} cannot be done: the driver {self.name!r} does not {what}. Use resume='restart', or None.",
+            f"resume={how!r} is not supported: the driver {self.name!r} does not {what}. Use resume='restart' or None.",
             provider=self.name,
             phase="encode",
         )
 
     def decoder(self, state: dict[str, Any]) -> Callable[[Chunk], Sequence[Event]]:
-        """The function that decodes an attempt's chunks. What the driver raises comes out of it as it is."""
+        """Return the function that decodes the chunks of one attempt. Exceptions of the driver pass through it."""
         return _passing(self._decode, "chunk", {"connection": self._connection, "state": state})
 
     def extract_usage(self, payload: Mapping[str, Any]) -> Usage:
-        """Read a usage object.
+        """Return the token counts in a usage object.
 
         Raises:
             PluginError: The driver is broken.
         """
         usage = self._guarded("extract_usage", self._extract, payload)
         if not isinstance(usage, Usage):
-            raise self.at_fault(f"returned {type(usage).__name__} from extract_usage, which is to be a Usage")
+            raise self.at_fault(f"returned {type(usage).__name__} from extract_usage instead of a Usage")
         return usage
 
     def decode_error(self, response: WireResponse) -> Failure | None:
-        """Read an error answer in the driver's own way; None if it has none.
+        """Parse an error response with the driver's hook; return None if the driver has none or leaves it to core.
 
         Raises:
             PluginError: The driver is broken.
@@ -172,23 +171,21 @@ class BoundDriver:
             return None
         failure = self._guarded("decode_error", self._decode_error, response)
         if not isinstance(failure, (Failure, type(None))):
-            raise self.at_fault(
-                f"returned {type(failure).__name__} from decode_error, which is to be a Failure or None"
-            )
+            raise self.at_fault(f"returned {type(failure).__name__} from decode_error instead of a Failure or None")
         return failure
 
     def _authorized(self, authorize: Callable[[Any], Any], wire: WireRequest) -> WireRequest:
         signed = self._guarded("authorize", authorize, wire)
         if not isinstance(signed, WireRequest):
-            raise self.at_fault(f"returned {type(signed).__name__} from authorize, which is to be a WireRequest")
+            raise self.at_fault(f"returned {type(signed).__name__} from authorize instead of a WireRequest")
         return signed
 
     def at_fault(self, what: str) -> PluginError:
-        """The error for something that the driver did wrong."""
+        """Return the error for a violation of the contract; `what` continues a sentence that begins with the name."""
         return self._driver.error(what)
 
     def broken(self, hook: str, error: Exception) -> PluginError:
-        """The error for an exception that came out of `hook`."""
+        """Return the error for an exception that `hook` raised."""
         return self._driver.error(f"raised {type(error).__name__} in {hook}: {error}")
 
     def _guarded(self, hook: str, call: Callable[..., Any], argument: object) -> Any:  # noqa: ANN401 (each hook's own)
@@ -201,32 +198,32 @@ class BoundDriver:
 
 
 _WORDS = {"complete_on": get_args(CompletionSign), "finish_counts": ("first", "last")}
-"""Fields of a `WireRequest` that take one of a few words."""
+"""Fields of a `WireRequest` with a fixed set of values."""
 
 
 def _passing(implementation: Implementation, argument: str, bound: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """A function of `argument` alone that calls the implementation with what it asks for, in its order."""
+    """Return a function of `argument` alone that calls the implementation with the arguments that it names."""
     function, names = implementation
     if argument not in names:
         return lambda _: function(*(bound[name] for name in names))
-    place = names.index(argument)
-    before = [bound[name] for name in names[:place]]
-    after = [bound[name] for name in names[place + 1 :]]
+    index = names.index(argument)
+    before = [bound[name] for name in names[:index]]
+    after = [bound[name] for name in names[index + 1 :]]
     if after:
         return lambda value: function(*before, value, *after)
     return partial(function, *before) if before else function
 
 
 def _implementations(driver: Driver, module: object) -> dict[str, Implementation]:
-    """The module's hooks, by name; pluggy finds and checks them.
+    """Return the module's hooks by name, after pluggy has checked them.
 
     Raises:
-        PluginError: A hook is missing, misspelt, has arguments that the contract does not know, or is a wrapper; or the
+        PluginError: A hook is missing, misspelt, a wrapper, or has an argument that is not in the contract; or the
             driver needs a newer contract.
     """
     needed = getattr(module, "REQUIRES_CONTRACT", hookspecs.CONTRACT_VERSION)
     if not isinstance(needed, int):
-        raise driver.error(f"has REQUIRES_CONTRACT = {needed!r}, which is to be a whole number")
+        raise driver.error(f"has REQUIRES_CONTRACT = {needed!r}, which must be an int")
     if needed > hookspecs.CONTRACT_VERSION:
         raise driver.error(
             f"needs contract version {needed}, and this polyglot-core has {hookspecs.CONTRACT_VERSION}; "
@@ -238,12 +235,12 @@ def _implementations(driver: Driver, module: object) -> dict[str, Implementation
         manager.register(module, name=driver.name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise driver.error(f"does not keep the contract: {' '.join(str(error).split())}") from error
+        raise driver.error(f"violates the contract: {' '.join(str(error).split())}") from error
     found: dict[str, Implementation] = {}
     for hook in manager.get_hookcallers(module) or ():
         for implementation in hook.get_hookimpls():
             if implementation.wrapper or implementation.hookwrapper:
-                raise driver.error(f"wraps {hook.name}, and wrappers are not called")
+                raise driver.error(f"wraps {hook.name}, but wrappers are not supported")
             found[hook.name] = (implementation.function, tuple(implementation.argnames))
     if missing := [name for name in _REQUIRED if name not in found]:
         raise driver.error(f"lacks {', '.join(missing)}; mark the functions with polyglot_core.plugin.hookimpl")

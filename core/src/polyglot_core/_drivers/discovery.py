@@ -1,4 +1,4 @@
-"""Drivers and presets: found by metadata alone, imported when named, checked against the contract, bound once."""
+"""Finds drivers and presets by the metadata of installed distributions, and imports them when they are used."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ PRESETS = "polyglot.presets"
 """Entry-point group: preset name → data-only module with a dict ``PRESETS`` of `Preset` rows."""
 
 DEFAULTS = "polyglot.defaults"
-"""Entry-point group: names of presets that may be asked without being named, where their key is set. What an entry
-leads to does not matter."""
+"""Entry-point group: names of presets that can be the default connection, if their key is set. The target of an entry
+point is ignored."""
 
 _ALLOW_LIST = "POLYGLOT_DRIVERS"
 
 
 class RegisteredName(NamedTuple):
-    """A name in an entry-point group, and who claims it; nothing has been imported.
+    """A name in an entry-point group and the distribution that registers it. No module is imported for it.
 
     Attributes:
         name: Name of the driver or preset.
         target: Module that the entry point names.
-        distribution: Distribution that claims the name.
-        version: Its version.
-        rivals: Other distributions that claim the same name; with any, the name cannot be used.
+        distribution: Distribution that registers the name.
+        version: Version of the distribution.
+        rivals: Other distributions that register the same name. If there are any, the name cannot be used.
     """
 
     name: str
@@ -69,7 +69,7 @@ class RegisteredName(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """The distribution with its version."""
+        """Return the distribution with its version."""
         return f"{self.distribution} {self.version}"
 
 
@@ -80,13 +80,13 @@ _lock = threading.Lock()
 
 
 class Registration:
-    """A driver known in this process; leaving it as a context, or `close`, undoes that. Letting it go does not."""
+    """A driver registered in this process, until `close` or the end of its ``with`` block."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
     def close(self) -> None:
-        """Forget the driver; a later one of the same name is left alone."""
+        """Unregister the driver. A driver that was registered later under the same name is kept."""
         with _lock:
             if _registered.get(self._driver.name) is self._driver:
                 del _registered[self._driver.name]
@@ -99,20 +99,20 @@ class Registration:
 
 
 def register(module: object, name: str) -> Registration:
-    """Make a driver known in this process without a package; leaving the returned context undoes it.
+    """Register a driver in this process, without a package. The returned context manager unregisters it.
 
     Args:
         module: Module or object whose functions are marked with `hookimpl`.
-        name: Name that connections use. It goes before an installed driver of the same name.
+        name: Name by which connections refer to it. It takes precedence over an installed driver of the same name.
 
     Raises:
-        PluginError: The module does not keep the contract.
+        PluginError: The module violates the contract.
         ConfigError: A driver is already registered under this name.
     """
     driver = Driver(name, module)
     with _lock:
         if name in _registered:
-            msg = f"A driver is already registered as {name!r}; leave its context first, or choose another name."
+            msg = f"A driver is already registered as {name!r}; close its registration first, or choose another name."
             raise ConfigError(msg, phase="configure")
         _registered[name] = driver
     return Registration(driver)
@@ -123,7 +123,7 @@ def register(module: object, name: str) -> Registration:
 
 @lru_cache(maxsize=8)
 def _entry_points(group: str, _path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
-    # Imported here: reading metadata costs more than importing all of core, and a registered driver needs none of it.
+    # Imported here: importlib_metadata takes longer to import than all of core, and a registered driver needs none.
     metadata = importlib.import_module("importlib_metadata")
     by_name: dict[str, list[EntryPoint]] = {}
     for entry in metadata.entry_points(group=group):
@@ -143,7 +143,7 @@ def _found(name: str, entries: Sequence[EntryPoint]) -> RegisteredName:
 
 
 def _find(group: str, name: str) -> RegisteredName | None:
-    """Who claims this one name; reading every distribution's metadata would cost a hundred times as much."""
+    """Return the registration of one name. To read every distribution's name would take a hundred times as long."""
     entries = _claims(group).get(name)
     return None if entries is None else _found(name, entries)
 
@@ -154,34 +154,34 @@ def _allowed(name: str) -> bool:
 
 
 def find_drivers() -> dict[str, RegisteredName]:
-    """Installed drivers by name, without importing any; those that ``POLYGLOT_DRIVERS`` leaves out are left out."""
+    """Return the installed drivers by name, without importing any. Those not in ``POLYGLOT_DRIVERS`` are omitted."""
     claims = _claims(DRIVERS)
     return {name: _found(name, claims[name]) for name in sorted(claims) if _allowed(name)}
 
 
 def find_presets() -> dict[str, RegisteredName]:
-    """Installed presets by name, without importing any."""
+    """Return the installed presets by name, without importing any."""
     claims = _claims(PRESETS)
     return {name: _found(name, claims[name]) for name in sorted(claims)}
 
 
 def find_defaults() -> list[str]:
-    """Names of the presets that may be asked without being named."""
+    """Return the names of the presets that can be the default connection."""
     return sorted(_claims(DEFAULTS))
 
 
 def has_driver(name: str) -> bool:
-    """Whether there is a driver of this name, registered or installed; nothing is imported."""
+    """Return True if there is a driver of this name, registered or installed. Nothing is imported."""
     return name in _registered or (_allowed(name) and _find(DRIVERS, name) is not None)
 
 
 def is_left_out(name: str) -> bool:
-    """Whether there is an installed driver of this name that ``POLYGLOT_DRIVERS`` leaves out."""
+    """Return True if there is an installed driver of this name that ``POLYGLOT_DRIVERS`` excludes."""
     return not _allowed(name) and _find(DRIVERS, name) is not None
 
 
 def registered_drivers() -> tuple[str, ...]:
-    """Names of the drivers that were registered in process."""
+    """Return the names of the drivers that are registered in process."""
     return tuple(sorted(_registered))
 
 
@@ -189,11 +189,11 @@ _loaded: dict[RegisteredName, Driver] = {}
 
 
 def load_driver(name: str) -> Driver | None:
-    """Import the driver of this name and no other; None if there is none.
+    """Import the driver of this name and return it; None if there is none. No other driver is imported.
 
     Raises:
-        PluginError: Its module cannot be imported, or does not keep the contract.
-        ConfigError: Several distributions claim the name.
+        PluginError: The module cannot be imported, or violates the contract.
+        ConfigError: Several distributions register the name.
     """
     if name in _registered:
         return _registered[name]
@@ -207,11 +207,11 @@ def load_driver(name: str) -> Driver | None:
 
 
 def load_preset(name: str) -> Preset | None:
-    """Import the module of the preset of this name and no other; None if there is none.
+    """Import the module of the preset of this name and return the preset; None if there is none.
 
     Raises:
-        PluginError: Its module cannot be imported, or has no such row.
-        ConfigError: Several distributions claim the name.
+        PluginError: The module cannot be imported, or has no such row.
+        ConfigError: Several distributions register the name.
     """
     found = _find(PRESETS, name)
     if found is None:
@@ -229,7 +229,7 @@ def load_preset(name: str) -> Preset | None:
 def _import(found: RegisteredName, kind: str) -> ModuleType:
     if found.rivals:
         claimed = " and ".join((found.origin, *found.rivals))
-        msg = f"The {kind} name {found.name!r} is claimed by {claimed}; uninstall one of them."
+        msg = f"The {kind} name {found.name!r} is registered by {claimed}; uninstall one of them."
         raise ConfigError(msg, phase="configure")
     try:
         return importlib.import_module(found.target.partition(":")[0].strip())

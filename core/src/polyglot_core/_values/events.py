@@ -1,6 +1,6 @@
-"""What a chunk can mean: a closed union of frozen values. A driver's `decode_chunk` returns nothing else.
+"""The events of a response. `decode_chunk` returns these and no others.
 
-Content events carry the `choice` that they belong to and the `block` of it, both 0 where a dialect knows only one.
+Content events have the index of their `choice` and of their `block` in it, both 0 in a dialect that has only one.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ __all__ = [
 
 
 class ResponseStarted(Struct, frozen=True, gc=False):
-    """The provider's names for the response and for the model that answers; the first non-empty ones are kept.
+    """The response has begun. Of several such events, the first non-empty value of each field counts.
 
     Attributes:
         id: The provider's id of the response.
-        model: The model that answers; its name may be longer than that of the model which was asked.
+        model: Name of the model that generates the response, which may be more specific than the requested one.
     """
 
     id: str | None = None
@@ -45,10 +45,10 @@ class ResponseStarted(Struct, frozen=True, gc=False):
 
 
 class TextDelta(Struct, frozen=True, gc=False):
-    """More of the visible answer. An empty text says only that the choice has begun.
+    """A piece of the visible text. An empty one only marks that the choice has begun.
 
     Attributes:
-        text: What is new.
+        text: The new text.
     """
 
     text: str
@@ -57,14 +57,14 @@ class TextDelta(Struct, frozen=True, gc=False):
 
 
 class ReasoningDelta(Struct, frozen=True, gc=False):
-    """More of the model's thinking, never part of the answer's text.
+    """A piece of the model's reasoning, which is not part of the visible text.
 
     Attributes:
-        text: The thinking, or a summary of it.
-        signature: What a provider wants back, unchanged, to trust the thinking in a later turn.
-        redacted: Thinking that came encrypted.
-        id: The provider's id of the thinking, where it is wanted back.
-        extra: What else the provider says of the block and wants back, where it does; of each field the first counts.
+        text: The new reasoning text, or text of its summary.
+        signature: Signature that must be sent back unchanged with the reasoning in a later turn.
+        redacted: Encrypted reasoning, as received.
+        id: The provider's id of the reasoning, if it must be sent back.
+        extra: Further fields of the block that must be sent back. Of each field the first value counts.
     """
 
     text: str = ""
@@ -77,10 +77,10 @@ class ReasoningDelta(Struct, frozen=True, gc=False):
 
 
 class RefusalDelta(Struct, frozen=True, gc=False):
-    """More of a refusal that the provider keeps apart from the answer's text.
+    """A piece of a refusal that the provider sends separately from the response's text.
 
     Attributes:
-        text: What is new.
+        text: The new text of the refusal.
     """
 
     text: str
@@ -89,15 +89,15 @@ class RefusalDelta(Struct, frozen=True, gc=False):
 
 
 class ToolCallDelta(Struct, frozen=True, gc=False):
-    """A piece of a call to one of the user's tools.
+    """A piece of a tool call.
 
     Attributes:
-        index: The call's number as the provider gives it, or None.
-        id: The call's id, where this piece has one.
-        name: The tool's name, where this piece has it.
-        arguments: The next characters of the JSON text of the arguments.
-        complete: Whether this piece is the whole call.
-        signature: What a provider wants back, unchanged, with the call in a later turn.
+        index: The provider's index of the tool call, or None.
+        id: Id of the tool call, if this piece has it.
+        name: Name of the tool, if this piece has it.
+        arguments: The next characters of the arguments' JSON text.
+        complete: True if this piece is a whole tool call.
+        signature: Signature that must be sent back unchanged with the tool call in a later turn.
     """
 
     index: int | None = None
@@ -111,12 +111,12 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
 
 
 class ServerToolEvent(Struct, frozen=True):
-    """Something about a tool that the provider runs itself.
+    """Activity of a tool that the provider runs itself.
 
     Attributes:
-        type: What kind of thing it is, in the provider's own word where it has one.
-        payload: The provider's own object.
-        replay: Whether the provider wants the object back, where it stood, when the conversation goes on.
+        type: The provider's type of the activity, if it has one.
+        payload: The provider's object, unchanged.
+        replay: True if the object must be sent back, in the same position, when the conversation continues.
     """
 
     type: str
@@ -127,10 +127,10 @@ class ServerToolEvent(Struct, frozen=True):
 
 
 class Citation(Struct, frozen=True):
-    """A source for a part of the answer.
+    """A source for a part of the response.
 
     Attributes:
-        payload: The provider's own object, whole.
+        payload: The provider's object, unchanged.
     """
 
     payload: dict[str, Any]
@@ -139,11 +139,11 @@ class Citation(Struct, frozen=True):
 
 
 class MediaDelta(Struct, frozen=True, gc=False):
-    """Bytes of an image, a sound or a file that the model made.
+    """Bytes of an image, audio or a file that the model generated.
 
     Attributes:
-        mime_type: Their type, such as ``image/png``.
-        data: The bytes, decoded.
+        mime_type: Media type of the bytes, such as ``image/png``.
+        data: The bytes, decoded from base64.
     """
 
     mime_type: str
@@ -153,10 +153,10 @@ class MediaDelta(Struct, frozen=True, gc=False):
 
 
 class Logprobs(Struct, frozen=True):
-    """Log probabilities of the tokens just sent.
+    """Log probabilities of tokens.
 
     Attributes:
-        payload: The provider's own object, whole.
+        payload: The provider's object, unchanged.
     """
 
     payload: dict[str, Any]
@@ -165,11 +165,11 @@ class Logprobs(Struct, frozen=True):
 
 
 class UsageReport(Struct, frozen=True):
-    """The provider's count of tokens so far, as its own object.
+    """The provider's token counts so far.
 
     Attributes:
-        payload: The object, whole.
-        merge: Whether it is to be laid over the report before it, field by field, instead of replacing it.
+        payload: The provider's usage object, unchanged; `extract_usage` reads it.
+        merge: True if its fields are merged into the previous report, False if it replaces that.
     """
 
     payload: dict[str, Any]
@@ -177,16 +177,16 @@ class UsageReport(Struct, frozen=True):
 
 
 class Ping(Struct, frozen=True, gc=False):
-    """The provider is still there; nothing else."""
+    """A keep-alive of the provider, without content."""
 
 
 class Finish(Struct, frozen=True, gc=False):
-    """The model is done with a choice; more may follow, such as usage.
+    """The model has finished a choice. Other events, such as `UsageReport`, may follow.
 
     Attributes:
-        reason: One of the words of `FinishReason`: ``stop``, ``length``, ``tool_calls``, ``content_filter``,
-            ``refusal``, ``error``, ``other``, ``unknown``.
-        raw: The provider's own word.
+        reason: A value of `FinishReason`: ``stop``, ``length``, ``tool_calls``, ``content_filter``, ``refusal``,
+            ``error``, ``other``, ``unknown``.
+        raw: The provider's finish reason.
     """
 
     reason: str
@@ -195,15 +195,15 @@ class Finish(Struct, frozen=True, gc=False):
 
 
 class Failure(Struct, frozen=True):
-    """The provider says that it failed, with a status or inside a 200.
+    """An error that the provider reported, by the status of the response or inside a response with status 200.
 
     Attributes:
-        message: The provider's text.
-        code: The provider's code.
-        type: The provider's kind of error.
-        status: HTTP status, where there is one or the provider states one.
-        retry_after: Seconds that the provider asks to wait.
-        raw: The first bytes of what was read.
+        message: The provider's message.
+        code: The provider's code of the error.
+        type: The provider's type of the error.
+        status: HTTP status of the response, or the status that the provider states in the body.
+        retry_after: Seconds to wait before a retry, as the provider specifies them.
+        raw: The first bytes of the error body.
         param: The field of the request that the provider names as the cause.
     """
 
@@ -217,20 +217,20 @@ class Failure(Struct, frozen=True):
 
 
 class End(Struct, frozen=True, gc=False):
-    """Nothing more will come; what follows is not part of the answer."""
+    """The provider's end-of-stream marker. Bytes after it are ignored."""
 
 
 class Seam(Struct, frozen=True, gc=False):
-    """Another request takes the place of one that failed. Core makes it; a driver never does.
+    """A failed attempt is followed by another one. Core emits this event; a driver never does.
 
     Attributes:
-        how: ``retry`` (the same request), ``fallback`` (another connection), or how a response that had begun is
+        how: ``retry`` (the same request), ``fallback`` (another connection), or how an interrupted response is
             resumed: ``restart``, ``prefill``, ``provider``.
-        error: Name of the class of the error.
-        message: What the error said.
-        wait: Seconds before the request is sent.
-        connection: Name of the connection that is asked next.
-        keeps: Whether what had come is kept, and the answer goes on from there; else it starts anew.
+        error: Name of the error's class.
+        message: The error's message.
+        wait: Seconds until the next request is sent.
+        connection: Name of the connection that the next request uses.
+        keeps: True if the content received so far is kept and continued, False if the response starts anew.
     """
 
     how: str
@@ -261,7 +261,7 @@ Event = (
 
 
 def type_problem(event: Event) -> str | None:
-    """What is wrong with an event that has a value of a wrong type: field, what it is, what it should be."""
+    """Return which field of an event has a value of the wrong type, its type, and the right ones; None if none has."""
     for name, types in _types(type(event)):
         value = getattr(event, name)
         if not isinstance(value, types):
@@ -272,7 +272,7 @@ def type_problem(event: Event) -> str | None:
 
 @lru_cache(maxsize=32)
 def _types(kind: type[Struct]) -> tuple[tuple[str, tuple[type, ...]], ...]:
-    """The fields of an event, each with the types that a value may have."""
+    """Return the fields of an event class, each with the types that its value may have."""
     return tuple((name, _classes(hint)) for name, hint in get_type_hints(kind).items() if not name.startswith("_"))
 
 

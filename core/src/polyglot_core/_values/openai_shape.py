@@ -1,4 +1,4 @@
-"""Content in OpenAI's shape, as users write it, into parts."""
+"""Parses message content in OpenAI's format, as users write it, into parts."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ __all__ = ["read_parts", "read_result", "read_tool_call"]
 
 
 def read_parts(content: object) -> tuple[Part, ...]:
-    """Read a message's content: nothing, a text, or a list of parts, which may be dicts in OpenAI's shape.
+    """Parse a message's content: None, a string, or a list of parts, which may be dicts in OpenAI's format.
 
     Raises:
-        RequestError: It is none of these.
+        RequestError: The content is none of these.
     """
     if content is None:
         return ()
@@ -37,7 +37,7 @@ def read_parts(content: object) -> tuple[Part, ...]:
         return (Text(content),) if content else ()
     if isinstance(content, Sequence):
         return tuple(_part(part) for part in content)
-    msg = f"A message's content is a text or a list of parts, not {type(content).__name__}."
+    msg = f"A message's content must be a string or a list of parts, not {type(content).__name__}."
     raise RequestError(msg, phase="encode")
 
 
@@ -50,13 +50,13 @@ def _part(part: object) -> Part:
     if isinstance(part, str):
         return Text(part)
     if not isinstance(part, Mapping):
-        msg = f"A part of a message is a text, a part or a dict with a type, not {type(part).__name__}."
+        msg = f"A part of a message must be a string, a part or a dict with a type, not {type(part).__name__}."
         raise RequestError(msg, phase="encode")
     read = _READERS.get(str(part.get("type")))
     try:
         return RawPart(part) if read is None else read(part)
     except (KeyError, TypeError, AttributeError, binascii.Error) as error:
-        msg = f"A part of type {part.get('type')!r} is not in OpenAI's shape: {type(error).__name__} {error}."
+        msg = f"A part of type {part.get('type')!r} is not in OpenAI's format: {type(error).__name__} {error}."
         raise RequestError(msg, phase="encode") from error
 
 
@@ -93,7 +93,7 @@ _READERS = {
 
 
 def _from_data_url(url: str) -> tuple[str, bytes | None]:
-    """Type and bytes of a ``data:`` URL; no bytes for any other URL."""
+    """Return the media type and bytes of a ``data:`` URL; an empty type and None for any other URL."""
     head, comma, body = url.partition(",")
     if not comma or not head.startswith("data:") or not head.endswith(";base64"):
         return "", None
@@ -101,25 +101,25 @@ def _from_data_url(url: str) -> tuple[str, bytes | None]:
 
 
 def read_tool_call(call: object) -> ToolCall:
-    """Read a tool call in OpenAI's shape.
+    """Parse a tool call in OpenAI's format.
 
     Raises:
-        RequestError: It is not in that shape.
+        RequestError: The tool call is not in that format.
     """
     if isinstance(call, ToolCall):
         return call
     try:
-        function = call["function"]  # type: ignore[index]  # whatever it is, it is refused below
+        function = call["function"]  # type: ignore[index]  # TypeError and KeyError are handled below
         arguments = function.get("arguments") or ""
         text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
         return ToolCall(name=function["name"], id=call.get("id"), arguments_raw=text, complete=True)  # type: ignore[attr-defined]
     except (KeyError, TypeError, AttributeError) as error:
-        msg = "A tool call is a ToolCall, or a dict with id and function: {name, arguments}."
+        msg = "A tool call must be a ToolCall, or a dict with id and function: {name, arguments}."
         raise RequestError(msg, phase="encode") from error
 
 
 def read_result(content: object, parts: tuple[Part, ...]) -> str | tuple[Text | Image | Document, ...]:
-    """The content of a tool's answer: text, or those of its parts that an answer can have."""
+    """Return the content of a tool result: a string, or those of its parts that a tool result can have."""
     if isinstance(content, str) or content is None:
         return content or ""
     return tuple(part for part in parts if isinstance(part, (Text, Image, Document)))

@@ -1,4 +1,8 @@
-"""Partial responses, and the growing transcripts that they read from."""
+"""Partial responses, and the transcripts from which they read the content so far.
+
+A partial stores only its delta and how much of the transcript existed when it was emitted. The text so far is joined
+when it is read, so that iterating a stream of n bytes costs O(n) and not O(n²).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ __all__ = [
 
 
 class GrowingText:
-    """A text that only grows. `upto` gives it as it was after any number of its parts, at the cost of what is new."""
+    """A text to which parts are appended. `upto` returns it as it was after any number of parts."""
 
     __slots__ = ("_count", "_joined", "parts")
 
@@ -36,7 +40,7 @@ class GrowingText:
         self._count = 0
 
     def upto(self, count: int) -> str:
-        """The first `count` parts as one text. Going forward costs the new parts; going back joins afresh."""
+        """Return the first `count` parts as one text. With growing counts only new parts are joined."""
         if count < self._count:
             return "".join(self.parts[:count])
         if count > self._count:
@@ -46,15 +50,15 @@ class GrowingText:
 
 
 class ToolCallPiece(NamedTuple):
-    """A piece of a tool call, after the assembler has found out which call it belongs to.
+    """A piece of a tool call, after the assembler has determined to which tool call it belongs.
 
     Attributes:
-        slot: Place of the call in order of first appearance, from 0.
-        id: The call's id, where this piece sets it.
-        name: The tool's name, where this piece sets it.
+        slot: Index of the tool call in order of first appearance, from 0.
+        id: Id of the tool call, if this piece sets it.
+        name: Name of the tool, if this piece sets it.
         arguments: The next characters of the arguments.
-        complete: Whether the call is whole with this piece.
-        signature: What the provider gave with the call, where this piece has it.
+        complete: True if this piece completes the tool call.
+        signature: The provider's signature of the tool call, if this piece has it.
     """
 
     slot: int
@@ -66,7 +70,7 @@ class ToolCallPiece(NamedTuple):
 
 
 class ToolCallLog:
-    """All pieces of a choice's tool calls, in order; `upto` gives the calls as they were after any number of them."""
+    """The pieces of a choice's tool calls, in order. `upto` returns the tool calls after any number of pieces."""
 
     __slots__ = ("_calls", "_count", "pieces")
 
@@ -76,16 +80,16 @@ class ToolCallLog:
         self._count = 0
 
     def upto(self, count: int) -> tuple[ToolCall, ...]:
-        """The calls that the first `count` pieces make."""
+        """Return the tool calls that the first `count` pieces make up."""
         if count < self._count:
             self._calls, self._count = [], 0
-        _lay(self._calls, self.pieces[self._count : count])
+        _append(self._calls, self.pieces[self._count : count])
         self._count = count
         return tuple(self._calls)
 
 
-def _lay(calls: list[ToolCall], pieces: list[ToolCallPiece]) -> None:
-    """Add `pieces` to `calls`. Fragments of one call are joined at once, so that cost stays linear."""
+def _append(calls: list[ToolCall], pieces: list[ToolCallPiece]) -> None:
+    """Append pieces to tool calls. All fragments of one tool call are joined at once, so that the cost is linear."""
     fragments: dict[int, list[str]] = {}
     heads: dict[int, ToolCallPiece] = {}
     for piece in pieces:
@@ -117,7 +121,7 @@ def _merge(head: ToolCallPiece, piece: ToolCallPiece) -> ToolCallPiece:
 
 
 class Transcript:
-    """What one choice has said so far; shared by its partials, which only remember how far they had come."""
+    """The content of one choice so far. All its partials share it, each with its own counts of parts."""
 
     __slots__ = ("reasoning", "text", "tool_calls")
 
@@ -128,7 +132,7 @@ class Transcript:
 
 
 class UsageReading:
-    """A usage report that is read when somebody looks, and then only once."""
+    """A usage report that is decoded when it is first read, and only once."""
 
     __slots__ = ("_extract", "_payload", "_usage")
 
@@ -139,11 +143,11 @@ class UsageReading:
 
     @property
     def payload(self) -> Mapping[str, Any]:
-        """The provider's own object."""
+        """Return the provider's object."""
         return self._payload
 
     def read(self) -> Usage | None:
-        """The usage that the driver makes of the report; what the driver raises comes out at the first look."""
+        """Return the usage that the driver decodes from the report. Exceptions of the driver pass at the first read."""
         if self._extract is not None:
             self._usage = self._extract(self._payload)
             self._extract = None
@@ -151,14 +155,14 @@ class UsageReading:
 
 
 class Mark(Struct, eq=False, gc=False):
-    """What a choice's partials have in common until something besides text comes.
+    """The counts that consecutive partials of a choice share, until an event other than text is received.
 
     Attributes:
         choice: Index of the choice.
-        transcript: What it has said.
-        reasonings: How many pieces of reasoning had come.
-        pieces: How many pieces of tool calls had come.
-        usage: What had been reported of usage.
+        transcript: The content of the choice.
+        reasonings: Number of pieces of reasoning received.
+        pieces: Number of pieces of tool calls received.
+        usage: The last usage report received.
     """
 
     choice: int
@@ -169,17 +173,18 @@ class Mark(Struct, eq=False, gc=False):
 
 
 class PartialInferenceResponse(Struct, eq=False, gc=False):
-    """A step of a stream: what is new, and everything so far.
+    """A step of a stream: the new content, and all content received so far.
 
-    What is new is stored; what is so far is put together when somebody asks, so iterating costs only the new bytes.
+    The deltas are stored. The content so far is assembled when it is read, so that iterating costs only the new bytes.
 
     Attributes:
-        content_delta: New visible text; empty if this step brought something else.
-        raw: Bytes of the chunk that brought it, for debugging; empty on the closing partial of a choice.
-        reasoning_delta: New thinking.
-        refusal_delta: New text of a refusal that the provider keeps apart.
-        finish_reason: Why the model stopped; None but on the closing partial of each choice.
-        seam: Where an answer that broke off goes on, the way in which it does; None everywhere else.
+        content_delta: New visible text; empty if this step has other content.
+        raw: Bytes of the chunk from which the partial was decoded, for debugging; empty on the last partial of a
+            choice.
+        reasoning_delta: New reasoning text.
+        refusal_delta: New text of a refusal that the provider sends separately.
+        finish_reason: Why the model stopped, on the last partial of each choice; None on all others.
+        seam: On the first partial after an interrupted response was resumed, how it was resumed; None on all others.
     """
 
     content_delta: str
@@ -193,32 +198,32 @@ class PartialInferenceResponse(Struct, eq=False, gc=False):
 
     @property
     def choice(self) -> int:
-        """Index of the answer that it belongs to."""
+        """Return the index of the choice that the partial belongs to."""
         return self._mark.choice
 
     @property
     def content(self) -> str:
-        """The visible text so far."""
+        """Return the visible text so far."""
         return self._mark.transcript.text.upto(self._texts)
 
     @property
     def reasoning_content(self) -> str:
-        """The thinking so far."""
+        """Return the reasoning text so far."""
         return self._mark.transcript.reasoning.upto(self._mark.reasonings)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tool calls so far; those that still stream are not `complete`."""
+        """Return the tool calls so far. One that is still being streamed is not `complete`."""
         return self._mark.transcript.tool_calls.upto(self._mark.pieces)
 
     @property
     def usage(self) -> Usage | None:
-        """Token counts, or None until the provider has reported them."""
+        """Return the token counts, or None if the provider has not reported any yet."""
         reading = self._mark.usage
         return None if reading is None else reading.read()
 
     def to_dict(self) -> dict[str, Any]:
-        """The partial in plain values, without `raw`."""
+        """Return the partial as a dict of JSON values, without `raw`."""
         return {
             "choice": self.choice,
             "content_delta": self.content_delta,

@@ -1,4 +1,4 @@
-"""What a message is made of: frozen values, and how they are read from dicts in OpenAI's shape."""
+"""The parts of a message, as frozen values."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from polyglot_core._values.unreadable import UNREADABLE
+
 __all__ = ["Audio", "Document", "Image", "Part", "RawPart", "Reasoning", "Text", "ToolCall", "ToolResult"]
 
 JSONObject = Mapping[str, Any]
-"""A JSON object whose values are the provider's business."""
+"""A JSON object with values of any type."""
 
 
 class Text(Struct, frozen=True, tag="text"):
@@ -21,7 +23,7 @@ class Text(Struct, frozen=True, tag="text"):
 
     Attributes:
         text: The text.
-        cache: Whether a provider that lets its users mark what to cache is to cache the prompt up to here.
+        cache: If True, the prompt up to this part is cached by providers that support explicit cache markers.
     """
 
     text: str
@@ -37,12 +39,12 @@ class _File(Struct, frozen=True, kw_only=True):
 
     @property
     def data_url(self) -> str:
-        """The URL, or the bytes as a ``data:`` URL."""
+        """Return the URL, or the bytes as a ``data:`` URL."""
         return self.url if self.url is not None else _data_url(self.mime_type, self.data or b"")
 
     @property
     def inline(self) -> tuple[str, str] | None:
-        """Type and base64 of the bytes, whether they came as such or in a ``data:`` URL; None for any other URL."""
+        """Return the media type and the base64 text of the bytes or of a ``data:`` URL; None for any other URL."""
         if self.url is None:
             return None if self.data is None else (self.mime_type, base64.b64encode(self.data).decode())
         head, comma, body = self.url.partition(",")
@@ -55,10 +57,11 @@ class Image(_File, frozen=True, tag="image", kw_only=True):
     """An image: a URL that the provider fetches, or the bytes themselves.
 
     Attributes:
-        url: Where the provider finds it.
+        url: URL of the image.
         data: The bytes.
-        mime_type: Their type, such as ``image/png``.
-        detail: How closely to look, where a provider offers that: ``low``, ``high`` or ``auto``.
+        mime_type: Media type of the bytes, such as ``image/png``.
+        detail: Resolution at which the model reads the image, for providers that offer it: ``low``, ``high`` or
+            ``auto``.
     """
 
     mime_type: str = "image/png"
@@ -66,11 +69,11 @@ class Image(_File, frozen=True, tag="image", kw_only=True):
 
 
 class Audio(Struct, frozen=True, tag="audio", kw_only=True):
-    """A sound, as bytes.
+    """Audio, as bytes.
 
     Attributes:
         data: The bytes.
-        mime_type: Their type, such as ``audio/wav``.
+        mime_type: Media type of the bytes, such as ``audio/wav``.
     """
 
     data: bytes
@@ -78,28 +81,28 @@ class Audio(Struct, frozen=True, tag="audio", kw_only=True):
 
     @property
     def format(self) -> str:
-        """The usual short name of the type: ``wav``, ``mp3``, ``flac`` and so on."""
+        """Return the usual short name of the media type: ``wav``, ``mp3``, ``flac`` and so on."""
         subtype = self.mime_type.partition("/")[2].partition(";")[0].strip().lower()
         return _AUDIO_FORMATS.get(subtype, subtype)
 
     @property
     def base64(self) -> str:
-        """The bytes in base64."""
+        """Return the bytes in base64."""
         return base64.b64encode(self.data).decode()
 
 
 _AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-flac": "flac", "x-m4a": "m4a"}
-"""Short names of subtypes of ``audio/…``; other subtypes are their own."""
+"""Short names of subtypes of ``audio/…``. The short name of any other subtype is the subtype."""
 
 
 class Document(_File, frozen=True, tag="document", kw_only=True):
-    """A file to read: a URL that the provider fetches, the bytes themselves, or the id of one that it has.
+    """A file: a URL that the provider fetches, the bytes themselves, or the id of a file that was uploaded before.
 
     Attributes:
-        url: Where the provider finds it.
+        url: URL of the file.
         data: The bytes.
-        file_id: The provider's id of a file that was sent to it before.
-        mime_type: Type of the bytes, such as ``application/pdf``.
+        file_id: The provider's id of an uploaded file.
+        mime_type: Media type of the bytes, such as ``application/pdf``.
         name: File name.
     """
 
@@ -109,14 +112,14 @@ class Document(_File, frozen=True, tag="document", kw_only=True):
 
 
 class Reasoning(Struct, frozen=True, tag="reasoning", kw_only=True):
-    """A stretch of thinking, with what a provider needs to take it back in a later turn.
+    """A block of the model's reasoning, with the fields that a provider requires to accept it in a later turn.
 
     Attributes:
-        text: The thinking, or a summary of it.
-        signature: What the provider gave with it, to be given back unchanged.
-        redacted: Thinking that came encrypted.
-        id: The provider's id of it.
-        extra: What else the provider said of it, to be given back unchanged.
+        text: The reasoning, or a summary of it.
+        signature: The provider's signature, which is sent back unchanged.
+        redacted: Encrypted reasoning, as received.
+        id: The provider's id of the block.
+        extra: Further fields of the provider, which are sent back unchanged.
     """
 
     text: str = ""
@@ -127,14 +130,15 @@ class Reasoning(Struct, frozen=True, tag="reasoning", kw_only=True):
 
 
 class ToolCall(Struct, frozen=True, tag="tool_call", kw_only=True):
-    """A call to one of the user's tools.
+    """A tool call: the model requests the result of one of the user's tools.
 
     Attributes:
-        name: The tool's name.
-        id: The provider's id of the call, or None.
-        arguments_raw: JSON text of the arguments, as it came.
-        complete: Whether the call is whole; False while it still streams, and for good if the stream broke off in it.
-        signature: What the provider gave with the call, to be given back unchanged in a later turn.
+        name: Name of the tool.
+        id: The provider's id of the tool call, or None.
+        arguments_raw: JSON text of the arguments, as received.
+        complete: True if the whole tool call was received; False while it is streamed, or if the stream was
+            interrupted in it.
+        signature: The provider's signature, which is sent back unchanged in a later turn.
     """
 
     name: str
@@ -145,23 +149,23 @@ class ToolCall(Struct, frozen=True, tag="tool_call", kw_only=True):
 
     @property
     def arguments(self) -> dict[str, Any] | None:
-        """The arguments, parsed; no text is an empty dict, None is a text that is no JSON object."""
+        """Return the parsed arguments: an empty dict for an empty text, None if the text is not a JSON object."""
         return _parse_arguments(self.arguments_raw)
 
     @property
     def ready(self) -> bool:
-        """Whether the call may be run: it is complete, and its arguments are a JSON object."""
+        """Return True if the tool can be run: the tool call is complete and its arguments are a JSON object."""
         return self.complete and self.arguments is not None
 
 
 class ToolResult(Struct, frozen=True, tag="tool_result", kw_only=True):
-    """What a tool gave back.
+    """The result of a tool call.
 
     Attributes:
-        id: Id of the call that it answers.
+        id: Id of the tool call.
         content: Text, or parts such as images.
-        error: Whether the tool failed and `content` says how.
-        name: The tool's name, which some providers want again.
+        error: True if the tool failed and `content` describes the failure.
+        name: Name of the tool, which some providers require.
     """
 
     id: str | None
@@ -171,28 +175,32 @@ class ToolResult(Struct, frozen=True, tag="tool_result", kw_only=True):
 
     @property
     def text(self) -> str:
-        """The text of the result; other parts are left out."""
+        """Return the text of the text parts."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @property
     def parts(self) -> tuple[Text | Image | Document, ...]:
-        """The content as parts."""
+        """Return the content as parts."""
         return (Text(self.content),) if isinstance(self.content, str) else self.content
 
     @property
     def said(self) -> tuple[Text | Image | Document, ...]:
-        """The content as parts, with a failure said in the text, for dialects that have no field for it."""
+        """Return the content as parts. "Error:" precedes the text of a failure, for dialects without an error field."""
         parts = self.parts
         if not self.error:
             return parts
-        for place, part in enumerate(parts):
+        for index, part in enumerate(parts):
             if isinstance(part, Text):
-                return (*parts[:place], replace(part, text=f"Error: {part.text}"), *parts[place + 1 :])
+                return (*parts[:index], replace(part, text=f"Error: {part.text}"), *parts[index + 1 :])
         return (Text("Error:"), *parts)
 
 
 class RawPart(Struct, frozen=True, tag="raw"):
-    """A part in a provider's own shape, which only that provider's driver can send."""
+    """A part in a provider's own format, which only that provider's driver can send.
+
+    Attributes:
+        payload: The provider's object, which is sent unchanged.
+    """
 
     payload: JSONObject
 
@@ -205,13 +213,10 @@ def _parse_arguments(text: str) -> dict[str, Any] | None:
         return {}
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+    except UNREADABLE:
         return None
     return value if isinstance(value, dict) else None
 
 
 def _data_url(mime_type: str, data: bytes) -> str:
     return f"data:{mime_type};base64,{base64.b64encode(data).decode()}"
-
-
-# Reading

@@ -1,7 +1,7 @@
-"""What a user asks for, in terms that no provider owns.
+"""The request, independent of providers.
 
-A conversation is messages, a message is parts. Users may write texts and dicts in OpenAI's shape; drivers see only
-values of this module and of `parts`.
+A conversation consists of messages, a message of parts. Users may write strings, and dicts in OpenAI's format; drivers
+receive only the types of this module and of `parts`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from polyglot_core.errors import RequestError
 __all__ = ["InferenceRequest", "JSONSchema", "Message", "Messages", "ResponseFormat", "Tool"]
 
 JSONObject = Mapping[str, Any]
-"""A JSON object whose values are the provider's business."""
+"""A JSON object with values of any type."""
 
 
 # Messages
@@ -31,9 +31,9 @@ class Message(Struct, frozen=True, kw_only=True):
 
     Attributes:
         role: ``system``, ``developer``, ``user``, ``assistant`` or ``tool``.
-        content: Text, or parts.
-        name: Name of the speaker, where a provider distinguishes several.
-        extra: Further fields, sent as they are by drivers whose messages are flat objects.
+        content: A string, or parts.
+        name: Name of the speaker, for providers that distinguish several.
+        extra: Further fields, which drivers whose messages are flat objects send unchanged.
     """
 
     role: str
@@ -43,34 +43,34 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The content as parts; no text is no part."""
+        """Return the content as parts; an empty string has none."""
         if isinstance(self.content, str):
             return (Text(self.content),) if self.content else ()
         return tuple(self.content)
 
     @property
     def text(self) -> str:
-        """The visible text; other parts are left out."""
+        """Return the text of the text parts."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     def to_dict(self) -> dict[str, Any]:
-        """The message as JSON can hold it, whole: `from_dict` reads it again. Bytes are base64."""
+        """Return the message as a dict of JSON values, from which `from_dict` restores it. Bytes are in base64."""
         made: dict[str, Any] = msgspec.to_builtins(self)
         return made | {"polyglot": 1}
 
     @classmethod
     def from_dict(cls, turn: JSONObject) -> Self:
-        """Read what `to_dict` made, or a message in OpenAI's shape; fields that it does not name are kept in `extra`.
+        """Create a message from the dict of `to_dict`, or from one in OpenAI's format. Other fields go into `extra`.
 
         Raises:
-            RequestError: There is no role, or the content is neither text nor parts.
+            RequestError: The role is missing, or the content is neither a string nor a list of parts.
         """
         if turn.get("polyglot") == 1:
             return cls._from_own(turn)
         fields = dict(turn)
         role = fields.pop("role", None)
         if not isinstance(role, str):
-            msg = f"A message needs a role, as in {{'role': 'user', 'content': '…'}}; this one has {sorted(turn)}."
+            msg = f"A message requires a role, as in {{'role': 'user', 'content': '…'}}; this one has {sorted(turn)}."
             raise RequestError(msg, phase="encode")
         content, calls = fields.pop("content", None), fields.pop("tool_calls", None)
         name, call_id = fields.pop("name", None), fields.pop("tool_call_id", None)
@@ -87,18 +87,18 @@ class Message(Struct, frozen=True, kw_only=True):
             read = msgspec.convert(turn, cls)
             return read if isinstance(read.content, str) else replace(read, content=tuple(read.content))
         except msgspec.ValidationError as error:
-            raise RequestError(f"A message that to_dict made cannot be read again: {error}.", phase="encode") from error
+            raise RequestError(f"A dict of Message.to_dict is invalid: {error}.", phase="encode") from error
 
     @classmethod
     def tool_result(
         cls, call: ToolCall | str | None, content: str | Sequence[Text | Image | Document], *, error: bool = False
     ) -> Self:
-        """The turn that answers a tool call.
+        """Return the message with the result of a tool call.
 
         Args:
-            call: The call, or its id.
-            content: What the tool gave back.
-            error: Whether the tool failed and `content` says how.
+            call: The tool call, or its id.
+            content: The tool's result.
+            error: True if the tool failed and `content` describes the failure.
         """
         id_, name = (call.id, call.name) if isinstance(call, ToolCall) else (call, None)
         given = content if isinstance(content, str) else tuple(content)
@@ -106,10 +106,10 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 Messages = str | Message | JSONObject | Sequence[str | Message | JSONObject]
-"""A prompt, or the turns of a conversation: texts, `Message` objects, or dicts in OpenAI's shape."""
+"""A prompt, or the turns of a conversation: strings, `Message` objects, or dicts in OpenAI's format."""
 
 
-# What else can be asked
+# Tools and response formats
 
 
 class Tool(Struct, frozen=True):
@@ -117,9 +117,9 @@ class Tool(Struct, frozen=True):
 
     Attributes:
         name: Name of the function.
-        description: When and why to call it, for the model to read.
+        description: What the function does and when to call it, for the model.
         parameters: JSON Schema of its arguments.
-        strict: Whether the provider is to see to it that the arguments keep to the schema; None leaves it open.
+        strict: Whether the provider must enforce the schema; None uses the provider's default.
     """
 
     name: str
@@ -128,41 +128,41 @@ class Tool(Struct, frozen=True):
     strict: bool | None = None
 
     def fields(self, schema: str = "parameters", *, strict: bool = True) -> dict[str, Any]:
-        """The fields that say it, as nearly every dialect has them: what is not given is left out.
+        """Return the tool's fields as nearly every dialect has them, without those that are not set.
 
         Args:
-            schema: The dialect's name for the parameters.
-            strict: Whether the dialect has a field for that.
+            schema: The dialect's name for `parameters`.
+            strict: True if the dialect has a field ``strict``.
         """
         fields = {"name": self.name, "description": self.description or None, schema: self.parameters}
         return _given({**fields, "strict": self.strict if strict else None})
 
     @classmethod
     def from_dict(cls, tool: JSONObject) -> Self:
-        """Read a tool in OpenAI's shape: ``{"type": "function", "function": {"name": …}}``, or the inner dict alone.
+        """Create a tool from OpenAI's format: ``{"type": "function", "function": {"name": …}}``, or the inner dict.
 
         Raises:
-            RequestError: It is not in that shape.
+            RequestError: The dict is not in that format.
         """
         function = tool.get("function", tool)
         known = {"type"} if function is tool else set()
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            msg = f"A tool is a Tool, or a dict with a function that has a name, not {tool!r:.80}."
+            msg = f"A tool must be a Tool, or a dict with a function that has a name, not {tool!r:.80}."
             raise RequestError(msg, phase="encode")
         if unknown := set(function) - known - set(cls.__struct_fields__):
-            msg = f"A tool has {', '.join(cls.__struct_fields__)}, and not {', '.join(sorted(unknown))}."
+            msg = f"A tool has the fields {', '.join(cls.__struct_fields__)}, and not {', '.join(sorted(unknown))}."
             raise RequestError(msg, phase="encode")
         return cls(**{field: function[field] for field in cls.__struct_fields__ if function.get(field) is not None})
 
 
 class JSONSchema(Struct, frozen=True):
-    """A shape that the answer's text must have.
+    """A JSON Schema that the response's text must match.
 
     Attributes:
-        schema: JSON Schema, raw.
-        name: Name of the shape, which some providers show the model.
-        strict: Whether the provider is to see to it that the text keeps to the schema; None leaves it open.
-        description: What the shape is for, where a provider shows that to the model.
+        schema: The JSON Schema, which is sent unchanged.
+        name: Name of the schema, which some providers pass to the model.
+        strict: Whether the provider must enforce the schema; None uses the provider's default.
+        description: Purpose of the schema, which some providers pass to the model.
     """
 
     schema: JSONObject
@@ -171,7 +171,7 @@ class JSONSchema(Struct, frozen=True):
     description: str | None = None
 
     def fields(self) -> dict[str, Any]:
-        """The fields that say it, as nearly every dialect has them: what is not given is left out."""
+        """Return the schema's fields as nearly every dialect has them, without those that are not set."""
         fields = {"name": self.name, "schema": self.schema, "strict": self.strict, "description": self.description}
         return _given(fields)
 
@@ -181,23 +181,24 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 ResponseFormat = Literal["text", "json"] | JSONSchema
-"""What the answer's text must be: any text, a JSON object, or JSON of a shape."""
+"""The required format of the response's text: any text, a JSON object, or JSON that matches a schema."""
 
 
 class InferenceRequest(Struct, frozen=True, kw_only=True):
-    """One question to one model, as the driver gets it.
+    """One request to one model, as the driver receives it.
 
     Attributes:
-        model: Model to ask.
+        model: Name of the model.
         messages: The conversation so far, never empty.
-        stream: Whether the answer is to come in pieces.
-        options: Options of the connection and of the call, laid over each other, under the names of `options.NAMES`.
+        stream: True if the response is streamed.
+        options: Options of the connection, overridden by those of the call.
         tools: Functions that the model may call.
         tool_choice: ``auto``, ``required``, ``none``, or the name of a tool.
-        parallel_tool_calls: Whether the model may call several tools in one turn; None leaves it to the provider.
-        response_format: What the answer's text must be.
-        unsupported: What to do about an option that the driver cannot express.
-        extra: Fields for the body, sent as they are.
+        parallel_tool_calls: Whether the model may make several tool calls in one turn; None uses the provider's
+            default.
+        response_format: Required format of the response's text.
+        unsupported: What happens with an option that the driver cannot express: ``raise``, ``warn`` or ``drop``.
+        extra: Further fields of the request body, sent unchanged.
     """
 
     model: str
@@ -212,6 +213,11 @@ class InferenceRequest(Struct, frozen=True, kw_only=True):
     extra: JSONObject = {}
 
     def with_prefill(self, text: str, **extra: object) -> InferenceRequest:
-        """The same request with the beginning of its answer as a last turn of the assistant; `extra` is the turn's."""
+        """Return this request with `text`, the beginning of the response, as a last turn of the assistant.
+
+        Args:
+            text: The beginning of the response.
+            extra: Further fields of that turn.
+        """
         turn = Message(role="assistant", content=text, extra=extra)
         return replace(self, messages=(*self.messages, turn))

@@ -1,4 +1,4 @@
-"""What a user gets: partial responses while a stream runs, and the complete response."""
+"""The complete response, and how it ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class FinishReason(StrEnum):
-    """Why the model stopped, in one vocabulary for all providers; the provider's own word is kept beside it."""
+    """Why the model stopped, in one vocabulary for all providers. `finish_reason_raw` is the provider's value."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -50,15 +50,15 @@ class Outcome(StrEnum):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens, as the provider counted them. None is unknown; 0 is a count.
+    """Token counts, as the provider reported them. None means that a count is unknown; 0 is a count.
 
     Attributes:
-        input_tokens: The whole prompt, tokens read from and written to a cache included.
-        output_tokens: All that was generated, reasoning included.
-        cache_read_tokens: Those of the prompt that came from a cache.
-        cache_write_tokens: Those of the prompt that were written to a cache.
-        reasoning_tokens: Those of the output that are reasoning.
-        raw: The provider's own object.
+        input_tokens: Tokens of the whole prompt, including those read from or written to a cache.
+        output_tokens: All generated tokens, including reasoning.
+        cache_read_tokens: Tokens of the prompt that were read from a cache.
+        cache_write_tokens: Tokens of the prompt that were written to a cache.
+        reasoning_tokens: Tokens of the output that are reasoning.
+        raw: The provider's usage object.
     """
 
     input_tokens: int | None = None
@@ -70,18 +70,23 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 
 class Media(Struct, frozen=True, kw_only=True):
-    """An image, a sound or a file that the model made."""
+    """An image, audio or a file that the model generated.
+
+    Attributes:
+        mime_type: Media type of the bytes, such as ``image/png``.
+        data: The bytes.
+    """
 
     mime_type: str
     data: bytes
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """How long it took, in seconds from the call; None where it did not come to that.
+    """Durations in seconds from the start of the call; None if the call did not get that far.
 
     Attributes:
-        first_event: Until the first event with meaning.
-        duration: Until the end.
+        first_event: Seconds until the first event with content.
+        duration: Seconds until the end.
     """
 
     first_event: float | None = None
@@ -89,16 +94,16 @@ class Timing(Struct, frozen=True, kw_only=True):
 
 
 class FailedAttempt(Struct, frozen=True, kw_only=True):
-    """A request that did not bring the answer, before another was sent.
+    """An attempt that failed before another request was sent.
 
     Attributes:
-        connection: Name of the connection that was asked.
-        error: Name of the class of the error that it ended in.
-        message: What the error said.
-        status: HTTP status, where there was one.
-        code: The provider's own code for the error.
-        wait: Seconds that were waited before the next request.
-        partial: What had come of an answer, where something had; it is no part of the response.
+        connection: Name of the connection.
+        error: Name of the error's class.
+        message: The error's message.
+        status: HTTP status of the response, or None if there was none.
+        code: The provider's code of the error.
+        wait: Seconds waited before the next request.
+        partial: The content received in this attempt, or None. It is not part of the call's response.
     """
 
     connection: str
@@ -111,22 +116,22 @@ class FailedAttempt(Struct, frozen=True, kw_only=True):
 
 
 class Choice(Struct, frozen=True, kw_only=True):
-    """One answer of those that were asked for.
+    """One of the alternative completions in a response; usually there is only one.
 
     Attributes:
-        index: Its number, from 0.
+        index: Index of the choice, from 0.
         content: The visible text.
-        reasoning_content: The thinking, as text.
-        refusal: A refusal that the provider keeps apart from the text, or None.
-        tool_calls: Calls to the user's tools, in the order of their first appearance.
-        finish_reason: Why the model stopped; None if it did not get so far.
-        finish_reason_raw: The provider's own word for it.
-        reasoning: The thinking in blocks, with signatures.
+        reasoning_content: The reasoning, as text.
+        refusal: A refusal that the provider sends separately from the text, or None.
+        tool_calls: The tool calls, in the order of their first appearance.
+        finish_reason: Why the model stopped; None if the stream was interrupted before.
+        finish_reason_raw: The provider's finish reason.
+        reasoning: The reasoning in blocks, with signatures.
         citations: Sources, as the provider's objects.
         logprobs: Log probabilities, as the provider's objects, in order.
-        media: What the model made besides text.
-        server_tools: What the provider reported of tools that it ran itself, as its objects.
-        parts: All of this that goes into the next turn, in the order in which it came.
+        media: Images, audio and files that the model generated.
+        server_tools: Activity of tools that the provider ran itself, as the provider's objects.
+        parts: The parts that belong into the next turn, in the order in which they were received.
     """
 
     index: int
@@ -148,18 +153,18 @@ _NO_CHOICE = Choice(index=0)
 
 
 class InferenceResponse(Struct, frozen=True, kw_only=True):
-    """The complete response, or all that came of it; `outcome` says which.
+    """The complete response, or the content received before it ended early; `outcome` states which.
 
     Attributes:
-        outcome: How it ended.
-        choices: The answers, by index; `content` and its neighbours speak of choice 0.
+        outcome: How the response ended.
+        choices: The choices, by index. `content` and the other properties are those of choice 0.
         usage: Token counts, or None if the provider did not report any.
-        model: Model that answered, as the provider names it.
+        model: Model that generated the response, by the provider's name.
         id: The provider's id of the response.
-        connection: Name of the connection that answered.
-        request_id: The provider's id of the HTTP request, to quote to its support.
-        timing: How long it took.
-        failed_attempts: The requests before the one that answered, and why they did not.
+        connection: Name of the connection that the response is from.
+        request_id: The provider's id of the HTTP request, for its support.
+        timing: How long the call took.
+        failed_attempts: The attempts that failed before this response, and their errors.
     """
 
     outcome: Outcome
@@ -178,40 +183,40 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
 
     @property
     def content(self) -> str:
-        """The visible text."""
+        """Return the visible text."""
         return self._first.content
 
     @property
     def reasoning_content(self) -> str:
-        """The model's thinking, as text."""
+        """Return the model's reasoning, as text."""
         return self._first.reasoning_content
 
     @property
     def refusal(self) -> str | None:
-        """A refusal that the provider keeps apart from the text, or None."""
+        """Return a refusal that the provider sends separately from the text, or None."""
         return self._first.refusal
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """Calls to the user's tools; run those that are `ready`."""
+        """Return the tool calls. Run those that are `ready`."""
         return self._first.tool_calls
 
     @property
     def finish_reason(self) -> FinishReason | None:
-        """Why the model stopped, or None if the stream broke off before it did."""
+        """Return why the model stopped, or None if the stream was interrupted before."""
         return self._first.finish_reason
 
     @property
     def finish_reason_raw(self) -> str | None:
-        """The provider's own word for why the model stopped."""
+        """Return the provider's finish reason."""
         return self._first.finish_reason_raw
 
     @property
     def message(self) -> Message:
-        """The answer as a turn, to go on with the conversation: thinking with its signatures, text, and tool calls."""
+        """Return the response as a turn, to continue the conversation: reasoning with signatures, text, tool calls."""
         return Message(role="assistant", content=self._first.parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """The response in plain values, as for JSON."""
+        """Return the response as a dict of JSON values."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return fields

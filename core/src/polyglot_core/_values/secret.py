@@ -1,4 +1,4 @@
-"""Secrets, and headers that may hold them."""
+"""Secrets, and headers that may contain them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Headers", "Secret", "carries_key", "unsendable"]
 
-_SHORTEST_PART = 4  # characters; a shorter secret, or part of one where a text was cut, may be anything
+_SHORTEST_PART = 4  # characters; a shorter secret, or the start of a truncated one, would match unrelated text
 
-_IN_SMALL_LETTERS = str.maketrans(ascii_uppercase, ascii_lowercase)  # unlike lower(), it keeps every place
+_LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)  # unlike lower(), it keeps every index
 
 _HTML_NAMES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"}
 
 
 class Secret:
-    """A key or token that prints as ``***`` and refuses to be copied, pickled or encoded.
+    """A key or token that prints as ``***`` and cannot be copied, pickled or encoded.
 
-    Its text comes out of `reveal` alone, which is called where a header is put on the wire and nowhere else.
+    Only `reveal` returns its text. Core calls it when it sends the headers of a request, and nowhere else.
 
     Attributes:
-        source: Where it was found, for messages: the name of a variable, say. Empty where it was given in code.
+        source: Where the secret was found, for messages, such as the name of a variable. Empty if it was given in code.
     """
 
     __slots__ = ("_text", "source")
@@ -35,17 +35,17 @@ class Secret:
         self.source = source
 
     def reveal(self) -> str:
-        """The secret itself. Keep the result out of variables that outlive the call."""
+        """Return the text. Do not store it in a variable that outlives the function call."""
         return self._text
 
     def with_prefix(self, prefix: str) -> Secret:
-        """A secret that starts with `prefix`, as in ``Bearer …``."""
+        """Return a secret whose text starts with `prefix`, as in ``Bearer …``."""
         return Secret(prefix + self._text, self.source)
 
     def redacted(self, text: str) -> str:
-        """`text` with the secret in it replaced by ``***``, with or without the word before it.
+        """Return `text` with the secret replaced by ``***``, with or without a prefix such as ``Bearer``.
 
-        It is found in letters of either case, escaped for JSON, HTML or a URL, and cut short before a ``…``.
+        The secret is found in upper and lower case, escaped for JSON, HTML or a URL, and truncated before a ``…``.
         """
         for secret in (self._text, self._text.rpartition(" ")[2]):
             if len(secret) >= _SHORTEST_PART:
@@ -70,37 +70,40 @@ class Secret:
         return format("***", spec)
 
     def __reduce__(self) -> NoReturn:
-        msg = "a Secret is not pickled or copied; read it from its source again"
+        msg = "a Secret cannot be pickled or copied; read it from its source instead"
         raise TypeError(msg)
 
 
 def _without(characters: Sequence[Iterable[str]], text: str) -> str:
-    """`text` with ``***`` wherever these characters stand, one after the other, each in any of its forms."""
-    small = text.translate(_IN_SMALL_LETTERS)
-    kept, place = [], 0
-    while place < len(text):
-        end = _end_of(characters, small, place)
-        kept.append(text[place] if end is None else "***")
-        place = place + 1 if end is None else end
+    """Return `text` with each sequence of these characters, in any of their forms, replaced by ``***``."""
+    lower = text.translate(_LOWER_CASE)
+    kept, index = [], 0
+    while index < len(text):
+        end = _end_of(characters, lower, index)
+        kept.append(text[index] if end is None else "***")
+        index = index + 1 if end is None else end
     return "".join(kept)
 
 
 def _end_of(characters: Sequence[Iterable[str]], text: str, start: int) -> int | None:
-    """Where the characters end that begin at `start`, all of them or as many as stand before a ``…``; None if not."""
-    places, mark, cut = {start}, text.find("…", start), None
+    """Return the index after the characters that begin at `start`; None if the text has others there.
+
+    Characters that are truncated by a ``…`` match too, if at least `_SHORTEST_PART` of them precede it.
+    """
+    ends, mark, truncated = {start}, text.find("…", start), None
     for found, forms in enumerate(characters):
-        if found >= _SHORTEST_PART and any(form.startswith(text[place:mark]) for place in places for form in forms):
-            cut = mark  # here, or within an escape
-        places = {place + len(form) for place in places for form in forms if text.startswith(form, place)}
-        if not places:
-            return cut if mark >= 0 else None
-    return max(places)
+        if found >= _SHORTEST_PART and any(form.startswith(text[end:mark]) for end in ends for form in forms):
+            truncated = mark  # between two characters, or within an escape
+        ends = {end + len(form) for end in ends for form in forms if text.startswith(form, end)}
+        if not ends:
+            return truncated if mark >= 0 else None
+    return max(ends)
 
 
 def _forms_of(character: str) -> frozenset[str]:
-    """A character as it is, and escaped for JSON (once or twice), HTML or a URL, in small letters."""
+    """Return a character as it is, and escaped for JSON (once or twice), HTML or a URL, in lower case."""
     if character.isalnum():
-        return frozenset({character.translate(_IN_SMALL_LETTERS)})
+        return frozenset({character.translate(_LOWER_CASE)})
     code = ord(character)
     return frozenset({
         character, f"\\{character}", f"\\\\\\{character}", f"\\u{code:04x}", f"\\\\u{code:04x}",
@@ -119,17 +122,17 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
 
 
 def carries_key(header: str) -> bool:
-    """Whether a header is taken to carry a key, because a word of its name says so, as in ``x-api-key``."""
+    """Return True if a word of the header's name suggests that it carries a key, as in ``x-api-key``."""
     return not _KEY_WORDS.isdisjoint(re.split("[^a-z0-9]", header.lower()))
 
 
 def unsendable(headers: Headers) -> str | None:
-    """Name of the first header that HTTP cannot carry, in name or value; None if it can carry them all."""
+    """Return the name of the first header whose name or value HTTP does not allow; None if all are valid."""
     return next((name for name, value in headers.items() if not _is_sendable(name, value)), None)
 
 
 def _is_sendable(name: str, value: str | Secret) -> bool:
-    """Whether it is a header: no line break, no control character, nothing outside ASCII, no space at its ends."""
+    """Return True for a valid header: only printable ASCII, without spaces at the ends of the value."""
     text: object = value.reveal() if isinstance(value, Secret) else value
     if not isinstance(text, str) or not _HEADER_NAME.fullmatch(name):
         return False

@@ -1,1 +1,1 @@
-"""Bytes to chunks, and providers' error bodies to failures."""
+"""Response bodies to chunks, and providers' error bodies to errors."""

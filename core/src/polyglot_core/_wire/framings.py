@@ -1,4 +1,4 @@
-"""Bytes into chunks. A framer reads one body, in any split, and knows nothing of what the chunks mean."""
+"""The framings: which framer splits a response body into chunks. A framer does not interpret the chunks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["FRAMERS", "WholeFramer", "framer_for", "media_type"]
 
 
 class WholeFramer:
-    """The whole body is one chunk."""
+    """Reads a response that is not a stream: the whole body is one chunk."""
 
     __slots__ = ("_open",)
 
@@ -25,12 +25,12 @@ class WholeFramer:
         self._open = bytearray()
 
     def feed(self, data: bytes) -> tuple[Chunk, ...]:
-        """Keep the bytes; there is nothing to hand out before the end."""
+        """Buffer the bytes. No chunk is complete before the end of the body."""
         self._open += data
         return ()
 
     def finish(self) -> tuple[Chunk, ...]:
-        """The body, or nothing if it is empty."""
+        """Return the body as one chunk, or nothing if it is blank."""
         body = bytes(self._open)
         return (Chunk(body, body, "whole"),) if body.strip() else ()
 
@@ -42,7 +42,12 @@ _NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "applic
 
 
 class Framing:
-    """A row of `FRAMERS`: how to make a framer for a request, and which media types its bodies have."""
+    """A row of `FRAMERS`.
+
+    Attributes:
+        make: Creates a framer for the response to a request; the second argument is the largest chunk in bytes.
+        media_types: Media types that a response of this framing may have.
+    """
 
     __slots__ = ("make", "media_types")
 
@@ -57,11 +62,11 @@ FRAMERS: dict[str, Framing] = {
     "json-array": Framing(lambda _wire, limit: JSONArrayFramer(limit=limit), _JSON_TYPES),
     "whole": Framing(lambda _wire, _limit: WholeFramer(), _JSON_TYPES),
 }
-"""The framings that core knows, by the name that a `WireRequest` gives."""
+"""The framings of core, by the name in `WireRequest.framing`."""
 
 
 def framer_for(wire: WireRequest, limit: int = LARGEST_EVENT) -> Framer:
-    """A new framer for the answer to `wire`, whose events are no larger than `limit` bytes.
+    """Return a new framer for the response to `wire`, which raises for an event of more than `limit` bytes.
 
     Raises:
         KeyError: The framing has no row in `FRAMERS`.
@@ -70,7 +75,7 @@ def framer_for(wire: WireRequest, limit: int = LARGEST_EVENT) -> Framer:
 
 
 def media_type(content_type: str | None) -> str | None:
-    """The media type of a Content-Type header, without parameters and in lower case; None where there is none."""
+    """Return the media type of a Content-Type header in lower case without parameters; None if there is none."""
     if not content_type:
         return None
     return content_type.partition(";")[0].strip().lower() or None

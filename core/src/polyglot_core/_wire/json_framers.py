@@ -1,4 +1,4 @@
-"""JSON texts into chunks: one a line, or the elements of an array."""
+"""Framers for responses of JSON texts: one per line, or the elements of an array."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _JSON_MARKS = re.compile(rb'["\\{}]')
 
 
 class NDJSONFramer:
-    """One JSON text a line; blank lines are passed over. A last line without its line end counts."""
+    """Splits a response with one JSON text per line. Blank lines are skipped; the last line needs no line end."""
 
     __slots__ = ("_limit", "_open")
 
     def __init__(self, *, limit: int = LARGEST_EVENT) -> None:
-        self._open = bytearray()  # the line that has no end yet
+        self._open = bytearray()  # the incomplete line
         self._limit = limit
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
@@ -42,27 +42,27 @@ class NDJSONFramer:
         return [Chunk(line, line) for line in map(bytes.strip, lines) if line]
 
     def finish(self) -> Sequence[Chunk]:
-        """The last line."""
+        """Return the last line, if it is not blank."""
         line = bytes(self._open).strip()
         self._open.clear()
         return (Chunk(line, line),) if line else ()
 
 
 class JSONArrayFramer:
-    """The elements of one JSON array, each as soon as it is complete: objects only, as the dialects send them.
+    """Splits a response that is one JSON array into its elements, which must be objects, as soon as each is complete.
 
-    It counts braces outside of strings and looks at each byte once. A body that is no array but one object is that
-    object: it is how an error comes.
+    It counts braces outside strings and reads each byte once. If the body is a single object instead of an array, that
+    object is the chunk: providers send errors in this form.
     """
 
     __slots__ = ("_depth", "_escaped", "_limit", "_open", "_quoted")
 
     def __init__(self, *, limit: int = LARGEST_EVENT) -> None:
         self._limit = limit
-        self._open = bytearray()  # the object that has no end yet
-        self._depth = 0  # how many objects are open
+        self._open = bytearray()  # the incomplete object
+        self._depth = 0  # number of open braces
         self._quoted = False
-        self._escaped = False  # the last read ended in a backslash within a string
+        self._escaped = False  # the last read ended with a backslash in a string
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
         """Return the elements that `data` completes.
@@ -71,33 +71,33 @@ class JSONArrayFramer:
             LimitExceeded: An element is too large.
         """
         chunks: list[Chunk] = []
-        start, passed = 0, int(self._escaped)
-        self._escaped = passed > len(data)
+        start, unescaped = 0, int(self._escaped)
+        self._escaped = unescaped > len(data)
         for match in _JSON_MARKS.finditer(data):
-            place = match.start()
-            if place < passed:
+            index = match.start()
+            if index < unescaped:
                 continue
-            mark = data[place]
+            mark = data[index]
             if mark == _BACKSLASH:
-                passed = place + 1 + self._quoted  # outside of a string it escapes nothing
-                self._escaped = passed > len(data)
+                unescaped = index + 1 + self._quoted  # a backslash outside a string escapes nothing
+                self._escaped = unescaped > len(data)
             elif mark == _QUOTE:
                 self._quoted = not self._quoted
             elif not self._quoted and mark == _OPEN_BRACE:
                 self._depth += 1
-                start = place if self._depth == 1 else start
+                start = index if self._depth == 1 else start
             elif not self._quoted and self._depth:
                 self._depth -= 1
                 if not self._depth:
-                    chunks.append(self._element(data[start : place + 1]))
+                    chunks.append(self._element(data[start : index + 1]))
         if self._depth:
             self._open += data[start:]
-            if len(self._open) > self._limit and not chunks:  # else those are handed out first
+            if len(self._open) > self._limit and not chunks:  # else return these first, and raise at the next read
                 raise too_large(self._limit)
         return chunks
 
     def finish(self) -> Sequence[Chunk]:
-        """What is left of an element without its end; nobody can read it, and that says that the body was cut."""
+        """Return an incomplete element as a chunk. It cannot be parsed, so the response is reported as truncated."""
         element = bytes(self._open)
         self._open.clear()
         return (Chunk(element, element),) if element else ()

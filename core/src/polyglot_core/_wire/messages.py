@@ -1,4 +1,4 @@
-"""What crosses the border between a driver and the network: bytes, chunks, requests, and secrets in headers."""
+"""The values that drivers and the network layer exchange: requests, responses and chunks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec import DecodeError, Struct
 
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.secret import Headers
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -32,18 +33,22 @@ UNREADABLE = (DecodeError, UnicodeError, RecursionError)
 """What msgspec raises for data that is not JSON of the expected type, or too deeply nested."""
 
 CompletionSign = Literal["finish", "end", "both"]
-"""What an answer is complete with: a `Finish` of every choice (an `End` alone will do), an `End`, or only with both."""
+"""The events that mark a response as complete.
+
+``finish``: a `Finish` of every choice, or an `End`. ``end``: an `End`. ``both``: a `Finish` of every
+choice and an `End`.
+"""
 
 
 class Chunk(Struct, frozen=True, gc=False):
-    """One undecoded unit of a stream.
+    """One undecoded unit of a response: an SSE block, a line, an array element, a binary frame or a whole body.
 
     Attributes:
-        data: The payload: for SSE the ``data`` lines, joined.
-        raw: What a partial shows as its bytes: the payload, or the whole frame of a binary framing.
-        kind: ``whole`` for a complete body, ``part`` for a piece of a stream.
+        data: The payload. For SSE, the ``data`` lines joined with line feeds.
+        raw: The bytes shown as `raw` of a partial: the payload, or the whole frame of a binary framing.
+        kind: ``whole`` for the complete body of a response, ``part`` for a unit of a stream.
         event: The SSE ``event`` field, or the type of a binary frame.
-        id: The last SSE ``id`` seen.
+        id: The last SSE ``id`` received.
         headers: Headers of a binary frame.
     """
 
@@ -56,40 +61,43 @@ class Chunk(Struct, frozen=True, gc=False):
 
 
 class Framer(Protocol):
-    """Cuts a body into chunks; one instance reads one body. A driver may bring its own class."""
+    """Splits the body of one response into chunks. A driver may define its own class."""
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
-        """Take the next bytes, in any split, and return the chunks that they complete."""
+        """Return the chunks that the next bytes complete. The bytes may be split anywhere."""
         ...
 
     def finish(self) -> Sequence[Chunk]:
-        """The body is over: return what is still to be had, if the framing allows it."""
+        """Return the chunks that the end of the body completes, if the framing allows any."""
         ...
 
 
 class FramerClass(Protocol):
-    """A class of framers, or whatever else makes them."""
+    """A class of framers, or a function that returns framers."""
 
     def __call__(self, *, limit: int) -> Framer:
-        """A framer for a body whose chunks are no larger than `limit` bytes; it raises `LimitExceeded` at others."""
+        """Return a framer that raises `LimitExceeded` for a chunk of more than `limit` bytes."""
         ...
 
 
 class WireRequest(Struct, frozen=True, kw_only=True):
-    """One HTTP request, ready to be sent, and how its answer is to be read.
+    """One HTTP request, and how its response is read.
 
     Attributes:
         url: Absolute URL.
-        body: Body bytes.
+        body: Body of the request.
         method: HTTP method.
-        headers: Header names in lower case; a `Secret` is revealed only when the request is sent.
-        framing: How the body of the answer is cut: a name of `framing.FRAMERS`, or a `Framer` class.
-        flush_at_eof: Whether a last block without its closing blank line counts (SSE). The standard says no;
-            recorded Messages, Responses, Gemini and Mistral streams end so.
-        complete_on: What the answer is complete with. A server that says its end also when it was interrupted wants
-            ``both``.
-        finish_counts: Which `Finish` of a choice is its reason, where a provider sends several.
-        think_tags: Opening and closing tag of thinking that the server leaves in the text; core takes it out.
+        headers: Headers with lower-case names. A `Secret` is revealed only when the request is sent.
+        framing: How the body of the response is split into chunks: ``sse``, ``ndjson``, ``json-array``, ``whole``, or
+            a `Framer` class.
+        flush_at_eof: If True, the last SSE block counts without its closing blank line. The HTML standard discards
+            it; recorded Messages, Responses, Gemini and Mistral streams end with such a block.
+        complete_on: The events that mark the response as complete: ``finish``, ``end`` or ``both``. Use ``both`` for a
+            server that sends its end marker for an interrupted response too.
+        finish_counts: Which `Finish` of a choice is its finish reason if the provider sends several: ``first`` or
+            ``last``.
+        think_tags: Opening and closing tag of reasoning that the server leaves in the text. Core emits the text between
+            them as reasoning.
     """
 
     url: str
@@ -104,19 +112,24 @@ class WireRequest(Struct, frozen=True, kw_only=True):
 
 
 class WireResponse(Struct, frozen=True, kw_only=True):
-    """An answer that is no stream: status, headers in lower case, and the first bytes of its body."""
+    """A response that is not a stream.
+
+    Attributes:
+        status: HTTP status.
+        headers: Headers with lower-case names.
+        body: The first bytes of the body.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-LF, CR = b"\n\r"  # as numbers: looking for a number in bytes takes an eighth of the time
+LF, CR = b"\n\r"  # as integers: `in` is eight times faster for an integer than for bytes
 
 LARGEST_EVENT = Limits().event
 
 
 def too_large(limit: int) -> LimitExceeded:
-    return LimitExceeded(
-        f"An event of the answer is larger than {limit} bytes; larger ones are allowed by limits.event."
-    )
+    """Return the error for an event of more than `limit` bytes."""
+    return LimitExceeded(f"An event of the response is larger than {limit} bytes. To allow more, raise limits.event.")

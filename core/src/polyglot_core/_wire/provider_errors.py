@@ -1,4 +1,4 @@
-"""A provider's "no", read from whatever shape it came in, and made into an error."""
+"""Parses error responses of any known shape, and chooses the class of the error."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from polyglot_core._values.events import Failure
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core.errors import (
     AuthenticationError,
     ContextLengthExceeded,
@@ -46,11 +47,15 @@ _HIGHEST_STATUS = 599
 
 
 def failure_from_payload(payload: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
-    """Read an error object of any of the shapes that providers are known to send.
+    """Parse an error object of any of the shapes that providers send.
 
-    Known are ``{"error": {…}}``, ``{"error": "text"}``, ``{"message": …}``, ``{"detail": …}``, ``{"errors": […]}``, a
-    list of any of these, and a bare text. An HTTP-like ``code`` or ``status`` counts as status where the transport
-    gave none.
+    They are ``{"error": {…}}``, ``{"error": "text"}``, ``{"message": …}``, ``{"detail": …}``, ``{"errors": […]}``,
+    a list of any of these, and a string. If `status` is None, a ``code`` or ``status`` from 400 to 599 is the status.
+
+    Args:
+        payload: The parsed body of the response, or the object in it.
+        status: HTTP status of the response; None for an error inside a response with status 200.
+        raw: The bytes that were parsed, which are kept in the failure.
     """
     error = _innermost(payload)
     if not isinstance(error, Mapping):
@@ -67,19 +72,19 @@ def failure_from_payload(payload: object, *, status: int | None = None, raw: byt
 
 
 def failure_from_response(response: WireResponse) -> Failure:
-    """Read an answer with an error status: JSON, HTML, plain text, or nothing at all."""
+    """Parse a response with an error status, whose body is JSON, HTML, plain text or empty."""
     try:
         payload = msgspec.json.decode(response.body) if response.body.strip() else ""
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE:
         payload = _without_tags(response.body).decode("utf-8", "replace")
     failure = failure_from_payload(payload, status=response.status, raw=response.body)
     return msgspec.structs.replace(failure, retry_after=retry_after_seconds(response.headers))
 
 
 def provider_error(failure: Failure) -> ProviderError:
-    """The error that a failure is, whether it came with a status or inside a 200."""
+    """Return the error for a failure, from an error status or from inside a response with status 200."""
     error_class = provider_error_class(failure.status, failure.code, failure.type)
-    message = printable(failure.message) or "The provider reported an error without saying more."
+    message = printable(failure.message) or "The provider returned an error without a message."
     error = error_class(
         message,
         status=failure.status,
@@ -93,9 +98,10 @@ def provider_error(failure: Failure) -> ProviderError:
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds that the provider asks to wait: ``retry-after-ms``, else ``retry-after`` as a number or an HTTP date.
+    """Return the seconds to wait before a retry, from the headers of a response.
 
-    What cannot be read, and a time in the past, is None; a number too large to be read is infinite.
+    ``retry-after-ms`` takes precedence over ``retry-after``, which is a number of seconds or an HTTP date. Returns None
+    for an unreadable value and for a time in the past, and infinity for a number beyond the range of a float.
     """
     milliseconds = _as_seconds(headers.get("retry-after-ms"), 0.001)
     if milliseconds is not None:
@@ -113,14 +119,14 @@ def retry_after_seconds(headers: Mapping[str, str], now: float | None = None) ->
 
 
 def retry_override(headers: Mapping[str, str]) -> bool | None:
-    """What ``x-should-retry`` says, by which several providers overrule their own statuses; None where it is absent."""
+    """Return the value of ``x-should-retry``, with which several providers override the status; None if absent."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def printable(text: str, limit: int = _SHOWN_BYTES) -> str:
-    """A provider's text on one line: white space folded, control characters out, cut after `limit` characters.
+    """Return a provider's text on one line, with control characters replaced, truncated to `limit` characters.
 
-    Wherever it is cut there is a ``…``, by which a key that was cut with it is known.
+    A truncated text ends with ``…``, which lets `Secret.redacted` recognize a key that was truncated with it.
     """
     folded = " ".join(text[: 4 * limit].split()) + ("…" if len(text) > 4 * limit else "")
     clean = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in folded)
@@ -160,8 +166,8 @@ def _after_closing_tag(lowered: bytes, name: bytes, position: int) -> int | None
 
 
 def _innermost(payload: object) -> object:
-    """The object or text that describes the error, out of the envelopes around it."""
-    for _ in range(4):  # envelopes are nested at most error → error; more is somebody's joke
+    """Return the object or text that describes the error, without the objects around it."""
+    for _ in range(4):  # real responses nest at most error → error
         if isinstance(payload, list) and payload:
             payload = payload[0]
         elif isinstance(payload, Mapping) and (inner := payload.get("error") or payload.get("errors")):
@@ -203,8 +209,8 @@ def _as_seconds(text: str | None, unit: float) -> float | None:
     return seconds
 
 
-# A provider's own word for the error says more than the status does, so it is looked up first. Words are as the
-# providers' error pages give them and as they stand in recorded exchanges; a word is compared in lower case.
+# The provider's code or type is more specific than the status of the response, so it is looked up first. The codes are
+# from the providers' error references and from recorded responses; they are compared in lower case.
 _CLASS_BY_CODE: dict[str, type[ProviderError]] = {
     "authentication_error": AuthenticationError,
     "invalid_api_key": AuthenticationError,
@@ -256,7 +262,7 @@ _CLASS_BY_STATUS: dict[int, type[ProviderError]] = {
 }
 
 _RETRYABLE_BY_STATUS = {408: True, 409: True, 425: True, 501: False, 505: False}
-"""Statuses whose class does not say whether the same request may succeed later."""
+"""Statuses that differ from their class in whether a retry may succeed."""
 
 _GENERAL = (InvalidRequest, ServerError)
 
@@ -266,10 +272,10 @@ _CLIENT_ERRORS = range(400, 500)
 
 
 def provider_error_class(status: int | None, *words: str | None) -> type[ProviderError]:
-    """The class for a provider's error: by the first of its own words that is known, else by the HTTP status.
+    """Return the class of a provider's error: by the first code or type that is known, else by the HTTP status.
 
-    A word for a mere "invalid request" or "server error" does not outrank a status that says more (a 404 with type
-    ``invalid_request_error`` is `NotFound`, a 503 with ``server_error`` is `Overloaded`).
+    A code for a general "invalid request" or "server error" does not override a more specific status of the response: a
+    404 with type ``invalid_request_error`` is `NotFound`, a 503 with ``server_error`` is `Overloaded`.
     """
     by_word = next((found for word in words if word and (found := _CLASS_BY_CODE.get(str(word).lower()))), None)
     by_status = _class_by_status(status)
@@ -279,7 +285,7 @@ def provider_error_class(status: int | None, *words: str | None) -> type[Provide
 
 
 def retryable_by_status(status: int | None) -> bool | None:
-    """Whether a status says that the same request may succeed later; None where its class says so."""
+    """Return whether a retry may succeed after this status; None if the class of the error determines it."""
     return None if status is None else _RETRYABLE_BY_STATUS.get(status)
 
 

@@ -1,8 +1,8 @@
-"""Server-sent events into chunks.
+"""The framer for server-sent events.
 
-The HTML standard, section 9.2 (event streams), is kept: UTF-8 whatever the header says, one leading byte order mark
-dropped, lines ended by LF, CR or CRLF, comments and unknown fields skipped, and an unterminated last block discarded.
-`flush_at_eof` is the one deviation; some dialects need it.
+It follows the HTML standard, section 9.2 (event streams): the encoding is UTF-8 regardless of the response's headers,
+one leading byte order mark is dropped, lines end with LF, CR or CRLF, comments and unknown fields are skipped, and an
+unterminated last block is discarded. `flush_at_eof` is the only deviation; some dialects need it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIELD = b"data: "
 
 _SKIP = len(_FIELD)
 
-_MOST_DIGITS = 10  # of `retry`: more milliseconds are a quarter of a year, and Python reads no number of thousands
+_MOST_DIGITS = 10  # of `retry`: 10**10 ms are 116 days, and int() raises for a number of more than 4,300 digits
 
 _NEXT_FIELD = _BLANK_LINE + _FIELD
 
@@ -32,10 +32,10 @@ _HEAD, _PAYLOAD, _TAIL = slice(_SKIP), slice(_SKIP, -2), slice(-2, None)
 
 
 class SSEFramer:
-    """Server-sent events. Each block that has data is a chunk; `retry` and comments stay here.
+    """Splits a response of server-sent events. Each block with data is a chunk; comments and `retry` are not.
 
     Attributes:
-        retry: Milliseconds that the server last asked a client to wait before it reconnects, or None.
+        retry: The last reconnection time that the server sent, in milliseconds, or None.
     """
 
     __slots__ = ("_at_start", "_between", "_flush", "_last_id", "_limit", "_open", "_returned", "retry")
@@ -43,12 +43,12 @@ class SSEFramer:
     def __init__(self, *, flush_at_eof: bool = False, limit: int = LARGEST_EVENT) -> None:
         self.retry: int | None = None
         self._flush = flush_at_eof
-        self._at_start = True  # a byte order mark may still come
-        self._returned = False  # the last read ended in CR: an LF that follows belongs to it
-        self._open = bytearray()  # the block that has no end yet
+        self._at_start = True  # a byte order mark may follow
+        self._returned = False  # the last read ended with CR: an LF that follows belongs to it
+        self._open = bytearray()  # the incomplete block
         self._limit = limit
         self._last_id: str | None = None
-        self._between = False  # between two blocks, with nothing of the above to mind
+        self._between = False  # at the start of a block, and none of the states above applies
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
         """Return the chunks that `data` completes.
@@ -56,8 +56,8 @@ class SSEFramer:
         Raises:
             LimitExceeded: A block is too large.
         """
-        # A server that sends as it thinks sends one line of data at a time. (Slices and `in`, because methods cost
-        # more.)
+        # The usual read of a streamed response is one block of one data line. (Slices and `in` are faster than
+        # methods.)
         if self._between and data[_HEAD] == _FIELD and data[_TAIL] == _BLANK_LINE:
             payload = data[_PAYLOAD]
             if LF not in payload and CR not in payload:
@@ -74,39 +74,39 @@ class SSEFramer:
         if not data:
             return []
         if self._open:
-            # Only what is new can end the block, so it alone is looked at: a long block costs its length.
+            # Only new bytes can end the block, so only they are searched: a long block costs linear time.
             if _BLANK_LINE not in self._open[-1:] + data:
                 return self._keep(data)
             data = self._with_open(data)
         end = data.rfind(_BLANK_LINE)
         if end < 0:
             return self._keep(data)
-        if end + 2 < len(data):  # not too much of it yet, whatever the limit: first the blocks before it are handed out
+        if end + 2 < len(data):  # the limit is checked at the next read, so that complete blocks are returned first
             self._open += data[end + 2 :]
         return self._chunks(data, end)
 
     def _keep(self, data: bytes) -> list[Chunk]:
-        """Keep more of the block that has no end yet; there is nothing to return."""
+        """Buffer bytes of the incomplete block, and return no chunks."""
         self._open += data
         if len(self._open) > self._limit:
             raise too_large(self._limit)
         return []
 
     def _with_open(self, data: bytes) -> bytes:
-        """`data` behind what was kept of its block."""
+        """Return the buffered bytes of the block followed by `data`, and clear the buffer."""
         data = b"".join((self._open, data))
         self._open.clear()
         return data
 
     def finish(self) -> list[Chunk]:
-        """The block without its closing blank line, where the dialect lets it count."""
+        """Return the last block without its closing blank line if `flush_at_eof` is set, else nothing."""
         block = self._with_open(b"").rstrip(b"\n")
         return self._chunks(block, len(block)) if self._flush and block.strip() else []
 
     def _chunks(self, data: bytes, end: int) -> list[Chunk]:
-        """The chunks of the blocks up to `end`."""
-        # Nearly always every block is one line of data. Then one split gives the payloads, and counting the line feeds
-        # proves that it was so.
+        """Return the chunks of the blocks up to `end`."""
+        # Nearly always each block is one line of data. Then one split yields the payloads; the number of line feeds
+        # proves that there were no other lines.
         if data.startswith(_FIELD) and self._last_id is None:
             payloads = data[_SKIP:end].split(_NEXT_FIELD)
             if data.count(b"\n", 0, end) == 2 * (len(payloads) - 1):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from polyglot_bedrock.region import Facts, region_of
 from polyglot_core.errors import AuthenticationError, TransportError
-from polyglot_core.plugin import Secret, hookimpl, imported, misconfigured, read_facts
+from polyglot_core.plugin import Secret, config_error, hookimpl, import_optional, read_facts
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection, WireRequest
@@ -59,7 +59,7 @@ def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Sec
     """The headers that a signature is made of."""
     what = "needs botocore to sign its requests; install it, or give an api_key"
     modules = ("botocore.auth", "botocore.awsrequest", "botocore.exceptions")
-    auth, requests, errors = imported(connection, *modules, what=what)
+    auth, requests, errors = import_optional(connection, *modules, what=what)
     signed = {"content-type": str(wire.headers["content-type"])}
     request = requests.AWSRequest(method=wire.method, url=wire.url, data=wire.body, headers=dict(signed))
     try:
@@ -68,7 +68,7 @@ def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Sec
     except (errors.ConnectionError, errors.HTTPClientError) as broken:
         raise TransportError("The way to the AWS credentials is broken.", phase="connect") from broken
     except (errors.ProfileNotFound, errors.PartialCredentialsError, errors.ConfigParseError) as wrong:
-        raise misconfigured(connection, f"has no AWS credentials: {wrong}") from wrong
+        raise config_error(connection, f"has no AWS credentials: {wrong}") from wrong
     except errors.BotoCoreError as refused:
         raise AuthenticationError(f"AWS credentials cannot be had: {refused}", phase="connect") from refused
     auth.SigV4Auth(frozen, _SERVICE, region_of(connection)).add_auth(request)
@@ -83,6 +83,6 @@ def _find(connection: Connection) -> Any:  # noqa: ANN401 (botocore has no types
         found = importlib.import_module("botocore.session").Session(profile=profile).get_credentials()
         if found is None:
             what = f"has no key and no AWS credentials; give an api_key, set {_KEY_VARIABLE}, or run `aws configure`"
-            raise misconfigured(connection, what)
+            raise config_error(connection, what)
         _credentials[profile] = found
     return _credentials[profile]

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from polyglot_core.errors import AuthenticationError, RequestError, TransportError
-from polyglot_core.plugin import Secret, hookimpl, imported, misconfigured, read_facts
+from polyglot_core.plugin import Secret, config_error, hookimpl, import_optional, read_facts
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
 from polyglot_google.presets import PRESETS
@@ -111,7 +111,7 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     url = wire.url
     if "/projects/" not in url and _is_google(url):
         if not found:
-            raise misconfigured(connection, "names no project, and neither do its credentials; set facts.project")
+            raise config_error(connection, "names no project, and neither do its credentials; set facts.project")
         root = _root(connection, facts)
         url = root + _scope(facts, found) + url.removeprefix(root)
     return replace(wire, url=url, headers={**wire.headers, **headers})
@@ -126,7 +126,7 @@ def _token(connection: Connection, path: str | None, url: str) -> tuple[dict[str
     """Headers with a token that is fresh, and the credentials' project."""
     what = "needs google-auth for access tokens; install polyglot-google[vertex], or give an api_key"
     modules = ("google.auth.exceptions", "google.auth.transport.requests")
-    errors, requests = imported(connection, *modules, what=what)
+    errors, requests = import_optional(connection, *modules, what=what)
     headers: dict[str, str] = {}
     try:
         credentials, project = _identity(path)
@@ -136,7 +136,7 @@ def _token(connection: Connection, path: str | None, url: str) -> tuple[dict[str
             "has no Google credentials; run `gcloud auth application-default login`, or let facts.credentials_file "
             "name the file of a service account"
         )
-        raise misconfigured(connection, what) from missing
+        raise config_error(connection, what) from missing
     except errors.TransportError as broken:
         raise TransportError("The way to Google's tokens is broken.", phase="connect") from broken
     except errors.GoogleAuthError as refused:

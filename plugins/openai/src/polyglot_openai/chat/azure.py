@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from polyglot_core.plugin import Secret, hookimpl, misconfigured, read_facts
+from polyglot_core.plugin import Secret, config_error, hookimpl, read_facts
 from polyglot_openai.chat.body import wire_request
 from polyglot_openai.chat.driver import decode_chunk, decode_error, extract_usage
 from polyglot_openai.chat.facts import Facts
@@ -39,7 +39,7 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     """
     if connection.base_url is None:
         address = "base_url = 'https://RESOURCE.openai.azure.com'"
-        raise misconfigured(connection, f"needs the address of your resource: {address}, with its name for RESOURCE")
+        raise config_error(connection, f"needs the address of your resource: {address}, with its name for RESOURCE")
     path = _path_to_deployment(connection.base_url) + _PATH
     facts = read_facts(connection, Facts, {**_DEFAULTS, "path": path})
     return wire_request(connection, request, facts, connection.base_url)
@@ -66,5 +66,5 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
         return wire if key is None else replace(wire, headers={**wire.headers, _KEY_HEADER: key})
     token = provider()
     if not isinstance(token, str) or not token:
-        raise misconfigured(connection, f"has a token_provider that gave no token but {type(token).__name__}")
+        raise config_error(connection, f"has a token_provider that gave no token but {type(token).__name__}")
     return replace(wire, headers={**wire.headers, "authorization": Secret(f"Bearer {token}")})
