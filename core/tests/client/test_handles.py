@@ -141,7 +141,7 @@ def test_a_plain_answer_that_was_taken_whole_has_no_events_to_show(flavour, plai
     async def main():
         pending = flavour.Inference(plain.connection()).create("Hi")
         await flavour.wait(pending.response())
-        with pytest.raises(StreamError, match="its events are not kept"):
+        with pytest.raises(StreamError, match="its events were not kept"):
             pending.stream().events()
         return await flavour.all(pending.stream())
 

@@ -134,9 +134,7 @@ def test_an_error_says_that_the_budget_is_used_up(flavour, loopback, http, monke
     server = loopback(http.plain(BUSY, 503))
     _, error = outcome(flavour, server.connection(retries=Retries(max_retries=5, initial_backoff=0.01)))
     assert len(server.asked) == 2
-    assert any(
-        "the budget that all calls to this place pay repetitions from is used up" in note for note in error.__notes__
-    )
+    assert any("retry budget shared by all calls to this origin is exhausted" in note for note in error.__notes__)
 
 
 def test_a_later_error_does_not_speak_of_the_budget_of_an_earlier_one(flavour, two, loopback, http, monkeypatch):
@@ -153,9 +151,9 @@ def test_a_refused_call_without_a_key_says_so(flavour, loopback, http):
     """Where a key was kept back, the provider's words alone would mislead."""
     server = loopback(http.plain(b'{"error": {"message": "Incorrect key."}}', 401))
     _, error = outcome(flavour, server.connection(api_key=None, retries=Retries(max_retries=0)))
-    assert "No key was sent: the connection has none." in error.message
+    assert "No API key was sent: the connection has none." in error.message
     _, error = outcome(flavour, server.connection(retries=Retries(max_retries=0)))
-    assert "No key was sent" not in error.message
+    assert "No API key was sent" not in error.message
 
 
 def test_retries_that_there_are_not_are_refused(flavour, two, http):
@@ -539,7 +537,7 @@ def test_a_wrong_key_is_said_to_be_whose_it_is(flavour, loopback, http, monkeypa
     monkeypatch.setenv("POLYGLOT_TOY_API_KEY", "test-key")
     connection = resolve("toy", model="m", base_url=server.url)
     _, error = outcome(flavour, connection)
-    assert error.message == "Wrong key. The key is that of the environment variable POLYGLOT_TOY_API_KEY."
+    assert error.message == "Wrong key. The key was read from the environment variable POLYGLOT_TOY_API_KEY."
     assert error.param == "authorization"
     assert "test-key" not in f"{error!s}{error!r}"
 

@@ -11,7 +11,7 @@ from polyglot_core._values.openai_shape import read_parts
 from polyglot_core._values.request import JSONObject, JSONSchema, Message, Messages, ResponseFormat, Tool
 from polyglot_core.errors import RequestError
 
-__all__ = ["UNSUPPORTED", "as_messages", "as_response_format", "as_tools", "check_word"]
+__all__ = ["as_messages", "as_response_format", "as_tools", "check_word"]
 
 
 def as_messages(messages: Messages) -> tuple[Message, ...]:
@@ -39,10 +39,6 @@ def _as_message(turn: object) -> Message:
         return Message.from_dict(turn)
     msg = f"A message is a text, a Message or a dict with role and content, not {type(turn).__name__}."
     raise RequestError(msg, phase="encode")
-
-
-UNSUPPORTED = ("raise", "warn", "drop")
-"""What can be done about something that a driver cannot express."""
 
 
 def check_word(field: str, word: object, words: Sequence[object]) -> None:

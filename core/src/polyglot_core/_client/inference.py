@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 from msgspec.structs import replace
 
-from polyglot_core._client.arguments import UNSUPPORTED, as_messages, as_response_format, as_tools, check_word
+from polyglot_core._client.arguments import as_messages, as_response_format, as_tools, check_word
+from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
-from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream, NotCopied
+from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 from polyglot_core._config import resolve
 from polyglot_core._drivers import discovery
-from polyglot_core._engine.call import Call, OnTruncated, Target
+from polyglot_core._engine.call import Call, Target
+from polyglot_core._engine.call_options import UNSUPPORTED, OnTruncated, ResumeMode, Unsupported
 from polyglot_core._engine.pump import async_pump, pump
-from polyglot_core._engine.retry_policy import ResumeMode
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.connection import Connection, guard
@@ -98,8 +99,8 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         parallel_tool_calls: bool | None = None,
         response_format: ResponseFormat | Mapping[str, Any] | None = None,
         timeouts: Timeouts | Mapping[str, float | None] | None = None,
-        retries: Retries | Mapping[str, float] | None = None,
-        unsupported: Literal["raise", "warn", "drop"] = "raise",
+        retries: Retries | int | Mapping[str, float] | None = None,
+        unsupported: Unsupported = "raise",
         extra: Mapping[str, Any] | None = None,
         on_truncated: OnTruncated = "raise",
         resume: ResumeMode | None = None,
@@ -183,7 +184,7 @@ def _targets(
     drivers: Sequence[tuple[Connection, BoundDriver]],
     asked: InferenceRequest,
     stream: bool | None,  # noqa: FBT001 (what the call says)
-    retries: Retries | Mapping[str, float] | None,
+    retries: Retries | int | Mapping[str, float] | None,
 ) -> list[Target]:
     """What is asked of each connection: what the call says, laid over what the connection says.
 
@@ -207,7 +208,7 @@ def _streamed(targets: Sequence[Target], streamed: bool) -> list[Target]:  # noq
     return [target._replace(request=replace(target.request, stream=streamed)) for target in targets]
 
 
-def _with_retries(connection: Connection, changed: Retries | Mapping[str, float] | None) -> Connection:
+def _with_retries(connection: Connection, changed: Retries | int | Mapping[str, float] | None) -> Connection:
     if changed is None:
         return connection
     return connection.with_changes(retries=resolve.retries(connection.name, connection.retries, changed))

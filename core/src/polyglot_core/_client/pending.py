@@ -8,7 +8,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream, NotCopied
+from polyglot_core._client.not_copied import NotCopied
+from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable

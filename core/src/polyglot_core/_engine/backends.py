@@ -40,11 +40,11 @@ class SyncBackend:
 
     def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
         """Let the driver add its credentials, no longer than the clocks allow; it may block, so a thread asks it."""
-        if call.driver.authorize is None:
+        if call.target.driver.authorize is None:
             return wire
         self._asked = asked = SimpleQueue[Callable[[], WireRequest]]()
         moment, clock = call.clocks.due(now := perf_counter())
-        ask = partial(_answer_to, call.driver.authorize, wire, asked)
+        ask = partial(_answer_to, call.target.driver.authorize, wire, asked)
         threading.Thread(
             target=contextvars.copy_context().run, args=(ask,), name="polyglot-authorize", daemon=True
         ).start()
@@ -59,7 +59,7 @@ class SyncBackend:
 
     def send(self, call: Call, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers."""
-        pool = self._pools.pool(wire.url, call.connection.route)
+        pool = self._pools.pool(wire.url, call.target.connection.route)
         return pool.send(wire, _send_options(call), self._in_flight)
 
     def sleep(self, seconds: float) -> None:
@@ -88,7 +88,7 @@ class AsyncBackend:
 
     async def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
         """Let the driver add its credentials, in a worker thread and no longer than the clocks allow."""
-        if call.driver.authorize is None:
+        if call.target.driver.authorize is None:
             return wire
         import anyio.to_thread  # noqa: PLC0415
 
@@ -97,7 +97,7 @@ class AsyncBackend:
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             if self._woken:
                 self._scope.cancel()
-            authorized = await anyio.to_thread.run_sync(call.driver.authorize, wire, abandon_on_cancel=True)
+            authorized = await anyio.to_thread.run_sync(call.target.driver.authorize, wire, abandon_on_cancel=True)
         self._scope = None
         if authorized is None:
             raise timed_out(clock)
@@ -114,7 +114,7 @@ class AsyncBackend:
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             if self._woken:  # while the driver authorized, say
                 self._scope.cancel()
-            pool = pools.pool(wire.url, call.connection.route)
+            pool = pools.pool(wire.url, call.target.connection.route)
             exchange = await pool.send(wire, _send_options(call), InFlightRequest(), closer_here())
         self._scope = None
         if exchange is None:
@@ -166,4 +166,4 @@ def _nobody_waits() -> NoReturn:
 
 
 def _send_options(call: Call) -> SendOptions:
-    return SendOptions(call.timeouts, call.clocks, call.connection.limits)
+    return SendOptions(call.options.timeouts, call.clocks, call.target.connection.limits)

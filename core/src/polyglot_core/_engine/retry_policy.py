@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from polyglot_core._engine.call_options import ResumeMode
 from polyglot_core.errors import (
     ConfigError,
     InvalidRequest,
@@ -43,14 +44,10 @@ __all__ = [
     "Fallback",
     "Raise",
     "Resume",
-    "ResumeMode",
     "Retry",
     "RetryState",
     "decide",
 ]
-
-ResumeMode = Literal["restart", "prefill", "provider"]
-"""How to go on after an answer has broken off: ask anew, let the model continue its text, or let the provider do so."""
 
 
 class Retry(Struct, frozen=True):
