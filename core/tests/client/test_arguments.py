@@ -278,12 +278,12 @@ def test_what_is_no_tool_is_refused(tool, says):
 @pytest.mark.parametrize("messages", [None, 7])
 def test_what_is_no_message_is_refused(messages):
     """With what it should be."""
-    with pytest.raises(RequestError, match="messages is a text, or a list of messages, not"):
+    with pytest.raises(RequestError, match="messages must be a string or a list of messages, not"):
         as_messages(messages)
 
 
 def test_a_misspelt_word_is_refused():
     """It must not do nothing."""
     check_word("unsupported", "drop", UNSUPPORTED)
-    with pytest.raises(RequestError, match="unsupported is 'raise', 'warn' or 'drop', not 'Drop'"):
+    with pytest.raises(RequestError, match="unsupported must be 'raise', 'warn' or 'drop', not 'Drop'"):
         check_word("unsupported", "Drop", UNSUPPORTED)

@@ -522,7 +522,7 @@ def test_what_cannot_be_asked(flavour, story, asked, kind, part):
 def test_no_model(flavour, story):
     """A call without a model says so; a call that names one needs none in the connection."""
     inference = flavour.Inference(story.connection(model=None))
-    with pytest.raises(ConfigError, match="names no model"):
+    with pytest.raises(ConfigError, match="has no model"):
         inference.create("Hi")
     assert inference.create("Hi", model="n").request.model == "n"
 

@@ -236,7 +236,7 @@ def test_another_connection_without_a_model_is_found_out_when_the_call_is_made(f
     connection, _, _ = two(http.plain(BUSY, 503))
     other = connection.fallbacks[0].with_changes(model=None)
     inference = flavour.Inference(connection.with_changes(fallbacks=[other]))
-    with pytest.raises(ConfigError, match="'there' names no model"):
+    with pytest.raises(ConfigError, match="'there' has no model"):
         inference.create("Hi", model="mine")
 
 
