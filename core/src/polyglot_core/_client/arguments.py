@@ -25,7 +25,7 @@ def as_messages(messages: Messages) -> tuple[Message, ...]:
         raise RequestError(msg, phase="encode")
     turns = [messages] if isinstance(messages, (str, Message, Mapping)) else list(messages)
     if not turns:
-        msg = "messages is empty; pass a string or at least one message."
+        msg = "There are no messages; pass a string or at least one message."
         raise RequestError(msg, phase="encode")
     return tuple(_as_message(turn) for turn in turns)
 

@@ -6,34 +6,34 @@
 # Theory of operation
 # -------------------
 #
-# Three objects share the work. `Call` decides: which request is sent next, to which target, and what an error means
-# for the call. It does no I/O and never waits. The pump performs: it sends, reads, sleeps, closes and raises. The
-# backend knows how to wait, with a thread or with a task, and how to end a wait.
+# Three objects share the work. `Call` decides: which request is sent next, to which target, and what an error means for
+# the call. It does no I/O and never waits. The pump performs: it sends, reads, sleeps, closes and raises. The backend
+# knows how to wait, with a thread or with a task, and how to end a wait.
 #
 # One iteration. A pump holds up to two buffers: `_ready`, partials that have been decoded, and `_chunks`, chunks that
-# have been framed and not decoded. `__next__` empties them in this order. If both are empty it reads once, or sends
-# the request if there is no exchange, and starts over. Chunks are decoded one at a time, when their partial is
-# requested, so that a partial is emitted before an error that a later chunk of the same read causes. The branch for a
-# committed attempt repeats `_step` without its calls, since streams spend their time there. `_take` and `_clocks` are
-# copies of `call.attempt.take` and `call.clocks`: they save two attribute lookups for each chunk. They are set
-# together, in `_send`, before the first chunk of an attempt exists.
+# have been framed and not decoded. `__next__` empties them in this order. If both are empty it reads once, or sends the
+# request if there is no exchange, and starts over. Chunks are decoded one at a time, when their partial is requested,
+# so that a partial is emitted before an error that a later chunk of the same read causes. The branch for a committed
+# attempt repeats `_step` without its calls, since streams spend their time there. `_take` and `_clocks` are copies of
+# `call.attempt.take` and `call.clocks`: they save two attribute lookups for each chunk. They are set together, in
+# `_send`, before the first chunk of an attempt exists.
 #
 # `advance` does one such round and returns. `events()` uses it: one read may emit events and no partial (a ping, the
 # model's name), and such events must be handed out before the next read, which may take minutes.
 #
 # Who closes. The caller may run `close` in any thread, at any time, any number of times, also while another thread
 # iterates. (Of an AsyncPump: from any task of the same event loop.) `close` cannot release an exchange that is in use.
-# So it does three things in this order: it marks the call as cancelled; it ends every wait, by `wake` (authorization,
-# a connection attempt, a backoff) and by `abort` (a read: the socket is shut down, not closed); and it releases the
+# So it does three things in this order: it marks the call as cancelled; it ends every wait, by `wake` (authorization, a
+# connection attempt, a backoff) and by `abort` (a read: the socket is shut down, not closed); and it releases the
 # exchange itself only if no thread is inside a send or a read. Otherwise the reader wakes with an error, `_recover`
 # finds the call cancelled and returns, the loop finds it ended, and the reader releases the exchange. `_release` takes
 # the exchange out of the attribute first, so that of two threads only one closes it.
 #
-# What `_sending` guards. It is held from before the request is encoded until the headers have been handed to the
-# attempt. A second reader in that time gets TwoReadersError instead of a second request. `close` reads it to learn that
-# there is a thread which will release. After that the exchange itself detects a second reader, from its clocks. The
-# lock is replaced instead of released: Ctrl-C may be raised between `acquire` and `try`, or inside a release, and a
-# lock that stays held would block every later iteration of this stream.
+# What `_sending` guards. It is held from before the request is encoded until the headers of the response have been
+# handed to the attempt. A second reader in that time gets TwoReadersError instead of a second request. `close` reads it
+# to learn that there is a thread which will release. After that the exchange itself detects a second reader, from its
+# clocks. An interruption may be raised while the lock is held, so it is released in a ``finally``: a lock that stays
+# held would end every later iteration of the stream with an error.
 #
 # An interruption is not an error. KeyboardInterrupt, a cancelled task and GeneratorExit say nothing about the request
 # and may be raised at any instruction. They are not retried, not wrapped, and carry no partial. `_abandon` cancels the
@@ -42,11 +42,11 @@
 #
 # Errors pass `_recover` twice. First pass: the transport or a framer has failed while the attempt has no outcome
 # (`interruptible`). `interrupted` returns an iterator that becomes `_ready`. It flushes the text that the attempt holds
-# back. If the model had finished, it emits the closing partials and the call ends well: a connection that breaks after
-# the finish reason is no error. If not, the iterator raises an error with a partial, and the attempt has an outcome
-# then. Second pass: this error, or one that the attempt itself has raised while it decoded. `decide` chooses: Raise,
-# AcceptTruncated (the call ends without an error), or a further attempt, for which the call has been prepared when
-# `decide` returns. The pump releases the exchange, calls `on_seam`, sleeps, and the next round sends. A
+# back. If the response was complete, it emits the closing partials and the call ends well: a connection that breaks
+# after the finish reason is no error. If not, the iterator raises an error with a partial, and the attempt has an
+# outcome then. Second pass: this error, or one that the attempt itself has raised while it decoded. `decide` chooses:
+# Raise, AcceptTruncated (the call ends without an error), or a further attempt, for which the call has been prepared
+# when `decide` returns. The pump releases the exchange, calls `on_seam`, sleeps, and the next round sends. A
 # TwoReadersError skips all of this: it belongs to the second reader, and the first one's stream continues. Once the
 # call is cancelled errors are dropped, because closing the socket causes them.
 #
@@ -236,7 +236,7 @@ class Pump(_Buffers):
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers))
                 self._take, self._clocks = attempt.take, self.call.clocks
         finally:
-            self._sending = threading.Lock()  # not a release, which an interruption could prevent
+            self._sending.release()
 
     def _recover(self, error: PolyglotError) -> None:
         """End the attempt that `error` interrupted; or, if it has ended, prepare the next one or raise.
@@ -392,7 +392,7 @@ class AsyncPump(_Buffers):
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers))
                 self._take, self._clocks = attempt.take, self.call.clocks
         finally:
-            self._sending = threading.Lock()  # not a release, which an interruption could prevent
+            self._sending.release()
 
     async def _recover(self, error: PolyglotError) -> None:
         """End the attempt that `error` interrupted; or, if it has ended, prepare the next one or raise.
