@@ -100,7 +100,7 @@ def _without_docstring(node):
 
 
 def methods(source, name):
-    """The methods of a class, each as text in its sync form; what is no method stands under its own text."""
+    """Return the methods of a class by name, as text in sync form; other statements are listed by their own text."""
     (found,) = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name]
     tree = ast.fix_missing_locations(Synced().visit(found))
     return {getattr(node, "name", ast.unparse(node)): ast.unparse(node) for node in tree.body}
@@ -116,7 +116,7 @@ def differences(source, sync, asynchronous):
     ("module", "sync", "asynchronous"), TWINS, ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_twins_are_equal(module, sync, asynchronous):
-    """Method by method, the async class says what the sync one says."""
+    """Method by method, the async class equals the sync one."""
     assert differences(inspect.getsource(module), sync, asynchronous) == set()
 
 

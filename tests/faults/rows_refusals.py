@@ -266,7 +266,7 @@ should_retry = [
 def used_up(stage: Stage) -> None:
     server = stage.simulate(fault=Status(503, JSON))
     connection = stage.connection(server, again=3)
-    ending = stage.keeps(refusal(Overloaded, 4, "Asked before", "s of waiting"), stage.call(connection), server)
+    ending = stage.keeps(refusal(Overloaded, 4, "Earlier attempts", "then waited"), stage.call(connection), server)
     attempts = ending.response.failed_attempts
     same("failed attempts", [attempt.error for attempt in attempts], ["Overloaded"] * 3)
     same("waits grow", 0 < attempts[0].wait < attempts[1].wait < attempts[2].wait <= 0.04, True)

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from polyglot_core._authoring.options import NAMES, translate_options
-from polyglot_core._client.arguments import UNSUPPORTED, as_messages, as_response_format, as_tools, check_word
+from polyglot_core._client.arguments import as_messages, as_response_format, as_tools, check_word
+from polyglot_core._engine.call_options import UNSUPPORTED
 from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
 from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, Tool
 from polyglot_core.errors import RequestError
@@ -71,8 +72,8 @@ def test_what_is_no_message(given):
         as_messages(given)
 
 
-def test_the_answer_to_a_call():
-    """`tool_result` names the call that it answers."""
+def test_tool_result_names_its_tool_call():
+    """`tool_result` contains the id of the tool call."""
     turn = Message.tool_result(ToolCall(name="sum", id="7"), "3", error=True)
     assert turn == Message(role="tool", content=(ToolResult(id="7", content="3", error=True, name="sum"),))
 
@@ -91,7 +92,7 @@ def test_the_answer_to_a_call():
         ),
     ],
 )
-def test_what_the_answer_must_be(given, expected):
+def test_response_formats_are_read(given, expected):
     """A word, a schema, or OpenAI's shape of either."""
     assert as_response_format(given) == expected
 
@@ -110,14 +111,14 @@ def request(options, unsupported="raise"):
 
 
 def test_options_go_under_the_dialects_names():
-    """A dotted name stands for nested objects; None is not said at all."""
+    """A dotted name stands for nested objects; None is left out."""
     names = {"max_tokens": "config.limit", "temperature": "temperature"}
     body = translate_options(request({"max_tokens": 5, "temperature": 0, "seed": None}), names, driver="toy")
     assert body == {"config": {"limit": 5}, "temperature": 0}
 
 
 def test_an_option_that_there_is_not():
-    """A misspelt option is an error that names the nearest, and says where a provider's own field goes."""
+    """A misspelt option is an error that suggests the nearest, and names `extra` for fields of the provider."""
     with pytest.raises(RequestError, match=r"'temprature'; did you mean 'temperature'\?.*extra"):
         translate_options(request({"temprature": 1}), dict.fromkeys(NAMES, "x"), driver="toy")
 
@@ -131,7 +132,7 @@ def test_an_option_that_the_dialect_has_no_words_for():
     assert translate_options(request({"seed": 1}, "drop"), {}, driver="toy") == {}
 
 
-def test_an_option_that_asks_for_what_happens_anyway():
+def test_option_that_requests_the_default():
     """A neutral value needs no words in the dialect."""
     assert translate_options(request({"n": 1, "logprobs": False}), {}, driver="toy") == {}
 
@@ -175,7 +176,7 @@ def test_a_sound_has_a_short_name_for_its_type(mime_type, short):
         ((), (Text("Error:"),)),
     ],
 )
-def test_a_failed_result_says_so_for_dialects_without_a_field_for_it(content, said):
+def test_failed_tool_result_is_marked_in_its_text(content, said):
     """In its first text, or in one before everything else; a result that is none is as it was."""
     assert ToolResult(id="1", content=content, error=True).said == said
     assert ToolResult(id="1", content=content).said == ToolResult(id="1", content=content).parts
@@ -235,8 +236,8 @@ def test_a_message_is_kept_as_json(message):
     assert Message.from_dict(json.loads(json.dumps(message.to_dict()))) == message
 
 
-def test_a_kept_message_that_was_changed_is_refused():
-    """It says where it is wrong."""
+def test_changed_stored_message_is_rejected():
+    """The error names the path of the problem."""
     kept = Message(role="user", content=[Text("a")]).to_dict()
     kept["content"][0]["text"] = 5
     with pytest.raises(RequestError, match=r"is invalid: .*content"):
@@ -268,21 +269,21 @@ def test_a_tool_may_be_a_dict(tool, expected):
         ({"function": 5}, "a function that has a name"),
     ],
 )
-def test_what_is_no_tool_is_refused(tool, says):
+def test_invalid_tool_is_rejected(tool, says):
     """Before anything is sent, and not as the driver's fault."""
     with pytest.raises(RequestError, match=says):
         as_tools([tool])
 
 
 @pytest.mark.parametrize("messages", [None, 7])
-def test_what_is_no_message_is_refused(messages):
+def test_invalid_messages_are_rejected(messages):
     """With what it should be."""
-    with pytest.raises(RequestError, match="messages is a text, or a list of messages, not"):
+    with pytest.raises(RequestError, match="messages must be a string or a list of messages, not"):
         as_messages(messages)
 
 
-def test_a_misspelt_word_is_refused():
+def test_misspelt_word_is_rejected():
     """It must not do nothing."""
     check_word("unsupported", "drop", UNSUPPORTED)
-    with pytest.raises(RequestError, match="unsupported is 'raise', 'warn' or 'drop', not 'Drop'"):
+    with pytest.raises(RequestError, match="unsupported must be 'raise', 'warn' or 'drop', not 'Drop'"):
         check_word("unsupported", "Drop", UNSUPPORTED)

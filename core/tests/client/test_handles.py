@@ -18,13 +18,13 @@ STORY = "Once upon a time"
 
 @pytest.fixture
 def story(loopback, http, toy):
-    """A server that tells a story: as a stream, or whole where no stream was asked for."""
+    """A server that sends a story: as a stream, or as a plain response if no stream is requested."""
     return loopback(http.streamed(*toy.story, toy.done))
 
 
 @pytest.fixture
 def plain(loopback, http, toy):
-    """A server that gives a whole answer."""
+    """A server that sends a plain response."""
     return loopback(http.plain(toy.body(ResponseStarted("1", "m-1"), TextDelta(STORY), Finish("stop", "stop"))))
 
 
@@ -35,7 +35,7 @@ def created(flavour, server, **asked):
 # Sent once
 
 
-def test_nothing_is_sent_before_it_is_asked_for(flavour, story):
+def test_nothing_is_sent_before_the_first_read(flavour, story):
     """Preparing a call, and its stream, sends nothing."""
 
     async def main():
@@ -48,7 +48,7 @@ def test_nothing_is_sent_before_it_is_asked_for(flavour, story):
 
 
 def test_a_call_is_sent_once(flavour, story):
-    """However often the answer is asked for, in whatever way, one request is sent."""
+    """One request is sent, however often and in whichever way the response is read."""
 
     async def main():
         handle = created(flavour, story, stream=True)
@@ -103,8 +103,8 @@ def test_a_stream_is_iterated(flavour, story):
         ({"stream": True, "options": {"stream": False}}, True),
     ],
 )
-def test_whether_a_stream_is_asked_for(flavour, story, plain, asked, streamed):
-    """`response()` asks for a stream if it was wanted, and an explicit `stream` beats the option."""
+def test_stream_argument_and_option(flavour, story, plain, asked, streamed):
+    """`response()` requests a stream if the option is set; an explicit `stream` overrides it."""
     server = story if streamed else plain
 
     async def main():
@@ -114,7 +114,7 @@ def test_whether_a_stream_is_asked_for(flavour, story, plain, asked, streamed):
     assert server.asked[0].json["stream"] is streamed
 
 
-def test_a_connections_option_asks_for_streams(flavour, story):
+def test_connection_option_requests_streams(flavour, story):
     """`stream` among the connection's options holds for its calls."""
 
     async def main():
@@ -126,8 +126,8 @@ def test_a_connections_option_asks_for_streams(flavour, story):
     assert (sent["stream"], sent["seed"], sent["top"]) == (True, 2, 1)
 
 
-def test_a_stream_asks_for_a_stream(flavour, story):
-    """`stream()` asks for a stream whether or not the option was given."""
+def test_stream_method_requests_a_stream(flavour, story):
+    """`stream()` requests a stream whatever the option is."""
 
     async def main():
         await flavour.all(created(flavour, story, stream=False).stream())
@@ -136,21 +136,21 @@ def test_a_stream_asks_for_a_stream(flavour, story):
     assert story.asked[0].json["stream"] is True
 
 
-def test_a_plain_answer_that_was_taken_whole_has_no_events_to_show(flavour, plain):
-    """Rather than none it shows an error that says so; its partials stay to be had."""
+def test_plain_response_that_was_read_has_no_events(flavour, plain):
+    """`events()` raises instead of yielding none; the partials stay available."""
 
     async def main():
         pending = flavour.Inference(plain.connection()).create("Hi")
         await flavour.wait(pending.response())
-        with pytest.raises(StreamError, match="its events are not kept"):
+        with pytest.raises(StreamError, match="its events were not kept"):
             pending.stream().events()
         return await flavour.all(pending.stream())
 
     assert flavour.run(main)[-1].content == STORY
 
 
-def test_a_plain_answer_can_be_iterated_after(flavour, plain):
-    """After a plain `response()`, the stream hands out that answer's partials once, and nothing is sent."""
+def test_plain_response_can_be_iterated_after_reading(flavour, plain):
+    """After a plain `response()`, the stream yields the partials of that response once, and nothing is sent."""
 
     async def main():
         handle = created(flavour, plain)
@@ -168,7 +168,7 @@ def test_a_plain_answer_can_be_iterated_after(flavour, plain):
 
 
 def test_the_key_is_sent_in_its_header(flavour, story):
-    """The key goes where the connection says, the connection's headers go over the driver's."""
+    """The key is sent in the header that the connection names; its headers override the driver's."""
 
     async def main():
         connection = story.connection(
@@ -214,7 +214,7 @@ def test_a_response_drains_the_rest(flavour, story):
 
 @pytest.mark.parametrize("how", ["partials", "text", "events", "response"])
 def test_an_ended_stream_is_not_replayed(flavour, story, how):
-    """A second loop over a stream that was read to its end is an error that says where the answer is."""
+    """A second loop over a stream that was read to its end is an error that names `response()`."""
 
     async def main():
         stream = created(flavour, story).stream()
@@ -244,7 +244,7 @@ def test_an_exhausted_iterator_stays_so(flavour, story):
 
 
 def test_text_is_the_text_of_choice_0(flavour, loopback, http, toy):
-    """`text()` gives the pieces of the first answer's text, and nothing empty."""
+    """`text()` yields the text of the first choice in pieces, none of them empty."""
     said = (
         TextDelta("a"),
         TextDelta("x", 1),
@@ -277,8 +277,8 @@ def test_events_are_what_partials_are_made_of(flavour, loopback, http, toy):
 
 
 def test_a_ping_is_handed_on_when_it_comes(flavour, loopback, http, toy):
-    """A ping is shown at once, though nothing of the answer has come."""
-    seen = threading.Event()  # the server sends no more before, and gives up after a while
+    """A ping is emitted at once, before any content is received."""
+    seen = threading.Event()  # the server waits for it, with a limit
     server = loopback(http.streamed(toy.say(Ping()), toy.say(ResponseStarted("1")), seen, *toy.story, toy.done))
 
     async def main():
@@ -291,7 +291,7 @@ def test_a_ping_is_handed_on_when_it_comes(flavour, loopback, http, toy):
 
 
 def test_events_before_an_error_come_before_it(flavour, loopback, http, toy):
-    """What came before an error is handed out before the error is raised."""
+    """Events received before an error are emitted before it is raised."""
     said = [TextDelta("a"), UsageReport({"in": 1}), Ping()]
     server = loopback(http.streamed(*(toy.say(event) for event in said), toy.say(Failure("No."))))
 
@@ -306,7 +306,7 @@ def test_events_before_an_error_come_before_it(flavour, loopback, http, toy):
 
 
 def test_events_do_not_get_in_the_way_of_partials(flavour, loopback, http, toy):
-    """After some events have been taken, loops and `response()` go on as if nobody had watched."""
+    """After some events have been taken, loops and `response()` continue as if no events had been read."""
     said = [ResponseStarted("1"), TextDelta("a"), UsageReport({}), TextDelta("b"), Finish("stop", "stop")]
     server = loopback(http.streamed(*(toy.say(event) for event in said), toy.done))
 
@@ -362,7 +362,7 @@ def test_what_a_callback_raises_comes_out(flavour, story):
 
 @pytest.mark.parametrize("read", [0, 1, 2])
 def test_a_closed_stream_has_what_had_come(flavour, loopback, http, toy, read):
-    """A closed stream ends its loops quietly, and its response says `cancelled`."""
+    """A closed stream ends its loops quietly, and the outcome of its response is `cancelled`."""
     server = loopback(http.streamed(*toy.story[:2], then=("hang",)))
 
     async def main():
@@ -425,7 +425,7 @@ def test_a_callback_may_close_the_stream(flavour, loopback, http, toy):
 
 
 def test_a_failed_call_raises_the_same_error_again(flavour, loopback, http, toy):
-    """Each way of asking for the answer of a failed call raises the same error, and nothing is sent again."""
+    """Each way of reading the response of a failed call raises the same error, and nothing is sent again."""
     server = loopback(http.plain(b'{"error": {"message": "No."}}', 500))
 
     async def main():
@@ -448,7 +448,7 @@ def test_a_failed_call_raises_the_same_error_again(flavour, loopback, http, toy)
 
 @pytest.mark.parametrize("then", [("close",), ("reset",)])
 def test_a_cut_stream_raises_with_what_had_come(flavour, loopback, http, toy, then):
-    """A stream that breaks in the middle raises, and the error has what had come."""
+    """A stream that breaks in the middle raises, and the error has the partial."""
     server = loopback(http.streamed(*toy.story[:2], 0.05, then=then))
 
     async def main():
@@ -486,7 +486,7 @@ def test_a_break_after_the_end_is_none(flavour, loopback, http, toy):
     assert flavour.run(main).outcome == "finished"
 
 
-def test_nobody_there(flavour, loopback, http):
+def test_connection_refused(flavour, loopback, http):
     """A server that is not there is a `TransportError` that names it, and nothing was sent."""
     server = loopback(http.plain())
     server.close()
@@ -511,16 +511,16 @@ def test_nobody_there(flavour, loopback, http):
         ({"messages": "Hi", "timeouts": 30}, ConfigError, "timeouts"),
     ],
 )
-def test_what_cannot_be_asked(flavour, story, asked, kind, part):
-    """What cannot be asked is said when the call is prepared."""
+def test_invalid_arguments_fail_when_prepared(flavour, story, asked, kind, part):
+    """Invalid arguments are reported by `create`."""
     with pytest.raises(kind, match=part):
         flavour.Inference(story.connection()).create(**asked)
 
 
 def test_no_model(flavour, story):
-    """A call without a model says so; a call that names one needs none in the connection."""
+    """A call without a model is an error; a call with one needs none in the connection."""
     inference = flavour.Inference(story.connection(model=None))
-    with pytest.raises(ConfigError, match="names no model"):
+    with pytest.raises(ConfigError, match="has no model"):
         inference.create("Hi")
     assert inference.create("Hi", model="n").request.model == "n"
 
@@ -531,8 +531,8 @@ def test_an_unknown_driver(flavour, story):
         flavour.Inference.from_connection(story.connection(driver="toi"))
 
 
-def test_what_a_request_says(flavour, story):
-    """What a call says reaches the driver whole."""
+def test_request_reaches_the_driver(flavour, story):
+    """All arguments of a call reach the driver."""
     tool = Tool("sum")
     handle = flavour.Inference(story.connection()).create(
         ["Hi", Message(role="assistant", content="Ho"), {"role": "user", "content": "Hu", "odd": 1}],
@@ -562,8 +562,8 @@ BUSY = b'{"error": {"message": "Busy."}}'
     "first",
     ["status", "reset", "held", "inside", "empty"],
 )
-def test_a_request_is_sent_again_before_anything_came(flavour, loopback, http, toy, first):
-    """Until something of the answer has come, a failed attempt is made again, and nothing of it is seen."""
+def test_retry_before_content_is_received(flavour, loopback, http, toy, first):
+    """A failed attempt is retried until content is received, and nothing of it is emitted."""
     attempts = {
         "status": http.plain(BUSY, 503),
         "reset": ("reset",),
@@ -586,8 +586,8 @@ def test_a_request_is_sent_again_before_anything_came(flavour, loopback, http, t
     assert len({asked.body for asked in server.asked}) == 1
 
 
-def test_nothing_is_sent_again_after_something_came(flavour, loopback, http, toy):
-    """Once a piece of the answer has reached the caller, the request is not sent again."""
+def test_no_retry_after_content_is_received(flavour, loopback, http, toy):
+    """Once content has reached the caller, the request is not retried."""
     server = loopback(http.streamed(toy.story[0], then=("close",)))
 
     async def main():
@@ -601,7 +601,7 @@ def test_nothing_is_sent_again_after_something_came(flavour, loopback, http, toy
 
 
 def test_retries_come_to_an_end(flavour, loopback, http):
-    """After the last attempt the error is raised, and says how many there were."""
+    """After the last attempt the error is raised with the number of attempts."""
     server = loopback(http.plain(BUSY, 503))
 
     async def main():
@@ -615,8 +615,8 @@ def test_retries_come_to_an_end(flavour, loopback, http):
     assert len(server.asked) == 3
 
 
-def test_a_wait_that_the_provider_asks_for(flavour, loopback, http, toy):
-    """A wait that the provider asks for is kept, and a longer one than allowed ends the call."""
+def test_retry_after_is_kept(flavour, loopback, http, toy):
+    """A wait that the provider requests is kept; one beyond `max_retry_after` ends the call."""
     server = loopback(
         http.plain(BUSY, 503, retry_after="0.2"),
         http.streamed(*toy.story, toy.done),
@@ -724,7 +724,7 @@ def test_everything_reads_well(flavour, story):
 
 
 def test_unreadable_data(flavour, loopback, http, toy):
-    """A chunk that cannot be read ends the call with what had come, and the connection is not used again."""
+    """A chunk that cannot be read ends the call with a partial, and the connection is not reused."""
     server = loopback(http.streamed(toy.story[0], b"data: {cut\n\n", *toy.story), http.streamed(*toy.story, toy.done))
 
     async def main():

@@ -1,4 +1,4 @@
-"""Credentials of a driver's own, interruptions, and closing while nothing has come yet."""
+"""Authorization by the driver, interruptions, and closing before any content is received."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_credentials_that_cannot_be_had(flavour, loopback, http, authorizing):
 
 
 def test_a_key_that_the_provider_repeats(flavour, loopback, http):
-    """A provider that quotes the key it refuses does not bring it into the error."""
+    """A key that the provider quotes in its error body is redacted from the error."""
     server = loopback(http.plain(b'{"error": {"message": "Wrong key: test-key!", "code": "test-key"}}', 401))
 
     async def main():
@@ -83,8 +83,8 @@ def test_a_key_that_the_provider_repeats(flavour, loopback, http):
 
 
 @pytest.mark.parametrize(("status", "retryable"), [(408, True), (409, True), (425, True), (400, False), (501, False)])
-def test_statuses_that_say_more_than_their_class(flavour, loopback, http, status, retryable):
-    """Some statuses say of themselves whether the same request may succeed later."""
+def test_statuses_that_override_retryable(flavour, loopback, http, status, retryable):
+    """Some statuses determine `retryable`, whatever the class of the error."""
     server = loopback(http.plain(b"", status))
 
     async def main():
@@ -133,7 +133,7 @@ class Interrupted(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 @pytest.mark.parametrize("flavour", ["sync", "trio"], indirect=True)
 def test_an_interruption_passes(flavour, toy, toy_driver):
-    """Ctrl-C passes through untouched; the stream is closed, and what had come stays readable."""
+    """Ctrl-C passes through untouched; the stream is closed and the content received stays readable."""
     body = Interrupted(toy.story[0], KeyboardInterrupt())
     transport = httpx.MockTransport(
         lambda _: httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=body)
@@ -156,7 +156,7 @@ def test_an_interruption_passes(flavour, toy, toy_driver):
 
 @ASYNC
 @pytest.mark.parametrize("phase", ["headers", "between attempts"])
-def test_closing_before_anything_came(flavour, loopback, http, phase):
+def test_closing_before_content_is_received(flavour, loopback, http, phase):
     """A task that waits for headers, or between two attempts, ends its loop when another task closes the stream."""
     server = loopback(("hang",) if phase == "headers" else http.plain(b"", 503))
     made = server.connection(retries=Retries(max_retries=5, initial_backoff=30.0))
@@ -197,7 +197,7 @@ def test_cancelling_a_wait_between_attempts(flavour, loopback, http):
     assert len(server.asked) == 1
 
 
-def test_what_a_response_says_first(toy):
+def test_outcome_of_a_response_is_shown_first(toy):
     """The short ways of a response speak of choice 0, and of nothing where it has none."""
     from polyglot_core.plugin import Finish, ReasoningDelta, RefusalDelta, ToolCallDelta
 

@@ -1,4 +1,4 @@
-"""What goes wrong around the requests of a call: secrets that come back, calls that are closed at an odd moment."""
+"""Errors around the requests of a call: secrets in error bodies, calls that are closed in every phase, resumes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def refused(http, said):
     ],
 )
 @pytest.mark.parametrize("given", ["key", "header", "authorize"])
-def test_a_secret_that_the_provider_repeats_is_taken_out(flavour, loopback, http, toy, given, said, shown):
+def test_secret_in_an_error_body_is_redacted(flavour, loopback, http, toy, given, said, shown):
     """Whatever was sent as a secret is in no error and in no failed attempt, whole or cut short."""
 
     class Authorizing(toy.Driver):
@@ -74,15 +74,15 @@ def test_a_secret_that_the_provider_repeats_is_taken_out(flavour, loopback, http
 @pytest.mark.parametrize(
     "fields", [{"api_key": f"{KEY} "}, {"api_key": f" {KEY}"}, {"headers": {"x-api-key": f"{KEY} "}}]
 )
-def test_a_key_with_a_space_at_its_end_is_refused_before_anything_quotes_it(fields):
-    """The HTTP client would refuse it too, and print it."""
+def test_key_with_trailing_space_is_rejected_without_quoting_it(fields):
+    """The HTTP client would reject it too, and print it."""
     with pytest.raises(ConfigError, match="begins or ends with a space") as caught:
         Connection(name="here", driver="toy", **fields)
     assert KEY not in str(caught.value)
 
 
 def test_nothing_of_a_request_is_kept_when_it_has_failed(loopback, toy):
-    """The HTTP client's request, which has the key in the clear, is let go with the attempt."""
+    """The HTTP client's request, which contains the key in the clear, is released with the attempt."""
     stream = Inference(loopback(("close",)).connection(api_key=KEY)).stream("Hi")
     with pytest.raises(TransportError):
         list(stream)
@@ -92,7 +92,7 @@ def test_nothing_of_a_request_is_kept_when_it_has_failed(loopback, toy):
 # Requests that count
 
 
-def test_credentials_that_cannot_be_had_are_asked_for_as_often_as_requests_are_sent(flavour, loopback, toy):
+def test_failed_authorization_is_retried_like_a_request(flavour, loopback, toy):
     """What `authorize` raises is a failed attempt like any other: `limit` and `total` hold."""
     calls = []
 
@@ -133,7 +133,7 @@ def test_a_request_that_was_worked_on_is_not_sent_again_without_a_word(flavour, 
 
 @pytest.mark.parametrize("signal", [signal for state, signal in LIFE if state is State.HELD])
 def test_a_session_that_was_closed_meanwhile_takes_nothing_on(toy, signal):
-    """Whatever a reader was about to say of a session that another thread has closed, its outcome stands."""
+    """An attempt that another thread has cancelled keeps its outcome, whatever its reader reports later."""
     attempt = toy.attempt()
     attempt.cancel(0.0)
     attempt._move(signal)
@@ -207,7 +207,7 @@ def test_an_async_close_is_not_forgotten(loopback, http, toy, backend, phase):
 
 
 def test_a_callback_that_raises_ends_the_call(flavour, loopback, http):
-    """What a callback raises comes out, and the call is over: nothing is sent, and nothing spins."""
+    """An exception of a callback is raised and ends the call: no further request is sent."""
     server = loopback(http.plain(b"{}", 503))
 
     async def main():
@@ -228,7 +228,7 @@ def test_a_callback_that_raises_ends_the_call(flavour, loopback, http):
 
 
 def test_a_fallback_that_cannot_go_on_raises_its_own_failure(flavour, loopback, http, toy):
-    """Where the driver that has answered cannot write on, the break is raised, and not that it cannot."""
+    """If the driver of the fallback cannot resume, the interruption is raised, and not the missing support."""
     driver = type("GoingOn", (Continuing, toy.Driver), {"decode_chunk": Continuing.decode_chunk})
     driver.encode_request = toy.Driver.encode_request
     failing, other = loopback(http.plain(b"{}", 401)), loopback(http.streamed(toy.story[0]))
@@ -249,7 +249,7 @@ def test_a_fallback_that_cannot_go_on_raises_its_own_failure(flavour, loopback, 
         ([" \n"], None, " \n"),
     ],
 )
-def test_the_space_between_two_parts_of_an_answer(flavour, loopback, http, toy, first, then, expected):
+def test_whitespace_between_the_parts_of_a_resumed_response(flavour, loopback, http, toy, first, then, expected):
     """White space that ended the one part and begins the other is there once; from it alone nothing is written on."""
     driver = type("GoingOn", (Continuing, toy.Driver), {"decode_chunk": Continuing.decode_chunk})
     driver.encode_request = toy.Driver.encode_request
@@ -267,8 +267,8 @@ def test_the_space_between_two_parts_of_an_answer(flavour, loopback, http, toy, 
     assert len(server.asked) == (1 if then is None else 2)
 
 
-def test_several_answers_are_not_written_on(flavour, loopback, http, toy):
-    """Where more than one answer was asked for, the others would be without their beginning."""
+def test_several_choices_are_not_resumed(flavour, loopback, http, toy):
+    """With more than one choice the others would lose their beginning."""
     driver = type("GoingOn", (Continuing, toy.Driver), {"decode_chunk": Continuing.decode_chunk})
     driver.encode_request = toy.Driver.encode_request
     server = loopback(http.streamed(toy.story[0]))
@@ -280,8 +280,8 @@ def test_several_answers_are_not_written_on(flavour, loopback, http, toy):
 
 
 @pytest.mark.parametrize("second", ["refused", "cut"])
-def test_what_came_before_a_restart_that_brings_nothing_is_kept(flavour, loopback, http, toy, second):
-    """Whether the second request is refused or is cut before its answer, what the first one brought is there."""
+def test_restart_without_content_keeps_the_partial(flavour, loopback, http, toy, second):
+    """If the second request fails before content is received, the partial is that of the first one."""
     then = {"refused": http.plain(b"{}", 401), "cut": http.streamed(toy.say(ResponseStarted("2")))}[second]
     server = loopback(http.streamed(*toy.story[:2]), then)
     _, error = outcome(
@@ -303,8 +303,8 @@ def test_what_came_before_a_restart_that_brings_nothing_is_kept(flavour, loopbac
     [(["<"], "<", ""), (["<think>ab</th"], "", "ab</th"), (["<think>ab", "</thi"], "", "ab</thi")],
 )
 @pytest.mark.parametrize("then", ["eof", "broken"])
-def test_what_may_become_a_tag_is_handed_out_when_nothing_follows(toy, said, content, thought, then):
-    """Text that was held back belongs to the answer, to its events and to what an error keeps, however it ends."""
+def test_text_held_back_is_flushed_at_the_end(toy, said, content, thought, then):
+    """Text that was held back is part of the response, of the events and of the partial, however the stream ends."""
     attempt = toy.attempt(think_tags=("<think>", "</think>"))
     events = toy.watch_events(attempt)
     error = TransportError("broken")
@@ -340,7 +340,7 @@ def test_numbers_that_are_none_are_found_when_the_connection_is_made(fields):
 
 
 def test_a_codes_control_characters_are_not_shown(flavour, loopback, http):
-    """What a provider says as code is made printable like its message."""
+    """The code of a provider's error is made printable, like its message."""
     server = loopback(http.plain(b'{"error": {"message": "No.", "code": "\\u001b[31m%s"}}' % (b"x" * 3000), 401))
     _, error = outcome(flavour, server.connection())
     assert isinstance(error, AuthenticationError)

@@ -1,4 +1,4 @@
-"""What happens after a request that brought no answer, or not the whole: another request, and where it can be seen."""
+"""Retries, fallbacks and resumes after a request that failed, and how callers observe them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ STORY = "Once upon a time"
 
 
 class Continuing:
-    """What a driver needs to go on with an answer: a text to write on from, and a provider that keeps the rest."""
+    """A driver that can resume: with a prefill, and from a provider that stores the rest of the response."""
 
     @hookimpl
     def encode_prefill(self, connection, request, text):
@@ -93,7 +93,7 @@ def outcome(flavour, connection, **asked):
 
 @pytest.fixture
 def two(loopback, http, toy):
-    """A connection whose server fails, and another that answers."""
+    """A connection whose server fails, and a fallback whose server responds."""
 
     def make(script, **fields):
         failing, answering = loopback(script), loopback(http.streamed(*toy.story, toy.done))
@@ -104,8 +104,8 @@ def two(loopback, http, toy):
     return make
 
 
-def test_another_connection_answers(flavour, two, http):
-    """When repetitions are used up, the next connection is asked, with its own model; the response says who failed."""
+def test_fallback_is_used_after_the_retries(flavour, two, http):
+    """After the last retry the fallback receives the request, with its own model; `failed_attempts` lists the failures."""
     connection, failing, answering = two(http.plain(BUSY, 503))
     _, response = outcome(flavour, connection, model="mine")
     assert (response.content, response.connection) == (STORY, "there")
@@ -128,19 +128,17 @@ def test_a_call_may_have_retries_of_its_own(flavour, two, http, retries, asked_h
     assert (len(failing.asked), len(answering.asked)) == (asked_here, 1)
 
 
-def test_an_error_says_that_the_budget_is_used_up(flavour, loopback, http, monkeypatch):
-    """Else nobody would know why `limit` was not kept."""
+def test_exhausted_budget_is_noted_in_the_error(flavour, loopback, http, monkeypatch):
+    """Without the note it would be unclear why `max_retries` was not reached."""
     monkeypatch.setattr("polyglot_core._engine.retry_policy._CAPACITY", 20)
     server = loopback(http.plain(BUSY, 503))
     _, error = outcome(flavour, server.connection(retries=Retries(max_retries=5, initial_backoff=0.01)))
     assert len(server.asked) == 2
-    assert any(
-        "the budget that all calls to this place pay repetitions from is used up" in note for note in error.__notes__
-    )
+    assert any("retry budget shared by all calls to this origin is exhausted" in note for note in error.__notes__)
 
 
-def test_a_later_error_does_not_speak_of_the_budget_of_an_earlier_one(flavour, two, loopback, http, monkeypatch):
-    """The place asked next refuses for a reason of its own."""
+def test_budget_note_is_not_added_to_a_later_error(flavour, two, loopback, http, monkeypatch):
+    """The fallback fails for a reason of its own."""
     monkeypatch.setattr("polyglot_core._engine.retry_policy._CAPACITY", 2)
     refusing = loopback(http.plain(b'{"error": {"message": "No."}}', 400)).connection(name="there")
     connection, *_ = two(http.plain(BUSY, 503), fallbacks=(refusing,))
@@ -149,16 +147,16 @@ def test_a_later_error_does_not_speak_of_the_budget_of_an_earlier_one(flavour, t
     assert not any("budget" in note for note in error.__notes__)
 
 
-def test_a_refused_call_without_a_key_says_so(flavour, loopback, http):
-    """Where a key was kept back, the provider's words alone would mislead."""
+def test_auth_error_notes_that_no_key_was_sent(flavour, loopback, http):
+    """If the key was not sent, the message of the provider alone would mislead."""
     server = loopback(http.plain(b'{"error": {"message": "Incorrect key."}}', 401))
     _, error = outcome(flavour, server.connection(api_key=None, retries=Retries(max_retries=0)))
-    assert "No key was sent: the connection has none." in error.message
+    assert "No API key was sent: the connection has none." in error.message
     _, error = outcome(flavour, server.connection(retries=Retries(max_retries=0)))
-    assert "No key was sent" not in error.message
+    assert "No API key was sent" not in error.message
 
 
-def test_retries_that_there_are_not_are_refused(flavour, two, http):
+def test_unknown_retry_settings_are_rejected(flavour, two, http):
     """Before anything is sent, with the nearest name."""
     connection, failing, _ = two(http.plain(BUSY, 503))
     with pytest.raises(ConfigError, match="did you mean 'max_retries'"):
@@ -167,8 +165,8 @@ def test_retries_that_there_are_not_are_refused(flavour, two, http):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_call_tells_of_its_further_requests(flavour, loopback, http, toy, stream):
-    """What was given to the call itself is told, whether its answer is a stream or comes whole."""
+def test_on_seam_is_called_for_further_requests(flavour, loopback, http, toy, stream):
+    """A callback set on the pending call is called, for a stream and for a plain response."""
     whole = http.plain(toy.body(TextDelta(STORY), Finish("stop", "stop")))
     server = loopback(http.plain(BUSY, 503), http.streamed(*toy.story, toy.done) if stream else whole)
     told = []
@@ -181,7 +179,7 @@ def test_a_call_tells_of_its_further_requests(flavour, loopback, http, toy, stre
     assert [(seam.how, seam.error, seam.connection) for seam in told] == [("retry", "Overloaded", "here")]
 
 
-def test_a_wrong_key_is_not_sent_twice_but_another_connection_is_asked(flavour, two, http):
+def test_auth_error_is_not_retried_but_falls_back(flavour, two, http):
     """What would be the same again here may not be elsewhere; each key goes to its own server."""
     connection, failing, answering = two(http.plain(b'{"error": {"message": "No test-key here."}}', 401))
     other = connection.fallbacks[0].with_changes(api_key="another-key")
@@ -193,21 +191,21 @@ def test_a_wrong_key_is_not_sent_twice_but_another_connection_is_asked(flavour, 
 
 
 def test_a_request_that_is_wrong_is_wrong_everywhere(flavour, two, http):
-    """A 400 is raised at once, and nobody else is asked."""
+    """A 400 is raised at once, without a fallback."""
     connection, failing, answering = two(http.plain(b'{"error": {"message": "No."}}', 400))
     _, error = outcome(flavour, connection)
     assert (error.status, len(failing.asked), len(answering.asked)) == (400, 1, 0)
 
 
-def test_nobody_else_is_asked_once_an_answer_has_begun(flavour, two, http, toy):
-    """An answer that breaks off is raised with what had come."""
+def test_no_fallback_after_content_is_received(flavour, two, http, toy):
+    """An interrupted response is raised with its partial."""
     connection, _, answering = two(http.streamed(toy.story[0]))
     _, error = outcome(flavour, connection)
     assert (type(error), error.partial.content, answering.asked) == (Truncated, "Once ", [])
 
 
 def test_when_every_connection_fails(flavour, loopback, http):
-    """The last error is raised; it tells of all requests, and a note gives the history."""
+    """The last error is raised; it counts all requests, and a note lists the earlier attempts."""
     first, second = loopback(http.plain(BUSY, 503)), loopback(http.plain(b"{}", 401))
     connection = first.connection(retries=SOON, fallbacks=[second.connection(name="there", retries=SOON)])
     _, error = outcome(flavour, connection)
@@ -217,8 +215,8 @@ def test_when_every_connection_fails(flavour, loopback, http):
     assert "here: Overloaded" in error.__notes__[0]
 
 
-def test_what_another_connection_cannot_express_is_said_before_anything_is_sent(flavour, two, http, toy):
-    """Each driver that may be asked encodes the request first."""
+def test_unsupported_request_of_a_fallback_fails_before_sending(flavour, two, http, toy):
+    """The driver of every fallback encodes the request first."""
 
     class Strict(toy.Driver):
         @hookimpl
@@ -238,15 +236,15 @@ def test_another_connection_without_a_model_is_found_out_when_the_call_is_made(f
     connection, _, _ = two(http.plain(BUSY, 503))
     other = connection.fallbacks[0].with_changes(model=None)
     inference = flavour.Inference(connection.with_changes(fallbacks=[other]))
-    with pytest.raises(ConfigError, match="'there' names no model"):
+    with pytest.raises(ConfigError, match="'there' has no model"):
         inference.create("Hi", model="mine")
 
 
 # On from there
 
 
-def test_an_answer_that_broke_off_is_asked_anew(flavour, loopback, http, toy):
-    """With `restart` the answer starts again; a partial shows the place, and the response is of the second alone."""
+def test_restart_sends_the_request_anew(flavour, loopback, http, toy):
+    """With `restart` the response starts anew; a partial shows the seam, and the response is the second one alone."""
     server = loopback(http.streamed(*toy.story[:2]), http.streamed(*toy.story, toy.done))
     partials, response = outcome(flavour, server.connection(retries=SOON), resume="restart")
     assert [partial.content for partial in partials] == [
@@ -277,7 +275,7 @@ def test_the_model_writes_on_from_what_had_come(flavour, loopback, http, toy, go
 
 
 def test_the_provider_sends_the_rest(flavour, loopback, http, toy, going_on):
-    """With `provider` the driver asks for what is missing, and reads it with what it had noted."""
+    """With `provider` the driver requests the rest, and decodes it with the state of the first attempt."""
     server = loopback(http.streamed(*toy.story[:2]), http.streamed(*toy.story[2:], toy.done))
     connection = server.connection(driver="going-on", retries=SOON)
     partials, response = outcome(flavour, connection, resume="provider")
@@ -287,7 +285,7 @@ def test_the_provider_sends_the_rest(flavour, loopback, http, toy, going_on):
 
 
 def test_it_breaks_off_again_and_again(flavour, loopback, http, toy, going_on):
-    """Each continuation counts as a repetition; refusals in between do too, and lose nothing."""
+    """Each resume counts as a retry. Error responses in between count too, and lose no content."""
     server = loopback(
         http.streamed(toy.story[0]), http.plain(BUSY, 503), http.streamed(toy.story[1]), http.plain(BUSY, 503)
     )
@@ -299,7 +297,7 @@ def test_it_breaks_off_again_and_again(flavour, loopback, http, toy, going_on):
     assert (error.attempts, len(server.asked)) == (4, 4)
 
 
-def test_a_restart_that_is_refused_keeps_what_had_come(flavour, loopback, http, toy):
+def test_failed_restart_keeps_the_partial(flavour, loopback, http, toy):
     """Where the second request brings nothing, the error has what the first one did."""
     server = loopback(http.streamed(*toy.story[:2]), http.plain(b"{}", 401))
     _, error = outcome(flavour, server.connection(retries=SOON), resume="restart")
@@ -308,7 +306,7 @@ def test_a_restart_that_is_refused_keeps_what_had_come(flavour, loopback, http, 
 
 
 @pytest.mark.parametrize("how", ["prefill", "provider"])
-def test_a_driver_that_cannot_go_on_says_so_before_anything_is_sent(flavour, loopback, http, toy, how):
+def test_unsupported_resume_mode_fails_before_sending(flavour, loopback, http, toy, how):
     """A way to go on is checked against the driver when the call is made, not when it is needed."""
     server = loopback(http.streamed(*toy.story, toy.done))
     with pytest.raises(RequestError, match=f"resume='{how}' is not supported: the driver 'toy'"):
@@ -317,7 +315,7 @@ def test_a_driver_that_cannot_go_on_says_so_before_anything_is_sent(flavour, loo
 
 
 def test_a_model_cannot_write_on_from_a_tool_call(flavour, loopback, http, toy, going_on):
-    """An answer that is more than text is not continued by `prefill`: its error is raised."""
+    """A response with more than text is not resumed by `prefill`: its error is raised."""
     call = toy.say(ToolCallDelta(index=0, id="1", name="look", arguments="{"))
     server = loopback(http.streamed(toy.story[0], call))
     _, error = outcome(flavour, server.connection(driver="going-on", retries=SOON), resume="prefill")
@@ -346,7 +344,7 @@ def test_leaving_between_two_requests_keeps_what_had_come(loopback, http, toy):
 
 
 def test_every_further_request_is_an_event(flavour, loopback, http, toy):
-    """Whoever watches events sees each further request: why, after which wait, and whom it goes to."""
+    """Events include a seam for each further request: its cause, its wait and its connection."""
     failing = loopback(http.plain(BUSY, 503))
     other = loopback(http.streamed(toy.say(Ping()), *toy.story[:1]), http.streamed(*toy.story, toy.done))
     connection = failing.connection(
@@ -369,7 +367,7 @@ def test_every_further_request_is_an_event(flavour, loopback, http, toy):
 
 
 def test_a_driver_cannot_make_a_seam(toy):
-    """What core says of its own requests is not for a driver to say."""
+    """A driver must not return a seam, which only core makes."""
     attempt = toy.attempt()
     with pytest.raises(Exception, match="is no event"):
         toy.read(attempt, toy.say(Seam("retry", "X", "y")))
@@ -378,8 +376,8 @@ def test_a_driver_cannot_make_a_seam(toy):
 # A cut answer that is wanted
 
 
-def test_a_cut_answer_can_be_taken_for_one(flavour, loopback, http, toy):
-    """With `mark` a cut stream ends without an error, and its response says that it was cut."""
+def test_truncated_response_can_be_accepted(flavour, loopback, http, toy):
+    """With `mark` a truncated stream ends without an error, and the outcome is ``truncated``."""
     server = loopback(http.streamed(toy.story[0], toy.say(UsageReport({"in": 3}))))
     partials, response = outcome(flavour, server.connection(), on_truncated="mark")
     assert [partial.content for partial in partials] == ["Once "]
@@ -387,7 +385,7 @@ def test_a_cut_answer_can_be_taken_for_one(flavour, loopback, http, toy):
     assert response.usage.input_tokens == 3
 
 
-def test_a_broken_answer_is_an_error_all_the_same(flavour, loopback, http, toy):
+def test_broken_response_is_raised_despite_mark(flavour, loopback, http, toy):
     """`mark` is for a stream that ended in good order; one whose connection broke raises."""
     server = loopback(http.streamed(toy.story[0], 0.05, then=("reset",)))
     _, error = outcome(flavour, server.connection(), on_truncated="mark")
@@ -398,22 +396,22 @@ def test_a_broken_answer_is_an_error_all_the_same(flavour, loopback, http, toy):
 
 
 @pytest.mark.parametrize(("status", "told", "requests"), [(400, "true", 2), (503, "false", 1), (503, "maybe", 2)])
-def test_a_provider_says_itself_whether_to_ask_again(flavour, loopback, http, toy, status, told, requests):
-    """``x-should-retry`` overrules what the status says."""
+def test_x_should_retry_overrides_the_status(flavour, loopback, http, toy, status, told, requests):
+    """The header ``x-should-retry`` overrides the status."""
     server = loopback(http.plain(BUSY, status, x_should_retry=told), http.streamed(*toy.story, toy.done))
     outcome(flavour, server.connection(retries=SOON))
     assert len(server.asked) == requests
 
 
 def test_it_does_not_overrule_the_longest_wait(flavour, loopback, http, toy):
-    """A provider that says to ask again, but in an hour, is not asked again."""
+    """A retry that the provider wants in an hour is not made."""
     server = loopback(http.plain(BUSY, 503, x_should_retry="true", retry_after="3600"))
     _, error = outcome(flavour, server.connection(retries=SOON))
     assert (error.retry_after, len(server.asked)) == (3600.0, 1)
 
 
 def test_an_outage_is_not_met_with_more_load(flavour, loopback, http):
-    """All calls to one place pay repetitions from one budget; when it is used up, each sends its request once."""
+    """All calls to one origin share a retry budget; once it is exhausted, each sends its request once."""
     server = loopback(http.plain(BUSY, 500))
     inference = flavour.Inference(server.connection(retries=Retries(max_retries=2, initial_backoff=0.0)))
 
@@ -446,7 +444,7 @@ def test_a_kept_connection_that_the_server_closed_is_no_error(flavour, loopback,
 
 
 def test_a_fresh_connection_that_the_server_closed_is_an_error(flavour, loopback):
-    """A server that takes connections and closes them is asked once."""
+    """A server that accepts connections and closes them gets one request."""
     server = loopback(("close",))
     _, error = outcome(flavour, server.connection())
     assert isinstance(error, TransportError)
@@ -468,8 +466,8 @@ def limited(flavour, server, **limits):
     return flavour.run(main)
 
 
-def test_an_answer_may_be_no_larger_than_allowed(flavour, loopback, http, toy):
-    """What goes beyond the limit of a response ends it; what had come before is kept."""
+def test_response_beyond_its_limit_is_ended(flavour, loopback, http, toy):
+    """A response beyond `limits.response` is ended; the content received before is kept."""
     server = loopback(http.streamed(toy.story[0], 0.05, *[toy.say(TextDelta("x" * 500))] * 10, toy.done))
     error = limited(flavour, server, response=2000)
     assert error.partial.content.startswith("Once ")
@@ -485,7 +483,7 @@ def test_an_event_may_be_no_larger_than_allowed(flavour, loopback, http, toy):
 
 
 def test_a_head_may_be_no_larger_than_allowed(flavour, loopback, http, toy):
-    """A head with more in it than allowed is no answer."""
+    """Headers beyond `limits.headers` are an error."""
     server = loopback(http.streamed(*toy.story, toy.done, x_long="x" * 3000))
     assert "limits.headers" in str(limited(flavour, server, headers=2000))
 
@@ -525,7 +523,7 @@ def test_closing_a_finished_stream_leaves_its_connection_alone(flavour, loopback
 # What a failure says
 
 
-def test_a_finish_beside_a_failure_does_not_make_it_an_answer(flavour, loopback, http, toy):
+def test_finish_beside_a_failure_is_a_failure(flavour, loopback, http, toy):
     """Where the first event is a failure, the request is sent again, though a finish stood beside it."""
     failed = toy.say(Finish("error", "ERROR"), Failure("Oh no.", type="overloaded"))
     server = loopback(http.streamed(failed), http.streamed(*toy.story, toy.done))
@@ -533,20 +531,20 @@ def test_a_finish_beside_a_failure_does_not_make_it_an_answer(flavour, loopback,
     assert (response.content, len(server.asked)) == (STORY, 2)
 
 
-def test_a_wrong_key_is_said_to_be_whose_it_is(flavour, loopback, http, monkeypatch):
+def test_auth_error_names_the_source_of_the_key(flavour, loopback, http, monkeypatch):
     """An error of authentication names where the key was found, never the key."""
     server = loopback(http.plain(b'{"error": {"message": "Wrong key.", "param": "authorization"}}', 401))
     monkeypatch.setenv("POLYGLOT_TOY_API_KEY", "test-key")
     connection = resolve("toy", model="m", base_url=server.url)
     _, error = outcome(flavour, connection)
-    assert error.message == "Wrong key. The key is that of the environment variable POLYGLOT_TOY_API_KEY."
+    assert error.message == "Wrong key. The key was read from the environment variable POLYGLOT_TOY_API_KEY."
     assert error.param == "authorization"
     assert "test-key" not in f"{error!s}{error!r}"
 
 
 @pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_what_holds_connections_is_not_copied(flavour, loopback, toy_driver, take):
-    """Neither an inference nor a call nor a stream is pickled or copied, and the error says why."""
+    """Neither an inference nor a call nor a stream is pickled or copied, and the error states why."""
     connection = Connection(name="here", driver="toy", model="m", base_url="http://localhost")
     inference = flavour.Inference(connection)
     for thing in (inference, inference.create("Hi"), inference.create("Hi").stream()):
@@ -563,7 +561,7 @@ def test_a_proxy_that_cannot_be_used_is_a_matter_of_the_configuration(flavour, l
 
 
 def test_a_head_that_the_client_does_not_read_is_too_large(flavour, loopback, http, toy):
-    """A head beyond the HTTP client's own limit is an error of size, and not asked for again."""
+    """A head beyond the HTTP client's own limit is LimitExceeded and is not retried."""
     server = loopback(http.streamed(*toy.story, toy.done, x_long="x" * 300_000))
 
     async def main():
@@ -574,8 +572,8 @@ def test_a_head_that_the_client_does_not_read_is_too_large(flavour, loopback, ht
     assert flavour.run(main).attempts == 1
 
 
-def test_a_client_without_a_free_connection_says_so(flavour, loopback, http, toy):
-    """With a client of one's own that is full, waiting ends with `connect`, and the message says what to do."""
+def test_exhausted_pool_of_a_client_is_explained(flavour, loopback, http, toy):
+    """With a client of one's own that is full, waiting ends with `connect`, and the message states what to do."""
     server = loopback(http.streamed(toy.story[0], then=("hang",)))
     client_class = httpx.Client if flavour.name == "sync" else httpx.AsyncClient
 

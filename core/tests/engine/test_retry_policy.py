@@ -1,4 +1,4 @@
-"""Send again, ask elsewhere, go on, or raise: one table."""
+"""The decision after an error: retry, resume, fallback, accept or raise."""
 
 from __future__ import annotations
 
@@ -105,21 +105,21 @@ def test_what_to_do_after_an_error(error, tried, retries, expected):
         (errors.TimedOut("x", "total"), Raise()),
     ],
 )
-def test_another_connection_is_asked_unless_it_would_say_the_same(error, expected):
-    """An error of this place is met by asking elsewhere; one of the request, of this side, or of time is raised."""
+def test_fallback_unless_the_error_would_be_the_same(error, expected):
+    """An error of one connection leads to the fallback; one of the request, of this process or of `total` is raised."""
     assert decided(error, RetryState(attempts=1, others=True)) == expected
 
 
-def test_another_connection_is_asked_when_repetitions_are_used_up():
-    """First the same connection as often as it allows, then the next; never once an answer has begun."""
+def test_fallback_follows_the_last_retry():
+    """Retries are made first, then the fallback is used; neither after content was received."""
     assert decided(SLOW, RetryState(attempts=3, others=True)) == Fallback()
     assert decided(SLOW, RetryState(attempts=1, others=True, committed=True)) == Raise()
     assert decided(SLOW, RetryState(attempts=3, others=True, time_left=0.0)) == Raise()
 
 
 @pytest.mark.parametrize("how", ["restart", "prefill", "provider"])
-def test_an_answer_that_broke_off_goes_on_only_as_the_caller_chose(how):
-    """With a way to go on, an answer that had begun is asked for again under the same rules; without one, never."""
+def test_resume_needs_the_callers_mode(how):
+    """With a mode, an interrupted response is resumed under the rules of retries; without one, never."""
     chosen = RetryState(attempts=1, committed=True, resume=how)
     assert decided(CUT, chosen) == Resume(1.0, how)
     assert decided(CUT, SEEN) == Raise()
@@ -127,8 +127,8 @@ def test_an_answer_that_broke_off_goes_on_only_as_the_caller_chose(how):
     assert decided(CUT, RetryState(attempts=3, committed=True, resume=how)) == Raise()
 
 
-def test_a_cut_answer_may_be_taken_for_one():
-    """By the caller's choice a cut answer is no error; any other error is, and asking again comes first."""
+def test_truncated_response_may_be_accepted():
+    """With `mark_truncated` a truncated response is accepted, after the retries; other errors are raised."""
     assert decided(CUT, RetryState(attempts=1, committed=True, mark_truncated=True)) == AcceptTruncated()
     assert decided(CUT, RetryState(attempts=1, mark_truncated=True)) == Retry(1.0)
     assert decided(CUT, RetryState(attempts=3, mark_truncated=True)) == AcceptTruncated()
@@ -136,14 +136,14 @@ def test_a_cut_answer_may_be_taken_for_one():
 
 
 def test_no_wait_is_begun_that_the_call_has_no_time_for():
-    """A wait that would overrun `total` is not begun: the error comes now."""
+    """A wait that would overrun `total` is not begun: the error is raised at once."""
     assert decided(SLOW, RetryState(attempts=1, time_left=1.5)) == Retry(1.0)
     assert decided(SLOW, RetryState(attempts=1, time_left=0.5)) == Raise()
     assert decided(SLOW, RetryState(attempts=1, time_left=0.5, others=True)) == Fallback()
 
 
 def test_waits_are_shortened_by_up_to_a_quarter():
-    """Clients that failed together do not come back together; a wait that was asked for is kept."""
+    """Backoffs are shortened at random; a wait that the provider requests is kept."""
     assert decide(SLOW, FIRST, TWICE, draw=lambda: 1.0) == Retry(0.75)
     assert decide(after(3.0), FIRST, TWICE, draw=lambda: 1.0) == Retry(3.0)
 
@@ -156,8 +156,8 @@ def test_no_wait_is_longer_than_allowed(attempts, limit, draw):
     assert isinstance(decision, Raise) or (0 < decision.wait <= 60.0 and attempts <= limit)
 
 
-def test_repetitions_are_paid_from_a_budget_that_answers_fill():
-    """An outage empties it, and then nothing is sent again; each answer that comes gives a little back."""
+def test_budget_is_spent_by_retries_and_refilled_by_responses():
+    """An outage exhausts it, which ends retries; each complete response returns a token."""
     budget = Budget(0.0)
     pay = functools.partial(budget.pay, now=0.0)
     paid = sum(decided(errors.ServerError("x"), FIRST, pay=pay) == Retry(1.0) for _ in range(100))
@@ -171,7 +171,7 @@ def test_repetitions_are_paid_from_a_budget_that_answers_fill():
 
 
 def test_a_budget_fills_again_within_a_minute():
-    """A place that has been quiet since its outage is asked again as if there had been none."""
+    """A minute after an outage the budget is full."""
     budget = Budget(0.0)
     assert budget.pay(500, 0.0)
     assert not budget.pay(14, 1.0)
@@ -181,7 +181,7 @@ def test_a_budget_fills_again_within_a_minute():
 
 
 def test_a_budget_grows_no_larger_than_it_was():
-    """Answers fill it to where it began and no further, and what is not sent again costs nothing."""
+    """Responses fill it to its capacity at most, and a retry that is not made costs nothing."""
     budget = Budget(0.0)
     budget.earn()
     assert budget.tokens == 500

@@ -1,4 +1,4 @@
-"""Streams between threads and tasks, streams that are let go, and forks."""
+"""Streams shared by threads and tasks, streams that are dropped, and forks."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ASYNC = pytest.mark.parametrize("flavour", ["asyncio", "trio"], indirect=True)
 
 @pytest.fixture
 def held(loopback, http, toy):
-    """A server that tells a piece of a story and then waits until its client goes."""
+    """A server that sends a piece of a story and then waits until its client disconnects."""
     return loopback(http.streamed(toy.story[0], then=("hang",)))
 
 
 @pytest.fixture
 def story(loopback, http, toy):
-    """A server that tells a story."""
+    """A server that streams a story."""
     return loopback(http.streamed(*toy.story, toy.done))
 
 
@@ -83,7 +83,7 @@ def test_closing_wakes_a_wait_between_attempts(loopback, http):
     assert (reader.error, reader.seen, len(server.asked)) == (None, [], 1)
 
 
-def test_a_second_reader_is_refused(loopback, http, toy):
+def test_second_reader_is_rejected(loopback, http, toy):
     """A second thread that reads gets a `StreamError`, and the first goes on to the end."""
     go_on = threading.Event()
     server = loopback(http.streamed(toy.story[0], go_on, *toy.story[1:], toy.done))
@@ -102,7 +102,7 @@ def test_a_second_reader_is_refused(loopback, http, toy):
 
 
 def test_a_second_reader_before_the_headers(loopback, http, toy):
-    """A second thread is refused while the first still waits for the headers."""
+    """A second thread gets an error while the first still waits for the headers."""
     go_on = threading.Event()
     server = loopback((go_on, *http.streamed(*toy.story, toy.done)))
     stream = Inference(server.connection()).stream("Hi")
@@ -116,7 +116,7 @@ def test_a_second_reader_before_the_headers(loopback, http, toy):
 
 
 def test_a_second_reader_leaves_the_clocks_alone(held):
-    """After a second reader was refused, the first one's clocks still run out."""
+    """After a second reader got its error, the first one's clocks still run out."""
     stream = Inference(held.connection()).stream("Hi", timeouts={"idle": 0.5})
     reader = Reader(stream)
     assert reader.first.wait(PATIENCE)
@@ -128,8 +128,8 @@ def test_a_second_reader_leaves_the_clocks_alone(held):
 
 
 @ASYNC
-def test_a_second_task_is_refused(loopback, http, toy, flavour):
-    """A second task that reads gets a `StreamError`, and the first goes on."""
+def test_second_task_is_rejected(loopback, http, toy, flavour):
+    """A second task that reads gets a `StreamError`, and the first continues."""
     go_on = threading.Event()
     server = loopback(http.streamed(toy.story[0], go_on, *toy.story[1:], toy.done))
     seen = []
@@ -196,7 +196,7 @@ def test_cancelling_the_task_closes(loopback, http, toy, flavour, phase):
 
 
 def test_sixteen_threads_share_an_inference(loopback, http, toy):
-    """One inference serves many threads at once, and each gets its own answer whole."""
+    """One inference serves many threads at once, and each gets its own complete response."""
     server = loopback(http.streamed(*toy.story, 0.01, toy.done))
     inference = Inference(server.connection())
     found, errors = [], []
@@ -255,7 +255,7 @@ async def _text(inference):
 
 @pytest.mark.parametrize("held_by", ["stream", "iterator"])
 def test_letting_a_stream_go_closes_it(held, held_by):
-    """A stream that nobody holds any more closes its connection at once, without the garbage collector."""
+    """A stream without references closes its connection at once, without the garbage collector."""
     gc.disable()
     try:
         stream = Inference(held.connection()).stream("Hi")
@@ -271,7 +271,7 @@ def test_letting_a_stream_go_closes_it(held, held_by):
 
 @ASYNC
 def test_letting_an_async_stream_go_closes_it(held, flavour):
-    """An async stream's socket is shut down in the moment in which it is let go, though its loop is busy."""
+    """An async stream's socket is shut down as soon as it is dropped, even if the event loop is busy."""
 
     async def main():
         stream = AsyncInference(held.connection()).stream("Hi")
@@ -287,8 +287,8 @@ def test_letting_an_async_stream_go_closes_it(held, flavour):
 
 
 @ASYNC
-def test_a_stream_that_was_let_go_leaves_its_loop_in_order(loopback, http, toy, flavour):
-    """After a stream was let go, the same inference serves the next call."""
+def test_dropped_stream_leaves_its_loop_in_order(loopback, http, toy, flavour):
+    """After a stream was dropped, the same inference serves the next call."""
     server = loopback(http.streamed(toy.story[0], then=("hang",)), http.streamed(*toy.story, toy.done))
 
     async def main():

@@ -31,8 +31,8 @@ from polyglot_core._values.events import (
 )
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core._values.response import InferenceResponse, Outcome, Timing
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core._wire.framings import framer_for
-from polyglot_core._wire.messages import UNREADABLE
 from polyglot_core._wire.provider_errors import provider_error, retry_after_seconds
 from polyglot_core.errors import (
     LimitExceeded,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from polyglot_core._attempt.unexpected_response import quoted
-from polyglot_core._wire.messages import UNREADABLE
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core.errors import Malformed, PolyglotError, Truncated
 
 if TYPE_CHECKING:

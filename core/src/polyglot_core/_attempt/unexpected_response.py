@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core._wire.framings import FRAMERS, media_type
-from polyglot_core._wire.messages import UNREADABLE, WireResponse
+from polyglot_core._wire.messages import WireResponse
 from polyglot_core._wire.provider_errors import (
     failure_from_payload,
     failure_from_response,

@@ -1,1 +1,1 @@
-"""What users hold: inferences, prepared calls, streams."""
+"""The objects that users hold: inferences, pending calls and streams."""

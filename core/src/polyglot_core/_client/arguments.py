@@ -1,4 +1,4 @@
-"""Arguments of `create`, as users write them, into values."""
+"""Reading of the arguments of `create`, in all the forms that users may write them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from polyglot_core._values.openai_shape import read_parts
 from polyglot_core._values.request import JSONObject, JSONSchema, Message, Messages, ResponseFormat, Tool
 from polyglot_core.errors import RequestError
 
-__all__ = ["UNSUPPORTED", "as_messages", "as_response_format", "as_tools", "check_word"]
+__all__ = ["as_messages", "as_response_format", "as_tools", "check_word"]
 
 
 def as_messages(messages: Messages) -> tuple[Message, ...]:
-    """Turn what a user gave into `Message` objects; a text is a user's turn.
+    """Return the messages as `Message` objects. A string becomes a message of the user.
 
     Raises:
-        RequestError: There are no messages, or one is neither text, `Message` nor a mapping with a role.
+        RequestError: There are no messages, or one is neither a string, a `Message` nor a mapping with a role.
     """
     if not isinstance(messages, (str, Message, Mapping, Iterable)):
-        msg = f"messages is a text, or a list of messages, not {type(messages).__name__}."
+        msg = f"messages must be a string or a list of messages, not {type(messages).__name__}."
         raise RequestError(msg, phase="encode")
     turns = [messages] if isinstance(messages, (str, Message, Mapping)) else list(messages)
     if not turns:
-        msg = "There are no messages to answer; give a text or at least one message."
+        msg = "There are no messages; pass a string or at least one message."
         raise RequestError(msg, phase="encode")
     return tuple(_as_message(turn) for turn in turns)
 
@@ -37,30 +37,26 @@ def _as_message(turn: object) -> Message:
         return Message(role="user", content=turn)
     if isinstance(turn, Mapping):
         return Message.from_dict(turn)
-    msg = f"A message is a text, a Message or a dict with role and content, not {type(turn).__name__}."
+    msg = f"A message must be a string, a Message or a dict with role and content, not {type(turn).__name__}."
     raise RequestError(msg, phase="encode")
 
 
-UNSUPPORTED = ("raise", "warn", "drop")
-"""What can be done about something that a driver cannot express."""
-
-
 def check_word(field: str, word: object, words: Sequence[object]) -> None:
-    """See to it that a word is one of those that `field` takes: a misspelt one must not do nothing.
+    """Raise if `word` is not a valid value of `field`, so that a typo is not silently ignored.
 
     Raises:
-        RequestError: It is none of them.
+        RequestError: `word` is not one of `words`.
     """
     if word not in words:
         *most, last = map(repr, words)
-        raise RequestError(f"{field} is {', '.join(most)} or {last}, not {word!r:.80}.", phase="encode")
+        raise RequestError(f"{field} must be {', '.join(most)} or {last}, not {word!r:.80}.", phase="encode")
 
 
 def as_tools(tools: Sequence[Tool | JSONObject]) -> tuple[Tool, ...]:
-    """Read what a user gave: `Tool` objects, or dicts in OpenAI's shape.
+    """Return the tools as `Tool` objects. Each may be a `Tool` or a dict in OpenAI's shape.
 
     Raises:
-        RequestError: One is neither.
+        RequestError: A tool is neither.
     """
     return tuple(_as_tool(tool) for tool in tools)
 
@@ -70,7 +66,7 @@ def _as_tool(tool: object) -> Tool:
         return tool
     if isinstance(tool, Mapping):
         return Tool.from_dict(tool)
-    raise RequestError(f"A tool is a Tool, or a dict with a function, not {type(tool).__name__}.", phase="encode")
+    raise RequestError(f"A tool must be a Tool or a dict with a function, not {type(tool).__name__}.", phase="encode")
 
 
 _NAMED_FORMATS: dict[str, Literal["text", "json"]] = {
@@ -81,7 +77,7 @@ _NAMED_FORMATS: dict[str, Literal["text", "json"]] = {
 
 
 def as_response_format(given: object) -> ResponseFormat | None:
-    """Read what a user gave: a word, a `JSONSchema`, a dict in OpenAI's shape, or a raw JSON Schema.
+    """Return the response format. It may be a word, a `JSONSchema`, a dict in OpenAI's shape, or a raw JSON Schema.
 
     Raises:
         RequestError: It is none of these.
@@ -98,5 +94,5 @@ def as_response_format(given: object) -> ResponseFormat | None:
         if isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping):
             name, strict = inner.get("name", "answer"), inner.get("strict")
             return JSONSchema(inner["schema"], name, strict, inner.get("description"))
-    msg = f"response_format is 'text', 'json', a JSONSchema or a JSON Schema as a dict, not {given!r:.80}."
+    msg = f"response_format must be 'text', 'json', a JSONSchema or a dict with a JSON Schema, not {given!r:.80}."
     raise RequestError(msg, phase="encode")

@@ -1,19 +1,20 @@
-"""What users hold: `Inference` makes calls over a connection, with threads or, as `AsyncInference`, with tasks."""
+"""`Inference` and `AsyncInference`, which make calls over a connection, with threads or with tasks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 from msgspec.structs import replace
 
-from polyglot_core._client.arguments import UNSUPPORTED, as_messages, as_response_format, as_tools, check_word
+from polyglot_core._client.arguments import as_messages, as_response_format, as_tools, check_word
+from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
-from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream, NotCopied
+from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 from polyglot_core._config import resolve
 from polyglot_core._drivers import discovery
-from polyglot_core._engine.call import Call, OnTruncated, Target
+from polyglot_core._engine.call import Call, Target
+from polyglot_core._engine.call_options import UNSUPPORTED, OnTruncated, ResumeMode, Unsupported
 from polyglot_core._engine.pump import async_pump, pump
-from polyglot_core._engine.retry_policy import ResumeMode
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.connection import Connection, guard
@@ -37,16 +38,16 @@ _StreamT = TypeVar("_StreamT", bound="InferenceStream | AsyncInferenceStream")
 
 
 class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
-    """What does not wait, of the two inferences.
+    """The methods of both inferences that do not wait.
 
     Attributes:
-        connection: The connection that is asked; its fallbacks are asked after it.
+        connection: The connection that calls use. Its fallbacks are used when it fails.
     """
 
     def __init__(self, connection: Connection, client: Client | None = None) -> None:
         if not isinstance(connection, Connection):
             name = type(self).__name__
-            msg = f"{name}() takes a Connection, not {type(connection).__name__}; {name}.using('NAME') takes a name."
+            msg = f"{name}() takes a Connection, not {type(connection).__name__}; use {name}.using('NAME') for a name."
             raise ConfigError(msg, phase="configure")
         self.connection = connection
         self._drivers = [(each, _driver_for(each)) for each in (connection, *connection.fallbacks)]
@@ -61,16 +62,16 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         client: Client | None = None,
         **overrides: Any,  # noqa: ANN401 (the fields of a connection)
     ) -> Self:
-        """Use the connection, preset or driver of this name.
+        """Create an inference for the connection, preset or driver of this name.
 
         Args:
-            name: The name, or the name with a model after a slash; None for the default.
-            config: Configuration file, instead of the one that would be found.
-            client: An ``httpx.Client`` of your own (async: an ``httpx.AsyncClient``), which stays yours to close.
-            overrides: Fields of `Connection` that replace what was found, such as ``model`` or ``timeouts``.
+            name: The name, optionally followed by a slash and a model; None for the default connection.
+            config: Path of a configuration file to read instead of the one that is found.
+            client: An ``httpx.Client`` to send requests with (async: an ``httpx.AsyncClient``). You close it yourself.
+            overrides: Fields of `Connection` that override what is configured, such as ``model`` or ``timeouts``.
 
         Raises:
-            ConfigError: Nothing has this name, or its key is missing.
+            ConfigError: No connection, preset or driver has this name, or its key is missing.
             PluginError: The driver cannot be loaded.
         """
         guard(overrides)
@@ -78,15 +79,15 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
     @classmethod
     def from_connection(cls, connection: Connection, client: Client | None = None) -> Self:
-        """Use a connection that was made in code.
+        """Create an inference for a `Connection` that was created in code.
 
         Raises:
-            ConfigError: It names a driver that is not there.
+            ConfigError: The connection names a driver that is not installed.
             PluginError: The driver cannot be loaded.
         """
         return cls(connection, client)
 
-    def create(  # noqa: PLR0913 (what a call can say)
+    def create(  # noqa: PLR0913 (the options of a call)
         self,
         messages: Messages,
         *,
@@ -98,46 +99,53 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         parallel_tool_calls: bool | None = None,
         response_format: ResponseFormat | Mapping[str, Any] | None = None,
         timeouts: Timeouts | Mapping[str, float | None] | None = None,
-        retries: Retries | Mapping[str, float] | None = None,
-        unsupported: Literal["raise", "warn", "drop"] = "raise",
+        retries: Retries | int | Mapping[str, float] | None = None,
+        unsupported: Unsupported = "raise",
         extra: Mapping[str, Any] | None = None,
         on_truncated: OnTruncated = "raise",
         resume: ResumeMode | None = None,
     ) -> _PendingT:
-        """Prepare a call. Nothing is sent until its answer is asked for.
+        """Prepare a call. The request is sent when the stream, the response or the text is first read.
 
         Args:
-            messages: A text, or the turns of a conversation as `Message` objects or dicts in OpenAI's shape.
-            model: Model to ask, instead of the connection's.
-            options: Options such as ``temperature``, laid over the connection's. ``stream`` asks for a stream.
-            stream: Whether to ask for a stream; beats ``options["stream"]``.
+            messages: A string, which is sent as the user's message, or the conversation as a list of `Message` objects
+                or dicts in OpenAI's shape.
+            model: Name of the model, instead of the connection's.
+            options: Options of the request, such as ``temperature`` or ``max_tokens``. They override the connection's.
+                ``stream`` here sets what `stream` sets.
+            stream: True to request a stream for `response` and `text` as well; overrides ``options["stream"]``.
             tools: Functions that the model may call, as `Tool` objects or dicts in OpenAI's shape.
-            tool_choice: ``auto``, ``required``, ``none``, or the name of a tool.
-            parallel_tool_calls: Whether the model may call several tools in one turn.
-            response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a JSON Schema as a dict.
-            timeouts: Clocks of this call, in seconds, instead of the connection's; a dict changes single ones.
-            retries: When a request of this call is sent again, instead of what its connections say; a dict changes
-                single numbers.
-            unsupported: What to do about something that the driver cannot express: ``raise`` a `RequestError`,
-                ``warn`` and leave it out, or ``drop`` it.
-            extra: Fields for the body, sent as they are.
-            on_truncated: What an answer is that ends before the model was done: ``raise`` a `Truncated`, or ``mark``
-                the response with ``outcome == "truncated"``.
-            resume: How an answer goes on that breaks off after it has begun, as often as `retries` allow: ``restart``
-                asks anew, ``prefill`` lets the model write on from what had come, ``provider`` lets the provider send
-                the rest of what it has kept. None raises. A partial with a `seam` shows the place.
+            tool_choice: ``auto``, ``required``, ``none``, or the name of a tool that the model must call.
+            parallel_tool_calls: False to allow one tool call per response; None for the provider's default.
+            response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a dict with a JSON Schema.
+            timeouts: The clocks of this call, in seconds. A `Timeouts` replaces the connection's; a dict changes the
+                clocks that it names, with None for no limit.
+            retries: How requests of this call are retried. A `Retries` replaces that of every connection, an int n
+                means ``Retries(max_retries=n)``, and a dict changes the fields that it names. Waits are in seconds.
+            unsupported: What to do with an option that the driver cannot express: ``raise`` a `RequestError`, leave it
+                out and ``warn``, or ``drop`` it silently.
+            extra: Fields that are added to the request body unchanged.
+            on_truncated: What to do with a response that ends before the model has finished: ``raise`` a `Truncated`,
+                or ``mark`` it, which returns the response with ``outcome == "truncated"``.
+            resume: How to resume a response that is interrupted after it has begun, as often as `retries` allow:
+                ``restart`` sends the request anew, ``prefill`` sends it with the text received so far, which the model
+                continues, and ``provider`` requests the rest of a response that the provider stored. None raises. A
+                partial with a `seam` shows where a response was resumed.
+
+        Returns:
+            The pending call. Fallbacks of the connection receive the same request, with their own models.
 
         Raises:
-            ConfigError: There is no model to ask.
-            RequestError: The messages cannot be understood.
+            ConfigError: Neither the call nor the connection names a model, or a clock or a retry setting is invalid.
+            RequestError: The messages, the tools or another argument cannot be read.
         """
         _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume)
-        asked = InferenceRequest(
+        request = InferenceRequest(
             model=model or "", messages=as_messages(messages), options=options or {}, tools=as_tools(tools),
             tool_choice=tool_choice, parallel_tool_calls=parallel_tool_calls, unsupported=unsupported,
             response_format=as_response_format(response_format), extra=extra or {},
         )  # fmt: skip
-        targets = _targets(self._drivers, asked, stream, retries)
+        targets = _targets(self._drivers, request, stream, retries)
         clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
         return self._pending(
             targets[0].request,
@@ -150,7 +158,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         return f"{type(self).__name__}({self.connection.name!r})"
 
     def _use(self, client: Client | None) -> None:
-        """Take connections from this client, or from the pools that all share."""
+        """Set where HTTP connections are taken from: this client, or the pools that all inferences share."""
         raise NotImplementedError
 
     def _pending(self, request: InferenceRequest, start: Callable[[bool], _StreamT]) -> _PendingT:
@@ -174,40 +182,44 @@ _WORDS = {
 }
 
 
-def _check_words(**said: object) -> None:
-    for field, word in said.items():
+def _check_words(**words: object) -> None:
+    for field, word in words.items():
         check_word(field, word, _WORDS[field])
 
 
 def _targets(
     drivers: Sequence[tuple[Connection, BoundDriver]],
-    asked: InferenceRequest,
-    stream: bool | None,  # noqa: FBT001 (what the call says)
-    retries: Retries | Mapping[str, float] | None,
+    common: InferenceRequest,
+    stream: bool | None,  # noqa: FBT001 (an option of the call)
+    retries: Retries | int | Mapping[str, float] | None,
 ) -> list[Target]:
-    """What is asked of each connection: what the call says, laid over what the connection says.
+    """Return a target for each connection, with the options of the call merged over those of the connection.
 
-    The call's own model is the first one's; the others ask for theirs. An explicit `stream` beats the option.
+    The model of the call is used by the first connection; fallbacks use their own. An explicit `stream` overrides the
+    option.
+
+    Raises:
+        ConfigError: A connection has no model.
     """
     targets = []
-    for place, (connection, driver) in enumerate(drivers):
-        options = {**connection.options, **asked.options}
+    for index, (connection, driver) in enumerate(drivers):
+        options = {**connection.options, **common.options}
         streamed = options.pop("stream", False)
-        model = (asked.model if place == 0 else "") or connection.model
+        model = (common.model if index == 0 else "") or connection.model
         if not model:
-            msg = f"Connection {connection.name!r} names no model; give one, as in create(…, model='NAME')."
+            msg = f"Connection {connection.name!r} has no model; pass one, as in create(…, model='NAME')."
             raise ConfigError(msg, connection=connection.name, phase="configure")
-        request = replace(asked, model=model, options=options, stream=bool(streamed if stream is None else stream))
+        request = replace(common, model=model, options=options, stream=bool(streamed if stream is None else stream))
         targets.append(Target(_with_retries(connection, retries), driver, request))
     return targets
 
 
-def _streamed(targets: Sequence[Target], streamed: bool) -> list[Target]:  # noqa: FBT001 (it is what is asked)
-    """The targets, asked for a stream or for a whole answer."""
+def _streamed(targets: Sequence[Target], streamed: bool) -> list[Target]:  # noqa: FBT001 (a field of the request)
+    """Return the targets with requests for a stream or for a plain response."""
     return [target._replace(request=replace(target.request, stream=streamed)) for target in targets]
 
 
-def _with_retries(connection: Connection, changed: Retries | Mapping[str, float] | None) -> Connection:
+def _with_retries(connection: Connection, changed: Retries | int | Mapping[str, float] | None) -> Connection:
     if changed is None:
         return connection
     return connection.with_changes(retries=resolve.retries(connection.name, connection.retries, changed))
@@ -216,17 +228,18 @@ def _with_retries(connection: Connection, changed: Retries | Mapping[str, float]
 class Inference(_Inference[PendingInference, InferenceStream]):
     """Makes calls over one connection. Safe to share between threads.
 
-    Used with ``with``, it owns its HTTP connections and closes them at the end; otherwise it shares the process's.
+    In a ``with`` block it owns its HTTP connections and closes them at the end. Otherwise it uses the pools of the
+    process.
     """
 
     _pools: Pools
 
-    def stream(self, messages: Messages, **asked: Any) -> InferenceStream:  # noqa: ANN401 (the arguments of create)
-        """Shortcut for ``create(messages, …).stream()``; the arguments are those of `create`."""
-        return self.create(messages, **asked).stream()
+    def stream(self, messages: Messages, **arguments: Any) -> InferenceStream:  # noqa: ANN401 (the arguments of create)
+        """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
+        return self.create(messages, **arguments).stream()
 
     def close(self) -> None:
-        """Close the HTTP connections that are this inference's own."""
+        """Close the HTTP connections that this inference owns."""
         if self._pools is not shared_pools():
             self._pools.close()
 
@@ -251,22 +264,22 @@ class Inference(_Inference[PendingInference, InferenceStream]):
 class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
     """Makes calls over one connection. Safe to share between tasks and event loops.
 
-    Used with ``async with``, it owns its HTTP connections and closes them at the end; otherwise it shares the
-    process's.
+    In an ``async with`` block it owns its HTTP connections and closes them at the end. Otherwise it uses the pools that
+    the event loop shares.
     """
 
     _source: AsyncSource
 
-    def stream(self, messages: Messages, **asked: Any) -> AsyncInferenceStream:  # noqa: ANN401 (the arguments of create)
-        """Shortcut for ``create(messages, …).stream()``; the arguments are those of `create`."""
-        return self.create(messages, **asked).stream()
+    def stream(self, messages: Messages, **arguments: Any) -> AsyncInferenceStream:  # noqa: ANN401 (the arguments of create)
+        """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
+        return self.create(messages, **arguments).stream()
 
     async def close(self) -> None:
-        """Close the HTTP connections that are this inference's own, in the running event loop."""
+        """Close the HTTP connections that this inference owns in the running event loop."""
         await self._source.close()
 
     async def aclose(self) -> None:
-        """The usual other name of `close`."""
+        """Close the inference; the name that `contextlib.aclosing` uses."""
         await self.close()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""One call that has been prepared: its answer is asked for as a stream, as a response or as a text.
+"""A call that is prepared and not sent. Its response is read as a stream, as a whole, or as text.
 
 The async class is the sync one with ``await``; a test compares them.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream, NotCopied
+from polyglot_core._client.not_copied import NotCopied
+from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +25,10 @@ _StreamT = TypeVar("_StreamT", bound="InferenceStream | AsyncInferenceStream")
 
 
 class _Pending(NotCopied, Generic[_StreamT]):
-    """One call. Nothing is sent until `stream`, `response` or `text` is called, and nothing is sent twice.
+    """One call. The request is sent when `stream`, `response` or `text` is first used, and is sent once.
 
     Attributes:
-        request: What is asked of the connection; of its fallbacks the same, but for the model.
+        request: The request to the connection. Requests to its fallbacks differ in the model and the options.
     """
 
     def __init__(self, request: InferenceRequest, start: Callable[[bool], _StreamT]) -> None:
@@ -38,15 +39,18 @@ class _Pending(NotCopied, Generic[_StreamT]):
         self._starting = threading.Lock()
 
     def stream(self) -> _StreamT:
-        """The answer as it comes; always the same object.
+        """Return the stream of the response; always the same object.
 
-        The provider is asked to stream whether or not the option was given. After a plain `response()` it hands out
-        that answer's partials, and nothing is sent.
+        The request is for a stream, whatever the option `stream` is. After a plain `response()` no request is sent: the
+        stream emits the partials of that response.
         """
         return self._started(streamed=True)
 
     def on_seam(self, callback: Callable[[Seam], object]) -> Self:
-        """Call `callback` with each further request when it is decided on, before the wait. Returns the call."""
+        """Call `callback` with a `Seam` when a further request has been decided on, before the wait for it.
+
+        Returns the pending call.
+        """
         self._on_seam = callback
         return self
 
@@ -55,7 +59,7 @@ class _Pending(NotCopied, Generic[_StreamT]):
         return f"{type(self).__name__}(model={self.request.model!r}, stream={self.request.stream}, sent={sent})"
 
     def _started(self, *, streamed: bool) -> _StreamT:
-        with self._starting:  # two threads may ask at once, and the request is sent once
+        with self._starting:  # two threads may arrive here together; the request is sent once
             if self._stream is None:
                 self._stream = self._start(streamed)
                 if self._on_seam is not None:
@@ -64,32 +68,32 @@ class _Pending(NotCopied, Generic[_StreamT]):
 
 
 class PendingInference(_Pending[InferenceStream]):
-    """One call. Nothing is sent until `stream`, `response` or `text` is called, and nothing is sent twice."""
+    """One call. The request is sent when `stream`, `response` or `text` is first used, and is sent once."""
 
     def response(self) -> InferenceResponse:
-        """The complete response: of a stream, if one was asked for or has begun, else of a plain request.
+        """Return the complete response. It is streamed if the option `stream` is set or `stream()` was called before.
 
         Raises:
-            PolyglotError: The answer did not come, or not whole; repeated calls raise the same error.
+            PolyglotError: The call failed or the response is incomplete. Repeated calls raise the same error.
         """
         return self._started(streamed=self.request.stream).response()
 
     def text(self) -> str:
-        """The whole visible text. Raises as `response`."""
+        """Return the complete visible text. Raises as `response`."""
         return (self.response()).content
 
 
 class AsyncPendingInference(_Pending[AsyncInferenceStream]):
-    """One call. Nothing is sent until `stream`, `response` or `text` is called, and nothing is sent twice."""
+    """One call. The request is sent when `stream`, `response` or `text` is first used, and is sent once."""
 
     async def response(self) -> InferenceResponse:
-        """The complete response: of a stream, if one was asked for or has begun, else of a plain request.
+        """Return the complete response. It is streamed if the option `stream` is set or `stream()` was called before.
 
         Raises:
-            PolyglotError: The answer did not come, or not whole; repeated calls raise the same error.
+            PolyglotError: The call failed or the response is incomplete. Repeated calls raise the same error.
         """
         return await self._started(streamed=self.request.stream).response()
 
     async def text(self) -> str:
-        """The whole visible text. Raises as `response`."""
+        """Return the complete visible text. Raises as `response`."""
         return (await self.response()).content

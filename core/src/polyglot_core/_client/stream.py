@@ -1,13 +1,14 @@
-"""An answer as it comes: iterators of partials, of events and of texts, and the response at the end.
+"""A response while it is received: iterators of partials, events and texts, and the complete response at the end.
 
 The async classes are the sync ones with ``await``; a test compares them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from polyglot_core._engine.pump import AsyncPump, EventsWaiting, Pump
+from polyglot_core._client.not_copied import NotCopied
+from polyglot_core._engine.pump import AsyncPump, Pump
 from polyglot_core.errors import PolyglotError, StreamError
 
 if TYPE_CHECKING:
@@ -19,124 +20,128 @@ if TYPE_CHECKING:
     from polyglot_core._values.partial import PartialInferenceResponse
     from polyglot_core._values.response import InferenceResponse
 
-__all__ = ["AsyncInferenceStream", "InferenceStream", "NotCopied"]
-
-
-class NotCopied:
-    """What holds connections is neither pickled nor copied: the copy would hold none, or a stranger's."""
-
-    def __reduce__(self) -> NoReturn:
-        msg = f"{type(self).__name__} holds connections and is neither pickled nor copied; make another."
-        raise TypeError(msg)
+__all__ = ["AsyncInferenceStream", "InferenceStream"]
 
 
 _PumpT = TypeVar("_PumpT", bound="Pump | AsyncPump")
 
 
 class _Stream(NotCopied, Generic[_PumpT]):
-    """What does not wait, of the two streams."""
+    """The methods of both streams that do not wait."""
 
     def __init__(self, pump: _PumpT) -> None:
         self._pump = pump
         self._callback: Callable[[PartialInferenceResponse], object] | None = None
-        self._kept: list[PartialInferenceResponse] | None = None  # of a plain answer that was taken whole
+        self._kept: list[PartialInferenceResponse] | None = None  # of a plain response that was read by `response()`
 
     def on_partial(self, callback: Callable[[PartialInferenceResponse], object]) -> Self:
-        """Call `callback` with each partial before it is handed out, whatever drives the stream. Returns the stream."""
+        """Call `callback` with each partial before it is returned, by whichever method the stream is read.
+
+        Returns the stream.
+        """
         self._callback = callback
         return self
 
     def on_seam(self, callback: Callable[[Seam], object]) -> Self:
-        """Call `callback` with each further request when it is decided on, before the wait. Returns the stream."""
+        """Call `callback` with a `Seam` when a further request has been decided on, before the wait for it.
+
+        Returns the stream.
+        """
         self._pump.call.on_seam = callback
         return self
 
     def __repr__(self) -> str:
         call = self._pump.call
         outcome = None if call.attempt is None else call.attempt.outcome
-        return f"{type(self).__name__}(model={call.request.model!r}, outcome={outcome and outcome.value!r})"
+        return f"{type(self).__name__}(model={call.target.request.model!r}, outcome={outcome and outcome.value!r})"
 
-    def _check_events(self) -> None:
-        """See that there are events to show.
+    def _watch_events(self) -> deque[Event]:
+        """Begin to collect events. Return the queue that they are appended to.
 
         Raises:
-            StreamError: A plain answer was taken whole, of which only the partials are kept.
+            StreamError: A plain response has been read, of which only the partials are kept; or the stream has ended.
         """
         if self._kept is not None:
-            msg = "The answer was taken whole, and its events are not kept; ask for events() first."
+            msg = "The response has been read and its events were not kept; call events() before response()."
+            raise StreamError(msg)
+        self._check_not_ended()
+        return self._pump.call.watch_events()
+
+    def _check_not_ended(self) -> None:
+        if self._pump.exhausted or self._pump.call.error is not None:
+            msg = "The stream has ended and is not replayed; the complete response is in response()."
             raise StreamError(msg)
 
     def _unread(self) -> bool:
-        """Whether there is something to read before the response can be taken."""
+        """Return True if the stream has to be read before the response is available."""
         call = self._pump.call
         return not self._pump.exhausted and not call.cancelled and call.error is None
 
-    def _answer(self) -> InferenceResponse:
-        """The response of a call that was read to its end."""
+    def _result(self) -> InferenceResponse:
+        """Return the response of a call that was read to its end, or raise its error."""
         call = self._pump.call
         if call.error is not None:
             raise call.error.with_traceback(None)
         return call.response
 
     def _take_kept(self) -> list[PartialInferenceResponse] | None:
-        """The partials of a plain answer that was taken whole, once; None where the stream itself is to be read.
+        """Return the partials of a plain response that was read by `response()`, once; else None.
 
         Raises:
             StreamError: The stream has ended.
         """
         kept, self._kept = self._kept, None
-        if kept is None and (self._pump.exhausted or self._pump.call.error is not None):
-            msg = "The stream has ended and is not replayed; the whole answer is in response()."
-            raise StreamError(msg)
+        if kept is None:
+            self._check_not_ended()
         return kept
 
 
 class InferenceStream(_Stream[Pump]):
-    """An answer as it comes. Iterate it for partials; use ``with`` to close the connection wherever you leave.
+    """A response while it is received. Iterate it for partials.
 
-    One thread reads a stream; any thread may `close` it. A loop goes on where the last one stopped.
+    Use ``with`` to close the connection however the block is left. One thread reads a stream; any thread may `close`
+    it. A loop resumes where the last one stopped.
     """
 
     def __iter__(self) -> Iterator[PartialInferenceResponse]:
-        """The partials that have not been handed out yet.
+        """Return an iterator of the partials that have not been emitted yet.
 
         Raises:
-            StreamError: The stream has ended. Further errors come out of the iterator.
+            StreamError: The stream has ended. The iterator itself raises the errors of the call.
         """
         return self._partials()
 
     def events(self) -> Iterator[Event]:
-        """What the partials are made of, event by event, from where the stream stands.
+        """Return an iterator of the events that the partials are built from, starting at the current position.
 
-        Raises as a loop over the stream does.
-        Until something of the answer has come, only pings are handed out.
+        Only pings are emitted until the first content is received: before that the request may be retried.
+        Raises as iteration of the stream does.
         """
-        self._check_events()
-        return _Events(self._partials(), self._pump)
+        return _Events(self._pump, self._watch_events(), self._callback)
 
     def text(self) -> Iterator[str]:
-        """The pieces of choice 0's visible text. Raises as a loop over the stream."""
+        """Return an iterator of the visible text of choice 0, in pieces. Raises as iteration of the stream does."""
         return _Texts(self._partials())
 
     def response(self) -> InferenceResponse:
-        """Read what is left and return the complete response.
+        """Read the rest of the stream and return the complete response.
 
-        A stream that was closed gives what had come, with ``outcome == "cancelled"``.
+        After `close` it returns the content received until then, with ``outcome == "cancelled"``.
 
         Raises:
-            PolyglotError: The answer did not come, or not whole; repeated calls raise the same error.
+            PolyglotError: The call failed or the response is incomplete. Repeated calls raise the same error.
         """
         if self._unread():
             rest = [partial for partial in self._partials()]  # noqa: C416 (the async twin has no shorter form)
-            self._kept = None if self._pump.call.request.stream else rest
-        return self._answer()
+            self._kept = None if self._pump.call.target.request.stream else rest
+        return self._result()
 
     def final(self) -> InferenceResponse:
-        """The older word for `response`."""
+        """Return `response()`. An older name."""
         return self.response()
 
     def close(self) -> None:
-        """End the stream and close its connection; what had come stays readable in `response()`."""
+        """End the stream and close its connection. The content received so far stays readable in `response()`."""
         self._pump.close()
 
     def __enter__(self) -> Self:
@@ -146,14 +151,14 @@ class InferenceStream(_Stream[Pump]):
         self.close()
 
     def _partials(self) -> Iterator[PartialInferenceResponse]:
-        """The rest of the stream, by way of the callback if there is one."""
+        """Return an iterator of the rest of the stream, which runs the callback if there is one."""
         if (kept := self._take_kept()) is not None:
             return iter(kept)
         return self._pump if self._callback is None else _Watched(self._pump, self._callback)
 
 
 class _Watched:
-    """Iterates partials, and calls somebody with each before it is handed out."""
+    """Iterates partials, and runs a callback with each before it is returned."""
 
     def __init__(self, pump: Pump, callback: Callable[[PartialInferenceResponse], object]) -> None:
         self._pump = pump
@@ -185,12 +190,17 @@ class _Texts:
 
 
 class _Events:
-    """Iterates events; the partials that they make are taken off the stream with them."""
+    """Iterates events. The partials that are built from them are consumed with them."""
 
-    def __init__(self, partials: Iterator[PartialInferenceResponse], pump: Pump) -> None:
-        self._partials: Iterator[PartialInferenceResponse] | None = partials
+    def __init__(
+        self,
+        pump: Pump,
+        events: deque[Event],
+        callback: Callable[[PartialInferenceResponse], object] | None,
+    ) -> None:
         self._pump = pump
-        self._events: deque[Event] = pump.call.watch_events()
+        self._events = events
+        self._callback = callback
         self._error: PolyglotError | None = None
 
     def __iter__(self) -> Self:
@@ -200,71 +210,67 @@ class _Events:
         while not self._events:
             if self._error is not None:
                 raise self._error
-            if self._partials is None:
+            if self._pump.exhausted:
                 raise StopIteration
-            self._pump.stops_for_events = True
             try:
-                if next(self._partials, None) is None:
-                    self._partials = None
-            except EventsWaiting:
-                continue
+                partial = self._pump.advance()
+                if partial is not None and self._callback is not None:
+                    self._callback(partial)
             except PolyglotError as error:
-                self._partials, self._error = None, error  # the events before it come first
-            finally:
-                self._pump.stops_for_events = False
+                self._error = error  # raised after the events received before it
         return self._events.popleft()
 
 
 class AsyncInferenceStream(_Stream[AsyncPump]):
-    """An answer as it comes. Iterate it for partials; use ``async with`` to close the connection wherever you leave.
+    """A response while it is received. Iterate it for partials.
 
-    One task reads a stream; any task may `close` it. A loop goes on where the last one stopped.
+    Use ``async with`` to close the connection however the block is left. One task reads a stream; any task may `close`
+    it. A loop resumes where the last one stopped.
     """
 
     def __aiter__(self) -> AsyncIterator[PartialInferenceResponse]:
-        """The partials that have not been handed out yet.
+        """Return an iterator of the partials that have not been emitted yet.
 
         Raises:
-            StreamError: The stream has ended. Further errors come out of the iterator.
+            StreamError: The stream has ended. The iterator itself raises the errors of the call.
         """
         return self._partials()
 
     def events(self) -> AsyncIterator[Event]:
-        """What the partials are made of, event by event, from where the stream stands.
+        """Return an iterator of the events that the partials are built from, starting at the current position.
 
-        Raises as a loop over the stream does.
-        Until something of the answer has come, only pings are handed out.
+        Only pings are emitted until the first content is received: before that the request may be retried.
+        Raises as iteration of the stream does.
         """
-        self._check_events()
-        return _AsyncEvents(self._partials(), self._pump)
+        return _AsyncEvents(self._pump, self._watch_events(), self._callback)
 
     def text(self) -> AsyncIterator[str]:
-        """The pieces of choice 0's visible text. Raises as a loop over the stream."""
+        """Return an iterator of the visible text of choice 0, in pieces. Raises as iteration of the stream does."""
         return _AsyncTexts(self._partials())
 
     async def response(self) -> InferenceResponse:
-        """Read what is left and return the complete response.
+        """Read the rest of the stream and return the complete response.
 
-        A stream that was closed gives what had come, with ``outcome == "cancelled"``.
+        After `close` it returns the content received until then, with ``outcome == "cancelled"``.
 
         Raises:
-            PolyglotError: The answer did not come, or not whole; repeated calls raise the same error.
+            PolyglotError: The call failed or the response is incomplete. Repeated calls raise the same error.
         """
         if self._unread():
             rest = [partial async for partial in self._partials()]
-            self._kept = None if self._pump.call.request.stream else rest
-        return self._answer()
+            self._kept = None if self._pump.call.target.request.stream else rest
+        return self._result()
 
     async def final(self) -> InferenceResponse:
-        """The older word for `response`."""
+        """Return `response()`. An older name."""
         return await self.response()
 
     async def close(self) -> None:
-        """End the stream and close its connection; what had come stays readable in `response()`."""
+        """End the stream and close its connection. The content received so far stays readable in `response()`."""
         await self._pump.close()
 
     async def aclose(self) -> None:
-        """The usual other name of `close`."""
+        """Close the stream; the name that `contextlib.aclosing` uses."""
         await self.close()
 
     async def __aenter__(self) -> Self:
@@ -274,14 +280,14 @@ class AsyncInferenceStream(_Stream[AsyncPump]):
         await self.close()
 
     def _partials(self) -> AsyncIterator[PartialInferenceResponse]:
-        """The rest of the stream, by way of the callback if there is one."""
+        """Return an iterator of the rest of the stream, which runs the callback if there is one."""
         if (kept := self._take_kept()) is not None:
             return _AsyncKept(kept)
         return self._pump if self._callback is None else _AsyncWatched(self._pump, self._callback)
 
 
 class _AsyncKept:
-    """Iterates the partials of a plain answer that has been taken whole."""
+    """Iterates the partials of a plain response that has been read."""
 
     def __init__(self, partials: list[PartialInferenceResponse]) -> None:
         self._partials = iter(partials)
@@ -296,7 +302,7 @@ class _AsyncKept:
 
 
 class _AsyncWatched:
-    """Iterates partials, and calls somebody with each before it is handed out."""
+    """Iterates partials, and runs a callback with each before it is returned."""
 
     def __init__(self, pump: AsyncPump, callback: Callable[[PartialInferenceResponse], object]) -> None:
         self._pump = pump
@@ -328,12 +334,17 @@ class _AsyncTexts:
 
 
 class _AsyncEvents:
-    """Iterates events; the partials that they make are taken off the stream with them."""
+    """Iterates events. The partials that are built from them are consumed with them."""
 
-    def __init__(self, partials: AsyncIterator[PartialInferenceResponse], pump: AsyncPump) -> None:
-        self._partials: AsyncIterator[PartialInferenceResponse] | None = partials
+    def __init__(
+        self,
+        pump: AsyncPump,
+        events: deque[Event],
+        callback: Callable[[PartialInferenceResponse], object] | None,
+    ) -> None:
         self._pump = pump
-        self._events: deque[Event] = pump.call.watch_events()
+        self._events = events
+        self._callback = callback
         self._error: PolyglotError | None = None
 
     def __aiter__(self) -> Self:
@@ -343,16 +354,12 @@ class _AsyncEvents:
         while not self._events:
             if self._error is not None:
                 raise self._error
-            if self._partials is None:
+            if self._pump.exhausted:
                 raise StopAsyncIteration
-            self._pump.stops_for_events = True
             try:
-                if await anext(self._partials, None) is None:
-                    self._partials = None
-            except EventsWaiting:
-                continue
+                partial = await self._pump.advance()
+                if partial is not None and self._callback is not None:
+                    self._callback(partial)
             except PolyglotError as error:
-                self._partials, self._error = None, error  # the events before it come first
-            finally:
-                self._pump.stops_for_events = False
+                self._error = error  # raised after the events received before it
         return self._events.popleft()

@@ -1,6 +1,6 @@
-"""How a call waits: a thread that stands still, or a task; and where the connections of tasks are kept.
+"""The waits of a call: for authorization, for response headers, for a backoff; in a thread or in a task.
 
-All that differs in kind between sync and async is here.
+Everything that differs in kind between sync and async is here.
 """
 
 from __future__ import annotations
@@ -30,56 +30,60 @@ __all__ = ["AsyncBackend", "SyncBackend"]
 
 
 class SyncBackend:
-    """Waiting, sync: a thread stands still."""
+    """Waits by blocking the thread."""
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
         self._in_flight = InFlightRequest()
         self._woken = threading.Event()
-        self._asked: SimpleQueue[Callable[[], WireRequest]] | None = None  # while the driver authorizes
+        self._authorized: SimpleQueue[Callable[[], WireRequest]] | None = None  # set while `authorize` runs
 
     def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
-        """Let the driver add its credentials, no longer than the clocks allow; it may block, so a thread asks it."""
-        if call.driver.authorize is None:
+        """Return the request with the credentials that the driver adds. A thread runs the hook, which may block.
+
+        Raises:
+            TimedOut: A clock ran out first. The thread is abandoned.
+        """
+        if call.target.driver.authorize is None:
             return wire
-        self._asked = asked = SimpleQueue[Callable[[], WireRequest]]()
+        self._authorized = results = SimpleQueue[Callable[[], WireRequest]]()
         moment, clock = call.clocks.due(now := perf_counter())
-        ask = partial(_answer_to, call.driver.authorize, wire, asked)
+        run = partial(_put_result, call.target.driver.authorize, wire, results)
         threading.Thread(
-            target=contextvars.copy_context().run, args=(ask,), name="polyglot-authorize", daemon=True
+            target=contextvars.copy_context().run, args=(run,), name="polyglot-authorize", daemon=True
         ).start()
         try:
             if self._woken.is_set():
                 raise timed_out(clock)
-            return asked.get(timeout=min(LONGEST_WAIT, max(0.0, moment - now)))()
+            return results.get(timeout=min(LONGEST_WAIT, max(0.0, moment - now)))()
         except Empty:
             raise timed_out(clock) from None
         finally:
-            self._asked = None
+            self._authorized = None
 
     def send(self, call: Call, wire: WireRequest) -> Exchange:
-        """Send the request and wait for status and headers."""
-        pool = self._pools.pool(wire.url, call.connection.route, call.connection.account)
+        """Send the request and wait for status and headers. Raises as `Pool.send`."""
+        pool = self._pools.pool(wire.url, call.target.connection.route, call.target.connection.account)
         return pool.send(wire, _send_options(call), self._in_flight)
 
     def sleep(self, seconds: float) -> None:
-        """Wait between two attempts, or until woken."""
+        """Wait `seconds` between two attempts, or until `wake` is called."""
         self._woken.wait(seconds)
 
     def drain(self, exchange: Exchange) -> None:
-        """Free the connection of a finished answer, if that is quick."""
+        """Read the end of a complete body, if that is quick, so that the connection can be reused."""
         exchange.drain()
 
     def wake(self) -> None:
-        """End a wait, from any thread."""
+        """End the current wait and all later ones. Any thread may call it."""
         self._woken.set()
         self._in_flight.abort()
-        if (asked := self._asked) is not None:
-            asked.put(_nobody_waits)
+        if (results := self._authorized) is not None:
+            results.put(_closed)
 
 
 class AsyncBackend:
-    """Waiting, async: a task stands still. anyio is imported when the first one does."""
+    """Waits by suspending the task. anyio is imported by the first wait."""
 
     def __init__(self, source: AsyncSource) -> None:
         self._source = source
@@ -87,8 +91,12 @@ class AsyncBackend:
         self._woken = False
 
     async def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
-        """Let the driver add its credentials, in a worker thread and no longer than the clocks allow."""
-        if call.driver.authorize is None:
+        """Return the request with the credentials that the driver adds. A worker thread runs the hook, which may block.
+
+        Raises:
+            TimedOut: A clock ran out first. The thread is abandoned.
+        """
+        if call.target.driver.authorize is None:
             return wire
         import anyio.to_thread  # noqa: PLC0415
 
@@ -97,14 +105,18 @@ class AsyncBackend:
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
             if self._woken:
                 self._scope.cancel()
-            authorized = await anyio.to_thread.run_sync(call.driver.authorize, wire, abandon_on_cancel=True)
+            authorized = await anyio.to_thread.run_sync(call.target.driver.authorize, wire, abandon_on_cancel=True)
         self._scope = None
         if authorized is None:
             raise timed_out(clock)
         return authorized
 
     async def send(self, call: Call, wire: WireRequest) -> AsyncExchange:
-        """Send the request and wait for status and headers, no longer than the clocks allow."""
+        """Send the request and wait for status and headers. Raises as `AsyncPool.send`.
+
+        Raises:
+            TimedOut: A clock ran out first.
+        """
         import anyio  # noqa: PLC0415
 
         now = perf_counter()
@@ -112,10 +124,10 @@ class AsyncBackend:
         pools = await self._source.pools()
         exchange = None
         with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
-            if self._woken:  # while the driver authorized, say
+            if self._woken:  # during authorization, for example
                 self._scope.cancel()
             closer = closer_here()
-            pool = pools.pool(wire.url, call.connection.route, call.connection.account, closer)
+            pool = pools.pool(wire.url, call.target.connection.route, call.target.connection.account, closer)
             exchange = await pool.send(wire, _send_options(call), InFlightRequest(), closer)
         self._scope = None
         if exchange is None:
@@ -123,7 +135,7 @@ class AsyncBackend:
         return exchange
 
     async def sleep(self, seconds: float) -> None:
-        """Wait between two attempts, or until woken."""
+        """Wait `seconds` between two attempts, or until `wake` is called."""
         import anyio  # noqa: PLC0415
 
         with anyio.move_on_after(seconds) as self._scope:
@@ -133,38 +145,38 @@ class AsyncBackend:
         self._scope = None
 
     async def drain(self, exchange: AsyncExchange) -> None:
-        """Free the connection of a finished answer, if that is quick."""
+        """Read the end of a complete body, if that is quick, so that the connection can be reused."""
         import anyio  # noqa: PLC0415
 
         with anyio.move_on_after(DRAIN_SECONDS):
             await exchange.drain()
 
     def wake(self) -> None:
-        """End a wait, from the loop that it is in: the one that there is, and any that would follow."""
+        """End the current wait and all later ones. Any task of the event loop may call it."""
         self._woken = True
         if self._scope is not None:
             self._scope.cancel()
 
 
-def _answer_to(
-    authorize: Callable[[WireRequest], WireRequest], wire: WireRequest, asked: SimpleQueue[Callable[[], WireRequest]]
+def _put_result(
+    authorize: Callable[[WireRequest], WireRequest], wire: WireRequest, results: SimpleQueue[Callable[[], WireRequest]]
 ) -> None:
-    """Call the driver, and hand on what came of it: a function that returns it, or raises it."""
+    """Run `authorize`, and put a function into the queue that returns its result or raises its exception."""
     try:
         authorized = authorize(wire)
-    except BaseException as error:  # noqa: BLE001 (it is raised where it is waited for)
-        asked.put(partial(_raise, error))
+    except BaseException as error:  # noqa: BLE001 (raised in the thread that waits)
+        results.put(partial(_raise, error))
     else:
-        asked.put(lambda: authorized)
+        results.put(lambda: authorized)
 
 
 def _raise(error: BaseException) -> NoReturn:
     raise error
 
 
-def _nobody_waits() -> NoReturn:
-    raise timed_out("total")  # not seen by anybody: the call was closed
+def _closed() -> NoReturn:
+    raise timed_out("total")  # dropped by the pump: the call is cancelled
 
 
 def _send_options(call: Call) -> SendOptions:
-    return SendOptions(call.timeouts, call.clocks, call.connection.limits)
+    return SendOptions(call.options.timeouts, call.clocks, call.target.connection.limits)

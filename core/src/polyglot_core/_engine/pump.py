@@ -1,8 +1,66 @@
-"""The two pumps: they carry bytes from the transport to the session, and do what the pure parts decide.
+"""The two pumps, which carry one call each: they read bytes, emit partials, and perform what the call decides.
 
-`Pump` and `AsyncPump` are equal but for ``async`` and ``await``; a test compares them. How each of them waits is in
-`backend`.
+`Pump` and `AsyncPump` are equal but for ``async`` and ``await``; a test compares them.
 """
+
+# Theory of operation
+# -------------------
+#
+# Three objects share the work. `Call` decides: which request is sent next, to which target, and what an error means for
+# the call. It does no I/O and never waits. The pump performs: it sends, reads, sleeps, closes and raises. The backend
+# knows how to wait, with a thread or with a task, and how to end a wait.
+#
+# One iteration. A pump holds up to two buffers: `_ready`, partials that have been decoded, and `_chunks`, chunks that
+# have been framed and not decoded. `__next__` empties them in this order. If both are empty it reads once, or sends the
+# request if there is no exchange, and starts over. Chunks are decoded one at a time, when their partial is requested,
+# so that a partial is emitted before an error that a later chunk of the same read causes. The branch for a committed
+# attempt repeats `_step` without its calls, since streams spend their time there. `_take` and `_clocks` are copies of
+# `call.attempt.take` and `call.clocks`: they save two attribute lookups for each chunk. They are set together, in
+# `_send`, before the first chunk of an attempt exists.
+#
+# `advance` does one such round and returns. `events()` uses it: one read may emit events and no partial (a ping, the
+# model's name), and such events must be handed out before the next read, which may take minutes.
+#
+# Who closes. The caller may run `close` in any thread, at any time, any number of times, also while another thread
+# iterates. (Of an AsyncPump: from any task of the same event loop.) `close` cannot release an exchange that is in use.
+# So it does three things in this order: it marks the call as cancelled; it ends every wait, by `wake` (authorization, a
+# connection attempt, a backoff) and by `abort` (a read: the socket is shut down, not closed); and it releases the
+# exchange itself only if no thread is inside a send or a read. Otherwise the reader wakes with an error, `_recover`
+# finds the call cancelled and returns, the loop finds it ended, and the reader releases the exchange. `_release` takes
+# the exchange out of the attribute first, so that of two threads only one closes it.
+#
+# What `_sending` guards. It is held from before the request is encoded until the headers of the response have been
+# handed to the attempt. A second reader in that time gets TwoReadersError instead of a second request. `close` reads it
+# to learn that there is a thread which will release. After that the exchange itself detects a second reader, from its
+# clocks. An interruption may be raised while the lock is held, so it is released in a ``finally``: a lock that stays
+# held would end every later iteration of the stream with an error.
+#
+# An interruption is not an error. KeyboardInterrupt, a cancelled task and GeneratorExit say nothing about the request
+# and may be raised at any instruction. They are not retried, not wrapped, and carry no partial. `_abandon` cancels the
+# call, shuts down the socket and releases the connection; the exception passes through unchanged. The content received
+# so far stays readable in `response()`, with the outcome ``cancelled``.
+#
+# Errors pass `_recover` twice. First pass: the transport or a framer has failed while the attempt has no outcome
+# (`interruptible`). `interrupted` returns an iterator that becomes `_ready`. It flushes the text that the attempt holds
+# back. If the response was complete, it emits the closing partials and the call ends well: a connection that breaks
+# after the finish reason is no error. If not, the iterator raises an error with a partial, and the attempt has an
+# outcome then. Second pass: this error, or one that the attempt itself has raised while it decoded. `decide` chooses:
+# Raise, AcceptTruncated (the call ends without an error), or a further attempt, for which the call has been prepared
+# when `decide` returns. The pump releases the exchange, calls `on_seam`, sleeps, and the next round sends. A
+# TwoReadersError skips all of this: it belongs to the second reader, and the first one's stream continues. Once the
+# call is cancelled errors are dropped, because closing the socket causes them.
+#
+# The order in `_recover` matters. The exchange is released before the sleep, so that no connection is held during a
+# backoff. `on_seam` runs before the sleep, so that the caller can close the call instead of waiting. Whatever it raises
+# ends the call.
+#
+# Sync and async are kept equal by hand and by a test (`test_parity`), which removes ``async`` and ``await`` and
+# compares the methods as syntax trees. Generating one from the other would make tracebacks point to generated lines,
+# and a common coroutine driven by hand would cost each chunk a call. What does not wait is in `_Buffers`, once. What
+# differs in kind is in `backends`.
+#
+# Nothing that the exchange holds may refer to the pump. The exchange closes its socket when it is collected; with a
+# cycle this would happen at some later run of the collector, and the provider would generate until then.
 
 from __future__ import annotations
 
@@ -20,7 +78,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
-    from polyglot_core._attempt.attempt import Attempt
     from polyglot_core._engine.call import Call
     from polyglot_core._http.event_loops import AsyncSource
     from polyglot_core._http.exchange import AsyncExchange, Exchange
@@ -29,48 +86,61 @@ if TYPE_CHECKING:
 
     _Taken = PartialInferenceResponse | Iterable[PartialInferenceResponse]
 
-__all__ = ["AsyncPump", "EventsWaiting", "Pump", "async_pump", "pump"]
+__all__ = ["AsyncPump", "Pump", "async_pump", "pump"]
 
 
 _COMMITTED = State.COMMITTED
 
 
-class EventsWaiting(BaseException):
-    """Before the next read: somebody watches events, and some have not been taken yet."""
-
-
-class Pump:
-    """Carries one call, sync: an iterator of partials.
-
-    It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the
-    pump.
+class _Buffers:
+    """What the two pumps have read and not emitted.
 
     Attributes:
-        run: The call.
-        exhausted: Whether it has said that there is nothing more.
-        stops_for_events: Whether to raise `EventsWaiting` rather than read on while events wait to be taken.
+        call: The call.
+        exhausted: True once the iterator has ended.
     """
 
-    def __init__(self, call: Call, backend: SyncBackend) -> None:
+    _take: Callable[[Chunk, float], _Taken]  # `call.attempt.take`, once there is an attempt
+
+    def __init__(self, call: Call) -> None:
         self.call = call
         self.exhausted = False
-        self.stops_for_events = False
-        self._backend = backend
-        self._exchange: Exchange | None = None
-        self._attempt: Attempt | None = None
-        self._take: Callable[[Chunk, float], _Taken]  # the session's, once there is one
         self._clocks = call.clocks
         self._chunks: Iterator[Chunk] = iter(())
         self._ready: Iterator[PartialInferenceResponse] | None = None
-        self._sending = threading.Lock()  # held while a request is on its way
+        self._sending = threading.Lock()  # held while a request is being sent
+
+    def _buffered(self) -> PartialInferenceResponse | None:
+        """Return the next partial of what has been read; None if another read is needed."""
+        while True:
+            for partial in self._ready or ():
+                return partial
+            self._ready = None
+            for chunk in self._chunks:
+                taken = self._take(chunk, self._clocks.waited)
+                if type(taken) is PartialInferenceResponse:
+                    return taken
+                self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
+                break
+            else:
+                return None
+
+
+class Pump(_Buffers):
+    """Carries one call, sync: an iterator of partials."""
+
+    def __init__(self, call: Call, backend: SyncBackend) -> None:
+        super().__init__(call)
+        self._backend = backend
+        self._exchange: Exchange | None = None
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> PartialInferenceResponse:  # noqa: C901, PLR0912 (the loop that all else is fast for)
+    def __next__(self) -> PartialInferenceResponse:  # noqa: C901, PLR0912 (the hot loop)
         while True:
             try:
-                if (ready := self._ready) is not None:  # by a name of its own: another thread may close the stream
+                if (ready := self._ready) is not None:  # read once: another thread may close the stream
                     for partial in ready:
                         return partial
                     self._ready = None
@@ -81,11 +151,9 @@ class Pump:
                     self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
                 else:
-                    if self.stops_for_events and self.call.events:
-                        raise EventsWaiting  # noqa: TRY301 (it passes all of this)
-                    attempt, exchange = self._attempt, self._exchange
+                    attempt, exchange = self.call.attempt, self._exchange
                     if attempt is not None and exchange is not None and attempt.state is _COMMITTED:
-                        # As in `_step`, without its calls: here is where a stream spends its time.
+                        # As `_step`, without its calls: a stream spends its time here.
                         if not (data := exchange.read()):
                             self._ready = self.call.finish()
                         elif len(chunks := attempt.frame(data)) == 1:
@@ -101,8 +169,6 @@ class Pump:
                         self._step()
             except PolyglotError as error:
                 self._recover(error)
-            except EventsWaiting:
-                raise
             except BaseException:
                 self._abandon()
                 raise
@@ -110,21 +176,46 @@ class Pump:
         self._release()
         raise StopIteration
 
+    def advance(self) -> PartialInferenceResponse | None:
+        """Return a partial that has been read. Otherwise send the request or read once, and return None.
+
+        `exhausted` is True when there is nothing more. Raises as iteration does.
+        """
+        try:
+            if (partial := self._buffered()) is not None:
+                return partial
+            if not self.call.ended:
+                self._step()
+                return None
+        except PolyglotError as error:
+            self._recover(error)
+            return None
+        except BaseException:
+            self._abandon()
+            raise
+        self.exhausted = True
+        self._release()
+        return None
+
     def close(self) -> None:
-        """End the call, in whatever phase it is; from any thread, any number of times."""
+        """End the call in any phase. Any thread may call it, any number of times."""
         self.call.cancel()
         self._backend.wake()
         if (exchange := self._exchange) is not None:
             exchange.abort()
-        if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes, sees that, and releases
+        if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes and releases
             self._ready, self._chunks = None, iter(())
             self._release()
 
     def _step(self) -> None:
-        """Send the request, or read once."""
+        """Send the request, or read once.
+
+        Raises:
+            TwoReadersError: Another thread or task sends the request.
+        """
         if self._sending.locked():
             raise TwoReadersError
-        exchange, attempt = self._exchange, self._attempt
+        exchange, attempt = self._exchange, self.call.attempt
         if exchange is None or attempt is None:
             self._send()
         elif data := exchange.read():
@@ -136,20 +227,24 @@ class Pump:
         if not self._sending.acquire(blocking=False):
             raise TwoReadersError
         try:
-            if self.call.cancelled or self._exchange is not None:  # by another thread, a moment ago
+            if self.call.cancelled or self._exchange is not None:  # another thread was faster
                 return
             wire = self._backend.authorize(self.call, self.call.encode())
             attempt = self.call.start(wire)
             self._exchange = exchange = self._backend.send(self.call, wire)
             if not self.call.cancelled:
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers))
-                self._attempt, self._take, self._clocks = attempt, attempt.take, self.call.clocks
+                self._take, self._clocks = attempt.take, self.call.clocks
         finally:
-            self._sending = threading.Lock()  # held while a request is on its way
+            self._sending.release()
 
     def _recover(self, error: PolyglotError) -> None:
-        """Something failed. The transport: the session says what that means. The attempt: make another, or raise."""
-        if isinstance(error, TwoReadersError):  # the first reader's stream goes on
+        """End the attempt that `error` interrupted; or, if it has ended, prepare the next one or raise.
+
+        Raises:
+            PolyglotError: `error`, if the call ends with it.
+        """
+        if isinstance(error, TwoReadersError):  # the stream of the first reader continues
             raise error
         if self.call.cancelled:
             return
@@ -160,8 +255,8 @@ class Pump:
         try:
             self._release()
             if not isinstance(decision, (AcceptTruncated, Raise)):
-                self._attempt, self._chunks = None, iter(())
-                self.call.tell()
+                self._chunks = iter(())
+                self.call.notify_seam()
                 self._backend.sleep(decision.wait)
         except BaseException:
             self._abandon()
@@ -170,55 +265,38 @@ class Pump:
             raise error
 
     def _abandon(self) -> None:
-        """An interruption passes through: the call ends here."""
+        """End the call because of an interruption, which the caller of this method re-raises."""
         self.call.cancel()
         if self._exchange is not None:
             self._exchange.abort()
         self._release()
 
     def _release(self) -> None:
-        """Give the connection back, or close it."""
+        """Return the connection to its pool if the body was read to the end, else close it."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             try:
-                if self.call.leave():
+                if self.call.release():
                     self._backend.drain(exchange)
             finally:
                 exchange.close()
 
 
-class AsyncPump:
-    """Carries one call, async: an async iterator of partials.
-
-    It holds the exchange, and the exchange closes its socket when it is let go; so nothing here may refer back to the
-    pump.
-
-    Attributes:
-        run: The call.
-        exhausted: Whether it has said that there is nothing more.
-        stops_for_events: Whether to raise `EventsWaiting` rather than read on while events wait to be taken.
-    """
+class AsyncPump(_Buffers):
+    """Carries one call, async: an async iterator of partials."""
 
     def __init__(self, call: Call, backend: AsyncBackend) -> None:
-        self.call = call
-        self.exhausted = False
-        self.stops_for_events = False
+        super().__init__(call)
         self._backend = backend
         self._exchange: AsyncExchange | None = None
-        self._attempt: Attempt | None = None
-        self._take: Callable[[Chunk, float], _Taken]  # the session's, once there is one
-        self._clocks = call.clocks
-        self._chunks: Iterator[Chunk] = iter(())
-        self._ready: Iterator[PartialInferenceResponse] | None = None
-        self._sending = threading.Lock()  # held while a request is on its way
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> PartialInferenceResponse:  # noqa: C901, PLR0912 (the loop that all else is fast for)
+    async def __anext__(self) -> PartialInferenceResponse:  # noqa: C901, PLR0912 (the hot loop)
         while True:
             try:
-                if (ready := self._ready) is not None:  # by a name of its own: another thread may close the stream
+                if (ready := self._ready) is not None:  # read once: another thread may close the stream
                     for partial in ready:
                         return partial
                     self._ready = None
@@ -229,11 +307,9 @@ class AsyncPump:
                     self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
                 else:
-                    if self.stops_for_events and self.call.events:
-                        raise EventsWaiting  # noqa: TRY301 (it passes all of this)
-                    attempt, exchange = self._attempt, self._exchange
+                    attempt, exchange = self.call.attempt, self._exchange
                     if attempt is not None and exchange is not None and attempt.state is _COMMITTED:
-                        # As in `_step`, without its calls: here is where a stream spends its time.
+                        # As `_step`, without its calls: a stream spends its time here.
                         if not (data := await exchange.read()):
                             self._ready = self.call.finish()
                         elif len(chunks := attempt.frame(data)) == 1:
@@ -249,8 +325,6 @@ class AsyncPump:
                         await self._step()
             except PolyglotError as error:
                 await self._recover(error)
-            except EventsWaiting:
-                raise
             except BaseException:
                 await self._abandon()
                 raise
@@ -258,21 +332,46 @@ class AsyncPump:
         await self._release()
         raise StopAsyncIteration
 
+    async def advance(self) -> PartialInferenceResponse | None:
+        """Return a partial that has been read. Otherwise send the request or read once, and return None.
+
+        `exhausted` is True when there is nothing more. Raises as iteration does.
+        """
+        try:
+            if (partial := self._buffered()) is not None:
+                return partial
+            if not self.call.ended:
+                await self._step()
+                return None
+        except PolyglotError as error:
+            await self._recover(error)
+            return None
+        except BaseException:
+            await self._abandon()
+            raise
+        self.exhausted = True
+        await self._release()
+        return None
+
     async def close(self) -> None:
-        """End the call, in whatever phase it is; from any thread, any number of times."""
+        """End the call in any phase. Any task of the event loop may call it, any number of times."""
         self.call.cancel()
         self._backend.wake()
         if (exchange := self._exchange) is not None:
             exchange.abort()
-        if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes, sees that, and releases
+        if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes and releases
             self._ready, self._chunks = None, iter(())
             await self._release()
 
     async def _step(self) -> None:
-        """Send the request, or read once."""
+        """Send the request, or read once.
+
+        Raises:
+            TwoReadersError: Another thread or task sends the request.
+        """
         if self._sending.locked():
             raise TwoReadersError
-        exchange, attempt = self._exchange, self._attempt
+        exchange, attempt = self._exchange, self.call.attempt
         if exchange is None or attempt is None:
             await self._send()
         elif data := await exchange.read():
@@ -284,20 +383,24 @@ class AsyncPump:
         if not self._sending.acquire(blocking=False):
             raise TwoReadersError
         try:
-            if self.call.cancelled or self._exchange is not None:  # by another thread, a moment ago
+            if self.call.cancelled or self._exchange is not None:  # another thread was faster
                 return
             wire = await self._backend.authorize(self.call, self.call.encode())
             attempt = self.call.start(wire)
             self._exchange = exchange = await self._backend.send(self.call, wire)
             if not self.call.cancelled:
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers))
-                self._attempt, self._take, self._clocks = attempt, attempt.take, self.call.clocks
+                self._take, self._clocks = attempt.take, self.call.clocks
         finally:
-            self._sending = threading.Lock()  # held while a request is on its way
+            self._sending.release()
 
     async def _recover(self, error: PolyglotError) -> None:
-        """Something failed. The transport: the session says what that means. The attempt: make another, or raise."""
-        if isinstance(error, TwoReadersError):  # the first reader's stream goes on
+        """End the attempt that `error` interrupted; or, if it has ended, prepare the next one or raise.
+
+        Raises:
+            PolyglotError: `error`, if the call ends with it.
+        """
+        if isinstance(error, TwoReadersError):  # the stream of the first reader continues
             raise error
         if self.call.cancelled:
             return
@@ -308,8 +411,8 @@ class AsyncPump:
         try:
             await self._release()
             if not isinstance(decision, (AcceptTruncated, Raise)):
-                self._attempt, self._chunks = None, iter(())
-                self.call.tell()
+                self._chunks = iter(())
+                self.call.notify_seam()
                 await self._backend.sleep(decision.wait)
         except BaseException:
             await self._abandon()
@@ -318,28 +421,28 @@ class AsyncPump:
             raise error
 
     async def _abandon(self) -> None:
-        """An interruption passes through: the call ends here."""
+        """End the call because of an interruption, which the caller of this method re-raises."""
         self.call.cancel()
         if self._exchange is not None:
             self._exchange.abort()
         await self._release()
 
     async def _release(self) -> None:
-        """Give the connection back, or close it."""
+        """Return the connection to its pool if the body was read to the end, else close it."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             try:
-                if self.call.leave():
+                if self.call.release():
                     await self._backend.drain(exchange)
             finally:
                 await exchange.close()
 
 
 def pump(call: Call, pools: Pools) -> Pump:
-    """A sync pump for a call that takes its connections from `pools`."""
+    """Return a sync pump for a call. Its connections are those of `pools`."""
     return Pump(call, SyncBackend(pools))
 
 
 def async_pump(call: Call, source: AsyncSource) -> AsyncPump:
-    """An async pump for a call that takes its connections from `source`."""
+    """Return an async pump for a call. Its connections are those of `source`."""
     return AsyncPump(call, AsyncBackend(source))

@@ -1,24 +1,26 @@
-"""What to do after an error: ask again, ask elsewhere, go on, or raise. No clock, no socket, no sleep.
+"""The decision after an error: retry, resume, use a fallback, accept a truncated response, or raise. Without I/O.
 
-The rules, in order, as `decide` keeps them:
+The rules, in the order in which `decide` applies them:
 
-1. Once something of the answer has reached the caller, nothing is asked again, unless the caller chose how to go on.
-2. An error says itself whether the same request may succeed later (`retryable`). Then it is sent again, as often as the
-   connection allows, after the wait that the provider asks for, or after one that doubles. A wait that is longer than
-   the connection allows, or than the call has time for, is not begun.
-3. Each repetition is paid from a budget that all calls to one place share, so that an outage is not met with more load.
-4. Then another connection is asked, if there is one, unless the error would be the same everywhere.
-5. What is left is raised.
+1. Once content has reached the caller, no further request is sent, unless the caller chose a mode to resume in.
+2. A retryable error is retried, up to `max_retries` times for each connection. The wait is the one that the provider
+   requests, or an exponential backoff. An error that requires a wait longer than the connection allows, or than the
+   call has time for, is not retried.
+3. Each retry takes tokens from a budget that all calls to one origin share, so that retries do not multiply the load
+   during an outage.
+4. After that the next fallback is used, if there is one, unless the error would be the same there.
+5. All other errors are raised.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from polyglot_core._engine.call_options import ResumeMode
 from polyglot_core.errors import (
     ConfigError,
     InvalidRequest,
@@ -43,14 +45,10 @@ __all__ = [
     "Fallback",
     "Raise",
     "Resume",
-    "ResumeMode",
     "Retry",
     "RetryState",
     "decide",
 ]
-
-ResumeMode = Literal["restart", "prefill", "provider"]
-"""How to go on after an answer has broken off: ask anew, let the model continue its text, or let the provider do so."""
 
 
 class Retry(Struct, frozen=True):
@@ -60,20 +58,20 @@ class Retry(Struct, frozen=True):
 
 
 class Resume(Struct, frozen=True):
-    """Ask for the rest of an answer that broke off, after `wait` seconds."""
+    """Send a request for an interrupted response, in the caller's mode, after `wait` seconds."""
 
     wait: float
     how: ResumeMode
 
 
 class Fallback(Struct, frozen=True):
-    """Ask the next connection, at once."""
+    """Send the request to the next fallback, at once."""
 
     wait: float = 0.0
 
 
 class AcceptTruncated(Struct, frozen=True):
-    """Take what has come for the answer; its outcome says that it was cut."""
+    """Return the partial response, with the outcome ``truncated``."""
 
 
 class Raise(Struct, frozen=True):
@@ -84,15 +82,15 @@ Decision = Retry | Resume | Fallback | AcceptTruncated | Raise
 
 
 class RetryState(Struct, frozen=True, kw_only=True):
-    """Where a call stands when an attempt has failed.
+    """The state of a call when an attempt has failed.
 
     Attributes:
-        attempts: Requests that were sent to this connection for this answer.
-        committed: Whether something of the answer has reached the caller.
-        resume: How the caller wants to go on after that; None to raise.
-        time_left: Seconds until the call's `total` runs out.
-        others: Whether there is another connection to ask.
-        mark_truncated: Whether a cut answer is an answer, by the caller's choice.
+        attempts: Attempts at this connection.
+        committed: True if content has reached the caller.
+        resume: The mode to resume in after that; None to raise.
+        time_left: Seconds until the call's `total` clock runs out.
+        others: True if there is a further fallback.
+        mark_truncated: True if the caller accepts a truncated response.
     """
 
     attempts: int
@@ -103,9 +101,9 @@ class RetryState(Struct, frozen=True, kw_only=True):
     mark_truncated: bool = False
 
 
-_JITTER = 0.25  # waits are shortened by up to a quarter, so that clients that failed together do not return together
-_SAME_EVERYWHERE = (ConfigError, PluginError, RequestError, InvalidRequest)  # it is the request, or this side
-_LIMIT_BY_KIND = {"dns": 1}  # a name that does not resolve twice in a row is most often misspelt
+_JITTER = 0.25  # waits are shortened by up to a quarter, so that clients which failed together do not retry together
+_SAME_EVERYWHERE = (ConfigError, PluginError, RequestError, InvalidRequest)  # caused by the request or by this process
+_LIMIT_BY_KIND = {"dns": 1}  # a name that twice fails to resolve is most often misspelt
 
 
 def decide(
@@ -116,14 +114,14 @@ def decide(
     pay: Callable[[int], bool] = lambda _: True,
     draw: Callable[[], float] = random.random,
 ) -> Decision:
-    """Decide after an attempt has failed with `error`.
+    """Decide what follows an attempt that failed with `error`.
 
     Args:
-        error: What the attempt ended in.
-        tried: Where the call stands.
-        retries: What the connection allows.
-        pay: Takes the cost of a repetition from the shared budget; False if it is used up.
-        draw: A random number from 0 to 1.
+        error: The error of the attempt.
+        tried: The state of the call.
+        retries: The retry settings of the connection.
+        pay: Takes the cost of a retry, in tokens, from the shared budget. Returns False if it is exhausted.
+        draw: Returns a random number from 0 to 1.
     """
     if tried.committed and tried.resume is None:
         return _give_up(error, tried)
@@ -140,7 +138,7 @@ def _give_up(error: PolyglotError, tried: RetryState) -> AcceptTruncated | Raise
 
 
 def _wait(error: PolyglotError, tried: RetryState, retries: Retries, draw: Callable[[], float]) -> float | None:
-    """Seconds to wait before the same request is sent again; None if it is not to be."""
+    """Return the seconds to wait before a retry; None if the error is not retried."""
     limit = retries.max_retries
     if isinstance(error, TransportError):
         limit = min(limit, _LIMIT_BY_KIND.get(error.kind, limit))
@@ -163,8 +161,8 @@ def _may_differ_elsewhere(error: PolyglotError) -> bool:
 # The budget
 
 _CAPACITY = 500
-_REFILL = _CAPACITY / 60.0  # tokens a second: an outage costs at most one repetition in two seconds, and is forgotten
-_COST, _COST_OF_THROTTLING = 14, 5  # tokens a repetition takes; one that a provider asked to wait for takes less
+_REFILL = _CAPACITY / 60.0  # tokens a second: during an outage at most one retry in two seconds
+_COST, _COST_OF_THROTTLING = 14, 5  # tokens for a retry; fewer after a 429
 
 
 def _cost(error: PolyglotError) -> int:
@@ -172,14 +170,14 @@ def _cost(error: PolyglotError) -> int:
 
 
 class Budget:
-    """What repetitions are paid from: shared by all calls to one place, filled again by answers that came, and by time.
+    """The retry budget of one origin, shared by all calls of the process to it.
 
-    The costs are those of the retry quota in botocore's standard mode: of 500 tokens a repetition takes 14, or 5 after
-    a 429; an answer that came gives one back. Time gives back all of them within a minute. Without a lock: two threads
-    that meet here lose a token at worst.
+    The costs are those of the retry quota in botocore's standard mode: of 500 tokens a retry takes 14, or 5 after a
+    429, and each complete response returns one. In addition all tokens are restored within a minute. There is no lock:
+    a race of two threads loses a token at worst.
 
     Attributes:
-        tokens: What there is to spend.
+        tokens: The tokens that are left.
     """
 
     __slots__ = ("_moment", "tokens")
@@ -189,7 +187,7 @@ class Budget:
         self._moment = now
 
     def pay(self, cost: int, now: float) -> bool:
-        """Take the cost of a repetition; False, and nothing taken, if there is not as much."""
+        """Take `cost` tokens for a retry. Return False, and take none, if fewer are left."""
         self.tokens = min(_CAPACITY, self.tokens + (now - self._moment) * _REFILL)
         self._moment = now
         if cost > self.tokens:
@@ -198,5 +196,5 @@ class Budget:
         return True
 
     def earn(self) -> None:
-        """An answer came."""
+        """Return a token to the budget, for a complete response."""
         self.tokens = min(_CAPACITY, self.tokens + 1)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from polyglot_core._values.secret import Secret
 
-__all__ = ["base_url_problem", "is_this_machine", "proxy_problem"]
+__all__ = ["base_url_problem", "is_this_machine", "origin_of", "proxy_problem"]
 
 _NETLOC = re.compile(r"(\[[0-9a-fA-F:.]+(%[^\[\]]*)?\]|[^\[\]:]*)(:[0-9]*)?")  # a host, in brackets if IPv6; a port
 
@@ -70,3 +70,9 @@ def is_this_machine(host: str) -> bool:
     except ValueError:
         return False
     return (address.is_loopback or address.is_unspecified) and "%" not in host
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, in lower case and without user info; a port is kept as written."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()

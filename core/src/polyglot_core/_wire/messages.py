@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from msgspec import DecodeError, Struct
+from msgspec import Struct
 
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.secret import Headers
-from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ __all__ = [
     "CR",
     "LARGEST_EVENT",
     "LF",
-    "UNREADABLE",
     "Chunk",
     "CompletionSign",
     "Framer",
@@ -28,9 +26,6 @@ __all__ = [
     "WireResponse",
     "too_large",
 ]
-
-UNREADABLE = (DecodeError, UnicodeError, RecursionError)
-"""What msgspec raises for data that is not JSON of the expected type, or too deeply nested."""
 
 CompletionSign = Literal["finish", "end", "both"]
 """The events that mark a response as complete.

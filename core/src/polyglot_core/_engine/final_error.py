@@ -1,0 +1,93 @@
+"""Completing the error that a call raises: its facts, its partial, its notes, and no secret in any of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from polyglot_core._values.response import Outcome
+from polyglot_core.errors import AuthenticationError, TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from polyglot_core._attempt.attempt import Attempt
+    from polyglot_core._engine.call_state import History, Requests, Target
+    from polyglot_core._values.response import FailedAttempt
+    from polyglot_core._values.secret import Secret
+    from polyglot_core.errors import PolyglotError
+
+__all__ = ["complete", "redact"]
+
+_OVER_BUDGET = (
+    "Not retried: the retry budget shared by all calls to this origin is exhausted. It refills within a minute."
+)
+_NO_KEY = (
+    "No API key was sent: the connection has none. "
+    "A preset's key is not sent when base_url points to a different origin."
+)
+
+
+def redact(error: PolyglotError, attempt: Attempt | None, secrets: Iterable[Secret]) -> None:
+    """Remove secrets that the provider has repeated from the error, its partial and the attempt's request id."""
+    for secret in sorted(secrets, key=lambda secret: -len(secret.reveal())):  # longest first: one may contain another
+        error.redact(secret)
+        if attempt is not None and attempt.request_id is not None:
+            attempt.request_id = secret.redacted(attempt.request_id)
+    partial = error.partial
+    if partial is not None and attempt is not None and partial.request_id != attempt.request_id:
+        error.partial = replace(partial, request_id=attempt.request_id)
+
+
+def complete(
+    error: PolyglotError,
+    target: Target,
+    attempt: Attempt | None,
+    *,
+    requests: Requests,
+    history: History,
+    elapsed: float,
+) -> None:
+    """Add to an error that is about to be raised what the call knows: facts, the partial response, and notes.
+
+    Args:
+        error: The error that ended the call.
+        target: The connection that was used last.
+        attempt: The attempt that failed; None if it failed before its request was ready.
+        requests: The requests of the call.
+        history: The attempts that failed before.
+        elapsed: Seconds since the call began.
+    """
+    if isinstance(error, AuthenticationError) and (about := _about_the_key(target, requests)):
+        error.explain(about)
+    if requests.over_budget:
+        error.add_note(_OVER_BUDGET)
+    error.add_facts(
+        connection=target.connection.name,
+        provider=target.driver.name,
+        model=target.request.model,
+        phase="encode" if attempt is None else "headers",
+        attempts=requests.sent,
+        elapsed=elapsed,
+    )
+    timed_out = isinstance(error, TimedOut)
+    if history.interrupted is not None or timed_out or (history.failed and error.partial is not None):
+        error.partial = history.response(attempt, target.connection.name)
+        if attempt is None:  # it failed during authorization, for example
+            error.partial = replace(error.partial, outcome=Outcome.TIMED_OUT if timed_out else Outcome.FAILED)
+    if history.failed:
+        error.add_note(_earlier_attempts(history.failed))
+
+
+def _about_the_key(target: Target, requests: Requests) -> str:
+    """Return a sentence on where the rejected key was read, or that none was sent; an empty one if neither is known."""
+    secret = target.connection.secret
+    if secret is not None:
+        return f"The key was read from {secret.source}." if secret.source else ""
+    return "" if requests.secrets else _NO_KEY  # secrets without a key: the driver has credentials of its own
+
+
+def _earlier_attempts(failed: Sequence[FailedAttempt]) -> str:
+    each = [f"{attempt.connection}: {attempt.error}, then waited {attempt.wait:.1f} s" for attempt in failed]
+    return f"Earlier attempts: {'; '.join(each)}."
