@@ -165,7 +165,7 @@ def test_what_has_no_words_is_refused_or_left_out_as_the_request_wishes(body, tu
 
 def test_calls_and_results_that_are_no_such_are_refused(body):
     """Whatever the request wishes, there is nothing that could be sent."""
-    with pytest.raises(RequestError, match="no JSON object"):
+    with pytest.raises(RequestError, match="not a JSON object"):
         parts(body, ToolCall(name="soil", arguments_raw="{", complete=True), role="assistant")
     with pytest.raises(RequestError, match="needs the tool's name"):
         parts(body, ToolResult(id="w9", content="x"), role="tool")
