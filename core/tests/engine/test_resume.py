@@ -371,7 +371,7 @@ def test_every_further_request_is_an_event(flavour, loopback, http, toy):
 def test_a_driver_cannot_make_a_seam(toy):
     """What core says of its own requests is not for a driver to say."""
     attempt = toy.attempt()
-    with pytest.raises(Exception, match="is no event"):
+    with pytest.raises(Exception, match="is not an event"):
         toy.read(attempt, toy.say(Seam("retry", "X", "y")))
 
 
