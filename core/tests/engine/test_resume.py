@@ -369,7 +369,7 @@ def test_every_further_request_is_an_event(flavour, loopback, http, toy):
 def test_a_driver_cannot_make_a_seam(toy):
     """A driver must not return a seam, which only core makes."""
     attempt = toy.attempt()
-    with pytest.raises(Exception, match="is no event"):
+    with pytest.raises(Exception, match="is not an event"):
         toy.read(attempt, toy.say(Seam("retry", "X", "y")))
 
 
