@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from polyglot_core import ConfigError, Connection, Inference, PluginError, connections, drivers, register
-from polyglot_core._config import resolve
+from polyglot_core._config import config_file, resolve
 from polyglot_core._drivers import discovery
 from polyglot_core._values.limits import Limits, Retries, Timeouts
 from polyglot_core._values.secret import Secret
@@ -289,7 +289,7 @@ def test_a_driver_that_is_left_out_is_not_called_missing(config, monkeypatch):
     monkeypatch.setenv("POLYGLOT_DRIVERS", "others")
     monkeypatch.setattr(discovery, "_find", lambda _group, name: name == "acme-driver" or None)
     made = resolve.resolve("toy").with_changes(driver="acme-driver")
-    assert "is installed, but POLYGLOT_DRIVERS leaves it out" in str(resolve.unknown_driver(made))
+    assert "is installed, but POLYGLOT_DRIVERS excludes it" in str(resolve.unknown_driver(made))
 
 
 def test_an_unknown_default(config):
@@ -393,12 +393,12 @@ def test_where_the_users_file_is(monkeypatch, platform, variables, expected):
     monkeypatch.setattr(sys, "platform", platform)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert resolve.user_config_file() == Path(expected)
+    assert config_file.user_config_file() == Path(expected)
 
 
 def test_no_file_is_no_error(monkeypatch):
     """Presets and drivers work without any file."""
-    assert resolve.read_settings() == resolve.Settings()
+    assert config_file.read_settings() == config_file.Settings()
     assert resolve.resolve("acme").model == "small"
 
 
@@ -574,11 +574,11 @@ def test_http_to_another_machine_is_allowed_or_refused(config, monkeypatch, host
     base_url = f"http://{host}:8000/v1"
     config("")
     said = message(resolve.resolve, "toy", base_url=base_url)
-    assert f"leads to {host.strip('[]')} by http" in said
+    assert f"uses plain HTTP to a remote host ({host.strip('[]')})" in said
     assert "allow_http" in said
     assert resolve.resolve("toy", base_url=base_url, allow_http=True).base_url == base_url
     config(f"[connections.lan]\ndriver = 'toy'\nbase_url = '{base_url}'")
-    assert "by http" in message(resolve.resolve, "lan")
+    assert "plain HTTP" in message(resolve.resolve, "lan")
     monkeypatch.setenv("POLYGLOT_LAN_ALLOW_HTTP", "true")
     assert resolve.resolve("lan").base_url == base_url
     config(f"[connections.lan]\npreset = 'acme'\nbase_url = '{base_url}'")
@@ -587,7 +587,7 @@ def test_http_to_another_machine_is_allowed_or_refused(config, monkeypatch, host
     for start in ("driver = 'toy'", "preset = 'acme'"):
         config(f"[connections.lan]\n{start}\nbase_url = '{base_url}'\nallow_http = true")
         assert resolve.resolve("lan").base_url == base_url
-    assert Connection.from_dsn(f"driver=toy,allow_http=true,base_url={base_url}").allow_http is True
+    assert Inference.from_dsn(f"driver=toy,allow_http=true,base_url={base_url}").connection.allow_http is True
 
 
 def test_a_switch_is_true_or_false(monkeypatch):
@@ -596,7 +596,7 @@ def test_a_switch_is_true_or_false(monkeypatch):
     said = message(resolve.resolve, "toy")
     assert "allow_http is true or false, not 'please'" in said
     assert "POLYGLOT_TOY_ALLOW_HTTP" in said
-    assert "the connection line" in message(Connection.from_dsn, "driver=toy,allow_http=please")
+    assert "the connection line" in message(Inference.from_dsn, "driver=toy,allow_http=please")
 
 
 def test_overrides_are_laid_over_what_was_found(config):
@@ -745,10 +745,12 @@ def test_a_key_in_the_environment_goes_with_its_base_url(config, monkeypatch):
 
 def test_a_connection_of_one_line():
     """A line of fields makes a connection, upon a driver or a preset."""
-    made = Connection.from_dsn("preset=acme, model=large, options.temperature=0.5, options.stop=END, headers.x-a=b")
+    made = Inference.from_dsn(
+        "preset=acme, model=large, options.temperature=0.5, options.stop=END, headers.x-a=b"
+    ).connection
     assert (made.name, made.model, made.secret) == ("acme", "large", Secret("test-key"))
     assert (made.options, made.headers) == ({"temperature": 0.5, "stop": "END"}, {"x-a": "b"})
-    other = Connection.from_dsn("driver=toy,name=mine,base_url=http://localhost:1/v1,timeouts.idle=3")
+    other = Inference.from_dsn("driver=toy,name=mine,base_url=http://localhost:1/v1,timeouts.idle=3").connection
     assert (other.name, other.driver, other.base_url, other.timeouts.idle) == (
         "mine",
         "toy",
@@ -780,14 +782,14 @@ def test_a_connection_of_one_line():
 )
 def test_a_line_that_cannot_be_understood(line, part):
     """A line that is none is answered with what is wrong in it, and nothing that may be a key is quoted."""
-    said = message(Connection.from_dsn, line)
+    said = message(Inference.from_dsn, line)
     assert part in said
     assert "-key" not in said
 
 
 def test_values_in_a_line_that_are_no_json_are_texts():
     """A value nested too deeply for JSON is a text as any other that is none; a header always is."""
-    made = Connection.from_dsn(f"driver=toy,options.stop={'[' * 5000},headers.x-a=5")
+    made = Inference.from_dsn(f"driver=toy,options.stop={'[' * 5000},headers.x-a=5").connection
     assert (made.options, made.headers) == ({"stop": "[" * 5000}, {"x-a": "5"})
 
 
@@ -905,7 +907,9 @@ def test_fallbacks_in_code_go_before_those_of_the_file(config):
         ({"retries": {"max_retries": -1}}, "'max_retries' in retries"),
         ({"retries": {"max_retries": None}}, "'max_retries' in retries"),
         ({"retries": {"initial_backoff": True}}, "'initial_backoff' in retries"),
-        ({"retries": 3}, "retries of connection 'toy' is a Retries, or a dict"),
+        ({"retries": "3"}, "retries of connection 'toy' is a Retries, or a dict"),
+        ({"retries": True}, "retries of connection 'toy' is a Retries, or a dict"),
+        ({"retries": -1}, "'max_retries' in retries of connection 'toy' is negative"),
         ({"limits": {"event": 0.5}}, "'event' in limits"),
         ({"limits": [1]}, "limits of connection 'toy' is a Limits, or a dict"),
         ({"timeouts": {"idle": -1}}, "'idle' in timeouts of connection 'toy' is negative"),
@@ -972,7 +976,7 @@ def test_clocks_at_their_ends(field, number):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"name": 5}, "name of connection 5 is int, and should be a text"),
+        ({"name": 5}, "name of connection 5 is int, and should be text"),
         ({"driver": None}, "driver of connection 'c' is NoneType"),
         ({"model": 5}, "model of connection 'c' is int"),
         ({"ca": 5}, "ca of connection 'c' is int"),
@@ -984,7 +988,7 @@ def test_clocks_at_their_ends(field, number):
         ({"facts": None}, "facts of connection 'c' is NoneType"),
         ({"options": []}, "options of connection 'c' is list"),
         ({"headers": None}, "headers of connection 'c' is NoneType"),
-        ({"headers": {1: "x"}}, "headers of connection 'c' is dict of int: str, and should be a dict of texts"),
+        ({"headers": {1: "x"}}, "headers of connection 'c' is dict of int: str, and should be a dict of text"),
         ({"fallbacks": None}, "fallbacks of connection 'c' is NoneType, and should be a list of connections"),
         ({"fallbacks": "acme"}, "fallbacks of connection 'c' is str"),
         ({"fallbacks": ["acme"]}, "fallbacks of connection 'c' is tuple of str"),

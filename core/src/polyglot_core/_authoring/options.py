@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyglot_core._values.options import NAMES
+from polyglot_core._values.suggest import nearest
 from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -15,27 +16,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._values.request import InferenceRequest
 
-__all__ = ["NAMES", "cannot_express", "translate_options"]
-
-NAMES: dict[str, str] = {
-    "max_tokens": "most tokens to generate",
-    "temperature": "how freely to choose, from 0",
-    "top_p": "share of probability to choose from",
-    "top_k": "number of tokens to choose from",
-    "stop": "text, or list of texts, to stop at",
-    "seed": "number that makes choices repeatable",
-    "presence_penalty": "how much to shun tokens that have come",
-    "frequency_penalty": "how much to shun tokens by how often they have come",
-    "n": "how many answers to give",
-    "logprobs": "whether to report log probabilities",
-    "top_logprobs": "how many alternatives to report with each token",
-    "reasoning_effort": "how hard to think: minimal, low, medium or high",
-    "reasoning_budget": "tokens to think with; 0 is not to think",
-    "service_tier": "class of service, in the provider's words",
-    "user": "id of the end user, for the provider to tell abuse by",
-    "metadata": "names and values to keep with the request",
-}
-"""Every option's name and meaning."""
+__all__ = ["cannot_express", "translate_options"]
 
 _NEUTRAL = {"n": 1, "logprobs": False, "presence_penalty": 0, "frequency_penalty": 0}
 """Values that ask for what happens anyway, so that a dialect without the option has nothing to say."""
@@ -97,8 +78,8 @@ def _warn(message: str) -> None:
 
 
 def _unknown(option: str) -> RequestError:
-    close = difflib.get_close_matches(option, NAMES, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
+    close = nearest(option, NAMES)
+    hint = f"; did you mean {close!r}?" if close else "."
     return RequestError(
         f"There is no option {option!r}{hint} Options are {', '.join(NAMES)}. A field of the provider's own goes into "
         "extra={…}.",

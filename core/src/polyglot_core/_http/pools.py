@@ -13,12 +13,12 @@ import weakref
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 from polyglot_core._http.exchange import AsyncExchange, Exchange
 from polyglot_core._http.httpx_options import Client, build_request, http_of, transport_options
 from polyglot_core._http.translate import check_headers, timed_out, translated
 from polyglot_core._http.watchdog import Watch
+from polyglot_core._values.addresses import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -183,12 +183,6 @@ class AsyncPool:
         """Close all connections; a user's own client is left alone."""
         if self._owned is not None:
             await self._owned.aclose()
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
 
 
 class Pools:
