@@ -30,7 +30,7 @@ def key_printed_by(command: Secret, name: str) -> Secret:
 
 def _run(command: Secret, label: str) -> Secret | str:
     """Return the key, or the error message. Do not raise: the frame holds the key, and a traceback shows frames."""
-    import subprocess  # noqa: PLC0415 (it costs a tenth of the import of core, and few connections need it)
+    import subprocess  # noqa: PLC0415 (slow to import, and few connections need it)
 
     words: list[str] = []
     try:

@@ -40,7 +40,7 @@ class Retries(Struct, frozen=True, kw_only=True):
         max_retries: Maximum number of retries; 0 switches them off.
         initial_backoff: Seconds before the first retry; doubled for each further one.
         max_backoff: Maximum seconds of backoff that the provider did not request.
-        max_retry_after: Maximum seconds that a provider may request in ``Retry-After``; beyond it, no retry is made.
+        max_retry_after: Maximum seconds that a response may request in ``Retry-After``; beyond it, no retry is made.
     """
 
     max_retries: int = 2

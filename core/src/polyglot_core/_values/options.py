@@ -18,22 +18,24 @@ class Options(TypedDict, total=False):
     """
 
     max_tokens: Annotated[int | None, Meta(description="most tokens to generate", ge=1)]
-    temperature: Annotated[float | None, Meta(description="how freely to choose, from 0", ge=0)]
-    top_p: Annotated[float | None, Meta(description="share of probability to choose from", ge=0, le=1)]
-    top_k: Annotated[int | None, Meta(description="number of tokens to choose from", ge=0)]
+    temperature: Annotated[float | None, Meta(description="randomness of sampling, from 0", ge=0)]
+    top_p: Annotated[float | None, Meta(description="share of probability to sample from", ge=0, le=1)]
+    top_k: Annotated[int | None, Meta(description="number of tokens to sample from", ge=0)]
     stop: Annotated[str | Sequence[str] | None, Meta(description="text, or list of texts, to stop at")]
-    seed: Annotated[int | None, Meta(description="number that makes choices repeatable")]
-    presence_penalty: Annotated[float | None, Meta(description="how much to shun tokens that have come", ge=-2, le=2)]
-    frequency_penalty: Annotated[
-        float | None, Meta(description="how much to shun tokens by how often they have come", ge=-2, le=2)
+    seed: Annotated[int | None, Meta(description="number that makes sampling repeatable")]
+    presence_penalty: Annotated[
+        float | None, Meta(description="penalty on tokens that are in the text already", ge=-2, le=2)
     ]
-    n: Annotated[int | None, Meta(description="how many answers to give", ge=1)]
+    frequency_penalty: Annotated[
+        float | None, Meta(description="penalty on tokens by their number in the text so far", ge=-2, le=2)
+    ]
+    n: Annotated[int | None, Meta(description="number of choices to generate", ge=1)]
     logprobs: Annotated[bool | None, Meta(description="whether to report log probabilities")]
     top_logprobs: Annotated[int | None, Meta(description="how many alternatives to report with each token", ge=0)]
-    reasoning_effort: Annotated[str | None, Meta(description="how hard to think: minimal, low, medium or high")]
-    reasoning_budget: Annotated[int | None, Meta(description="tokens to think with; 0 is not to think")]
+    reasoning_effort: Annotated[str | None, Meta(description="amount of reasoning: minimal, low, medium or high")]
+    reasoning_budget: Annotated[int | None, Meta(description="most tokens for reasoning; 0 switches it off")]
     service_tier: Annotated[str | None, Meta(description="class of service, in the provider's words")]
-    user: Annotated[str | None, Meta(description="id of the end user, for the provider to tell abuse by")]
+    user: Annotated[str | None, Meta(description="id of the end user, for the provider's detection of abuse")]
     metadata: Annotated[Mapping[str, Any] | None, Meta(description="names and values to keep with the request")]
 
 
