@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from polyglot_core._authoring.options import NAMES
+from polyglot_core._values.options import NAMES
 from polyglot_core.plugin import (
     Audio,
     Document,

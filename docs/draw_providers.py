@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyglot_core._authoring.options import NAMES
+from polyglot_core._values.options import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

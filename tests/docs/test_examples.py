@@ -10,7 +10,8 @@ import types
 import pytest
 
 from polyglot_cli.script import read_script
-from polyglot_core._config.resolve import read_settings, resolve
+from polyglot_core._config.config_file import read_settings
+from polyglot_core._config.resolve import resolve
 from polyglot_core._drivers.discovery import load_driver
 from polyglot_core.plugin import InferenceRequest, Message
 from polyglot_testkit import CHECKS, Recording, check_driver

@@ -20,10 +20,10 @@ from polyglot_cli.commands import polyglot
 from polyglot_cli.failing import EXIT_CODES
 from polyglot_core import FinishReason, Inference, Retries, TimedOut, Timeouts, hookspecs
 from polyglot_core._attempt.lifecycle import Signal, State
-from polyglot_core._authoring.options import NAMES
 from polyglot_core._config.resolve import ENVIRONMENT_FIELDS
 from polyglot_core._engine.retry_policy import Fallback, RetryState, decide
 from polyglot_core._values.events import Event
+from polyglot_core._values.options import NAMES
 from polyglot_core._values.parts import Part
 from polyglot_core._values.response import Outcome
 from polyglot_core._wire.framings import FRAMERS

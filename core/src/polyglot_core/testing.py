@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
-from polyglot_core._authoring.options import NAMES as OPTIONS
 from polyglot_core._drivers.bound import BoundDriver, Driver
 from polyglot_core._values.limits import Limits, Timeouts
+from polyglot_core._values.options import NAMES as OPTIONS
 from polyglot_core._wire.framings import framer_for
 from polyglot_core.errors import PolyglotError
 

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from polyglot_core._authoring.options import NAMES, translate_options
+from polyglot_core._authoring.options import translate_options
 from polyglot_core._client.arguments import as_messages, as_response_format, as_tools, check_word
 from polyglot_core._engine.call_options import UNSUPPORTED
+from polyglot_core._values.options import NAMES
 from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
 from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, Tool
 from polyglot_core.errors import RequestError

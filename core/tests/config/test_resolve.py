@@ -1,4 +1,4 @@
-"""From a name to a connection: file, environment, presets, drivers, and what goes wrong on the way."""
+"""Resolution of names: file, environment, presets, drivers, and the errors of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from polyglot_core import ConfigError, Connection, Inference, PluginError, connections, drivers, register
-from polyglot_core._config import resolve
+from polyglot_core._config import config_file, resolve
 from polyglot_core._drivers import discovery
 from polyglot_core._values.limits import Limits, Retries, Timeouts
 from polyglot_core._values.secret import Secret
@@ -39,7 +39,7 @@ PRESETS = """
 
 @pytest.fixture(autouse=True)
 def _acme(toy, tmp_path, monkeypatch):
-    """A driver ``toy``, and installed presets ``acme``, ``free`` and ``orphan``."""
+    """Register a driver ``toy`` and install presets ``acme``, ``free`` and ``orphan``."""
     folder = tmp_path / "site"
     info = folder / "polyglot_acme-1.0.dist-info"
     info.mkdir(parents=True)
@@ -57,7 +57,7 @@ def _acme(toy, tmp_path, monkeypatch):
 
 @pytest.fixture
 def install_defaults(tmp_path, monkeypatch):
-    """Installs a package that says of presets that they may go unnamed, in place of those that are installed."""
+    """Return a function that installs a package which offers presets as defaults, instead of the installed ones."""
 
     def install(*names):
         folder = tmp_path / "offers"
@@ -75,7 +75,7 @@ def install_defaults(tmp_path, monkeypatch):
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    """Writes a configuration file that `POLYGLOT_CONFIG` names."""
+    """Return a function that writes the configuration file that `POLYGLOT_CONFIG` names."""
     file = tmp_path / "polyglot.toml"
     monkeypatch.setenv("POLYGLOT_CONFIG", str(file))
 
@@ -95,7 +95,7 @@ def message(call, *args, **kwargs):
     return str(caught.value)
 
 
-# A file that cannot be understood
+# Errors in the file
 
 BAD = {
     "not TOML": ("[connections", ["is not TOML"]),
@@ -174,8 +174,8 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_file_that_cannot_be_understood(config, name):
-    """Whatever is wrong with a file, the message says where it is, what it is, and what was probably meant."""
+def test_error_in_the_file_is_reported(config, name):
+    """The message names the file, the line, the mistake and the nearest known word."""
     text, parts = BAD[name]
     file = config(text)
     said = message(resolve.resolve, "a")
@@ -185,7 +185,7 @@ def test_a_file_that_cannot_be_understood(config, name):
     assert message(connections) == said
 
 
-# A connection that cannot be made
+# Unusable connections
 
 UNUSABLE = {
     "an unknown preset": (
@@ -245,8 +245,8 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_connection_that_cannot_be_made(config, monkeypatch, name):
-    """What is missing or cannot be used is named, with what to do about it; no key is shown."""
+def test_unusable_connection_is_reported(config, monkeypatch, name):
+    """The message names what is missing or unusable and what to do about it; it shows no key."""
     monkeypatch.setenv("EMPTY_KEY", "")
     text, parts = UNUSABLE[name]
     config(text)
@@ -262,44 +262,44 @@ def test_a_connection_that_cannot_be_made(config, monkeypatch, name):
         ("xyzzy/model", ["Nothing is called 'xyzzy'"]),
     ],
 )
-def test_a_name_that_nothing_has(config, name, parts):
-    """An unknown name is answered with what there is, and the nearest."""
+def test_unknown_name_is_reported(config, name, parts):
+    """The message lists the known names and suggests the nearest."""
     config("[connections.mine]\ndriver = 'toy'")
     said = message(resolve.resolve, name)
     assert [part for part in parts if part not in said] == []
 
 
-def test_a_default_that_nothing_has_says_where_it_stands(config, monkeypatch):
-    """The name was not given by the caller, who would look for it in vain."""
+def test_unknown_default_is_reported_with_its_source(config, monkeypatch):
+    """The caller did not give the name, so the message names the file or variable that sets it."""
     file = config("default = 'nowhere'")
     assert f"'nowhere' (it is the default in {file})" in message(resolve.resolve)
     monkeypatch.setenv("POLYGLOT_DEFAULT", "elsewhere")
     assert "'elsewhere' (the environment variable POLYGLOT_DEFAULT names it)" in message(resolve.resolve)
 
 
-def test_a_name_of_nothing_alike_is_not_proposed(config):
-    """A proposal that far off would mislead."""
+def test_no_dissimilar_name_is_suggested(config):
+    """A suggestion that is not similar would mislead."""
     config("[connections.databricks]\ndriver = 'toy'")
     assert "did you mean" not in message(resolve.resolve, "xyz-broken-like")
 
 
-def test_a_driver_that_is_left_out_is_not_called_missing(config, monkeypatch):
-    """The allow list is the cause, not the installation."""
+def test_driver_outside_the_allow_list_is_reported_as_such(config, monkeypatch):
+    """The cause is the allow list, not the installation."""
     config("")
     monkeypatch.setenv("POLYGLOT_DRIVERS", "others")
     monkeypatch.setattr(discovery, "_find", lambda _group, name: name == "acme-driver" or None)
     made = resolve.resolve("toy").with_changes(driver="acme-driver")
-    assert "is installed, but POLYGLOT_DRIVERS leaves it out" in str(resolve.unknown_driver(made))
+    assert "is installed, but POLYGLOT_DRIVERS excludes it" in str(resolve.unknown_driver(made))
 
 
-def test_an_unknown_default(config):
-    """A default that names nothing is an error as any other name is."""
+def test_unknown_default_is_an_error(config):
+    """A default that is not found is an error like any other name."""
     config("default = 'nowhere'")
     assert "Nothing is called 'nowhere'" in message(resolve.resolve)
 
 
-def test_no_name_and_no_default(config):
-    """Without a name and a default, the message says where the file was looked for."""
+def test_missing_default_is_reported_with_the_path_of_the_file(config):
+    """Without a name and a default, the message gives the path where the file is looked for."""
     file = config("")
     said = message(resolve.resolve)
     assert "No connection is named" in said
@@ -323,8 +323,8 @@ def test_no_name_and_no_default(config):
     ],
 )
 @pytest.mark.parametrize("name", ["acme", "toy"])
-def test_overrides_that_cannot_be_used(name, overrides, parts):
-    """An override that is no field, or has no usable value, is named, with the field that was probably meant."""
+def test_unusable_override_is_reported(name, overrides, parts):
+    """The message names the override and suggests the nearest field."""
     said = message(resolve.resolve, name, **overrides)
     assert [part for part in parts if part not in said] == []
 
@@ -340,14 +340,14 @@ def test_overrides_that_cannot_be_used(name, overrides, parts):
         {"timeouts": {"idle": "x"}},
     ],
 )
-def test_overrides_of_a_wrong_type(overrides):
-    """An override of a wrong type is an error in the configuration, not a line in the library that trips over it."""
+def test_override_of_a_wrong_type_is_a_config_error(overrides):
+    """A wrong type raises a `ConfigError`, not an error from inside the library."""
     with pytest.raises(ConfigError):
         resolve.resolve("toy", **overrides)
 
 
-def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
-    """A file that was named and is not there, is a folder, or is no text, is an error that names it."""
+def test_unreadable_file_is_reported(tmp_path, monkeypatch):
+    """A named file that is missing, a folder or not text raises an error with its path."""
     missing, binary = tmp_path / "missing.toml", tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe")
     for path in (missing, tmp_path, binary):
@@ -359,8 +359,8 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
 # Which file
 
 
-def test_which_file_is_read(tmp_path, monkeypatch):
-    """A file given in code beats `POLYGLOT_CONFIG`, which beats the user's own; the working directory is never read."""
+def test_precedence_of_files(tmp_path, monkeypatch):
+    """A file given in code overrides `POLYGLOT_CONFIG`, which overrides the user's file; the working directory is not searched."""
     files = {}
     for name in ("given", "named", "home/polyglot", "work"):
         files[name] = tmp_path / name / "polyglot.toml"
@@ -388,24 +388,24 @@ def test_which_file_is_read(tmp_path, monkeypatch):
         ("win32", {"APPDATA": "", "HOME": "/h"}, "/h/AppData/Roaming/polyglot/polyglot.toml"),
     ],
 )
-def test_where_the_users_file_is(monkeypatch, platform, variables, expected):
-    """The user's own file is where each platform keeps such files."""
+def test_path_of_the_users_file(monkeypatch, platform, variables, expected):
+    """The user's file is in the configuration folder of the platform."""
     monkeypatch.setattr(sys, "platform", platform)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert resolve.user_config_file() == Path(expected)
+    assert config_file.user_config_file() == Path(expected)
 
 
-def test_no_file_is_no_error(monkeypatch):
-    """Presets and drivers work without any file."""
-    assert resolve.read_settings() == resolve.Settings()
+def test_file_is_optional(monkeypatch):
+    """Presets and drivers work without a file."""
+    assert config_file.read_settings() == config_file.Settings()
     assert resolve.resolve("acme").model == "small"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of files are POSIX's")
 @pytest.mark.parametrize(("mode", "key", "warned"), [(0o600, True, False), (0o644, True, True), (0o644, False, False)])
-def test_a_key_that_others_can_read(config, recwarn, mode, key, warned):
-    """A file with a key in it that others can read is said to be so."""
+def test_readable_file_with_a_key_warns(config, recwarn, mode, key, warned):
+    """A file with a key that others can read causes a warning."""
     file = config("[connections.a]\ndriver = 'toy'\n" + ("api_key = 'test-key'" if key else ""))
     file.chmod(mode)
     if warned:
@@ -416,11 +416,11 @@ def test_a_key_that_others_can_read(config, recwarn, mode, key, warned):
         resolve.resolve("a")
 
 
-# What a name means
+# Resolution
 
 
-def test_a_configured_connection(config):
-    """A connection of the file has what the file says."""
+def test_entry_of_the_file(config):
+    """A connection has the fields of its entry in the file."""
     config("""
         [connections.mine]
         driver = "toy"
@@ -448,8 +448,8 @@ def test_a_configured_connection(config):
     )
 
 
-def test_a_preset():
-    """A preset brings its facts, and its key from the variable that it names."""
+def test_preset():
+    """A preset gives its facts, and the key from its variable."""
     made = resolve.resolve("acme")
     assert (made.name, made.driver, made.base_url, made.model) == (
         "acme",
@@ -461,21 +461,21 @@ def test_a_preset():
     assert made.facts == {"complete_on": "end"}
 
 
-def test_a_connection_upon_a_preset(config):
-    """What a connection says is laid over its preset."""
+def test_entry_overrides_its_preset(config):
+    """The fields of an entry override those of its preset."""
     config("[connections.mine]\npreset = 'acme'\nmodel = 'large'\noptions = {seed = 1}")
     made = resolve.resolve("mine")
     assert (made.name, made.model, made.base_url) == ("mine", "large", "https://api.acme.example/v1")
     assert (made.options, made.secret, made.facts) == ({"seed": 1}, Secret("test-key"), {"complete_on": "end"})
 
 
-def test_a_driver_alone():
-    """The bare name of a driver is a connection without anything."""
+def test_driver_name():
+    """The name of a driver is a connection with defaults only."""
     assert resolve.resolve("toy") == Connection(name="toy", driver="toy")
 
 
-def test_the_file_goes_before_presets_and_presets_before_drivers(config, toy):
-    """One name in several places means the connection, then the preset, then the driver."""
+def test_precedence_of_entry_preset_and_driver(config, toy):
+    """The same name means the entry first, then the preset, then the driver."""
     config("")
     with register(toy.Driver(), "acme"):
         assert resolve.resolve("acme").base_url == "https://api.acme.example/v1"
@@ -494,20 +494,20 @@ def test_the_file_goes_before_presets_and_presets_before_drivers(config, toy):
         ("with/slash", ("with/slash", "whole")),
     ],
 )
-def test_a_name_with_a_model(config, name, expected):
-    """A model stands after a slash, unless the whole is a name."""
+def test_model_after_a_slash(config, name, expected):
+    """The text after a slash is the model, unless the whole text is a name."""
     config("[connections.mine]\ndriver = 'toy'\n[connections.'with/slash']\ndriver = 'toy'\nmodel = 'whole'")
     made = resolve.resolve(name)
     assert (made.name, made.model) == expected
 
 
-def test_a_model_in_code_beats_one_in_the_name():
-    """An explicit override goes last."""
+def test_model_override_beats_the_model_in_the_name():
+    """An explicit override has the highest precedence."""
     assert resolve.resolve("acme/large", model="other").model == "other"
 
 
-def test_which_default_is_taken(config, monkeypatch):
-    """A name beats `POLYGLOT_DEFAULT`, which beats the file's default."""
+def test_precedence_of_defaults(config, monkeypatch):
+    """A name overrides `POLYGLOT_DEFAULT`, which overrides the default of the file."""
     config("default = 'free'\n[connections.mine]\ndriver = 'toy'")
     assert resolve.resolve().name == "free"
     monkeypatch.setenv("POLYGLOT_DEFAULT", "mine")
@@ -517,15 +517,15 @@ def test_which_default_is_taken(config, monkeypatch):
 
 @pytest.fixture
 def offered(config, install_defaults, monkeypatch):
-    """Makes presets ones that may go unnamed; nothing is configured."""
+    """Return a function that offers presets as defaults; nothing is configured."""
     config("")
     for variable in ("OPENAI_API_KEY", "ACME_KEY"):
         monkeypatch.delenv(variable, raising=False)
     return install_defaults
 
 
-def test_a_preset_with_a_key_may_go_unnamed(offered, monkeypatch):
-    """Where no default is configured, the preset that its package offers as one is it, if its key is set."""
+def test_offered_preset_with_a_key_is_the_default(offered, monkeypatch):
+    """Without a configured default, a preset that its package offers as one is used if its key is set."""
     offered("acme")
     with pytest.raises(NoDefault, match="set ACME_KEY") as caught:
         resolve.resolve()
@@ -537,8 +537,8 @@ def test_a_preset_with_a_key_may_go_unnamed(offered, monkeypatch):
     assert resolve.resolve().name == "acme"
 
 
-def test_a_preset_that_is_not_offered_is_never_the_default(offered, monkeypatch):
-    """A key alone makes no default: the package has to say that its preset may be one."""
+def test_preset_that_is_not_offered_is_not_the_default(offered, monkeypatch):
+    """A key alone makes no default: the package has to offer the preset."""
     offered()
     monkeypatch.setenv("ACME_KEY", "test-key")
     with pytest.raises(NoDefault) as caught:
@@ -546,8 +546,8 @@ def test_a_preset_that_is_not_offered_is_never_the_default(offered, monkeypatch)
     assert caught.value.variables == ()
 
 
-def test_of_two_that_could_be_the_default_none_is(offered, monkeypatch):
-    """Which place a key and a prompt go to is not decided by the order of names."""
+def test_two_possible_defaults_are_an_error(offered, monkeypatch):
+    """The order of names does not decide which provider receives a key and a prompt."""
     offered("acme", "free")
     monkeypatch.setenv("ACME_KEY", "test-key")
     with pytest.raises(ConfigError, match=r"Keys of acme and free are set") as caught:
@@ -555,30 +555,30 @@ def test_of_two_that_could_be_the_default_none_is(offered, monkeypatch):
     assert not isinstance(caught.value, NoDefault)
 
 
-def test_an_offer_that_does_not_load_hinders_no_other(offered, monkeypatch):
-    """A preset that is broken, or not there at all, is passed over."""
+def test_offered_preset_that_fails_to_load_is_skipped(offered, monkeypatch):
+    """A broken or missing preset does not affect the others."""
     offered("acme", "nowhere", "broken")
     monkeypatch.setenv("ACME_KEY", "test-key")
     assert resolve.resolve().name == "acme"
 
 
 @pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.8.8.8", "[::1]", "0.0.0.0"])  # noqa: S104 (asked)
-def test_http_is_for_this_machine(host):
-    """Nothing can be read on the way to this machine."""
+def test_plain_http_to_this_machine_is_accepted(host):
+    """Loopback traffic cannot be read by others."""
     assert resolve.resolve("toy", base_url=f"http://{host}:1/v1").base_url == f"http://{host}:1/v1"
 
 
 @pytest.mark.parametrize("host", ["api.acme.example", "192.168.0.7", "localhost.example", "[fe80::1]", "vllm"])
-def test_http_to_another_machine_is_allowed_or_refused(config, monkeypatch, host):
-    """It can be read on the way, so somebody has to say that it may: in code, in the file, in the environment."""
+def test_plain_http_to_another_host_needs_allow_http(config, monkeypatch, host):
+    """It exposes the key, so it has to be allowed in code, in the file or in the environment."""
     base_url = f"http://{host}:8000/v1"
     config("")
     said = message(resolve.resolve, "toy", base_url=base_url)
-    assert f"leads to {host.strip('[]')} by http" in said
+    assert f"uses plain HTTP to a remote host ({host.strip('[]')})" in said
     assert "allow_http" in said
     assert resolve.resolve("toy", base_url=base_url, allow_http=True).base_url == base_url
     config(f"[connections.lan]\ndriver = 'toy'\nbase_url = '{base_url}'")
-    assert "by http" in message(resolve.resolve, "lan")
+    assert "plain HTTP" in message(resolve.resolve, "lan")
     monkeypatch.setenv("POLYGLOT_LAN_ALLOW_HTTP", "true")
     assert resolve.resolve("lan").base_url == base_url
     config(f"[connections.lan]\npreset = 'acme'\nbase_url = '{base_url}'")
@@ -587,20 +587,20 @@ def test_http_to_another_machine_is_allowed_or_refused(config, monkeypatch, host
     for start in ("driver = 'toy'", "preset = 'acme'"):
         config(f"[connections.lan]\n{start}\nbase_url = '{base_url}'\nallow_http = true")
         assert resolve.resolve("lan").base_url == base_url
-    assert Connection.from_dsn(f"driver=toy,allow_http=true,base_url={base_url}").allow_http is True
+    assert Inference.from_dsn(f"driver=toy,allow_http=true,base_url={base_url}").connection.allow_http is True
 
 
-def test_a_switch_is_true_or_false(monkeypatch):
-    """Text that is neither is refused, with where it stands."""
+def test_switch_is_true_or_false(monkeypatch):
+    """Other text is rejected, and the message names its source."""
     monkeypatch.setenv("POLYGLOT_TOY_ALLOW_HTTP", "please")
     said = message(resolve.resolve, "toy")
     assert "allow_http is true or false, not 'please'" in said
     assert "POLYGLOT_TOY_ALLOW_HTTP" in said
-    assert "the connection line" in message(Connection.from_dsn, "driver=toy,allow_http=please")
+    assert "the connection line" in message(Inference.from_dsn, "driver=toy,allow_http=please")
 
 
-def test_overrides_are_laid_over_what_was_found(config):
-    """Fields are replaced, options, headers and clocks are merged."""
+def test_overrides_are_merged(config):
+    """Fields are replaced; options, headers and clocks are merged."""
     config("""
         [connections.mine]
         driver = "toy"
@@ -615,8 +615,8 @@ def test_overrides_are_laid_over_what_was_found(config):
     assert resolve.resolve("mine", timeouts={"idle": None}).timeouts.idle is None
 
 
-def test_the_environment_speaks_of_a_connection(config, monkeypatch):
-    """Model, base URL and key of a connection may stand in the environment: over the file, under the code."""
+def test_environment_overrides_the_file(config, monkeypatch):
+    """Model, base URL and key from the environment override the file, and code overrides them."""
     config("[connections.my-own]\ndriver = 'toy'\nmodel = 'file'\nbase_url = 'http://localhost:1'")
     monkeypatch.setenv("POLYGLOT_MY_OWN_MODEL", "env")
     monkeypatch.setenv("POLYGLOT_MY_OWN_API_KEY", "test-key")
@@ -626,8 +626,8 @@ def test_the_environment_speaks_of_a_connection(config, monkeypatch):
     assert resolve.resolve("my-own", model="code").model == "code"
 
 
-def test_a_key_command(config):
-    """A command's output, without its line end, is the key; it may be a line or a list of words."""
+def test_key_command(config):
+    """The output of the command without its line end is the key; the command is one line or a list of words."""
     config(f"[connections.a]\ndriver = 'toy'\napi_key_command = ['{sys.executable}', '-c', 'print(\"test-key\")']")
     assert resolve.resolve("a").secret == Secret("test-key")
     config(f"[connections.a]\ndriver = 'toy'\napi_key_command = \"'{sys.executable}' -c 'print(1234)'\"")
@@ -673,8 +673,8 @@ DRIVER = "[connections.mine]\ndriver = 'toy'\nbase_url = 'https://api.acme.examp
         (DRIVER, "mine", {"base_url": ELSEWHERE, "headers": {"x-api-key": "given"}}, None),
     ],
 )
-def test_a_key_does_not_follow_to_another_origin(config, text, name, overrides, expected):
-    """A key goes to the origin that it was given for, and to no other that an override or a file names."""
+def test_key_is_not_sent_to_another_origin(config, text, name, overrides, expected):
+    """A key is used for the origin that it was configured for, and for no other that an override or a file names."""
     config(text)
     made = resolve.resolve(name, **overrides)
     assert made.secret == (None if expected is None else Secret(expected))
@@ -698,8 +698,8 @@ HEADERS = (
     ],
 )
 @pytest.mark.parametrize("given", ["code", "environment"])
-def test_a_header_with_a_key_does_not_follow_to_another_origin(config, monkeypatch, given, overrides, expected):
-    """Headers that carry a key stay behind as the key does, unless they are given again with the new address."""
+def test_header_with_a_key_is_not_sent_to_another_origin(config, monkeypatch, given, overrides, expected):
+    """Headers that carry a key are dropped as the key is, unless they are given together with the new base URL."""
     config(HEADERS)
     if given == "environment" and "base_url" in overrides:
         monkeypatch.setenv("POLYGLOT_MINE_BASE_URL", overrides["base_url"])
@@ -707,8 +707,8 @@ def test_a_header_with_a_key_does_not_follow_to_another_origin(config, monkeypat
     assert set(resolve.resolve("mine", **overrides).headers) == expected
 
 
-def test_a_secret_header_or_fact_of_a_preset_does_not_follow_to_another_origin(config, monkeypatch):
-    """What a preset says in secret is said to its own place alone, also where a table of the file is laid over it."""
+def test_secret_fact_of_a_preset_is_not_sent_to_another_origin(config, monkeypatch):
+    """Secrets of a preset are used for its own origin only, also below an entry of the file."""
     own = {"token": Secret("test-key"), "tokens": [{"a": Secret("test-key")}], "path": "/v1"}
     preset = discovery.load_preset("acme")
     monkeypatch.setattr(discovery, "load_preset", lambda name: replace(preset, facts=own) if name == "acme" else None)
@@ -725,30 +725,32 @@ def test_a_secret_header_or_fact_of_a_preset_does_not_follow_to_another_origin(c
     }
 
 
-def test_a_missing_key_is_asked_for_only_where_it_would_go(monkeypatch):
-    """Without the variable, a preset cannot be used, but its dialect at another place, or with a key given, can."""
+def test_missing_key_is_an_error_only_if_it_would_be_sent(monkeypatch):
+    """Without its variable a preset is unusable, but works with another origin or with a key given in code."""
     monkeypatch.delenv("ACME_KEY")
     assert "set the environment variable ACME_KEY" in message(resolve.resolve, "acme")
     assert resolve.resolve("acme", api_key="given").secret == Secret("given")
     assert resolve.resolve("acme", base_url="http://localhost:1").secret is None
 
 
-def test_a_key_in_the_environment_goes_with_its_base_url(config, monkeypatch):
-    """A base URL from the environment takes no key with it that was meant for another origin."""
+def test_base_url_from_the_environment_drops_the_key_of_the_file(config, monkeypatch):
+    """A base URL from the environment with another origin does not receive the configured key."""
     config(OWN_KEY)
     monkeypatch.setenv("POLYGLOT_MINE_BASE_URL", ELSEWHERE)
     assert resolve.resolve("mine").secret is None
 
 
-# One line
+# Connection lines
 
 
-def test_a_connection_of_one_line():
-    """A line of fields makes a connection, upon a driver or a preset."""
-    made = Connection.from_dsn("preset=acme, model=large, options.temperature=0.5, options.stop=END, headers.x-a=b")
+def test_connection_line():
+    """A line of fields makes a connection from a driver or a preset."""
+    made = Inference.from_dsn(
+        "preset=acme, model=large, options.temperature=0.5, options.stop=END, headers.x-a=b"
+    ).connection
     assert (made.name, made.model, made.secret) == ("acme", "large", Secret("test-key"))
     assert (made.options, made.headers) == ({"temperature": 0.5, "stop": "END"}, {"x-a": "b"})
-    other = Connection.from_dsn("driver=toy,name=mine,base_url=http://localhost:1/v1,timeouts.idle=3")
+    other = Inference.from_dsn("driver=toy,name=mine,base_url=http://localhost:1/v1,timeouts.idle=3").connection
     assert (other.name, other.driver, other.base_url, other.timeouts.idle) == (
         "mine",
         "toy",
@@ -778,24 +780,24 @@ def test_a_connection_of_one_line():
         ("driver=toy,=x", "name=value"),
     ],
 )
-def test_a_line_that_cannot_be_understood(line, part):
-    """A line that is none is answered with what is wrong in it, and nothing that may be a key is quoted."""
-    said = message(Connection.from_dsn, line)
+def test_error_in_a_connection_line_is_reported(line, part):
+    """The message locates the mistake and quotes nothing that may be a key."""
+    said = message(Inference.from_dsn, line)
     assert part in said
     assert "-key" not in said
 
 
-def test_values_in_a_line_that_are_no_json_are_texts():
-    """A value nested too deeply for JSON is a text as any other that is none; a header always is."""
-    made = Connection.from_dsn(f"driver=toy,options.stop={'[' * 5000},headers.x-a=5")
+def test_value_in_a_line_that_is_not_json_is_text():
+    """A value nested too deeply for JSON is kept as text; a header is always text."""
+    made = Inference.from_dsn(f"driver=toy,options.stop={'[' * 5000},headers.x-a=5").connection
     assert (made.options, made.headers) == ({"stop": "[" * 5000}, {"x-a": "5"})
 
 
-# What there is
+# Lists
 
 
-def test_connections_lists_what_can_be_used(config, monkeypatch):
-    """Every name is listed once, with where it comes from, and those that cannot be used with the reason."""
+def test_connections_lists_names_and_reasons(config, monkeypatch):
+    """Every name is listed once, with its source, and with the reason if it cannot be used."""
     config("""
         [connections.mine]
         driver = "toy"
@@ -832,8 +834,8 @@ def test_connections_lists_what_can_be_used(config, monkeypatch):
     assert len(listed) == len(connections())
 
 
-def test_drivers_lists_what_loads(tmp_path, monkeypatch):
-    """Every driver is listed, registered or installed, and one that does not load says why."""
+def test_drivers_lists_drivers_and_reasons(tmp_path, monkeypatch):
+    """Every driver is listed, registered or installed, with the reason if it does not load."""
     info = tmp_path / "broken" / "polyglot_broken-2.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: polyglot-broken\nVersion: 2.0\n")
@@ -847,8 +849,8 @@ def test_drivers_lists_what_loads(tmp_path, monkeypatch):
     assert "acme-broken failed to load" in message(resolve.resolve, "nothing-of-this-name")
 
 
-def test_a_broken_preset_is_said_to_be_so(tmp_path, monkeypatch):
-    """A preset whose module does not load is a broken plugin, and listed with the reason."""
+def test_broken_preset_is_reported(tmp_path, monkeypatch):
+    """A preset whose module does not load raises a `PluginError`, and is listed with the reason."""
     info = tmp_path / "broken" / "polyglot_broken-2.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: polyglot-broken\nVersion: 2.0\n")
@@ -861,11 +863,11 @@ def test_a_broken_preset_is_said_to_be_so(tmp_path, monkeypatch):
     assert "polyglot-broken" in listed.reason
 
 
-# What happens after a failure
+# Retries, limits and fallbacks
 
 
 def test_retries_limits_and_fallbacks_of_the_file(config):
-    """Single numbers of a file are laid over the usual ones; fallbacks are names, resolved as any name is."""
+    """Single numbers of the file are merged into the defaults; fallbacks are names, resolved as any name is."""
     config(
         "[connections.mine]\ndriver = 'toy'\nmodel = 'm'\nretries = { max_retries = 0 }\nlimits = { event = 1000 }\n"
         "fallbacks = ['other', 'acme/large']\n[connections.other]\ndriver = 'toy'\nmodel = 'o'\nfallbacks = ['mine']\n"
@@ -876,8 +878,8 @@ def test_retries_limits_and_fallbacks_of_the_file(config):
     assert [other.fallbacks for other in made.fallbacks] == [(), ()]
 
 
-def test_a_fallback_that_cannot_be_asked_is_listed_with_its_connection(config, monkeypatch):
-    """A connection whose fallback lacks its key cannot be used, and the list of connections says so."""
+def test_unusable_fallback_is_reported(config, monkeypatch):
+    """A connection whose fallback lacks its key is listed as unusable."""
     config(
         "[connections.mine]\ndriver = 'toy'\nmodel = 'm'\nfallbacks = ['other']\n"
         "[connections.other]\ndriver = 'toy'\nmodel = 'o'\napi_key_env = 'NO_SUCH_KEY'\n"
@@ -888,8 +890,8 @@ def test_a_fallback_that_cannot_be_asked_is_listed_with_its_connection(config, m
     assert next(each for each in connections() if each.name == "mine").usable
 
 
-def test_fallbacks_in_code_go_before_those_of_the_file(config):
-    """An override replaces the file's list; names and connections may stand in it."""
+def test_fallbacks_in_code_replace_those_of_the_file(config):
+    """An override replaces the list of the file; it may hold names and connections."""
     config("[connections.mine]\ndriver = 'toy'\nfallbacks = ['nowhere']\n")
     other = resolve.resolve("toy", model="x")
     assert resolve.resolve("mine", fallbacks=[]).fallbacks == ()
@@ -905,7 +907,9 @@ def test_fallbacks_in_code_go_before_those_of_the_file(config):
         ({"retries": {"max_retries": -1}}, "'max_retries' in retries"),
         ({"retries": {"max_retries": None}}, "'max_retries' in retries"),
         ({"retries": {"initial_backoff": True}}, "'initial_backoff' in retries"),
-        ({"retries": 3}, "retries of connection 'toy' is a Retries, or a dict"),
+        ({"retries": "3"}, "retries of connection 'toy' is a Retries, or a dict"),
+        ({"retries": True}, "retries of connection 'toy' is a Retries, or a dict"),
+        ({"retries": -1}, "'max_retries' in retries of connection 'toy' is negative"),
         ({"limits": {"event": 0.5}}, "'event' in limits"),
         ({"limits": [1]}, "limits of connection 'toy' is a Limits, or a dict"),
         ({"timeouts": {"idle": -1}}, "'idle' in timeouts of connection 'toy' is negative"),
@@ -914,8 +918,8 @@ def test_fallbacks_in_code_go_before_those_of_the_file(config):
         ({"fallbacks": [5]}, "fallbacks of connection 'toy' is a list of names or connections"),
     ],
 )
-def test_numbers_that_cannot_be_used(overrides, said):
-    """A number of the wrong kind is found when the connection is made, and named."""
+def test_unusable_number_is_reported(overrides, said):
+    """A number of the wrong kind is reported by name when the connection is made."""
     assert said in message(resolve.resolve, "toy", **overrides)
 
 
@@ -945,8 +949,8 @@ def test_numbers_that_cannot_be_used(overrides, said):
     ],
 )
 @pytest.mark.parametrize("given", ["dict", "row", "connection", "call"])
-def test_numbers_of_no_use(field, name, number, said, given):
-    """A clock, a wait or a limit that is of no use is refused wherever it is given, and what is wrong with it said."""
+def test_unusable_number_is_rejected_wherever_it_is_given(field, name, number, said, given):
+    """A clock, a backoff or a limit that cannot be used is rejected, and the message explains why."""
     row = {"timeouts": Timeouts, "retries": Retries, "limits": Limits}[field]
     value = {name: number} if given == "dict" else row(**{name: number})
     if given == "call" and field != "limits":
@@ -962,8 +966,8 @@ def test_numbers_of_no_use(field, name, number, said, given):
 @pytest.mark.parametrize(
     ("field", "number"), [("idle", 0), ("idle", 10**9), ("total", 0.001), ("total", 5), ("connect", None)]
 )
-def test_clocks_at_their_ends(field, number):
-    """Nought, a billion seconds, whole seconds and none at all are clocks."""
+def test_extreme_clocks_are_accepted(field, number):
+    """Zero, a billion seconds, whole seconds and None are valid clocks."""
     assert getattr(resolve.resolve("toy", timeouts={field: number}).timeouts, field) == number
     made = Inference.using("toy", model="m", timeouts=Timeouts(**{field: number}))
     assert getattr(made.connection.timeouts, field) == number
@@ -972,7 +976,7 @@ def test_clocks_at_their_ends(field, number):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"name": 5}, "name of connection 5 is int, and should be a text"),
+        ({"name": 5}, "name of connection 5 is int, and should be text"),
         ({"driver": None}, "driver of connection 'c' is NoneType"),
         ({"model": 5}, "model of connection 'c' is int"),
         ({"ca": 5}, "ca of connection 'c' is int"),
@@ -984,7 +988,7 @@ def test_clocks_at_their_ends(field, number):
         ({"facts": None}, "facts of connection 'c' is NoneType"),
         ({"options": []}, "options of connection 'c' is list"),
         ({"headers": None}, "headers of connection 'c' is NoneType"),
-        ({"headers": {1: "x"}}, "headers of connection 'c' is dict of int: str, and should be a dict of texts"),
+        ({"headers": {1: "x"}}, "headers of connection 'c' is dict of int: str, and should be a dict of text"),
         ({"fallbacks": None}, "fallbacks of connection 'c' is NoneType, and should be a list of connections"),
         ({"fallbacks": "acme"}, "fallbacks of connection 'c' is str"),
         ({"fallbacks": ["acme"]}, "fallbacks of connection 'c' is tuple of str"),
@@ -993,14 +997,14 @@ def test_clocks_at_their_ends(field, number):
         ({"allow_http": "yes"}, "allow_http of connection 'c' is str, and should be True or False"),
     ],
 )
-def test_a_field_of_a_wrong_type(fields, said):
-    """A connection whose field is of another type is refused in words, whatever the type."""
+def test_field_of_a_wrong_type_is_reported(fields, said):
+    """A field of any wrong type raises a `ConfigError` with both types."""
     assert said in message(Connection, **{"name": "c", "driver": "d", **fields})
 
 
 @pytest.mark.parametrize("name", [5, b"acme"])
-def test_a_name_that_is_no_text(name):
-    """Names are texts; what else is given is refused in words."""
+def test_name_that_is_not_text_is_rejected(name):
+    """Names are text; another type is reported."""
     assert f"A connection is named by a text, not by {type(name).__name__}" in message(resolve.resolve, name)
 
 
@@ -1012,21 +1016,21 @@ def test_a_name_that_is_no_text(name):
         (b"a = '\xff'", "cannot be read"),
     ],
 )
-def test_a_file_out_of_all_measure(tmp_path, content, said):
-    """A file that the reader of TOML gives up on is an error in the configuration as well."""
+def test_file_that_overflows_the_toml_parser_is_reported(tmp_path, content, said):
+    """Nesting or digits beyond the parser's limits raise a `ConfigError` as well."""
     file = tmp_path / "polyglot.toml"
     file.write_bytes(content)
     assert said in message(resolve.resolve, "a", config=file)
 
 
 @pytest.mark.parametrize("path", [5, b"polyglot.toml", "a\0b"])
-def test_a_path_that_is_none(path):
-    """What cannot name a file is refused in words."""
+def test_invalid_path_of_the_file_is_rejected(path):
+    """A value that cannot be the path of a file is reported."""
     assert "The configuration file" in message(resolve.resolve, "a", config=path)
 
 
-def test_a_file_may_begin_with_a_mark(tmp_path):
-    """Some editors put a byte order mark before a text."""
+def test_file_may_begin_with_a_byte_order_mark(tmp_path):
+    """Some editors write a byte order mark before the text."""
     file = tmp_path / "polyglot.toml"
     file.write_bytes(b"\xef\xbb\xbfdefault = 'mine'\n[connections.mine]\ndriver = 'toy'")
     assert resolve.resolve(config=file).name == "mine"

@@ -177,7 +177,7 @@ def test_invalid_header_is_rejected(headers, named):
 def test_invalid_auth_header_is_rejected(fields):
     """Check the key's header and scheme, with a key or without."""
     for key in (KEY, None):
-        with pytest.raises(ConfigError, match=r"Header '.*' of connection 'here' .* cannot be sent") as caught:
+        with pytest.raises(ConfigError, match=r"Header '.*' of connection 'here' cannot be sent") as caught:
             connection(api_key=key, **fields)
         assert KEY not in everything_of(caught.value)
 
@@ -422,7 +422,7 @@ def test_no_frame_shows_fields_of_a_connection(given, wrong):
 def test_no_frame_shows_a_dsn(line):
     """Check that an invalid DSN shows its key neither in the message nor in a frame."""
     with pytest.raises(ConfigError) as caught:
-        Connection.from_dsn(line)
+        Inference.from_dsn(line)
     assert KEY not in everything_of(caught.value)
 
 

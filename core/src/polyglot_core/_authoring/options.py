@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyglot_core._values.options import NAMES
+from polyglot_core._values.suggest import nearest
 from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -15,27 +16,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._values.request import InferenceRequest
 
-__all__ = ["NAMES", "cannot_express", "translate_options"]
-
-NAMES: dict[str, str] = {
-    "max_tokens": "maximum number of tokens to generate",
-    "temperature": "sampling temperature, from 0",
-    "top_p": "probability mass to sample from, from 0 to 1",
-    "top_k": "number of tokens to sample from",
-    "stop": "text, or list of texts, at which to stop",
-    "seed": "number that makes sampling repeatable",
-    "presence_penalty": "penalty for tokens that occurred before",
-    "frequency_penalty": "penalty for tokens by how often they occurred before",
-    "n": "number of choices to generate",
-    "logprobs": "whether to report log probabilities",
-    "top_logprobs": "number of alternatives to report for each token",
-    "reasoning_effort": "how much to reason: minimal, low, medium or high",
-    "reasoning_budget": "maximum number of reasoning tokens; 0 disables reasoning",
-    "service_tier": "class of service, by the provider's name",
-    "user": "id of the end user, with which the provider detects abuse",
-    "metadata": "names and values to store with the request",
-}
-"""The meaning of each option, by name."""
+__all__ = ["cannot_express", "translate_options"]
 
 _NEUTRAL = {"n": 1, "logprobs": False, "presence_penalty": 0, "frequency_penalty": 0}
 """Values that equal the providers' defaults: a dialect without the option may omit them."""
@@ -104,8 +85,8 @@ def _warn(message: str) -> None:
 
 
 def _unknown(option: str) -> RequestError:
-    close = difflib.get_close_matches(option, NAMES, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
+    close = nearest(option, NAMES)
+    hint = f"; did you mean {close!r}?" if close else "."
     return RequestError(
         f"There is no option {option!r}{hint} Options are {', '.join(NAMES)}. A field of the provider's own goes into "
         "extra={…}.",

@@ -11,6 +11,7 @@ from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 from polyglot_core._config import resolve
+from polyglot_core._config.dsn import read_line
 from polyglot_core._drivers import discovery
 from polyglot_core._engine.call import Call, Target
 from polyglot_core._engine.call_options import UNSUPPORTED, OnTruncated, ResumeMode, Unsupported
@@ -19,6 +20,7 @@ from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.connection import Connection, guard
 from polyglot_core._values.request import InferenceRequest
+from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -76,6 +78,21 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         """
         guard(overrides)
         return cls(resolve.resolve(name, config=config, **overrides), client)
+
+    @classmethod
+    def from_dsn(cls, dsn: str, client: Client | None = None) -> Self:
+        """Use a connection given in one line: fields as ``name=value``, separated by commas.
+
+        The line starts from a driver, ``driver=``, or a preset, ``preset=``. A dot selects an item of a mapping, as in
+        ``preset=openai,model=gpt-4o,options.temperature=0``. Items are parsed as JSON if possible, else kept as text.
+
+        Raises:
+            ConfigError: The line names neither a driver nor a preset, or has something that is not a field.
+            PluginError: The driver cannot be loaded.
+        """
+        line = Secret(dsn)
+        del dsn  # it may hold a key, and a traceback shows this frame
+        return cls(read_line(line), client)
 
     @classmethod
     def from_connection(cls, connection: Connection, client: Client | None = None) -> Self:

@@ -1,12 +1,12 @@
-"""``polyglot.toml``: where it is, and what it says, strictly.
+"""The configuration file, ``polyglot.toml``: finding it, and parsing it strictly.
 
 The file is the one given, else the one that ``POLYGLOT_CONFIG`` names, else ``polyglot.toml`` in the user's
-configuration folder. The working directory is never searched: a key must not go where a stranger's file points.
+configuration folder. The working directory is never searched: a file in it, written by others, could send a key to
+their host.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shlex
@@ -21,20 +21,19 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from polyglot_core._values.connection import guard
-from polyglot_core._values.limits import Limits, Retries, Timeouts
+from polyglot_core._values.limits import NUMBERS, as_retries
 from polyglot_core._values.secret import Secret
+from polyglot_core._values.suggest import config_error, suggestion
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "CONFIG_VARIABLE",
     "FILE_NAME",
     "Entry",
     "Settings",
-    "config_error",
-    "nearest",
     "read_settings",
     "user_config_file",
 ]
@@ -46,28 +45,28 @@ _KEY_SOURCES = ("api_key", "api_key_env", "api_key_command")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One ``[connections.NAME]`` table of the file.
+    """A ``[connections.NAME]`` table of the file.
 
-    The types are those of the file; what is a key in it, or may show one, is a `Secret` once it has been read.
+    The annotated types are those of the file. After parsing, a key, or text that may contain one, is a `Secret`.
 
     Attributes:
-        driver: Driver that speaks the dialect; give this or `preset`.
-        preset: Preset that the entry starts from; what else it says is laid over it.
-        model: Model that is asked unless a call names one.
+        driver: Driver for the provider's dialect. Set this or `preset`.
+        preset: Preset that the entry is based on; the other fields override it.
+        model: Model of calls that name none.
         base_url: URL that paths are added to.
         api_key_env: Environment variable that holds the key.
-        api_key_command: Command that prints the key, as a list of words or one line; no shell is asked.
+        api_key_command: Command that prints the key, as a list of words or one line. It is run without a shell.
         api_key: The key itself; better kept out of the file.
         options: Options for every call.
         headers: Headers for every request.
         timeouts: The clocks, in seconds.
-        retries: How often, and after which waits in seconds, a request is sent again.
-        limits: How large an answer may be.
-        fallbacks: Names of connections that are asked, in order, when this one has failed.
-        facts: Columns that the driver reads, laid over the preset's.
-        proxy: URL of a proxy, instead of the one that the environment names.
-        ca: File of certificates to trust, in PEM.
-        allow_http: Whether `base_url` may be http beyond this machine.
+        retries: Maximum number of retries, or a table with it and the backoff in seconds.
+        limits: Maximum sizes of a response.
+        fallbacks: Names of the connections to use, in order, if this one fails.
+        facts: Facts for the driver, merged into the preset's.
+        proxy: URL of a proxy, instead of the one from the environment.
+        ca: File of trusted certificates, in PEM.
+        allow_http: Whether `base_url` may use plain HTTP to another host.
     """
 
     driver: str | None = None
@@ -80,7 +79,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     options: dict[str, Any] = {}
     headers: dict[str, str] = {}
     timeouts: dict[str, float] = {}
-    retries: dict[str, int | float] = {}
+    retries: dict[str, int | float] | int = {}
     limits: dict[str, int] = {}
     fallbacks: list[str] = []
     facts: dict[str, Any] = {}
@@ -95,6 +94,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             fields["api_key"] = Secret(self.api_key, "the configuration file")
         if (command := self.api_key_command) is not None:
             fields["api_key_command"] = Secret(command if isinstance(command, str) else shlex.join(command))
+        fields["retries"] = as_retries(self.retries)
         for field, value in fields.items():
             force_setattr(self, field, value)
 
@@ -102,15 +102,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _NO_VARIABLE = "api_key_env is not the name of an environment variable. The key itself would be api_key."
 
-_ROWS = {"timeouts": Timeouts, "retries": Retries, "limits": Limits}
-
 
 class Settings(NamedTuple):
-    """What a configuration file says.
+    """The content of a configuration file.
 
     Attributes:
         path: The file; None if there is none.
-        default: Name of the connection to use when none is named.
+        default: Name of the connection to use if none is named.
         entries: The connections, by name.
     """
 
@@ -120,7 +118,7 @@ class Settings(NamedTuple):
 
 
 def user_config_file() -> Path:
-    """Where the user's own configuration file is, or would be."""
+    """Return the path of the user's own configuration file, which need not exist."""
     if sys.platform == "win32":
         folder = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
     elif sys.platform == "darwin":
@@ -131,29 +129,29 @@ def user_config_file() -> Path:
 
 
 def read_settings(path: str | os.PathLike[str] | None = None) -> Settings:
-    """Read the configuration file; no file at all is empty settings.
+    """Read the configuration file; return empty settings if there is none.
 
     Args:
-        path: The file, instead of the one that would be found.
+        path: The file, instead of the default one.
 
     Raises:
-        ConfigError: The file cannot be read or says something that is not understood; names place and nearest word.
+        ConfigError: The file cannot be read or parsed, or has an unknown key; names file, line and nearest known key.
     """
     named = path or os.environ.get(CONFIG_VARIABLE)
     if not isinstance(named, (str, os.PathLike, type(None))):
-        raise config_error(f"The configuration file is named by a path, not by {type(named).__name__}.")
+        raise config_error(f"The configuration file is given as a path, not as {type(named).__name__}.")
     file = Path(named) if named else user_config_file()
     if not named and not file.is_file():
         return Settings()
     read = _settings_of(file)
     if isinstance(read, str):
         raise config_error(read)
-    _warn_of_readers(file, read.entries)
+    _warn_if_readable(file, read.entries)
     return read
 
 
 def _settings_of(file: Path) -> Settings | str:
-    """What a file says, or the sentence on what is wrong with it: frames that an error leaves show the file's keys."""
+    """Return the content of a file, or the error message. Do not raise: the frames of an error show the file's keys."""
     try:
         return _parse(_text_of(file), file)
     except ConfigError as error:
@@ -162,15 +160,15 @@ def _settings_of(file: Path) -> Settings | str:
 
 def _text_of(file: Path) -> str:
     try:
-        return file.read_text("utf-8-sig")  # some editors of Windows begin a file with a mark
-    except (OSError, ValueError) as error:  # the latter for what is no text, or a path that none can have
+        return file.read_text("utf-8-sig")  # some editors on Windows write a byte order mark
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a null byte
         raise config_error(f"The configuration file {file} cannot be read: {error}.") from error
 
 
 def _parse(text: str, file: Path) -> Settings:
     try:
         table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # the latter, and a bare ValueError, for what is out of all measure
+    except (ValueError, RecursionError) as error:  # RecursionError: nesting; plain ValueError: digits
         raise config_error(f"{file} is not TOML: {error}.") from error
     _check_keys(table, ("default", "connections"), text, file, ())
     entries = table.get("connections", {})
@@ -184,9 +182,9 @@ def _parse(text: str, file: Path) -> Settings:
 def _entry(name: str, table: object, text: str, file: Path) -> Entry:
     where = ("connections", name)
     if not isinstance(table, dict):
-        raise config_error(f"{_place(text, file, (), name)}: connection {name!r} is a table, [connections.{name}].")
+        raise config_error(f"{_location(text, file, (), name)}: connection {name!r} is a table, [connections.{name}].")
     _check_keys(table, Entry.__struct_fields__, text, file, where)
-    for field, row in _ROWS.items():
+    for field, row in NUMBERS.items():
         if isinstance(inner := table.get(field, {}), dict):
             _check_keys(inner, row.__struct_fields__, text, file, (*where, field))
     try:
@@ -194,26 +192,26 @@ def _entry(name: str, table: object, text: str, file: Path) -> Entry:
     except msgspec.ValidationError as error:
         key = str(error).rpartition("$.")[2].rstrip("`")
         raise config_error(
-            f"{_place(text, file, where, key.partition('.')[0].partition('[')[0])}: {key}: {error}."
+            f"{_location(text, file, where, key.partition('.')[0].partition('[')[0])}: {key}: {error}."
         ) from None
     _check_entry(entry, name, text, file)
     return entry
 
 
 def _check_entry(entry: Entry, name: str, text: str, file: Path) -> None:
-    """See that what an entry says goes together."""
+    """Raise if fields of an entry contradict each other."""
     where = ("connections", name)
     if (entry.driver is None) == (entry.preset is None):
-        raise config_error(f"{_place(text, file, where)}: connection {name!r} needs either driver or preset.")
+        raise config_error(f"{_location(text, file, where)}: connection {name!r} needs either driver or preset.")
     if entry.api_key_env is not None and not _VARIABLE.fullmatch(entry.api_key_env):  # not quoted: it may be the key
-        raise config_error(f"{_place(text, file, where, 'api_key_env')}: {_NO_VARIABLE}")
+        raise config_error(f"{_location(text, file, where, 'api_key_env')}: {_NO_VARIABLE}")
     sources = [field for field in _KEY_SOURCES if getattr(entry, field) is not None]
     if len(sources) > 1:
-        raise config_error(f"{_place(text, file, where)}: connection {name!r} has both {' and '.join(sources)}.")
+        raise config_error(f"{_location(text, file, where)}: connection {name!r} has both {' and '.join(sources)}.")
 
 
-def _warn_of_readers(file: Path, entries: Mapping[str, Entry]) -> None:
-    """Say so when a file with a key in it is open to others than its owner."""
+def _warn_if_readable(file: Path, entries: Mapping[str, Entry]) -> None:
+    """Warn if a file with a key in it is readable by others than its owner."""
     others = stat.S_IRWXG | stat.S_IRWXO
     if os.name == "posix" and any(entry.api_key for entry in entries.values()) and file.stat().st_mode & others:
         warnings.warn(
@@ -227,12 +225,14 @@ def _check_keys(
 ) -> None:
     for key in table:
         if key not in known:
-            place = _place(text, file, where, key)
-            raise config_error(f"{place}: unknown key {key!r}{nearest(key, known)}. Known are {', '.join(known)}.")
+            location = _location(text, file, where, key)
+            raise config_error(
+                f"{location}: unknown key {key!r}{suggestion(key, known)}. Known are {', '.join(known)}."
+            )
 
 
-def _place(text: str, file: Path, table: tuple[str, ...], key: str | None = None) -> str:
-    """File and line of a table or a key; the line is left out where it cannot be told."""
+def _location(text: str, file: Path, table: tuple[str, ...], key: str | None = None) -> str:
+    """Return file and line of a table or a key; only the file if the line is not found."""
     header = re.escape("[" + ".".join(table)) + r"\b" if table else None
     inside = header is None
     for number, line in enumerate(text.splitlines(), 1):
@@ -243,17 +243,3 @@ def _place(text: str, file: Path, table: tuple[str, ...], key: str | None = None
         if inside and key is not None and re.match(rf"""\s*\[?[\w.]*["']?{re.escape(key)}["']?\s*[=\].]""", line):
             return f"{file}, line {number}"
     return str(file)
-
-
-_LIKE = 0.65  # how much two words have in common, from 0 to 1, before one is taken for a misspelling of the other
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: the known one that looks most like it, if one does."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=_LIKE)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
-
-
-def config_error(message: str) -> ConfigError:
-    """An error in the configuration."""
-    return ConfigError(message, phase="configure")

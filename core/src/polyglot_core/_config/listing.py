@@ -1,11 +1,12 @@
-"""What there is, for people to read: the drivers, and every name that `Inference.using` takes."""
+"""Lists for people to read: the drivers, and every name that `Inference.using` accepts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_core._config.config_file import read_settings
-from polyglot_core._config.resolve import driver_problem, meant, named
+from polyglot_core._config.not_found import driver_problem
+from polyglot_core._config.resolve import connection_of
 from polyglot_core._drivers import discovery
 from polyglot_core.errors import ConfigError, PluginError
 
@@ -22,11 +23,11 @@ class DriverInfo(NamedTuple):
     """A driver that is installed or registered, for people to read.
 
     Attributes:
-        name: The name that connections use.
-        distribution: Distribution that it comes from; empty for one registered in process.
+        name: Name that connections use.
+        distribution: Distribution that provides it; empty for a driver registered in process.
         version: Version of the distribution.
         usable: Whether it loads.
-        reason: Why not, if not.
+        reason: Why it does not load.
     """
 
     name: str
@@ -37,16 +38,16 @@ class DriverInfo(NamedTuple):
 
 
 class ConnectionInfo(NamedTuple):
-    """A name that `Inference.using` takes, for people to read.
+    """A name that `Inference.using` accepts, for people to read.
 
     Attributes:
         name: The name.
         source: ``file``, ``preset`` or ``driver``.
         driver: Name of the driver.
-        model: Model that is asked unless a call names one.
-        base_url: Where.
+        model: Model of requests that name none.
+        base_url: URL that paths are added to.
         usable: Whether a call can be made now.
-        reason: Why not, if not.
+        reason: Why no call can be made.
     """
 
     name: str
@@ -59,7 +60,7 @@ class ConnectionInfo(NamedTuple):
 
 
 def drivers() -> list[DriverInfo]:
-    """Every driver that is there, and for those that do not load, why. Looking means importing each of them."""
+    """Return every driver, and the reason for those that do not load. Imports each of them."""
     found = discovery.find_drivers()
     infos = []
     for name in sorted({*found, *discovery.registered_drivers()}):
@@ -71,44 +72,45 @@ def drivers() -> list[DriverInfo]:
 
 
 def connections(config: str | os.PathLike[str] | None = None) -> list[ConnectionInfo]:
-    """Every name that `Inference.using` takes, and for those that cannot be used now, why.
+    """Return every name that `Inference.using` accepts, and the reason for those that cannot be used now.
+
+    No key command is run.
 
     Raises:
         ConfigError: The configuration file cannot be read.
     """
-    configured = read_settings(config)
-    infos = [_info(name, "file", configured) for name in configured.entries]
-    infos += [_info(name, "preset", configured) for name in discovery.find_presets() if name not in configured.entries]
+    settings = read_settings(config)
+    infos = [_info(name, "file", settings) for name in settings.entries]
+    infos += [_info(name, "preset", settings) for name in discovery.find_presets() if name not in settings.entries]
     taken = {info.name for info in infos}
     drivers = {*discovery.find_drivers(), *discovery.registered_drivers()} - taken
-    return infos + [_info(name, "driver", configured) for name in sorted(drivers)]
+    return infos + [_info(name, "driver", settings) for name in sorted(drivers)]
 
 
-def _info(name: str, source: str, configured: Settings) -> ConnectionInfo:
-    """A line about a name. It is resolved without a key and then for real, to tell a missing key from all else."""
+_NO_KEY = {"api_key": None}
+"""Overrides that resolve a connection without reading its key."""
+
+
+def _info(name: str, source: str, settings: Settings) -> ConnectionInfo:
+    shown: Connection | None = None
     try:
-        shown = named(name, configured, {"api_key": None})
-        problem = "" if shown is None else driver_problem(shown.driver)
-        entry = configured.entries.get(name)
-        if not _asks_a_store(name, configured):  # which a listing does not
-            named(name, configured, {})
-        for other in entry.fallbacks if entry is not None else ():
-            meant(other, configured, {"api_key": None} if _asks_a_store(other, configured) else {})
+        shown = connection_of(name, settings, _NO_KEY)
+        _check_keys(name, settings)
+        problem = driver_problem(shown.driver)
     except (ConfigError, PluginError) as error:
         problem = error.message
-        shown = _shown_despite(name, configured)
     if shown is None:
         return ConnectionInfo(name, source, "", None, None, usable=False, reason=problem)
     return ConnectionInfo(name, source, shown.driver, shown.model, shown.base_url, usable=not problem, reason=problem)
 
 
-def _asks_a_store(name: str, configured: Settings) -> bool:
-    entry = configured.entries.get(name)
+def _check_keys(name: str, settings: Settings) -> None:
+    """Raise if the connection or one of its fallbacks cannot be made with its key; a key command counts as a key."""
+    entry = settings.entries.get(name)
+    for each in (name, *(entry.fallbacks if entry is not None else ())):
+        connection_of(each, settings, _NO_KEY if _has_key_command(each, settings) else {})
+
+
+def _has_key_command(name: str, settings: Settings) -> bool:
+    entry = settings.entries.get(name)
     return entry is not None and entry.api_key_command is not None
-
-
-def _shown_despite(name: str, configured: Settings) -> Connection | None:
-    try:
-        return named(name, configured, {"api_key": None})
-    except (ConfigError, PluginError):
-        return None

@@ -13,13 +13,13 @@ import weakref
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from polyglot_core._http.exchange import AsyncExchange, Exchange
 from polyglot_core._http.httpx_options import Client, build_request, http_of, transport_options
 from polyglot_core._http.pooled import LostConnections, PooledConnections
 from polyglot_core._http.translate import check_headers, timed_out, translated
 from polyglot_core._http.watchdog import Watch
+from polyglot_core._values.addresses import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping
@@ -280,12 +280,6 @@ def _surplus_keys(pools: Mapping[_Key, Pool | AsyncPool]) -> list[_Key]:
         return []
     idle = sorted((pool.used, number, key) for number, (key, pool) in enumerate(pools.items()) if pool.idle)
     return [key for _, _, key in idle[: len(pools) - _MOST_POOLS + 1]]
-
-
-def origin_of(url: str) -> str:
-    """Return scheme, host and port of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
 
 
 _Key = tuple[str, "Route", "tuple[Hashable, ...]"]

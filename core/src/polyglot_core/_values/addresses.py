@@ -1,4 +1,4 @@
-"""Addresses that a connection may name: which can be used, and which are on this machine."""
+"""URLs of a connection: whether they can be used, their origin, and whether a host is this machine."""
 
 from __future__ import annotations
 
@@ -21,15 +21,38 @@ _NO_PROXY = (
 )
 
 
-def base_url_problem(base_url: str, *, allow_http: bool) -> str | None:  # noqa: PLR0911 (one for each)
-    """What is wrong with a base URL, as the end of a sentence; None if nothing is."""
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, as in ``https://api.example.com``; RFC 6454, section 4.
+
+    Case and a default port make no difference, and a user name and password are left out. Text that is not a URL is
+    returned unchanged: its origin is equal only to itself.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return url
+    if not parts.scheme or not parts.netloc:
+        return url
+    host = parts.netloc.rpartition("@")[2].lower()
+    if port is not None or host.endswith(":"):
+        host = host.rpartition(":")[0]
+    shown = "" if port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f":{port}"
+    return f"{parts.scheme}://{host}{shown}"
+
+
+def base_url_problem(base_url: str, *, allow_http: bool) -> str | None:  # noqa: PLR0911 (one for each problem)
+    """Return what is wrong with a base URL, as the end of a sentence; None if nothing is."""
     try:
         parts = urlsplit(base_url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         return "is not a URL"
     if not _NETLOC.fullmatch(parts.netloc.rpartition("@")[2]):
-        return "is not a URL: host and port are not as they should be"
+        return "is not a URL: host or port is malformed"
     if parts.scheme not in {"http", "https"} or not host:
         return "must be an absolute http or https URL, as in https://api.example.com/v1"
     if parts.query or parts.fragment:
@@ -40,14 +63,14 @@ def base_url_problem(base_url: str, *, allow_http: bool) -> str | None:  # noqa:
         return "holds a space, a control character or a character outside ASCII"
     if parts.scheme == "http" and not allow_http and not is_this_machine(host):
         return (
-            f"leads to {host} by http: whoever is on the way can read the key and the conversation. Use https, or set "
-            "allow_http to true if you trust the way"
+            f"uses plain HTTP to a remote host ({host}), which exposes the key and the conversation. Use https, or set "
+            "allow_http to true if you trust the network"
         )
     return None
 
 
 def proxy_problem(proxy: Secret) -> str | None:
-    """What is wrong with the URL of a proxy, as the end of a sentence; None if nothing is. It quotes nothing of it."""
+    """Return what is wrong with the URL of a proxy, as the end of a sentence without the URL; None if nothing is."""
     url = proxy.reveal()
     try:
         parts = urlsplit(url)
@@ -61,7 +84,7 @@ def proxy_problem(proxy: Secret) -> str | None:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host, without its port or brackets, is this machine: ``localhost`` or a loopback address."""
+    """Return True if a host, without port or brackets, is this machine: ``localhost`` or a loopback address."""
     host = host.lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -70,9 +93,3 @@ def is_this_machine(host: str) -> bool:
     except ValueError:
         return False
     return (address.is_loopback or address.is_unspecified) and "%" not in host
-
-
-def origin_of(url: str) -> str:
-    """Return scheme, host and port of a URL, in lower case and without user info; a port is kept as written."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()

@@ -1,24 +1,26 @@
-"""The clocks, retries and sizes of a call: rows of numbers."""
+"""Numbers of a call: timeouts, retries and limits."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from msgspec import Struct
 
-__all__ = ["Limits", "Retries", "Timeouts", "row_problem"]
+__all__ = ["NUMBERS", "Limits", "Retries", "Timeouts", "as_retries", "row_problem"]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
     """The clocks of a call, in seconds; None switches one off.
 
     Attributes:
-        connect: Until there is a connection.
-        first: From the call to the first event with meaning, per attempt. Long, because a model may think in silence.
-        idle: Between events with meaning.
-        silence: Without a single byte, once the answer has begun.
-        grace: For what may follow after the model is done; when it runs out the answer is finished.
-        total: For the whole call, over all attempts and waits.
+        connect: Until the connection is established.
+        first: From sending the request to the first event with content, per attempt. Long, because a model may reason
+            before it emits anything.
+        idle: Between two events with content.
+        silence: Without a single byte received, once the response has begun.
+        grace: For what may follow the last event of the model, such as usage; then the response is complete.
+        total: For the whole call, including all attempts and backoff.
     """
 
     connect: float | None = 5.0
@@ -30,13 +32,15 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 
 
 class Retries(Struct, frozen=True, kw_only=True):
-    """How often, and after which waits, a request is sent again before anything of an answer has come.
+    """Retries of a request that failed before any content of the response was received.
+
+    Where retries are given, a number n stands for ``Retries(max_retries=n)``.
 
     Attributes:
-        max_retries: How many times at most; 0 never sends again.
-        initial_backoff: Seconds before the first repetition; doubled for each further one.
-        max_backoff: Seconds that a wait which nobody asked for grows to.
-        max_retry_after: Seconds that a provider may ask to wait; one that asks for more is not asked again.
+        max_retries: Maximum number of retries; 0 switches them off.
+        initial_backoff: Seconds before the first retry; doubled for each further one.
+        max_backoff: Maximum seconds of backoff that the provider did not request.
+        max_retry_after: Maximum seconds that a response may request in ``Retry-After``; beyond it, no retry is made.
     """
 
     max_retries: int = 2
@@ -46,19 +50,21 @@ class Retries(Struct, frozen=True, kw_only=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """How large an answer may be. What goes beyond is a `LimitExceeded`, and nothing of its size is kept.
+    """Maximum sizes of a response. Beyond them `LimitExceeded` is raised, and the excess is not kept in memory.
 
     Attributes:
-        event: Bytes of one line, event or frame that are kept while the rest of it is waited for. Pictures come in one
-            event, so it is not small: 1 MiB, as httpx2 has it, would refuse them.
-        response: Bytes of one body, after it was inflated.
-        inflation: Bytes that one byte of a compressed body may become, on average, once it has become 16 MiB. Text does
-            not come near; gzip itself ends at 1032.
-        headers: Bytes of the head of an answer. The HTTP client's own limit, 100 KiB, stays in force.
+        event: Bytes of one line, event or frame that are buffered until it is complete. An image is sent in one event,
+            so the limit is not small: 1 MiB, as in httpx2, would reject images.
+        response: Bytes of one response body after decompression.
+        inflation: Decompressed bytes for each compressed byte, on average, once 16 MiB were decompressed. Text stays
+            far below; the maximum of gzip is 1032.
+        headers: Bytes of the response headers. The HTTP client's own limit, 100 KiB, stays in force.
         error_body: Bytes of an error response that are read.
-        choices: Answers in one response. Servers number them, and a wrong number must not cost memory.
-        tool_calls: Calls to tools in one answer.
+        choices: Choices in one response. Servers number them, and a wrong number must not cost memory.
+        tool_calls: Tool calls in one choice.
     """
+
+    DEFAULT: ClassVar[Limits]
 
     event: int = 16 * 1024 * 1024
     response: int = 256 * 1024 * 1024
@@ -69,11 +75,27 @@ class Limits(Struct, frozen=True, kw_only=True):
     tool_calls: int = 1024
 
 
-_LONGEST = 10**9  # seconds, some thirty years; clocks of the system overflow not far beyond
+Limits.DEFAULT = Limits()
+
+NUMBERS: dict[str, type[Timeouts | Retries | Limits]] = {"timeouts": Timeouts, "retries": Retries, "limits": Limits}
+"""Class of each field of a connection that holds numbers."""
 
 
-def row_problem(row: Timeouts | Retries | Limits, place: str) -> str | None:
-    """A sentence on the first number of a row that is of no use; None if all are well. `place` says whose it is."""
+def as_retries(given: object) -> object:
+    """Return ``Retries(max_retries=n)`` for an integer n; return anything else, booleans included, unchanged."""
+    return Retries(max_retries=given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+_LONGEST = 10**9  # seconds, about thirty years; system clocks overflow not far beyond
+
+
+def row_problem(row: Timeouts | Retries | Limits, owner: str) -> str | None:
+    """Return a sentence on the first number that cannot be used; None if all can.
+
+    Args:
+        row: The numbers.
+        owner: What they belong to, for the sentence.
+    """
     usual = type(row)()
     for name in row.__struct_fields__:
         number, whole = getattr(row, name), isinstance(getattr(usual, name), int)
@@ -82,12 +104,12 @@ def row_problem(row: Timeouts | Retries | Limits, place: str) -> str | None:
         if wrong := _number_problem(number, whole=whole):
             off = ", or None to switch the clock off" if isinstance(row, Timeouts) else ""
             wanted = "a whole number from 0" if whole else f"a number of seconds from 0 to {_LONGEST}{off}"
-            return f"{name!r} in {place} is {wrong}, and should be {wanted}."
+            return f"{name!r} in {owner} is {wrong}, and should be {wanted}."
     return None
 
 
 def _number_problem(number: object, *, whole: bool) -> str:
-    """What is wrong with a number; empty if nothing is. Its digits are not quoted: there may be thousands."""
+    """Return what is wrong with a number; empty if nothing is. Its digits are not quoted: there may be thousands."""
     if not isinstance(number, (int, float)) or isinstance(number, bool):
         return "None" if number is None else f"of type {type(number).__name__}"
     if isinstance(number, float) and not math.isfinite(number):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from polyglot_core import ConfigError
-from polyglot_core._authoring.options import NAMES
+from polyglot_core._values.options import NAMES
 from polyglot_core.plugin import Connection, read_facts
 from polyglot_openai.chat import presets
 from polyglot_openai.chat.facts import Facts

@@ -23,9 +23,9 @@ import pytest
 
 import polyglot_openai.chat.azure
 import polyglot_openai.chat.driver
-from polyglot_core._authoring.options import NAMES
 from polyglot_core._client.arguments import as_response_format
 from polyglot_core._drivers.bound import Driver
+from polyglot_core._values.options import NAMES
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, RawPart, Reasoning, Text, Tool
 from polyglot_openai.chat.presets import PRESETS

@@ -1,0 +1,84 @@
+"""Errors about a name that is not found: connections, presets and drivers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from polyglot_core._drivers import discovery
+from polyglot_core._values.suggest import config_error, suggestion
+from polyglot_core.errors import ConfigError, PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from polyglot_core._config.config_file import Settings
+    from polyglot_core._values.connection import Connection
+
+__all__ = ["driver_problem", "no_base_url", "unknown_driver", "unknown_name", "unknown_preset"]
+
+
+def unknown_driver(connection: Connection) -> ConfigError:
+    """Return the error for a connection whose driver is not installed or registered."""
+    drivers = (*discovery.find_drivers(), *discovery.registered_drivers())
+    if discovery.is_left_out(connection.driver):
+        what = "which is installed, but POLYGLOT_DRIVERS excludes it"
+    else:
+        what = f"which is not installed{suggestion(connection.driver, drivers)}"
+    return config_error(
+        f"Connection {connection.name!r} names the driver {connection.driver!r}, {what}. Usable are: "
+        f"{', '.join(drivers) or 'none'}.",
+        connection.name,
+    )
+
+
+def unknown_preset(preset: str, name: str) -> ConfigError:
+    """Return the error for a connection whose preset is not installed."""
+    close = suggestion(preset, discovery.find_presets())
+    return config_error(f"Connection {name!r} names the preset {preset!r}, which is not installed{close}.")
+
+
+def no_base_url(name: str) -> ConfigError:
+    """Return the error for a connection whose preset leaves the base URL to the configuration."""
+    return config_error(
+        f"Connection {name!r} has no base URL: it depends on your account. Set base_url in the configuration, or pass "
+        f"it, as in Inference.using({name!r}, base_url='https://…', api_key=…).",
+        name,
+    )
+
+
+_FEW = 12  # names; a longer list is not read, so only its length is given
+
+
+def unknown_name(name: str, settings: Settings, source: str) -> ConfigError:
+    """Return the error for a name that is not found: what is available, what is broken and why, and the nearest name.
+
+    Args:
+        name: The name.
+        settings: The configuration file.
+        source: Where the name is set, if the caller did not give it.
+    """
+    presets, drivers = tuple(discovery.find_presets()), tuple(discovery.find_drivers()) + discovery.registered_drivers()
+    where = f" ({source})" if source else ""
+    lists = [
+        _listed(kind, sorted(set(names)))
+        for kind, names in (("connections", settings.entries), ("presets", presets), ("drivers", drivers))
+    ]
+    broken = [f"driver {driver} failed to load: {why}" for driver in drivers if (why := driver_problem(driver))]
+    if discovery.is_left_out(name):
+        broken.append(f"driver {name} is installed, but POLYGLOT_DRIVERS excludes it")
+    return config_error(
+        f"Nothing is called {name!r}{where}{suggestion(name, [*settings.entries, *presets, *drivers])}. There are "
+        f"{'; '.join(lists + broken)}. A provider's package may not be installed; connections() lists all names."
+    )
+
+
+def _listed(kind: str, names: Sequence[str]) -> str:
+    return f"{kind}: {', '.join(names) or 'none'}" if len(names) <= _FEW else f"{len(names)} {kind}"
+
+
+def driver_problem(name: str) -> str:
+    """Return why the driver of this name cannot be used; empty if it can."""
+    try:
+        return "" if discovery.load_driver(name) else f"there is no driver {name!r}"
+    except (PluginError, ConfigError) as error:
+        return error.message.rstrip(".")
