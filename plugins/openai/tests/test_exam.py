@@ -1,4 +1,4 @@
-"""The drivers of chat completions pass the exam that every driver is held to."""
+"""The drivers of chat completions pass the exam for drivers."""
 
 from __future__ import annotations
 
@@ -112,10 +112,10 @@ def examine(module, name):
 
 @pytest.mark.parametrize("name", ["openai", "openrouter", "groq", "minimax", "perplexity", "gemini-openai"])
 def test_chat_completions_pass_the_exam(name):
-    """The driver passes every check, also with the columns of places that differ most."""
+    """The driver passes every check, also with the facts of the endpoints that differ most."""
     assert set(examine(polyglot_openai.chat.driver, name).passed) == set(CHECKS)
 
 
-def test_chat_completions_at_azure_pass_the_exam():
+def test_azure_chat_completions_pass_the_exam():
     """The driver for deployments passes every check."""
     assert set(examine(polyglot_openai.chat.azure, "azure-openai").passed) == set(CHECKS)
