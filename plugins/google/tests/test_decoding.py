@@ -14,7 +14,7 @@ def chunk(candidate, **beside):
     return b"data: %b\n\n" % json.dumps({"candidates": [candidate], **beside}).encode()
 
 
-def said(*parts, **fields):
+def candidate(*parts, **fields):
     return chunk({"content": {"parts": list(parts)}, **fields})
 
 
@@ -55,7 +55,9 @@ def test_signature_of_a_text_is_kept_as_thinking(replay_body, body):
 def test_each_signature_ends_its_stretch_of_thinking(replay_body):
     """Two signatures are never joined."""
     thoughts = [{"text": text, "thought": True, "thoughtSignature": text} for text in ("QQ==", "Qg==")]
-    body = said(thoughts[0]) + said(thoughts[1]) + said({"thoughtSignature": "Qw=="}, finishReason="STOP")
+    body = (
+        candidate(thoughts[0]) + candidate(thoughts[1]) + candidate({"thoughtSignature": "Qw=="}, finishReason="STOP")
+    )
     thinking = replay_body(body).response.choices[0].reasoning
     assert [part.signature for part in thinking] == ["QQ==", "Qg==", "Qw=="]
 
@@ -77,7 +79,7 @@ def test_tool_calls_are_whole_and_separate(replay_body, body):
 def test_equal_tool_calls_without_ids_stay_two(replay_body):
     """Only their order distinguishes them."""
     call = {"functionCall": {"name": "water", "args": {"bed": 1}}}
-    assert len(replay_body(said(call) + said(call, finishReason="STOP")).response.tool_calls) == 2
+    assert len(replay_body(candidate(call) + candidate(call, finishReason="STOP")).response.tool_calls) == 2
 
 
 def test_numbers_in_arguments_are_unchanged(replay_body):
@@ -120,7 +122,7 @@ def test_truncated_tool_call_is_not_ready(replay_body):
     """Only the reason STOP closes a tool call that is still open."""
     opened = {"functionCall": {"name": "water", "willContinue": True}}
     piece = {"partialArgs": [{"jsonPath": "$.text", "stringValue": "cut", "willContinue": True}], "willContinue": True}
-    body = said(opened) + said({"functionCall": piece}) + said({"text": ""}, finishReason="MAX_TOKENS")
+    body = candidate(opened) + candidate({"functionCall": piece}) + candidate({"text": ""}, finishReason="MAX_TOKENS")
     response = replay_body(body).response
     assert response.tool_calls[0].arguments_raw == '{"text":"cut'
     assert not response.tool_calls[0].ready
@@ -131,7 +133,7 @@ def test_stream_truncated_in_a_tool_call(replay_body):
     """The arguments received so far are in the error's partial."""
     opened = {"functionCall": {"name": "water", "willContinue": True}}
     piece = {"partialArgs": [{"jsonPath": "$.liters", "numberValue": 3}], "willContinue": True}
-    result = replay_body(said(opened) + said({"functionCall": piece}))
+    result = replay_body(candidate(opened) + candidate({"functionCall": piece}))
     assert isinstance(result.error, Truncated)
     assert result.error.partial.tool_calls[0].arguments_raw == '{"liters":3'
 
@@ -139,7 +141,7 @@ def test_stream_truncated_in_a_tool_call(replay_body):
 def test_arguments_without_a_tool_call_are_malformed(replay_body):
     """They are not dropped silently."""
     piece = {"partialArgs": [{"jsonPath": "$.liters", "numberValue": 3}]}
-    assert isinstance(replay_body(said({"functionCall": piece})).error, Malformed)
+    assert isinstance(replay_body(candidate({"functionCall": piece})).error, Malformed)
 
 
 def test_server_tools_are_not_tool_calls(replay_body):
@@ -181,7 +183,7 @@ def test_sources_have_the_text_that_they_support(events):
 
 def test_older_name_of_citations(events):
     """The first version of the API called them sources."""
-    seen = events(said({"text": "x"}, citationMetadata={"citationSources": [{"uri": "https://old.example"}]}))
+    seen = events(candidate({"text": "x"}, citationMetadata={"citationSources": [{"uri": "https://old.example"}]}))
     assert [event.payload for event in seen if isinstance(event, Citation)] == [{"uri": "https://old.example"}]
 
 
@@ -202,7 +204,7 @@ def test_candidates_are_choices(replay_body):
 
 def test_candidate_without_its_reason_is_truncated(replay_body):
     """A second candidate that has begun, with or without text, has to end too."""
-    body = said({"text": "Rose."}, finishReason="STOP") + chunk({"index": 1})
+    body = candidate({"text": "Rose."}, finishReason="STOP") + chunk({"index": 1})
     assert isinstance(replay_body(body).error, Truncated)
 
 
@@ -251,19 +253,19 @@ def test_blocked_prompt_has_the_content_filter_reason(replay_body, body):
 )
 def test_finish_reasons(replay_body, raw, reason, kept):
     """The finish table: Google's name or number, the finish reason, and the raw value."""
-    response = replay_body(said({"text": "x"}, finishReason=raw)).response
+    response = replay_body(candidate({"text": "x"}, finishReason=raw)).response
     assert (response.finish_reason, response.finish_reason_raw) == (reason, kept)
 
 
 @pytest.mark.parametrize("raw", ["", "FINISH_REASON_UNSPECIFIED", 0, None])
 def test_unspecified_reason_does_not_finish(replay_body, raw):
     """The stream is then truncated."""
-    assert isinstance(replay_body(said({"text": "x"}, finishReason=raw)).error, Truncated)
+    assert isinstance(replay_body(candidate({"text": "x"}, finishReason=raw)).error, Truncated)
 
 
 def test_last_reason_counts(replay_body):
     """The reason of the last chunk replaces the STOP of every chunk."""
-    body = said({"text": "a"}, finishReason="STOP") + said({"text": "b"}, finishReason="STOP")
+    body = candidate({"text": "a"}, finishReason="STOP") + candidate({"text": "b"}, finishReason="STOP")
     response = replay_body(body + chunk({"finishReason": "RECITATION"})).response
     assert (response.finish_reason, response.content) == ("content_filter", "ab")
 
@@ -291,7 +293,7 @@ def test_plain_response_without_a_reason_is_complete(replay_body):
 def test_usage(replay_body, counts, expected):
     """The usage table: input with tool prompts, output with thinking, and unknown is not zero."""
     usage = replay_body(
-        said({"text": "x"}, finishReason="STOP") + b"data: %b\n\n" % json.dumps({"usageMetadata": counts}).encode()
+        candidate({"text": "x"}, finishReason="STOP") + b"data: %b\n\n" % json.dumps({"usageMetadata": counts}).encode()
     ).response.usage
     assert (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.reasoning_tokens) == expected
     assert usage.cache_write_tokens is None
@@ -309,14 +311,16 @@ def test_log_probabilities_are_passed_on(events):
     """As Google's own object."""
     result = {"chosenCandidates": [{"token": "x", "logProbability": -0.5}]}
     assert [
-        event.payload for event in events(said({"text": "x"}, logprobsResult=result)) if isinstance(event, Logprobs)
+        event.payload
+        for event in events(candidate({"text": "x"}, logprobsResult=result))
+        if isinstance(event, Logprobs)
     ] == [result]
 
 
 def test_names_are_emitted_until_both_are_known(events):
     """An id that is sent late is not missed."""
-    body = said({"text": "a"}) + chunk({"content": {"parts": [{"text": "b"}]}}, responseId="r", modelVersion="m")
-    started = [event for event in events(body + said({"text": "c"})) if type(event).__name__ == "ResponseStarted"]
+    body = candidate({"text": "a"}) + chunk({"content": {"parts": [{"text": "b"}]}}, responseId="r", modelVersion="m")
+    started = [event for event in events(body + candidate({"text": "c"})) if type(event).__name__ == "ResponseStarted"]
     assert [(event.id, event.model) for event in started] == [("r", "m")]
 
 
@@ -324,7 +328,7 @@ def test_null_and_unread_fields_are_ignored(replay_body):
     """A null counts as missing, and a field that is not read may have any type."""
     part = {"text": "x", "thought": None, "thoughtSignature": None, "functionCall": None, "videoMetadata": 7}
     fields = {"finishReason": "STOP", "safetyRatings": "none", "citationMetadata": None, "groundingMetadata": None}
-    result = replay_body(said(part, {"addedTomorrow": {}}, **fields))
+    result = replay_body(candidate(part, {"addedTomorrow": {}}, **fields))
     assert (result.response.content, result.error) == ("x", None)
 
 

@@ -99,8 +99,8 @@ def _settings(request: InferenceRequest, settings: _JSONObject, driver: str) -> 
     """Return the generationConfig."""
     if "logprobs" in settings:
         settings.setdefault("responseLogprobs", True)
-    if asked := settings.pop("thinkingConfig", None):
-        settings["thinkingConfig"] = _thinking(request, asked, driver)
+    if config := settings.pop("thinkingConfig", None):
+        settings["thinkingConfig"] = _thinking(request, config, driver)
     wanted = request.response_format
     if wanted is not None and wanted != "text":
         settings["responseMimeType"] = "application/json"
@@ -109,9 +109,9 @@ def _settings(request: InferenceRequest, settings: _JSONObject, driver: str) -> 
     return settings
 
 
-def _thinking(request: InferenceRequest, asked: _JSONObject, driver: str) -> _JSONObject:
+def _thinking(request: InferenceRequest, config: _JSONObject, driver: str) -> _JSONObject:
     """Return the thinkingConfig: a budget or a level, never both. Thoughts are included in the response."""
-    effort, budget = asked.get("thinkingLevel"), asked.get("thinkingBudget")
+    effort, budget = config.get("thinkingLevel"), config.get("thinkingBudget")
     if effort is not None and budget is not None:
         either = "one of the two"
         cannot_express(request, "reasoning_effort and reasoning_budget together", driver=driver, instead=either)
