@@ -1,4 +1,4 @@
-"""The driver passes the exam that every driver is held to."""
+"""The driver passes the exam for drivers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REQUEST = InferenceRequest(
 
 
 def test_the_driver_passes_the_exam(bodies):
-    """Every check is made, and every one is passed."""
+    """Every check is made and passed."""
 
     def recorded(name, **fields):
         return Recording(name=name, body=(bodies / name).read_bytes(), streamed=name.endswith(".sse"), **fields)

@@ -1,4 +1,4 @@
-"""How a conversation becomes turns and blocks."""
+"""Encoding of a conversation as turns and blocks."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def assistant(*parts):
     return Message(role="assistant", content=parts)
 
 
-def test_a_text_is_a_turn_of_one_block(body):
-    """A prompt becomes one turn of the user's."""
+def test_text_is_a_turn_of_one_block(body):
+    """A prompt becomes one user turn."""
     assert body("Hello")["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
 
 
 def test_system_and_developer_turns_become_the_system_prompt(body):
-    """Wherever they stand, in their order; the other turns stay what they are."""
+    """Wherever they are, in their order; the other turns are unchanged."""
     said = body(
         [
             {"role": "system", "content": "Be brief."},
@@ -50,16 +50,16 @@ def test_system_and_developer_turns_become_the_system_prompt(body):
     assert "system" not in body("Hi")
 
 
-def test_a_system_turn_holds_text_only(body):
-    """An image in a system turn is refused, and left out where that is wished."""
+def test_system_turn_holds_text_only(body):
+    """An image in a system turn is an error, or is dropped if the request allows that."""
     turns = [Message(role="system", content=(Text("Look."), Image(data=PIXEL))), Message(role="user", content="Hi")]
     with pytest.raises(RequestError, match="part of type 'image' in a system turn"):
         body(turns)
     assert body(turns, unsupported="drop")["system"] == [{"type": "text", "text": "Look."}]
 
 
-def test_turns_of_one_role_that_follow_each_other_are_one(body):
-    """Users' turns and results of tools are both the user's."""
+def test_consecutive_turns_of_one_role_are_merged(body):
+    """Users' turns and tool results both have the user's role."""
     said = body(
         [
             user(Text("One")),
@@ -77,20 +77,20 @@ def test_turns_of_one_role_that_follow_each_other_are_one(body):
     ]
 
 
-def test_turns_without_content_and_empty_texts_are_left_out(body):
-    """The API takes neither, and they say nothing."""
+def test_empty_turns_and_texts_are_omitted(body):
+    """The API rejects both, and they hold nothing."""
     said = body([user(Text("Hi"), Text("")), assistant(), user(Text("Ho"))])
     assert said["messages"] == [{"role": "user", "content": [{"type": "text", "text": t} for t in ("Hi", "Ho")]}]
 
 
-def test_marks_of_the_cache_stand_on_their_block(body):
+def test_cache_markers(body):
     """`Text.cache` becomes cache_control, also in the system prompt."""
     said = body([Message(role="system", content=(Text("Long.", cache=True),)), user(Text("Hi"), Text("!", cache=True))])
     assert said["system"] == [{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral"}}]
     assert [block.get("cache_control") for block in said["messages"][0]["content"]] == [None, {"type": "ephemeral"}]
 
 
-def test_a_mark_inside_of_a_result_belongs_to_the_result(body):
+def test_cache_marker_inside_a_result_moves_to_the_result(body):
     """Blocks inside of a result cannot be marked themselves."""
     result = ToolResult(id="t", content=(Text("long", cache=True),))
     said = body([Message(role="tool", content=(result,))])
@@ -122,19 +122,19 @@ def test_a_mark_inside_of_a_result_belongs_to_the_result(body):
         ),
     ],
 )
-def test_images_and_documents_say_where_their_bytes_are(body, part, source):
-    """At a URL, in a file that the provider has, or right here; text is not encoded."""
+def test_sources_of_images_and_documents(body, part, source):
+    """A URL, a file of the provider, or inline bytes; text is not encoded."""
     kind = type(part).__name__.lower()
     assert body([user(part)])["messages"][0]["content"] == [{"type": kind, "source": source}]
 
 
-def test_a_document_keeps_its_name_as_title(body):
+def test_document_name_becomes_its_title(body):
     """The model is shown the title."""
     assert body([user(Document(data=b"%PDF", name="plan.pdf"))])["messages"][0]["content"][0]["title"] == "plan.pdf"
 
 
-def test_thinking_goes_back_as_it_came(body):
-    """With its signature, with an empty text where the text was withheld, or encrypted."""
+def test_thinking_is_sent_back_unchanged(body):
+    """With its signature, with an empty text if the text was withheld, or encrypted."""
     turn = assistant(
         Reasoning(text="Hm.", signature="s1"), Reasoning(text="", signature="s2"), Reasoning(redacted="xyz")
     )
@@ -145,16 +145,16 @@ def test_thinking_goes_back_as_it_came(body):
     ]
 
 
-def test_thinking_without_signature_goes_only_to_places_that_give_it_so(body):
-    """What another provider's model thought is left out; a place whose own thinking is unsigned gets it back."""
+def test_unsigned_thinking(body):
+    """Thinking of another provider's model is dropped; an endpoint that sends unsigned thinking gets it back."""
     turns = ["Hi", assistant(Reasoning(text="Hm."), Text("Yes."))]
     assert body(turns)["messages"][1]["content"] == [{"type": "text", "text": "Yes."}]
     there = body(turns, connection={"facts": {"unsigned_thinking": True}})
     assert there["messages"][1]["content"][0] == {"type": "thinking", "thinking": "Hm."}
 
 
-def test_a_call_is_a_block_with_an_object(body):
-    """Arguments are parsed; none are an empty object, and it is sent."""
+def test_tool_call_arguments_are_an_object(body):
+    """Arguments are parsed; missing ones are sent as an empty object."""
     turn = assistant(
         ToolCall(name="weather", id="t1", arguments_raw='{"city": "Oslo"}'), ToolCall(name="time", id="t2")
     )
@@ -164,16 +164,16 @@ def test_a_call_is_a_block_with_an_object(body):
     ]
 
 
-def test_a_call_with_broken_arguments_is_refused(body):
-    """A call that broke off cannot be said; with `drop` it goes without arguments, so that its result has a call."""
+def test_tool_call_with_invalid_arguments(body):
+    """It is an error; with `drop` it is sent without arguments, so that its result has a tool call."""
     turns = ["Hi", assistant(ToolCall(name="weather", id="t", arguments_raw='{"ci'))]
     with pytest.raises(RequestError, match="'weather' whose arguments are not a JSON object"):
         body(turns)
     assert body(turns, unsupported="drop")["messages"][1]["content"][0]["input"] == {}
 
 
-def test_a_result_says_whether_the_tool_failed(body):
-    """`is_error` stands only on a failure; an empty result is a result."""
+def test_failed_tool_result(body):
+    """`is_error` is sent only for a failure; an empty result is a result."""
     said = body([Message.tool_result("t1", "no network", error=True), Message.tool_result("t2", "")])
     assert said["messages"][0]["content"] == [
         {"type": "tool_result", "tool_use_id": "t1", "content": "no network", "is_error": True},
@@ -181,7 +181,7 @@ def test_a_result_says_whether_the_tool_failed(body):
     ]
 
 
-def test_a_result_may_hold_images(body):
+def test_result_with_images(body):
     """Parts of a result are blocks inside of its block."""
     said = body([Message.tool_result("t", (Text("Here:"), Image(url="https://example.com/a.png")))])
     assert said["messages"][0]["content"][0]["content"] == [
@@ -190,15 +190,15 @@ def test_a_result_may_hold_images(body):
     ]
 
 
-def test_ids_of_other_providers_are_made_fit(body):
-    """The API takes letters, digits, - and _ only; call and result are changed alike."""
+def test_ids_of_other_providers_are_normalized(body):
+    """The API accepts letters, digits, - and _ only; tool call and result are changed alike."""
     said = body([assistant(ToolCall(name="a", id="functions.a:0")), Message.tool_result("functions.a:0", "x")])
     call, result = said["messages"][0]["content"][0], said["messages"][1]["content"][0]
     assert call["id"] == result["tool_use_id"] == "functions_a_0"
 
 
-def test_calls_without_ids_are_numbered_and_answered_in_order(body):
-    """Ids made here join each result to its call: by the tool's name if the result has it, else the oldest."""
+def test_missing_ids_are_numbered(body):
+    """Each result gets the id of a tool call: of its tool's name if it has one, else of the oldest."""
     said = body(
         [
             assistant(ToolCall(name="a"), ToolCall(name="b"), ToolCall(name="b")),
@@ -213,8 +213,8 @@ def test_calls_without_ids_are_numbered_and_answered_in_order(body):
     assert [result["tool_use_id"] for result in results] == ["call_2", "call_1", "call_3"]
 
 
-def test_blocks_of_the_dialect_pass_as_they_are(body):
-    """A dict that is one of its blocks, such as a search result or a tool that the provider ran, is not touched."""
+def test_raw_blocks_pass_unchanged(body):
+    """A dict that is one of the dialect's blocks, such as a search result, is not changed."""
     blocks = [
         {"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "x"}]},
         {"type": "web_search_tool_result", "tool_use_id": "srv", "content": []},
@@ -230,8 +230,8 @@ def test_blocks_of_the_dialect_pass_as_they_are(body):
         (Document(data=b"PK", mime_type="application/zip"), "a document of type application/zip"),
     ],
 )
-def test_parts_that_it_has_no_words_for_are_refused(body, part, named):
-    """The error names the part; `drop` leaves it out, and `warn` says so."""
+def test_unsupported_parts(body, part, named):
+    """The error names the part; `drop` drops it, and `warn` reports it."""
     with pytest.raises(RequestError, match=named):
         body([user(Text("Hi"), part)])
     left = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]
@@ -248,14 +248,14 @@ def test_parts_that_it_has_no_words_for_are_refused(body, part, named):
         ({"role": "narrator", "content": "Hi"}, "role 'narrator'"),
     ],
 )
-def test_what_a_turn_has_no_place_for_is_refused(body, turn, named):
+def test_unsupported_fields_of_a_turn(body, turn, named):
     """Turns have a role and content, and nothing else."""
     with pytest.raises(RequestError, match=named):
         body([turn])
 
 
-def test_empty_fields_of_foreign_messages_are_no_obstacle(body):
-    """A message as another provider's client dumps it has fields that hold nothing."""
+def test_empty_fields_of_foreign_messages_are_ignored(body):
+    """Dumps of other providers' clients have fields that hold nothing."""
     dumped = {"role": "assistant", "content": "Yes.", "refusal": None, "annotations": [], "tool_calls": None}
     assert body(["Hi", dumped])["messages"][1] == {
         "role": "assistant",
@@ -263,8 +263,8 @@ def test_empty_fields_of_foreign_messages_are_no_obstacle(body):
     }
 
 
-def test_an_answer_goes_back_as_the_turn_that_it_was(body, decode, bodies):
-    """`response.message` holds what the API wants back: thinking with signatures, text and calls."""
+def test_response_can_be_sent_back(body, decode, bodies):
+    """`response.message` holds what the API expects: thinking with signatures, text and tool calls."""
     plain = json.loads((bodies / "tools.json").read_text("utf-8"))
     message = decode("tools.sse").response.message
     assert body(["Hi", message])["messages"][1]["content"] == plain["content"]

@@ -1,4 +1,4 @@
-"""The rows of places that speak the dialect."""
+"""Rows of the endpoints that speak the dialect."""
 
 from __future__ import annotations
 
@@ -10,38 +10,37 @@ import pytest
 import polyglot_anthropic.driver
 from polyglot_anthropic.presets import PRESETS
 from polyglot_core._client.arguments import as_messages
-from polyglot_core._drivers.bound import Driver
-from polyglot_core._values.connection import Connection
-from polyglot_core._values.request import InferenceRequest
+from polyglot_core.plugin import Connection, InferenceRequest
+from polyglot_core.testing import bind
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
 
 
-def test_every_row_has_an_entry_point():
-    """A row without one cannot be found, and an entry point without a row fails when it is used."""
+def test_rows_equal_entry_points():
+    """A row without one cannot be found; an entry point without a row fails when used."""
     entries = PROJECT["entry-points"]["polyglot.presets"]
     assert set(entries) == set(PRESETS)
     assert set(entries.values()) == {"polyglot_anthropic.presets"}
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_row_can_be_asked(name):
-    """Its facts are columns, and it names this driver."""
+def test_every_row_can_be_used(name):
+    """Its facts are known, and it names this driver."""
     row = PRESETS[name]
     assert row.driver in PROJECT["entry-points"]["polyglot.drivers"]
     connection = Connection(
         name=name, driver=row.driver, base_url=row.base_url or "https://example.com/x", facts=row.facts
     )
-    driver = Driver(row.driver, polyglot_anthropic.driver).bind(connection)
+    driver = bind(polyglot_anthropic.driver, connection)
     wire = driver.encode(InferenceRequest(model="claude-garden-1", messages=as_messages("Hi")))
     assert wire.url.startswith(f"{connection.base_url}/")
 
 
-def test_vertex_names_the_model_in_the_path():
-    """There the version is a field, and a stream has a path of its own."""
+def test_vertex_has_the_model_in_the_path():
+    """The version is a field of the body, and a stream has its own path."""
     row = PRESETS["vertex-anthropic"]
     connection = Connection(name="v", driver="anthropic", base_url="https://example.com/p", facts=row.facts)
-    driver = Driver("anthropic", polyglot_anthropic.driver).bind(connection)
+    driver = bind(polyglot_anthropic.driver, connection)
     ask = InferenceRequest(model="claude-garden@1", messages=as_messages("Hi"), stream=True)
     assert driver.encode(ask).url == (
         "https://example.com/p/publishers/anthropic/models/claude-garden@1:streamRawPredict"

@@ -1,8 +1,8 @@
-"""Requests as other clients sent them to the API: read into Polyglot's terms, they are encoded to the same again.
+"""Requests recorded from other clients, read into an `InferenceRequest`, are encoded to the same body.
 
-Recordings are not part of the project; ``POLYGLOT_CORPUS`` names the folder that holds them. Two bodies are the same in
-meaning if they are equal after `in_one_form`: texts that stand alone are lists of one block, turns of one role that
-follow each other are one, and fields that say what holds anyway are left out.
+Recordings are not part of the project; ``POLYGLOT_CORPUS`` names the folder that holds them. Two bodies have the same
+meaning if they are equal after `in_one_form`: a single text is a list of one block, consecutive turns of one role are
+one turn, and fields that equal their default are omitted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ EPHEMERAL = {"type": "ephemeral"}
 
 
 def read_request(body):
-    """What a recorded body asks for, as the fields of a request; fields that have no other words go into `extra`."""
+    """Return the fields of a request for a recorded body; fields that a request does not have are in `extra`."""
     body = dict(body)
     body.pop("anthropic_version", None)
     fields = {"stream": bool(body.pop("stream", None)), "model": body.pop("model", "claude-garden-1")}
@@ -98,7 +98,7 @@ def read_turns(turns):
 
 
 def read_block(block):
-    """The block as a part; a `RawPart` if it says more than a part can."""
+    """Return the block as a part; a `RawPart` if it holds more than a part can."""
     fields = {name: value for name, value in block.items() if name != "type"}
     cached = fields.get("cache_control") == EPHEMERAL
     match block["type"], fields:
@@ -126,7 +126,7 @@ def read_source(kind, source, title):
 
 
 def can_be_read(block):
-    """Whether a result says nothing that a `ToolResult` cannot say."""
+    """Return True if a `ToolResult` can express the whole result."""
     inner = block["content"] if isinstance(block["content"], list) else []
     whole = all(isinstance(read_block(part), (Text, Image)) for part in inner)
     return whole and block.get("cache_control", EPHEMERAL) == EPHEMERAL
@@ -172,7 +172,7 @@ def block_in_one_form(block):
 
 
 def with_readable_images(value):
-    """The body with bytes in the place of those that the recording left out."""
+    """Return the body with bytes instead of those that the recording omitted."""
     if isinstance(value, list):
         return [with_readable_images(item) for item in value]
     if not isinstance(value, dict):
@@ -203,15 +203,15 @@ needs_corpus = pytest.mark.skipif(not CORPUS, reason="POLYGLOT_CORPUS does not n
 
 @needs_corpus
 @pytest.mark.parametrize("body", list(recorded()))
-def test_a_recorded_request_is_said_again(encode, body):
-    """What another client asked for is asked for in the same words."""
+def test_recorded_requests_are_encoded_alike(encode, body):
+    """The encoded request equals the body that the other client sent."""
     connection = VERTEX if "anthropic_version" in body else {}
     said = msgspec.json.decode(encode(connection=connection, **read_request(body)).body)
     assert in_one_form(said) == in_one_form(body)
 
 
 @needs_corpus
-def test_most_recorded_requests_need_no_field_of_their_own():
+def test_few_recorded_requests_need_extra():
     """The comparison would prove little if `extra` carried the requests."""
     bodies = [parameters.values[0] for parameters in recorded()]
     assert sum(not read_request(body)["extra"] for body in bodies) >= max(FEWEST, len(bodies) // 2)

@@ -1,25 +1,24 @@
-"""Options, tools, formats, places: everything of a request but its conversation."""
+"""Encoding of options, tools, formats and endpoints: the whole request except the conversation."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError, RequestError
-from polyglot_core.plugin import JSONSchema, Tool
+from polyglot_core.plugin import JSONSchema, Secret, Tool
 
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 WEATHER = Tool("weather", "Tells the weather.", PERSON)
 
 
-def test_a_plain_question_says_the_least(body):
-    """Model, a limit (the API wants one), and the turn."""
+def test_minimal_request(body):
+    """Model, a limit (the API requires one), and the turn."""
     assert set(body("Hi")) == {"model", "max_tokens", "messages"}
     assert body("Hi")["max_tokens"] == 4096
 
 
-def test_a_stream_differs_in_one_field_and_in_the_framing(encode, body):
+def test_stream_differs_in_one_field_and_in_the_framing(encode, body):
     """The rest of the body is the same."""
     streamed = body("Hi", stream=True)
     assert streamed.pop("stream") is True
@@ -29,8 +28,8 @@ def test_a_stream_differs_in_one_field_and_in_the_framing(encode, body):
     assert (wire.complete_on, wire.flush_at_eof, wire.finish_counts) == ("end", True, "last")
 
 
-def test_the_version_stands_in_a_header(encode):
-    """The header says which form of the API is spoken; no key is added here."""
+def test_version_header(encode):
+    """The header holds the version of the API; no key is added here."""
     assert encode("Hi").headers == {
         "content-type": "application/json",
         "accept": "application/json",
@@ -45,7 +44,7 @@ def test_the_version_stands_in_a_header(encode):
         ("http://127.0.0.1/v1/", "http://127.0.0.1/v1/messages"),
     ],
 )
-def test_the_path_goes_behind_the_base_url(encode, base_url, url):
+def test_path_follows_the_base_url(encode, base_url, url):
     """A slash at its end is not doubled."""
     assert encode("Hi", connection={"base_url": base_url}).url == url
 
@@ -67,8 +66,8 @@ def test_the_path_goes_behind_the_base_url(encode, base_url, url):
         ("reasoning_budget", 0, "thinking", {"type": "disabled"}),
     ],
 )
-def test_options_have_the_names_of_the_dialect(body, option, value, field, said):
-    """Every option that the dialect knows."""
+def test_option_names(body, option, value, field, said):
+    """Every option that the dialect has."""
     assert body("Hi", options={option: value})[field] == said
 
 
@@ -86,8 +85,8 @@ def test_options_have_the_names_of_the_dialect(body, option, value, field, said)
         ({"metadata": "team a"}, "'metadata' with 'team a'"),
     ],
 )
-def test_options_that_it_has_no_name_for_are_refused(body, options, named):
-    """The error names the option, and `drop` leaves it out."""
+def test_unsupported_options(body, options, named):
+    """The error names the option, and `drop` drops it."""
     with pytest.raises(RequestError, match=named):
         body("Hi", options=options)
     left = body("Hi", options=options, unsupported="drop")
@@ -95,15 +94,15 @@ def test_options_that_it_has_no_name_for_are_refused(body, options, named):
     assert left == body("Hi")
 
 
-def test_the_usual_limit_leaves_room_for_thinking(body):
-    """Thinking counts towards the limit, so a budget raises the usual one; a limit of the user's own stays."""
+def test_default_limit_includes_thinking(body):
+    """Thinking counts towards the limit, so a budget raises the default; a limit of the user's stays."""
     assert body("Hi", options={"reasoning_budget": 10_000})["max_tokens"] == 14_096
     assert body("Hi", options={"reasoning_budget": 2000, "max_tokens": 3000})["max_tokens"] == 3000
     assert body("Hi", connection={"facts": {"max_tokens": 100}})["max_tokens"] == 100
 
 
-def test_a_tool_is_a_name_a_schema_and_what_else_is_known(body):
-    """Description and strictness stand only where they are given."""
+def test_tool_fields(body):
+    """Description and strictness are sent only if they are set."""
     said = body("Hi", tools=(WEATHER, Tool("time", strict=True)))["tools"]
     assert said == [
         {"name": "weather", "input_schema": PERSON, "description": "Tells the weather."},
@@ -126,38 +125,38 @@ def test_a_tool_is_a_name_a_schema_and_what_else_is_known(body):
         ("none", False, {"type": "none"}),
     ],
 )
-def test_choice_of_tools_and_whether_several_at_once(body, choice, parallel, said):
-    """Parallel calls are allowed unless they are switched off; ``none`` has no such switch."""
+def test_tool_choice_and_parallel_tool_calls(body, choice, parallel, said):
+    """Parallel tool calls are allowed unless switched off; ``none`` has no such switch."""
     found = body("Hi", tools=(WEATHER,), tool_choice=choice, parallel_tool_calls=parallel)
     assert found.get("tool_choice") == said
 
 
-def test_without_tools_there_is_nothing_to_choose_in_parallel(body):
-    """The API refuses a choice without tools."""
+def test_parallel_tool_calls_without_tools(body):
+    """The API rejects a choice without tools."""
     assert "tool_choice" not in body("Hi", parallel_tool_calls=False)
 
 
-def test_a_schema_is_the_format_of_the_output(body):
-    """Beside an effort, if there is one."""
+def test_schema_is_the_output_format(body):
+    """Together with an effort, if there is one."""
     said = body("Hi", response_format=JSONSchema(PERSON, "person"), options={"reasoning_effort": "low"})
     assert said["output_config"] == {"effort": "low", "format": {"type": "json_schema", "schema": PERSON}}
     assert "output_config" not in body("Hi", response_format="text")
 
 
-def test_json_of_any_shape_cannot_be_asked_for(body):
-    """The error says what can."""
+def test_json_without_a_schema_is_unsupported(body):
+    """The error names what to use instead."""
     with pytest.raises(RequestError, match="response_format 'json'; use a JSON Schema"):
         body("Hi", response_format="json")
 
 
-def test_extra_fields_are_laid_over_the_body(body):
-    """They win over everything."""
+def test_extra_fields_override_the_body(body):
+    """They take precedence over everything."""
     said = body("Hi", extra={"thinking": {"type": "adaptive"}, "max_tokens": 5})
     assert (said["thinking"], said["max_tokens"]) == ({"type": "adaptive"}, 5)
 
 
-def test_a_place_may_want_model_and_version_elsewhere(encode, body):
-    """The model in the path, escaped, and the version in the body."""
+def test_model_and_version_of_an_endpoint(encode, body):
+    """The model is in the path, escaped, and the version in the body."""
     facts = {"path": "/models/{model}:ask", "stream_path": "/models/{model}:stream", "body_version": "v9"}
     there = {"base_url": "http://127.0.0.1", "facts": facts}
     assert encode("Hi", connection=there, model="claude@1/x").url == "http://127.0.0.1/models/claude@1%2Fx:ask"
@@ -170,13 +169,13 @@ def test_a_place_may_want_model_and_version_elsewhere(encode, body):
 
 
 @pytest.mark.parametrize("facts", [{"max_tokens": "many"}, {"colour": "red"}])
-def test_facts_that_are_no_columns_are_an_error_of_the_configuration(encode, facts):
-    """The error names the connection and lists the columns."""
+def test_unknown_facts_are_a_config_error(encode, facts):
+    """The error names the connection and lists the facts."""
     with pytest.raises(ConfigError, match=r"facts of connection 'garden'.*facts are max_tokens, path"):
         encode("Hi", connection={"facts": facts})
 
 
-def test_the_key_is_in_no_part_of_the_request(encode):
+def test_key_is_not_in_the_encoded_request(encode):
     """Core adds it; body, URL and headers are without."""
     wire = encode("Hi", connection={"api_key": Secret("very-secret-test-key")})
     assert b"very-secret" not in msgspec.json.encode([wire.url, wire.body.decode(), dict(wire.headers)])

@@ -1,4 +1,4 @@
-"""The driver as core uses it: bound to a connection, and fed frames through a session, without a socket."""
+"""Helpers that bind the driver to a connection and decode frames without a socket."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from polyglot_bedrock import driver, signing
-from polyglot_core._drivers.bound import Driver
 from polyglot_core.plugin import Connection, InferenceRequest, Message
+from polyglot_core.testing import bind
 from polyglot_testkit import Recording, replay
 
 FRAMES = {"content-type": "application/vnd.amazon.eventstream"}
@@ -19,7 +19,7 @@ JSON = {"content-type": "application/json"}
 
 
 def frame(payload, **headers):
-    """One binary frame; headers are given as ``event_type="…"``."""
+    """Return one binary frame; headers are passed as ``event_type="…"``."""
     block = b"".join(
         bytes([len(name) + 1])
         + b":"
@@ -36,12 +36,12 @@ def frame(payload, **headers):
 
 
 def stream(*events):
-    """Frames of (event, payload)."""
+    """Return frames of (event, payload)."""
     return b"".join(frame(payload, event_type=name, message_type="event") for name, payload in events)
 
 
 def thrown(name, payload):
-    """A frame that says that the stream failed."""
+    """Return the frame of an exception."""
     return frame(payload, exception_type=name, message_type="exception")
 
 
@@ -58,14 +58,14 @@ def start(index, **what):
 
 
 def plain(*content, reason="end_turn", **usage):
-    """A whole answer."""
+    """Return a whole response."""
     message = {"role": "assistant", "content": list(content)}
     return json.dumps({"output": {"message": message}, "stopReason": reason, "usage": usage, "metrics": {}}).encode()
 
 
 def connect(**fields):
     settings = {"name": "garden", "driver": "bedrock", "model": "garden.leaf-v1:0", "api_key": "test-key"}
-    return Driver("bedrock", driver).bind(Connection(**{**settings, **fields}))
+    return bind(driver, Connection(**{**settings, **fields}))
 
 
 def request(messages="Hello", *, model="garden.leaf-v1:0", **fields):
@@ -80,8 +80,8 @@ def recording(name, body, **fields):
     )
 
 
-def heard(body, *, pieces=None, **fields):
-    """Response, partials and error of a body."""
+def replay_body(body, *, pieces=None, **fields):
+    """Return response, partials and error of a body."""
     return replay(connect(), recording("given", body, **fields), pieces=pieces)
 
 
@@ -90,13 +90,13 @@ def events(body, **fields):
 
 
 def body_of(*args, connection=(), **fields):
-    """The body of an encoded request, parsed."""
+    """Return the body of an encoded request, parsed."""
     return msgspec.json.decode(connect(**dict(connection)).encode(request(*args, **fields)).body)
 
 
 @pytest.fixture(autouse=True)
 def no_credentials_of_this_machine(monkeypatch, tmp_path):
-    """AWS's configuration of the machine that the tests run on is not theirs."""
+    """Hide the AWS configuration of the machine that the tests run on."""
     for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "PROFILE", "BEARER_TOKEN_BEDROCK"):
         monkeypatch.delenv(f"AWS_{name}", raising=False)
     for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
@@ -108,5 +108,5 @@ def no_credentials_of_this_machine(monkeypatch, tmp_path):
 
 @pytest.fixture
 def kit():
-    """What the tests of this folder share."""
+    """Return the helpers of this folder's tests."""
     return type("Kit", (), {name: staticmethod(value) for name, value in globals().items() if callable(value)})

@@ -1,4 +1,4 @@
-"""Binary frames of AWS event streams: what is read, what is refused, and in which split they may come."""
+"""Binary frames of AWS event streams: valid ones, invalid ones, and their splits."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from polyglot_bedrock.eventstream import EventStreamFramer
 from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import Signal
-from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.response import Outcome
 from polyglot_core.errors import LimitExceeded, Malformed, Truncated
 from polyglot_core.plugin import Connection, Finish, InferenceRequest, TextDelta, Timeouts, Usage, WireRequest, hookimpl
+from polyglot_core.testing import bind
 
 CORPUS = os.environ.get("POLYGLOT_CORPUS", "")
 FILE = Path(CORPUS or ".").parent / "vectors" / "aws-eventstream.json"
@@ -34,12 +34,12 @@ NEEDS_VECTORS = pytest.mark.skipif(
 
 
 def header(name, value):
-    """A header that holds a text."""
+    """Return a header that holds a string."""
     return bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value.encode())) + value.encode()
 
 
 def frame(payload=b"", headers=b"", *, total=None, headers_length=None):
-    """A frame with right checksums, even where its lengths are wrong."""
+    """Return a frame with valid checksums, even if its lengths are wrong."""
     size = 16 + len(headers) + len(payload) if total is None else total
     lengths = struct.pack(">II", size, len(headers) if headers_length is None else headers_length)
     body = lengths + struct.pack(">I", zlib.crc32(lengths)) + headers + payload
@@ -47,7 +47,7 @@ def frame(payload=b"", headers=b"", *, total=None, headers_length=None):
 
 
 def read(body, *, size=None):
-    """Everything that a body holds, fed in pieces of `size` bytes."""
+    """Return all chunks of a body, fed in pieces of `size` bytes."""
     framer = EventStreamFramer()
     step = size or len(body) or 1
     chunks = [chunk for place in range(0, len(body), step) for chunk in framer.feed(body[place : place + step])]
@@ -60,8 +60,8 @@ ERROR = frame(b"", header(":message-type", "error") + header(":error-code", "Sto
 STREAM = EVENT + EXCEPTION + ERROR
 
 
-def test_a_frame_is_a_chunk_with_payload_headers_and_its_whole_bytes():
-    """The payload is the data, the frame is what is shown as raw, headers are texts."""
+def test_frame_is_a_chunk():
+    """The payload is the data, the frame is the raw form, headers are strings."""
     (chunk,) = read(EVENT)
     assert (chunk.data, chunk.raw, chunk.kind) == (b'{"a":1}', EVENT, "part")
     assert chunk.headers == {":message-type": "event", ":event-type": "leaf"}
@@ -82,20 +82,20 @@ def test_a_frame_is_a_chunk_with_payload_headers_and_its_whole_bytes():
         (9, bytes(range(16)), "00010203-0405-0607-0809-0a0b0c0d0e0f"),
     ],
 )
-def test_a_header_of_any_type_is_a_text(kind, value, text):
-    """Truth values, numbers, bytes, times and ids are read as texts, one kind as good as the other."""
+def test_header_of_any_type_is_a_string(kind, value, text):
+    """Booleans, numbers, bytes, times and ids become strings."""
     (chunk,) = read(frame(headers=b"\x01a" + bytes([kind]) + value))
     assert chunk.headers == {"a": text}
 
 
-def test_the_event_is_the_type_of_an_event_an_exception_or_an_error():
-    """Whichever of the three headers a frame has names it; a frame without them has no event."""
+def test_event_is_named_by_one_of_three_headers():
+    """The type of an event, an exception or an error; a frame without them has no event."""
     assert [chunk.event for chunk in read(STREAM + frame(b"x"))] == ["leaf", "tooManyLeaves", "Storm", None]
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8).map(sorted))
 def test_any_split_gives_the_same_frames(places):
-    """It does not matter where the network cuts."""
+    """The frames do not depend on how the network splits the body."""
     framer = EventStreamFramer()
     pieces = [STREAM[start:end] for start, end in zip([0, *places], [*places, len(STREAM)], strict=True)]
     chunks = [chunk for piece in pieces for chunk in framer.feed(piece)]
@@ -103,8 +103,8 @@ def test_any_split_gives_the_same_frames(places):
 
 
 @pytest.mark.parametrize("length", range(1, len(EVENT)))
-def test_a_frame_that_the_body_cuts_is_truncated(length):
-    """However much of it came; the frames before are handed out."""
+def test_incomplete_frame_is_truncated(length):
+    """However much of it was received; the frames before are returned."""
     framer = EventStreamFramer()
     assert len(framer.feed(EVENT + EVENT[:length])) == 1
     with pytest.raises(Truncated):
@@ -112,7 +112,7 @@ def test_a_frame_that_the_body_cuts_is_truncated(length):
 
 
 @pytest.mark.parametrize("place", range(len(EVENT)))
-def test_a_flipped_bit_anywhere_is_never_read(place):
+def test_flipped_bit_is_always_detected(place):
     """Checksums cover every byte of a frame."""
     broken = bytearray(EVENT)
     broken[place] ^= 1
@@ -137,8 +137,8 @@ def test_a_flipped_bit_anywhere_is_never_read(place):
         pytest.param(frame(headers=b"\x01a\x06" + struct.pack(">H", 32_768) + bytes(32_768)), id="a value too long"),
     ],
 )
-def test_a_frame_that_breaks_the_rules_is_malformed_and_ends_the_reading(broken):
-    """What came before it is handed out first; behind it nothing is read."""
+def test_invalid_frame_is_malformed(broken):
+    """The frames before it are returned first; nothing after it is read."""
     framer = EventStreamFramer()
     assert [chunk.event for chunk in framer.feed(EVENT + broken + EVENT)] == ["leaf"]
     for ask in (lambda: framer.feed(EVENT), framer.finish):
@@ -146,8 +146,8 @@ def test_a_frame_that_breaks_the_rules_is_malformed_and_ends_the_reading(broken)
             ask()
 
 
-def test_a_length_that_is_not_allowed_is_refused_before_the_bytes_come():
-    """The first twelve bytes are enough, so nobody waits for gigabytes."""
+def test_length_is_checked_before_the_payload():
+    """The first twelve bytes are enough, so no client waits for gigabytes."""
     with pytest.raises(Malformed):
         EventStreamFramer().feed(frame(total=2**31)[:12])
 
@@ -173,9 +173,9 @@ class Toy:
         return Usage(raw=payload)
 
 
-def heard(*pieces):
+def attempt_after(*pieces):
     """Return the attempt that has received an event stream, as the pump feeds it."""
-    driver = Driver("toy", Toy()).bind(Connection(name="here", driver="toy"))
+    driver = bind(Toy(), Connection(name="here", driver="toy"))
     attempt = Attempt(driver.encode(InferenceRequest(model="m", messages=())), driver, Clocks(Timeouts(), 0.0))
     attempt.begin(200, {})
     try:
@@ -188,37 +188,37 @@ def heard(*pieces):
 
 
 @pytest.mark.parametrize("cut", [1, 20])
-def test_an_answer_that_ends_in_a_frame_is_truncated(cut):
-    """The error, and the outcome in its partial, say that the answer was cut; what came is kept."""
+def test_response_that_ends_within_a_frame_is_truncated(cut):
+    """The error and the outcome in its partial show it; the content received is kept."""
     with pytest.raises(Truncated) as caught:
-        heard(frame(SAID), frame(SAID)[:cut])
+        attempt_after(frame(SAID), frame(SAID)[:cut])
     assert (caught.value.partial.content, caught.value.partial.outcome) == ("a", Outcome.TRUNCATED)
 
 
-def test_an_answer_that_was_done_may_end_in_a_frame():
-    """Where the model has said that it is done, half a frame behind it takes nothing away."""
-    attempt = heard(frame(SAID), frame(DONE), frame(SAID)[:20])
+def test_finished_response_may_end_within_a_frame():
+    """After the finish a truncated frame changes nothing."""
+    attempt = attempt_after(frame(SAID), frame(DONE), frame(SAID)[:20])
     assert (attempt.response.content, attempt.outcome) == ("a", Outcome.FINISHED)
 
 
 @pytest.mark.parametrize("before", [[frame(SAID)], [frame(SAID), frame(DONE)]])
-def test_a_broken_frame_fails_the_answer(before):
-    """Bytes that are not what was sent are an error, also behind the finish: no success is made of them."""
+def test_broken_frame_fails_the_response(before):
+    """Corrupted bytes are an error, also after the finish: they never pass for a success."""
     with pytest.raises(Malformed) as caught:
-        heard(*before, b"x" * 20)
+        attempt_after(*before, b"x" * 20)
     assert (caught.value.partial.content, caught.value.partial.outcome) == ("a", Outcome.FAILED)
 
 
-def test_a_frame_that_is_larger_than_the_caller_allows_is_refused_before_it_comes():
-    """The prelude says how long it is; the frames before it are handed out."""
+def test_frame_above_the_limit_is_rejected_early():
+    """The prelude holds its length; the frames before it are returned."""
     framer = EventStreamFramer(limit=len(EVENT))
     assert len(framer.feed(EVENT + frame(EVENT)[:12])) == 1
     with pytest.raises(LimitExceeded, match=r"limits\.event"):
         framer.feed(b"")
 
 
-def test_a_frame_in_tiny_pieces_takes_little_more_memory_than_it_has_bytes():
-    """What is kept of a frame that has not ended is its bytes, and not an object for each read that brought some."""
+def test_frame_in_tiny_pieces_needs_little_memory():
+    """An incomplete frame is buffered as its bytes, not as an object for each read."""
     framer = EventStreamFramer(limit=1 << 18)
     pieces = [bytes(2)] * 100_000
     lengths = struct.pack(">II", 1 << 18, 0)
@@ -231,23 +231,23 @@ def test_a_frame_in_tiny_pieces_takes_little_more_memory_than_it_has_bytes():
     assert 200_000 < peak < 3 * 200_000
 
 
-def test_every_request_is_read_by_a_framer_of_its_own():
-    """The framing of a request makes a new framer each time, and knows its media type."""
+def test_every_request_has_its_own_framer():
+    """The framing of a request makes a new framer each time, and names its media type."""
     wire = WireRequest(url="http://localhost", body=b"", framing=EventStreamFramer)
     assert wire.framing(limit=7) is not wire.framing(limit=7)
     assert wire.framing.media_types == {"application/vnd.amazon.eventstream"}
 
 
-def test_nothing_is_no_frame():
-    """An empty body is not an error of the framing."""
+def test_empty_body_has_no_frame():
+    """It is not an error of the framing."""
     assert read(b"") == []
 
 
-# AWS's own vectors
+# AWS's own test vectors
 
 
 def as_text(value):
-    """A header's value of the vectors as a chunk has it."""
+    """Return a header's value of the vectors as a chunk has it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
@@ -265,16 +265,16 @@ def encoded(vector):
 
 
 @NEEDS_VECTORS
-def test_there_are_as_many_vectors_as_there_should_be():
-    """A file that lost some would make the tests below say less than they seem to."""
+def test_number_of_vectors():
+    """A file that lost some would weaken the tests below."""
     assert (len(VECTORS["positive"]), len(VECTORS["negative"])) == (20, 32)
 
 
 @NEEDS_VECTORS
 @pytest.mark.parametrize("size", [1, None])
 @pytest.mark.parametrize("vector", VECTORS["positive"], ids=lambda vector: vector["name"])
-def test_a_sound_vector_is_read(vector, size):
-    """Headers and payload are what the vector says, byte by byte and at once."""
+def test_valid_vector(vector, size):
+    """Headers and payload are those of the vector, fed byte by byte and at once."""
     chunks = read(encoded(vector), size=size)
     assert [(chunk.headers, chunk.data) for chunk in chunks] == [
         ({one["name"]: as_text(one["value"]) for one in wanted["headers"]}, base64.b64decode(wanted["payload_b64"]))
@@ -284,7 +284,7 @@ def test_a_sound_vector_is_read(vector, size):
 
 @NEEDS_VECTORS
 @pytest.mark.parametrize("vector", VECTORS["negative"], ids=lambda vector: vector["name"])
-def test_a_broken_vector_is_refused(vector):
-    """A frame that is wrong is malformed, one that is cut is truncated, and none is read."""
+def test_invalid_vector(vector):
+    """A wrong frame is malformed, an incomplete one truncated, and none is read."""
     with pytest.raises(Truncated if vector["kind"] == "truncated_at_eof" else Malformed):
         read(encoded(vector))

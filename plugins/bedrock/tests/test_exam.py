@@ -10,7 +10,7 @@ from polyglot_testkit import CHECKS, check_driver
 
 
 def test_the_driver_passes_the_exam(kit):
-    """Every check is made, and none fails."""
+    """Every check is made and passed."""
     usage = {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}
     text = kit.stream(
         ("messageStart", {"role": "assistant"}),

@@ -1,8 +1,8 @@
-"""Requests that other clients sent to Bedrock: read into Polyglot's terms, they are encoded to the same again.
+"""Requests recorded from other clients, read into an `InferenceRequest`, are encoded to the same body.
 
 Recordings are not part of the project; ``POLYGLOT_CORPUS`` names the folder that holds them. Two bodies are the same if
-they are equal after `comparable`, which says what makes no difference. What Polyglot has no part or option for (guarded
-texts, search results, results in JSON, system tools) goes through `RawPart` and `extra`, as a user would give it.
+they are equal after `comparable`, which removes what makes no difference. What Polyglot has no part or option for
+(guarded texts, search results, results in JSON, system tools) is in `RawPart` and `extra`, as a user would specify it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ SETTINGS = {"maxTokens": "max_tokens", "temperature": "temperature", "topP": "to
 
 
 def comparable(body):
-    """A body in one of the several ways in which the same can be said.
+    """Return a body in one of several forms with the same meaning.
 
-    Turns of one role that follow each other are one, a result that says nothing of its success had it, the model stands
-    in the path, the schema of the output is read, and what is empty is left out.
+    Consecutive turns of one role are one, a result without a status succeeded, the model is in the path, the schema of
+    the output is parsed, and what is empty is omitted.
     """
     body = json.loads(re.sub(r'"<elided[^"]*"', '"AAAA"', json.dumps(body)))
     turns = []
@@ -71,7 +71,7 @@ def without_success(block):
 
 
 def as_request(body, model):
-    """The request that `body` says."""
+    """Return the request that `body` encodes."""
     body = {name: value for name, value in body.items() if name != "modelId"}
     turns = [Message(role="system", content=read_blocks(body.pop("system", [])))] if body.get("system") else []
     turns += [Message(role=turn["role"], content=read_blocks(turn["content"])) for turn in body.pop("messages")]
@@ -100,7 +100,7 @@ def as_request(body, model):
 
 
 def read_tools(body):
-    """Functions and the choice; a configuration with other tools in it stays in the body."""
+    """Return functions and the choice; a configuration with other tools in it stays in the body."""
     config = body.get("toolConfig")
     if not config or not all("toolSpec" in tool for tool in config["tools"]):
         return (), None
@@ -141,7 +141,7 @@ def read_block(block):
 
 
 def recordings():
-    """Every recorded exchange that has a request body."""
+    """Return every recorded exchange that has a request body."""
     for path in sorted(Path(CORPUS).glob("*/bedrock-converse*/*.json")) if CORPUS else ():
         request = json.loads(path.read_bytes())["request"] or {}
         if isinstance(request.get("body"), dict):
@@ -154,8 +154,8 @@ NEEDS_CORPUS = pytest.mark.skipif(not CORPUS, reason="POLYGLOT_CORPUS names no f
 
 
 @NEEDS_CORPUS
-def test_there_are_enough_recordings():
-    """The comparison is made over the requests of many clients, and most of them need no `extra`."""
+def test_enough_requests_are_compared():
+    """The requests of many clients are compared, and most of them need no `extra`."""
     requests = [as_request(*parameter.values) for parameter in FOUND]
     assert len(requests) >= FEWEST
     assert sum(not request.extra for request in requests) >= FEWEST_WITHOUT_EXTRA
@@ -163,7 +163,7 @@ def test_there_are_enough_recordings():
 
 @NEEDS_CORPUS
 @pytest.mark.parametrize(("recorded", "model"), FOUND)
-def test_a_recorded_request_is_said_in_the_same_words(recorded, model):
-    """Read into a request and encoded again, a body means what it meant."""
+def test_recorded_requests_are_encoded_alike(recorded, model):
+    """The encoded request equals the recorded body in meaning."""
     wire = driver.encode_request(Connection(name="recorded", driver="bedrock"), as_request(recorded, model))
     assert comparable(json.loads(wire.body)) == comparable(recorded)

@@ -1,4 +1,4 @@
-"""What the driver says: address, conversation, tools, options."""
+"""Encoding of URL, conversation, tools and options."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def user(*parts):
 
 
 def blocks(kit, *parts, **fields):
-    """The blocks that parts of a user's turn become."""
+    """Return the blocks that parts of a user's turn become."""
     turns = kit.body_of([user(*parts)], **fields)["messages"]
     return turns[0]["content"] if turns else []
 
@@ -54,22 +54,22 @@ def blocks(kit, *parts, **fields):
         ({"base_url": "https://garden.test/bedrock/", "facts": {"region": "eu-west-3"}}, "https://garden.test/bedrock"),
     ],
 )
-def test_the_address_is_that_of_the_region_or_the_connections_own(kit, connection, url):
-    """Characters of the model that have a meaning in a path are escaped."""
+def test_base_url_is_the_regions_or_the_connections_own(kit, connection, url):
+    """Reserved characters of the model's name are escaped."""
     wire = kit.connect(**connection).encode(kit.request(model="arn:aws:x/leaf:0", stream=True))
     assert wire.url == f"{url}/model/arn%3Aaws%3Ax%2Fleaf%3A0/converse-stream"
     assert kit.connect(**connection).encode(kit.request(model="leaf")).url == f"{url}/model/leaf/converse"
 
 
 @pytest.mark.parametrize("region", ["", "evil.test/", 3, "us-east"])
-def test_a_region_is_a_name_of_one(kit, region):
-    """Nothing else gets into an address."""
+def test_invalid_region_is_rejected(kit, region):
+    """Nothing else becomes a part of the host."""
     with pytest.raises(ConfigError, match="region"):
         kit.connect(facts={"region": region}).encode(kit.request())
 
 
-def test_turns_of_one_role_are_one_and_system_turns_stand_apart(kit):
-    """Results belong to the user's turn, and empty turns are left out."""
+def test_turns_of_one_role_are_merged_and_system_turns_are_separate(kit):
+    """Results belong to the user's turn, and empty turns are dropped."""
     body = kit.body_of(
         [
             Message(role="system", content="Be brief."),
@@ -102,8 +102,8 @@ def test_turns_of_one_role_are_one_and_system_turns_stand_apart(kit):
     ]
 
 
-def test_calls_without_an_id_meet_their_results(kit):
-    """The oldest call of the tool's name that has no result yet is answered."""
+def test_tool_calls_without_an_id_are_joined_to_their_results(kit):
+    """A result belongs to the oldest tool call of its tool that has no result yet."""
     calls = tuple(ToolCall(name=name) for name in ("rake", "dig"))
     results = tuple(ToolResult(id=None, content="x", name=name) for name in ("dig", "rake"))
     turns = kit.body_of([Message(role="assistant", content=calls), Message(role="tool", content=results)])["messages"]
@@ -111,16 +111,16 @@ def test_calls_without_an_id_meet_their_results(kit):
     assert [block["toolResult"]["toolUseId"] for block in turns[1]["content"]] == ["call_2", "call_1"]
 
 
-def test_an_id_that_is_too_long_keeps_its_end_in_call_and_result(kit):
-    """The API takes 64 characters; other providers' ids are longer, and call and result still meet."""
+def test_long_id_keeps_its_end(kit):
+    """The API accepts 64 characters; longer ids are shortened alike in tool call and result."""
     turns = [Message(role="assistant", content=(ToolCall(name="rake", id="x" * 60 + "-" * 9 + "1"),))]
     turns.append(Message.tool_result("x" * 60 + "-" * 9 + "1", "done"))
     call, result = (turn["content"][0] for turn in kit.body_of(turns)["messages"])
     assert call["toolUse"]["toolUseId"] == result["toolResult"]["toolUseId"] == "x" * 54 + "-" * 9 + "1"
 
 
-def test_a_text_to_cache_is_followed_by_a_mark(kit):
-    """In a turn, in the system prompt, and behind a result that has it inside."""
+def test_text_to_cache_is_followed_by_a_marker(kit):
+    """In a turn, in the system prompt, and after a result that contains it."""
     assert blocks(kit, Text("long", cache=True), Text("short")) == [{"text": "long"}, POINT, {"text": "short"}]
     system = Message(role="system", content=(Text("long", cache=True),))
     assert kit.body_of([system, user(Text("a"))])["system"] == [{"text": "long"}, POINT]
@@ -128,8 +128,8 @@ def test_a_text_to_cache_is_followed_by_a_mark(kit):
     assert result == [{"toolResult": {"toolUseId": "c", "content": [{"text": "long"}]}}, POINT]
 
 
-def test_files_have_a_format_and_bytes_or_a_place_in_s3(kit):
-    """Documents have names besides, each its own, of the characters that are allowed."""
+def test_files_have_a_format_and_bytes_or_an_s3_location(kit):
+    """Documents also have unique names of the allowed characters."""
     assert blocks(
         kit,
         Image(data=b"pixels", mime_type="image/jpg"),
@@ -148,8 +148,8 @@ def test_files_have_a_format_and_bytes_or_a_place_in_s3(kit):
     ]
 
 
-def test_thinking_goes_back_with_its_signature_or_not_at_all(kit):
-    """Thinking without a signature is of another provider or of a model that does not want it back."""
+def test_thinking_is_sent_back_with_its_signature_or_not_at_all(kit):
+    """Unsigned thinking is another provider's, or of a model that rejects it."""
     turn = Message(
         role="assistant", content=(Reasoning(text="a", signature="s"), Reasoning(redacted="aGk="), Reasoning(text="b"))
     )
@@ -159,7 +159,7 @@ def test_thinking_goes_back_with_its_signature_or_not_at_all(kit):
     ]
 
 
-def test_tools_and_the_choice_of_one(kit):
+def test_tools_and_tool_choice(kit):
     """Each choice has its object."""
     tools = (Tool("rake", "Rakes.", {"type": "object"}, strict=True), Tool("dig", parameters={}))
     config = kit.body_of(tools=tools, tool_choice="dig", parallel_tool_calls=True)["toolConfig"]
@@ -181,8 +181,8 @@ def test_tools_and_the_choice_of_one(kit):
         assert kit.body_of(tools=tools, tool_choice=choice)["toolConfig"]["toolChoice"] == said
 
 
-def test_a_schema_is_the_format_of_the_text(kit):
-    """It is sent as a text of JSON."""
+def test_schema_is_the_text_format(kit):
+    """It is sent as a JSON string."""
     asked = kit.body_of(response_format=JSONSchema({"type": "object"}, "leaf", description="A leaf."))
     definition = asked["outputConfig"]["textFormat"]["structure"]["jsonSchema"]
     assert json.loads(definition.pop("schema")) == {"type": "object"}
@@ -220,8 +220,8 @@ def test_a_schema_is_the_format_of_the_text(kit):
         (OSS, {"reasoning_effort": "high"}, {"additionalModelRequestFields": {"reasoning_effort": "high"}}),
     ],
 )
-def test_an_option_has_its_place(kit, model, options, said):
-    """Some belong to the model, and stand where that model wants them."""
+def test_option_fields(kit, model, options, said):
+    """Some belong to the model, and are sent in the fields of that model."""
     body = kit.body_of(model=model, options=options)
     del body["messages"]
     assert body == said
@@ -255,22 +255,22 @@ def test_an_option_has_its_place(kit, model, options, said):
         {"messages": [Message(role="assistant", content=(ToolCall(name="a", arguments_raw="["),))]},
     ],
 )
-def test_what_cannot_be_said_is_an_error_unless_it_may_be_dropped(kit, fields):
-    """Nothing is left out in silence."""
+def test_unsupported_features(kit, fields):
+    """They raise an error unless they may be dropped; nothing is dropped silently."""
     with pytest.raises(RequestError, match="cannot express"):
         kit.body_of(**fields)
     kit.body_of(unsupported="drop", **fields)
 
 
-def test_own_blocks_and_fields_go_as_they_are(kit):
-    """Blocks of the API's own, and `extra` over the body."""
+def test_raw_blocks_and_extra_fields_are_unchanged(kit):
+    """Blocks of the API's own, and `extra` merged into the body."""
     guarded = {"guardContent": {"text": {"text": "a"}}}
     body = kit.body_of([user(RawPart(guarded))], extra={"guardrailConfig": {"trace": "enabled"}})
     assert body["messages"][0]["content"] == [guarded]
     assert body["guardrailConfig"] == {"trace": "enabled"}
 
 
-def test_a_stream_is_asked_for_in_the_path_alone(kit):
+def test_stream_is_requested_in_the_path_only(kit):
     """The body is the same, and holds no key."""
     plain, streamed = (kit.connect().encode(kit.request(stream=stream)) for stream in (False, True))
     assert plain.body == streamed.body

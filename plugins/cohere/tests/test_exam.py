@@ -1,4 +1,4 @@
-"""The driver passes the exam that every driver is held to."""
+"""The driver passes the exam for drivers."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ REQUEST = InferenceRequest(
 
 
 def test_the_driver_passes_the_exam():
-    """Every check is made, and every one is passed."""
+    """Every check is made and passed."""
     connection = Connection(name="cohere", driver="cohere", base_url="https://mine.example/v2", model="garden-1")
     report = check_driver(polyglot_cohere.driver, RECORDINGS, connection=connection, requests=[REQUEST])
     assert set(report.passed) == set(CHECKS)

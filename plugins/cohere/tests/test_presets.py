@@ -10,7 +10,7 @@ from polyglot_cohere.presets import PRESETS
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
-def test_every_row_is_declared_and_has_what_a_connection_needs():
+def test_every_row_has_an_entry_point_and_is_complete():
     """A row that no entry point names would never be found."""
     points = tomllib.loads(PROJECT.read_text("utf-8"))["project"]["entry-points"]
     assert set(points["polyglot.presets"]) == set(PRESETS)

@@ -1,7 +1,7 @@
-"""Requests as other clients sent them to the API: read into Polyglot's terms, they are encoded to the same again.
+"""Requests recorded from other clients, read into an `InferenceRequest`, are encoded to the same body.
 
-Recordings are not part of the project; ``POLYGLOT_CORPUS`` names the folder that holds them. Two bodies are the same in
-meaning if they are equal after `in_one_form`: a single text is a list of one part, what is empty is left out, and the
+Recordings are not part of the project; ``POLYGLOT_CORPUS`` names the folder that holds them. Two bodies have the same
+meaning if they are equal after `in_one_form`: a single text is a list of one part, what is empty is omitted, and the
 two names of a schema are one.
 """
 
@@ -24,7 +24,7 @@ OPTIONS = {"max_tokens": "max_tokens", "temperature": "temperature", "stop_seque
 
 
 def read_request(body):
-    """What a recorded body asks for, as the fields of a request; fields that have no other words go into `extra`."""
+    """Return the fields of a request for a recorded body; fields that a request does not have are in `extra`."""
     body = {name: value for name, value in body.items() if value not in (None, [])}
     fields = {"model": body.pop("model"), "stream": body.pop("stream", False)}
     fields["messages"] = [read_message(message) for message in body.pop("messages")]
@@ -46,7 +46,7 @@ def read_message(message):
     role, content = message.pop("role"), message.pop("content", "")
     parts = [Text(content)] if isinstance(content, str) else [read_part(part) for part in content]
     if role == "tool":
-        if any(isinstance(part, RawPart) for part in parts):  # a document with names of its own
+        if any(isinstance(part, RawPart) for part in parts):  # a document with fields of its own
             return Message(role=role, content=tuple(parts), extra=message)
         return Message(role=role, content=(ToolResult(id=message.pop("tool_call_id"), content=tuple(parts)),))
     plan = [Reasoning(text=message.pop("tool_plan"), id="tool_plan")] if "tool_plan" in message else []
@@ -100,14 +100,14 @@ needs_corpus = pytest.mark.skipif(not CORPUS, reason="POLYGLOT_CORPUS does not n
 
 @needs_corpus
 @pytest.mark.parametrize("body", list(recorded()))
-def test_a_recorded_request_is_said_again(encode, body):
-    """What another client asked for is asked for in the same words."""
+def test_recorded_requests_are_encoded_alike(encode, body):
+    """The encoded request equals the body that the other client sent."""
     said = msgspec.json.decode(encode(**read_request(body)).body)
     assert in_one_form(said) == in_one_form(body)
 
 
 @needs_corpus
-def test_most_recorded_requests_need_no_field_of_their_own():
+def test_few_recorded_requests_need_extra():
     """The comparison would prove little if `extra` carried the requests."""
     bodies = [parameters.values[0] for parameters in recorded()]
     assert sum(not read_request(body)["extra"] for body in bodies) >= FEWEST

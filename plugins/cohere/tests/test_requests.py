@@ -1,4 +1,4 @@
-"""What is asked: options, tools, formats, and messages."""
+"""Encoding of options, tools, formats, and messages."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ UNSUPPORTED = ["n", "top_logprobs", "reasoning_effort", "service_tier", "user", 
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_an_option_has_the_name_of_the_dialect(body, option):
-    """Each option becomes the field that means it, and nothing else changes."""
+def test_option_fields(body, option):
+    """Each option becomes its field, and nothing else changes."""
     given, said = OPTIONS[option]
     assert body(options={option: given}) == {**SAME, **said}
 
 
 @pytest.mark.parametrize("option", UNSUPPORTED)
-def test_an_option_without_words_is_refused_or_left_out(body, option):
-    """It is named in the error, and left out if the request allows that."""
+def test_unsupported_option(body, option):
+    """The error names it; it is dropped if the request allows that."""
     with pytest.raises(RequestError, match=option):
         body(options={option: 2})
     assert body(options={option: 2}, unsupported="drop") == SAME
 
 
-def test_no_budget_switches_thinking_off(body):
-    """A budget of nothing is no budget but a switch."""
+def test_zero_budget_disables_thinking(body):
+    """A budget of 0 becomes a switch."""
     assert body(options={"reasoning_budget": 0})["thinking"] == {"type": "disabled"}
 
 
-def test_address_key_and_switch(encode):
-    """The end of a message is the end; no key is in what the driver makes."""
+def test_url_key_and_stream_field(encode):
+    """The response is complete at the end of its message; the driver adds no key."""
     wire = encode(stream=True, connection={"api_key": "test-key", "base_url": "https://garden.test/v2/"})
     assert (wire.url, wire.complete_on) == ("https://garden.test/v2/chat", "end")
     assert b'"stream":true' in wire.body
@@ -65,8 +65,8 @@ def test_address_key_and_switch(encode):
 
 @pytest.mark.parametrize(("choice", "said"), [("auto", {}), ("none", {"tool_choice": "NONE"}),
                                               ("required", {"tool_choice": "REQUIRED"})])  # fmt: skip
-def test_tools_and_choices(body, choice, said):
-    """Tools are functions; a strict one makes all of them strict; auto is what holds anyway."""
+def test_tools_and_tool_choice(body, choice, said):
+    """Tools are functions; one strict tool makes all of them strict; auto is the default."""
     found = body(tools=(Tool("sum", "Adds.", {"type": "object"}, strict=True), Tool("now")), tool_choice=choice)
     function = {"name": "sum", "parameters": {"type": "object"}, "description": "Adds."}
     assert found.pop("tools")[0] == {"type": "function", "function": function}
@@ -85,8 +85,8 @@ def test_tools_and_choices(body, choice, said):
         ({"messages": [Message.tool_result("c", (Image(data=b"\x89PNG"),))]}, "an image"),
     ],
 )
-def test_what_has_no_words_is_refused(body, fields, what):
-    """The error says what it was; a request may leave it out."""
+def test_unsupported_features(body, fields, what):
+    """The error names the feature; a request may drop it."""
     with pytest.raises(RequestError, match=what):
         body(**fields)
     assert body(**fields, unsupported="drop")
@@ -101,12 +101,12 @@ def test_what_has_no_words_is_refused(body, fields, what):
     ],
 )
 def test_formats(body, shape, said):
-    """Any text, any JSON, or JSON of a shape."""
+    """Any text, any JSON, or JSON of a schema."""
     assert body(response_format=shape)["response_format"] == said
 
 
-def test_a_conversation_with_thinking_plans_calls_and_results(body):
-    """Thinking and plan have fields of their own; results find their calls, also without ids."""
+def test_conversation_with_thinking_plans_tool_calls_and_results(body):
+    """Thinking and plan have fields of their own; results are joined to their tool calls, also without ids."""
     turns = [
         Message(role="developer", content="Be brief."),
         Message(role="user", content=(Image(url="https://a.test/i.png", detail="low"), RawPart({"type": "x"}))),

@@ -1,4 +1,4 @@
-"""The drivers as core uses them: bound to a connection, and fed bodies through a session, without a socket."""
+"""Fixtures that bind the drivers to a connection and decode bodies without a socket."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from polyglot_core._drivers.bound import Driver
 from polyglot_core.plugin import Connection, InferenceRequest, Message
+from polyglot_core.testing import bind
 from polyglot_google import gemini, vertex
 from polyglot_testkit import Recording, replay
 
@@ -18,7 +18,7 @@ MODULES = {"gemini": gemini, "vertex": vertex}
 
 def connect(driver="gemini", **fields):
     settings = {"name": "garden", "driver": driver, "model": "gemini-garden-1", "api_key": "test-key"}
-    return Driver(driver, MODULES[driver]).bind(Connection(**{**settings, **fields}))
+    return bind(MODULES[driver], Connection(**{**settings, **fields}))
 
 
 def request(messages="Hello", *, model="gemini-garden-1", **fields):
@@ -28,7 +28,7 @@ def request(messages="Hello", *, model="gemini-garden-1", **fields):
 
 @pytest.fixture
 def encode():
-    """Encodes a request; `connection` holds the connection's fields, the rest are the request's."""
+    """Return a function that encodes a request; `connection` has the connection's fields, the rest are the request's."""
     return lambda messages="Hello", connection=(), **fields: connect(**dict(connection)).encode(
         request(messages, **fields)
     )
@@ -36,13 +36,13 @@ def encode():
 
 @pytest.fixture
 def body(encode):
-    """The same, and only the body, parsed."""
+    """Return a function that encodes a request and parses its body."""
     return lambda *args, **fields: msgspec.json.decode(encode(*args, **fields).body)
 
 
 @pytest.fixture
 def recorded():
-    """A body of the folder as a recording; its ending says whether it is a stream."""
+    """Return a function that makes a recording of a body in the folder; the suffix tells if it is a stream."""
 
     def read(name, **fields):
         return Recording(name=name, body=(BODIES / name).read_bytes(), streamed=name.endswith(".sse"), **fields)
@@ -51,8 +51,8 @@ def recorded():
 
 
 @pytest.fixture
-def heard(recorded):
-    """Replays a body of the folder, or the bytes given; returns response, partials and error."""
+def replay_body(recorded):
+    """Return a function that replays a body of the folder, or bytes; it returns response, partials and error."""
 
     def play(body, *, driver="gemini", pieces=None, **fields):
         recording = recorded(body, **fields) if isinstance(body, str) else Recording(name="given", body=body, **fields)
@@ -63,7 +63,7 @@ def heard(recorded):
 
 @pytest.fixture
 def events(recorded):
-    """The events of a body of the folder, or of the bytes given."""
+    """Return a function that decodes a body of the folder, or bytes, into events."""
 
     def play(body, *, streamed=True):
         recording = recorded(body) if isinstance(body, str) else Recording(name="given", body=body, streamed=streamed)

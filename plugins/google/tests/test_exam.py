@@ -15,7 +15,7 @@ REFUSED = json.dumps({"error": {"code": 429, "message": "Slow down.", "status": 
 
 @pytest.mark.parametrize(("driver", "module"), [("gemini", gemini), ("vertex", vertex)])
 def test_the_driver_passes_the_exam(driver, module, recorded):
-    """Every check is made, and none fails."""
+    """Every check is made and passed."""
     recordings = [
         recorded("answer.sse", same_as="answer.json"),
         recorded("answer.json"),

@@ -1,4 +1,4 @@
-"""Bytes into chunks: events, and JSON where events should be."""
+"""Framing of streams: events, and JSON instead of events."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyglot_core._drivers.bound import Driver
 from polyglot_core.errors import LimitExceeded, UnexpectedContentType
 from polyglot_core.plugin import Connection
+from polyglot_core.testing import bind
 from polyglot_google import gemini
 from polyglot_google.framing import StreamFramer
 
@@ -33,12 +33,12 @@ def values(chunks):
 
 
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n", b"\r"])
-def test_events_are_read_with_any_line_end(line_end):
+def test_events_with_any_line_end(line_end):
     """Google ends lines with CR and LF."""
     assert values(framed(EVENTS.replace(b"\r\n", line_end))) == OBJECTS
 
 
-def test_the_last_event_needs_no_blank_line():
+def test_last_event_needs_no_blank_line():
     """Recorded streams end without it."""
     assert values(framed(EVENTS.rstrip())) == OBJECTS
 
@@ -54,30 +54,30 @@ def test_json_at_the_start_of_a_line_is_a_chunk(before):
 @pytest.mark.parametrize(
     "opening", [b'data: {"a": "', b'[{"a": "', b'data: {}\n\n[{"a": "'], ids=["sse", "json", "both"]
 )
-def test_what_is_larger_than_the_limit_is_refused(opening):
-    """An event and an object alike, by the limit that the framer was made with."""
+def test_event_limit(opening):
+    """Events and objects are limited alike, by the limit of the framer."""
     framer = StreamFramer(limit=100)
     framer.feed(opening + b"x" * 80)
     with pytest.raises(LimitExceeded, match="larger than 100 bytes"):
         framer.feed(b"x" * 80)
 
 
-def test_an_array_is_read_element_by_element():
-    """The stream of a place that does not know of events."""
+def test_array_is_read_element_by_element():
+    """Some gateways send no events but an array."""
     array = b"[" + b"\n,\r\n".join(json.dumps(one, indent=2).encode() for one in OBJECTS) + b"\n]\n"
     assert values(framed(array)) == OBJECTS
     framer = StreamFramer(limit=LIMIT)
     assert values(framer.feed(array[: array.index(b",")])) == OBJECTS[:1]
 
 
-def test_json_that_broke_off_is_handed_out_as_it_is():
-    """So that nobody takes the end of the body for the end of the answer."""
+def test_truncated_json_is_a_chunk():
+    """So the end of the body does not pass for the end of the response."""
     assert framed(EVENTS + ERROR[:30])[-1].data == ERROR[:30]
     assert framed(b'[{"a": 1')[-1].data == b'{"a": 1'
 
 
-def test_a_brace_within_a_line_is_no_start():
-    """Wherever the network cuts an event, its JSON stays in it."""
+def test_brace_within_a_line_is_no_start():
+    """Wherever the network splits an event, its JSON stays in it."""
     assert values(framed(b'data: {"a":', b'{"b":1}}\n\n')) == [{"a": {"b": 1}}]
     assert values(framed(b"data: ", b'{"a":1}\n\n')) == [{"a": 1}]
     assert values(framed(b"data: ", b"", b'{"a":1}\n\n')) == [{"a": 1}]
@@ -86,7 +86,7 @@ def test_a_brace_within_a_line_is_no_start():
 @given(st.lists(st.integers(0, len(EVENTS + ERROR)), max_size=12), st.sampled_from([EVENTS, EVENTS + ERROR, ERROR]))
 @settings(max_examples=200, deadline=None)
 def test_any_split_gives_the_same_chunks(places, body):
-    """The network may cut where it likes."""
+    """The network may split anywhere."""
     edges = [0, *sorted(min(place, len(body)) for place in places), len(body)]
     pieces = [body[start:end] for start, end in pairwise(edges)]
     assert framed(*pieces) == framed(body)
@@ -99,7 +99,7 @@ NAMES = ("answer", "calls", "streamed_arguments", "code", "grounded", "media", "
 @given(st.data(), st.sampled_from(NAMES))
 @settings(max_examples=60, deadline=None)
 def test_any_split_of_a_body_gives_the_same_events(data, name):
-    """What is heard does not depend on how it arrived."""
+    """The events do not depend on the reads."""
     body = (Path(__file__).parent / "bodies" / f"{name}.sse").read_bytes()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
     edges = [0, *cuts, len(body)]
@@ -108,27 +108,27 @@ def test_any_split_of_a_body_gives_the_same_events(data, name):
 
 
 def decoded(chunks):
-    bound = Driver("gemini", gemini).bind(Connection(name="garden", driver="gemini"))
+    bound = bind(gemini, Connection(name="garden", driver="gemini"))
     decode = bound.decoder({})
     return [event for chunk in chunks for event in decode(chunk)]
 
 
-def test_a_stream_is_asked_for_as_events_and_a_plain_answer_as_a_whole(encode):
+def test_framing_of_stream_and_plain(encode):
     """The framing follows from the request."""
     streamed, plain = encode(stream=True), encode()
     assert (streamed.framing, plain.framing) == (StreamFramer, "whole")
     assert (streamed.complete_on, streamed.finish_counts) == ("finish", "last")
 
 
-def test_an_array_stream_is_an_answer(heard):
-    """With numbered reasons, as such streams have where they are asked for."""
+def test_array_stream_is_a_response(replay_body):
+    """Such streams have numbered reasons if a client asks for them."""
     body = (Path(__file__).parent / "bodies" / "array.json").read_bytes()
-    response = heard(body, headers={"content-type": "application/json; charset=UTF-8"}).response
+    response = replay_body(body, headers={"content-type": "application/json; charset=UTF-8"}).response
     assert (response.content, response.finish_reason_raw) == ('Plant [them] {now}".', "STOP")
     assert response.usage.output_tokens == 7
 
 
-def test_a_page_is_no_stream(heard):
-    """A proxy's HTML with status 200 is named as what it is."""
-    error = heard(b"<html>sign in</html>", headers={"content-type": "text/html"}).error
+def test_html_page_is_no_stream(replay_body):
+    """A proxy's page with status 200 is reported as such."""
+    error = replay_body(b"<html>sign in</html>", headers={"content-type": "text/html"}).error
     assert isinstance(error, UnexpectedContentType)

@@ -1,4 +1,4 @@
-"""JSON in pieces: every object, taken apart into paths and values, is put together again."""
+"""Every object that is split into paths and values is written unchanged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OBJECTS = st.dictionaries(st.text(min_size=1, max_size=6), VALUES)
 
 
 def leaves(value, path="$"):
-    """Paths and values, in the order of the text."""
+    """Return paths and values, in the order of the text."""
     if isinstance(value, dict):
         for name, inner in value.items():
             quoted = name.replace("\\", "\\\\").replace("'", "\\'")
@@ -43,7 +43,7 @@ def leaves(value, path="$"):
 
 
 def written(arguments, cut=None):
-    """The text that the pieces of `arguments` give, each text cut at `cut`."""
+    """Return the text written from the pieces of `arguments`, each string split at `cut`."""
     text = JSONPieces()
     pieces = []
     for path, value in leaves(arguments):
@@ -58,28 +58,28 @@ def written(arguments, cut=None):
 
 @given(OBJECTS)
 @settings(max_examples=40, deadline=None)
-def test_any_object_comes_back(arguments):
-    """Nested, with any names, with texts whole or in two pieces."""
+def test_any_object_is_written(arguments):
+    """Nested, with any names, with strings whole or in two pieces."""
     expected = arguments or None
     for cut in (None, 0, 2):
         assert (json.loads(written(arguments, cut)) if expected else written(arguments)) == (expected or "")
 
 
-def test_a_text_that_is_left_open_is_closed():
-    """By the next value, and by the end of the call."""
+def test_open_string_is_closed():
+    """By the next value, and by the end of the tool call."""
     text = JSONPieces()
     pieces = [text.add("$.a", "x", continues=True), text.add("$.b", 1), text.add("$.c", "y", continues=True)]
     assert json.loads("".join([*pieces, text.close()])) == {"a": "x", "b": 1, "c": "y"}
 
 
-def test_nothing_is_no_text():
+def test_empty_object_has_no_text():
     """An object without values has none."""
     assert JSONPieces().close() == ""
 
 
 @pytest.mark.parametrize("path", ["", "$", "a", "$.", "$a", "$.a[", "$.a[x]", "$.a..b", "$['a", ".a", "$.a b]"])
-def test_a_path_that_leads_nowhere_is_refused(path):
-    """Rather than put a value in a wrong place."""
+def test_invalid_path_is_an_error(path):
+    """It is not written at a wrong path."""
     with pytest.raises(msgspec.DecodeError, match="no path"):
         JSONPieces().add(path, 1)
 
@@ -96,8 +96,8 @@ def test_a_path_that_leads_nowhere_is_refused(path):
         (["$.a[0]"], "$.a.x"),
     ],
 )
-def test_what_has_been_closed_stays_closed(first, then):
-    """Text cannot be taken back, so that values out of their order are an error and never a wrong object."""
+def test_closed_object_cannot_be_reopened(first, then):
+    """Emitted text cannot be withdrawn, so values out of order are an error."""
     text = JSONPieces()
     for path in first:
         text.add(path, 1)

@@ -1,8 +1,8 @@
-"""Requests that other clients sent to Google: read into Polyglot's terms, they are encoded to the same again.
+"""Requests recorded from other clients, read into an `InferenceRequest`, are encoded to the same body.
 
 Recordings are not part of the project; ``POLYGLOT_CORPUS`` names the folder that holds them. Two bodies are the same if
-they are equal after `comparable`, which says what makes no difference. What only Google has (safety settings, its own
-tools, its older schemas) goes through `extra`, as a user would give it.
+they are equal after `comparable`, which removes what makes no difference. What only Google has (safety settings, its
+own tools, its older schemas) is in `extra`, as a user would specify it.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ OPAQUE = (*SCHEMAS, "args", "response", "labels")
 
 
 def plain(value, *, opaque=False):
-    """A body without what makes no difference to Google.
+    """Return a body without what makes no difference to Google.
 
-    Names in snake case and in camel case are the same to it, and null is nothing. What stands under a name that is
-    the user's (arguments, results, schemas) is left alone. Bytes that the recording left out become a stand-in.
+    Names in snake case and in camel case are equal, and null counts as missing. What is below a name of the user's
+    (arguments, results, schemas) is unchanged. Bytes that the recording omitted are replaced.
     """
     if isinstance(value, dict) and not opaque:
         named = {camel(name): item for name, item in value.items() if item is not None}
@@ -73,11 +73,11 @@ def plain(value, *, opaque=False):
 
 
 def comparable(body):
-    """A plain body in one of the several ways in which the same can be said.
+    """Return a plain body in one of several forms with the same meaning.
 
-    Turns of one role that follow each other are one; a system instruction has no role; a part says `thought` only
-    where it is true of a text; a schema of a tool has one name, and its types are in lower case; all functions stand
-    in one tool; a level of thinking is in capitals; what is empty is left out.
+    Consecutive turns of one role are one; a system instruction has no role; a part has `thought` only if it is true of
+    a text; a schema of a tool has one name, and its types are in lower case; all functions are in one tool; a level of
+    thinking is in capitals; what is empty is omitted.
     """
     body = dict(body)
     body["contents"] = one_turn_each(body["contents"])
@@ -95,7 +95,7 @@ def comparable(body):
 
 
 def as_request(body):
-    """The request that `body`, made plain, says."""
+    """Return the request that `body`, made plain, encodes."""
     body = dict(body)
     system = [part["text"] for part in listed((body.pop("systemInstruction", None) or {}).get("parts"))]
     turns = [Message(role="system", content=(Text(text),)) for text in system]
@@ -192,7 +192,7 @@ def read_file(part):
 
 
 def read_settings(settings):
-    """Options, the response format, and the settings that neither of them says."""
+    """Return options, the response format, and the settings that neither of them expresses."""
     options = {SETTINGS[name]: settings.pop(name) for name in list(settings) if name in SETTINGS}
     thinking = settings.get("thinkingConfig") or {}
     if thinking.get("includeThoughts") and set(thinking) == {"includeThoughts", "thinkingBudget"}:
@@ -211,7 +211,7 @@ def read_settings(settings):
 
 
 def read_tools(tools):
-    """Functions, and Google's own tools."""
+    """Return functions, and Google's own tools."""
     declared = [one for tool in tools for one in tool.get("functionDeclarations") or ()]
     functions = [Tool(one["name"], one.get("description", ""), function(one)["schema"]) for one in declared]
     others = [{name: tool[name] for name in tool if name != "functionDeclarations"} for tool in tools]
@@ -219,7 +219,7 @@ def read_tools(tools):
 
 
 def read_calling(config):
-    """The tool choice, whether arguments are checked, and what neither of them says."""
+    """Return the tool choice, whether arguments are checked, and what neither of them expresses."""
     calling = config.pop("functionCallingConfig", None) or {}
     names = calling.get("allowedFunctionNames") or []
     if calling.get("mode") == "ANY" and len(names) == 1:
@@ -234,7 +234,7 @@ def read_calling(config):
 
 
 def recordings():
-    """Every recorded exchange of the two dialects that has a request body."""
+    """Return every recorded exchange of the two dialects that has a request body."""
     for dialect in DIALECTS:
         for path in sorted(Path(CORPUS).glob(f"*/{dialect}/*.json")) if CORPUS else ():
             request = json.loads(path.read_bytes())["request"] or {}
@@ -247,8 +247,8 @@ NEEDS_CORPUS = pytest.mark.skipif(not CORPUS, reason="POLYGLOT_CORPUS names no f
 
 
 @NEEDS_CORPUS
-def test_there_are_enough_recordings():
-    """The comparison is made over the requests of many clients, and many of them need no `extra`."""
+def test_enough_requests_are_compared():
+    """The requests of many clients are compared, and many of them need no `extra`."""
     requests = [as_request(plain(parameter.values[1])) for parameter in FOUND]
     assert len(requests) >= FEWEST
     assert sum(not request.extra for request in requests) >= FEWEST_WITHOUT_EXTRA
@@ -256,8 +256,8 @@ def test_there_are_enough_recordings():
 
 @NEEDS_CORPUS
 @pytest.mark.parametrize(("dialect", "recorded"), FOUND)
-def test_a_recorded_request_is_said_in_the_same_words(dialect, recorded):
-    """Read into a request and encoded again, a body means what it meant."""
+def test_recorded_requests_are_encoded_alike(dialect, recorded):
+    """The encoded request equals the recorded body in meaning."""
     sent = plain(recorded)
     connection = Connection(name="recorded", driver=dialect, base_url="https://google.test/v1")
     wire = DIALECTS[dialect].encode_request(connection, as_request(sent))

@@ -1,4 +1,4 @@
-"""What is asked: contents, instruction, tools, formats and options, and what there are no words for."""
+"""Encoding of contents, instruction, tools, formats and options, and features that the API does not have."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def parts(body, *content, role="user"):
     return body([Message(role=role, content=content)])["contents"][0]["parts"]
 
 
-def test_a_question_is_one_turn(body):
-    """Nothing is said that was not asked."""
+def test_prompt_is_one_turn(body):
+    """Nothing else is sent."""
     assert body("Hello") == {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
 
 
 def test_system_messages_are_the_instruction(body):
-    """Wherever they stood; a developer's word counts as one."""
+    """Wherever they are; a developer's message counts as one."""
     turns = [
         Message(role="system", content="Be brief."),
         Message(role="user", content="Hello"),
@@ -43,7 +43,7 @@ def test_system_messages_are_the_instruction(body):
     assert [turn["role"] for turn in asked["contents"]] == ["user"]
 
 
-def test_files_are_sent_inline_or_by_their_place(body):
+def test_files_are_inline_or_uris(body):
     """Bytes as base64, URLs and ids as URIs; a data URL is bytes."""
     made = parts(
         body,
@@ -71,13 +71,13 @@ def test_files_are_sent_inline_or_by_their_place(body):
 
 @pytest.mark.parametrize(("detail", "level"), [("low", "MEDIA_RESOLUTION_LOW"), ("high", "MEDIA_RESOLUTION_HIGH")])
 def test_detail_is_a_resolution(body, detail, level):
-    """Low and high have words; auto is what holds anyway."""
+    """Low and high are encoded; auto is the default."""
     assert parts(body, Image(data=PIXEL, detail=detail))[0]["mediaResolution"] == {"level": level}
     assert "mediaResolution" not in parts(body, Image(data=PIXEL, detail="auto"))[0]
 
 
-def test_thinking_goes_back_with_its_signatures(body):
-    """A signature without a text belongs to the text before it, and stands alone where there is none."""
+def test_thinking_is_sent_back_with_its_signatures(body):
+    """A signature without text belongs to the text before it; without one it is a part of its own."""
     answer = (Reasoning(text="sun", signature="QQ=="), Text("South."), Reasoning(signature="Qg=="))
     assert parts(body, *answer, role="assistant") == [
         {"text": "sun", "thought": True, "thoughtSignature": "QQ=="},
@@ -88,9 +88,9 @@ def test_thinking_goes_back_with_its_signatures(body):
 
 
 @pytest.mark.parametrize("name", ["answer.sse", "answer.json", "calls.sse", "code.sse", "streamed_arguments.sse"])
-def test_an_answer_can_be_sent_back(body, heard, name):
-    """With every signature at the part that it came with, and what Google ran in its own shape."""
-    sent = body([Message(role="user", content="x"), heard(name).response.message])["contents"][1]
+def test_response_can_be_sent_back(body, replay_body, name):
+    """With every signature at its part, and Google's own parts unchanged."""
+    sent = body([Message(role="user", content="x"), replay_body(name).response.message])["contents"][1]
     assert sent["role"] == "model"
     signed = [part["thoughtSignature"] for part in sent["parts"] if "thoughtSignature" in part]
     assert signed == {"answer": ["c2VlZA=="], "calls": ["cm9vdA=="], "code": ["Y29kZQ=="]}.get(
@@ -101,8 +101,8 @@ def test_an_answer_can_be_sent_back(body, heard, name):
         assert kinds == ["text", "executableCode", "codeExecutionResult", "text"]
 
 
-def test_calls_and_results_are_turns(body):
-    """Results of one turn's calls stand together, named by their calls, as objects."""
+def test_tool_calls_and_results_are_turns(body):
+    """Results of one turn's tool calls are in one turn, named by their tools, as objects."""
     calls = [
         ToolCall(name="soil", id="w1", arguments_raw='{"bed": 3}', complete=True, signature="QQ=="),
         ToolCall(name="clock", complete=True),
@@ -130,7 +130,7 @@ def test_calls_and_results_are_turns(body):
 
 
 def test_results_may_be_failures_and_files(body):
-    """A failure stands under its own name; images stand beside the text."""
+    """A failure has its own field; images are next to the text."""
     failed = ToolResult(id=None, content="no water", error=True, name="soil")
     seen = ToolResult(id=None, content=(Text("a bed"), Image(data=PIXEL)), name="look")
     first, second = (part["functionResponse"] for part in parts(body, failed, seen, role="tool"))
@@ -139,8 +139,8 @@ def test_results_may_be_failures_and_files(body):
     assert second["parts"] == [{"inlineData": {"mimeType": "image/png", "data": PIXEL_TEXT}}]
 
 
-def test_a_part_of_googles_own_is_sent_as_it_is(body):
-    """In either way of writing names."""
+def test_raw_parts_are_sent_unchanged(body):
+    """With names in camel case or in snake case."""
     for own in ({"executableCode": {"code": "1"}}, {"file_data": {"file_uri": "gs://x"}}):
         assert parts(body, RawPart(own)) == [own]
 
@@ -156,15 +156,15 @@ CANNOT = [
 
 
 @pytest.mark.parametrize(("turn", "what"), CANNOT)
-def test_what_has_no_words_is_refused_or_left_out_as_the_request_wishes(body, turn, what):
+def test_unsupported_features(body, turn, what):
     """Nothing is dropped silently."""
     with pytest.raises(RequestError, match=what):
         body([turn])
     assert "contents" in body([turn], unsupported="drop")
 
 
-def test_calls_and_results_that_are_no_such_are_refused(body):
-    """Whatever the request wishes, there is nothing that could be sent."""
+def test_invalid_tool_calls_and_results(body):
+    """They are an error whatever the request allows, as nothing could be sent."""
     with pytest.raises(RequestError, match="not a JSON object"):
         parts(body, ToolCall(name="soil", arguments_raw="{", complete=True), role="assistant")
     with pytest.raises(RequestError, match="needs the tool's name"):
@@ -192,12 +192,12 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("option", "value", "expected"), SETTINGS)
-def test_options_have_googles_names(body, option, value, expected):
+def test_option_names(body, option, value, expected):
     """The options table."""
     assert body("x", options={option: value})["generationConfig"] == expected
 
 
-def test_options_beside_the_settings(body):
+def test_options_outside_the_settings(body):
     """Two options are fields of the request itself."""
     asked = body("x", options={"service_tier": "flex", "metadata": {"team": "roses"}})
     assert (asked["serviceTier"], asked["labels"]) == ("flex", {"team": "roses"})
@@ -205,8 +205,8 @@ def test_options_beside_the_settings(body):
 
 
 @pytest.mark.parametrize(("effort", "budget"), [("minimal", 1024), ("low", 1024), ("medium", 8192), ("high", 24576)])
-def test_an_effort_is_a_budget_where_a_model_knows_no_levels(body, effort, budget):
-    """Gemini 2.5 takes tokens only."""
+def test_effort_becomes_a_budget_for_older_models(body, effort, budget):
+    """Gemini 2.5 accepts tokens only."""
     asked = body("x", model="gemini-2.5-flash", options={"reasoning_effort": effort})
     assert asked["generationConfig"]["thinkingConfig"] == {"thinkingBudget": budget, "includeThoughts": True}
 
@@ -221,8 +221,8 @@ UNSUPPORTED = [
 
 
 @pytest.mark.parametrize(("fields", "what"), UNSUPPORTED)
-def test_options_without_words_are_refused_warned_of_or_dropped(body, fields, what):
-    """As the request wishes."""
+def test_unsupported_options(body, fields, what):
+    """They raise, warn or are dropped, as the request states."""
     with pytest.raises(RequestError, match=what):
         body("x", **fields)
     with pytest.warns(UserWarning, match=what):
@@ -230,8 +230,8 @@ def test_options_without_words_are_refused_warned_of_or_dropped(body, fields, wh
     assert "user" not in body("x", unsupported="drop", **fields)
 
 
-def test_tools_are_declared_with_their_schemas_as_they_are(body):
-    """JSON Schema needs no cleaning; an empty description is left out."""
+def test_tools_are_declared_with_unchanged_schemas(body):
+    """JSON Schema is accepted as it is; an empty description is omitted."""
     schema = {"type": "object", "properties": {"bed": {"$ref": "#/$defs/bed"}}, "additionalProperties": False}
     declared = body("x", tools=(Tool("soil", "Looks.", schema), Tool("clock")))["tools"][0]["functionDeclarations"]
     assert declared[0] == {"name": "soil", "description": "Looks.", "parametersJsonSchema": schema}
@@ -251,18 +251,18 @@ def test_tools_are_declared_with_their_schemas_as_they_are(body):
     ],
 )
 def test_tool_choices_are_modes(body, choice, strict, expected):
-    """A name is a demand for that tool, and strict tools are checked."""
+    """A name requires that tool, and strict tools are validated."""
     asked = body("x", tools=(Tool("clock", strict=strict),), tool_choice=choice)
     assert asked["toolConfig"] == {"functionCallingConfig": expected}
 
 
-def test_no_choice_is_not_mentioned(body):
-    """Google's own default holds."""
+def test_missing_choice_is_not_sent(body):
+    """Google's own default applies."""
     assert "toolConfig" not in body("x", tools=(Tool("clock"),))
 
 
 def test_formats_are_a_media_type_and_a_schema(body):
-    """A text needs neither."""
+    """Text needs neither."""
     schema = {"type": "object", "properties": {"name": {"type": "string"}}}
     assert "generationConfig" not in body("x", response_format="text")
     assert body("x", response_format="json")["generationConfig"] == {"responseMimeType": "application/json"}
@@ -272,8 +272,8 @@ def test_formats_are_a_media_type_and_a_schema(body):
     }
 
 
-def test_extra_is_laid_over_the_body(body):
-    """Settings field by field, so that no option is lost; tools beside the functions."""
+def test_extra_is_merged_into_the_body(body):
+    """Settings field by field, so that no option is lost; tools are appended to the functions."""
     extra = {
         "generationConfig": {"responseModalities": ["AUDIO"], "temperature": 1},
         "tools": [{"googleSearch": {}}],
@@ -294,14 +294,14 @@ def test_extra_is_laid_over_the_body(body):
         ("a/../b?c#d", "models/a%2F..%2Fb%3Fc%23d"),
     ],
 )
-def test_the_model_stands_in_the_path_and_cannot_leave_its_place(encode, model, path):
-    """Encoded, so that no name leads elsewhere."""
+def test_model_is_escaped_in_the_path(encode, model, path):
+    """No name leads to another path."""
     base = "https://generativelanguage.googleapis.com/v1beta/"
     assert encode("x", model=model).url == f"{base}{path}:generateContent"
     assert encode("x", model=model, stream=True).url == f"{base}{path}:streamGenerateContent?alt=sse"
 
 
-def test_the_key_is_in_neither_url_nor_body(encode):
-    """Core adds it as a header, where the preset says."""
+def test_key_is_not_in_the_encoded_request(encode):
+    """Core adds it as a header, as the preset states."""
     wire = encode("x", stream=True)
     assert "test-key" not in wire.url + wire.body.decode() + repr(wire.headers)

@@ -14,15 +14,15 @@ REPLY = Reply("Facing south.", [ToolCall("soil", {"bed": 3})], reasoning="Let me
 
 @pytest.fixture(params=[("gemini", gemini), ("vertex", vertex)], ids=["gemini", "vertex"])
 def driver(request):
-    """The driver's name, while it is registered."""
+    """Return the driver's name, while it is registered."""
     name, module = request.param
     with register(module, name):
         yield name
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_an_answer_comes_over_the_wire(driver, stream):
-    """Text, thinking, calls and counts, streamed and plain, with the key in Google's header."""
+def test_response_over_a_socket(driver, stream):
+    """Text, thinking, tool calls and counts, streamed and plain, with the key in Google's header."""
     with Simulator(REPLY, api_key="test-key") as simulator:
         inference = Inference.from_connection(simulator.connection_for(driver))
         asked = inference.create("Where?", tools=[Tool("soil")], options={"stream": stream})
@@ -36,8 +36,8 @@ def test_an_answer_comes_over_the_wire(driver, stream):
     assert "test-key" not in recorded.path + recorded.query
 
 
-def test_a_conversation_goes_on(driver):
-    """The answer is sent back with its signature, and the result with its name."""
+def test_conversation(driver):
+    """The response is sent back with its signature, and the result with its name."""
     with Simulator([REPLY, "Good."]) as simulator:
         inference = Inference.from_connection(simulator.connection_for(driver))
         answer = inference.create("Where?", options={"stream": True}).response()
@@ -48,8 +48,8 @@ def test_a_conversation_goes_on(driver):
     assert sent[2]["parts"][0]["functionResponse"]["name"] == "soil"
 
 
-def test_errors_come_over_the_wire(driver):
-    """By status, inside a stream, and as a stream that breaks off."""
+def test_errors_over_a_socket(driver):
+    """By status, inside a stream, and as a truncated stream."""
     faults = [Status(503), ErrorEvent(after_events=1, error={"code": 503, "message": "no"}), Drop(after_events=1)]
     with Simulator("one two three", faults=faults) as simulator:
         inference = Inference.from_connection(simulator.connection_for(driver))

@@ -1,4 +1,4 @@
-"""Vertex AI: where a request goes, and who it says it is."""
+"""Vertex AI: URLs and authorization."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def place(facts=(), **fields):
         ({"project": "p"}, f"{HOST}/projects/q/locations/x/", f"{HOST}/projects/q/locations/x/{GOOGLE_MODEL}"),
     ],
 )
-def test_project_and_location_make_the_address(encode, facts, base_url, expected):
-    """An address that already names a project is taken as it is."""
+def test_project_and_location_are_in_the_url(encode, facts, base_url, expected):
+    """A base URL that already names a project is used as it is."""
     wire = encode("x", connection=place(facts, base_url=base_url))
     assert wire.url == f"{expected}:generateContent"
 
@@ -57,39 +57,39 @@ def test_project_and_location_make_the_address(encode, facts, base_url, expected
         ("projects/q/locations/x/endpoints/12", "projects/q/locations/x/endpoints/12"),
     ],
 )
-def test_models_have_several_kinds_of_names(encode, model, resource):
+def test_names_of_models(encode, model, resource):
     """Of a publisher, of an endpoint, or whole."""
     wire = encode("x", connection=place({"project": "p"}), model=model)
     assert wire.url == f"{HOST}/{resource}:generateContent"
 
 
 @pytest.mark.parametrize("model", ["../x", "a/../b", "a//b", "/a", "."])
-def test_a_model_that_leads_elsewhere_is_refused(encode, model):
+def test_model_with_dot_segments_is_rejected(encode, model):
     """A name is no path."""
-    with pytest.raises(RequestError, match="no name of a model"):
+    with pytest.raises(RequestError, match="not a valid model name"):
         encode("x", connection=place({"project": "p"}), model=model)
 
 
-def test_a_location_that_is_none_is_refused(encode):
+def test_invalid_location_is_rejected(encode):
     """It becomes a part of the host."""
     with pytest.raises(ConfigError, match=r"at `\$\.location`"):
         encode("x", connection=place({"location": "evil.test/"}))
 
 
-def test_the_presets_put_the_key_into_googles_header():
-    """And nowhere else."""
+def test_presets_send_the_key_in_googles_header():
+    """And in no other header."""
     for row in PRESETS.values():
         assert (row.auth_header, row.auth_scheme) == ("x-goog-api-key", "")
     assert PRESETS["gemini"].api_key_env == "GEMINI_API_KEY"
 
 
-# Who
+# Authorization
 
 LOADED = []
 
 
 class Credentials:
-    """Stands for Google's: gives a token, or the error that it was made with."""
+    """Replaces Google's credentials: returns a token, or raises the error that it was made with."""
 
     def __init__(self, error=None):
         self.error = error
@@ -102,7 +102,7 @@ class Credentials:
 
 
 class Account(Credentials):
-    """Stands for a service account; its project tells the file that it is from."""
+    """Replaces a service account; its project shows the file that it is from."""
 
     @classmethod
     def from_service_account_file(cls, path, scopes):
@@ -113,7 +113,7 @@ class Account(Credentials):
 
 @pytest.fixture
 def google_auth(monkeypatch):
-    """A google-auth of our own; `use` says what it gives."""
+    """Install a google-auth of the tests' own; `use` sets what it returns."""
     errors = types.ModuleType("google.auth.exceptions")
     errors.GoogleAuthError = type("GoogleAuthError", (Exception,), {})
     for name in ("TransportError", "DefaultCredentialsError", "MalformedError", "RefreshError"):
@@ -146,16 +146,16 @@ def authorized(encode, facts=(), **fields):
     return vertex.authorize(connection, encode("x", connection=settings))
 
 
-def test_a_key_is_used_as_it_is(encode, google_auth):
-    """Express mode asks nobody for a token."""
+def test_key_is_sent_unchanged(encode, google_auth):
+    """In express mode no token is requested."""
     wire = authorized(encode, api_key="test-key", auth_header="x-goog-api-key", auth_scheme="")
     assert wire.headers["x-goog-api-key"] == Secret("test-key")
     assert wire.url == f"{HOST}/{GOOGLE_MODEL}:generateContent"
     assert LOADED == []
 
 
-def test_a_token_is_added_and_kept_secret(encode, google_auth):
-    """With the project that the credentials name, if the connection names none."""
+def test_token_is_added_as_a_secret(encode, google_auth):
+    """With the project of the credentials, if the connection has none."""
     wire = authorized(encode)
     assert wire.headers["authorization"] == Secret("Bearer test-token")
     assert wire.headers["x-goog-user-project"] == "billed"
@@ -163,25 +163,25 @@ def test_a_token_is_added_and_kept_secret(encode, google_auth):
     assert wire.url == f"{HOST}/projects/found/locations/global/{GOOGLE_MODEL}:generateContent"
 
 
-def test_the_connections_project_goes_before(encode, google_auth):
-    """What was configured counts."""
+def test_connection_project_takes_precedence(encode, google_auth):
+    """The configured project counts."""
     assert "/projects/mine/locations/us-east5/" in authorized(encode, {"project": "mine", "location": "us-east5"}).url
 
 
 def test_credentials_are_loaded_once(encode, google_auth):
-    """They renew their tokens themselves."""
+    """They refresh their tokens themselves."""
     authorized(encode)
     authorized(encode)
     assert len(LOADED) == 1
 
 
-def test_a_file_of_credentials_can_be_named(encode, google_auth):
-    """It is another identity than the usual one."""
+def test_credentials_file(encode, google_auth):
+    """It is another identity than the default one."""
     assert "/projects/of%20keys.json/" in authorized(encode, {"credentials_file": "keys.json"}).url
 
 
-def test_a_token_is_for_google_alone(encode, google_auth):
-    """Another address gets one only where the connection says so."""
+def test_token_is_sent_to_google_only(encode, google_auth):
+    """Another host gets one only if the connection sets it."""
     gateway = "https://gateway.test/v1"
     assert "authorization" not in authorized(encode, base_url=gateway).headers
     assert "authorization" not in authorized(encode, base_url="https://googleapis.com.evil.test/v1").headers
@@ -194,37 +194,37 @@ def test_a_token_is_for_google_alone(encode, google_auth):
     assert asked.url.startswith(f"{gateway}/publishers/")
 
 
-def test_no_project_anywhere_is_said(encode, google_auth):
+def test_missing_project_is_reported(encode, google_auth):
     """The message names what to set."""
     google_auth.given["project"] = None
     with pytest.raises(ConfigError, match=r"facts\.project"):
         authorized(encode)
 
 
-def test_missing_credentials_are_said(encode, google_auth):
-    """The message names the command that makes them."""
+def test_missing_credentials_are_reported(encode, google_auth):
+    """The message names the command that creates them."""
     google_auth.given["credentials"] = google_auth.errors.DefaultCredentialsError("none")
     with pytest.raises(ConfigError, match="gcloud auth application-default login"):
         authorized(encode)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("TransportError", TransportError), ("RefreshError", AuthenticationError)])
-def test_what_goes_wrong_with_a_token_is_one_of_our_errors(encode, google_auth, name, kind):
-    """A broken way may be tried again, a refusal not."""
+def test_token_errors(encode, google_auth, name, kind):
+    """A transport error may be retried, an authentication error not."""
     google_auth.given["credentials"] = Credentials(getattr(google_auth.errors, name)("no"))
     with pytest.raises(kind) as caught:
         authorized(encode)
     assert caught.value.retryable is (kind is TransportError)
 
 
-def test_google_auth_that_is_not_there_is_said(encode, monkeypatch):
+def test_missing_google_auth_is_reported(encode, monkeypatch):
     """The message names the extra."""
     monkeypatch.setitem(sys.modules, "google.auth.exceptions", None)
     with pytest.raises(ConfigError, match=r"polyglot-google\[vertex\]"):
         authorized(encode)
 
 
-def test_a_service_account_gets_its_token(encode, tmp_path, monkeypatch):
+def test_service_account_gets_its_token(encode, tmp_path, monkeypatch):
     """With the real google-auth, a key made here, and a token server on loopback."""
     pytest.importorskip("google.auth.transport.requests")
     rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")

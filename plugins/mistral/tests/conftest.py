@@ -1,4 +1,4 @@
-"""The driver on a bench: bound to a connection, and fed bodies through a session, without a socket."""
+"""Fixtures that bind the driver to a connection and decode bodies without a socket."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ BODIES = Path(__file__).parent / "bodies"
 
 @pytest.fixture
 def harness():
-    """The driver; the fixtures that are imported here work on it."""
+    """Return the driver; the fixtures that are imported here use it."""
     return DriverHarness(polyglot_mistral.driver, BODIES, driver="mistral", name="garden", model="garden-1")

@@ -1,4 +1,4 @@
-"""The driver passes the exam that every driver is held to."""
+"""The driver passes the exam for drivers."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ REQUEST = InferenceRequest(
 
 
 def test_the_driver_passes_the_exam():
-    """Every check is made, and every one is passed."""
+    """Every check is made and passed."""
     connection = Connection(name="mistral", driver="mistral", base_url="https://mine.example/v1", model="garden-1")
     report = check_driver(polyglot_mistral.driver, RECORDINGS, connection=connection, requests=[REQUEST])
     assert set(report.passed) == set(CHECKS)

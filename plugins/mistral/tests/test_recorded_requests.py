@@ -1,7 +1,7 @@
-"""Requests as other clients sent them to the API: read into Polyglot's terms, they are encoded to the same again.
+"""Requests recorded from other clients, read into an `InferenceRequest`, are encoded to the same body.
 
-Recordings are not part of the project; ``POLYGLOT_CORPUS`` names the folder that holds them. Two bodies are the same in
-meaning if they are equal after `in_one_form`: a single text is a list of one part, and what holds anyway is left out.
+Recordings are not part of the project; ``POLYGLOT_CORPUS`` names the folder that holds them. Two bodies have the same
+meaning if they are equal after `in_one_form`: a single text is a list of one part, and defaults are omitted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPTIONS = frozenset(
 
 
 def read_request(body):
-    """What a recorded body asks for, as the fields of a request; fields that have no other words go into `extra`."""
+    """Return the fields of a request for a recorded body; fields that a request does not have are in `extra`."""
     body = dict(body)
     fields = {"model": body.pop("model", "garden-1"), "stream": body.pop("stream", False)}
     fields["messages"] = [read_message(message) for message in body.pop("messages")]
@@ -91,7 +91,7 @@ def message_in_one_form(message):
 
 
 def with_readable_sounds(value):
-    """The body with bytes in the place of those that the recording left out."""
+    """Return the body with bytes instead of those that the recording omitted."""
     if isinstance(value, list):
         return [with_readable_sounds(item) for item in value]
     if not isinstance(value, dict):
@@ -105,7 +105,7 @@ def recorded():
     if not CORPUS:
         return
     for path in sorted(Path(CORPUS).glob("*/mistral-chat/*.json")):
-        # ids were taken out of the recordings; put back, they are as long as they were
+        # ids were removed from the recordings; these are of the same length
         text = re.sub(r"call_REDACTED_(\d)\b", r"REDACTED\1", path.read_text("utf-8"))
         body = (json.loads(text).get("request") or {}).get("body")
         if isinstance(body, dict):
@@ -117,14 +117,14 @@ needs_corpus = pytest.mark.skipif(not CORPUS, reason="POLYGLOT_CORPUS does not n
 
 @needs_corpus
 @pytest.mark.parametrize("body", list(recorded()))
-def test_a_recorded_request_is_said_again(encode, body):
-    """What another client asked for is asked for in the same words."""
+def test_recorded_requests_are_encoded_alike(encode, body):
+    """The encoded request equals the body that the other client sent."""
     said = msgspec.json.decode(encode(**read_request(body)).body)
     assert in_one_form(said) == in_one_form(body)
 
 
 @needs_corpus
-def test_most_recorded_requests_need_no_field_of_their_own():
+def test_few_recorded_requests_need_extra():
     """The comparison would prove little if `extra` carried the requests."""
     bodies = [parameters.values[0] for parameters in recorded()]
     assert sum(not read_request(body)["extra"] for body in bodies) >= FEWEST

@@ -1,4 +1,4 @@
-"""What is asked: options, tools, formats, and messages."""
+"""Encoding of options, tools, formats, and messages."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ SAME = {"model": "garden-1", "messages": [{"role": "user", "content": "Hello"}]}
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_an_option_has_the_name_of_the_dialect(body, option):
-    """Each option becomes the field that means it, and nothing else changes."""
+def test_option_fields(body, option):
+    """Each option becomes its field, and nothing else changes."""
     given, said = OPTIONS[option]
     assert body(options={option: given}) == {**SAME, **said}
 
@@ -50,15 +50,15 @@ def test_an_option_has_the_name_of_the_dialect(body, option):
     [("top_k", 3), ("logprobs", True), ("top_logprobs", 2), ("service_tier", "flex"), ("user", "u"),
      ("reasoning_budget", 100)],
 )  # fmt: skip
-def test_an_option_without_words_is_refused_or_left_out(body, option, given):
-    """It is named in the error, and left out if the request allows that."""
+def test_unsupported_option(body, option, given):
+    """The error names it; it is dropped if the request allows that."""
     with pytest.raises(RequestError, match=option):
         body(options={option: given})
     assert body(options={option: given}, unsupported="drop") == SAME
 
 
-def test_address_key_and_switch(encode):
-    """A stream has no `stream_options`, which the API refuses; no key is in what the driver makes."""
+def test_url_key_and_stream_field(encode):
+    """A stream has no `stream_options`, which the API rejects; the driver adds no key."""
     wire = encode(stream=True, connection={"api_key": "test-key", "base_url": "https://garden.test/v1/"})
     assert wire.url == "https://garden.test/v1/chat/completions"
     assert b'"stream":true' in wire.body
@@ -68,8 +68,8 @@ def test_address_key_and_switch(encode):
     assert encode().url == "https://api.mistral.ai/v1/chat/completions"
 
 
-def test_an_agent_has_its_own_path_and_model(encode, body):
-    """The model of the request is left out."""
+def test_agent_has_its_own_path_and_model(encode, body):
+    """The model of the request is omitted."""
     extra = {"agent_id": "ag_1"}
     assert encode(extra=extra).url.endswith("/v1/agents/completions")
     assert body(extra=extra) == {"messages": SAME["messages"], **extra}
@@ -84,7 +84,7 @@ def test_an_agent_has_its_own_path_and_model(encode, body):
         ("sum", {"type": "function", "function": {"name": "sum"}}),
     ],
 )
-def test_tools_and_choices(body, choice, said):
+def test_tools_and_tool_choice(body, choice, said):
     """Tools are functions; a choice is a word or a name."""
     found = body(tools=(Tool("sum", "Adds.", {"type": "object"}, strict=True),), tool_choice=choice,
                  parallel_tool_calls=False)  # fmt: skip
@@ -108,12 +108,12 @@ def test_tools_and_choices(body, choice, said):
     ],
 )
 def test_formats(body, shape, said):
-    """Any text, any JSON, or JSON of a shape."""
+    """Any text, any JSON, or JSON of a schema."""
     assert body(response_format=shape)["response_format"] == said
 
 
-def test_parts_of_a_user(body):
-    """Text, images, sounds and documents stand in one list, in their order."""
+def test_user_parts(body):
+    """Text, images, audio and documents are in one list, in their order."""
     parts = [
         Text("See:"), Image(url="https://a.test/i.png", detail="low"), Audio(data=b"RIFF", mime_type="audio/mpeg"),
         Document(url="https://a.test/d.pdf", name="d.pdf"), Document(file_id="f1"), RawPart({"type": "reference"}),
@@ -128,8 +128,8 @@ def test_parts_of_a_user(body):
     ]
 
 
-def test_a_conversation_with_thinking_calls_and_results(body):
-    """Thinking goes back in its place; results find their calls, also without ids; a failure is said in the text."""
+def test_conversation_with_thinking_tool_calls_and_results(body):
+    """Thinking is sent back at its position; results find their tool calls, also without ids."""
     turns = [
         Message(role="developer", content="Be brief."),
         Message(role="assistant", content=(
@@ -153,14 +153,14 @@ def test_a_conversation_with_thinking_calls_and_results(body):
 
 
 @pytest.mark.parametrize("turn", [Message(role="user", content="a", name="Ann"), Message(role="critic", content="a")])
-def test_names_and_other_roles_are_refused(body, turn):
+def test_names_and_other_roles_are_unsupported(body, turn):
     """The dialect has neither."""
     with pytest.raises(RequestError, match="cannot express"):
         body([turn])
 
 
-def test_ids_of_other_providers_become_such_as_the_api_takes(body):
-    """A call and its result keep belonging together; an id of nine letters and digits stays."""
+def test_ids_of_other_providers_are_replaced(body):
+    """A tool call and its result keep equal ids; an id of nine letters and digits is unchanged."""
     own, foreign = "a1B2c3D4e", "call_0123456789"
     calls = [ToolCall(name="a", id=call_id, arguments_raw="{}") for call_id in (own, foreign)]
     results = [ToolResult(id=call_id, content=(Text("1"),)) for call_id in (own, foreign)]

@@ -1,4 +1,4 @@
-"""How a conversation becomes flat messages."""
+"""Encoding of a conversation as flat messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def assistant(*parts):
     return Message(role="assistant", content=parts)
 
 
-def test_a_message_is_a_role_and_a_text(body):
+def test_message_is_a_role_and_a_text(body):
     """Developer turns are system turns here."""
     turns = [
         {"role": "system", "content": "A"},
@@ -44,25 +44,25 @@ def test_a_message_is_a_role_and_a_text(body):
     ]
 
 
-def test_texts_of_a_message_are_one_text(body):
-    """There is one field for them; marks of a cache have no meaning here."""
+def test_texts_of_a_message_are_joined(body):
+    """There is one field for them; cache markers are dropped."""
     assert body([user(Text("One, ", cache=True), Text("two."))])["messages"][0]["content"] == "One, two."
 
 
-def test_images_stand_beside_the_text_as_base64(body):
-    """Without their type, which the server finds out."""
+def test_images_are_base64_next_to_the_text(body):
+    """Without their media type, which the server detects."""
     said = body([user(Text("What?"), Image(data=PIXEL))])["messages"][0]
     assert said == {"role": "user", "content": "What?", "images": [base64.b64encode(PIXEL).decode()]}
 
 
-def test_thinking_stands_beside_the_text(body):
-    """Signatures, and thinking that came encrypted, are other providers' and are left out."""
+def test_thinking_is_next_to_the_text(body):
+    """Signatures, and encrypted thinking, are other providers' and are dropped."""
     said = body(["Hi", assistant(Reasoning(text="Hm.", signature="s"), Reasoning(redacted="x"), Text("Yes."))])
     assert said["messages"][1] == {"role": "assistant", "content": "Yes.", "thinking": "Hm."}
 
 
-def test_calls_have_arguments_as_objects(body):
-    """With an id where they have one."""
+def test_tool_calls_have_object_arguments(body):
+    """With an id if they have one."""
     said = body(["Hi", assistant(ToolCall(name="a", id="c1", arguments_raw='{"x": 1}'), ToolCall(name="b"))])
     assert said["messages"][1] == {
         "role": "assistant",
@@ -74,8 +74,8 @@ def test_calls_have_arguments_as_objects(body):
     }
 
 
-def test_a_result_names_its_tool(body):
-    """The tool is found by the id of the call where the result does not name it."""
+def test_result_names_its_tool(body):
+    """The tool is found by the id of the tool call if the result does not name it."""
     said = body(
         [
             assistant(ToolCall(name="a", id="c1")),
@@ -92,7 +92,7 @@ def test_a_result_names_its_tool(body):
 
 
 def test_each_result_is_a_message_of_its_own(body):
-    """Also where a turn holds several, with a text behind them."""
+    """Also if a turn holds several, followed by text."""
     turn = Message(
         role="user", content=(ToolResult(id="1", content="x"), ToolResult(id="2", content="y"), Text("Go on."))
     )
@@ -103,19 +103,19 @@ def test_each_result_is_a_message_of_its_own(body):
     ]
 
 
-def test_a_result_of_a_tool_that_failed_says_so_in_its_text(body):
-    """There is no field for it."""
+def test_failed_tool_result(body):
+    """There is no field for it, so the text states it."""
     assert body([Message.tool_result("1", "no network", error=True)])["messages"][0]["content"] == "Error: no network"
 
 
-def test_a_result_may_hold_images(body):
-    """They stand beside its text."""
+def test_result_with_images(body):
+    """They are next to its text."""
     said = body([Message.tool_result("1", (Text("Here:"), Image(data=PIXEL)))])["messages"][0]
     assert (said["content"], len(said["images"])) == ("Here:", 1)
 
 
-def test_fields_that_a_message_may_have_are_sent(body):
-    """Messages are flat objects, so a field of the user's own has a place."""
+def test_extra_fields_of_a_message_are_sent(body):
+    """Messages are flat objects, so the user's own fields fit."""
     assert body([{"role": "user", "content": "Hi", "tag": "x"}])["messages"][0]["tag"] == "x"
 
 
@@ -128,15 +128,15 @@ def test_fields_that_a_message_may_have_are_sent(body):
         (Image(url="https://example.com/a.png"), r"an image by its URL; use Image\(data=…\)"),
     ],
 )
-def test_parts_that_it_has_no_words_for_are_refused(body, part, named):
-    """The error names the part; `drop` leaves it out."""
+def test_unsupported_parts(body, part, named):
+    """The error names the part; `drop` drops it."""
     with pytest.raises(RequestError, match=named):
         body([user(Text("Hi"), part)])
     assert body([user(Text("Hi"), part)], unsupported="drop")["messages"][0] == {"role": "user", "content": "Hi"}
 
 
-def test_a_call_with_broken_arguments_is_refused(body):
-    """A call that broke off cannot be said; with `drop` it goes without arguments."""
+def test_tool_call_with_invalid_arguments(body):
+    """It is an error; with `drop` it is sent without arguments."""
     turns = ["Hi", assistant(ToolCall(name="a", arguments_raw='{"x'))]
     with pytest.raises(RequestError, match="'a' whose arguments are not a JSON object"):
         body(turns)
@@ -151,14 +151,14 @@ def test_a_call_with_broken_arguments_is_refused(body):
         ({"role": "narrator", "content": "Hi"}, "role 'narrator'"),
     ],
 )
-def test_what_a_message_has_no_place_for_is_refused(body, turn, named):
+def test_unsupported_fields_of_a_message(body, turn, named):
     """The error names it."""
     with pytest.raises(RequestError, match=named):
         body([turn])
 
 
-def test_an_answer_goes_back_as_the_turn_that_it_was(body, decode):
-    """Text, thinking and calls."""
+def test_response_can_be_sent_back(body, decode):
+    """Text, thinking and tool calls."""
     said = body(["Hi", decode("tools.ndjson").response.message])["messages"][1]
     assert (said["content"], said["thinking"]) == ("I look both up.", "Two places, two questions.")
     assert [call["function"]["arguments"] for call in said["tool_calls"]] == [{"city": "Oslo", "days": [1, 2]}, {}]

@@ -1,8 +1,8 @@
-"""Requests as other clients sent them to the server: read into Polyglot's terms, they are encoded to the same again.
+"""Requests recorded from other clients, read into an `InferenceRequest`, are encoded to the same body.
 
-Recordings are not part of the project; ``POLYGLOT_CORPUS`` names the folder that holds them. Two bodies are the same in
-meaning if they are equal after `in_one_form`, which leaves out what is empty, ids of calls, the name of a function
-where it is repeated, and the default of `stream`.
+Recordings are not part of the project; ``POLYGLOT_CORPUS`` names the folder that holds them. Two bodies have the same
+meaning if they are equal after `in_one_form`, which omits what is empty, ids of tool calls, the repeated name of a
+function, and the default of `stream`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FEWEST = 20
 
 
 def read_request(body):
-    """What a recorded body asks for, as the fields of a request; fields that have no other words go into `extra`."""
+    """Return the fields of a request for a recorded body; fields that a request does not have are in `extra`."""
     body = dict(body)
     fields = {"model": body.pop("model"), "stream": body.pop("stream", True), "options": {}}
     fields["messages"] = [read_message(message) for message in body.pop("messages")]
@@ -87,14 +87,14 @@ needs_corpus = pytest.mark.skipif(not CORPUS, reason="POLYGLOT_CORPUS does not n
 
 @needs_corpus
 @pytest.mark.parametrize("body", list(recorded()))
-def test_a_recorded_request_is_said_again(encode, body):
-    """What another client asked for is asked for in the same words."""
+def test_recorded_requests_are_encoded_alike(encode, body):
+    """The encoded request equals the body that the other client sent."""
     said = msgspec.json.decode(encode(**read_request(body)).body)
     assert in_one_form(said) == in_one_form(body)
 
 
 @needs_corpus
-def test_most_recorded_requests_need_no_field_of_their_own():
+def test_few_recorded_requests_need_extra():
     """The comparison would prove little if `extra` carried the requests."""
     bodies = [parameters.values[0] for parameters in recorded()]
     assert sum(not read_request(body)["extra"] for body in bodies) >= FEWEST

@@ -1,4 +1,4 @@
-"""Options, tools and formats: everything of a request but its conversation; and the places."""
+"""Encoding of options, tools, formats and endpoints: the whole request except the conversation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PERSON = {"type": "object", "properties": {"name": {"type": "string"}}, "require
 WEATHER = Tool("weather", "Tells the weather.", PERSON)
 
 
-def test_a_plain_question_says_the_least(body):
-    """Whether to stream is always said, since the server streams where nothing is."""
+def test_minimal_request(body):
+    """The field `stream` is always sent, since a missing one means a stream."""
     assert body("Hi") == {"model": "garden:1b", "messages": [{"role": "user", "content": "Hi"}], "stream": False}
 
 
-def test_a_stream_differs_in_one_field_and_in_the_framing(encode, body):
+def test_stream_differs_in_one_field_and_in_the_framing(encode, body):
     """The rest of the body is the same."""
     assert body("Hi", stream=True) == {**body("Hi"), "stream": True}
     assert (encode("Hi", stream=True).framing, encode("Hi").framing) == ("ndjson", "whole")
@@ -32,7 +32,7 @@ def test_a_stream_differs_in_one_field_and_in_the_framing(encode, body):
     ("base_url", "url"),
     [(None, "http://localhost:11434/api/chat"), ("http://127.0.0.1:1/o/", "http://127.0.0.1:1/o/api/chat")],
 )
-def test_the_path_goes_behind_the_base_url(encode, base_url, url):
+def test_path_follows_the_base_url(encode, base_url, url):
     """A slash at its end is not doubled."""
     assert encode("Hi", connection={"base_url": base_url}).url == url
 
@@ -55,8 +55,8 @@ def test_the_path_goes_behind_the_base_url(encode, base_url, url):
         ("reasoning_budget", 0, {"think": False}),
     ],
 )
-def test_options_have_the_names_of_the_dialect(body, option, value, said):
-    """Those of the sampler stand in `options`."""
+def test_option_names(body, option, value, said):
+    """Those of the sampler are in `options`."""
     assert body("Hi", options={option: value}) == {**body("Hi"), **said}
 
 
@@ -71,15 +71,15 @@ def test_options_have_the_names_of_the_dialect(body, option, value, said):
         ({"reasoning_effort": "minimal"}, "reasoning_effort 'minimal'; use 'low'"),
     ],
 )
-def test_options_that_it_has_no_name_for_are_refused(body, options, named):
-    """The error names the option, and `drop` leaves it out."""
+def test_unsupported_options(body, options, named):
+    """The error names the option, and `drop` drops it."""
     with pytest.raises(RequestError, match=named):
         body("Hi", options=options)
     assert body("Hi", options=options, unsupported="drop") == body("Hi")
 
 
-def test_a_tool_is_a_function(body):
-    """With a description where it has one."""
+def test_tool_is_a_function(body):
+    """With a description if it has one."""
     assert body("Hi", tools=(WEATHER, Tool("time")))["tools"] == [
         {
             "type": "function",
@@ -89,23 +89,23 @@ def test_a_tool_is_a_function(body):
     ]
 
 
-def test_a_model_that_may_call_no_tool_is_shown_none(body):
-    """There is no other way to forbid it; ``auto`` is what the server does anyway."""
+def test_tool_choice_none_sends_no_tools(body):
+    """There is no other way to forbid tool calls; ``auto`` is the default."""
     assert "tools" not in body("Hi", tools=(WEATHER,), tool_choice="none")
     assert body("Hi", tools=(WEATHER,), tool_choice="auto") == body("Hi", tools=(WEATHER,))
 
 
 @pytest.mark.parametrize("choice", ["required", "weather"])
-def test_a_tool_cannot_be_forced(body, choice):
-    """The error says what can be chosen; `drop` leaves the choice to the model."""
+def test_required_tool_is_unsupported(body, choice):
+    """The error names the possible choices; `drop` leaves the choice to the model."""
     with pytest.raises(RequestError, match=f"tool_choice '{choice}'; use 'auto' or 'none'"):
         body("Hi", tools=(WEATHER,), tool_choice=choice)
     dropped = body("Hi", tools=(WEATHER,), tool_choice=choice, unsupported="drop")
     assert dropped == body("Hi", tools=(WEATHER,))
 
 
-def test_parallel_calls_cannot_be_forbidden(body):
-    """They are allowed, and that can be said by saying nothing."""
+def test_parallel_tool_calls_cannot_be_forbidden(body):
+    """They are allowed, which needs no field."""
     assert body("Hi", parallel_tool_calls=True) == body("Hi")
     with pytest.raises(RequestError, match="parallel_tool_calls False"):
         body("Hi", parallel_tool_calls=False)
@@ -114,25 +114,25 @@ def test_parallel_calls_cannot_be_forbidden(body):
 @pytest.mark.parametrize(
     ("shape", "said"), [(JSONSchema(PERSON, "person"), PERSON), ("json", "json"), ("text", None), (None, None)]
 )
-def test_the_format_is_a_word_or_a_schema(body, shape, said):
-    """A schema stands there as it is."""
+def test_format_is_a_word_or_a_schema(body, shape, said):
+    """A schema is sent unchanged."""
     assert body("Hi", response_format=shape).get("format") == said
 
 
-def test_extra_fields_are_laid_over_the_body(body):
-    """They win over everything."""
+def test_extra_fields_override_the_body(body):
+    """They take precedence over everything."""
     said = body("Hi", options={"temperature": 1}, extra={"keep_alive": "5m", "options": {"num_ctx": 8192}})
     assert (said["keep_alive"], said["options"]) == ("5m", {"num_ctx": 8192})
 
 
-def test_the_key_is_in_no_part_of_the_request(encode):
-    """A server of one's own needs none; where there is one, core adds it."""
+def test_key_is_not_in_the_encoded_request(encode):
+    """A local server needs none; if there is one, core adds it."""
     wire = encode("Hi", connection={"api_key": "very-secret-test-key"})
     assert "very-secret" not in f"{wire.url} {wire.body} {wire.headers}"
 
 
-def test_every_row_has_an_entry_point_and_names_this_driver():
-    """A row without one cannot be found, and an entry point without a row fails when it is used."""
+def test_rows_equal_entry_points():
+    """A row without one cannot be found; an entry point without a row fails when used."""
     assert set(PROJECT["entry-points"]["polyglot.presets"]) == set(PRESETS)
     assert {row.driver for row in PRESETS.values()} == set(PROJECT["entry-points"]["polyglot.drivers"])
 
@@ -145,8 +145,8 @@ def test_every_row_has_an_entry_point_and_names_this_driver():
     ],
     ids=["strict of a tool", "detail of an image"],
 )
-def test_what_has_no_field_is_refused_and_not_left_out(encode, asked):
-    """A promise that the API cannot be asked for is an error before anything is sent, or is dropped on request."""
+def test_unsupported_features(encode, asked):
+    """A feature that the API does not have is an error before anything is sent, or is dropped on request."""
     with pytest.raises(RequestError, match="strict|detail"):
         encode(**asked)
     encode(**asked, unsupported="drop")

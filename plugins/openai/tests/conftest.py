@@ -1,4 +1,4 @@
-"""How the driver's tests ask and read."""
+"""Fixtures that encode requests and decode responses of chat completions."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ from types import SimpleNamespace
 import pytest
 
 import polyglot_openai.chat.driver
-from polyglot_core._attempt.attempt import Attempt
-from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._client.arguments import as_messages
-from polyglot_core._drivers.bound import Driver
-from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest
+from polyglot_core.testing import bind, replay
 
 
 def _bound(**fields):
     connection = Connection(**{"name": "here", "driver": "openai", "api_key": "test-key", **fields})
-    return Driver("openai", polyglot_openai.chat.driver).bind(connection)
+    return bind(polyglot_openai.chat.driver, connection)
 
 
 def _encoded(fields=(), messages="Hi", **asked):
-    """The wire request for a question, over a connection with these fields."""
+    """Return the wire request for messages, over a connection with these fields."""
     return _bound(**dict(fields)).encode(InferenceRequest(model="m", messages=as_messages(messages), **asked))
 
 
 def _body(fields=(), **asked):
-    """The JSON body for a question."""
+    """Return the JSON body for messages."""
     return json.loads(_encoded(fields, **asked).body)
 
 
@@ -40,30 +37,30 @@ def _chunk(chunk, kind="part"):
 
 
 def _decoded(*chunks, kind="part", facts=None):
-    """The events of each chunk, read one after another by one attempt."""
+    """Return the events of each chunk, decoded one after another by one attempt."""
     decode = _bound(facts=facts or {}).decoder({})
     return [list(decode(_chunk(chunk, kind))) for chunk in chunks]
 
 
 def _stream(*chunks):
-    """Chunks as an event stream."""
+    """Return chunks as an event stream."""
     return b"".join(b"data: " + _data(chunk) + b"\n\n" for chunk in chunks)
 
 
 def _read(*pieces, stream=True, facts=None):
-    """Read an answer; return its partials and the response."""
+    """Decode a response; return its partials and the response."""
     driver = _bound(facts=facts or {})
     wire = driver.encode(InferenceRequest(model="m", messages=as_messages("Hi"), stream=stream))
-    session = Attempt(wire, driver, Clocks(Timeouts(), 0.0), "here")
-    session.begin(200, {"content-type": "text/event-stream" if stream else "application/json"})
-    partials = [partial for piece in pieces for partial in session.feed(piece, 0.0)]
-    partials += session.finish(0.0)
-    return partials, session.response
+    headers = {"content-type": "text/event-stream" if stream else "application/json"}
+    replayed = replay(driver, wire, pieces, headers=headers)
+    if replayed.error is not None:
+        raise replayed.error
+    return replayed.partials, replayed.response
 
 
 @pytest.fixture(scope="session")
 def openai():
-    """The driver, and how to ask and to read with it."""
+    """Return the functions that encode and decode with the driver."""
     return SimpleNamespace(
         bound=_bound,
         encoded=_encoded,

@@ -1,4 +1,4 @@
-"""The drivers of chat completions pass the exam that every driver is held to."""
+"""The drivers of chat completions pass the exam for drivers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stream(*chunks):
     return "".join(f"data: {event}\n\n" for event in events).encode()
 
 
-def said(finish=None, index=0, **delta):
+def delta_chunk(finish=None, index=0, **delta):
     return {"choices": [{"index": index, "delta": delta, "finish_reason": finish}]}
 
 
@@ -47,16 +47,16 @@ def whole(*messages):
 
 
 STREAM = stream(
-    said(role="assistant", content=""),
-    said(reasoning_details=[{**THOUGHT, "text": "2 and ", "signature": None}]),
-    said(reasoning_details=[{**THOUGHT, "text": "3."}]),
-    said(content="Fünf"),
-    said(content=" 🚀", annotations=[SOURCE]),
-    said(index=1, tool_calls=[{"index": 0, **CALL, "function": {"name": "sum", "arguments": ""}}]),
-    said(index=1, tool_calls=[{"index": 0, "function": {"arguments": '{"a": '}}]),
-    said(index=1, tool_calls=[{"index": 0, "function": {"arguments": "2}"}}]),
-    said("stop"),
-    said("tool_calls", index=1),
+    delta_chunk(role="assistant", content=""),
+    delta_chunk(reasoning_details=[{**THOUGHT, "text": "2 and ", "signature": None}]),
+    delta_chunk(reasoning_details=[{**THOUGHT, "text": "3."}]),
+    delta_chunk(content="Fünf"),
+    delta_chunk(content=" 🚀", annotations=[SOURCE]),
+    delta_chunk(index=1, tool_calls=[{"index": 0, **CALL, "function": {"name": "sum", "arguments": ""}}]),
+    delta_chunk(index=1, tool_calls=[{"index": 0, "function": {"arguments": '{"a": '}}]),
+    delta_chunk(index=1, tool_calls=[{"index": 0, "function": {"arguments": "2}"}}]),
+    delta_chunk("stop"),
+    delta_chunk("tool_calls", index=1),
     {"choices": [], "usage": USAGE},
     "[DONE]",
 )
@@ -69,7 +69,9 @@ RECORDINGS = [
     Recording(name="a plain answer", body=PLAIN, streamed=False),
     Recording(
         name="an error in a stream",
-        body=stream(said(content="a"), {"error": {"message": "Busy.", "code": "overloaded", "type": "server_error"}}),
+        body=stream(
+            delta_chunk(content="a"), {"error": {"message": "Busy.", "code": "overloaded", "type": "server_error"}}
+        ),
         fails=True,
         code="overloaded",
     ),
@@ -112,10 +114,10 @@ def examine(module, name):
 
 @pytest.mark.parametrize("name", ["openai", "openrouter", "groq", "minimax", "perplexity", "gemini-openai"])
 def test_chat_completions_pass_the_exam(name):
-    """The driver passes every check, also with the columns of places that differ most."""
+    """The driver passes every check, also with the facts of the endpoints that differ most."""
     assert set(examine(polyglot_openai.chat.driver, name).passed) == set(CHECKS)
 
 
-def test_chat_completions_at_azure_pass_the_exam():
+def test_azure_chat_completions_pass_the_exam():
     """The driver for deployments passes every check."""
     assert set(examine(polyglot_openai.chat.azure, "azure-openai").passed) == set(CHECKS)

@@ -1,7 +1,7 @@
-"""What comes: events of a stream, and the whole message that a plain answer is.
+"""Decoding of the response: events of a stream, or a whole message.
 
-A message is made of blocks. A stream opens a block, adds to it and closes it; the fields that matter are read into
-structs, and blocks of tools that the provider runs itself are handed on as they are.
+A message consists of blocks. A stream opens a block, adds to it and closes it. The fields that are needed are read into
+structs; blocks of tools that the provider runs itself are emitted unchanged.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _REASONS = {
     "tool_use": FinishReason.TOOL_CALLS,
     "refusal": FinishReason.REFUSAL,
 }
-"""The words of the API reference; ``pause_turn``, after which the turn goes on when it is sent back, is another."""
+"""By value of the API reference. Another one is ``pause_turn``: the turn continues when it is sent back."""
 
 
 class _Delta(Struct, gc=False):
@@ -72,7 +72,7 @@ class _Message(Struct, gc=False):
 
 
 class _Change(Struct, gc=False):
-    """The part of a ``message_delta`` that is about the whole message."""
+    """The part of a ``message_delta`` that concerns the whole message."""
 
     stop_reason: str | None = None
 
@@ -97,7 +97,7 @@ class _Block(Struct, gc=False):
 
 
 class _OpenBlock:
-    """A block that is handed on when it closes: a tool call, or anything that the provider's own tools say."""
+    """A block that is emitted when it closes: a tool call, or a block of the provider's own tools."""
 
     __slots__ = ("block", "is_call", "pieces")
 
@@ -108,7 +108,7 @@ class _OpenBlock:
 
     @property
     def whole(self) -> _JSONObject:
-        """The block with its input, as far as that has come; input that is no JSON stays text."""
+        """Return the block with the input received so far; input that is not JSON stays text."""
         text = "".join(self.pieces)
         return {**self.block, "input": json_access.parse(text, text)} if text else self.block
 
@@ -119,14 +119,14 @@ _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_any = msgspec.json.Decoder().decode
 
 _TOOL_USE = "tool_use"
-_DONE = b"[DONE]"  # what gateways put behind the last event
+_DONE = b"[DONE]"  # sent by gateways after the last event
 _END = (End(),)
 _PING = (Ping(),)
 
 
 @hookimpl
 def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
-    """Say what an event or a whole message means. `state` holds the blocks that are open, by their index."""
+    """Decode an event or a whole message. `state` holds the open blocks by their index."""
     try:
         event = _decode(chunk.data)
     except msgspec.DecodeError:
@@ -137,28 +137,28 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
     if kind == "content_block_delta" and delta is not None:
         if delta.type == "text_delta":
             return (TextDelta(delta.text or "", 0, event.index or 0),)
-        return _more(delta, event.index or 0, chunk, state)
+        return _delta(delta, event.index or 0, chunk, state)
     if kind == "error" or (chunk.kind == "whole" and kind != "message"):
-        return _failed_or_whole(chunk)
+        return _error_or_message(chunk)
     read = _READERS.get(kind or "")
     return () if read is None else list(read(chunk, event.index or 0, state))
 
 
-def _more(delta: _Delta, index: int, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
-    """More of a block that is no visible text."""
+def _delta(delta: _Delta, index: int, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
+    """Return the events of a delta other than visible text."""
     match delta.type:
         case "thinking_delta":
             return (ReasoningDelta(delta.thinking or "", block=index),)
         case "signature_delta":
             return (ReasoningDelta(signature=delta.signature, block=index),)
         case "input_json_delta":
-            return _more_input(delta.partial_json or "", index, state.get(str(index)))
+            return _input_delta(delta.partial_json or "", index, state.get(str(index)))
         case _:
-            return _more_of_the_rest(_decode_rare(chunk.data).delta or {}, index, state.get(str(index)))
+            return _other_delta(_decode_rare(chunk.data).delta or {}, index, state.get(str(index)))
 
 
-def _more_of_the_rest(delta: _JSONObject, index: int, opened: _OpenBlock | None) -> Sequence[Event]:
-    """A citation, or fields to be laid over an open block: the text of a compaction, and what may be invented."""
+def _other_delta(delta: _JSONObject, index: int, opened: _OpenBlock | None) -> Sequence[Event]:
+    """Return a citation, or merge fields into an open block: the text of a compaction, and deltas of unknown types."""
     if delta.get("type") == "citations_delta":
         citation = delta.get("citation")
         return (Citation(citation, block=index),) if isinstance(citation, dict) else ()
@@ -167,7 +167,7 @@ def _more_of_the_rest(delta: _JSONObject, index: int, opened: _OpenBlock | None)
     return ()
 
 
-def _more_input(text: str, index: int, opened: _OpenBlock | None) -> Sequence[Event]:
+def _input_delta(text: str, index: int, opened: _OpenBlock | None) -> Sequence[Event]:
     if not text:
         return ()
     if opened is not None:
@@ -177,7 +177,7 @@ def _more_input(text: str, index: int, opened: _OpenBlock | None) -> Sequence[Ev
     return (ToolCallDelta(index, arguments=text, block=index),)
 
 
-# Events that come once a message or once a block
+# Events sent once per message or block
 
 
 def _message_started(chunk: Chunk, _index: int, state: dict[str, Any]) -> Iterator[Event]:
@@ -214,7 +214,7 @@ def _block_stopped(_chunk: Chunk, index: int, state: dict[str, Any]) -> Iterator
 
 def _message_changed(chunk: Chunk, _index: int, _state: dict[str, Any]) -> Iterator[Event]:
     event = _decode_rare(chunk.data)
-    if event.usage:  # laid over that of the start; an unknown count does not replace a known one
+    if event.usage:  # merged into that of the start; an unknown count does not replace a known one
         known = {name: value for name, value in event.usage.items() if value is not None}
         yield UsageReport(known, merge=True)
     yield from _finish(msgspec.convert(event.delta or {}, _Change).stop_reason)
@@ -234,8 +234,8 @@ _READERS: dict[str, Callable[[Chunk, int, dict[str, Any]], Iterator[Event] | Seq
 # Whole messages and blocks
 
 
-def _failed_or_whole(chunk: Chunk) -> Sequence[Event]:
-    """What has no type, or that of an error."""
+def _error_or_message(chunk: Chunk) -> Sequence[Event]:
+    """Return the events of a body without a type, or with the type of an error."""
     payload = _decode_any(chunk.data)
     if payload.get("type") == "error" or payload.get("error"):
         return (read_failure(payload, raw=chunk.data),)
@@ -303,18 +303,18 @@ def _type_of(block: _JSONObject) -> str:
     return str(block.get("type") or "")
 
 
-# What went wrong
+# Errors in the response
 
-_TELLING = {
+_CODES_BY_TEXT = {
     "prompt is too long": "context_length_exceeded",
     "exceed context limit": "context_length_exceeded",
     "credit balance is too low": "insufficient_quota",
 }
-"""Texts of errors that the API calls no more than an invalid request."""
+"""Texts of errors that the API classifies only as an invalid request."""
 
 
 def read_failure(payload: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
-    """Read an error object; where only its text tells what went wrong, the code is made from that."""
+    """Read an error object. If only its text is specific, the code is derived from that."""
     failure = failure_from_payload(payload, status=status, raw=raw)
-    code = next((code for text, code in _TELLING.items() if text in failure.message.lower()), None)
+    code = next((code for text, code in _CODES_BY_TEXT.items() if text in failure.message.lower()), None)
     return failure if code is None else replace(failure, code=code)

@@ -1,4 +1,4 @@
-"""Messages: what is asked as a JSON body, what comes as server-sent events that build a message block by block.
+"""Messages: the request is a JSON body, the response server-sent events that build a message block by block.
 
 Sources: Anthropic's API reference, pages "Create a Message" and "Streaming Messages"; the types of its public SDK; and
 recorded exchanges for what these leave open.
@@ -28,7 +28,7 @@ _PLAIN_IN_PATH = "@:"  # characters of model names that need no escape in a path
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
-    """Say the request as a message to create."""
+    """Encode the request as a message to create."""
     facts = read_facts(connection, Facts)
     version = facts.body_version
     heading = {"model": request.model} if version is None else {"anthropic_version": version}
@@ -45,9 +45,9 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 
 @hookimpl
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
-    """Ask the model to write on: a last turn of the assistant is what its answer begins with.
+    """Encode a request that continues the partial response as the assistant's last turn.
 
-    Source: Anthropic's guide "Prefill Claude's response". Models that cannot, and any that think, refuse the request.
+    Source: Anthropic's guide "Prefill Claude's response". Models that do not support it, and any that think, reject it.
     """
     return encode_request(connection, request.with_prefill(text))
 
@@ -61,14 +61,14 @@ def _url(connection: Connection, request: InferenceRequest, facts: Facts) -> str
 
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
-    """Read an error, for which the text may tell more than its type."""
+    """Read the body of an error response; its text may be more specific than its type."""
     payload = json_access.parse(response.body)
     return None if payload is None else read_failure(payload, status=response.status, raw=response.body)
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
-    """Read a usage object. What was read from a cache or written to it is counted beside ``input_tokens``."""
+    """Read a usage object. Tokens read from a cache or written to it are counted apart from ``input_tokens``."""
     read, written = (
         json_access.number(payload, "cache_read_input_tokens"),
         json_access.number(payload, "cache_creation_input_tokens"),

@@ -1,7 +1,7 @@
-"""What is asked: a conversation as turns of the user and of the assistant, made of blocks.
+"""Encoding of the request: a conversation as turns of the user and of the assistant, made of blocks.
 
-The dialect knows two roles. System and developer turns become the one ``system`` prompt, results of tools belong to the
-user's turn, and turns of one role that follow each other are one turn.
+The dialect has two roles. System and developer turns become the one ``system`` prompt, tool results belong to the
+user's turn, and consecutive turns of one role are one turn.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ _OWN_BLOCKS = frozenset(
         *("thinking", "redacted_thinking", "tool_use", "server_tool_use", "mcp_tool_use"),
     }
 )
-"""Types of blocks that are passed on as they are, besides those that end in ``tool_result``."""
+"""Types of blocks that are passed on unchanged, besides those that end in ``tool_result``."""
 
-_NO_ID = re.compile(r"[^a-zA-Z0-9_-]")  # what an id may not hold here; ids of other providers do
+_INVALID_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")  # characters that an id may not contain here; other providers' ids do
 
 
 def body_of(connection: Connection, request: InferenceRequest, facts: Facts) -> _JSONObject:
-    """The body without model and version, which stand elsewhere in some places.
+    """Return the body without model and version, which some endpoints expect elsewhere.
 
     Raises:
-        RequestError: The dialect has no words for something that was asked.
+        RequestError: The request uses a feature that the dialect does not have.
     """
     driver = connection.driver
     system, turns = _Writer(request, facts, driver).conversation()
@@ -91,15 +91,15 @@ def body_of(connection: Connection, request: InferenceRequest, facts: Facts) -> 
 
 def _options(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
     body = translate_options(replace(request, options=_plain_options(request, driver)), _OPTIONS, driver=driver)
-    usual = facts.max_tokens
+    limit = facts.max_tokens
     if (budget := body.pop("thinking", None)) is not None:
         body["thinking"] = {"type": "enabled", "budget_tokens": budget} if budget else {"type": "disabled"}
-        usual += budget if isinstance(budget, int) else 0  # thinking counts towards the limit
-    return {"max_tokens": usual, **body}
+        limit += budget if isinstance(budget, int) else 0  # thinking counts towards the limit
+    return {"max_tokens": limit, **body}
 
 
 def _plain_options(request: InferenceRequest, driver: str) -> _JSONObject:
-    """The options, with what the dialect has only half a name for taken out or renamed."""
+    """Return the options without those that the dialect supports only in part, or under another name."""
     options = dict(request.options)
     metadata = options.pop("metadata", None) or {}
     metadata = dict(metadata) if isinstance(metadata, Mapping) else {repr(metadata): None}
@@ -133,10 +133,10 @@ class _Writer(TurnWriter):
 
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
-        self._takes_unsigned = facts.unsigned_thinking
+        self._accepts_unsigned = facts.unsigned_thinking
 
     def normalize_id(self, call_id: str) -> str:
-        return _NO_ID.sub("_", call_id)
+        return _INVALID_IN_IDS.sub("_", call_id)
 
     def in_system(self, block: _JSONObject) -> bool:
         if (kind := block.get("type")) != "text":
@@ -144,7 +144,7 @@ class _Writer(TurnWriter):
         return kind == "text"
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
-        if part.text:  # the API takes no empty text
+        if part.text:  # the API rejects an empty text
             mark = {"cache_control": _CACHE} if part.cache else {}
             yield {"type": "text", "text": part.text, **mark}
 
@@ -170,9 +170,9 @@ class _Writer(TurnWriter):
             yield {"type": "redacted_thinking", "data": part.redacted}
         elif part.signature is not None:
             yield {"type": "thinking", "thinking": part.text, "signature": part.signature}
-        elif self._takes_unsigned:
+        elif self._accepts_unsigned:
             yield {"type": "thinking", "thinking": part.text}
-        # Without a signature it is what another provider's model thought, and the API takes back only its own.
+        # Thinking without a signature is from another provider's model; the API accepts only its own.
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
         yield {"type": "tool_use", "id": part.id, "name": part.name, "input": self.arguments(part)}
@@ -181,7 +181,7 @@ class _Writer(TurnWriter):
         block: _JSONObject = {"type": "tool_result", "tool_use_id": part.id, "content": part.content}
         if not isinstance(part.content, str):
             inner = block["content"] = self.write(part.content)
-            # Blocks inside of a result cannot be marked; the mark belongs to the result.
+            # Blocks inside of a result cannot be marked; the marker belongs to the result.
             marks = [nested.pop("cache_control", None) for nested in inner]
             if any(marks):
                 block["cache_control"] = _CACHE
@@ -198,7 +198,7 @@ class _Writer(TurnWriter):
 
 
 def _source(part: Image | Document) -> _JSONObject:
-    """Where the bytes are: here, or at a URL."""
+    """Return the source of the bytes: inline, or a URL."""
     if part.inline is None:
         return {"type": "url", "url": part.url}
     media_type, data = part.inline

@@ -1,4 +1,4 @@
-"""The columns of a preset's row: what the driver knows of a place that speaks the dialect, and the defaults."""
+"""The facts of a preset: how an endpoint differs from the dialect, and the defaults."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ __all__ = ["Facts"]
 
 
 class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A row's facts, read.
+    """The parsed facts of a preset.
 
     Attributes:
-        max_tokens: Most tokens to generate where the request says nothing, since the dialect wants a number. Every
-            model can generate as many as the default.
+        max_tokens: Limit of generated tokens if the request has none, since the dialect requires one. Every model can
+            generate as many as the default.
         path: What is added to the base URL; ``{model}`` stands for the model.
         stream_path: The same for a stream; None is `path`.
-        body_version: Version of the dialect where it stands in the body, and the model in the path; None is a header.
-        unsigned_thinking: Whether the place gives thinking without a signature, and takes it back so.
+        body_version: Version of the dialect if it is sent in the body, and the model in the path; None is a header.
+        unsigned_thinking: True if the endpoint sends thinking without a signature, and accepts it back.
     """
 
     max_tokens: int = 4096

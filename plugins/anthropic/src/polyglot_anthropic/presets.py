@@ -1,4 +1,4 @@
-"""Places that speak Anthropic's Messages, as rows of data."""
+"""Endpoints that speak Anthropic's Messages, as rows of data."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ PRESETS = {
         },
     ),
 }
-"""Rows by preset name; the columns in `facts` are those of `polyglot_anthropic.facts`.
+"""Rows by preset name; their facts are those of `polyglot_anthropic.facts`.
 
-Where `base_url` is None, it depends on the account; the comment beside it shows its form.
+A `base_url` of None depends on the account; the comment next to it shows its form.
 """

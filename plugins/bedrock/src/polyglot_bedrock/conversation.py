@@ -1,7 +1,7 @@
-"""A conversation as turns of the user and of the assistant, made of blocks that have one name each.
+"""Encoding of a conversation as turns of the user and of the assistant, made of blocks that have one name each.
 
-The dialect knows two roles. System and developer turns become the system prompt, results of tools belong to the user's
-turn, and turns of one role that follow each other are one turn.
+The dialect has two roles. System and developer turns become the system prompt, tool results belong to the user's turn,
+and consecutive turns of one role are one turn.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OWN_BLOCKS = frozenset(
         *("toolUse", "toolResult", "reasoningContent", "citationsContent"),
     }
 )
-"""Names of blocks that are passed on as they are."""
+"""Names of blocks that are passed on unchanged."""
 
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 _SOUNDS = {
@@ -59,48 +59,48 @@ _DOCUMENTS = {
     "text/plain": "txt",
 }
 
-_NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_.:-]")  # what an id may not hold here; ids of other providers do
+_NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_.:-]")  # characters that an id may not contain here; other providers' ids do
 _LONGEST_ID = 64
-_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9\-()\[\] ]")  # what the name of a document may not hold
+_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9\-()\[\] ]")  # characters that the name of a document may not contain
 _LONGEST_NAME = 190
 
 
 class Writer(TurnWriter):
-    """Writes one conversation as turns of blocks. Documents have names, each its own."""
+    """Writes one conversation as turns of blocks. Every document gets a unique name."""
 
     def __init__(self, request: InferenceRequest, driver: str) -> None:
         super().__init__(request, driver)
         self._names: set[str] = set()
 
     def normalize_id(self, call_id: str) -> str:
-        """The id as the API takes it; of one that is too long the end is kept, which tells ids apart best."""
+        """Return the id as the API accepts it. Of one that is too long the end is kept, as it is most likely unique."""
         return _NOT_IN_ID.sub("_", call_id)[-_LONGEST_ID:]
 
     def in_system(self, block: _JSONObject) -> bool:
-        """Whether it is a text, or says something about texts."""
+        """Return True if the block is text, or a marker for text."""
         if not _IN_SYSTEM.issuperset(block):
             self.cannot(f"a part of type {next(iter(block))!r} in a system turn")
         return _IN_SYSTEM.issuperset(block)
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
-        """A text, and the mark behind it; the API takes no empty text."""
+        """Write text and its cache marker; the API rejects an empty text."""
         if part.text:
             yield {"text": part.text}
         if part.cache:
             yield _CACHE_POINT
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
-        """An image of one of four formats."""
+        """Write an image of one of four formats."""
         if part.detail not in {None, "auto"}:
             self.cannot("detail of an image")
         yield from self._file("image", part, _IMAGES)
 
     def write_audio(self, part: Audio) -> Iterator[_JSONObject]:
-        """A sound, for the models that hear."""
+        """Write audio, for the models that accept it."""
         yield from self._file("audio", part, _SOUNDS)
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
-        """A document with a name."""
+        """Write a document with a name."""
         if part.file_id is not None:
             self.cannot("the id of a file", instead="its bytes, or an s3:// URL")
             return
@@ -122,7 +122,7 @@ class Writer(TurnWriter):
             self.cannot(f"{kind} at a URL", instead="its bytes, or an s3:// URL")
 
     def _own_name(self, given: str | None) -> str:
-        """A name as the API takes it; a second document of one name gets a number."""
+        """Return a name as the API accepts it; a second document of the same name gets a number."""
         stem = (given or "").rpartition(".")[0] or given or "document"
         base = " ".join(_NOT_IN_NAME.sub(" ", stem).split())[:_LONGEST_NAME] or "document"
         name, number = base, 1
@@ -133,18 +133,18 @@ class Writer(TurnWriter):
         return name
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
-        """Thinking that came from here: without a signature no model that wants it back takes it."""
+        """Write thinking with its signature; models that accept thinking reject it without one."""
         if part.redacted is not None:
             yield {"reasoningContent": {"redactedContent": part.redacted}}
         elif part.signature is not None:
             yield {"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
-        """A call."""
+        """Write a tool call."""
         yield {"toolUse": {"toolUseId": part.id, "name": part.name, "input": self.arguments(part)}}
 
     def write_tool_result(self, part: ToolResult) -> Iterator[_JSONObject]:
-        """A result; what its parts say of the cache is said behind it."""
+        """Write a tool result; a cache marker among its parts is written after it."""
         blocks = self.write(part.parts)
         content = [block for block in blocks if block is not _CACHE_POINT]
         result: _JSONObject = {"toolUseId": part.id, "content": content or [{"text": " "}]}
@@ -155,7 +155,7 @@ class Writer(TurnWriter):
             yield _CACHE_POINT
 
     def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
-        """A block in the API's own shape."""
+        """Write a block in the API's own shape."""
         if part.payload and _OWN_BLOCKS.issuperset(part.payload):
             yield dict(part.payload)
         else:

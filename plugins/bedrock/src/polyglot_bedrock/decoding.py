@@ -1,6 +1,6 @@
-"""What comes: events of ConverseStream, and the whole message that Converse gives.
+"""Decoding of the response: events of ConverseStream, or the whole message of Converse.
 
-A message is made of blocks. A stream opens a block only where there is something to say of it; a text just comes.
+A message consists of blocks. A stream opens a block explicitly only if the block has attributes; text has none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from polyglot_bedrock.refusals import exception_frame, refusal
+from polyglot_bedrock.provider_errors import exception_frame, read_failure
 from polyglot_core.plugin import (
     Citation,
     End,
@@ -47,7 +47,7 @@ _REASONS = {
     "malformed_model_output": FinishReason.ERROR,
     "malformed_tool_use": FinishReason.ERROR,
 }
-"""The words of the API reference; ``refusal`` is what newer models of Anthropic say."""
+"""By stop reason of the API reference; ``refusal`` is sent by newer models of Anthropic."""
 
 
 class _Source(Struct, gc=False):
@@ -63,7 +63,7 @@ class _Reasoning(Struct, gc=False, rename="camel"):
     text: str | None = None
     signature: str | None = None
     redacted_content: str | None = None
-    reasoning_text: _Reasoning | None = None  # in a whole answer, where it holds text and signature
+    reasoning_text: _Reasoning | None = None  # in a whole response, where it holds text and signature
 
 
 class _ToolUse(Struct, gc=False, rename="camel"):
@@ -88,7 +88,7 @@ class _Event(Struct, gc=False, rename="camel"):
 
 
 class _RareEvent(Struct, gc=False, rename="camel"):
-    """An event that comes once a message or once a block, or a whole answer."""
+    """An event that is sent once per message or block, or a whole response."""
 
     content_block_index: int | None = None
     start: _JSONObject | None = None
@@ -98,7 +98,7 @@ class _RareEvent(Struct, gc=False, rename="camel"):
 
 
 class _OpenBlock:
-    """A block that began with more than nothing: a call, a result of one of the provider's own tools, or an image."""
+    """A block that was opened explicitly: a tool call, a result of one of the provider's own tools, or an image."""
 
     __slots__ = ("fields", "is_call", "kind", "more")
 
@@ -110,7 +110,7 @@ class _OpenBlock:
 
     @property
     def whole(self) -> _JSONObject:
-        """The block as a plain answer has it; input that is no JSON stays text."""
+        """Return the block as a plain response has it; input that is not JSON stays text."""
         if self.kind != _TOOL_USE:
             return {self.kind: {**self.fields, "content": self.more}}
         text = "".join(self.more) or "{}"
@@ -125,7 +125,7 @@ _TOOL_USE, _TOOL_RESULT, _SERVER_TOOL = "toolUse", "toolResult", "server_tool_us
 
 @hookimpl
 def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
-    """Say what a frame or a whole answer means. `state` holds the blocks that are open, by their index."""
+    """Decode a frame or a whole response. `state` holds the open blocks by their index."""
     if chunk.kind == "whole":
         return list(_whole(chunk))
     if (chunk.headers or {}).get(":message-type", "event") != "event":
@@ -137,13 +137,13 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
             return ()
         if delta.text is not None:
             return (TextDelta(delta.text, 0, index),)
-        return list(_more(delta, index, state.get(str(index))))
+        return list(_delta_events(delta, index, state.get(str(index))))
     read = _READERS.get(chunk.event or "")
     return () if read is None else list(read(_decode_rare(chunk.data), state))
 
 
-def _more(delta: _Delta, index: int, opened: _OpenBlock | None) -> Iterator[Event]:
-    """More of a block that is no visible text."""
+def _delta_events(delta: _Delta, index: int, opened: _OpenBlock | None) -> Iterator[Event]:
+    """Return the events of a delta other than visible text."""
     if delta.reasoning_content is not None:
         yield from _reasoning(delta.reasoning_content, index)
     if delta.citation is not None:
@@ -169,7 +169,7 @@ def _media(kind: str, media: _Media, index: int, usual: str) -> Iterator[Event]:
         yield MediaDelta(f"{kind}/{media.format or usual}", media.source.data, block=index)
 
 
-# Events that come once a message or once a block
+# Events sent once per message or block
 
 
 def _message_started(_event: _RareEvent, state: dict[str, Any]) -> Iterator[Event]:
@@ -199,8 +199,8 @@ def _block_stopped(event: _RareEvent, state: dict[str, Any]) -> Iterator[Event]:
         yield _server_tool(opened.kind, opened.whole, index)
 
 
-def _closing(event: _RareEvent, _state: dict[str, Any]) -> Iterator[Event]:
-    """What stands at the end of a message: usage, the reason, or both."""
+def _finish_events(event: _RareEvent, _state: dict[str, Any]) -> Iterator[Event]:
+    """Yield the end of a message: usage, the finish reason, or both."""
     if event.usage:
         yield UsageReport(event.usage)
     if event.stop_reason:
@@ -211,8 +211,8 @@ _READERS: dict[str, Callable[[_RareEvent, dict[str, Any]], Iterator[Event]]] = {
     "messageStart": _message_started,
     "contentBlockStart": _block_started,
     "contentBlockStop": _block_stopped,
-    "messageStop": _closing,
-    "metadata": _closing,
+    "messageStop": _finish_events,
+    "metadata": _finish_events,
 }
 
 
@@ -220,16 +220,16 @@ _READERS: dict[str, Callable[[_RareEvent, dict[str, Any]], Iterator[Event]]] = {
 
 
 def _whole(chunk: Chunk) -> Iterator[Event]:
-    answer = _decode_rare(chunk.data)
-    if answer.output is None and answer.stop_reason is None:
+    response = _decode_rare(chunk.data)
+    if response.output is None and response.stop_reason is None:
         payload = msgspec.json.decode(chunk.data)
-        yield refusal(payload, payload.get("__type"), raw=chunk.data)
+        yield read_failure(payload, payload.get("__type"), raw=chunk.data)
         return
     yield TextDelta("")
-    for index, block in enumerate(json_access.objects(json_access.get(answer.output, "message.content"))):
+    for index, block in enumerate(json_access.objects(json_access.get(response.output, "message.content"))):
         for kind, value in block.items():
             yield from _block(kind, value, index)
-    yield from _closing(answer, {})
+    yield from _finish_events(response, {})
     yield End()
 
 
@@ -281,7 +281,7 @@ _SERVER_BLOCKS = frozenset({_TOOL_USE, _TOOL_RESULT})
 
 
 def _server_tool(kind: str, block: _JSONObject, index: int) -> ServerToolEvent:
-    """A block that the provider's own tools made; it is wanted back where it stood."""
+    """Return the event of a block of the provider's own tools, which must be sent back at the same position."""
     inner = block[kind]
     name = inner.get("name" if kind == _TOOL_USE else "type") or kind
     return ServerToolEvent(str(name), block, block=index, replay=kind in _SERVER_BLOCKS)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from polyglot_bedrock.decoding import decode_chunk
 from polyglot_bedrock.encoding import body_of
 from polyglot_bedrock.eventstream import MEDIA_TYPE, EventStreamFramer
-from polyglot_bedrock.refusals import decode_error
+from polyglot_bedrock.provider_errors import decode_error
 from polyglot_bedrock.region import base_url_of
 from polyglot_bedrock.signing import authorize
 from polyglot_core.plugin import Usage, hookimpl, json_access, json_request
@@ -27,11 +27,11 @@ __all__ = ["authorize", "decode_chunk", "decode_error", "encode_prefill", "encod
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
-    """Say the request as Converse, or as ConverseStream.
+    """Encode the request as Converse, or as ConverseStream.
 
     Raises:
-        ConfigError: The region is no name of one.
-        RequestError: There are no words for something that was asked.
+        ConfigError: The region is not a valid name.
+        RequestError: The request uses a feature that the API does not have.
     """
     action = "converse-stream" if request.stream else "converse"
     url = f"{base_url_of(connection)}/model/{quote(request.model, safe='')}/{action}"
@@ -42,13 +42,13 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 
 @hookimpl
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
-    """Ask the model to write on from a last turn of the assistant; models that cannot refuse the request."""
+    """Encode a request that continues the assistant's last turn; models that do not support it reject it."""
     return encode_request(connection, request.with_prefill(text))
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
-    """Read a usage object. What was read from a cache or written to it is counted beside ``inputTokens``."""
+    """Read a usage object. Tokens read from a cache or written to it are counted apart from ``inputTokens``."""
     read, written = (
         json_access.number(payload, "cacheReadInputTokens"),
         json_access.number(payload, "cacheWriteInputTokens"),

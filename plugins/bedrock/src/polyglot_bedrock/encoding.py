@@ -1,4 +1,4 @@
-"""What is asked: the body of Converse, which is the same whether the answer is to be streamed or not."""
+"""Encoding of the body of Converse, which is the same for a streamed and a plain response."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ _OF_MODELS: dict[str, tuple[tuple[re.Pattern[str], Callable[[Any], _JSONObject |
         (_GPT_OSS, lambda value: None if value == "minimal" else {"reasoning_effort": value}),
     ),
 }
-"""Options that Converse leaves to each model: what is documented for which, None where a value has no words."""
+"""Options that Converse leaves to each model: the fields documented for it, None if a value is unsupported."""
 
 _TOOL_CHOICES = {"auto": "auto", "required": "any"}
 
 
 def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
-    """The body.
+    """Return the body.
 
     Raises:
-        RequestError: The dialect has no words for something that was asked.
+        RequestError: The request uses a feature that the API does not have.
     """
     system, turns = Writer(request, driver).conversation()
     body: _JSONObject = {"messages": turns, **_options(request, driver)}
@@ -102,7 +102,7 @@ def _said_to_model(model: str, name: str, value: object) -> _JSONObject | None:
 
 
 def _check_metadata(request: InferenceRequest, options: _JSONObject, driver: str) -> None:
-    """Metadata maps texts to texts."""
+    """Raise if metadata does not map strings to strings."""
     metadata = options.get("metadata")
     if metadata is None:
         return
@@ -113,7 +113,7 @@ def _check_metadata(request: InferenceRequest, options: _JSONObject, driver: str
 
 def _tool_config(request: InferenceRequest, driver: str) -> _JSONObject:
     config: _JSONObject = {"tools": [_tool(tool) for tool in request.tools]} if request.tools else {}
-    if request.parallel_tool_calls is False:  # several are what there is without a word
+    if request.parallel_tool_calls is False:  # allowing several is the default, for which there is no field
         cannot_express(request, "parallel_tool_calls=False", driver=driver)
     choice = request.tool_choice
     if choice == "none":

@@ -1,8 +1,8 @@
-"""AWS event-stream frames: the binary framing that Bedrock streams in.
+"""AWS event-stream frames: the binary framing of Bedrock's streams.
 
 A frame is total length and header length (4 bytes each, big endian), their CRC-32, headers, payload, and the CRC-32 of
 all before it. Limits are those of AWS's own clients: 128 KiB of headers, 32,767 bytes in one of them, 16 MiB a frame.
-Lengths are checked before the bytes are waited for.
+Lengths are checked before the rest of a frame is buffered.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _LONGEST_VALUE = 32_767
 
 
 class EventStreamFramer:
-    """Each frame is a chunk: its payload, its headers as text, and as event the type that the headers name.
+    """Frames a body: each chunk has a payload, headers as text, and as event the type that the headers name.
 
-    A frame that is broken raises `Malformed`, after the chunks before it have been handed out; nothing can be read
-    behind it. A frame that is cut by the end of the body raises `Truncated`.
+    A broken frame raises `Malformed`, after the chunks before it were returned; nothing after it can be read. A frame
+    that is truncated by the end of the body raises `Truncated`.
     """
 
     __slots__ = ("_broken", "_limit", "_open", "_wanted")
@@ -44,8 +44,8 @@ class EventStreamFramer:
 
     def __init__(self, *, limit: int = _LONGEST_FRAME) -> None:
         self._limit = limit
-        self._open = bytearray()  # the frame that has no end yet
-        self._wanted = _PRELUDE.size  # bytes that there must be before a look is worth while
+        self._open = bytearray()  # the frame that has not ended
+        self._wanted = _PRELUDE.size  # bytes that the buffer must hold before parsing it is worthwhile
         self._broken: Malformed | LimitExceeded | None = None
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
@@ -53,7 +53,7 @@ class EventStreamFramer:
 
         Raises:
             Malformed: A checksum, a length or a header is wrong.
-            LimitExceeded: A frame is larger than it may be.
+            LimitExceeded: A frame is larger than `limits.event`.
         """
         if self._broken is not None:
             raise self._broken
@@ -70,40 +70,38 @@ class EventStreamFramer:
         return chunks
 
     def finish(self) -> Sequence[Chunk]:
-        """Nothing more: a frame that is not complete is none.
+        """Return no chunk: a frame that is not complete is none.
 
         Raises:
-            Malformed, LimitExceeded: What the last bytes were found to be.
+            Malformed, LimitExceeded: The error found in the last bytes.
             Truncated: The body ended within a frame.
         """
         if self._broken is not None:
             raise self._broken
         if self._open:
-            msg = "The stream ended within a frame. What came before is in the error's partial."
+            msg = "The stream ended in the middle of a frame. The content received before is in error.partial."
             raise Truncated(msg)
         return ()
 
     def _read(self, data: bytes, chunks: list[Chunk]) -> None:
-        place = 0
+        offset = 0
         self._wanted = _PRELUDE.size
-        while len(data) - place >= _PRELUDE.size:
-            total, headers = _lengths(data, place)
+        while len(data) - offset >= _PRELUDE.size:
+            total, headers = _lengths(data, offset)
             if total > self._limit:
-                raise LimitExceeded(
-                    f"A frame of the answer has {total} bytes; more than {self._limit} are allowed by limits.event."
-                )
-            if len(data) - place < total:
+                raise LimitExceeded(f"A frame of the response has {total} bytes; limits.event allows {self._limit}.")
+            if len(data) - offset < total:
                 self._wanted = total
                 break
-            chunks.append(_frame(data[place : place + total], headers))
-            place += total
-        self._open[:] = data[place:]
+            chunks.append(_frame(data[offset : offset + total], headers))
+            offset += total
+        self._open[:] = data[offset:]
 
 
-def _lengths(data: bytes, place: int) -> tuple[int, int]:
-    """Total and header length of the frame at `place`, once they are known to be sound."""
-    total, headers, checksum = _PRELUDE.unpack_from(data, place)
-    if zlib.crc32(data[place : place + _PRELUDE.size - _CHECKSUM.size]) != checksum:
+def _lengths(data: bytes, offset: int) -> tuple[int, int]:
+    """Return total and header length of the frame at `offset`, once they are received and valid."""
+    total, headers, checksum = _PRELUDE.unpack_from(data, offset)
+    if zlib.crc32(data[offset : offset + _PRELUDE.size - _CHECKSUM.size]) != checksum:
         raise _malformed("the checksum of its lengths is wrong")
     if not _SHORTEST_FRAME <= total <= _LONGEST_FRAME:
         raise _malformed(f"a frame of {total} bytes is not allowed")
@@ -122,7 +120,7 @@ def _frame(frame: bytes, headers_length: int) -> Chunk:
     return Chunk(frame[end:body], frame, "part", event, None, headers)
 
 
-# Type byte → number of bytes and how to read them; the two kinds with a length of their own are not here.
+# Type byte → number of bytes and how to read them; the two types with a length of their own are not here.
 _FIXED: dict[int, tuple[int, Callable[[bytes], str]]] = {
     0: (0, lambda _: "true"),
     1: (0, lambda _: "false"),
@@ -138,13 +136,13 @@ _BYTES, _STRING = 6, 7
 
 def _headers(data: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
-    place = 0
-    while place < len(data):
-        name, place = _take(data, place + 1, data[place])
+    offset = 0
+    while offset < len(data):
+        name, offset = _take(data, offset + 1, data[offset])
         if not name:
             raise _malformed("a header has no name")
-        kind, place = _take(data, place, 1)
-        value, place = _value(data, place, kind[0])
+        kind, offset = _take(data, offset, 1)
+        value, offset = _value(data, offset, kind[0])
         text = _text(name)
         if text in found:
             raise _malformed(f"the header {text!r} is there twice")
@@ -152,25 +150,25 @@ def _headers(data: bytes) -> dict[str, str]:
     return found
 
 
-def _value(data: bytes, place: int, kind: int) -> tuple[str, int]:
+def _value(data: bytes, offset: int, kind: int) -> tuple[str, int]:
     if kind in _FIXED:
         length, read = _FIXED[kind]
-        value, place = _take(data, place, length)
-        return read(value), place
+        value, offset = _take(data, offset, length)
+        return read(value), offset
     if kind not in {_BYTES, _STRING}:
         raise _malformed(f"a header is of the unknown type {kind}")
-    prefix, place = _take(data, place, _LENGTH.size)
+    prefix, offset = _take(data, offset, _LENGTH.size)
     length = _LENGTH.unpack(prefix)[0]
     if length > _LONGEST_VALUE:
         raise _malformed(f"a header of {length} bytes is not allowed")
-    value, place = _take(data, place, length)
-    return (_text(value) if kind == _STRING else value.hex()), place
+    value, offset = _take(data, offset, length)
+    return (_text(value) if kind == _STRING else value.hex()), offset
 
 
-def _take(data: bytes, place: int, length: int) -> tuple[bytes, int]:
-    if place + length > len(data):
-        raise _malformed("a header runs over the end of the headers")
-    return data[place : place + length], place + length
+def _take(data: bytes, offset: int, length: int) -> tuple[bytes, int]:
+    if offset + length > len(data):
+        raise _malformed("a header extends beyond the end of the headers")
+    return data[offset : offset + length], offset + length
 
 
 def _text(value: bytes) -> str:
@@ -181,4 +179,4 @@ def _text(value: bytes) -> str:
 
 
 def _malformed(why: str) -> Malformed:
-    return Malformed(f"A binary frame of the answer cannot be read: {why}.")
+    return Malformed(f"A binary frame of the response is malformed: {why}.")

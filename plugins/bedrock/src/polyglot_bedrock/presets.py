@@ -13,9 +13,9 @@ PRESETS = {
         model="us.amazon.nova-2-lite-v1:0",
     ),
 }
-"""Rows by preset name. There is no variable for the key: without one, AWS's own credentials are looked for.
+"""Rows by preset name. There is no variable for the key: without one, AWS's own credentials are used.
 
-Columns in `facts`, all to be left out at will:
-    region: AWS region, such as ``eu-central-1``; without it that of the address, which is ``us-east-1``.
-    profile: Profile of AWS's own configuration files whose credentials are used; without it the usual ones.
+Facts, all optional:
+    region: AWS region, such as ``eu-central-1``; by default that of the base URL, which is ``us-east-1``.
+    profile: Profile of AWS's own configuration files whose credentials are used; by default the usual one.
 """

@@ -1,4 +1,4 @@
-"""Where: the region that a connection names, or that its address holds, and the address of a region."""
+"""The region of a connection, from its facts or its base URL, and the base URL of a region."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _IN_ADDRESS = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 
 
 class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A connection's facts, read. The facts are explained where the row is, in `polyglot_bedrock.presets`."""
+    """The parsed facts of a connection. They are explained below the row, in `polyglot_bedrock.presets`."""
 
     region: Annotated[str, Meta(pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$")] | None = None
     profile: str | None = None
 
 
 def region_of(connection: Connection) -> str:
-    """The region to sign for: the connection's, else that of its address, else us-east-1.
+    """Return the region to sign for: the connection's, else that of its base URL, else us-east-1.
 
     Raises:
-        ConfigError: The connection's facts cannot be read, as a region that is no name of one.
+        ConfigError: The facts of the connection are invalid, for example a region that is no name of one.
     """
     found = _IN_ADDRESS.search(connection.base_url or "")
     return read_facts(connection, Facts).region or (found[1] if found else _USUAL_REGION)
 
 
 def base_url_of(connection: Connection) -> str:
-    """The address without a path: that of the region where the connection gives none of its own.
+    """Return the base URL without a path: the connection's own, else that of the region.
 
     Raises:
         ConfigError: As for `region_of`.

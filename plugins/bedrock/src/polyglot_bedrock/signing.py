@@ -1,6 +1,6 @@
-"""Who: a key of Bedrock's own, or AWS credentials and a signature (Signature Version 4) over the request.
+"""Authorization: an API key of Bedrock, or AWS credentials and a signature (Signature Version 4) of the request.
 
-Credentials are found, renewed and used by botocore, which is imported only when they are needed.
+Credentials are found, refreshed and used by botocore, which is imported only when they are needed.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _lock = threading.Lock()
 def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     """Add the connection's key, or the one of ``AWS_BEARER_TOKEN_BEDROCK``, or else sign with AWS credentials.
 
-    The variable's key is for Amazon: another address gets none.
+    The variable's key is sent to Amazon only, never to another host.
 
     Raises:
         ConfigError: There are no AWS credentials, or botocore is missing, or its configuration is wrong.
-        AuthenticationError: The credentials could not be had from where they come.
-        TransportError: The way to the credentials is broken.
+        AuthenticationError: The credentials could not be obtained from their source.
+        TransportError: The source of the credentials could not be reached.
     """
     if connection.secret is not None:
         return replace(wire, headers={**wire.headers, **connection.auth_headers()})
@@ -56,7 +56,7 @@ def _is_amazon(url: str) -> bool:
 
 
 def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Secret]:
-    """The headers that a signature is made of."""
+    """Return the headers of a signature."""
     what = "needs botocore to sign its requests; install it, or give an api_key"
     modules = ("botocore.auth", "botocore.awsrequest", "botocore.exceptions")
     auth, requests, errors = import_optional(connection, *modules, what=what)
@@ -66,23 +66,23 @@ def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Sec
         with _lock:
             frozen = _find(connection).get_frozen_credentials()
     except (errors.ConnectionError, errors.HTTPClientError) as broken:
-        raise TransportError("The way to the AWS credentials is broken.", phase="connect") from broken
+        raise TransportError("The source of the AWS credentials could not be reached.", phase="connect") from broken
     except (errors.ProfileNotFound, errors.PartialCredentialsError, errors.ConfigParseError) as wrong:
         raise config_error(connection, f"has no AWS credentials: {wrong}") from wrong
     except errors.BotoCoreError as refused:
-        raise AuthenticationError(f"AWS credentials cannot be had: {refused}", phase="connect") from refused
+        raise AuthenticationError(f"AWS credentials could not be obtained: {refused}", phase="connect") from refused
     auth.SigV4Auth(frozen, _SERVICE, region_of(connection)).add_auth(request)
     added = {name.lower(): text for name, text in request.headers.items() if name.lower() not in signed}
     return {name: Secret(text) if name in _SECRET_HEADERS else text for name, text in added.items()}
 
 
 def _find(connection: Connection) -> Any:  # noqa: ANN401 (botocore has no types)
-    """Credentials that renew themselves, of the connection's profile or of the usual places."""
+    """Return credentials that refresh themselves, of the connection's profile or of the default sources."""
     profile = read_facts(connection, Facts).profile
     if profile not in _credentials:
         found = importlib.import_module("botocore.session").Session(profile=profile).get_credentials()
         if found is None:
-            what = f"has no key and no AWS credentials; give an api_key, set {_KEY_VARIABLE}, or run `aws configure`"
+            what = f"has no key and no AWS credentials; set an api_key, set {_KEY_VARIABLE}, or run `aws configure`"
             raise config_error(connection, what)
         _credentials[profile] = found
     return _credentials[profile]

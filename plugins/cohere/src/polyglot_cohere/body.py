@@ -1,4 +1,4 @@
-"""A request as the dialect says it: options, tools, format, and the messages."""
+"""Encoding of a request: options, tools, format, and the messages."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _TOOL_CHOICES = {"required": "REQUIRED", "none": "NONE"}
 
 
 def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
-    """The body, with the fields of `extra` laid over it.
+    """Return the body, with the fields of `extra` merged into it.
 
     Raises:
-        RequestError: The dialect has no words for something that was asked.
+        RequestError: The request uses a feature that the dialect does not have.
     """
-    body: _JSONObject = {"model": request.model, "stream": request.stream}  # `stream` must be there
+    body: _JSONObject = {"model": request.model, "stream": request.stream}  # `stream` is required
     body["messages"] = Writer(request, driver).messages()
     body.update(_options(request, driver))
     body.update(_tools(request, driver))
@@ -53,26 +53,26 @@ def _options(request: InferenceRequest, driver: str) -> _JSONObject:
 
 
 def _tools(request: InferenceRequest, driver: str) -> _JSONObject:
-    said: _JSONObject = {}
+    fields: _JSONObject = {}
     if request.tools:
-        said["tools"] = [{"type": "function", "function": tool.fields(strict=False)} for tool in request.tools]
+        fields["tools"] = [{"type": "function", "function": tool.fields(strict=False)} for tool in request.tools]
     strict = {tool.strict for tool in request.tools}
-    if True in strict:  # there is one switch for all
-        said["strict_tools"] = True
+    if True in strict:  # there is one switch for all tools
+        fields["strict_tools"] = True
         if False in strict:
             cannot_express(request, "tools of which only some are strict", driver=driver)
     choice = request.tool_choice
     if choice in _TOOL_CHOICES:
-        said["tool_choice"] = _TOOL_CHOICES[choice]
-    elif choice not in {None, "auto"}:  # left out, it is auto
+        fields["tool_choice"] = _TOOL_CHOICES[choice]
+    elif choice not in {None, "auto"}:  # auto is the default, for which there is no field
         cannot_express(request, f"tool_choice {choice!r}", driver=driver, instead="'required' with that tool alone")
     if request.parallel_tool_calls is False:
         cannot_express(request, "parallel_tool_calls False", driver=driver)
-    return said
+    return fields
 
 
 def _response_format(wanted: str | JSONSchema) -> _JSONObject:
-    """A format. A shape is always kept to, and has no name here."""
+    """Return the response format. A schema is always enforced, and has no name here."""
     if isinstance(wanted, JSONSchema):
         return {"type": "json_object", "schema": wanted.schema}
     return {"type": "json_object" if wanted == "json" else wanted}

@@ -1,4 +1,4 @@
-"""Cohere's chat, version 2: one JSON body, and an answer of typed events.
+"""Cohere's chat, version 2: the request is one JSON body, the response a series of typed events.
 
 Sources: Cohere's API reference, pages "Chat" and "Chat with Streaming", its guides to reasoning, tools and citations,
 and recorded exchanges for what these leave open.
@@ -45,13 +45,13 @@ _PATH = "/chat"
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
-    """Say the request as a chat."""
+    """Encode the request as a chat."""
     base_url = connection.base_url or str(PRESETS["cohere"].base_url)
     body = body_of(request, connection.driver)
     return json_request(f"{base_url.rstrip('/')}{_PATH}", body, stream=request.stream, complete_on="end")
 
 
-# What comes: only the fields that are read
+# The response: only the fields that are read
 
 
 class _Content(Struct, gc=False):
@@ -69,8 +69,8 @@ class _ToolCall(Struct, gc=False):
     function: _Function | None = None
 
 
-class _Said(Struct, gc=False):
-    # A whole message has lists where an event has one thing.
+class _Message(Struct, gc=False):
+    # A whole message has lists where an event has a single object.
     content: list[_Content] | _Content | None = None
     tool_plan: str | None = None
     tool_calls: list[_ToolCall] | _ToolCall | None = None
@@ -78,7 +78,7 @@ class _Said(Struct, gc=False):
 
 
 class _Delta(Struct, gc=False):
-    message: _Said | None = None
+    message: _Message | None = None
     finish_reason: str | None = None
     usage: Any = None
     error: Any = None
@@ -95,8 +95,8 @@ class _Event(Struct, gc=False):
     error: Any = None
 
 
-class _Answer(Struct, gc=False):
-    message: _Said | str | None = None
+class _Response(Struct, gc=False):
+    message: _Message | str | None = None
     id: Any = None
     finish_reason: str | None = None
     usage: Any = None
@@ -106,7 +106,7 @@ class _Answer(Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Event).decode
-_decode_whole = msgspec.json.Decoder(_Answer).decode
+_decode_whole = msgspec.json.Decoder(_Response).decode
 
 _DONE = b"[DONE]"
 _PLAN_BLOCK = 0
@@ -124,29 +124,29 @@ _REASONS = {
 }
 _FAILURES = {
     "ERROR": "The model failed.",
-    "ERROR_TOXIC": "The answer was withheld as toxic.",
+    "ERROR_TOXIC": "The response was withheld as toxic.",
     "ERROR_LIMIT": "The request is longer than the model's context.",
     "TIMEOUT": "The model ran out of time.",
 }
-"""What to say of endings that are failures, where the provider says no more."""
+"""Messages of finish reasons that are failures, if the provider sends no message."""
 
 
 @hookimpl
 def decode_chunk(chunk: Chunk) -> Sequence[Event]:
-    """Say what an event or a whole answer means."""
+    """Decode an event or a whole response."""
     if chunk.kind == "whole":
         return list(_whole(_decode_whole(chunk.data), chunk.data))
     try:
         event = _decode(chunk.data)
     except msgspec.DecodeError:
-        if chunk.data.strip() == _DONE:  # follows the end of the message, and says nothing more
+        if chunk.data.strip() == _DONE:  # follows the end of the message, and holds nothing more
             return ()
         raise
-    # Nearly every event is one piece of text, and nothing else.
+    # Fast path: nearly every event is one piece of text, and nothing else.
     if event.type == "content-delta" and event.logprobs is None and event.delta is not None:
-        said = event.delta.message
-        if said is not None and type(said.content) is _Content:
-            text = said.content.text
+        message = event.delta.message
+        if message is not None and type(message.content) is _Content:
+            text = message.content.text
             if text and type(event.index) is int:
                 return (TextDelta(text, block=event.index + 1),)
     return list(_events(event, chunk.data))
@@ -154,9 +154,9 @@ def decode_chunk(chunk: Chunk) -> Sequence[Event]:
 
 def _events(event: _Event, data: bytes) -> Iterator[Event]:
     delta = event.delta or _Delta()
-    tell = _TELLERS.get(event.type or "")
-    if tell is not None:
-        yield from tell(event, delta.message or _Said())
+    read = _READERS.get(event.type or "")
+    if read is not None:
+        yield from read(event, delta.message or _Message())
     elif event.type == "message-end":
         yield from _ending(delta, data)
     elif event.error or (event.type is None and isinstance(event.message, str)):
@@ -165,19 +165,19 @@ def _events(event: _Event, data: bytes) -> Iterator[Event]:
         yield Logprobs(event.logprobs, block=_block(event.index))
 
 
-def _started(event: _Event, said: _Said) -> Iterator[Event]:
+def _started(event: _Event, message: _Message) -> Iterator[Event]:
     if event.id and isinstance(event.id, str):
         yield ResponseStarted(id=event.id)
-    yield from _plan(event, said)
+    yield from _plan(event, message)
 
 
-def _plan(_event: _Event, said: _Said) -> Iterator[Event]:
-    if said.tool_plan:
-        yield ReasoningDelta(said.tool_plan, id=PLAN, block=_PLAN_BLOCK)
+def _plan(_event: _Event, message: _Message) -> Iterator[Event]:
+    if message.tool_plan:
+        yield ReasoningDelta(message.tool_plan, id=PLAN, block=_PLAN_BLOCK)
 
 
-def _content(event: _Event, said: _Said) -> Iterator[Event]:
-    for content in _as_list(said.content):
+def _content(event: _Event, message: _Message) -> Iterator[Event]:
+    for content in _as_list(message.content):
         yield from _piece(content, _block(event.index))
 
 
@@ -188,8 +188,8 @@ def _piece(content: _Content, block: int) -> Iterator[Event]:
         yield TextDelta(content.text, block=block)
 
 
-def _call(event: _Event, said: _Said) -> Iterator[Event]:
-    for call in _as_list(said.tool_calls):
+def _call(event: _Event, message: _Message) -> Iterator[Event]:
+    for call in _as_list(message.tool_calls):
         yield from _call_events(call, event.index, complete=False)
 
 
@@ -200,18 +200,18 @@ def _call_events(call: _ToolCall, index: object, *, complete: bool) -> Iterator[
         yield ToolCallDelta(number, call.id or None, function.name or None, function.arguments or "", complete)
 
 
-def _call_ends(event: _Event, _said: _Said) -> Iterator[Event]:
+def _call_ends(event: _Event, _message: _Message) -> Iterator[Event]:
     if isinstance(event.index, int):
         yield ToolCallDelta(event.index, complete=True)
 
 
-def _citation(event: _Event, said: _Said) -> Iterator[Event]:
-    for citation in _as_list(said.citations):
+def _citation(event: _Event, message: _Message) -> Iterator[Event]:
+    for citation in _as_list(message.citations):
         if isinstance(citation, dict):
             yield Citation(citation, block=_block(event.index))
 
 
-_TELLERS: dict[str, Callable[[_Event, _Said], Iterator[Event]]] = {
+_READERS: dict[str, Callable[[_Event, _Message], Iterator[Event]]] = {
     "message-start": _started,
     "content-start": _content,
     "content-delta": _content,
@@ -223,30 +223,30 @@ _TELLERS: dict[str, Callable[[_Event, _Said], Iterator[Event]]] = {
 }
 
 
-def _whole(answer: _Answer, data: bytes) -> Iterator[Event]:
-    if answer.error or isinstance(answer.message, str):
+def _whole(response: _Response, data: bytes) -> Iterator[Event]:
+    if response.error or isinstance(response.message, str):
         yield _failure(msgspec.json.decode(data), data)
         return
-    said = answer.message or _Said()
-    yield from _started(_Event(id=answer.id), said)
-    for index, content in enumerate(_as_list(said.content)):
+    message = response.message or _Message()
+    yield from _started(_Event(id=response.id), message)
+    for index, content in enumerate(_as_list(message.content)):
         yield from _piece(content, _block(index))
-    for index, call in enumerate(_as_list(said.tool_calls)):
+    for index, call in enumerate(_as_list(message.tool_calls)):
         yield from _call_events(call, index, complete=True)
-    for citation in _as_list(said.citations):
+    for citation in _as_list(message.citations):
         if isinstance(citation, dict):
             yield Citation(citation, block=_block(citation.get("content_index")))
-    for logprobs in _as_list(answer.logprobs):
+    for logprobs in _as_list(response.logprobs):
         if isinstance(logprobs, dict):
             yield Logprobs(logprobs)
-    if answer.finish_reason:
+    if response.finish_reason:
         yield from _ending(
-            _Delta(finish_reason=answer.finish_reason, usage=answer.usage, error_type=answer.error_type), data
+            _Delta(finish_reason=response.finish_reason, usage=response.usage, error_type=response.error_type), data
         )
 
 
 def _ending(delta: _Delta, data: bytes) -> Iterator[Event]:
-    """Usage, the reason, and a failure if it is one."""
+    """Yield usage and the finish reason, or a failure if the reason is one."""
     if isinstance(delta.usage, dict) and delta.usage:
         yield UsageReport(delta.usage)
     raw = delta.finish_reason
@@ -270,12 +270,12 @@ def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 (one thing, several, or n
     return value if isinstance(value, list) else [value]
 
 
-# What it cost, and why not
+# Usage and errors
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
-    """Read the tokens of a usage object; the units that are billed are fewer, and stay in `raw`."""
+    """Read the tokens of a usage object. The billed units, which are fewer, stay in `raw`."""
     return Usage(
         input_tokens=json_access.number(payload, "tokens.input_tokens"),
         output_tokens=json_access.number(payload, "tokens.output_tokens"),
@@ -287,7 +287,7 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
 
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
-    """Read an error's kind, which stands beside its message; None for what is no such object."""
+    """Read the id of an error next to its message. Return None if the body is no such object."""
     payload = json_access.parse(response.body)
     kind = json_access.get(payload, "error_type")
     return _failure(payload, response.body, response.status) if isinstance(kind, str) else None

@@ -1,4 +1,4 @@
-"""Messages as the dialect says them: a role, content as a text or a list of parts, a plan, and tool calls."""
+"""Encoding of messages: a role, content as text or a list of parts, a plan, and tool calls."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ __all__ = ["PLAN", "Writer"]
 _JSONObject = dict[str, Any]
 
 PLAN = "tool_plan"
-"""Id of thinking that says which tools will be called: the dialect has a field of its own for it."""
+"""Id of thinking that announces tool calls, for which the dialect has a field of its own."""
 
 
 class Writer(MessageWriter):
     """Writes the messages of one request."""
 
     def turn(self, message: Message) -> _JSONObject:
-        """A message, with the plan beside its content."""
+        """Return a message, with the plan next to its content."""
         plan = "".join(part.text for part in message.parts if isinstance(part, Reasoning) and part.id == PLAN)
         return {**super().turn(message), **({PLAN: plan} if plan else {})}
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
-        """An image."""
+        """Write an image."""
         detail = {} if part.detail is None else {"detail": part.detail}
         yield {"type": "image_url", "image_url": {"url": part.data_url, **detail}}
 
     def write_document(self, _part: Document) -> Iterator[_JSONObject]:
-        """A document, which only a result can hold."""
+        """Write no document: only a tool result can contain one."""
         self.cannot("a part of type Document", instead="extra={'documents': […]} for its text")
         return iter(())
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
-        """Thinking. A plan stands elsewhere, and encrypted thinking is another provider's."""
+        """Write thinking. A plan has its own field, and encrypted thinking is another provider's."""
         if part.text and part.id != PLAN:
             yield {"type": "thinking", "thinking": part.text}
 
     def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
-        """A part in the API's own shape."""
+        """Write a part in the API's own shape."""
         yield dict(part.payload)
 
     def result(self, result: ToolResult) -> _JSONObject:
-        """A result: text, or documents of text, which the model can cite."""
-        said = [piece for part in result.said for piece in self._piece(part)]
-        content = said[0]["text"] if len(said) == 1 and "text" in said[0] else said
+        """Return a tool result: text, or documents of text, which the model can cite."""
+        pieces = [piece for part in result.said for piece in self._piece(part)]
+        content = pieces[0]["text"] if len(pieces) == 1 and "text" in pieces[0] else pieces
         return {"role": "tool", "tool_call_id": result.id, "content": content}
 
     def _piece(self, part: Text | Image | Document) -> Iterator[_JSONObject]:

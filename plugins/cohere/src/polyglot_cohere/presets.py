@@ -1,4 +1,4 @@
-"""Places that speak Cohere's chat, as rows of data."""
+"""Endpoints that speak Cohere's chat, as rows of data."""
 
 from __future__ import annotations
 

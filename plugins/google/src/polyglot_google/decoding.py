@@ -1,4 +1,4 @@
-"""What generateContent answers: JSON chunks, each with more parts of the candidates. One reading for all places.
+"""Decoding of generateContent's responses: JSON chunks, each with more parts of the candidates, for both endpoints.
 
 Sources: the pages "Generating content" of the Gemini API reference and "GenerateContentResponse" of Vertex AI's;
 recorded exchanges for what the pages leave open.
@@ -27,8 +27,8 @@ from polyglot_core.plugin import (
     json_access,
 )
 from polyglot_google.json_pieces import JSONPieces
-from polyglot_google.refusals import read_failure
-from polyglot_google.shapes import Answer
+from polyglot_google.provider_errors import read_failure
+from polyglot_google.shapes import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,27 +38,27 @@ if TYPE_CHECKING:
 
 __all__ = ["decode_chunk", "extract_usage"]
 
-_decode = msgspec.json.Decoder(Answer).decode
+_decode = msgspec.json.Decoder(Response).decode
 
 _UNSPECIFIED = {"", "FINISH_REASON_UNSPECIFIED", 0}
 _NUMBERED = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
-"""Reasons as numbers, which come where a client asks for them. From 6 on the two places number differently."""
+"""Reasons as numbers, which are sent if a client asks for them. From 6 on the two endpoints number differently."""
 
-_WORDS = {
+_NAMES_BY_REASON = {
     FinishReason.STOP: ("STOP",),
     FinishReason.LENGTH: ("MAX_TOKENS", "CONTINUATION"),
     FinishReason.CONTENT_FILTER: (
         *("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "ESCALATION"),
         *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
-        *("6", "7", "8"),  # whichever place numbers them: a language, a list of words, prohibited or personal content
+        *("6", "7", "8"),  # 6 to 8 mean, on either endpoint: a language, a blocklist, prohibited or personal content
     ),
     FinishReason.ERROR: (
         *("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE"),
         *("MISSING_THOUGHT_SIGNATURE", "PUP_LIMITED_DISABLED"),
     ),
 }
-_REASONS = {word: reason for reason, words in _WORDS.items() for word in words}
-"""The words of the API references; every other one is `other`."""
+_REASONS = {word: reason for reason, words in _NAMES_BY_REASON.items() for word in words}
+"""By finish reason of the API references; every other one is `other`."""
 
 _SERVER_TOOL_PARTS = {
     "executable_code": "executableCode",
@@ -69,39 +69,39 @@ _SERVER_TOOL_PARTS = {
 
 
 class _Progress:
-    """What a candidate's later chunks depend on. Each of the counters numbers what is to stay apart."""
+    """The state of decoding a candidate. Each of the counters numbers what has to stay separate."""
 
     __slots__ = ("call", "calls", "media", "thinking")
 
     def __init__(self) -> None:
         self.thinking = 0  # a stretch of thinking ends with its signature
-        self.media = 0  # an image is a file; pieces of a sound go on with the last
-        self.calls = 0  # calls in pieces
-        self.call: JSONPieces | None = None  # the one that is open
+        self.media = 0  # an image is a file; pieces of audio continue the last file
+        self.calls = 0  # tool calls in pieces
+        self.call: JSONPieces | None = None  # the tool call that is open
 
 
 @hookimpl
 def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
-    """Say what a chunk or a whole answer means.
+    """Decode a chunk or a whole response.
 
-    `state` has the progress of each candidate, and remembers whether id and model have been seen.
+    `state` has the progress of each candidate, and records whether id and model have been received.
     """
-    answer = _decode(chunk.data)
-    if answer.error:
+    response = _decode(chunk.data)
+    if response.error:
         return (read_failure(msgspec.json.decode(chunk.data), raw=chunk.data),)
-    events: list[Event] = [] if "named" in state else _names(answer, state)
-    for candidate in answer.candidates or ():
+    events: list[Event] = [] if "named" in state else _names(response, state)
+    for candidate in response.candidates or ():
         events.extend(_candidate_events(candidate, state))
-    if answer.prompt_feedback is not None and answer.prompt_feedback.block_reason:
-        events.append(Finish(FinishReason.CONTENT_FILTER, str(answer.prompt_feedback.block_reason)))
-    if answer.usage_metadata:
-        events.append(UsageReport(answer.usage_metadata))
+    if response.prompt_feedback is not None and response.prompt_feedback.block_reason:
+        events.append(Finish(FinishReason.CONTENT_FILTER, str(response.prompt_feedback.block_reason)))
+    if response.usage_metadata:
+        events.append(UsageReport(response.usage_metadata))
     return events
 
 
-def _names(answer: Answer, state: dict[Any, Any]) -> list[Event]:
-    """Id and model, until both have been seen."""
-    names = answer.response_id, answer.model_version
+def _names(response: Response, state: dict[Any, Any]) -> list[Event]:
+    """Return id and model until both have been received."""
+    names = response.response_id, response.model_version
     seen = state["id"], state["model"] = names[0] or state.get("id"), names[1] or state.get("model")
     if all(seen):
         state["named"] = True
@@ -113,9 +113,9 @@ def _candidate_events(candidate: Candidate, state: dict[Any, Any]) -> Iterator[E
     progress: _Progress | None = state.get(index)
     if progress is None:
         progress = state[index] = _Progress()
-        yield TextDelta("", index)  # the choice has begun, whatever it begins with
+        yield TextDelta("", index)  # marks the choice as begun, whatever its first part is
     for part in (candidate.content.parts if candidate.content else None) or ():
-        if part.text is not None and part.thought_signature is None and not part.thought:  # nearly all are so
+        if part.text is not None and part.thought_signature is None and not part.thought:  # fast path: nearly all parts
             yield TextDelta(part.text, index)
         else:
             yield from _part_events(part, index, progress)
@@ -126,7 +126,7 @@ def _candidate_events(candidate: Candidate, state: dict[Any, Any]) -> Iterator[E
 
 def _finish_events(reason: str | int, index: int, progress: _Progress) -> Iterator[Event]:
     word = str(_NUMBERED.get(reason, reason)) if isinstance(reason, int) else reason
-    if word == "STOP":  # another reason may have cut the call off, and then it must not look whole
+    if word == "STOP":  # another reason may have truncated the tool call, which then must not be complete
         yield from _close_call(index, progress)
     yield Finish(_REASONS.get(word, FinishReason.OTHER), word, index)
 
@@ -149,7 +149,7 @@ def _part_events(part: Part, index: int, progress: _Progress) -> Iterator[Event]
 
 
 def _text_events(part: Part, signature: str | None, index: int, progress: _Progress) -> Iterator[Event]:
-    """A text or a thought. A signature belongs to its part alone, so that it ends a stretch of thinking."""
+    """Yield text or thinking. A signature belongs to its part only, so it ends a stretch of thinking."""
     if part.thought:
         yield ReasoningDelta(part.text or "", signature, None, None, index, progress.thinking)
     else:
@@ -161,7 +161,7 @@ def _text_events(part: Part, signature: str | None, index: int, progress: _Progr
 
 
 def _media_event(blob: Blob, index: int, progress: _Progress, *, thought: bool) -> Event:
-    """A file. A draft that the model made while it thought is none that was asked for."""
+    """Return a file as media. A draft that the model made while thinking is reported as an event instead."""
     if thought:
         return ServerToolEvent("inlineData", {"inlineData": msgspec.to_builtins(blob), "thought": True}, index)
     mime_type = blob.mime_type or "application/octet-stream"
@@ -169,7 +169,7 @@ def _media_event(blob: Blob, index: int, progress: _Progress, *, thought: bool) 
     return MediaDelta(mime_type, blob.data or b"", index, progress.media)
 
 
-# Calls
+# Tool calls
 
 
 def _call_events(call: FunctionCall, signature: str | None, index: int, progress: _Progress) -> Iterator[Event]:
@@ -184,7 +184,7 @@ def _call_events(call: FunctionCall, signature: str | None, index: int, progress
         yield ToolCallDelta(progress.calls, call.id or None, call.name, choice=index, signature=signature)
     for piece in call.partial_args or ():
         if progress.call is None:
-            raise msgspec.DecodeError("arguments of a function call came before the call")
+            raise msgspec.DecodeError("the response has arguments of a tool call before the tool call")
         if text := _argument_text(progress.call, piece):
             yield ToolCallDelta(progress.calls, arguments=text, choice=index)
     if not call.will_continue:
@@ -201,7 +201,7 @@ def _close_call(index: int, progress: _Progress) -> Iterator[Event]:
 
 
 def _arguments(args: msgspec.Raw) -> str:
-    """The arguments as compact JSON text; nothing where there are none."""
+    """Return the arguments as compact JSON text; an empty text if there are none."""
     text = bytes(args)
     return "" if text in {b"", b"null"} else msgspec.json.format(text, indent=-1).decode()
 
@@ -214,7 +214,7 @@ def _argument_text(arguments: JSONPieces, piece: PartialArg) -> str:
     return arguments.add(piece.json_path, value, continues=bool(piece.will_continue))
 
 
-# What stands beside the parts
+# Metadata
 
 
 def _metadata_events(candidate: Candidate, index: int) -> Iterator[Event]:
@@ -230,34 +230,34 @@ def _metadata_events(candidate: Candidate, index: int) -> Iterator[Event]:
 
 
 def _grounding_events(metadata: JSONObject, index: int) -> Iterator[Event]:
-    """Each source with the stretches of text that it supports; queries and the like beside them."""
+    """Yield each source with the text segments that it supports, then the queries and other metadata."""
     supports = json_access.objects(metadata.get("groundingSupports"))
     for number, source in enumerate(json_access.objects(metadata.get("groundingChunks"))):
-        supported = [support for support in supports if number in _sources(support)]
+        supported = [support for support in supports if number in _source_indexes(support)]
         yield Citation({**source, "groundingSupports": supported}, index)
     rest = {name: value for name, value in metadata.items() if name not in {"groundingChunks", "groundingSupports"}}
     if any(rest.values()):
         yield ServerToolEvent("groundingMetadata", rest, index)
 
 
-def _sources(support: JSONObject) -> list[Any]:
-    places = support.get("groundingChunkIndices")
-    return places if isinstance(places, list) else []
+def _source_indexes(support: JSONObject) -> list[Any]:
+    indexes = support.get("groundingChunkIndices")
+    return indexes if isinstance(indexes, list) else []
 
 
-# What it cost
+# Usage
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
-    """Read a usage object: what tools put into the prompt, and what was thought, are counted beside the rest."""
+    """Read a usage object. Tokens of tools in the prompt and of thinking are counted apart from the others."""
     thoughts = json_access.number(payload, "thoughtsTokenCount")
     prompt = _sum(
         json_access.number(payload, "promptTokenCount"), json_access.number(payload, "toolUsePromptTokenCount")
     )
     output = _sum(json_access.number(payload, "candidatesTokenCount"), thoughts)
     if output is None and prompt is not None and json_access.number(payload, "totalTokenCount") == prompt:
-        output = 0  # a count of zero is not sent, but the total says that it was zero
+        output = 0  # a count of zero is not sent, but the total shows that it was zero
     return Usage(
         input_tokens=prompt,
         output_tokens=output,

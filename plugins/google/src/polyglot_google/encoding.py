@@ -1,4 +1,4 @@
-"""What is asked of generateContent: contents of parts, system instruction, tools, and the generation's settings."""
+"""Encoding of a request to generateContent: contents of parts, system instruction, tools, and generationConfig."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ _INSTEAD = {"user": "metadata={'user': …}, which becomes labels"}
 
 _MODES = {"auto": "AUTO", "required": "ANY", "none": "NONE"}
 _BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
-"""Tokens for an effort where a model knows budgets only; they are those of Google's own OpenAI endpoint."""
+"""Tokens by effort, for models that accept budgets only; the values are those of Google's own OpenAI endpoint."""
 _LEVELS = frozenset({"minimal", "low", "medium", "high", "xhigh"})
 _KNOWS_BUDGETS_ONLY = "gemini-2.5"
 
 
 def wire_request(model_url: str, base_url: str, request: InferenceRequest, *, driver: str) -> WireRequest:
-    """The request in Google's words.
+    """Return the request to generateContent or streamGenerateContent.
 
     Args:
         model_url: URL of the model, to which the method is added.
-        base_url: URL of the place, below which it keeps files.
+        base_url: URL of the endpoint, below which it keeps files.
         request: The request.
-        driver: Name of the driver, for messages.
+        driver: Name of the driver, for error messages.
 
     Raises:
-        RequestError: There are no words for something that was asked.
+        RequestError: The request uses a feature that the API does not have.
     """
     method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
     return json_request(
@@ -59,7 +59,7 @@ def wire_request(model_url: str, base_url: str, request: InferenceRequest, *, dr
         _body(base_url, request, driver),
         stream=request.stream,
         framing=StreamFramer,
-        finish_counts="last",  # a STOP may stand on every chunk, and another reason on the last
+        finish_counts="last",  # a STOP may be sent with every chunk, and another reason with the last
     )
 
 
@@ -80,11 +80,11 @@ def _body(base_url: str, request: InferenceRequest, driver: str) -> _JSONObject:
     return merged(body, request.extra)
 
 
-# What else is asked
+# Settings
 
 
 def _calling(request: InferenceRequest, driver: str) -> _JSONObject:
-    """How the model may call. VALIDATED is AUTO with arguments that keep to their schemas; ANY has such anyway."""
+    """Return the mode of tool calls. VALIDATED is AUTO with arguments that match their schemas; ANY implies that."""
     if request.parallel_tool_calls is False:
         cannot_express(request, "parallel_tool_calls=False", driver=driver)
     choice = request.tool_choice
@@ -96,11 +96,11 @@ def _calling(request: InferenceRequest, driver: str) -> _JSONObject:
 
 
 def _settings(request: InferenceRequest, settings: _JSONObject, driver: str) -> _JSONObject:
-    """The generationConfig."""
+    """Return the generationConfig."""
     if "logprobs" in settings:
         settings.setdefault("responseLogprobs", True)
-    if asked := settings.pop("thinkingConfig", None):
-        settings["thinkingConfig"] = _thinking(request, asked, driver)
+    if config := settings.pop("thinkingConfig", None):
+        settings["thinkingConfig"] = _thinking(request, config, driver)
     wanted = request.response_format
     if wanted is not None and wanted != "text":
         settings["responseMimeType"] = "application/json"
@@ -109,9 +109,9 @@ def _settings(request: InferenceRequest, settings: _JSONObject, driver: str) -> 
     return settings
 
 
-def _thinking(request: InferenceRequest, asked: _JSONObject, driver: str) -> _JSONObject:
-    """The thinkingConfig: a budget or a level, never both, and the thoughts are to be seen."""
-    effort, budget = asked.get("thinkingLevel"), asked.get("thinkingBudget")
+def _thinking(request: InferenceRequest, config: _JSONObject, driver: str) -> _JSONObject:
+    """Return the thinkingConfig: a budget or a level, never both. Thoughts are included in the response."""
+    effort, budget = config.get("thinkingLevel"), config.get("thinkingBudget")
     if effort is not None and budget is not None:
         either = "one of the two"
         cannot_express(request, "reasoning_effort and reasoning_budget together", driver=driver, instead=either)

@@ -1,4 +1,4 @@
-"""The framing of a stream: server-sent events, and the JSON that Google sends where events should be."""
+"""Framing of a stream: server-sent events, and the JSON that Google sends instead of events."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _IN_THE_MIDDLE = re.compile(rb"[\n\r][{\[]")
 
 
 class StreamFramer:
-    """Events, until a line begins as no field of an event can: with a brace or a bracket. From there it is JSON.
+    """Frames events until a line begins with a brace or a bracket, as no field of an event can; from there JSON.
 
-    So comes an error in the middle of a stream, and a whole stream as one JSON array where a gateway lost ``alt=sse``.
+    An error in the middle of a stream is sent like this, and a whole stream as one JSON array if a gateway drops
+    ``alt=sse``.
 
     Attributes:
         media_types: Media types that a stream may have.
@@ -41,7 +42,7 @@ class StreamFramer:
         """Return the chunks that `data` completes.
 
         Raises:
-            LimitExceeded: An event or an object is too large.
+            LimitExceeded: An event or an object is larger than `limits.event`.
         """
         if (place := self._json_begins(data)) is None:
             return self._framer.feed(data)
@@ -50,7 +51,7 @@ class StreamFramer:
         return [*before, *self._framer.feed(data[place:])]
 
     def _json_begins(self, data: bytes) -> int | None:
-        """Where events give way to JSON, or None."""
+        """Return the index at which JSON follows the events, or None."""
         if not data or type(self._framer) is JSONArrayFramer:
             return None
         at_start = not self._in_line and data[:1] in _OPENINGS
@@ -61,5 +62,5 @@ class StreamFramer:
         return None if found is None else found.end() - 1
 
     def finish(self) -> Sequence[Chunk]:
-        """The last block without its blank line; or what there is of JSON that broke off, which no one can decode."""
+        """Return the last block without its blank line, or truncated JSON, which fails to decode."""
         return self._framer.finish()

@@ -9,7 +9,7 @@ from polyglot_core.plugin import hookimpl
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
 from polyglot_google.presets import PRESETS
-from polyglot_google.refusals import decode_error
+from polyglot_google.provider_errors import decode_error
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
@@ -21,13 +21,13 @@ _COLLECTIONS = frozenset({"models", "tunedModels"})
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
-    """Say the request as generateContent, or as streamGenerateContent with server-sent events."""
+    """Encode the request as generateContent, or as streamGenerateContent with server-sent events."""
     base_url = (connection.base_url or str(PRESETS["gemini"].base_url)).rstrip("/")
     return wire_request(f"{base_url}/{_resource(request.model)}", base_url, request, driver="gemini")
 
 
 def _resource(model: str) -> str:
-    """The model's place in the path; a name without a collection is one of Google's own models."""
+    """Return the path of the model; a name without a collection is one of Google's own models."""
     collection, slash, name = model.partition("/")
     if not slash or collection not in _COLLECTIONS:
         collection, name = "models", model

@@ -1,4 +1,4 @@
-"""Conversations in Google's words: turns of parts."""
+"""Encoding of a conversation as turns of parts."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _OWN_FIELDS = frozenset(
         *("codeexecutionresult", "toolcall", "toolresponse"),
     }
 )
-"""What a part of Google's own has at least one of, in small letters: ``inlineData`` is ``inline_data`` too."""
+"""Fields of raw parts, in lower case without underscores, as ``inlineData`` and ``inline_data`` are equal."""
 
 
 class Writer(TurnWriter):
-    """Writes one conversation as turns of parts. Results name their tool, and no call needs an id.
+    """Writes one conversation as turns of parts. Results name their tool, and tool calls need no id.
 
     Args:
         request: The request.
-        base_url: URL of the place, below which it keeps files.
-        driver: Name of the driver, for messages.
+        base_url: URL of the endpoint, below which it keeps files.
+        driver: Name of the driver, for error messages.
     """
 
     roles: ClassVar[Mapping[str, str]] = {**TurnWriter.roles, "assistant": "model"}
@@ -57,11 +57,11 @@ class Writer(TurnWriter):
         self._base_url = base_url
 
     def goes_on(self, before: Message, message: Message) -> bool:
-        """Results of one turn's calls have to stand in one turn; other turns stay as they are."""
+        """Return True for the results of one turn's tool calls, which must be in one turn; others are kept apart."""
         return before.role == message.role == "tool"
 
     def blocks(self, message: Message) -> list[_JSONObject]:
-        """The parts of a message, at least one. A signature without a text belongs to the text before it."""
+        """Return the parts of a message, at least one. A signature without text belongs to the text before it."""
         made: list[_JSONObject] = []
         for part in super().blocks(message):
             if (
@@ -76,52 +76,53 @@ class Writer(TurnWriter):
         return made or [{"text": ""}]
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
-        """A text."""
+        """Write text."""
         yield {"text": part.text}
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
-        """An image, of which a URL's ending may tell the type."""
+        """Write an image; the media type may follow from the suffix of its URL."""
         suffix = urlsplit(part.url or "").path.rpartition(".")[2].lower()
-        guessed = _IMAGE_TYPES.get(suffix) if part.mime_type == "image/png" else None  # which nobody may have looked at
+        # image/png is the default, so the user may not have set it
+        guessed = _IMAGE_TYPES.get(suffix) if part.mime_type == "image/png" else None
         detail = {"mediaResolution": {"level": _RESOLUTIONS[part.detail]}} if part.detail in _RESOLUTIONS else {}
         yield {**_file(part, guessed or part.mime_type, part.url), **detail}
 
     def write_audio(self, part: Audio) -> Iterator[_JSONObject]:
-        """A sound."""
+        """Write audio."""
         yield _inline(part.mime_type, part.base64)
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
-        """A file; its name is left out, as a prompt has no place for it."""
-        place = part.url or part.file_id or ""
-        yield _file(part, part.mime_type, f"{self._base_url}/{place}" if place.startswith("files/") else place)
+        """Write a file. Its name is dropped: the API has no field for it."""
+        path = part.url or part.file_id or ""
+        yield _file(part, part.mime_type, f"{self._base_url}/{path}" if path.startswith("files/") else path)
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
-        """A thought, or a signature that came after it."""
+        """Write thinking, or a signature that was received after it."""
         if part.redacted is not None:
-            self.cannot("redacted thinking, which another provider made", instead="the turn without it")
+            self.cannot("redacted thinking, which is from another provider", instead="the turn without it")
         else:
             yield {"text": part.text, **({"thought": True} if part.text else {}), **_signed(part)}
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
-        """A call."""
+        """Write a tool call."""
         call = {"name": part.name, "args": self.arguments(part), **({"id": part.id} if part.id else {})}
         yield {"functionCall": call, **_signed(part)}
 
     def write_tool_result(self, part: ToolResult) -> Iterator[_JSONObject]:
-        """A result, with its files beside it."""
+        """Write a tool result with its files."""
         if not part.name:
             raise RequestError(
-                f"The result of the call {part.id!r} needs the tool's name, and no call before it has that id; "
-                "make the turn with Message.tool_result(call, …) of the call itself, or give the ToolResult a name.",
+                f"The result of the tool call {part.id!r} needs the tool's name, and no tool call has that id. "
+                "Make the turn with Message.tool_result(call, …), or set the name of the ToolResult.",
                 provider=self.driver,
                 phase="encode",
             )
         files = self.write(inner for inner in part.parts if not isinstance(inner, Text))
-        answer = {"name": part.name, "response": _outcome(part), "id": part.id, "parts": files}
-        yield {"functionResponse": {name: value for name, value in answer.items() if value or name == "response"}}
+        body = {"name": part.name, "response": _outcome(part), "id": part.id, "parts": files}
+        yield {"functionResponse": {name: value for name, value in body.items() if value or name == "response"}}
 
     def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
-        """A part of Google's own."""
+        """Write a part in the API's own shape."""
         fields = {str(name).replace("_", "").lower() for name in part.payload}
         if "type" in fields or not fields & _OWN_FIELDS:
             self.cannot(f"a part with the fields {sorted(part.payload)}", instead="a part of Google's own shape")
@@ -138,12 +139,12 @@ def _inline(mime_type: str, data: str) -> _JSONObject:
 
 
 def _file(part: Image | Document, mime_type: str, url: str | None) -> _JSONObject:
-    """The bytes, or where they are."""
+    """Return the inline bytes of a file, or its URI."""
     return _inline(*part.inline) if part.inline else {"fileData": {"mimeType": mime_type, "fileUri": url}}
 
 
 def _outcome(result: ToolResult) -> _JSONObject:
-    """A result as the object that it has to be: JSON as it is, a text under the name that says how it went."""
+    """Return a result as the object that the API requires: JSON as it is, text as ``output`` or ``error``."""
     if result.error:
         return {"error": result.text}
     value = json_access.parse(result.text)

@@ -1,4 +1,4 @@
-"""Places that speak Google's generateContent, as rows of data."""
+"""Endpoints that speak Google's generateContent, as rows of data."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PRESETS = {
         auth_scheme="",
     ),
 }
-"""Rows by preset name. Vertex AI has no variable for its key: it is asked with an access token, unless a key is given.
+"""Rows by preset name. Vertex AI has no variable for its key: an access token is sent unless the connection has a key.
 
-Columns in `facts`, all for ``vertex`` and all to be left out at will:
-    project: Google Cloud project; without it the one that Google's credentials name.
-    location: Region, such as ``europe-west4``; without it ``global``.
-    credentials_file: Path of a service account's file; without it the application default credentials.
-    google_token: Whether an address outside of googleapis.com is given an access token too.
+Facts, all optional and all of ``vertex``:
+    project: Google Cloud project; by default that of Google's credentials.
+    location: Region, such as ``europe-west4``; by default ``global``.
+    credentials_file: Path of a service account's file; by default the application default credentials.
+    google_token: True if an access token is also sent to hosts outside of googleapis.com.
 """

@@ -1,4 +1,4 @@
-"""The shape of what generateContent answers: only the fields that are read."""
+"""Shapes of generateContent's responses: only the fields that are read."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-__all__ = ["Answer", "Blob", "Candidate", "FunctionCall", "JSONObject", "Part", "PartialArg"]
+__all__ = ["Blob", "Candidate", "FunctionCall", "JSONObject", "Part", "PartialArg", "Response"]
 
 JSONObject = dict[str, Any]
-"""A JSON object that is handed on as it is."""
+"""A JSON object that is passed on unchanged."""
 
 
 class PartialArg(Struct, rename="camel", gc=False):
-    """A value of a function call's arguments, or a piece of a text among them."""
+    """A value of a tool call's arguments, or a piece of a string among them."""
 
     json_path: str = ""
     string_value: str | None = None
@@ -25,7 +25,7 @@ class PartialArg(Struct, rename="camel", gc=False):
 
 
 class FunctionCall(Struct, rename="camel", gc=False):
-    """A call, whole, opened, continued, or closed."""
+    """A tool call: whole, opened, continued, or closed."""
 
     id: str | None = None
     name: str | None = None
@@ -35,14 +35,14 @@ class FunctionCall(Struct, rename="camel", gc=False):
 
 
 class Blob(Struct, rename="camel", gc=False):
-    """A file in the answer; its bytes come as base64."""
+    """A file in the response; its bytes are sent as base64."""
 
     mime_type: str | None = None
     data: bytes | None = None
 
 
 class Part(Struct, rename="camel", gc=False):
-    """A part of the answer: one of these fields and what goes with it."""
+    """A part of the response: one of these fields, with its attributes."""
 
     text: str | None = None
     thought: bool | None = None
@@ -56,13 +56,13 @@ class Part(Struct, rename="camel", gc=False):
 
 
 class Content(Struct, gc=False):
-    """What a candidate says."""
+    """The content of a candidate."""
 
     parts: list[Part] | None = None
 
 
 class Candidate(Struct, rename="camel", gc=False):
-    """One of the answers, or more of it."""
+    """A candidate response, or more of it."""
 
     index: int | None = None
     content: Content | None = None
@@ -74,13 +74,13 @@ class Candidate(Struct, rename="camel", gc=False):
 
 
 class Feedback(Struct, rename="camel", gc=False):
-    """What was found in the prompt."""
+    """The assessment of the prompt."""
 
     block_reason: str | int | None = None
 
 
-class Answer(Struct, rename="camel", gc=False):
-    """A chunk, or a whole answer."""
+class Response(Struct, rename="camel", gc=False):
+    """A chunk, or a whole response."""
 
     candidates: list[Candidate] | None = None
     usage_metadata: JSONObject | None = None

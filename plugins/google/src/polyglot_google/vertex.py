@@ -1,4 +1,4 @@
-"""The driver ``vertex``: generateContent on Vertex AI, with an access token, or with a key in express mode."""
+"""The driver ``vertex``: generateContent on Vertex AI, with an access token, or with an API key in express mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from polyglot_core.plugin import Secret, config_error, hookimpl, import_optional
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
 from polyglot_google.presets import PRESETS
-from polyglot_google.refusals import decode_error
+from polyglot_google.provider_errors import decode_error
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
@@ -29,7 +29,7 @@ _GOOGLE = "googleapis.com"
 
 
 class _Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A connection's facts, read. The facts are explained where the rows are, in `polyglot_google.presets`."""
+    """The parsed facts of a connection. They are explained below the rows, in `polyglot_google.presets`."""
 
     project: str | None = None
     location: Annotated[str, Meta(pattern="^[a-z0-9-]+$")] = "global"
@@ -37,16 +37,16 @@ class _Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     google_token: bool = False
 
 
-# Where
+# URL
 
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
-    """Say the request as generateContent, or as streamGenerateContent with server-sent events.
+    """Encode the request as generateContent, or as streamGenerateContent with server-sent events.
 
     Raises:
-        ConfigError: The connection's facts cannot be read, as a location that is no name of one.
-        RequestError: The model is no name of one, or there are no words for something that was asked.
+        ConfigError: The facts of the connection are invalid, for example a location that is no name of one.
+        RequestError: The model's name is invalid, or the request uses a feature that the API does not have.
     """
     facts = read_facts(connection, _Facts)
     base_url, resource = _root(connection, facts), _resource(request.model)
@@ -56,7 +56,7 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 
 
 def _root(connection: Connection, facts: _Facts) -> str:
-    """The address without a project: that of the location where the connection gives none of its own."""
+    """Return the base URL without a project: the connection's own or that of the location."""
     base_url = (connection.base_url or _EVERYWHERE).rstrip("/")
     if base_url != _EVERYWHERE or facts.location == "global":
         return base_url
@@ -70,21 +70,21 @@ def _scope(facts: _Facts, project: str) -> str:
 
 
 def _resource(model: str) -> str:
-    """The model's place in the path: a whole name, ``publisher/model``, or the name of one of Google's own."""
+    """Return the path of the model: a whole name, ``publisher/model``, or the name of one of Google's own models."""
     segments = model.split("/")
     if not all(segments) or {".", ".."} & set(segments):
-        raise RequestError(f"{model!r} is no name of a model.", provider="vertex", phase="encode")
+        raise RequestError(f"{model!r} is not a valid model name.", provider="vertex", phase="encode")
     if not model.startswith(_WHOLE_NAMES):
         publisher, name = (segments[0], segments[1:]) if segments[1:] else ("google", segments)
         segments = ["publishers", publisher, "models", *name]
     return "/".join(quote(segment, safe="") for segment in segments)
 
 
-# Who
+# Authorization
 
 
 _identities: dict[str | None, tuple[Any, str | None]] = {}
-"""Google's credentials, which renew themselves, and the project that they name; by the path of their file."""
+"""Google's credentials, which refresh themselves, and their project; by the path of their file."""
 
 _lock = threading.Lock()
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
@@ -92,14 +92,14 @@ _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
 @hookimpl
 def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
-    """Add the key, if there is one, or an access token; and the project of the credentials, if there is no other.
+    """Add the API key or else an access token, and the project of the credentials if the connection has none.
 
-    A token is for Google: another address gets none unless the connection's ``google_token`` says so.
+    A token is sent to Google only; to another host if the connection sets ``google_token``.
 
     Raises:
-        ConfigError: google-auth is not installed, there are no credentials, or no project.
-        AuthenticationError: The credentials do not get a token.
-        TransportError: The way to the token is broken.
+        ConfigError: google-auth is not installed, or there are no credentials, or no project.
+        AuthenticationError: Google returned no token for the credentials.
+        TransportError: The token endpoint could not be reached.
     """
     if connection.secret is not None:
         return replace(wire, headers={**wire.headers, **connection.auth_headers()})
@@ -111,7 +111,7 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     url = wire.url
     if "/projects/" not in url and _is_google(url):
         if not found:
-            raise config_error(connection, "names no project, and neither do its credentials; set facts.project")
+            raise config_error(connection, "has no project, and neither have its credentials; set facts.project")
         root = _root(connection, facts)
         url = root + _scope(facts, found) + url.removeprefix(root)
     return replace(wire, url=url, headers={**wire.headers, **headers})
@@ -123,8 +123,8 @@ def _is_google(url: str) -> bool:
 
 
 def _token(connection: Connection, path: str | None, url: str) -> tuple[dict[str, str | Secret], str | None]:
-    """Headers with a token that is fresh, and the credentials' project."""
-    what = "needs google-auth for access tokens; install polyglot-google[vertex], or give an api_key"
+    """Return headers with a valid token, and the credentials' project."""
+    what = "needs google-auth for access tokens; install polyglot-google[vertex], or set api_key"
     modules = ("google.auth.exceptions", "google.auth.transport.requests")
     errors, requests = import_optional(connection, *modules, what=what)
     headers: dict[str, str] = {}
@@ -133,14 +133,14 @@ def _token(connection: Connection, path: str | None, url: str) -> tuple[dict[str
         credentials.before_request(requests.Request(), "POST", url, headers)
     except (errors.DefaultCredentialsError, errors.MalformedError, OSError) as missing:
         what = (
-            "has no Google credentials; run `gcloud auth application-default login`, or let facts.credentials_file "
-            "name the file of a service account"
+            "has no Google credentials; run `gcloud auth application-default login`, or set "
+            "facts.credentials_file to the file of a service account"
         )
         raise config_error(connection, what) from missing
     except errors.TransportError as broken:
-        raise TransportError("The way to Google's tokens is broken.", phase="connect") from broken
+        raise TransportError("Google's token endpoint could not be reached.", phase="connect") from broken
     except errors.GoogleAuthError as refused:
-        raise AuthenticationError("Google's credentials do not get an access token.", phase="connect") from refused
+        raise AuthenticationError("Google returned no access token for the credentials.", phase="connect") from refused
     return {name: Secret(text) if name == "authorization" else text for name, text in headers.items()}, project
 
 

@@ -1,4 +1,4 @@
-"""A request as the dialect says it: options, tools, format, and the messages."""
+"""Encoding of a request: options, tools, format, and the messages."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _OPTIONS = {
     "frequency_penalty": "frequency_penalty",
     "n": "n",
     "reasoning_effort": "reasoning_effort",
-    "reasoning_budget": "reasoning_budget",  # no field: 0 becomes an effort, anything else is refused
+    "reasoning_budget": "reasoning_budget",  # no field: 0 becomes an effort, anything else is unsupported
     "metadata": "metadata",
 }
 _TOOL_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 
 def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
-    """The body. An agent that `extra` names brings its own model.
+    """Return the body. An agent that `extra` names brings its own model.
 
     Raises:
-        RequestError: The dialect has no words for something that was asked.
+        RequestError: The request uses a feature that the dialect does not have.
     """
     body: _JSONObject = {} if "agent_id" in request.extra else {"model": request.model}
     body["messages"] = Writer(request, driver).messages()
@@ -47,7 +47,7 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
         body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.response_format is not None:
         body["response_format"] = _response_format(request.response_format)
-    if request.stream:  # usage comes unasked, and `stream_options` is refused
+    if request.stream:  # usage is reported without a request, and `stream_options` is rejected
         body["stream"] = True
     return {**body, **request.extra}
 

@@ -44,13 +44,13 @@ _AGENT_PATH = "/agents/completions"
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
-    """Say the request as a chat completion, or as an agent's if `extra` has an ``agent_id``."""
+    """Encode the request as a chat completion, or as an agent's if `extra` has an ``agent_id``."""
     return _wire(connection, request, body_of(request, connection.driver))
 
 
 @hookimpl
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
-    """Ask the model to write on from a last turn of the assistant that is marked as a prefix.
+    """Encode a request that continues the assistant's last turn, which is marked as a prefix.
 
     Source: Mistral's API reference, the field ``prefix`` of an assistant's message.
     """
@@ -62,11 +62,11 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
 def _wire(connection: Connection, request: InferenceRequest, body: dict[str, Any]) -> WireRequest:
     base_url = connection.base_url or str(PRESETS["mistral"].base_url)
     path = _AGENT_PATH if "agent_id" in request.extra else _PATH
-    # recorded: the last block without its blank line
+    # recorded responses end with a block without its blank line
     return json_request(f"{base_url.rstrip('/')}{path}", body, stream=request.stream, flush_at_eof=True)
 
 
-# What comes: only the fields that are read
+# The response: only the fields that are read
 
 
 class _Function(Struct, gc=False):
@@ -80,15 +80,15 @@ class _ToolCall(Struct, gc=False):
     function: _Function | None = None
 
 
-class _Said(Struct, gc=False):
+class _Message(Struct, gc=False):
     content: str | list[Any] | None = None
     tool_calls: list[_ToolCall] | None = None
 
 
 class _Choice(Struct, gc=False):
     index: int | None = 0
-    delta: _Said | None = None
-    message: _Said | None = None
+    delta: _Message | None = None
+    message: _Message | None = None
     finish_reason: str | None = None
 
 
@@ -114,12 +114,12 @@ _REASONS = {
     "error": FinishReason.ERROR,
 }
 _NO_ID = frozenset({"", "null"})
-"""What stands for no id: some models have written the word."""
+"""Values that mean no id: some models write the word."""
 
 
 @hookimpl
 def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
-    """Say what a chunk or a whole completion means. `state` remembers whether id and model have been told."""
+    """Decode a chunk or a whole completion. `state` records whether id and model were emitted."""
     try:
         completion = _decode(chunk.data)
     except msgspec.DecodeError:
@@ -127,12 +127,12 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
             return _END
         raise
     choices = completion.choices
-    # Nearly every chunk is one piece of text of one choice, and nothing else.
+    # Fast path: nearly every chunk is one piece of text of one choice, and nothing else.
     if choices is not None and len(choices) == 1 and completion.usage is None and "named" in state:
         choice = choices[0]
-        said = choice.delta
-        if said is not None and not choice.finish_reason and not said.tool_calls and not completion.error:
-            text = said.content
+        message = choice.delta
+        if message is not None and not choice.finish_reason and not message.tool_calls and not completion.error:
+            text = message.content
             if type(text) is str:
                 return (TextDelta(text, choice.index or 0),)
     return list(_events(completion, chunk, state))
@@ -156,10 +156,10 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any]) -> Ite
 
 def _choice_events(choice: _Choice, *, whole: bool) -> Iterator[Event]:
     index = choice.index or 0
-    said = choice.message if whole else choice.delta
-    if said is not None:
-        yield from _content(said.content, index)
-        for number, call in enumerate(said.tool_calls or ()):
+    message = choice.message if whole else choice.delta
+    if message is not None:
+        yield from _content(message.content, index)
+        for number, call in enumerate(message.tool_calls or ()):
             yield from _tool_call(call, number if whole else call.index, index, whole=whole)
     if choice.finish_reason:
         reason = _REASONS.get(choice.finish_reason, FinishReason.OTHER)
@@ -178,7 +178,7 @@ def _content(content: str | list[Any] | None, choice: int) -> Iterator[Event]:
 
 
 def _part(part: dict[str, Any], choice: int) -> Iterator[Event]:
-    """A part: text, thinking with parts of its own, sources, or a thing that a tool of the provider's made."""
+    """Yield the events of a part: text, thinking with parts of its own, sources, or the output of a provider's tool."""
     kind = _string(part.get("type"))
     if kind == "text":
         yield TextDelta(_string(part.get("text")), choice)
@@ -195,7 +195,7 @@ def _part(part: dict[str, Any], choice: int) -> Iterator[Event]:
 
 
 def _tool_call(call: _ToolCall, index: object, choice: int, *, whole: bool) -> Iterator[ToolCallDelta]:
-    """A call, which comes in one piece from the provider's own models; nothing for a placeholder."""
+    """Yield a tool call, which the provider's own models send in one piece; nothing for a placeholder."""
     function = call.function or _Function()
     arguments = json_access.text(function.arguments)
     call_id = call.id if isinstance(call.id, str) and call.id not in _NO_ID else None
@@ -208,14 +208,14 @@ def _string(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-# What it cost
+# Usage
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
-    """Read a usage object; what is no number counts as unknown.
+    """Read a usage object. A value that is not a number counts as unknown.
 
-    Tokens of sound are counted beside the prompt's, as the total proves where there are some.
+    Audio tokens are added to the prompt's if the total proves that they are counted apart.
     """
     prompt, completion, total = (
         json_access.number(payload, f"{name}_tokens") for name in ("prompt", "completion", "total")

@@ -1,4 +1,4 @@
-"""Messages as the dialect says them: a role, content that is a text or a list of parts, and tool calls."""
+"""Encoding of messages: a role, content that is a text or a list of parts, and tool calls."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _OWN_ID = re.compile(r"[a-zA-Z0-9]{9}")
 class Writer(MessageWriter):
     """Writes the messages of one request.
 
-    The API takes ids of nine letters and digits alone, as its own are. Those of other providers become such ones, the
-    same for the same id.
+    The API accepts only ids of nine letters and digits, such as its own. Ids of other providers are replaced by such
+    ones, equal ids by equal ones.
     """
 
     id_format: ClassVar[str | None] = "call{:05}"
 
     def normalize_id(self, call_id: str) -> str:
-        """The id, or what stands for it here."""
+        """Return the id, or its replacement."""
         return call_id if _OWN_ID.fullmatch(call_id) else hashlib.sha256(call_id.encode()).hexdigest()[:9]
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
-        """An image."""
+        """Write an image."""
         detail = {} if part.detail is None else {"detail": part.detail}
         yield {"type": "image_url", "image_url": {"url": part.data_url, **detail}}
 
     def write_audio(self, part: Audio) -> Iterator[_JSONObject]:
-        """A sound."""
+        """Write audio."""
         yield {"type": "input_audio", "input_audio": {"data": part.base64, "format": part.format}}
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
-        """A document: one that was sent before, or its URL."""
+        """Write a document by its id or its URL."""
         if part.file_id is not None:
             yield {"type": "file", "file_id": part.file_id}
         else:
@@ -51,14 +51,14 @@ class Writer(MessageWriter):
             yield {"type": "document_url", "document_url": part.data_url, **name}
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
-        """A stretch of thinking; encrypted thinking is another provider's and means nothing here."""
+        """Write a stretch of thinking; encrypted thinking is another provider's and is dropped."""
         if part.text:
             yield {"type": "thinking", "thinking": [{"type": "text", "text": part.text}], "closed": True}
 
     def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
-        """A part in the API's own shape."""
+        """Write a part in the API's own shape."""
         yield dict(part.payload)
 
     def result(self, result: ToolResult) -> _JSONObject:
-        """A result, with the name of its tool where that is known."""
+        """Return a tool result, with the name of its tool if it is known."""
         return {**super().result(result), **({} if result.name is None else {"name": result.name})}

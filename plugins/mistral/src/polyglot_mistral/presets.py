@@ -1,4 +1,4 @@
-"""Places that speak Mistral's chat completions, as rows of data."""
+"""Endpoints that speak Mistral's chat completions, as rows of data."""
 
 from __future__ import annotations
 

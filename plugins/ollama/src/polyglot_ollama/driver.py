@@ -1,4 +1,4 @@
-"""Ollama's own chat: one JSON body, and an answer of one JSON object a line.
+"""Ollama's own chat: the request is one JSON body, the response one JSON object per line.
 
 Sources: Ollama's API reference, page "Generate a chat message"; the types of its public SDK; and recorded exchanges for
 what these leave open.
@@ -43,7 +43,7 @@ _PATH = "/api/chat"
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
-    """Say the request as a chat."""
+    """Encode the request as a chat."""
     base_url = connection.base_url or str(PRESETS["ollama"].base_url)
     return json_request(
         f"{base_url.rstrip('/')}{_PATH}",
@@ -57,11 +57,11 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 
 @hookimpl
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
-    """Ask the model to write on: a last turn of the assistant is left open."""
+    """Encode a request that continues the assistant's last turn, which is left open."""
     return encode_request(connection, request.with_prefill(text))
 
 
-# What comes: only the fields that are read
+# The response: only the fields that are read
 
 
 class _Function(Struct, gc=False):
@@ -74,7 +74,7 @@ class _ToolCall(Struct, gc=False):
     function: _Function | None = None
 
 
-class _Said(Struct, gc=False):
+class _Message(Struct, gc=False):
     content: str | None = None
     thinking: str | None = None
     tool_calls: list[_ToolCall] | None = None
@@ -82,7 +82,7 @@ class _Said(Struct, gc=False):
 
 
 class _Line(Struct, gc=False):
-    message: _Said | None = None
+    message: _Message | None = None
     done: bool | None = None
     done_reason: str | None = None
     logprobs: list[Any] | None = None
@@ -100,14 +100,14 @@ _IMAGE_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF":
 
 @hookimpl
 def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
-    """Say what a line or a whole answer means. `state` remembers whether the model has been named."""
+    """Decode a line or a whole response. `state` records whether the model's name was emitted."""
     line = _decode(chunk.data)
-    said = line.message
-    # Nearly every line is one piece of text, and nothing else.
-    if said is not None and said.content and not line.done and "named" in state:
-        others = said.thinking or said.tool_calls or said.images or line.logprobs or line.error
+    message = line.message
+    # Fast path: nearly every line is one piece of text, and nothing else.
+    if message is not None and message.content and not line.done and "named" in state:
+        others = message.thinking or message.tool_calls or message.images or line.logprobs or line.error
         if not others:
-            return (TextDelta(said.content),)
+            return (TextDelta(message.content),)
     return list(_events(line, chunk, state))
 
 
@@ -126,16 +126,16 @@ def _events(line: _Line, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]
         yield from _ending(line, chunk)
 
 
-def _content(said: _Said) -> Iterator[Event]:
-    if said.thinking:
-        yield ReasoningDelta(said.thinking)
-    if said.content is not None:
-        yield TextDelta(said.content)
-    for call in said.tool_calls or ():
-        if call.function is not None:  # it has a number, but servers number every call 0
+def _content(message: _Message) -> Iterator[Event]:
+    if message.thinking:
+        yield ReasoningDelta(message.thinking)
+    if message.content is not None:
+        yield TextDelta(message.content)
+    for call in message.tool_calls or ():
+        if call.function is not None:  # its index is ignored: servers number every tool call 0
             text = json_access.text(call.function.arguments or None)
             yield ToolCallDelta(None, call.id or None, call.function.name, text, complete=True)
-    for image in said.images or ():
+    for image in message.images or ():
         kind = next((kind for start, kind in _IMAGE_TYPES.items() if image.startswith(start)), None)
         yield MediaDelta(kind or "application/octet-stream", image)
 
@@ -149,12 +149,12 @@ def _ending(line: _Line, chunk: Chunk) -> Iterator[Event]:
     yield End()
 
 
-# What it cost
+# Usage
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
-    """Read the counts of the last line; times in nanoseconds stand beside them in `raw`."""
+    """Read the token counts of the last line; its times in nanoseconds stay in `raw`."""
     return Usage(
         input_tokens=json_access.number(payload, "prompt_eval_count"),
         output_tokens=json_access.number(payload, "eval_count"),

@@ -1,4 +1,4 @@
-"""What is asked: flat messages of text, with images, thinking and tool calls beside it."""
+"""Encoding of a request: flat messages of text, with images, thinking and tool calls in fields of their own."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _OPTIONS = {
 
 
 def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
-    """The body.
+    """Return the body.
 
     Raises:
-        RequestError: The dialect has no words for something that was asked.
+        RequestError: The request uses a feature that the dialect does not have.
     """
     body: _JSONObject = {
         "model": request.model,
         "messages": _Writer(request, driver).messages(),
-        "stream": request.stream,  # left out it would mean a stream
+        "stream": request.stream,  # always sent, as a missing field would mean a stream
         **_options(request, driver),
     }
-    if request.tools and request.tool_choice != "none":  # what the model does not know it cannot call
+    if request.tools and request.tool_choice != "none":  # a model cannot call a tool that it does not know
         body["tools"] = [{"type": "function", "function": tool.fields(strict=False)} for tool in request.tools]
     if any(tool.strict for tool in request.tools):
         cannot_express(request, "strict of a tool", driver=driver)
@@ -72,31 +72,31 @@ def _options(request: InferenceRequest, driver: str) -> _JSONObject:
 
 
 class _Writer(MessageWriter):
-    """Writes one conversation. Results name their tool, and no call needs an id."""
+    """Writes one conversation. Results name their tool, and tool calls need no id."""
 
     id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
 
     def turn(self, message: Message) -> _JSONObject:
-        return {"role": self.role(message) or message.role, **self._said(message.parts)}
+        return {"role": self.role(message) or message.role, **self._fields(message.parts)}
 
     def result(self, result: ToolResult) -> _JSONObject:
         names = {"tool_name": result.name, "tool_call_id": result.id}
-        return {"role": "tool", **self._said(result.said), **{name: value for name, value in names.items() if value}}
+        return {"role": "tool", **self._fields(result.said), **{name: value for name, value in names.items() if value}}
 
-    def _said(self, parts: Sequence[Part]) -> _JSONObject:
-        """The parts, each kind in a field of its own."""
-        said: _JSONObject = {"content": ""}
+    def _fields(self, parts: Sequence[Part]) -> _JSONObject:
+        """Return the parts of a message, each type in a field of its own."""
+        fields: _JSONObject = {"content": ""}
         for piece in self.write(parts):
             for name, value in piece.items():
-                said[name] = said[name] + value if name in said else value
-        return said
+                fields[name] = fields[name] + value if name in fields else value
+        return fields
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
         yield {"content": part.text}
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
-        if part.text:  # signatures and encrypted thinking are other providers' and mean nothing here
+        if part.text:  # signatures and encrypted thinking are other providers' and are dropped
             yield {"thinking": part.text}
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:

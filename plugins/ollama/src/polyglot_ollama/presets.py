@@ -1,4 +1,4 @@
-"""Places that speak Ollama's chat, as rows of data."""
+"""Endpoints that speak Ollama's chat, as rows of data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRESETS = {
 }
 """Rows by preset name.
 
-Columns in `facts`:
-    think_tags: Opening and closing tag of thinking that a model leaves in its text; ``("<think>", "</think>")``, say.
-        Servers that know a model's thinking take it out themselves.
+Facts:
+    think_tags: Opening and closing tag of thinking that a model leaves in its text, such as
+        ``("<think>", "</think>")``. Servers that support a model's thinking remove it themselves.
 """

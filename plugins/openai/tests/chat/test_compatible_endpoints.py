@@ -1,4 +1,4 @@
-"""What differs in the answers of places that speak the dialect: thinking, finishes, usage, errors, sources, media."""
+"""Differences in the responses of compatible endpoints: thinking, finish reasons, usage, errors, sources, media."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def block(text=None, index=0, kind="reasoning.text", **fields):
 # Thinking
 
 
-def told(text="", signature=None, redacted=None, id_=None, *, number=0, kind="reasoning.text"):
-    """What a block of thinking means."""
+def thinking_of(text="", signature=None, redacted=None, id_=None, *, number=0, kind="reasoning.text"):
+    """Return the thinking of a block."""
     return ReasoningDelta(text, signature, redacted, id_, block=number, extra={"type": kind})
 
 
@@ -53,27 +53,27 @@ def told(text="", signature=None, redacted=None, id_=None, *, number=0, kind="re
         ({"reasoning_content": "Hm", "content": ""}, [ReasoningDelta("Hm"), TextDelta("")]),
         ({"reasoning_content": "Hm", "content": "a"}, [ReasoningDelta("Hm"), TextDelta("a")]),
         ({"reasoning_content": {"odd": 1}, "content": "a"}, [TextDelta("a")]),
-        ({"reasoning_details": [block("Hm")]}, [told("Hm")]),
+        ({"reasoning_details": [block("Hm")]}, [thinking_of("Hm")]),
         ({"reasoning_details": []}, []),
-        ({"reasoning": "Hm", "reasoning_details": [block("Hm", 1)]}, [told("Hm", number=1)]),
+        ({"reasoning": "Hm", "reasoning_details": [block("Hm", 1)]}, [thinking_of("Hm", number=1)]),
         (
             {"reasoning": "Hm", "reasoning_details": [block("H"), block("m", 1)]},
-            [told("H"), told("m", number=1)],
+            [thinking_of("H"), thinking_of("m", number=1)],
         ),
         (
             {"reasoning": "Hm", "reasoning_details": [block("other", signature="s")]},
-            [ReasoningDelta("Hm"), told("", "s")],
+            [ReasoningDelta("Hm"), thinking_of("", "s")],
         ),
-        ({"reasoning_details": [block(signature="s", id="r")]}, [told("", "s", None, "r")]),
+        ({"reasoning_details": [block(signature="s", id="r")]}, [thinking_of("", "s", None, "r")]),
         (
             {"reasoning_details": [block(kind="reasoning.encrypted", data="xyz", index=2)]},
-            [told("", None, "xyz", number=2, kind="reasoning.encrypted")],
+            [thinking_of("", None, "xyz", number=2, kind="reasoning.encrypted")],
         ),
         (
             {"reasoning_details": [block(kind="reasoning.summary", summary="In short", format="v1")]},
             [ReasoningDelta("In short", extra={"type": "reasoning.summary", "format": "v1"})],
         ),
-        ({"reasoning_details": [block("Hm", index=None), "odd", 5]}, [told("Hm")]),
+        ({"reasoning_details": [block("Hm", index=None), "odd", 5]}, [thinking_of("Hm")]),
         ({"reasoning_details": [{"text": "Hm"}]}, [ReasoningDelta("Hm")]),
         (
             {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}, {"text": "a"}]},
@@ -87,19 +87,19 @@ def told(text="", signature=None, redacted=None, id_=None, *, number=0, kind="re
     ],
 )
 def test_thinking(openai, said, expected):
-    """Thinking is never text, is told once however often it is said, and keeps blocks and signatures."""
+    """Thinking is never text, is emitted once even if sent twice, and keeps blocks and signatures."""
     assert openai.decoded(delta(**said)) == [expected]
 
 
-def test_thinking_in_the_fields_of_a_place(openai):
-    """Columns say in which fields thinking, signature and encrypted thinking stand, also inside other objects."""
+def test_thinking_fields_are_set_by_facts(openai):
+    """Facts state the paths of thinking, signature and encrypted thinking."""
     facts = {"reasoning_fields": ["thoughts"], "reasoning_signature": "a.seal", "reasoning_encrypted": "hidden"}
     found = openai.decoded(delta(thoughts="Hm", a={"seal": "s"}, hidden="x", reasoning="no"), facts=facts)
     assert found == [[ReasoningDelta("Hm"), ReasoningDelta("", "s", "x")]]
 
 
-def test_thinking_in_the_text(openai):
-    """Where a place leaves thinking in the text, between tags, it is taken out of it."""
+def test_thinking_between_tags_is_extracted(openai):
+    """If an endpoint sends thinking inside the text, between tags, it is removed from the text."""
     body = openai.stream(delta(content="<th"), delta(content="ink>Hm"), delta(content="</think>a"), delta("stop"))
     response = openai.read(body, facts={"think_tags": ["<think>", "</think>"]})[1]
     assert (response.reasoning_content, response.content) == ("Hm", "a")
@@ -124,8 +124,8 @@ PIECES = [
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_thinking_goes_back_as_it_came(openai, streamed):
-    """A response with signed and encrypted blocks, sent back as a turn, holds all that the provider said of each."""
+def test_thinking_is_sent_back_unchanged(openai, streamed):
+    """A response with signed and encrypted blocks is sent back with everything that was received of each."""
     message = {"content": "5", "reasoning_details": SAID}
     plain = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
     pieces = openai.stream(*(delta(reasoning_details=[piece]) for piece in PIECES), delta("stop", content="5"))
@@ -134,8 +134,8 @@ def test_thinking_goes_back_as_it_came(openai, streamed):
     assert body["messages"] == [{"role": "assistant", "content": "5", "reasoning_details": SAID}]
 
 
-def test_a_summary_and_its_cipher_may_share_a_number(openai):
-    """Each goes back as an entry of its own kind."""
+def test_summary_and_cipher_may_share_an_index(openai):
+    """Each is sent back as an entry of its own type."""
     said = [
         block(kind="reasoning.summary", summary="In short.", format="v1", id="r"),
         block(kind="reasoning.encrypted", data="xyz", format="v1", id="r"),
@@ -146,7 +146,7 @@ def test_a_summary_and_its_cipher_may_share_a_number(openai):
     assert sent["reasoning_details"] == said
 
 
-# Finishes
+# Finish reasons
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_a_summary_and_its_cipher_may_share_a_number(openai):
         ("odd", "other"),
     ],
 )
-def test_the_words_for_a_finish(openai, word, reason):
-    """Every place's word is one of ours, and is kept."""
+def test_finish_reasons(openai, word, reason):
+    """Every endpoint's value maps to a `FinishReason`, and the raw value is kept."""
     assert openai.decoded(delta(word)) == [[Finish(reason, word)]]
 
 
-def test_a_place_that_ends_with_a_sign_only(openai):
-    """Where a row says so, a finish without the sign of the end is no end."""
+def test_end_marker_can_be_required(openai):
+    """If a row requires the end marker, a finish reason without it does not complete the response."""
     facts = {"complete_on": "end"}
     body = openai.stream(delta(content="a"), delta("stop"))
     assert openai.read(body + b"data: [DONE]\n\n", facts=facts)[1].finish_reason == "stop"
@@ -189,8 +189,8 @@ def test_a_place_that_ends_with_a_sign_only(openai):
 
 
 @pytest.mark.parametrize(("counts", "reason"), [("first", "length"), ("last", "content_filter")])
-def test_which_finish_counts(openai, counts, reason):
-    """Where a place gives several reasons, its row says which one it means."""
+def test_first_or_last_finish_counts(openai, counts, reason):
+    """If an endpoint sends several finish reasons, its row states which one counts."""
     body = openai.stream(delta("length"), delta("content_filter"), b"[DONE]")
     assert openai.read(body, facts={"finish_counts": counts})[1].finish_reason == reason
 
@@ -201,7 +201,7 @@ def test_which_finish_counts(openai, counts, reason):
 @pytest.mark.parametrize(
     ("payload", "expected"),
     [
-        # reasoning beside the completion, which the total proves; and inside it
+        # reasoning outside the completion, which the total proves; and inside it
         (
             {
                 "prompt_tokens": 9,
@@ -229,20 +229,20 @@ def test_which_finish_counts(openai, counts, reason):
             {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13, "reasoning_tokens": 0},
             (9, 4, None, None, 0),
         ),
-        # cached tokens, by the name of each place
+        # cached tokens, by the name that each endpoint uses
         ({"prompt_cache_hit_tokens": 3}, (None, None, 3, None, None)),
         ({"cached_tokens": 3}, (None, None, 3, None, None)),
         ({"cached_input_tokens": 3}, (None, None, 3, None, None)),
         ({"cache_read_input_tokens": 0, "cache_creation_input_tokens": 5}, (None, None, 0, 5, None)),
         ({"prompt_tokens_details": {"cached_tokens": 0}, "cached_tokens": 3}, (None, None, 0, None, None)),
-        # what is no count
+        # not a count
         ({"prompt_tokens": "3", "completion_tokens": [4], "reasoning_tokens": True}, (None, None, None, None, None)),
         ({"prompt_tokens": 3.0, "completion_tokens": 4.5}, (3, None, None, None, None)),
         ({"prompt_tokens_details": [1], "completion_tokens_details": 5}, (None, None, None, None, None)),
     ],
 )
 def test_usage(openai, payload, expected):
-    """The whole prompt, all that was generated, and what of it was cached or thinking, wherever a place says it."""
+    """The whole prompt, all output tokens, and the cached and thinking tokens among them, under every endpoint's names."""
     usage = openai.bound().extract_usage(payload)
     assert expected == (
         usage.input_tokens,
@@ -260,8 +260,8 @@ def test_usage(openai, payload, expected):
         ("choices.0.usage", {"choices": [{"delta": {}, "finish_reason": "stop", "usage": {"prompt_tokens": 1}}]}),
     ],
 )
-def test_usage_in_another_place(openai, place, chunk):
-    """Usage is read where a row says, unless it stands in its usual place."""
+def test_usage_at_another_path(openai, place, chunk):
+    """Usage is read at the path of the row, unless it is in ``usage``."""
     report = UsageReport({"prompt_tokens": 1})
     assert openai.decoded(chunk, facts={"usage_at": ["nowhere.0", place]}) == [[Finish("stop", "stop"), report]]
     assert openai.decoded(chunk) == [[Finish("stop", "stop")]]
@@ -276,8 +276,8 @@ ENVELOPE = {"error_at": "base", "error_statuses": {"1002": 429}}
 
 
 @pytest.mark.parametrize("kind", ["part", "whole"])
-def test_an_error_in_an_envelope_of_its_own(openai, kind):
-    """A code that is not 0 is a failure, with the status that the row gives it."""
+def test_error_in_an_envelope(openai, kind):
+    """A code other than 0 is a failure, with the status that the row gives it."""
     chunk = {"choices": None, "base": {"status_code": 1002, "status_msg": "Too fast."}}
     ((failure,),) = openai.decoded(chunk, kind=kind, facts=ENVELOPE)
     assert (failure.message, failure.code, failure.status) == ("Too fast.", "1002", 429)
@@ -285,8 +285,8 @@ def test_an_error_in_an_envelope_of_its_own(openai, kind):
 
 
 @pytest.mark.parametrize("base", [{"status_code": 0, "status_msg": "success"}, None, "odd", {}])
-def test_an_envelope_without_an_error(openai, base):
-    """The code 0, or no code, is no failure."""
+def test_envelope_without_an_error(openai, base):
+    """The code 0, or no code, is not a failure."""
     assert openai.decoded({**delta("stop"), "base": base}, facts=ENVELOPE) == [[Finish("stop", "stop")]]
 
 
@@ -299,21 +299,21 @@ def test_an_envelope_without_an_error(openai, base):
         ({}, b'{"base": {"status_code": 1002}}', None),
     ],
 )
-def test_an_error_with_a_status(openai, facts, body, expected):
-    """The envelope is read where a row names one; the usual shapes are left to core."""
+def test_error_with_a_status(openai, facts, body, expected):
+    """The envelope is read if a row names one; the usual shapes are read by core."""
     failure = openai.bound(facts=facts).decode_error(WireResponse(status=400, headers={}, body=body))
     assert (failure and failure.message) == expected
 
 
-def test_a_choice_that_failed(openai):
-    """An error inside a choice is a failure, not a finish."""
+def test_failed_choice(openai):
+    """An error inside a choice is a failure, not a finish reason."""
     chunk = {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": {"message": "No.", "code": 502}}]}
     ((failure,),) = openai.decoded(chunk)
     assert isinstance(failure, Failure)
     assert (failure.message, failure.status) == ("No.", 502)
 
 
-# Calls
+# Tool calls
 
 
 @pytest.mark.parametrize(
@@ -328,20 +328,20 @@ def test_a_choice_that_failed(openai):
         ({"index": 0, "id": "c", "function": "odd"}, ToolCallDelta(0, "c", None, "")),
     ],
 )
-def test_calls_of_odd_servers(openai, call, expected):
-    """Ids that are numbers, indexes that are texts, and empty placeholders beside a call do no harm."""
+def test_malformed_tool_calls(openai, call, expected):
+    """Ids that are numbers, indexes that are strings, and empty placeholders next to a tool call are accepted."""
     assert openai.decoded(delta(tool_calls=[call])) == [[expected]]
 
 
-def test_a_call_that_is_signed(openai):
-    """Where a place signs calls, the call keeps the signature."""
+def test_tool_call_keeps_its_signature(openai):
+    """If an endpoint signs tool calls, the tool call keeps the signature."""
     call = {"index": 0, "id": "c", "function": {"name": "a"}, "extra": {"deep": {"seal": "s"}}}
     facts = {"call_signature": "extra.deep.seal"}
     assert openai.decoded(delta(tool_calls=[call]), facts=facts) == [[ToolCallDelta(0, "c", "a", "", signature="s")]]
 
 
-def test_a_tool_that_the_place_ran_itself(openai):
-    """Such a tool is no call to a tool of the user."""
+def test_tool_run_by_the_provider(openai):
+    """Such a tool is not a tool call for the user."""
     tool = {"type": "search", "arguments": "{}", "output": "…"}
     assert openai.decoded(delta(executed_tools=[tool])) == [[ServerToolEvent("search", tool)]]
 
@@ -349,8 +349,8 @@ def test_a_tool_that_the_place_ran_itself(openai):
 # Sources
 
 
-def test_sources_beside_the_choices(openai):
-    """Each source is told once, though a place repeats the growing list, and a bare address becomes an object."""
+def test_sources_outside_the_choices(openai):
+    """Each source is emitted once although the growing list is repeated; a bare URL becomes an object."""
     facts = {"citations_at": ["results", "citations"]}
     found = openai.decoded(
         {**delta(role="assistant", content=""), "citations": ["u1"]},
@@ -369,7 +369,7 @@ def test_sources_beside_the_choices(openai):
 
 
 def test_images(openai):
-    """An image in the answer is its bytes; one that is only named stays what it is."""
+    """An image in the response becomes its bytes; an image that is only a URL stays an object."""
     data = base64.b64encode(b"\x89PNG").decode()
     inside = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
     outside = {"type": "image_url", "image_url": {"url": "https://a/b.png"}}
@@ -388,22 +388,22 @@ def test_images(openai):
         (b"..", "audio/pcm"),
     ],
 )
-def test_sounds(openai, data, mime_type):
-    """The answer does not name the type of a sound, so its first bytes do."""
+def test_audio(openai, data, mime_type):
+    """The response does not name the media type of audio, so it is read from the first bytes."""
     audio = {"id": "a", "data": base64.b64encode(data).decode(), "transcript": "beep"}
     assert openai.decoded(delta(audio=audio)) == [[MediaDelta(mime_type, data)]]
 
 
-def test_a_sound_that_cannot_be_read(openai):
-    """Text that is no base64 is a sound without bytes, and no exception."""
+def test_invalid_audio(openai):
+    """Text that is not base64 becomes audio without bytes, and raises nothing."""
     assert openai.decoded(delta(audio={"data": "a"})) == [[MediaDelta("audio/pcm", b"")]]
 
 
 # Speed
 
 
-def test_a_piece_of_text_takes_the_short_way(openai):
-    """After the first chunk a piece of text is one event in a tuple, whatever empty fields stand beside it."""
+def test_text_takes_the_fast_path(openai):
+    """After the first chunk a piece of text is one event in a tuple, whatever empty fields the chunk has."""
     decode = openai.bound().decoder({})
     first = {**delta(role="assistant", content=""), "id": "1", "model": "m"}
     beside = {"role": "assistant", "reasoning": None, "tool_calls": [], "refusal": None, "reasoning_details": []}
@@ -412,11 +412,11 @@ def test_a_piece_of_text_takes_the_short_way(openai):
         assert decode(openai.chunk(delta(**said))) == (TextDelta("a"),)
 
 
-# Going on
+# Resume
 
 
-def test_a_finish_that_is_a_failure(openai):
-    """A reason to finish that the place names for its own failures is an error with that status, and no answer."""
+def test_finish_reason_that_is_a_failure(openai):
+    """A finish reason that the row lists as a failure is an error with that status, and no response."""
     facts = {"failed_on": {"insufficient_system_resource": 503}}
     ((failure,),) = openai.decoded(delta("insufficient_system_resource"), facts=facts)
     assert isinstance(failure, Failure)
@@ -431,8 +431,8 @@ def test_a_finish_that_is_a_failure(openai):
         ({"body": {"continue_final_message": True}}, {}, {"continue_final_message": True, "top": 1}),
     ],
 )
-def test_a_model_writes_on_as_the_place_wants_it_said(openai, prefill, turn, fields):
-    """The beginning of the answer is the last turn, with the marks that the place wants on it and beside it."""
+def test_prefill(openai, prefill, turn, fields):
+    """The partial response is the last message, with the fields that the endpoint requires in it and in the body."""
     extra = {"top": 1} if fields else {}
     bound = openai.bound(facts={"prefill": prefill})
     request = InferenceRequest(model="m", messages=(Message(role="user", content="Hi"),), extra=extra)

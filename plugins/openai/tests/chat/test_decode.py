@@ -1,4 +1,4 @@
-"""What comes, in every shape that chat completions come in."""
+"""Decoding of chat completions, in every shape in which they are sent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from polyglot_core.plugin import (
 
 
 def piece(delta=None, finish=None, index=0, **fields):
-    """A chunk of one choice."""
+    """Return a chunk of one choice."""
     return {"choices": [{"index": index, "delta": {} if delta is None else delta, "finish_reason": finish}], **fields}
 
 
@@ -39,7 +39,7 @@ def function(name=None, arguments=None):
     return {name: value for name, value in (("name", name), ("arguments", arguments)) if value is not None}
 
 
-# a chunk → the events that it means
+# a chunk → its events
 CHUNKS = {
     "a part of a kind that is no word": (piece({"content": [{"type": [], "text": "a"}]}), [TextDelta("a")]),
     "a sound that is no base64": (piece({"audio": {"data": "é"}}), [MediaDelta("audio/pcm", b"")]),
@@ -181,29 +181,29 @@ CHUNKS = {
 
 
 @pytest.mark.parametrize("name", CHUNKS)
-def test_what_a_chunk_means(openai, name):
-    """A chunk of each shape means these events."""
+def test_events_of_a_chunk(openai, name):
+    """A chunk of each shape has these events."""
     chunk, expected = CHUNKS[name]
     assert openai.decoded(chunk) == [expected]
 
 
 @pytest.mark.parametrize("name", CHUNKS)
-def test_a_chunk_means_the_same_later(openai, name):
-    """After id and model have been seen, they are not reported again, and all else means the same."""
+def test_events_of_a_later_chunk(openai, name):
+    """Id and model are not reported twice; all other events are the same."""
     chunk, expected = CHUNKS[name]
     _, found = openai.decoded(piece({}, id="0", model="m0"), chunk)
     assert found == [event for event in expected if not isinstance(event, ResponseStarted)]
 
 
-def test_names_are_looked_for_until_both_are_there(openai):
-    """Servers that leave id or model empty at first are asked again."""
+def test_names_are_read_until_both_are_known(openai):
+    """Servers may leave id or model empty in the first chunks."""
     found = openai.decoded(
         piece({}, id="", model=""), piece({}, id="1"), piece({}, id="1", model="m"), piece({}, id="2", model="n")
     )
     assert found == [[], [ResponseStarted("1", None)], [ResponseStarted("1", "m")], []]
 
 
-def test_attempts_know_nothing_of_each_other(openai):
+def test_attempts_are_independent(openai):
     """Each attempt reports the names anew."""
     chunk = piece({}, id="1", model="m")
     assert openai.decoded(chunk) == openai.decoded(chunk) == [[ResponseStarted("1", "m")]]
@@ -223,8 +223,8 @@ def test_attempts_know_nothing_of_each_other(openai):
     ],
 )
 @pytest.mark.parametrize("kind", ["part", "whole"])
-def test_an_error_object(openai, chunk, expected, kind):
-    """An error in a chunk, or in a whole body, is a failure, whatever stands beside it."""
+def test_error_object(openai, chunk, expected, kind):
+    """An error in a chunk or in a whole body is a failure, whatever other fields there are."""
     ((failure,),) = openai.decoded(chunk, kind=kind)
     assert isinstance(failure, Failure)
     assert (failure.message, failure.code, failure.type, failure.status) == expected
@@ -232,21 +232,21 @@ def test_an_error_object(openai, chunk, expected, kind):
 
 
 @pytest.mark.parametrize("error", [None, "", {}, []])
-def test_an_error_that_is_none(openai, error):
-    """An error field without an error in it means nothing."""
+def test_empty_error(openai, error):
+    """An error field without an error has no events."""
     assert openai.decoded(piece({"content": "a"}, error=error)) == [[TextDelta("a")]]
 
 
 @pytest.mark.parametrize(
     "data", [b"{", b"[DONE", b"DONE", b'"text"', b"[]", b"5", b"null", b'{"choices": 5}', b"\xff", b""]
 )
-def test_what_cannot_be_read_says_so(openai, data):
-    """Data that is no chunk raises what msgspec raises, for core to make an error of."""
+def test_undecodable_chunk(openai, data):
+    """Data that is no chunk raises msgspec's error, which core converts."""
     with pytest.raises((msgspec.DecodeError, UnicodeError)):
         openai.decoded(data)
 
 
-# Whole answers
+# Whole responses
 
 
 WHOLES = {
@@ -263,8 +263,8 @@ WHOLES = {
 
 
 @pytest.mark.parametrize("name", WHOLES)
-def test_what_a_whole_answer_means(openai, name):
-    """A whole completion's message means the same as the deltas of a stream, its calls complete."""
+def test_events_of_a_whole_response(openai, name):
+    """The message of a whole completion has the events of a stream's deltas, with complete tool calls."""
     message, expected = WHOLES[name]
     whole = {"id": "1", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     ((started, *events),) = openai.decoded(whole, kind="whole")
@@ -272,14 +272,14 @@ def test_what_a_whole_answer_means(openai, name):
     assert events == [*expected, Finish("stop", "stop")]
 
 
-def test_a_message_in_a_part_is_not_said_twice(openai):
-    """A chunk that carries a delta and, beside it, the message so far means its delta."""
+def test_message_in_a_part_is_ignored(openai):
+    """Of a chunk with a delta and the message so far, the delta counts."""
     chunk = {"choices": [{"index": 0, "delta": {"content": "b"}, "message": {"content": "ab"}}]}
     assert openai.decoded(chunk) == [[TextDelta("b")]]
 
 
-def test_a_delta_in_a_whole_is_not_said_twice(openai):
-    """A whole answer means its message."""
+def test_delta_in_a_whole_is_ignored(openai):
+    """Of a whole response the message counts."""
     chunk = {"choices": [{"index": 0, "delta": {"content": "x"}, "message": {"content": "ab"}}]}
     assert openai.decoded(chunk, kind="whole") == [[TextDelta("ab")]]
 
@@ -305,7 +305,7 @@ def test_a_delta_in_a_whole_is_not_said_twice(openai):
     ],
 )
 def test_usage_is_read(openai, payload, expected):
-    """Counts are read where they are, unknown ones are None, and the provider's object is kept whole."""
+    """Counts are read where they are present, missing ones are None, and the provider's object is kept whole."""
     usage = openai.bound().extract_usage(payload)
     assert (
         usage.input_tokens,
@@ -329,7 +329,7 @@ def cut(text, size):
 
 
 def streamed(size=3, *, usage_with_finish=False):
-    """The chunks of an answer of two choices: a text, and two calls."""
+    """Return the chunks of a response with two choices: text, and two tool calls."""
     names = {"id": "1", "model": "m"}
     yield piece({"role": "assistant", "content": ""}, **names)
     yield piece({"role": "assistant", "content": None}, index=1, **names)
@@ -350,7 +350,7 @@ def streamed(size=3, *, usage_with_finish=False):
 
 
 def whole():
-    """The same answer, whole."""
+    """Return the same response whole."""
     made = [
         {"id": f"c{number}", "type": "function", "function": function(name, ARGUMENTS)}
         for number, name in enumerate(("sum", "mul"))
@@ -378,8 +378,8 @@ def shown(response):
 
 @pytest.mark.parametrize("usage_with_finish", [False, True])
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_a_stream_gives_the_response_of_the_whole(openai, size, usage_with_finish):
-    """One answer gives one response, streamed in pieces of any size or whole."""
+def test_stream_equals_the_whole(openai, size, usage_with_finish):
+    """A response is the same, streamed in pieces of any size or whole."""
     partials, response = openai.read(openai.stream(*streamed(size, usage_with_finish=usage_with_finish)))
     _, expected = openai.read(json.dumps(whole()).encode(), stream=False)
     assert shown(response) == shown(expected)
@@ -390,8 +390,8 @@ def test_a_stream_gives_the_response_of_the_whole(openai, size, usage_with_finis
 
 
 @given(places=st.lists(st.integers(0, 4000), max_size=20), data=st.data())
-def test_any_split_gives_the_same(openai, places, data):
-    """However the bytes of a stream are cut, the response is the same."""
+def test_any_split_is_equal(openai, places, data):
+    """The response does not depend on where the bytes of a stream are split."""
     stream = openai.stream(*streamed(data.draw(st.integers(1, 9))))
     places = sorted({place % len(stream) for place in places})
     pieces = [stream[start:end] for start, end in zip([0, *places], [*places, len(stream)], strict=True)]
@@ -399,15 +399,15 @@ def test_any_split_gives_the_same(openai, places, data):
 
 
 @pytest.mark.parametrize("noise", [b": ping\n\n", b"event: keep-alive\n\n", b"retry: 5\n\n", b"data:\n\n", b"\n\n"])
-def test_noise_between_chunks_changes_nothing(openai, noise):
-    """Comments, blank lines and empty events between the chunks mean nothing."""
+def test_noise_between_chunks_is_ignored(openai, noise):
+    """Comments, blank lines and empty events between the chunks change nothing."""
     stream = openai.stream(*streamed())
     assert shown(openai.read(noise + stream.replace(b"\n\n", b"\n\n" + noise))[1]) == shown(openai.read(stream)[1])
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_events_or_unreadable(openai, data):
-    """No bytes make the decoder raise anything but that they cannot be read."""
+def test_any_bytes_decode_or_raise(openai, data):
+    """For any bytes the decoder returns events or raises its error for undecodable data, nothing else."""
     decode = openai.bound().decoder({})
     for kind in ("part", "whole"):
         with contextlib.suppress(msgspec.DecodeError, UnicodeError):
@@ -438,8 +438,8 @@ values = st.recursive(
 
 
 @given(values)
-def test_any_json_is_events_or_unreadable(openai, value):
-    """No JSON value makes the decoder raise anything but that it cannot be read."""
+def test_any_json_decodes_or_raises(openai, value):
+    """For any JSON value the decoder returns events or raises its error for undecodable data."""
     data = json.dumps(value).encode()
     decode = openai.bound().decoder({})
     for kind in ("part", "whole"):

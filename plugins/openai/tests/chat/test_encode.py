@@ -1,4 +1,4 @@
-"""What is asked, as a chat completion."""
+"""Encoding of requests as chat completions."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def function(name, **fields):
         ),
     ],
 )
-def test_the_body_says_what_was_asked(openai, asked, expected):
-    """Each thing that can be asked stands in the body, and nothing else does."""
+def test_body(openai, asked, expected):
+    """Each field of the request is in the body, and nothing else."""
     assert openai.body(**asked) == {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **expected}
 
 
@@ -97,15 +97,15 @@ def test_the_body_says_what_was_asked(openai, asked, expected):
         ({"metadata": {"a": "b"}}, {"metadata": {"a": "b"}}),
     ],
 )
-def test_options_have_the_names_of_the_dialect(openai, options, expected):
-    """Every option that the dialect knows becomes its field, with the value that was given."""
+def test_options_are_encoded(openai, options, expected):
+    """Every option that the dialect has becomes its field, with the value given."""
     body = openai.body(options=options)
     assert {name: value for name, value in body.items() if name not in {"model", "messages"}} == expected
 
 
 @pytest.mark.parametrize("option", ["top_k", "reasoning_budget"])
-def test_options_that_the_dialect_has_no_name_for(openai, option):
-    """They are refused, with the name of the driver; or left out, if the user has said so."""
+def test_unsupported_options(openai, option):
+    """They raise an error that names the driver, or are dropped if the user chose that."""
     with pytest.raises(RequestError, match=rf"'openai' cannot express option '{option}'"):
         openai.encoded(options={option: 1})
     assert option not in openai.body(options={option: 1}, unsupported="drop")
@@ -113,14 +113,14 @@ def test_options_that_the_dialect_has_no_name_for(openai, option):
         openai.encoded(options={option: 1}, unsupported="warn")
 
 
-def test_the_budget_of_thinking_is_an_effort_here(openai):
-    """Whoever asks for a budget is told what the dialect has instead."""
+def test_reasoning_budget_is_unsupported(openai):
+    """The error names the option that the dialect has instead."""
     with pytest.raises(RequestError, match="use reasoning_effort"):
         openai.encoded(options={"reasoning_budget": 100})
 
 
-def test_an_option_that_nobody_knows(openai):
-    """A misspelt option is an error that names the nearest one, whatever is to be done about unsupported ones."""
+def test_unknown_option(openai):
+    """A misspelt option is an error that names the nearest one, however unsupported options are treated."""
     with pytest.raises(RequestError, match="did you mean 'temperature'"):
         openai.encoded(options={"temprature": 1}, unsupported="drop")
 
@@ -154,8 +154,8 @@ def test_an_option_that_nobody_knows(openai):
         ([Message(role="assistant", content=(Text("a", cache=True),))], [{"role": "assistant", "content": "a"}]),
     ],
 )
-def test_messages_of_text(openai, messages, expected):
-    """A message that is one text stays a text; several are parts; fields of the user's own stay."""
+def test_text_messages(openai, messages, expected):
+    """A message of one text stays a string; several texts are parts; the user's own fields are kept."""
     assert openai.body(messages=messages)["messages"] == expected
 
 
@@ -190,15 +190,15 @@ def test_messages_of_text(openai, messages, expected):
     ],
 )
 def test_parts(openai, part, expected):
-    """Each kind of part has its shape, beside a text and alone."""
+    """Each type of part is encoded, after text and alone."""
     alone = openai.body(messages=[Message(role="user", content=(part,))])
     beside = openai.body(messages=[Message(role="user", content=(Text("See:"), part))])
     assert alone["messages"] == [{"role": "user", "content": [expected]}]
     assert beside["messages"][0]["content"] == [{"type": "text", "text": "See:"}, expected]
 
 
-def test_a_document_by_its_url(openai):
-    """The dialect takes bytes and ids; a URL goes where a place takes one."""
+def test_document_by_url(openai):
+    """The dialect takes bytes and ids; a URL is sent only if the endpoint accepts it."""
     messages = [Message(role="user", content=(Text("Read:"), Document(url="https://a/b.pdf")))]
     with pytest.raises(RequestError, match="a document by its URL; use its bytes"):
         openai.encoded(messages=messages)
@@ -207,8 +207,8 @@ def test_a_document_by_its_url(openai):
     assert sent == {"type": "file", "file": {"filename": "document.pdf", "file_data": "https://a/b.pdf"}}
 
 
-def test_marks_for_the_cache(openai):
-    """Where a place takes marks, a marked text carries one; elsewhere the mark has no meaning."""
+def test_cache_markers(openai):
+    """A marked text has a marker if the endpoint accepts markers; elsewhere it is dropped."""
     messages = [Message(role="system", content=(Text("a", cache=True),)), Message(role="user", content="b")]
     marked, plain = openai.body({"facts": {"cache_marks": True}}, messages=messages)["messages"]
     assert marked["content"] == [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]
@@ -222,8 +222,8 @@ CALL = ToolCall(name="sum", id="c1", arguments_raw='{"a": 1}', complete=True)
 SAID = {"id": "c1", "type": "function", "function": {"name": "sum", "arguments": '{"a": 1}'}}
 
 
-def test_calls_and_their_results(openai):
-    """Calls stand beside the text of the assistant; each result is a message of its own, in order."""
+def test_tool_calls_and_results(openai):
+    """Tool calls are sent next to the assistant's text; each result is a message of its own, in order."""
     turns = [
         Message(role="assistant", content=(Text("Adding."), CALL, ToolCall(name="now", id="c2"))),
         Message(role="tool", content=(ToolResult(id="c1", content="1"), ToolResult(id="c2", content="noon"))),
@@ -238,15 +238,15 @@ def test_calls_and_their_results(openai):
     ]
 
 
-def test_calls_without_a_text_have_no_content(openai):
-    """An assistant who only calls says nothing; no empty text is put into its mouth."""
+def test_tool_calls_without_text_have_no_content(openai):
+    """An assistant's message with tool calls only is sent without an empty text."""
     assert openai.body(messages=[Message(role="assistant", content=(CALL,))])["messages"] == [
         {"role": "assistant", "tool_calls": [SAID]}
     ]
 
 
-def test_a_result_beside_what_a_user_says(openai):
-    """Results go before the rest of a message that holds both, because they answer what stands before it."""
+def test_results_precede_the_users_text(openai):
+    """Results are sent before the rest of their message, because they belong to the message before."""
     turn = Message(role="user", content=(Text("And now?"), ToolResult(id="c1", content="1")))
     assert openai.body(messages=[turn])["messages"] == [
         {"role": "tool", "tool_call_id": "c1", "content": "1"},
@@ -254,14 +254,14 @@ def test_a_result_beside_what_a_user_says(openai):
     ]
 
 
-def test_a_failed_tool_says_so_in_its_text(openai):
-    """The dialect has no mark for a failure, so the text is one."""
+def test_failed_tool_result(openai):
+    """The dialect has no marker for a failed tool, so the text states it."""
     turns = [Message.tool_result(CALL, "no network", error=True)]
     assert openai.body(messages=turns)["messages"][0]["content"] == "Error: no network"
 
 
-def test_an_image_as_a_result(openai):
-    """A result is a text, except where a place takes parts."""
+def test_image_as_a_result(openai):
+    """A result is text, unless the endpoint accepts parts."""
     turns = [Message.tool_result("c1", (Text("See:"), PIXEL))]
     with pytest.raises(RequestError, match="as the result of a tool; use a user's message"):
         openai.encoded(messages=turns)
@@ -270,8 +270,8 @@ def test_an_image_as_a_result(openai):
     assert [part["type"] for part in sent] == ["text", "image_url"]
 
 
-def test_calls_without_ids_are_joined_to_their_results(openai):
-    """Servers that give no ids get them, and results without id answer the oldest call of their name."""
+def test_missing_ids_are_added(openai):
+    """Tool calls without ids get them, and results without id belong to the oldest tool call of their name."""
     turns = [
         Message(role="assistant", content=(ToolCall(name="a"), ToolCall(name="b"), ToolCall(name="a"))),
         Message(role="tool", content=(ToolResult(id=None, content="B", name="b"),)),
@@ -286,8 +286,8 @@ def test_calls_without_ids_are_joined_to_their_results(openai):
     ]
 
 
-def test_a_signature_goes_back_with_its_call(openai):
-    """Where a place signs calls, the signature stands where it came from; elsewhere it is left out."""
+def test_signature_is_sent_back(openai):
+    """If an endpoint signs tool calls, the signature is sent back at its path; elsewhere it is dropped."""
     turn = Message(role="assistant", content=(ToolCall(name="sum", id="c1", signature="s"),))
     facts = {"call_signature": "extra.sealed"}
     assert openai.body({"facts": facts}, messages=[turn])["messages"][0]["tool_calls"][0]["extra"] == {"sealed": "s"}
@@ -331,13 +331,13 @@ THOUGHT = Message(
         ),
     ],
 )
-def test_thinking_goes_back_where_a_place_wants_it(openai, facts, expected):
-    """An assistant's thinking stands in the fields that a column names, and never in the text."""
+def test_thinking_is_sent_back_in_the_fields_of_the_endpoint(openai, facts, expected):
+    """The assistant's thinking is in the fields that a fact names, and never in the text."""
     sent = openai.body({"facts": facts}, messages=[THOUGHT])["messages"]
     assert sent == [{"role": "assistant", "content": "5", **expected}]
 
 
-# What a place cannot be told
+# Unsupported features
 
 
 @pytest.mark.parametrize(
@@ -356,8 +356,8 @@ def test_thinking_goes_back_where_a_place_wants_it(openai, facts, expected):
         ("name", {"messages": [Message(role="user", content="Hi", name="Ann")]}, "the name of a speaker"),
     ],
 )
-def test_what_a_place_cannot_be_told(openai, feature, asked, what):
-    """It is refused before anything is sent; left out, with or without a warning, where the user says so."""
+def test_unsupported_features(openai, feature, asked, what):
+    """They raise an error before anything is sent, or are dropped, with or without a warning, as the user chose."""
     fields = {"facts": {"unsupported": [feature]}}
     with pytest.raises(RequestError, match=f"cannot express {what}"):
         openai.encoded(fields, **asked)
@@ -368,17 +368,17 @@ def test_what_a_place_cannot_be_told(openai, feature, asked, what):
     assert openai.encoded(**asked)
 
 
-def test_a_format_and_a_schema_are_two_features(openai):
-    """A place without schemas still takes a request for any JSON object."""
+def test_json_and_json_schema_are_two_features(openai):
+    """An endpoint without schemas still supports a request for any JSON object."""
     fields = {"facts": {"unsupported": ["json_schema"]}}
     assert openai.body(fields, response_format="json")["response_format"] == {"type": "json_object"}
 
 
-# What differs from place to place
+# Differences between endpoints
 
 
-def test_options_under_the_names_of_a_place(openai):
-    """A column renames options, puts them into objects, and adds those that only this place has."""
+def test_option_names_of_an_endpoint(openai):
+    """A fact renames options, moves them into objects, and adds those that only this endpoint has."""
     facts = {"options": {"top_k": "top_k", "reasoning_effort": "reasoning.effort", "reasoning_budget": "reasoning.max"}}
     options = {"top_k": 3, "reasoning_effort": "low", "reasoning_budget": 9, "seed": 1}
     body = openai.body({"facts": facts}, options=options)
@@ -386,23 +386,23 @@ def test_options_under_the_names_of_a_place(openai):
     assert "reasoning_effort" not in body
 
 
-def test_max_tokens_becomes_the_field_of_the_place(openai):
-    """Where a place has another field for the limit, the option ``max_tokens`` becomes that."""
+def test_token_limit_field(openai):
+    """If an endpoint has another field for the limit, ``max_tokens`` becomes that."""
     fields = {"facts": {"token_limit": "max_completion_tokens"}}
     body = openai.body(fields, options={"max_tokens": 5, "seed": 1})
     assert (body["max_completion_tokens"], body["seed"]) == (5, 1)
     assert "max_tokens" not in body
 
 
-def test_the_developer_speaks_in_the_role_of_the_place(openai):
-    """Where a place has no developers, they speak as the system."""
+def test_developer_role_of_an_endpoint(openai):
+    """If an endpoint has no developer role, those messages are sent as system messages."""
     messages = [Message(role="developer", content="a"), Message(role="user", content="b")]
     sent = openai.body({"facts": {"developer_role": "system"}}, messages=messages)["messages"]
     assert [message["role"] for message in sent] == ["system", "user"]
 
 
 def test_fields_of_every_request(openai):
-    """Fixed fields of a place are in every body, under what is asked."""
+    """Fixed fields of an endpoint are in every body; the request overrides them."""
     body = openai.body({"facts": {"body": {"split": True, "seed": 1}}}, options={"seed": 2})
     assert (body["split"], body["seed"]) == (True, 2)
 
@@ -414,14 +414,14 @@ def test_fields_of_every_request(openai):
         (["json_object", "schema"], {"type": "json_object", "schema": INTEGER}),
     ],
 )
-def test_a_schema_where_the_place_wants_it(openai, schema_at, expected):
-    """A schema without the usual envelope stands where a column says."""
+def test_schema_location(openai, schema_at, expected):
+    """A schema without the usual envelope is sent in the field that a fact names."""
     body = openai.body({"facts": {"schema_at": schema_at}}, response_format=JSONSchema(INTEGER))
     assert body["response_format"] == expected
 
 
 def test_a_stream_is_asked_to_report_usage(openai):
-    """A stream is asked for its usage, unless the place does not take that or the user says otherwise."""
+    """A streamed request asks for usage, unless the endpoint rejects that or the user overrides it."""
     assert openai.body(stream=True)["stream_options"] == {"include_usage": True}
     assert "stream_options" not in openai.body({"facts": {"stream_usage": False}}, stream=True)
     assert "stream_options" not in openai.body(stream=False)
@@ -433,7 +433,7 @@ def test_a_stream_is_asked_to_report_usage(openai):
     [{}, {"options": {"temperature": 1, "max_tokens": 3}, "tools": (TOOL,), "tool_choice": "sum", "extra": {"a": 1}}],
 )
 def test_stream_and_plain_differ_only_in_the_switch(openai, asked):
-    """What is asked is the same, streamed or not, but for the switch and the usage that a stream has to be asked for."""
+    """Streamed and plain requests are equal but for the switch and the request for usage."""
     streamed, plain = openai.body(stream=True, **asked), openai.body(stream=False, **asked)
     assert {name: value for name, value in streamed.items() if name not in USAGE} == plain
     assert {name: streamed[name] for name in USAGE} == USAGE
@@ -442,15 +442,15 @@ def test_stream_and_plain_differ_only_in_the_switch(openai, asked):
 @pytest.mark.parametrize(
     ("stream", "accept", "framing"), [(True, "text/event-stream", "sse"), (False, "application/json", "whole")]
 )
-def test_what_is_accepted(openai, stream, accept, framing):
-    """Headers and framing say what kind of answer is asked for."""
+def test_accept_header_and_framing(openai, stream, accept, framing):
+    """Headers and framing match the kind of response requested."""
     wire = openai.encoded(stream=stream)
     assert (wire.method, wire.headers["accept"], wire.framing) == ("POST", accept, framing)
     assert wire.headers["content-type"] == "application/json"
 
 
-def test_how_the_answer_is_to_be_read(openai):
-    """Rules of the ending and tags of thinking are handed to core as the row has them."""
+def test_decoding_facts_are_in_the_wire_request(openai):
+    """Rules of completion and thinking tags are passed to core as the row has them."""
     wire = openai.encoded()
     assert (wire.complete_on, wire.finish_counts, wire.flush_at_eof, wire.think_tags) == (
         "finish",
@@ -464,8 +464,8 @@ def test_how_the_answer_is_to_be_read(openai):
     assert wire.think_tags == ("<a>", "</a>")
 
 
-def test_headers_of_the_place(openai):
-    """Headers that a place wants are sent with every request."""
+def test_headers_of_an_endpoint(openai):
+    """Headers that an endpoint requires are sent with every request."""
     assert openai.encoded({"facts": {"headers": {"x-version": "1"}}}).headers["x-version"] == "1"
 
 
@@ -482,13 +482,13 @@ def test_headers_of_the_place(openai):
         ("http://localhost:1/v1", {"query": {"v": "1 2"}}, "http://localhost:1/v1/chat/completions?v=1+2"),
     ],
 )
-def test_where_it_goes(openai, base_url, facts, url):
-    """The path is joined to the base URL with one slash, and what a place wants in the query stands behind it."""
+def test_url(openai, base_url, facts, url):
+    """Base URL and path are joined with one slash; the endpoint's query follows."""
     assert openai.encoded({"base_url": base_url, "facts": facts}).url == url
 
 
-def test_a_query_in_the_base_url():
-    """A base URL with a query would put the path behind it, so it is refused."""
+def test_query_in_the_base_url():
+    """A base URL with a query is rejected: the path would end up inside the query."""
     with pytest.raises(ConfigError, match="query"):
         Connection(name="here", driver="openai", base_url="http://localhost/v1?api-version=1")
 
@@ -496,15 +496,15 @@ def test_a_query_in_the_base_url():
 @pytest.mark.parametrize(
     ("facts", "what"), [({"odd": 1}, "odd"), ({"path": 5}, r"\$\.path"), ({"finish_counts": "never"}, "never")]
 )
-def test_a_row_that_cannot_be_read(openai, facts, what):
-    """A column that there is not, or a value that cannot be one, is an error that names the connection and the columns."""
+def test_invalid_facts(openai, facts, what):
+    """An unknown fact, or a value of a wrong type, is an error that names the connection and the facts."""
     with pytest.raises(ConfigError, match=what) as caught:
         openai.encoded({"facts": facts})
     assert "'here'" in str(caught.value)
     assert "token_limit" in str(caught.value)
 
 
-# Always
+# All requests
 
 
 EVERYTHING = {
@@ -515,22 +515,22 @@ EVERYTHING = {
 }
 
 
-def test_no_key_in_what_is_encoded(openai):
-    """The key is added later: it stands neither in the URL nor in the body nor in the driver's headers."""
+def test_no_key_in_the_encoded_request(openai):
+    """The key is added later: it is not in the URL, the body or the driver's headers."""
     wire = openai.encoded({"api_key": "test-key", "headers": {"x-a": "b"}}, stream=True, **EVERYTHING)
     assert "test-key" not in wire.url + wire.body.decode() + repr(wire.headers)
     assert "authorization" not in wire.headers
 
 
-def test_nothing_that_was_asked_is_changed(openai):
-    """Encoding leaves what the user gave as it was."""
+def test_request_is_not_modified(openai):
+    """Encoding does not modify what the user passed."""
     before = repr(EVERYTHING)
     openai.encoded(stream=True, **EVERYTHING)
     assert repr(EVERYTHING) == before
 
 
-def test_nothing_is_warned_of_that_can_be_said(openai):
-    """What the dialect has words for gives no warning."""
+def test_supported_features_do_not_warn(openai):
+    """A feature that the dialect has causes no warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         openai.encoded(unsupported="warn", **EVERYTHING)
@@ -546,8 +546,8 @@ json_values = st.recursive(
 @given(
     options=st.dictionaries(st.sampled_from(["temperature", "stop", "max_tokens"]), json_values), stream=st.booleans()
 )
-def test_the_same_question_gives_the_same_bytes(openai, options, stream):
-    """Encoding depends on the question alone, and JSON values arrive as they were."""
+def test_encoding_is_deterministic(openai, options, stream):
+    """Equal requests have equal bytes, and JSON values are unchanged."""
     first, second = (openai.encoded(options=options, stream=stream) for _ in range(2))
     assert first == second
     sent = json.loads(first.body)
@@ -555,7 +555,7 @@ def test_the_same_question_gives_the_same_bytes(openai, options, stream):
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2, object()}, 1j])
-def test_a_value_that_is_no_json(openai, value):
-    """What cannot be said in JSON is an error of our own."""
+def test_value_outside_json(openai, value):
+    """A value that JSON cannot express raises an error of Polyglot's own."""
     with pytest.raises(PolyglotError):
         openai.encoded(options={"stop": value})

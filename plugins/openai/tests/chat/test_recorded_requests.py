@@ -1,15 +1,15 @@
-"""What others have asked of the places, read back into a request and encoded again, is the same question.
+"""Requests recorded from other clients, read into an `InferenceRequest` and encoded, mean the same.
 
-The recorded bodies are no part of the project; without them nothing here runs. Two bodies are the same question although
+The recorded bodies are not part of the project; without them nothing here runs. Two bodies mean the same although
 
-- a message of one text stands as a text or as one part, a call without a text has an empty, a null or no content;
+- a message of one text is a string or one part, a tool call without text has an empty, a null or no content;
 - fields are null or missing, ``false`` for ``stream`` and an empty description are missing;
-- the limit stands in ``max_tokens`` or in ``max_completion_tokens``, effort and budget of thinking in a field of their
-  own or in ``reasoning``;
-- a developer speaks as the system, where the place has no developers;
-- a call carries its index, no type or no arguments at all, a tool's result the tool's name, thinking a format;
-- calls or results have no ids, or a schema no name, and we give them some; a list of no tools is no list;
-- the recorded client did not ask a stream for its usage, and we do.
+- the limit is in ``max_tokens`` or in ``max_completion_tokens``, effort and budget of thinking in fields of their own
+  or in ``reasoning``;
+- the developer's messages have the role ``system``, if the endpoint has no developer role;
+- a tool call has its index, no type or no arguments at all, a tool's result the tool's name, thinking a format;
+- tool calls or results have no ids, or a schema no name, and the driver adds some; an empty list of tools is no list;
+- the recorded client did not request usage for a stream, and the driver does.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ import pytest
 import polyglot_openai.chat.azure
 import polyglot_openai.chat.driver
 from polyglot_core._client.arguments import as_response_format
-from polyglot_core._drivers.bound import Driver
-from polyglot_core._values.options import NAMES
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, RawPart, Reasoning, Text, Tool
+from polyglot_core.testing import OPTIONS as OPTION_NAMES
+from polyglot_core.testing import bind
 from polyglot_openai.chat.presets import PRESETS
 
 CORPUS = Path(os.environ.get("POLYGLOT_CORPUS") or "/nowhere")
@@ -41,12 +41,12 @@ NAMED_OTHERWISE = {
 }
 LIMITS = ("max_tokens", "max_completion_tokens")
 THINKING = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_details")
-OPTIONS = set(NAMES) - {"top_k", "reasoning_budget", "max_tokens"}
+OPTIONS = set(OPTION_NAMES) - {"top_k", "reasoning_budget", "max_tokens"}
 ELIDED = "<elided "
 
 
 def recorded():
-    """Every recorded request with a JSON body, by its path, with the row of its place."""
+    """Yield every recorded request with a JSON body, by its path, with the row of its endpoint."""
     for folder in CORPUS.glob("*/*"):
         if folder.name in {"openai-chat", "azure-openai"}:
             row = "azure-openai" if folder.name == "azure-openai" else NAMED_OTHERWISE.get(folder.parent.name)
@@ -61,7 +61,7 @@ def recorded():
 
 
 def read(body):
-    """The request that a body says."""
+    """Return the request that a body encodes."""
     fields = {name: value for name, value in body.items() if value is not None}
     asked = {"model": fields.pop("model"), "stream": fields.pop("stream", False)}
     options = {name: fields.pop(name) for name in OPTIONS & set(fields)}
@@ -135,14 +135,14 @@ def _choice(choice):
 
 
 class NotInTheModelError(Exception):
-    """The request model has no words for something that was recorded."""
+    """The request model cannot express something that was recorded."""
 
 
 # Equal in meaning
 
 
 def meaning(body, facts, *, with_ids):
-    """A body without what makes no difference."""
+    """Return a body without what makes no difference."""
     body = {name: value for name, value in copy.deepcopy(body).items() if value is not None}
     for limit in LIMITS[1:]:
         if limit in body:
@@ -187,7 +187,7 @@ def _same_message(turn, facts, *, with_ids):
 
 
 def _same_thinking(said, facts):
-    """What thinking says, where the place wants it back at all."""
+    """Return True if the thinking is equal, or if the endpoint does not accept it back."""
     *texts, blocks = said
     if not set(facts.get("reasoning_back", ())) & set(THINKING):
         return None
@@ -205,7 +205,7 @@ def _same_call(call, *, with_ids):
 
 
 def _has_ids(body):
-    """Whether every call and every result has an id."""
+    """Return True if every tool call and every result has an id."""
     calls = [call for turn in body["messages"] for call in turn.get("tool_calls") or ()]
     results = [turn for turn in body["messages"] if turn["role"] == "tool"]
     return all(call.get("id") for call in calls) and all(turn.get("tool_call_id") for turn in results)
@@ -221,7 +221,7 @@ def _same_tool(tool):
 
 @pytest.fixture(scope="module")
 def compared():
-    """Path by path: None where the bodies are the same question, a reason where they were not compared, or both."""
+    """Return by path None if the bodies mean the same, a reason if they were not compared, or both bodies."""
     if not CORPUS.is_dir():
         pytest.skip("POLYGLOT_CORPUS does not name the folder of the recorded exchanges")
     return {path: _compare(body, preset) for path, body, preset in recorded()}
@@ -239,7 +239,7 @@ def _compare(body, preset):
         name="here", driver=preset.driver, base_url=preset.base_url or "https://mine.example/v1", facts=preset.facts
     )
     try:
-        sent = json.loads(Driver(preset.driver, module).bind(connection).encode(request).body)
+        sent = json.loads(bind(module, connection).encode(request).body)
     except RequestError as error:
         return f"refused: {error}"
     with_ids = _has_ids(body)
@@ -247,20 +247,20 @@ def _compare(body, preset):
     return None if wanted == found else (wanted, found)
 
 
-def test_the_same_question_is_asked_again(compared):
-    """Every recorded body that the request model can say is said again, equal in meaning."""
+def test_recorded_requests_are_encoded_alike(compared):
+    """Every recorded body that the request model can express is encoded equal in meaning."""
     assert {path: result for path, result in compared.items() if isinstance(result, tuple)} == {}
 
 
-def test_there_is_enough_to_compare(compared):
-    """Most bodies are compared, of every place, with every kind of turn and part."""
+def test_enough_requests_are_compared(compared):
+    """Most bodies are compared, of every endpoint, with every type of turn and part."""
     same = [path for path, result in compared.items() if result is None]
     assert len(same) > 500
     assert len({path.partition("/")[0] for path in same}) > 30
 
 
-def test_what_is_refused_was_refused_by_the_place(compared):
-    """A row stands in the way of no question that was answered when it was recorded."""
+def test_no_row_rejects_a_recorded_success(compared):
+    """A row rejects no request that succeeded when it was recorded."""
     refused = [path for path, result in compared.items() if isinstance(result, str) and result.startswith("refused")]
     statuses = {path: json.loads((CORPUS / path).read_text("utf-8"))["response"]["status"] for path in refused}
     assert [path for path, status in statuses.items() if status == 200] == []

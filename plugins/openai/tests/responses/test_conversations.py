@@ -1,4 +1,4 @@
-"""OpenAI Responses from the user's question to the last word, against the simulator on real sockets."""
+"""OpenAI Responses against the simulator, on real sockets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TURNS = [Reply("Let me look.", [CALL], reasoning="Where is Oslo?"), Reply("It ra
 
 @pytest.fixture(autouse=True)
 def _registered():
-    """The driver under its name, whether or not the package is installed."""
+    """Register the driver under its name, whether or not the package is installed."""
     with register(driver, name=DRIVER):
         yield
 
@@ -33,8 +33,8 @@ def story_of(inference, **options):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_an_answer_is_the_same_streamed_and_plain(stream):
-    """Text, thinking, call, usage and reason."""
+def test_streamed_and_plain_are_equal(stream):
+    """Text, thinking, tool call, usage and finish reason."""
     with Simulator(TURNS[0]) as simulator, Inference(connection(simulator)) as inference:
         told = story_of(inference, stream=stream).response()
     assert (told.content, told.reasoning_content) == ("Let me look.", "Where is Oslo?")
@@ -42,7 +42,7 @@ def test_an_answer_is_the_same_streamed_and_plain(stream):
     assert (told.finish_reason, told.usage.reasoning_tokens) == ("tool_calls", 4)
 
 
-def test_an_answer_can_be_awaited():
+def test_async():
     """The same on an event loop."""
 
     async def ask(simulator):
@@ -53,8 +53,8 @@ def test_an_answer_can_be_awaited():
         assert asyncio.run(ask(simulator)).content == "Let me look."
 
 
-def test_a_conversation_goes_on_with_what_the_model_had_thought():
-    """The second request holds the thinking with its cipher, the text, the call and its result; the provider takes it."""
+def test_thinking_is_sent_back():
+    """The second request has the thinking with its cipher, the text, the tool call and its result; it is accepted."""
     extra = {"store": False, "include": ["reasoning.encrypted_content"]}
     with Simulator(TURNS) as simulator, Inference(connection(simulator)) as inference:
         first = inference.create(messages="Weather in Oslo?", extra=extra).response()
@@ -74,8 +74,8 @@ def test_a_conversation_goes_on_with_what_the_model_had_thought():
     assert sent[3]["call_id"] == sent[4]["call_id"]
 
 
-def test_a_cut_stream_is_no_success():
-    """What had come is in the error."""
+def test_truncated_stream_is_an_error():
+    """The content received is in the error."""
     with Simulator(TURNS[1], fault=Cut(after_events=-1)) as simulator, Inference(connection(simulator)) as inference:
         story = story_of(inference, stream=True)
         with pytest.raises(Truncated) as caught:
@@ -84,7 +84,7 @@ def test_a_cut_stream_is_no_success():
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_an_error_inside_a_200_is_an_error(stream):
+def test_error_inside_a_200(stream):
     """Streamed and plain."""
     fault = ErrorEvent(after_events=3, error={"message": "Busy.", "code": "server_error"})
     with Simulator(fault=fault) as simulator, Inference(connection(simulator)) as inference:

@@ -1,13 +1,13 @@
-"""Requests that other clients sent to Responses endpoints, said again by this driver.
+"""Requests recorded from other clients of Responses endpoints, read and encoded by this driver.
 
-The recordings are no part of the project: ``POLYGLOT_CORPUS`` names the folder that has them. A recorded body is read
-into the terms of `InferenceRequest`, and what `encode_request` makes of that has to mean the same. To mean the same is:
+The recordings are not part of the project: ``POLYGLOT_CORPUS`` names the folder that has them. A recorded body is read
+into an `InferenceRequest`, and what `encode_request` makes of that must mean the same. Two bodies mean the same if:
 
-- A text as ``input`` is one message of the user, a message without a type is one, and one text part is its text.
-- The ids and statuses that a server gave to messages, calls and results say nothing to it.
-- A field that is null, an empty list of annotations or logprobs, an empty description, and ``"stream": false`` are as
-  good as absent.
-- The order of tools does not matter.
+- ``input`` is a text or one message of the user, a message has its type or none, one text part is its text.
+- Ids and statuses that a server gave to messages, tool calls and results are ignored.
+- A field that is null, an empty list of annotations or logprobs, an empty description, and ``"stream": false`` count
+  as absent.
+- The order of tools is ignored.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.skipif(not FILES, reason="POLYGLOT_CORPUS does not name
 
 
 def bytes_of(url):
-    """Type and bytes of a data URL, or None for one that is cut or is no data URL."""
+    """Return type and bytes of a data URL, or None if it is truncated or no data URL."""
     head, comma, data = url.partition(";base64,")
     try:
         return (head.removeprefix("data:"), base64.b64decode(data, validate=True)) if comma else None
@@ -109,7 +109,7 @@ def format_of(text):
 
 
 def request_of(body):
-    """The recorded body in the terms of a request; what those have no word for is `extra`."""
+    """Return the recorded body as a request; `extra` holds what a request cannot express."""
     extra = {name: value for name, value in body.items() if value is not None}
     given = extra.pop("input")
     items = [{"role": "user", "content": given}] if isinstance(given, str) else given
@@ -196,8 +196,8 @@ INEXPRESSIBLE = {
 }
 
 
-def test_recorded_requests_are_said_with_the_same_meaning():
-    """What other clients sent, read into our terms and encoded, means what it meant."""
+def test_recorded_requests_are_encoded_alike():
+    """Recorded requests, read and encoded again, keep their meaning."""
     compared, different = 0, []
     for file, body in recorded_bodies():
         if file.stem in INEXPRESSIBLE:

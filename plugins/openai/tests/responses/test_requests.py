@@ -1,4 +1,4 @@
-"""What the driver of OpenAI Responses sends."""
+"""Encoding of requests to OpenAI Responses."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ def body(*messages, **fields):
 
 
 def items(*parts, role="assistant", **fields):
-    """The items that the parts of one message become."""
+    """Return the items that the parts of one message become."""
     return body(Message(role=role, content=parts), **fields)["input"]
 
 
-# The request as a whole
+# The whole request
 
 
-def test_a_question_is_one_message_of_the_user():
-    """Model and input are all that is sent."""
+def test_prompt_is_one_user_message():
+    """Only model and input are sent."""
     message = {"type": "message", "role": "user", "content": "Hello"}
     assert body() == {"model": "m", "input": [message]}
 
 
-def test_a_stream_is_asked_for_and_framed_as_events():
-    """The body says so, and the answer is read as server-sent events, of which only the last word counts."""
+def test_streamed_request():
+    """The body asks for a stream, and the response is framed as events, of which only the last one completes it."""
     streamed, plain = wire(stream=True), wire()
     assert json.loads(streamed.body)["stream"] is True
     assert (streamed.framing, streamed.headers["accept"]) == ("sse", "text/event-stream")
@@ -78,24 +78,24 @@ def test_a_stream_is_asked_for_and_framed_as_events():
     ],
 )
 def test_path_and_query_are_added_to_the_base_url(base_url, query, url):
-    """Without an address it is OpenAI's."""
+    """The default base URL is OpenAI's."""
     assert wire(base_url=base_url, facts={"query": query}).url == url
 
 
-def test_the_key_is_in_no_part_of_the_request():
-    """Core puts it where the connection says."""
+def test_key_is_not_in_the_encoded_request():
+    """Core adds it as the connection states."""
     said = wire(stream=True)
     assert "test-key" not in said.url + said.body.decode() + repr(said.headers)
 
 
-def test_a_connection_with_an_unknown_column_is_refused():
-    """The error names the columns that there are."""
+def test_unknown_fact_is_rejected():
+    """The error names the known facts."""
     with pytest.raises(ConfigError, match=r"own_call.*facts are own_calls, query, thinking"):
         wire(facts={"own_call": ["x"]})
 
 
-def test_every_row_has_its_entry_point_and_can_be_read():
-    """The two lists are equal, and every row's facts are ones that the driver knows."""
+def test_rows_equal_entry_points_and_can_be_read():
+    """The two lists are equal, and the facts of every row are known."""
     entries = PROJECT["entry-points"]["polyglot.presets"]
     named = {name for name, module in entries.items() if module == "polyglot_openai.responses.presets"}
     assert named == set(PRESETS)
@@ -105,8 +105,8 @@ def test_every_row_has_its_entry_point_and_can_be_read():
     assert PROJECT["entry-points"]["polyglot.drivers"]["openai-responses"] == "polyglot_openai.responses.driver"
 
 
-def test_the_readme_lists_every_row():
-    """With the address, or its pattern, and the variable of its key."""
+def test_readme_lists_every_row():
+    """With the base URL, or its pattern, and the variable of its key."""
     lines = (Path(__file__).parents[2] / "README.md").read_text("utf-8").splitlines()
     for name, preset in PRESETS.items():
         *_, line = (line for line in lines if line.startswith(f"| `{name}` |"))
@@ -133,8 +133,8 @@ def test_the_readme_lists_every_row():
         ("max_tokens", None, {}),
     ],
 )
-def test_an_option_has_its_place_in_the_body(option, value, expected):
-    """Each option becomes the dialect's own field; None is as good as nothing."""
+def test_option_fields(option, value, expected):
+    """Each option becomes the dialect's own field; None counts as missing."""
     said = body(options={option: value})
     assert {name: field for name, field in said.items() if name not in {"model", "input"}} == expected
 
@@ -142,15 +142,15 @@ def test_an_option_has_its_place_in_the_body(option, value, expected):
 @pytest.mark.parametrize(
     "option", ["top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "n", "reasoning_budget"]
 )
-def test_an_option_without_words_is_refused(option):
-    """Nothing is sent that was not asked for; with `drop` it is left out."""
+def test_unsupported_option(option):
+    """Nothing unsupported is sent; with `drop` it is dropped."""
     with pytest.raises(RequestError, match=option):
         body(options={option: 2})
     assert body(options={option: 2}, unsupported="drop") == body()
 
 
-def test_a_budget_for_thinking_names_what_there_is_instead():
-    """The message says what to use."""
+def test_reasoning_budget_is_unsupported():
+    """The message names the option to use instead."""
     with pytest.raises(RequestError, match="use reasoning_effort"):
         body(options={"reasoning_budget": 100})
 
@@ -158,8 +158,8 @@ def test_a_budget_for_thinking_names_what_there_is_instead():
 # Tools and format
 
 
-def test_a_tool_is_a_flat_object():
-    """Name and parameters stand beside the type; what is not said is left out."""
+def test_tool_is_a_flat_object():
+    """Name and parameters are next to the type; missing ones are omitted."""
     strict = Tool("clock", strict=True)
     weather = {"type": "function", "name": "weather", "description": WEATHER.description}
     assert body(tools=(WEATHER, strict))["tools"] == [
@@ -177,13 +177,13 @@ def test_a_tool_is_a_flat_object():
         ("weather", {"type": "function", "name": "weather"}),
     ],
 )
-def test_a_choice_of_tool_is_a_word_or_a_flat_object(choice, expected):
-    """A name stands beside its type, unlike in chat completions."""
+def test_tool_choice_is_a_word_or_a_flat_object(choice, expected):
+    """The name is next to its type, unlike in chat completions."""
     assert body(tools=(WEATHER,), tool_choice=choice)["tool_choice"] == expected
 
 
-def test_parallel_calls_can_be_switched():
-    """Only if somebody asks."""
+def test_parallel_tool_calls_can_be_switched():
+    """The field is sent only if it is set."""
     assert body(parallel_tool_calls=False)["parallel_tool_calls"] is False
     assert "parallel_tool_calls" not in body()
 
@@ -206,7 +206,7 @@ def test_parallel_calls_can_be_switched():
         ),
     ],
 )
-def test_a_format_stands_in_the_text_settings(wanted, expected):
+def test_format_is_in_the_text_settings(wanted, expected):
     """A schema is flat as well."""
     assert body(response_format=wanted)["text"] == {"format": expected}
 
@@ -214,8 +214,8 @@ def test_a_format_stands_in_the_text_settings(wanted, expected):
 # Extra
 
 
-def test_extra_fields_are_sent_as_they_are():
-    """That is how an earlier response is named, and how storing is switched off."""
+def test_extra_fields_are_sent():
+    """They name an earlier response, or switch off storing."""
     extra = {"previous_response_id": "resp_1", "store": False, "include": ["reasoning.encrypted_content"]}
     assert body(extra=extra) == body() | extra
     assert body(extra={"input": [{"type": "item_reference", "id": "a"}]})["input"] == [
@@ -223,8 +223,8 @@ def test_extra_fields_are_sent_as_they_are():
     ]
 
 
-def test_extra_objects_are_laid_over_those_of_the_options():
-    """A summary of the thinking can be asked for beside the effort, and the length of the text beside its format."""
+def test_extra_objects_are_merged_with_options():
+    """A summary of thinking can be requested with an effort, and a verbosity with a format."""
     extra = {"reasoning": {"summary": "auto"}, "text": {"verbosity": "low"}, "model": "other"}
     said = body(options={"reasoning_effort": "high"}, response_format="json", extra=extra)
     assert said["reasoning"] == {"effort": "high", "summary": "auto"}
@@ -232,7 +232,7 @@ def test_extra_objects_are_laid_over_those_of_the_options():
     assert said["model"] == "other"
 
 
-def test_extra_tools_and_includes_stand_beside_the_others():
+def test_extra_tools_and_includes_are_appended():
     """The provider's own tools are used together with the user's."""
     extra = {"tools": [{"type": "web_search"}], "include": ["reasoning.encrypted_content"]}
     said = body(tools=(WEATHER,), options={"logprobs": True}, extra=extra)
@@ -244,19 +244,19 @@ def test_extra_tools_and_includes_stand_beside_the_others():
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
-def test_a_message_keeps_its_role_and_its_place(role):
-    """One text is sent as a text."""
+def test_message_keeps_its_role_and_order(role):
+    """One text is sent as a string."""
     turns = (Message(role="user", content="one"), Message(role=role, content="two"))
     assert body(*turns)["input"][1] == {"type": "message", "role": role, "content": "two"}
     assert items(Text("two"), role=role) == body(turns[1])["input"]
 
 
-def test_a_message_without_content_is_sent_empty():
+def test_empty_message_is_sent():
     """It is not dropped."""
     assert items(role="user") == [{"type": "message", "role": "user", "content": ""}]
 
 
-def test_parts_of_the_user_are_input_parts():
+def test_user_parts():
     """Texts, images by URL or as bytes, files by id, by URL or as bytes."""
     parts = (
         Text("Look:"),
@@ -278,7 +278,7 @@ def test_parts_of_the_user_are_input_parts():
     ]
 
 
-def test_several_texts_of_the_assistant_are_output_parts():
+def test_assistant_texts_are_output_parts():
     """They have a type of their own."""
     texts = [{"type": "output_text", "text": text} for text in ("one", "two")]
     assert items(Text("one"), Text("two")) == [{"type": "message", "role": "assistant", "content": texts}]
@@ -292,8 +292,8 @@ def test_several_texts_of_the_assistant_are_output_parts():
         ("assistant", Document(data=b"abc"), "a document in a message of the role 'assistant'"),
     ],
 )
-def test_a_part_that_a_message_cannot_have_is_refused(role, part, what):
-    """It is left out only where the request says so."""
+def test_unsupported_part_of_a_message(role, part, what):
+    """It is dropped only if the request allows it."""
     with pytest.raises(RequestError, match=what):
         items(Text("hm"), part, role=role)
     with warnings.catch_warnings(record=True) as caught:
@@ -302,7 +302,7 @@ def test_a_part_that_a_message_cannot_have_is_refused(role, part, what):
     assert what in str(caught[0].message)
 
 
-def test_the_name_of_a_speaker_is_refused():
+def test_speaker_name_is_unsupported():
     """Messages of this dialect have no names."""
     named = Message(role="user", content="Hello", name="Ann")
     with pytest.raises(RequestError, match="the name of a speaker"):
@@ -310,20 +310,20 @@ def test_the_name_of_a_speaker_is_refused():
     assert body(named, unsupported="drop") == body()
 
 
-def test_fields_of_a_message_are_sent_as_they_are():
-    """Such as the phase that an assistant's message was in."""
+def test_message_fields_are_sent():
+    """Such as the phase of an assistant's message."""
     said = body(Message(role="assistant", content="hm", extra={"phase": "commentary"}))["input"]
     assert said == [{"type": "message", "role": "assistant", "content": "hm", "phase": "commentary"}]
 
 
-def test_fields_that_say_nothing_are_left_out():
-    """A message dumped by another client has them, and the dialect refuses fields that it does not know."""
+def test_empty_message_fields_are_omitted():
+    """Dumps of other clients have them, and the dialect rejects unknown fields."""
     dumped = {"role": "assistant", "content": "hm", "refusal": None, "annotations": [], "audio": None}
     assert body(Message.from_dict(dumped)) == body(Message(role="assistant", content="hm"))
 
 
-def test_fields_of_a_message_without_content_are_refused():
-    """There is no item that could carry them; those that say nothing are no harm."""
+def test_fields_of_a_message_without_content():
+    """No item could hold them; empty ones are ignored."""
     with pytest.raises(RequestError, match="further fields of a message without content"):
         body(Message(role="assistant", content=(CALL,), extra={"phase": "commentary"}))
     assert body(Message(role="assistant", content=(CALL,), extra={"refusal": None}))["input"] == items(CALL)
@@ -333,18 +333,18 @@ def test_fields_of_a_message_without_content_are_refused():
     ("turn", "what"),
     [
         (Message(role="critic", content="no"), "the role 'critic'"),
-        (Message(role="tool", content="42"), "something else than results"),
-        (Message(role="tool"), "something else than results"),
+        (Message(role="tool", content="42"), "may contain tool results only"),
+        (Message(role="tool"), "may contain tool results only"),
     ],
 )
-def test_a_turn_that_there_cannot_be_is_refused(turn, what):
-    """The error says what is wrong with it."""
+def test_invalid_turn(turn, what):
+    """The error states what is wrong with it."""
     with pytest.raises(RequestError, match=what):
         body(turn)
 
 
-def test_parts_in_the_dialects_own_shape_are_passed_through():
-    """Parts of a message stay in it; every other type is an item of its own, between the messages around it."""
+def test_raw_parts_are_passed_through():
+    """Parts of a message stay in it; other types are items of their own, between the messages."""
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
     file = {"type": "input_file", "file_id": "f", "detail": "high"}
     assert items(Text("a"), RawPart(file), RawPart(search), Text("b"), role="user") == [
@@ -354,11 +354,11 @@ def test_parts_in_the_dialects_own_shape_are_passed_through():
     ]
 
 
-# Calls and results
+# Tool calls and results
 
 
-def test_a_turn_of_the_assistant_becomes_items_in_order():
-    """Thinking, text and calls stand beside each other, not in one message."""
+def test_assistant_turn_becomes_items_in_order():
+    """Thinking, text and tool calls are separate items, not one message."""
     said = items(Reasoning(text="hm", id="rs_1"), Text("Let me see."), CALL)
     assert said == [
         {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}]},
@@ -367,13 +367,13 @@ def test_a_turn_of_the_assistant_becomes_items_in_order():
     ]
 
 
-def test_a_call_without_arguments_has_an_empty_object():
-    """An empty text is no JSON."""
+def test_tool_call_without_arguments_has_an_empty_object():
+    """An empty text is not JSON."""
     assert items(ToolCall(name="clock", id="call_1"))[0]["arguments"] == "{}"
 
 
-def test_a_result_is_text_or_input_parts():
-    """Images and files may come back from a tool."""
+def test_result_is_text_or_input_parts():
+    """A tool may return images and files."""
     parts = (Text("Here:"), Image(data=b"abc"))
     said = items(ToolResult(id="call_1", content="rain"), ToolResult(id="call_2", content=parts), role="tool")
     image = {"type": "input_image", "image_url": "data:image/png;base64,YWJj"}
@@ -387,23 +387,23 @@ def test_a_result_is_text_or_input_parts():
     ]
 
 
-def test_a_failed_result_says_so_in_its_text():
-    """The dialect has no field for it."""
+def test_failed_tool_result():
+    """The dialect has no field for it, so the text states it."""
     results = (ToolResult(id="1", content="boom", error=True), ToolResult(id="2", content=(Text("boom"),), error=True))
     said = [{"type": "input_text", "text": "Error: boom"}]
     assert [item["output"] for item in items(*results, role="tool")] == ["Error: boom", said]
 
 
-def test_calls_and_results_without_ids_are_joined_by_name_and_order():
-    """Conversations from providers without ids can go on here."""
+def test_missing_ids_are_joined_by_name_and_order():
+    """Conversations from providers without ids can continue here."""
     calls = tuple(ToolCall(name=name) for name in ("weather", "clock", "clock"))
     results = tuple(ToolResult(id=None, content=name, name=name) for name in ("clock", "weather", "clock"))
     said = body(Message(role="assistant", content=calls), Message(role="tool", content=results))["input"]
     assert [item["call_id"] for item in said] == ["call_1", "call_2", "call_3", "call_2", "call_1", "call_3"]
 
 
-def test_calls_of_tools_that_take_text_are_told_apart_by_the_tools_given():
-    """A tool of the type `custom` is given in `extra`; its calls and results have types of their own."""
+def test_custom_tool_calls_are_found_by_the_request_tools():
+    """A tool of the type `custom` is in `extra`; its tool calls and results have their own types."""
     call = ToolCall(name="shell", id="call_1", arguments_raw="ls -l", complete=True)
     turns = (Message(role="assistant", content=(call, CALL)), Message.tool_result(call, "a.txt"))
     said = body(*turns, extra={"tools": [{"type": "custom", "name": "shell"}]})["input"]
@@ -415,8 +415,8 @@ def test_calls_of_tools_that_take_text_are_told_apart_by_the_tools_given():
 # Thinking
 
 
-def test_thinking_is_given_back_with_its_id_and_cipher():
-    """Several stretches with one id are one item again; a cipher begins a new one, whatever its id."""
+def test_thinking_is_sent_back_with_id_and_cipher():
+    """Stretches with one id become one item; a cipher begins a new one, whatever its id."""
     stretches = (
         Reasoning(text="one", redacted="cipher", id="rs_1"),
         Reasoning(text="two", id="rs_1"),
@@ -431,16 +431,16 @@ def test_thinking_is_given_back_with_its_id_and_cipher():
     ]
 
 
-def test_thinking_is_given_back_as_it_was_shown():
-    """A column says that a place shows its thinking rather than a summary."""
+def test_shown_thinking_is_sent_back_as_shown():
+    """A fact states that an endpoint shows its thinking rather than a summary."""
     part = {"type": "reasoning_text", "text": "hm"}
     said = items(Reasoning(text="hm", id="rs_1"), facts={"thinking": "reasoning_text"}, extra={"store": False})
     assert said == [{"type": "reasoning", "id": "rs_1", "summary": [], "content": [part]}]
     assert items(Reasoning(id="rs_1"), CALL, facts={"thinking": "reasoning_text"}) == items(CALL)
 
 
-def test_thinking_that_the_place_cannot_know_is_left_out():
-    """It came from elsewhere, or it was neither stored nor given out."""
+def test_unknown_thinking_is_dropped():
+    """It is from another provider, or it was neither stored nor received."""
     foreign = Reasoning(text="hm", signature="sig")
     assert items(foreign, Text("hi")) == items(Text("hi"))
     unstored = {"store": False}

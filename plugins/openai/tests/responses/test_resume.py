@@ -1,4 +1,4 @@
-"""Asking for the rest of a response that is made in the background."""
+"""Encoding of a request for the rest of a background response."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from polyglot_core._drivers.bound import Driver
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message
+from polyglot_core.testing import bind
 from polyglot_openai.responses import driver
 
 CONNECTION = Connection(
@@ -18,15 +18,15 @@ BACKGROUND = {"background": True}
 
 
 def bound():
-    return Driver("openai-responses", driver).bind(CONNECTION)
+    return bind(driver, CONNECTION)
 
 
 def request(**extra):
     return InferenceRequest(model="m", messages=(Message(role="user", content="Hi"),), stream=True, extra=extra)
 
 
-def heard(*events):
-    """What the decoder has noted after these events."""
+def state_after(*events):
+    """Return the decoder's state after these events."""
     state = {}
     decode = bound().decoder(state)
     for number, event in enumerate(events):
@@ -35,9 +35,9 @@ def heard(*events):
     return state
 
 
-def test_the_rest_is_asked_for_by_id_and_number():
-    """The request is a GET of the response, from the event after the last that came."""
-    state = heard(
+def test_rest_is_requested_by_id_and_number():
+    """The request is a GET of the response, from the event after the last one received."""
+    state = state_after(
         {"type": "response.created", "response": {"id": "resp/1", "model": "m"}},
         {"type": "response.output_text.delta", "output_index": 0, "delta": "Once"},
         {"type": "response.output_text.delta", "output_index": 0, "delta": " upon"},
@@ -48,13 +48,13 @@ def test_the_rest_is_asked_for_by_id_and_number():
     assert (wire.framing, wire.complete_on) == ("sse", "end")
 
 
-@pytest.mark.parametrize("state", [{}, heard({"type": "response.output_text.delta", "delta": "Once"})])
-def test_a_response_without_a_known_id_cannot_be_asked_for(state):
-    """Before its id has come, nobody knows which response it was."""
+@pytest.mark.parametrize("state", [{}, state_after({"type": "response.output_text.delta", "delta": "Once"})])
+def test_response_without_a_known_id_cannot_be_resumed(state):
+    """Before its id is received, the response cannot be identified."""
     assert bound().encode_resume(request(**BACKGROUND), state) is None
 
 
-def test_a_response_that_is_not_made_in_the_background_ends_with_its_connection():
-    """The error says what to add."""
+def test_foreground_response_cannot_be_resumed():
+    """The error states what to add."""
     with pytest.raises(RequestError, match="extra={'background': True}"):
         bound().encode_resume(request(), {})

@@ -1,8 +1,8 @@
-"""Chat completions of Azure OpenAI: the same dialect at deployments, with a version in the URL.
+"""Chat completions on Azure OpenAI: the same dialect at deployments, with an API version in the URL.
 
-The model is the name of the deployment. A key goes into the header ``api-key``; a token of Entra ID, which a
-`token_provider` gives, into ``authorization``. Addresses that end in ``/openai/v1`` know neither deployments nor
-versions; they are asked through the driver of plain chat completions.
+The model is the name of the deployment. An API key is sent in the header ``api-key``; a token of Entra ID, which a
+`token_provider` returns, in ``authorization``. Base URLs that end in ``/openai/v1`` have neither deployments nor API
+versions; use them with the driver of plain chat completions.
 
 Source: Microsoft's reference "Azure OpenAI in Foundry Models REST API", data plane inference.
 """
@@ -32,21 +32,21 @@ _DEPLOYMENT = "/deployments/{deployment}"
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
-    """Say the request to a deployment.
+    """Encode a request to a deployment.
 
     Raises:
-        ConfigError: The connection has no address; everyone's is another.
+        ConfigError: The connection has no base URL. Each resource has its own, so there is no default.
     """
     if connection.base_url is None:
-        address = "base_url = 'https://RESOURCE.openai.azure.com'"
-        raise config_error(connection, f"needs the address of your resource: {address}, with its name for RESOURCE")
+        example = "base_url = 'https://RESOURCE.openai.azure.com'"
+        raise config_error(connection, f"needs the base URL of your resource: {example}, with its name for RESOURCE")
     path = _path_to_deployment(connection.base_url) + _PATH
     facts = read_facts(connection, Facts, {**_DEFAULTS, "path": path})
     return wire_request(connection, request, facts, connection.base_url)
 
 
 def _path_to_deployment(base_url: str) -> str:
-    """What lies between `base_url` and the deployment's paths: an address may stop anywhere on the way there."""
+    """Return the path between `base_url` and the paths of the deployment: a base URL may end at any segment of it."""
     path = urlsplit(base_url).path.rstrip("/")
     if "/deployments/" in path or path.endswith("/models"):
         return ""
@@ -55,10 +55,10 @@ def _path_to_deployment(base_url: str) -> str:
 
 @hookimpl
 def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
-    """Add a token from the connection's `token_provider`, or else the key.
+    """Add a token from the connection's `token_provider` or, without one, the key.
 
     Raises:
-        ConfigError: The provider gives no token.
+        ConfigError: The provider returned no token.
     """
     provider = read_facts(connection, Facts).token_provider
     if provider is None:
@@ -66,5 +66,5 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
         return wire if key is None else replace(wire, headers={**wire.headers, _KEY_HEADER: key})
     token = provider()
     if not isinstance(token, str) or not token:
-        raise config_error(connection, f"has a token_provider that gave no token but {type(token).__name__}")
+        raise config_error(connection, f"has a token_provider that returned no token but {type(token).__name__}")
     return replace(wire, headers={**wire.headers, "authorization": Secret(f"Bearer {token}")})

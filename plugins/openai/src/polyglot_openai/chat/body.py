@@ -1,4 +1,4 @@
-"""A request as the dialect says it: the URL and the body."""
+"""Encoding of a request: the URL and the JSON body."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _OPTIONS = {
         "metadata",
     )
 }
-"""Options that have the dialect's own names."""
+"""Options that have the same name in the dialect."""
 
 _INSTEAD = {"reasoning_budget": "reasoning_effort, which this dialect has"}
 
 
 def wire_request(connection: Connection, request: InferenceRequest, facts: Facts, base_url: str) -> WireRequest:
-    """The request, whole but for the key.
+    """Return the whole request, except for the key.
 
     Raises:
-        RequestError: Something was asked that the place cannot be told.
+        RequestError: The request uses a feature that the endpoint does not support.
     """
     return json_request(
         _url(request, facts, base_url),
@@ -88,17 +88,17 @@ def _options(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObjec
 
 
 def _tools(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
-    said: _JSONObject = {}
+    fields: _JSONObject = {}
     if request.tools:
-        said["tools"] = [{"type": "function", "function": tool.fields()} for tool in request.tools]
+        fields["tools"] = [{"type": "function", "function": tool.fields()} for tool in request.tools]
     if request.tool_choice is not None:
-        said["tool_choice"] = _tool_choice(request.tool_choice)
+        fields["tool_choice"] = _tool_choice(request.tool_choice)
     if request.parallel_tool_calls is not None:
-        said["parallel_tool_calls"] = request.parallel_tool_calls
-    for feature in [feature for feature in said if feature in facts.unsupported]:
+        fields["parallel_tool_calls"] = request.parallel_tool_calls
+    for feature in [feature for feature in fields if feature in facts.unsupported]:
         cannot_express(request, feature, driver=driver)
-        del said[feature]
-    return said
+        del fields[feature]
+    return fields
 
 
 def _tool_choice(choice: str) -> str | _JSONObject:
@@ -106,7 +106,7 @@ def _tool_choice(choice: str) -> str | _JSONObject:
 
 
 def _response_format(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
-    """The field for what the text must be; nothing where the place has no way to say it."""
+    """Return the field for the response format, or no field if the endpoint does not support the format."""
     wanted = request.response_format
     feature = "json_schema" if isinstance(wanted, JSONSchema) else str(wanted)
     if feature in facts.unsupported:
@@ -114,5 +114,5 @@ def _response_format(request: InferenceRequest, facts: Facts, driver: str) -> _J
         return {}
     if not isinstance(wanted, JSONSchema):
         return {"response_format": {"type": "json_object" if wanted == "json" else "text"}}
-    kind, place = facts.schema_at
-    return {"response_format": {"type": kind, place: wanted.fields() if place == "json_schema" else wanted.schema}}
+    kind, key = facts.schema_at
+    return {"response_format": {"type": kind, key: wanted.fields() if key == "json_schema" else wanted.schema}}

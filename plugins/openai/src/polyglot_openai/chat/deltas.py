@@ -1,6 +1,6 @@
-"""What the delta of a chunk, or the message of a whole completion, says: text, thinking, tool calls, and the rest.
+"""Decoding of a chunk's delta, or of the message of a whole completion: text, thinking, tool calls, and the rest.
 
-Places add fields of their own and leave others out, so nothing here takes a field or its type for granted.
+Endpoints add fields of their own and omit others, so the presence and the type of every field are checked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from polyglot_core.plugin import Event
     from polyglot_openai.chat.facts import Facts
 
-__all__ = ["content_events", "says_only_text"]
+__all__ = ["content_events", "is_text_only"]
 
 _JSONObject = dict[str, Any]
 
@@ -34,29 +34,29 @@ _READ_OF_BLOCKS = frozenset({"text", "summary", "signature", "data", "id", "inde
 _TEXT_FIELDS = frozenset({"content", "role"})
 
 
-def says_only_text(said: _JSONObject) -> bool:
-    """Whether nothing but the content has a value."""
-    return not any(value for name, value in said.items() if name not in _TEXT_FIELDS)
+def is_text_only(message: _JSONObject) -> bool:
+    """Return True if the content is the only field with a value."""
+    return not any(value for name, value in message.items() if name not in _TEXT_FIELDS)
 
 
-def content_events(said: _JSONObject, choice: int, facts: Facts, *, whole: bool) -> Iterator[Event]:
-    """The events of a choice's delta, or of its message if `whole`."""
-    yield from _reasoning(said, choice, facts)
-    if (content := said.get("content")) is not None:
+def content_events(message: _JSONObject, choice: int, facts: Facts, *, whole: bool) -> Iterator[Event]:
+    """Yield the events of a choice's delta or, if `whole`, of its message."""
+    yield from _reasoning(message, choice, facts)
+    if (content := message.get("content")) is not None:
         yield from _content(content, choice)
-    if refusal := _string(said.get("refusal")):
+    if refusal := _string(message.get("refusal")):
         yield RefusalDelta(refusal, choice)
-    for number, call in enumerate(json_access.objects(said.get("tool_calls"))):
+    for number, call in enumerate(json_access.objects(message.get("tool_calls"))):
         yield from _tool_call(call, number if whole else call.get("index"), choice, facts, whole=whole)
-    if isinstance(legacy := said.get("function_call"), dict):  # the older form of a single call
+    if isinstance(legacy := message.get("function_call"), dict):  # the deprecated form of a single tool call
         yield from _tool_call({"function": legacy}, 0, choice, facts, whole=whole)
-    for annotation in json_access.objects(said.get("annotations")):
+    for annotation in json_access.objects(message.get("annotations")):
         yield Citation(annotation, choice)
-    for tool in json_access.objects(said.get("executed_tools")):
+    for tool in json_access.objects(message.get("executed_tools")):
         yield ServerToolEvent(_string(tool.get("type")) or "executed_tool", tool, choice)
-    for image in json_access.objects(said.get("images")):
+    for image in json_access.objects(message.get("images")):
         yield _image(image, choice)
-    if sound := _string(json_access.get(said, "audio.data")):
+    if sound := _string(json_access.get(message, "audio.data")):
         data = _from_base64(sound)
         yield MediaDelta(_sound_type(data), data, choice)
 
@@ -65,7 +65,7 @@ def content_events(said: _JSONObject, choice: int, facts: Facts, *, whole: bool)
 
 
 def _content(content: object, choice: int) -> Iterator[Event]:
-    """Text as it is; parts one by one; any other JSON value as JSON."""
+    """Yield text from a string, the parts of a list one by one, and any other JSON value as JSON text."""
     if isinstance(content, str):
         yield TextDelta(content, choice)
     elif isinstance(content, list):
@@ -75,7 +75,7 @@ def _content(content: object, choice: int) -> Iterator[Event]:
 
 
 def _part(part: _JSONObject, choice: int) -> Iterator[Event]:
-    """A part of a content that is a list: text, thinking with its summary, or an image."""
+    """Yield the event of one part of a content list: text, thinking with its summary, or an image."""
     if _string(part.get("type")) in {"reasoning", "thinking"}:
         for piece in json_access.objects(part.get("summary")) or json_access.objects(part.get("thinking")) or [part]:
             yield ReasoningDelta(_string(piece.get("text")), _string(piece.get("signature")) or None, choice=choice)
@@ -88,19 +88,19 @@ def _part(part: _JSONObject, choice: int) -> Iterator[Event]:
 # Thinking
 
 
-def _reasoning(said: _JSONObject, choice: int, facts: Facts) -> Iterator[Event]:
-    """Thinking from the first of the place's fields that has text, with the signatures that stand in others.
+def _reasoning(message: _JSONObject, choice: int, facts: Facts) -> Iterator[Event]:
+    """Yield thinking from the endpoint's first field that has text, and the signatures from other fields.
 
-    A place may say the same text in a field of its own and in blocks; then it is told in blocks.
+    If an endpoint sends the same text both in a field and in blocks, it is emitted once, from the blocks.
     """
-    text = next((value for field in facts.reasoning_fields if (value := _string(said.get(field)))), "")
-    blocks = json_access.objects(said.get(facts.reasoning_blocks))
+    text = next((value for field in facts.reasoning_fields if (value := _string(message.get(field)))), "")
+    blocks = json_access.objects(message.get(facts.reasoning_blocks))
     in_blocks = not text or text == "".join(map(_block_text, blocks))
     if text and not (blocks and in_blocks):
         yield ReasoningDelta(text, choice=choice)
     yield from (_block(block, choice, with_text=in_blocks) for block in blocks)
-    signature = _string(json_access.get(said, facts.reasoning_signature)) or None
-    redacted = _string(json_access.get(said, facts.reasoning_encrypted)) or None
+    signature = _string(json_access.get(message, facts.reasoning_signature)) or None
+    redacted = _string(json_access.get(message, facts.reasoning_encrypted)) or None
     if signature or redacted:
         yield ReasoningDelta("", signature, redacted, choice=choice)
 
@@ -127,7 +127,7 @@ def _block_text(block: _JSONObject) -> str:
 
 
 def _tool_call(call: _JSONObject, number: object, choice: int, facts: Facts, *, whole: bool) -> Iterator[ToolCallDelta]:
-    """A piece of a call; nothing for a placeholder that names nothing."""
+    """Yield a piece of a tool call; nothing for a placeholder without id, name and arguments."""
     name, arguments = json_access.get(call, "function.name"), json_access.get(call, "function.arguments")
     if json_access.get(call, "custom.name") or json_access.get(
         call, "custom.input"
@@ -147,7 +147,7 @@ def _tool_call(call: _JSONObject, number: object, choice: int, facts: Facts, *, 
 
 
 def _image(part: _JSONObject, choice: int) -> Event:
-    """The bytes of an image, or where it is to be had."""
+    """Return the image's bytes, or an event with the part as received if it is only a URL."""
     inline = Image(url=_string(json_access.get(part, "image_url.url"))).inline
     if inline is None:
         return ServerToolEvent("image_url", part, choice)
@@ -158,14 +158,14 @@ _SOUNDS = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"fLaC": "audio/flac", b"
 
 
 def _sound_type(data: bytes) -> str:
-    """The type of a sound by its first bytes, as the answer does not name it; a stream has bare samples."""
+    """Return the media type of audio by its first bytes: the response does not name it. Streams send bare samples."""
     return next((name for magic, name in _SOUNDS.items() if data.startswith(magic)), "audio/pcm")
 
 
 def _from_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text)
-    except ValueError:  # binascii's error is one; what is not ASCII is another
+    except ValueError:  # binascii.Error is a ValueError; so is the error for characters outside ASCII
         return b""
 
 

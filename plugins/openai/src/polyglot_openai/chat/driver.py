@@ -1,7 +1,7 @@
-"""Chat completions: what is asked as a JSON body, what comes as JSON chunks over server-sent events.
+"""Chat completions: the request is a JSON body, the response a series of JSON chunks over server-sent events.
 
 Sources: OpenAI's API reference, pages "Create chat completion" and "The chat completion chunk object"; the references
-of the places that speak the same dialect; recorded exchanges for what the pages leave open.
+of the providers whose endpoints speak the same dialect; recorded exchanges for what the pages leave open.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from polyglot_core.plugin import (
     read_facts,
 )
 from polyglot_openai.chat.body import wire_request
-from polyglot_openai.chat.deltas import content_events, says_only_text
+from polyglot_openai.chat.deltas import content_events, is_text_only
 from polyglot_openai.chat.facts import Facts
 from polyglot_openai.chat.presets import PRESETS
 from polyglot_openai.chat.usage import read_usage
@@ -42,38 +42,39 @@ if TYPE_CHECKING:
 __all__ = ["decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage"]
 
 _BASE_URL = PRESETS["openai"].base_url or ""
-"""Where a connection leads that names the driver alone."""
+"""Base URL of a connection that names the driver only."""
 
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
-    """Say the request as a chat completion; a stream is asked to report usage."""
+    """Encode the request as a chat completion. A streamed request asks for a usage report."""
     facts = read_facts(connection, Facts)
     return wire_request(connection, request, facts, connection.base_url or _BASE_URL)
 
 
 @hookimpl
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
-    """Ask for the rest of an answer, where the place lets a model write on from a last turn of the assistant.
+    """Encode a request that continues the partial response as the assistant's last message.
 
     Raises:
-        RequestError: It does not, or nobody has said how.
+        RequestError: The endpoint does not support it, or the preset does not state how it is requested.
     """
     marks = read_facts(connection, Facts).prefill
     if marks is None:
         raise RequestError(
-            f"Connection {connection.name!r} does not say how a model is told to write on from a text; the column "
-            "prefill of its facts would. Use resume='restart', or None."
+            f"Connection {connection.name!r} has no fact 'prefill', which states how a request makes the model "
+            "continue a partial response. Add it to the facts if the endpoint supports it, or use resume='restart' or "
+            "None."
         )
-    begun = request.with_prefill(text, **marks.get("message", {}))
-    return encode_request(connection, replace(begun, extra={**marks.get("body", {}), **begun.extra}))
+    prefilled = request.with_prefill(text, **marks.get("message", {}))
+    return encode_request(connection, replace(prefilled, extra={**marks.get("body", {}), **prefilled.extra}))
 
 
-# What comes: only the fields that are read
+# The response: only the fields that are read
 
 
 class _Choice(Struct, gc=False):
-    # What is said stays a dict: its fields differ from place to place, and a text alone is known by the dict's length.
+    # Deltas and messages stay dicts: their fields differ between endpoints, and len() detects a delta with text only.
     index: int | None = 0
     delta: dict[str, Any] | None = None
     message: dict[str, Any] | None = None
@@ -109,15 +110,15 @@ _WORDS = {
     FinishReason.ERROR: ("error", "network_error", "insufficient_system_resource", "malformed_function_call"),
 }
 _REASONS = {word: reason for reason, words in _WORDS.items() for word in words}
-"""The words of the API reference, and those that other places say instead."""
+"""By the value of ``finish_reason``: those of the API reference, and those that other endpoints use instead."""
 
 
 @hookimpl
 def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
-    """Say what a chunk or a whole completion means.
+    """Decode a chunk or a whole completion.
 
-    `state` keeps the connection's columns, whether id and model have been seen, so that they are looked for only until
-    then, and how many of the sources that stand beside the choices have been told.
+    `state` holds the facts of the connection, whether id and model have been received (they are searched for only until
+    then), and the number of sources next to the choices that were emitted.
     """
     try:
         completion = _decode(chunk.data)
@@ -126,13 +127,13 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
             return _END
         raise
     choices = completion.choices
-    # Nearly every chunk is one piece of text of one choice, and nothing else.
+    # Fast path: nearly every chunk holds one piece of text of one choice, and nothing else.
     if choices is not None and len(choices) == 1 and completion.usage is None and "named" in state:
         choice = choices[0]
         delta = choice.delta
         if delta is not None and choice.finish_reason is None and not (choice.logprobs or completion.error):
             text = delta.get("content")
-            if type(text) is str and (len(delta) == 1 or says_only_text(delta)):
+            if type(text) is str and (len(delta) == 1 or is_text_only(delta)):
                 return (TextDelta(text, choice.index or 0),)
     if "facts" not in state:
         state["facts"] = read_facts(connection, Facts)
@@ -150,14 +151,14 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any], facts:
     usage = completion.usage
     if facts.citations_at or facts.error_at or facts.usage_at:
         payload = _decode_any(chunk.data)
-        yield from _beside(payload, chunk, state, facts)
-        usage = usage or next((found for place in facts.usage_at if (found := json_access.get(payload, place))), None)
+        yield from _outside_choices(payload, chunk, state, facts)
+        usage = usage or next((found for path in facts.usage_at if (found := json_access.get(payload, path))), None)
     if usage and isinstance(usage, dict):
         yield UsageReport(usage)
 
 
 def _names(data: bytes, state: dict[str, Any]) -> Iterator[Event]:
-    """Id and model, until both have been seen; some servers leave them empty on the first chunk."""
+    """Yield id and model until both have been received; some servers leave them empty in the first chunk."""
     names = _decode_names(data)
     response_id, model = (value if isinstance(value, str) else None for value in (names.id, names.model))
     seen = state["id"], state["model"] = response_id or state.get("id"), model or state.get("model")
@@ -169,10 +170,10 @@ def _names(data: bytes, state: dict[str, Any]) -> Iterator[Event]:
 
 def _choice_events(choice: _Choice, chunk: Chunk, facts: Facts) -> Iterator[Event]:
     index, whole = choice.index or 0, chunk.kind == "whole"
-    # A part may carry a delta and, beside it, the message so far; a whole completion has only the message.
-    said = choice.message if whole else choice.delta
-    if said is not None:
-        yield from content_events(said, index, facts, whole=whole)
+    # A chunk may hold a delta and also the message so far; a whole completion has only the message.
+    message = choice.message if whole else choice.delta
+    if message is not None:
+        yield from content_events(message, index, facts, whole=whole)
     if isinstance(choice.logprobs, dict):
         yield Logprobs(choice.logprobs, index)
     if choice.error:
@@ -186,19 +187,22 @@ def _choice_events(choice: _Choice, chunk: Chunk, facts: Facts) -> Iterator[Even
         yield Finish(reason, choice.finish_reason, index)
 
 
-def _beside(payload: object, chunk: Chunk, state: dict[str, Any], facts: Facts) -> Iterator[Event]:
-    """What a place puts beside the choices: an error in an envelope of its own, and sources, as a list that grows."""
+def _outside_choices(payload: object, chunk: Chunk, state: dict[str, Any], facts: Facts) -> Iterator[Event]:
+    """Yield what an endpoint sends next to the choices: an error in an envelope of its own, and sources.
+
+    The list of sources grows from chunk to chunk; only the new ones are emitted.
+    """
     if (failure := _failure_at(payload, facts, chunk.data)) is not None:
         yield failure
         return
-    found = next((value for place in facts.citations_at if (value := json_access.get(payload, place))), None)
+    found = next((value for path in facts.citations_at if (value := json_access.get(payload, path))), None)
     sources: list[Any] = found if isinstance(found, list) else []
     for source in sources[state.get("sources", 0) :]:
         yield Citation(source if isinstance(source, dict) else {"url": source})
     state["sources"] = max(len(sources), state.get("sources", 0))
 
 
-# What it cost, and why not
+# Usage and errors
 
 
 @hookimpl
@@ -209,7 +213,7 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
 
 @hookimpl
 def decode_error(connection: Connection, response: WireResponse) -> Failure | None:
-    """Read an error in the place's own envelope; None for the usual shapes."""
+    """Read an error in the endpoint's own envelope. Return None for the usual shapes, which core reads."""
     facts = read_facts(connection, Facts)
     if facts.error_at is None:
         return None
@@ -217,7 +221,7 @@ def decode_error(connection: Connection, response: WireResponse) -> Failure | No
 
 
 def _failure_at(payload: object, facts: Facts, raw: bytes) -> Failure | None:
-    """The failure in an envelope with a code and a text, of which the code 0 is a success."""
+    """Return the failure in an envelope of code and message, or None if the code is 0, which means success."""
     envelope = json_access.get(payload, facts.error_at) if facts.error_at else None
     if not isinstance(envelope, dict) or not envelope.get("status_code"):
         return None

@@ -1,4 +1,4 @@
-"""The columns of a preset's row: what the driver knows of a place that speaks the dialect, and the defaults."""
+"""The facts of a preset: how an endpoint differs from the dialect, and the defaults."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["Facts"]
 
 
 class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A row's facts, read. The facts are explained where the rows are, in `polyglot_openai.chat.presets`."""
+    """The parsed facts of a preset. They are explained below the rows, in `polyglot_openai.chat.presets`."""
 
-    # where
+    # the endpoint
     path: str = "/chat/completions"
     query: dict[str, str] = {}
     headers: dict[str, str] = {}
     deployment: str | None = None
     token_provider: Any = None
-    # what is asked
+    # the request
     body: dict[str, Any] = {}
     token_limit: str = "max_tokens"  # noqa: S105 (tokens of text)
     options: dict[str, str] = {}
@@ -31,7 +31,7 @@ class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     result_parts: bool = False
     reasoning_back: tuple[str, ...] = ()
     prefill: dict[str, dict[str, Any]] | None = None
-    # what comes
+    # the response
     reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
     reasoning_blocks: str = "reasoning_details"
     reasoning_signature: str = ""

@@ -1,7 +1,8 @@
-"""Places that speak OpenAI's chat completions, as rows of data.
+"""Endpoints that speak OpenAI's chat completions, as rows of data.
 
-A row says where a place is and in what it differs from the dialect; nothing that is the same everywhere. Sources are
-the places' own references and recorded exchanges. A model is named where it was seen to answer.
+A row states the base URL of an endpoint and how it differs from the dialect, and nothing that is the same everywhere.
+Sources are the providers' own references and recorded exchanges. A row names a model only if a response was received
+from it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _THINK_TAGS = ("<think>", "</think>")
 _TOP_K = {"top_k": "top_k"}
 
 PRESETS = {
-    # The makers of models
+    # Developers of models
     "openai": Preset(
         driver="openai",
         base_url="https://api.openai.com/v1",
@@ -72,7 +73,7 @@ PRESETS = {
         base_url="https://api.minimax.io/v1",
         api_key_env="MINIMAX_API_KEY",
         facts={
-            "body": {"reasoning_split": True},  # else the thinking stands in the text, between tags
+            "body": {"reasoning_split": True},  # without it the thinking is sent inside the text, between tags
             "token_limit": "max_completion_tokens",
             "developer_role": "system",
             "reasoning_back": ("reasoning_details",),
@@ -154,7 +155,7 @@ PRESETS = {
             "reasoning_back": ("reasoning_content",),
         },
     ),
-    # Places that run the models of others
+    # Hosts of other developers' models
     "avian": Preset(
         driver="openai",
         base_url="https://api.avian.io/v1",
@@ -228,7 +229,7 @@ PRESETS = {
         facts={
             "think_tags": _THINK_TAGS,
             "reasoning_back": ("reasoning_content",),
-            "usage_at": ("x_groq.usage",),  # it hands on the answers of the places behind it
+            "usage_at": ("x_groq.usage",),  # it forwards the responses of the endpoints behind it
         },
     ),
     "hyperbolic": Preset(
@@ -298,7 +299,7 @@ PRESETS = {
         api_key_env="GITHUB_COPILOT_TOKEN",
         model="gpt-4o",
         facts={
-            "headers": {"editor-version": "polyglot/1.0"},  # it answers no editor that does not say which it is
+            "headers": {"editor-version": "polyglot/1.0"},  # requests without the name of an editor are rejected
             "reasoning_fields": ("reasoning_text", "reasoning_content", "reasoning"),
             "reasoning_signature": "reasoning_opaque",
             "reasoning_back": ("reasoning_text", "reasoning_opaque"),
@@ -345,7 +346,7 @@ PRESETS = {
             "reasoning_back": ("reasoning_details",),
         },
     ),
-    # Places of which everyone has their own. Their address depends on account, region or workspace and has to be given.
+    # Endpoints of a customer's own: the base URL depends on account, region or workspace and has to be specified.
     "azure-openai": Preset(  # https://RESOURCE.openai.azure.com
         driver="azure-openai",
         base_url=None,
@@ -411,7 +412,7 @@ PRESETS = {
         model="meta-llama/llama-3-3-70b-instruct",
         facts={"developer_role": "system"},
     ),
-    # Servers on one's own machine
+    # Local servers
     "llamacpp": Preset(
         driver="openai",
         base_url="http://localhost:8080/v1",
@@ -421,7 +422,7 @@ PRESETS = {
             "think_tags": _THINK_TAGS,
             "reasoning_back": ("reasoning_content",),
             "prefill": {},
-            "complete_on": "both",  # llama-cpp-python's server says [DONE] also when another request has interrupted it
+            "complete_on": "both",  # llama-cpp-python also sends [DONE] if another request has interrupted this one
         },
     ),
     "lmstudio": Preset(
@@ -468,45 +469,47 @@ PRESETS = {
 }
 """Rows by preset name.
 
-Columns in `facts`, each with what holds where it is missing. A place in an object is written with dots: ``a.b``.
+Facts, each with the default that applies if it is missing. A path inside an object is written with dots: ``a.b``.
 
-Where to ask:
+Endpoint:
     path: What follows the base URL; ``/chat/completions``. ``{deployment}`` stands for the deployment.
     query: Parameters of the URL, by name. None.
     headers: Headers, by lower-case name. None.
-    deployment: Name of the deployment, where it is not the model's. The model.
-    token_provider: Function without arguments that gives a token, called before every request; read by the driver
-        ``azure-openai`` alone. None: the key is sent.
-What to ask:
-    body: Fields of every request; what the user asks for is laid over them. None.
+    deployment: Name of the deployment, if it is not that of the model. The model.
+    token_provider: Function without arguments that returns a token. It is called before every request, by the driver
+        ``azure-openai`` only. None: the key is sent.
+Request:
+    body: Fields of every request; the fields of the user's request override them. None.
     token_limit: Field for the option ``max_tokens``; ``max_tokens``.
-    options: Field by option, for options that have another field here or that only this place has. None.
-    unsupported: What the place cannot be told: options, and any of ``tools``, ``tool_choice``, ``parallel_tool_calls``,
-        ``json``, ``json_schema``, ``image``, ``audio``, ``document`` and ``name`` (of a speaker). Nothing.
+    options: Field by option, for options that have another field here or that only this endpoint has. None.
+    unsupported: What the endpoint does not support: options, and any of ``tools``, ``tool_choice``,
+        ``parallel_tool_calls``, ``json``, ``json_schema``, ``image``, ``audio``, ``document`` and ``name`` (of a
+        speaker). Nothing.
     developer_role: Role under which messages of the developer are sent; ``developer``.
-    stream_usage: Whether a stream may be asked to report usage; yes.
-    schema_at: Type of a response format that is a JSON Schema, and where in it the schema stands;
+    stream_usage: True if a streamed request may ask for a usage report; true.
+    schema_at: Type of a response format that is a JSON Schema, and the field of it that holds the schema;
         ``("json_schema", "json_schema")``, which is an envelope with name and schema.
-    cache_marks: Whether a text may be marked as the end of what is to be cached; no.
-    document_urls: Whether a document may be given by its URL; no.
-    result_parts: Whether the result of a tool may have parts, such as images; no: it is a text.
-    reasoning_back: Fields in which an assistant's thinking is sent back; none, and thinking is left out.
-    prefill: How a model is told to write on from a last turn of the assistant: fields of that turn (``message``) and of
-        the request (``body``). Unknown, and ``resume="prefill"`` is an error. An empty object: nothing has to be said.
-What comes:
-    reasoning_fields: Fields with thinking as text, the first that has any counts; ``reasoning_content``, ``reasoning``.
+    cache_marks: True if text may be marked as the end of the part to be cached; false.
+    document_urls: True if a document may be sent by its URL; false.
+    result_parts: True if a tool result may have parts, such as images; false: it is text.
+    reasoning_back: Fields in which the assistant's thinking is sent back; none, and thinking is dropped.
+    prefill: How a request makes the model continue the assistant's last message: fields of that message (``message``)
+        and of the body (``body``). Unknown, and ``resume="prefill"`` is an error. An empty object: no field is needed.
+Response:
+    reasoning_fields: Fields with thinking as text, of which the first one with text counts; ``reasoning_content``,
+        ``reasoning``.
     reasoning_blocks: Field with thinking in blocks, with signatures and encrypted ones; ``reasoning_details``.
-    reasoning_signature: Where a signature for the thinking stands; nowhere.
-    reasoning_encrypted: Where encrypted thinking stands; nowhere.
-    think_tags: Opening and closing tag of thinking that stands in the text; none.
-    call_signature: Where in a tool call its signature stands, also when it is sent back; nowhere.
-    citations_at: Where sources stand beside the choices, as a list; the first that is there counts; nowhere.
-    usage_at: Where usage stands if not in ``usage``; nowhere.
-    error_at: Where an object stands whose ``status_code``, unless it is 0, says that the request failed; nowhere.
+    reasoning_signature: Path of a signature for the thinking; none.
+    reasoning_encrypted: Path of encrypted thinking; none.
+    think_tags: Opening and closing tag of thinking inside the text; none.
+    call_signature: Path of the signature in a tool call, both received and sent back; none.
+    citations_at: Paths of a list of sources outside the choices, of which the first one present counts; none.
+    usage_at: Paths of the usage if it is not in ``usage``; none.
+    error_at: Path of an object whose ``status_code``, unless it is 0, means that the request failed; none.
     error_statuses: HTTP status by such a code. None.
-    failed_on: HTTP status by a reason to finish that is a failure of the place's. None.
-    complete_on: Whether the end of the body counts after a ``finish`` reason, or only after the sign of the ``end``, or
-        that sign only after a reason (``both``); ``finish``.
-    finish_counts: Which reason to finish counts where there are several: ``first`` or ``last``; ``first``.
-    flush_at_eof: Whether a last event without its blank line counts; no.
+    failed_on: HTTP status by a finish reason that means a failure of the provider. None.
+    complete_on: Whether the response is complete at the end of the body after a ``finish`` reason, or only at the
+        ``end`` marker, or only at that marker after a reason (``both``); ``finish``.
+    finish_counts: Which finish reason counts if there are several: ``first`` or ``last``; ``first``.
+    flush_at_eof: True if a last event without its blank line counts; false.
 """

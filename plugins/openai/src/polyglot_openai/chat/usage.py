@@ -1,4 +1,4 @@
-"""Token counts, under whichever of the dialect's names a place gives them."""
+"""Token counts, under the names that the dialect's endpoints use."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _REASONING = ("completion_tokens_details.reasoning_tokens", "reasoning_tokens")
 
 
 def read_usage(payload: Mapping[str, Any]) -> Usage:
-    """Read a usage object; what is no number counts as unknown.
+    """Read a usage object. A value that is not a number counts as unknown.
 
-    Cached tokens are inside the prompt's. Reasoning is inside the completion's tokens, unless the total proves that a
-    place counts it beside them.
+    Cached tokens are included in the prompt's. Reasoning tokens are included in the completion's, unless the total
+    proves that the endpoint counts them separately.
     """
     prompt, completion, total = (
         json_access.number(payload, f"{name}_tokens") for name in ("prompt", "completion", "total")

@@ -1,4 +1,4 @@
-"""OpenAI Responses: what is asked as a JSON body, what comes as typed events, or as one response.
+"""OpenAI Responses: the request is a JSON body, the response a series of typed events, or one object.
 
 Sources: OpenAI's API reference, pages "Create a model response" and "Streaming events"; recorded exchanges for what the
 pages leave open.
@@ -38,10 +38,10 @@ from polyglot_openai.responses.items import (
     TEXT,
     THOUGHT,
     Reading,
-    begun_item,
     item_events,
-    lacking_items,
     new_logprobs,
+    remaining_items,
+    started_item,
 )
 from polyglot_openai.responses.presets import PRESETS
 from polyglot_openai.responses.request import request_body
@@ -54,12 +54,12 @@ if TYPE_CHECKING:
 __all__ = ["decode_chunk", "encode_request", "encode_resume", "extract_usage"]
 
 
-# What is asked
+# The request
 
 
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
-    """Say the request as a response to be created."""
+    """Encode a request that creates a response."""
     facts = read_facts(connection, Facts)
     base_url = connection.base_url or PRESETS["openai-responses"].base_url or ""
     query = f"?{urlencode(facts.query)}" if facts.query else ""
@@ -74,17 +74,18 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 
 @hookimpl
 def encode_resume(connection: Connection, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
-    """Ask for the rest of a response that is made in the background, from the event after the last that came.
+    """Encode a request for the rest of a background response, from the event after the last one received.
 
-    Source: OpenAI's guide "Background mode", section on streaming. None while neither id nor number is known.
+    Return None while the response's id or the event's sequence number is unknown. Source: OpenAI's guide "Background
+    mode", section on streaming.
 
     Raises:
-        RequestError: The response is not made in the background, so it ends with the connection.
+        RequestError: The response is not generated in the background, so it ends with the connection.
     """
     if not request.extra.get("background"):
         raise RequestError(
-            "resume='provider' wants a response that is made in the background, which outlives its connection: add "
-            "extra={'background': True}. Or use resume='restart'."
+            "resume='provider' requires a response that is generated in the background, which outlives its connection: "
+            "add extra={'background': True}. Or use resume='restart'."
         )
     reading: Reading | None = state.get("reading")
     if reading is None or reading.response_id is None or reading.sequence_number is None:
@@ -96,7 +97,7 @@ def encode_resume(connection: Connection, request: InferenceRequest, state: dict
     return replace(wire, method="GET", url=url, body=b"")
 
 
-# What comes: only the fields that are read
+# The response: only the fields that are read
 
 
 class _Event(Struct, gc=False):
@@ -145,9 +146,9 @@ _DONE = b"[DONE]"
 
 @hookimpl
 def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
-    """Say what an event or a whole response means.
+    """Decode an event or a whole response.
 
-    `state` holds the `Reading`, which remembers what of the answer has been told.
+    `state` holds the `Reading`, which records what was emitted of the response.
     """
     reading: Reading | None = state.get("reading")
     if reading is None:
@@ -157,18 +158,18 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
     try:
         event = _decode(chunk.data)
     except msgspec.DecodeError:
-        if chunk.data.strip() == _DONE:  # some gateways add it, after the event that ends the stream
+        if chunk.data.strip() == _DONE:  # some gateways append it after the event that ends the stream
             return ()
         raise
     kind = event.type or chunk.event
     reading.sequence_number = event.sequence_number
-    # Nearly every chunk is one piece of text, and nothing else.
+    # Fast path: nearly every chunk holds one piece of text, and nothing else.
     if kind == _TEXT_DELTA and event.delta and type(event.delta) is str and not event.logprobs:
-        place = event.output_index
-        if place is None:
-            place = reading.place(None, event.item_id)
-        reading.said.add((TEXT, place, event.content_index or 0))
-        return (TextDelta(event.delta, 0, place),)
+        position = event.output_index
+        if position is None:
+            position = reading.position(None, event.item_id)
+        reading.emitted.add((TEXT, position, event.content_index or 0))
+        return (TextDelta(event.delta, 0, position),)
     if kind == "error" or event.error:
         return (_failure(chunk.data),)
     read = _READERS.get(kind or "")
@@ -181,25 +182,25 @@ _LAST_STATUSES = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 
 def _delta_of(kind: str) -> Callable[[_Event, Reading], Iterator[Event]]:
-    """A reader of the events that bring more of a kind of text."""
+    """Return a reader of the delta events of a kind of text."""
 
     def read(event: _Event, reading: Reading) -> Iterator[Event]:
-        place = reading.place(event.output_index, event.item_id)
+        position = reading.position(event.output_index, event.item_id)
         if isinstance(event.delta, str):
-            yield from reading.say(kind, place, _part(event, kind), event.delta)
-        yield from new_logprobs(event.logprobs, place)
+            yield from reading.emit(kind, position, _part(event, kind), event.delta)
+        yield from new_logprobs(event.logprobs, position)
 
     return read
 
 
 def _whole_of(kind: str) -> Callable[[_Event, Reading], Iterator[Event]]:
-    """A reader of the events that repeat a text whole."""
+    """Return a reader of the events that repeat a whole text."""
 
     def read(event: _Event, reading: Reading) -> Iterator[Event]:
-        place = reading.place(event.output_index, event.item_id)
+        position = reading.position(event.output_index, event.item_id)
         text = event.text or event.refusal or event.arguments or event.input
         if isinstance(text, str):
-            yield from reading.say_whole(kind, place, _part(event, kind), text)
+            yield from reading.emit_whole(kind, position, _part(event, kind), text)
 
     return read
 
@@ -216,7 +217,7 @@ def _created(event: _Event, reading: Reading) -> Iterator[Event]:
 
 
 def _item_added(event: _Event, reading: Reading) -> Iterator[Event]:
-    return begun_item(event.item, event.output_index, reading)
+    return started_item(event.item, event.output_index, reading)
 
 
 def _item_done(event: _Event, reading: Reading) -> Iterator[Event]:
@@ -224,15 +225,15 @@ def _item_done(event: _Event, reading: Reading) -> Iterator[Event]:
 
 
 def _annotation(event: _Event, reading: Reading) -> Iterator[Event]:
-    place = reading.place(event.output_index, event.item_id)
+    position = reading.position(event.output_index, event.item_id)
     if isinstance(event.annotation, dict):
-        reading.cited[place] += 1
-        yield Citation(event.annotation, block=place)
+        reading.cited[position] += 1
+        yield Citation(event.annotation, block=position)
 
 
 def _ended(event: _Event, reading: Reading) -> Iterator[Event]:
     response = (_decode_response_or_null(event.response) if event.response else None) or _Response()
-    if response.status not in _LAST_STATUSES:  # not said, or not brought up to date
+    if response.status not in _LAST_STATUSES:  # missing, or not updated
         response.status = (event.type or "").removeprefix("response.")
     return _closing(response, reading)
 
@@ -259,7 +260,7 @@ _READERS: dict[str, Callable[[_Event, Reading], Iterator[Event]]] = {
     "response.failed": _ended,
     "response.cancelled": _ended,
 }
-"""Readers by type of event. The others tell how far a tool of the provider's is; its item says it all when done."""
+"""Readers by type of event. The other types report the progress of a provider's tool; its finished item has it all."""
 
 
 # The end
@@ -271,21 +272,21 @@ _REASONS = {
     "queued": FinishReason.UNKNOWN,
     "in_progress": FinishReason.UNKNOWN,
 }
-"""By status, or by the reason that stands with the status ``incomplete``."""
+"""By status or, with the status ``incomplete``, by its reason."""
 
 
 def _whole(data: bytes, reading: Reading) -> Iterator[Event]:
     response = _decode_response(data)
-    if response.status is None and (response.error or response.output is None):  # this is no response
+    if response.status is None and (response.error or response.output is None):  # an error body rather than a response
         return iter((_failure(data),))
     return _closing(response, reading)
 
 
 def _closing(response: _Response, reading: Reading) -> Iterator[Event]:
-    """The response that ends an answer, or is all of it: what has not been told, the usage, and the end."""
+    """Yield the events of the last or only response object: what was not emitted yet, the usage, and the end."""
     if response.id or response.model:
         yield ResponseStarted(response.id, response.model)
-    yield from lacking_items(response.output or (), reading)
+    yield from remaining_items(response.output or (), reading)
     if response.usage:
         yield UsageReport(response.usage)
     if response.status == "failed" or response.error:
@@ -298,16 +299,16 @@ def _closing(response: _Response, reading: Reading) -> Iterator[Event]:
 
 
 def _failure(data: bytes) -> Failure:
-    """An error event, whose type says only that it is one: an object with ``error`` in it, or flat."""
+    """Return the failure of an error event: an object with ``error``, or a flat one. Its type is generic."""
     return failure_from_payload({**_decode_object(data), "type": None}, raw=data)
 
 
-# What it cost
+# Usage
 
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
-    """Read a usage object; cached and reasoning tokens are inside the two totals."""
+    """Read a usage object. Cached and reasoning tokens are included in the two totals."""
     return Usage(
         input_tokens=json_access.number(payload, "input_tokens"),
         output_tokens=json_access.number(payload, "output_tokens"),

@@ -1,4 +1,4 @@
-"""The columns of a row for a place that speaks OpenAI Responses, and the defaults."""
+"""The facts of a preset of OpenAI Responses, and the defaults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Facts"]
 
 
 class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A row's facts, read. The facts are explained where the rows are, in `polyglot_openai.responses.presets`."""
+    """The parsed facts of a preset. They are explained below the rows, in `polyglot_openai.responses.presets`."""
 
     own_calls: tuple[str, ...] = ()
     query: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A conversation as input items: messages, thinking, calls and results stand beside each other, in order."""
+"""Encoding of a conversation as input items: messages, thinking, tool calls and results, in one flat list."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["Writer"]
 _JSONObject = dict[str, Any]
 
 _CONTENT = frozenset({"input_text", "input_image", "input_file", "input_audio", "output_text", "refusal"})
-"""Types of the dialect's parts that stand in a message; all other types are items beside it."""
+"""Types of the dialect's parts that belong into a message; all other types are items of their own."""
 
 
 class Writer(ConversationWriter):
@@ -43,26 +43,26 @@ class Writer(ConversationWriter):
         self._stored = request.extra.get("store") is not False
         tools = json_access.objects(
             request.extra.get("tools")
-        )  # those that take text instead of JSON are the provider's own
+        )  # those that take text instead of JSON are defined by the provider
         self._custom_tools = {tool.get("name") for tool in tools if tool.get("type") == "custom"}
         self._custom_calls: set[str | None] = set()
         self._assistant = False
 
     def items(self) -> list[_JSONObject]:
-        """All items, in order.
+        """Return all items in order.
 
         Raises:
-            RequestError: Something cannot be said and the request makes that an error.
+            RequestError: A part is not supported, and the request makes that an error.
         """
         items: list[_JSONObject] = []
         for message in self.given:
             for item in self._items(message):
-                if not _goes_on(items, item):
+                if not _joined_to_last(items, item):
                     items.append(item)
         return items
 
     def _items(self, message: Message) -> Iterator[_JSONObject]:
-        """A message for each run of content, and the items between two runs."""
+        """Yield one message for each run of content, and the items between the runs."""
         role = self.role(message) or message.role
         self._assistant = role == "assistant"
         written = self.write(message.parts)
@@ -77,31 +77,31 @@ class Writer(ConversationWriter):
                 yield from run
 
     def _message(self, message: Message, content: Sequence[_JSONObject]) -> _JSONObject:
-        """One text as a text, anything else as a list of parts."""
+        """Return a message whose content is a string if it is one text, else a list of parts."""
         if message.role == "tool":
             raise RequestError(
-                "A message of the role 'tool' holds something else than results; use Message.tool_result(call, …).",
+                "A message of the role 'tool' may contain tool results only; use Message.tool_result(call, …).",
                 provider=self.driver,
                 phase="encode",
             )
         plain = len(content) == 1 and set(content[0]) == {"type", "text"}
-        said = (content[0]["text"] if plain else content) or ""
-        return {"type": "message", "role": message.role, "content": said, **_extra(message)}
+        text = (content[0]["text"] if plain else content) or ""
+        return {"type": "message", "role": message.role, "content": text, **_extra(message)}
 
     # Content
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
-        """A text, of which it counts who said it."""
+        """Write text; its type depends on the role."""
         yield {"type": "output_text" if self._assistant else "input_text", "text": part.text}
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
-        """An image that the model is shown."""
+        """Write an image as input of the model."""
         if self._can_show("an image"):
             detail = {} if part.detail is None else {"detail": part.detail}
             yield {"type": "input_image", "image_url": part.data_url, **detail}
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
-        """A document that the model is shown: its id, its URL, or its bytes."""
+        """Write a document as input of the model: its id, its URL, or its bytes."""
         if self._can_show("a document"):
             yield {"type": "input_file", **_file(part)}
 
@@ -111,27 +111,27 @@ class Writer(ConversationWriter):
         return not self._assistant
 
     def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
-        """A part or an item in the API's own shape."""
+        """Write a part or an item in the API's own shape."""
         yield dict(part.payload)
 
     # Items
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
-        """Thinking that has an id, for the place that gave it; other thinking no place takes back.
+        """Write thinking that has an id: the endpoint that sent it accepts it. No endpoint accepts other thinking.
 
-        Nor is there anything to take back where the place neither keeps its answers nor gave the thinking out.
+        If the endpoint neither stores its responses nor sent the thinking, there is nothing to send back.
         """
         shown = self._thinking_type == "reasoning_text"
-        given_out = part.redacted or (part.text if shown else self._stored)
-        if part.id is None or not given_out:
+        received = part.redacted or (part.text if shown else self._stored)
+        if part.id is None or not received:
             return
         texts = [{"type": self._thinking_type, "text": part.text}] if part.text else []
         cipher = {"encrypted_content": part.redacted} if part.redacted else {}
-        said = {"summary": [], "content": texts} if shown else {"summary": texts}
-        yield {"type": "reasoning", "id": part.id, **said, **cipher}
+        fields = {"summary": [], "content": texts} if shown else {"summary": texts}
+        yield {"type": "reasoning", "id": part.id, **fields, **cipher}
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
-        """A call of a function, or of a tool that takes text."""
+        """Write a tool call, of a function or of a tool that takes text."""
         call = {"call_id": part.id, "name": part.name}
         if part.name in self._custom_tools:
             self._custom_calls.add(part.id)
@@ -140,10 +140,10 @@ class Writer(ConversationWriter):
             yield {"type": "function_call", **call, "arguments": part.arguments_raw or "{}"}
 
     def write_tool_result(self, part: ToolResult) -> Iterator[_JSONObject]:
-        """A result; the dialect has no field for a failure, so the text says it."""
+        """Write a tool result. The dialect has no field for a failed tool, so the text states it."""
         kind = "custom_tool_call_output" if part.id in self._custom_calls else "function_call_output"
-        said = self.write(part.said)
-        output = said[0]["text"] if isinstance(part.content, str) else said
+        parts = self.write(part.said)
+        output = parts[0]["text"] if isinstance(part.content, str) else parts
         yield {"type": kind, "call_id": part.id, "output": output}
 
 
@@ -152,7 +152,7 @@ def _is_content(item: _JSONObject) -> bool:
 
 
 def _extra(message: Message) -> _JSONObject:
-    """Further fields of a message, without those that say nothing, as dumps of other clients' objects have them."""
+    """Return further fields of a message without empty ones, which dumps of other clients' objects contain."""
     return {name: value for name, value in message.extra.items() if value not in (None, [], {})}
 
 
@@ -165,10 +165,10 @@ def _file(document: Document) -> _JSONObject:
     return {"filename": name, "file_data": document.data_url}
 
 
-def _goes_on(items: Sequence[_JSONObject], item: _JSONObject) -> bool:
-    """Whether `item` is a further stretch of the thinking in the last item, and has been put there.
+def _joined_to_last(items: Sequence[_JSONObject], item: _JSONObject) -> bool:
+    """Add `item` to the last item if both are stretches of the same thinking. Return True if it was added.
 
-    What is encrypted stands with the first stretch, so an item that has it is one of its own, whatever its id.
+    Encrypted thinking belongs to the first stretch, so an item that has some begins a new one, whatever its id.
     """
     last = items[-1] if items else {}
     if {item.get("type"), last.get("type")} != {"reasoning"} or "encrypted_content" in item:

@@ -1,7 +1,7 @@
-"""Output items of a response: what each kind of them means, and what of them has been told already.
+"""Decoding of output items: the events of each type of item, and a record of what was emitted already.
 
-A stream tells an item up to three times: in deltas, whole when it is done, and once more in the response that ends the
-stream. Servers leave out any of the three, so all are read, and what has been told is remembered.
+A stream sends an item up to three times: in deltas, whole when it is done, and once more in the response object that
+ends the stream. Servers omit any of the three, so all are read, and what was emitted is recorded.
 """
 
 from __future__ import annotations
@@ -38,114 +38,114 @@ __all__ = [
     "TEXT",
     "THOUGHT",
     "Reading",
-    "begun_item",
     "item_events",
-    "lacking_items",
     "new_logprobs",
+    "remaining_items",
+    "started_item",
 ]
 
 TEXT, REFUSAL, SUMMARY, THOUGHT, ARGUMENTS = "text", "refusal", "summary", "thought", "arguments"
-"""Kinds of text that items hold. A summary is of thinking that is not shown; a thought is shown as it was."""
+"""Kinds of text in items. A summary is of thinking that is not shown; a thought is thinking shown as it was."""
 
 
 class Reading:
-    """What has come of one answer.
+    """The state of decoding one response.
 
     Attributes:
-        said: Texts of which something has come, as (kind, place of the item, number of the part).
-        calls: Places of calls whose id and name have come.
-        cited: How many citations have come, by place of the item.
-        done: How many items are whole.
+        emitted: Texts of which some was emitted, as (kind, position of the item, number of the part).
+        calls: Positions of tool calls whose id and name were received.
+        cited: Number of citations received, by position of the item.
+        done: Number of items that are complete.
         response_id: The provider's id of the response.
         sequence_number: The number of the last event.
     """
 
     def __init__(self, own_calls: Sequence[str] = ()) -> None:
-        self.said: set[tuple[str, int, int]] = set()
+        self.emitted: set[tuple[str, int, int]] = set()
         self.calls: set[int] = set()
         self.cited: Counter[int] = Counter()
         self.done = 0
         self.response_id: str | None = None
         self.sequence_number: int | None = None
         self._own_calls = tuple(own_calls)
-        self._own_places: set[int] = set()
-        self._places: dict[str, int] = {}
-        self._whole_places: set[int] = set()
+        self._own_positions: set[int] = set()
+        self._positions: dict[str, int] = {}
+        self._whole_positions: set[int] = set()
         self._whole_ids: set[str] = set()
         self._blocks: dict[tuple[int, str, int], int] = {}
 
-    def place(self, index: int | None, item_id: str | None) -> int:
-        """The item's place in the output: as stated, else where its id was seen, else after those that are whole.
+    def position(self, index: int | None, item_id: str | None) -> int:
+        """Return the item's position in the output: as stated, else that of its id, else after the complete items.
 
-        Ids alone would not do: one server changes them from event to event, another uses one for several items.
+        Ids alone are not enough: one server changes them from event to event, another uses one id for several items.
         """
         if index is not None:
             return index
-        return self._places.get(item_id or "", self.done)
+        return self._positions.get(item_id or "", self.done)
 
-    def begin(self, place: int, item_id: str | None) -> None:
-        """An item begins at `place`."""
+    def begin(self, position: int, item_id: str | None) -> None:
+        """Record that an item begins at `position`."""
         if item_id:
-            self._places[item_id] = place
+            self._positions[item_id] = position
 
-    def finish(self, place: int, item_id: str | None) -> None:
-        """The item at `place` is whole."""
+    def finish(self, position: int, item_id: str | None) -> None:
+        """Record that the item at `position` is complete."""
         self.done += 1
-        self._whole_places.add(place)
+        self._whole_positions.add(position)
         if item_id:
             self._whole_ids.add(item_id)
 
-    def knows(self, item_id: str | None) -> bool:
-        """Whether an item with this id has begun."""
-        return item_id in self._places
+    def has_begun(self, item_id: str | None) -> bool:
+        """Return True if an item with this id has begun."""
+        return item_id in self._positions
 
-    def lacks(self, place: int, item_id: str | None) -> bool:
-        """Whether no whole item with this place or id has come."""
-        return place not in self._whole_places and item_id not in self._whole_ids
+    def is_missing(self, position: int, item_id: str | None) -> bool:
+        """Return True if no complete item with this position or id was received."""
+        return position not in self._whole_positions and item_id not in self._whole_ids
 
-    def is_own(self, place: int, call_id: str | None = None) -> bool:
-        """Whether the provider runs the call itself, though it looks like one of a tool of the user's."""
+    def is_provider_call(self, position: int, call_id: str | None = None) -> bool:
+        """Return True if the provider runs the tool call itself, though it looks like one for a tool of the user."""
         if call_id and self._own_calls and call_id.startswith(self._own_calls):
-            self._own_places.add(place)
-        return place in self._own_places
+            self._own_positions.add(position)
+        return position in self._own_positions
 
-    def block(self, place: int, kind: str, part: int) -> int:
-        """Number of a stretch of thinking."""
-        return self._blocks.setdefault((place, kind, part), len(self._blocks))
+    def block(self, position: int, kind: str, part: int) -> int:
+        """Return the number of a stretch of thinking."""
+        return self._blocks.setdefault((position, kind, part), len(self._blocks))
 
-    def blocks(self, place: int) -> list[int]:
-        """Numbers of all stretches of thinking that the item at `place` has; at least one."""
-        found = [number for (at, _, _), number in self._blocks.items() if at == place]
-        return found or [self.block(place, SUMMARY, 0)]
+    def blocks(self, position: int) -> list[int]:
+        """Return the numbers of all stretches of thinking of the item at `position`; at least one."""
+        found = [number for (at, _, _), number in self._blocks.items() if at == position]
+        return found or [self.block(position, SUMMARY, 0)]
 
-    def say(self, kind: str, place: int, part: int, text: str) -> Iterator[Event]:
-        """More of a text."""
+    def emit(self, kind: str, position: int, part: int, text: str) -> Iterator[Event]:
+        """Yield an event with more of a text."""
         if text:
-            self.said.add((kind, place, part))
+            self.emitted.add((kind, position, part))
         if kind == TEXT:
-            yield TextDelta(text, block=place)
+            yield TextDelta(text, block=position)
         elif kind == REFUSAL:
-            yield RefusalDelta(text, block=place)
+            yield RefusalDelta(text, block=position)
         elif kind != ARGUMENTS:
-            yield ReasoningDelta(text, block=self.block(place, kind, part))
-        elif not self.is_own(place):
-            yield ToolCallDelta(place, arguments=text, block=place)
+            yield ReasoningDelta(text, block=self.block(position, kind, part))
+        elif not self.is_provider_call(position):
+            yield ToolCallDelta(position, arguments=text, block=position)
 
-    def say_whole(self, kind: str, place: int, part: int, text: str) -> Iterator[Event]:
-        """A text, unless something of it has come."""
-        if text and (kind, place, part) not in self.said:
-            yield from self.say(kind, place, part, text)
+    def emit_whole(self, kind: str, position: int, part: int, text: str) -> Iterator[Event]:
+        """Yield a whole text, unless some of it was emitted."""
+        if text and (kind, position, part) not in self.emitted:
+            yield from self.emit(kind, position, part, text)
 
-    def untold(self, kind: str, place: int, parts: Sequence[_Part]) -> list[tuple[int, _Part]]:
-        """Those of an item's parts, with their numbers, that follow the ones of which something has come.
+    def not_emitted(self, kind: str, position: int, parts: Sequence[_Part]) -> list[tuple[int, _Part]]:
+        """Return an item's parts, with their numbers, after those of which some was emitted.
 
-        They are counted and not looked up by number: one server counts from 1 in its deltas.
+        They are counted, not looked up by number: one server counts from 1 in its deltas.
         """
-        told = sum((said, at) == (kind, place) for said, at, _ in self.said)
-        return list(enumerate(parts))[told:]
+        emitted = sum((emitted_kind, at) == (kind, position) for emitted_kind, at, _ in self.emitted)
+        return list(enumerate(parts))[emitted:]
 
 
-# What is read of items: only the fields that are needed
+# The fields of items that are read
 
 
 class _Head(Struct, gc=False):
@@ -190,91 +190,91 @@ _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _CALLS = frozenset({"function_call", "custom_tool_call"})
 
 
-def begun_item(raw: msgspec.Raw, index: int | None, reading: Reading) -> Iterator[Event]:
-    """What an item says of itself before it is whole: the id and the name of a call."""
+def started_item(raw: msgspec.Raw, index: int | None, reading: Reading) -> Iterator[Event]:
+    """Yield what an item states before it is complete: the id and the name of a tool call."""
     head = _decode_head(raw)
-    place = reading.place(index, head.id)
-    reading.begin(place, head.id)
+    position = reading.position(index, head.id)
+    reading.begin(position, head.id)
     if head.type not in _CALLS:
         return
     call = _decode_call(raw)
-    if not reading.is_own(place, call.call_id) and call.call_id and call.name:
-        reading.calls.add(place)
-        yield ToolCallDelta(place, call.call_id, call.name, block=place)
+    if not reading.is_provider_call(position, call.call_id) and call.call_id and call.name:
+        reading.calls.add(position)
+        yield ToolCallDelta(position, call.call_id, call.name, block=position)
 
 
 def item_events(raw: msgspec.Raw, index: int | None, reading: Reading) -> Iterator[Event]:
-    """What a whole item says beyond what has been told of it."""
+    """Yield what a complete item holds beyond what was emitted of it."""
     head = _decode_head(raw)
-    place = reading.place(index, head.id)
-    reading.finish(place, head.id)
-    yield from _TELLERS.get(head.type or "", _server_tool)(raw, place, reading)
+    position = reading.position(index, head.id)
+    reading.finish(position, head.id)
+    yield from _ITEM_READERS.get(head.type or "", _server_tool)(raw, position, reading)
 
 
-def lacking_items(output: Sequence[msgspec.Raw], reading: Reading) -> Iterator[Event]:
-    """What the items of the last response say, of those that have not been told whole.
+def remaining_items(output: Sequence[msgspec.Raw], reading: Reading) -> Iterator[Event]:
+    """Yield the events of those items of the last response object that were not received complete.
 
-    An item that has begun is known by its id: the last response may count without those that it leaves out.
+    An item that has begun is identified by its id: the positions in the last response may skip the items that it omits.
     """
     for number, raw in enumerate(output):
         item_id = _decode_head(raw).id
-        if reading.lacks(number, item_id):
-            yield from item_events(raw, None if reading.knows(item_id) else number, reading)
+        if reading.is_missing(number, item_id):
+            yield from item_events(raw, None if reading.has_begun(item_id) else number, reading)
 
 
-def new_logprobs(entries: object, place: int) -> Iterator[Event]:
-    """One event a token, so that streamed and plain answers have the same ones."""
-    return (Logprobs(entry, block=place) for entry in json_access.objects(entries))
+def new_logprobs(entries: object, position: int) -> Iterator[Event]:
+    """Yield one event per token, so that streamed and plain responses have the same ones."""
+    return (Logprobs(entry, block=position) for entry in json_access.objects(entries))
 
 
-def _message(raw: msgspec.Raw, place: int, reading: Reading) -> Iterator[Event]:
+def _message(raw: msgspec.Raw, position: int, reading: Reading) -> Iterator[Event]:
     content = _decode_message(raw).content
     parts = [_Part("output_text", content)] if isinstance(content, str) else content or []
-    for number, part in reading.untold(TEXT, place, [part for part in parts if part.text]):
-        yield from reading.say(TEXT, place, number, part.text or "")
-        yield from new_logprobs(part.logprobs, place)
-    for number, part in reading.untold(REFUSAL, place, [part for part in parts if part.refusal]):
-        yield from reading.say(REFUSAL, place, number, part.refusal or "")
+    for number, part in reading.not_emitted(TEXT, position, [part for part in parts if part.text]):
+        yield from reading.emit(TEXT, position, number, part.text or "")
+        yield from new_logprobs(part.logprobs, position)
+    for number, part in reading.not_emitted(REFUSAL, position, [part for part in parts if part.refusal]):
+        yield from reading.emit(REFUSAL, position, number, part.refusal or "")
     annotations = [annotation for part in parts for annotation in json_access.objects(part.annotations)]
-    for annotation in annotations[reading.cited[place] :]:
-        yield Citation(annotation, block=place)
+    for annotation in annotations[reading.cited[position] :]:
+        yield Citation(annotation, block=position)
 
 
-def _thinking(raw: msgspec.Raw, place: int, reading: Reading) -> Iterator[Event]:
-    """The rest of the text, and then what the provider wants back: the id with each stretch, the cipher with the first.
+def _thinking(raw: msgspec.Raw, position: int, reading: Reading) -> Iterator[Event]:
+    """Yield the rest of the text, then what the provider wants back: the id per stretch, the cipher with the first.
 
-    Only the whole item has the final ones: both may change from its beginning to its end.
+    Only the complete item has the final ones: both may change from its beginning to its end.
     """
     item = _decode_thinking(raw)
     for kind, parts in ((SUMMARY, item.summary), (THOUGHT, item.content)):
-        for number, part in reading.untold(kind, place, [part for part in parts or () if part.text]):
-            yield from reading.say(kind, place, number, part.text or "")
+        for number, part in reading.not_emitted(kind, position, [part for part in parts or () if part.text]):
+            yield from reading.emit(kind, position, number, part.text or "")
     cipher = item.encrypted_content or None
-    for block in reading.blocks(place):
+    for block in reading.blocks(position):
         yield ReasoningDelta(redacted=cipher, id=item.id or None, block=block)
         cipher = None
 
 
-def _call(raw: msgspec.Raw, place: int, reading: Reading) -> Iterator[Event]:
+def _call(raw: msgspec.Raw, position: int, reading: Reading) -> Iterator[Event]:
     call = _decode_call(raw)
-    if reading.is_own(place, call.call_id):
-        yield from _server_tool(raw, place, reading)
+    if reading.is_provider_call(position, call.call_id):
+        yield from _server_tool(raw, position, reading)
         return
-    named = place in reading.calls
-    text = "" if (ARGUMENTS, place, 0) in reading.said else json_access.text(call.input or call.arguments)
+    named = position in reading.calls
+    text = "" if (ARGUMENTS, position, 0) in reading.emitted else json_access.text(call.input or call.arguments)
     complete = call.status != "incomplete"
     yield ToolCallDelta(
-        place, None if named else call.call_id, None if named else call.name, text, complete=complete, block=place
+        position, None if named else call.call_id, None if named else call.name, text, complete=complete, block=position
     )
 
 
-def _server_tool(raw: msgspec.Raw, place: int, _reading: Reading) -> Iterator[Event]:
+def _server_tool(raw: msgspec.Raw, position: int, _reading: Reading) -> Iterator[Event]:
     item = _decode_object(raw)
-    yield ServerToolEvent(str(item.get("type") or ""), item, block=place)
+    yield ServerToolEvent(str(item.get("type") or ""), item, block=position)
 
 
-def _image(raw: msgspec.Raw, place: int, _reading: Reading) -> Iterator[Event]:
-    """The image as media; what else the item says stays an event of the tool that made it."""
+def _image(raw: msgspec.Raw, position: int, _reading: Reading) -> Iterator[Event]:
+    """Yield the image as media, and the rest of the item as an event of the tool that made it."""
     item = _decode_object(raw)
     try:
         data = base64.b64decode(item.get("result") or "", validate=True)
@@ -282,15 +282,15 @@ def _image(raw: msgspec.Raw, place: int, _reading: Reading) -> Iterator[Event]:
         data = b""
     if data:
         del item["result"]
-        yield MediaDelta(f"image/{item.get('output_format') or 'png'}", data, block=place)
-    yield ServerToolEvent("image_generation_call", item, block=place)
+        yield MediaDelta(f"image/{item.get('output_format') or 'png'}", data, block=position)
+    yield ServerToolEvent("image_generation_call", item, block=position)
 
 
-_TELLERS: dict[str, Callable[[msgspec.Raw, int, Reading], Iterator[Event]]] = {
+_ITEM_READERS: dict[str, Callable[[msgspec.Raw, int, Reading], Iterator[Event]]] = {
     "message": _message,
     "reasoning": _thinking,
     "function_call": _call,
     "custom_tool_call": _call,
     "image_generation_call": _image,
 }
-"""Kinds of items that are more than a report of a tool that the provider runs."""
+"""Types of items that are more than a report of a tool that the provider runs."""

@@ -1,4 +1,4 @@
-"""Places that speak OpenAI Responses, as rows of data."""
+"""Endpoints that speak OpenAI Responses, as rows of data."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ PRESETS = {
 }
 """Rows by preset name.
 
-Azure's address depends on the resource, ``https://NAME.openai.azure.com/openai/v1``, and Bedrock's on the region,
+Azure's base URL depends on the resource, ``https://NAME.openai.azure.com/openai/v1``, and Bedrock's on the region,
 ``https://bedrock-mantle.REGION.api.aws/openai/v1``.
 
-Columns in `facts`:
-    own_calls: How the ids of calls begin that the place runs itself, though they come as calls of the user's tools.
-    query: Query of the URL, such as the ``api-version`` that Azure's older addresses want.
-    thinking: Type of the parts in which thinking is given back: ``summary_text``, which is what it is where the column
-        is missing, or ``reasoning_text``.
+Facts:
+    own_calls: Prefixes of the ids of tool calls that the provider runs itself, though they look like calls of the
+        user's tools.
+    query: Query of the URL, such as the ``api-version`` that Azure's older endpoints require.
+    thinking: Type of the parts in which thinking is sent back: ``summary_text``, the default, or ``reasoning_text``.
 """

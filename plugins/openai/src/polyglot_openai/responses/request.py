@@ -1,4 +1,4 @@
-"""The body of a request for a response: options, tools, format, and what the conversation becomes."""
+"""The body of a request for a response: options, tools, format and the encoded conversation."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _TOOL_CHOICES = frozenset({"auto", "required", "none"})
 
 
 def request_body(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
-    """The body. Fields of `extra` are laid over it: tools and includes are added, objects are laid over each other.
+    """Return the body. Fields of `extra` override it, but its tools and includes are appended and objects are merged.
 
-    So the provider's own tools stand beside the user's, and ``{"reasoning": {"summary": "auto"}}`` keeps the effort.
+    So the provider's own tools are sent with the user's, and ``{"reasoning": {"summary": "auto"}}`` keeps the effort.
     """
     body: _JSONObject = {"model": request.model, "input": Writer(request, facts, driver).items()}
     body.update(translate_options(request, _OPTIONS, driver=driver, instead=_INSTEAD))

@@ -1,4 +1,4 @@
-"""What chunks of a stream and whole answers mean."""
+"""Decoding of streamed chunks and whole responses."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ BODY = (
 
 
 @pytest.mark.parametrize("kind", [[], {}, None, 1])
-def test_a_part_of_no_known_kind_is_passed_over(decode, kind):
-    """Whatever stands where the kind of a part belongs; within thinking, what has none is text."""
+def test_part_of_an_unknown_type_is_skipped(decode, kind):
+    """Also if its type is no string; within thinking, a part without a type is text."""
     inner = {"type": "thinking", "thinking": [{"type": kind, "text": "Hm"}]}
     decoded = decode(chunk(content=[{"type": kind}, inner, {"type": "text", "text": "a"}]) + chunk("stop") + DONE)
     assert (decoded.error, decoded.response.content, decoded.response.reasoning_content) == (None, "a", "Hm")
 
 
-def test_thinking_text_sources_and_calls(decode):
-    """Each has a place of its own."""
+def test_thinking_text_sources_and_tool_calls(decode):
+    """Each has its own field."""
     decoded = decode(BODY + DONE)
     response = decoded.response
     assert (response.id, response.model) == ("chat-1", "garden-1")
@@ -61,7 +61,7 @@ def test_thinking_text_sources_and_calls(decode):
 
 
 def test_any_split_gives_the_same_events(decode):
-    """However the network cuts the body, the events are the same."""
+    """The events do not depend on how the network splits the body."""
     body = BODY + DONE
     whole = decode(body)
 
@@ -74,19 +74,19 @@ def test_any_split_gives_the_same_events(decode):
     check()
 
 
-def test_a_last_block_without_its_blank_line_counts(decode):
-    """Recorded streams end so."""
+def test_last_block_without_its_blank_line_counts(decode):
+    """Recorded streams end like this."""
     decoded = decode((chunk(content="Hi") + chunk("stop", content="!")).rstrip(b"\n"))
     assert (decoded.error, decoded.response.content, decoded.response.finish_reason) == (None, "Hi!", "stop")
 
 
-def test_a_stream_without_a_finish_is_truncated(decode):
-    """The end of the body alone is no end of the answer."""
+def test_stream_without_a_finish_is_truncated(decode):
+    """The end of the body alone does not complete the response."""
     assert isinstance(decode(chunk(content="Hi")).error, Truncated)
 
 
 def test_content_after_a_finish_counts_and_the_first_finish_wins(decode):
-    """The provider goes on after the reason of one of several choices, and may repeat it."""
+    """The provider continues after the reason of one of several choices, and may repeat it."""
     body = chunk("stop", 0, content="c") + chunk(None, 1, content="a") + chunk(None, 0, content="obalt")
     decoded = decode(body + chunk("length", 1, content="z") + chunk("length", 0) + DONE)
     assert [(choice.content, choice.finish_reason) for choice in decoded.response.choices] == [
@@ -100,14 +100,14 @@ def test_content_after_a_finish_counts_and_the_first_finish_wins(decode):
     [("stop", "stop"), ("length", "length"), ("model_length", "length"), ("tool_calls", "tool_calls"),
      ("error", "error"), ("invented", "other")],
 )  # fmt: skip
-def test_finish_words(decode, raw, reason):
-    """The provider's own word is kept."""
+def test_finish_reasons(decode, raw, reason):
+    """The provider's raw value is kept."""
     response = decode(chunk(raw, content="Hi") + DONE).response
     assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
 
 
-def test_calls_in_pieces_and_calls_without_ids(decode):
-    """Models of others stream arguments; ``null`` as a word is no id; a placeholder is no call."""
+def test_tool_calls_in_pieces_and_without_ids(decode):
+    """Other developers' models stream arguments; ``null`` as a string is no id; a placeholder is no tool call."""
     body = chunk(tool_calls=[call("c1", "sum", "", index=0)]) + chunk(tool_calls=[call(None, "", '{"a"', index=0)])
     body += chunk(tool_calls=[call(None, "", ":1}", index=0), call("", "", "", index=1)])
     body += chunk("tool_calls", tool_calls=[call("null", "now", {"b": 2}, index=1)]) + DONE
@@ -148,14 +148,14 @@ def test_calls_in_pieces_and_calls_without_ids(decode):
     ],
 )
 def test_usage(decode, usage, expected):
-    """Sound is added to the prompt only where the total proves that it is not in it."""
+    """Audio tokens are added to the prompt only if the total proves that it does not include them."""
     counts = decode(chunk("stop", content="Hi", usage=usage) + DONE).response.usage
     told = (counts.input_tokens, counts.output_tokens, counts.cache_read_tokens, counts.reasoning_tokens)
     assert told == expected
 
 
 def test_errors(decode):
-    """By status, inside a stream with what had come, and by data that is broken."""
+    """By status, inside a stream with the content received before, and by malformed data."""
     error = decode(b'{"object":"error","message":"Slow.","code":"1300"}', status=429, stream=False).error
     assert (type(error), error.code) == (RateLimited, "1300")
     body = chunk(content="Hi") + b'data: {"object":"error","message":"Busy.","raw_status_code":503}\n\n'

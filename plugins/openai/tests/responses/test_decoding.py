@@ -1,4 +1,4 @@
-"""What the driver of OpenAI Responses makes of what comes."""
+"""Decoding of OpenAI Responses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyglot_core._drivers.bound import Driver
 from polyglot_core.errors import InvalidRequest, ProviderError, RateLimited, Truncated
 from polyglot_core.plugin import Connection, Reasoning
+from polyglot_core.testing import bind
 from polyglot_openai.responses import driver
 from polyglot_testkit import CHECKS, Recording, check_driver, replay
 
@@ -26,7 +26,7 @@ USAGE = {
 SOURCE = {"type": "url_citation", "url": "https://a.test/", "title": "A", "start_index": 0, "end_index": 5}
 LOGPROBS = [{"token": token, "logprob": -0.5, "bytes": [], "top_logprobs": []} for token in ("Hello", " there")]
 
-# One answer with an item of every kind.
+# One response with an item of every type.
 
 SUMMARIES = [{"type": "summary_text", "text": text} for text in ("First.", "Then.")]
 THINKING = {"id": "rs_1", "type": "reasoning", "summary": SUMMARIES, "encrypted_content": "final-cipher"}
@@ -131,8 +131,8 @@ STREAM, PLAIN = sse(*EVENTS), json.dumps(response(*ITEMS)).encode()
 
 
 def bound(**facts):
-    return Driver("test", driver).bind(
-        Connection(name="t", driver="test", base_url="http://127.0.0.1/v1", api_key="test-key", facts=facts)
+    return bind(
+        driver, Connection(name="t", driver="test", base_url="http://127.0.0.1/v1", api_key="test-key", facts=facts)
     )
 
 
@@ -141,8 +141,8 @@ def read(body, *, streamed=True, status=200, facts=None, pieces=None):
     return replay(bound(**(facts or {})), recording, pieces=pieces)
 
 
-def answer(*events, **fields):
-    """The first choice of a stream that has to be sound."""
+def choice_of(*events, **fields):
+    """Return the first choice of a stream that must succeed."""
     seen = read(sse(*events), **fields)
     assert seen.error is None
     return seen.response.choices[0]
@@ -154,11 +154,11 @@ def plain(*items, facts=None, **fields):
     return seen.response.choices[0]
 
 
-# The whole
+# The whole response
 
 
 def test_the_driver_passes_the_exam():
-    """Every check that the project has for drivers."""
+    """The driver passes every check that the project has for drivers."""
     status = json.dumps({"error": {"message": "no", "type": "invalid_request_error", "code": "invalid_value"}})
     report = check_driver(
         driver,
@@ -172,8 +172,8 @@ def test_the_driver_passes_the_exam():
     assert set(report.passed) == set(CHECKS)
 
 
-def test_an_answer_is_read_whole():
-    """Thinking, text, sources, calls, media and reports each go where they belong."""
+def test_response():
+    """Thinking, text, sources, tool calls, media and reports are in their fields."""
     seen = read(STREAM)
     told = seen.response
     assert (told.id, told.model, told.outcome) == ("resp_1", "m-1", "finished")
@@ -190,8 +190,8 @@ def test_an_answer_is_read_whole():
     assert choice.server_tools == (SEARCH, {name: value for name, value in IMAGE.items() if name != "result"})
 
 
-def test_a_plain_answer_is_equal_to_the_streamed_one():
-    """Field by field, with nothing left out."""
+def test_plain_response_equals_the_streamed_one():
+    """All fields are equal."""
     streamed, whole = (read(body, streamed=streamed).response for body, streamed in ((STREAM, True), (PLAIN, False)))
     assert streamed.choices == whole.choices
     assert streamed.usage == whole.usage
@@ -200,15 +200,15 @@ def test_a_plain_answer_is_equal_to_the_streamed_one():
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8))
-def test_any_split_gives_the_same_answer(places):
-    """However the network cuts the body."""
+def test_any_split_gives_the_same_response(places):
+    """The response does not depend on how the network splits the body."""
     marks = [0, *sorted(places), len(STREAM)]
     pieces = [STREAM[start:end] for start, end in itertools.pairwise(marks)]
     assert read(STREAM, pieces=pieces).response.choices == read(STREAM).response.choices
 
 
-def test_text_comes_as_it_is_written():
-    """One partial for each piece, and none for events that bring nothing."""
+def test_text_is_emitted_piece_by_piece():
+    """There is one partial for each piece, and none for events without content."""
     seen = read(sse(CREATED, added(0, MESSAGE), text_delta(0, "Hel"), text_delta(0, "lo"), ended(MESSAGE)))
     assert [partial.content_delta for partial in seen.partials] == ["Hel", "lo", "", ""]
 
@@ -227,16 +227,16 @@ def test_text_comes_as_it_is_written():
         ("cancelled", None, "other", "cancelled"),
     ],
 )
-def test_the_status_is_the_reason(status, details, reason, raw):
-    """Or what stands beside it, where an answer is incomplete; streamed and plain."""
-    streamed = answer(CREATED, text_delta(0, "hm"), ended(MESSAGE, status=status, incomplete_details=details))
+def test_status_is_the_finish_reason(status, details, reason, raw):
+    """Or, if a response is incomplete, its detail; streamed and plain."""
+    streamed = choice_of(CREATED, text_delta(0, "hm"), ended(MESSAGE, status=status, incomplete_details=details))
     for choice in (streamed, plain(MESSAGE, status=status, incomplete_details=details)):
         assert (choice.finish_reason, choice.finish_reason_raw) == (reason, raw)
 
 
-def test_calls_are_the_reason_where_the_response_is_complete():
-    """A call that was cut off is none: the length is."""
-    assert answer(CREATED, done(0, CALL), ended(CALL)).finish_reason == "tool_calls"
+def test_tool_calls_are_the_reason_of_a_complete_response():
+    """For a truncated tool call the reason is the length."""
+    assert choice_of(CREATED, done(0, CALL), ended(CALL)).finish_reason == "tool_calls"
     cut = CALL | {"arguments": '{"ci', "status": "incomplete"}
     choice = plain(cut, status="incomplete", incomplete_details={"reason": "max_output_tokens"})
     assert choice.finish_reason == "length"
@@ -245,57 +245,57 @@ def test_calls_are_the_reason_where_the_response_is_complete():
     assert not broken_off.response.tool_calls[0].ready
 
 
-def test_the_status_counts_more_than_the_name_of_the_event():
-    """A server may end every answer with `response.completed`, and another may leave the status as it began."""
+def test_status_counts_more_than_the_event_name():
+    """A server may end every response with `response.completed`, or leave the status unchanged."""
     details = {"reason": "max_output_tokens"}
     last = {"type": "response.completed", "response": response(status="incomplete", incomplete_details=details)}
-    assert answer(CREATED, text_delta(0, "hm"), last).finish_reason == "length"
+    assert choice_of(CREATED, text_delta(0, "hm"), last).finish_reason == "length"
     stale = {"type": "response.completed", "response": response(status="in_progress")}
-    assert answer(CREATED, text_delta(0, "hm"), stale).finish_reason == "stop"
+    assert choice_of(CREATED, text_delta(0, "hm"), stale).finish_reason == "stop"
 
 
 @pytest.mark.parametrize("last", [{}, {"response": None}, {"response": {}}])
-def test_an_end_without_a_response_is_an_end(last):
-    """The name of the event says enough."""
-    choice = answer(CREATED, text_delta(0, "hm"), {"type": "response.completed", **last})
+def test_last_event_without_a_response(last):
+    """The name of the event is enough."""
+    choice = choice_of(CREATED, text_delta(0, "hm"), {"type": "response.completed", **last})
     assert (choice.content, choice.finish_reason) == ("hm", "stop")
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress"])
-def test_a_plain_answer_that_has_only_begun_has_no_known_reason(status):
-    """It was asked for in the background."""
+def test_unfinished_plain_response_has_no_known_reason(status):
+    """It was requested in the background."""
     choice = plain(status=status)
     assert (choice.finish_reason, choice.finish_reason_raw) == ("unknown", status)
 
 
 @pytest.mark.parametrize("tail", [b"", b"data: [DONE]\n\n"])
-def test_a_stream_without_its_last_event_is_truncated(tail):
-    """Even if a gateway says that it is done: what came may be a part."""
+def test_stream_without_its_last_event_is_truncated(tail):
+    """Even after a gateway's end marker: the content may be incomplete."""
     seen = read(sse(CREATED, text_delta(0, "Hel")) + tail)
     assert isinstance(seen.error, Truncated)
     assert seen.response.content == "Hel"
 
 
-def test_what_follows_the_last_event_is_ignored():
-    """Such as the mark that a gateway adds."""
+def test_events_after_the_last_are_ignored():
+    """Such as the marker that a gateway adds."""
     choice = read(sse(*EVENTS) + b"data: [DONE]\n\n" + sse(text_delta(0, "more"))).response.choices[0]
     assert choice.content == "Hello there"
 
 
-def test_a_last_event_without_its_blank_line_counts():
-    """Some servers close the connection right behind it."""
+def test_last_event_without_its_blank_line_counts():
+    """Some servers close the connection right after it."""
     assert read(STREAM.rstrip(b"\n")).error is None
 
 
 @pytest.mark.parametrize(("body", "message"), [(b'{"ok":true}', '{"ok":true'), (b'{"detail":"Asleep."}', "Asleep.")])
-def test_a_body_that_is_no_response_is_an_error(body, message):
-    """Whatever answered, it was not the model."""
+def test_body_that_is_no_response_is_an_error(body, message):
+    """Such a body was not sent by the model."""
     error = read(body, streamed=False).error
     assert isinstance(error, ProviderError)
     assert error.message.startswith(message)
 
 
-# Items: told in deltas, or when they are done, or at the end
+# Items: sent in deltas, when they are done, or at the end
 
 
 @pytest.mark.parametrize(
@@ -316,51 +316,55 @@ def test_a_body_that_is_no_response_is_an_error(body, message):
     ],
     ids=["items alone", "the response alone", "items begun", "texts whole", "empty deltas", "deltas without items"],
 )
-def test_what_is_told_once_is_told(events):
-    """A server may leave out deltas, whole texts, whole items, or the items of the last response."""
-    choice = answer(CREATED, *events)
+def test_each_item_is_emitted_once(events):
+    """A server may omit deltas, whole texts, whole items, or the items of the last response."""
+    choice = choice_of(CREATED, *events)
     assert choice.content == "Hello there"
     (call,) = choice.tool_calls
     assert (call.id, call.name, call.arguments_raw, call.complete) == ("call_1", "weather", '{"city":"Oslo"}', True)
 
 
-def test_items_that_the_last_response_leaves_out_are_kept():
+def test_items_missing_in_the_last_response_are_kept():
     """One backend always ends with an empty output."""
-    choice = answer(*EVENTS[:-1], ended())
+    choice = choice_of(*EVENTS[:-1], ended())
     assert choice == read(STREAM).response.choices[0]
 
 
-def test_ids_that_change_do_not_matter():
-    """One server gives an item another id in every event; its place is what counts."""
+def test_changing_ids_are_ignored():
+    """One server gives an item another id in every event; its index counts."""
     first, last = MESSAGE | {"id": "a"}, MESSAGE | {"id": "z"}
-    choice = answer(CREATED, added(0, first), text_delta(0, "Hello there"), done(0, last), ended(MESSAGE | {"id": "q"}))
+    choice = choice_of(
+        CREATED, added(0, first), text_delta(0, "Hello there"), done(0, last), ended(MESSAGE | {"id": "q"})
+    )
     assert choice.content == "Hello there"
-    calls = answer(CREATED, added(0, CALL), done(0, CALL | {"id": "x", "call_id": "call_9"}), ended()).tool_calls
+    calls = choice_of(CREATED, added(0, CALL), done(0, CALL | {"id": "x", "call_id": "call_9"}), ended()).tool_calls
     assert [call.id for call in calls] == ["call_1"]
 
 
-def test_places_that_are_not_stated_are_found_by_id_or_order():
-    """A whole item without its place, after deltas that had theirs."""
+def test_missing_indexes_are_found_by_id_or_order():
+    """A whole item without its index follows deltas that had theirs."""
     second = MESSAGE | {"id": "msg_2", "content": [TEXT | {"text": "Bye"}]}
     unplaced = [{"type": "response.output_item.done", "item": item} for item in (MESSAGE, second)]
     said = text_delta(0, "Hello there"), text_delta(1, "Bye")
-    by_id = answer(CREATED, added(0, MESSAGE), added(1, second), *said, *reversed(unplaced), ended(MESSAGE, second))
-    by_order = answer(CREATED, said[0], unplaced[0], said[1], unplaced[1], ended(MESSAGE, second))
-    alone = answer(CREATED, *unplaced, ended())
+    by_id = choice_of(CREATED, added(0, MESSAGE), added(1, second), *said, *reversed(unplaced), ended(MESSAGE, second))
+    by_order = choice_of(CREATED, said[0], unplaced[0], said[1], unplaced[1], ended(MESSAGE, second))
+    alone = choice_of(CREATED, *unplaced, ended())
     assert by_id.content == by_order.content == alone.content == "Hello thereBye"
 
 
-def test_items_with_one_id_are_told_apart_by_their_places():
-    """One provider calls all thinking of a response by one name."""
+def test_items_with_equal_ids_are_distinguished_by_index():
+    """One provider uses one id for all thinking of a response."""
     again = THINKING | {"summary": [{"type": "summary_text", "text": "Again."}], "encrypted_content": "other"}
-    choice = answer(CREATED, done(0, THINKING), done(1, again), ended(THINKING, again))
+    choice = choice_of(CREATED, done(0, THINKING), done(1, again), ended(THINKING, again))
     assert choice.reasoning_content == "First.Then.Again."
     assert [stretch.redacted for stretch in choice.reasoning] == ["final-cipher", None, "other"]
 
 
-def test_parts_are_counted_whatever_their_numbers():
-    """One server counts the parts of a message from 1 in its deltas, and from 0 in the item."""
-    choice = answer(CREATED, added(0, MESSAGE), text_delta(0, "Hello there", part=1), done(0, MESSAGE), ended(MESSAGE))
+def test_parts_are_counted():
+    """One server numbers the parts of a message from 1 in its deltas, and from 0 in the item."""
+    choice = choice_of(
+        CREATED, added(0, MESSAGE), text_delta(0, "Hello there", part=1), done(0, MESSAGE), ended(MESSAGE)
+    )
     assert choice.content == "Hello there"
 
 
@@ -369,57 +373,57 @@ def test_all_parts_of_a_message_are_text():
     parts = [TEXT, TEXT | {"text": " you", "annotations": [SOURCE]}]
     item = MESSAGE | {"content": parts}
     assert plain(item).content == "Hello there you"
-    choice = answer(CREATED, text_delta(0, "Hello there"), done(0, item), ended(item))
+    choice = choice_of(CREATED, text_delta(0, "Hello there"), done(0, item), ended(item))
     assert choice.content == "Hello there you"
     assert len(choice.citations) == 2
 
 
-def test_a_message_may_be_a_bare_text():
+def test_message_may_be_a_string():
     """Its content need not be a list of parts."""
     assert plain(MESSAGE | {"content": "Hello"}).content == "Hello"
 
 
-def test_interleaved_calls_are_kept_apart():
-    """Their pieces may take turns."""
+def test_interleaved_tool_calls_are_kept_apart():
+    """Their pieces may alternate."""
     other = CALL | {"id": "fc_2", "call_id": "call_2", "arguments": "[1]"}
     pieces = [
         delta("function_call_arguments", index, text) for index, text in ((0, '{"a"'), (1, "[1"), (0, ":1}"), (1, "]"))
     ]
-    choice = answer(CREATED, added(0, CALL), added(1, other), *pieces, done(1, other), done(0, CALL), ended())
+    choice = choice_of(CREATED, added(0, CALL), added(1, other), *pieces, done(1, other), done(0, CALL), ended())
     assert [(call.id, call.arguments_raw) for call in choice.tool_calls] == [("call_1", '{"a":1}'), ("call_2", "[1]")]
 
 
-def test_arguments_that_are_an_object_become_its_text():
-    """Calls hold the text of their arguments."""
+def test_object_arguments_become_text():
+    """Tool calls hold the text of their arguments."""
     assert plain(CALL | {"arguments": {"city": "Oslo"}}).tool_calls[0].arguments == {"city": "Oslo"}
 
 
-def test_a_call_of_the_providers_own_is_no_call_of_the_users():
-    """The row says how ids of such calls begin; without it they are calls of the user's tools."""
+def test_provider_calls_are_not_tool_calls():
+    """The row states how ids of such calls begin; without it they are tool calls for the user."""
     own = CUSTOM | {"call_id": "xs_call_1", "name": "x_search"}
     events = [CREATED, added(0, own), delta("custom_tool_call_input", 0, "ls"), done(0, own), ended(own)]
-    for choice in (answer(*events, facts={"own_calls": ["xs_"]}), plain(own, facts={"own_calls": ["xs_"]})):
+    for choice in (choice_of(*events, facts={"own_calls": ["xs_"]}), plain(own, facts={"own_calls": ["xs_"]})):
         assert choice.tool_calls == ()
         assert choice.finish_reason == "stop"
         assert choice.server_tools == (own,)
-    assert answer(*events).tool_calls[0].name == "x_search"
+    assert choice_of(*events).tool_calls[0].name == "x_search"
 
 
-def test_an_image_that_is_no_base64_stays_in_its_report():
-    """Such as an address; nothing is lost."""
+def test_invalid_image_stays_in_its_report():
+    """Such as a URL; nothing is lost."""
     item = IMAGE | {"result": "https://a.test/cat.png"}
     choice = plain(item)
     assert choice.media == ()
     assert choice.server_tools == (item,)
 
 
-def test_a_refusal_is_no_text():
+def test_refusal_is_not_text():
     """Streamed or whole."""
     item = MESSAGE | {"content": [{"type": "refusal", "refusal": "I cannot."}]}
     pieces = [delta("refusal", 0, text, content_index=0) for text in ("I ", "cannot.")]
     for choice in (
-        answer(CREATED, *pieces, done(0, item), ended(item)),
-        answer(CREATED, done(0, item), ended()),
+        choice_of(CREATED, *pieces, done(0, item), ended(item)),
+        choice_of(CREATED, done(0, item), ended()),
         plain(item),
     ):
         assert (choice.refusal, choice.content, choice.finish_reason) == ("I cannot.", "", "stop")
@@ -428,25 +432,25 @@ def test_a_refusal_is_no_text():
 # Thinking
 
 
-def test_thinking_can_go_back_as_it_came():
-    """Each stretch with the id, and the cipher of the whole item with the first: not the one that it began with."""
+def test_thinking_can_be_sent_back():
+    """Each stretch has the id, and the first has the cipher of the whole item, not the initial one."""
     assert read(STREAM).response.choices[0].reasoning == (
         Reasoning(text="First.", redacted="final-cipher", id="rs_1"),
         Reasoning(text="Then.", id="rs_1"),
     )
 
 
-def test_thinking_that_is_not_shown_is_kept_for_going_back():
-    """An id alone is what the provider wants."""
+def test_hidden_thinking_is_kept_for_sending_back():
+    """An id alone is what the provider accepts."""
     silent = {"id": "rs_9", "type": "reasoning", "summary": []}
     assert plain(silent, MESSAGE).reasoning == (Reasoning(id="rs_9"),)
-    assert answer(CREATED, done(0, silent), ended(silent)).reasoning == (Reasoning(id="rs_9"),)
+    assert choice_of(CREATED, done(0, silent), ended(silent)).reasoning == (Reasoning(id="rs_9"),)
 
 
-def test_thinking_that_is_shown_is_thinking():
-    """Open models show it whole rather than in a summary."""
+def test_shown_thinking_is_thinking():
+    """Open models send it whole rather than as a summary."""
     item = {"id": "rs_1", "type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}
-    streamed = answer(
+    streamed = choice_of(
         CREATED, added(0, item), delta("reasoning_text", 0, "hm", content_index=0), done(0, item), ended()
     )
     for choice in (streamed, plain(item)):
@@ -454,7 +458,7 @@ def test_thinking_that_is_shown_is_thinking():
         assert choice.reasoning == (Reasoning(text="hm", id="rs_1"),)
 
 
-# What goes wrong
+# Errors
 
 ERROR = {"type": "tokens", "code": "rate_limit_exceeded", "message": "Too fast.", "param": None}
 ERRORS = {
@@ -466,15 +470,15 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("event", ERRORS.values(), ids=ERRORS)
-def test_an_error_inside_a_stream_is_an_error(event):
-    """In each of its shapes, even if the status knows nothing of it; what had come is kept."""
+def test_error_event(event):
+    """In each of its shapes, whatever the status; the content received before is kept."""
     seen = read(sse(CREATED, text_delta(0, "Hel"), event))
     assert isinstance(seen.error, RateLimited)
     assert (seen.error.message, seen.error.code) == ("Too fast.", "rate_limit_exceeded")
     assert seen.error.partial.content == "Hel"
 
 
-def test_an_error_without_a_type_of_event_is_an_error():
+def test_error_without_an_event_type():
     """Gateways send an object with nothing but the error, or name the event in its own line."""
     bare = b'data: {"error": {"message": "gone", "code": 502}}\n\n'
     named = b'event: error\ndata: {"message": "gone", "code": "server_error"}\n\n'
@@ -485,7 +489,7 @@ def test_an_error_without_a_type_of_event_is_an_error():
     assert read(b'data: {"type": "error", "message": "gone"}\n\n').error.code is None
 
 
-def test_a_failure_without_a_reason_is_still_a_failure():
+def test_failed_status_without_a_reason():
     """The status is enough, streamed and plain."""
     assert isinstance(read(sse(CREATED, ended(status="failed", usage=None))).error, ProviderError)
     body = json.dumps(response(status="failed")).encode()
@@ -497,15 +501,15 @@ def test_a_failure_without_a_reason_is_still_a_failure():
     [{"error": {"message": "no", "code": "server_error"}}, response(status="failed", error={"message": "no"})],
     ids=["bare", "failed response"],
 )
-def test_an_error_in_a_plain_answer_is_an_error(body):
+def test_error_in_a_plain_response(body):
     """A 200 does not make it a success."""
     error = read(json.dumps(body).encode(), streamed=False).error
     assert isinstance(error, ProviderError)
     assert error.message == "no"
 
 
-def test_an_error_as_a_text_is_read():
-    """One provider sends the message as a bare text beside the code."""
+def test_error_as_a_string():
+    """One provider sends the message as a string next to the code."""
     error = read(b'{"code": "invalid-argument", "error": "No such model."}', status=400).error
     assert isinstance(error, InvalidRequest)
     assert (error.message, error.code) == ("No such model.", "invalid-argument")
@@ -523,13 +527,13 @@ def test_an_error_as_a_text_is_read():
         {},
     ],
 )
-def test_what_is_not_known_is_passed_over(event):
-    """Events of tomorrow, and shapes that nobody documents."""
+def test_unknown_events_are_ignored(event):
+    """Future events, and undocumented shapes."""
     odd = f"data: {json.dumps(event)}\n\n".encode()
     assert read(odd + STREAM).response.choices == read(STREAM).response.choices
 
 
-# What it cost
+# Usage
 
 
 @pytest.mark.parametrize(
@@ -541,14 +545,14 @@ def test_what_is_not_known_is_passed_over(event):
         ({"input_tokens": "3", "output_tokens_details": [1]}, (None, None, None, None, None)),
     ],
 )
-def test_usage_is_read_as_it_is_counted(payload, counts):
-    """Nothing is added up, 0 is a count, and what is missing is unknown."""
+def test_usage_is_read(payload, counts):
+    """Counts are not added up, 0 is a count, and a missing count is unknown."""
     usage = read(sse(CREATED, text_delta(0, "hm"), ended(MESSAGE, usage=payload))).response.usage
     names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
     assert tuple(getattr(usage, name) for name in names) == counts
     assert usage.raw == payload
 
 
-def test_an_answer_without_usage_has_none():
+def test_response_without_usage():
     """Unknown is not zero."""
     assert read(sse(CREATED, text_delta(0, "hm"), ended(MESSAGE, usage=None))).response.usage is None

@@ -1,4 +1,4 @@
-"""What the driver reads: streams of frames and whole answers."""
+"""Decoding of streams of frames and whole responses."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ USAGE = {
 
 
 @pytest.fixture
-def answer(kit):
-    """One answer with everything in it, as a stream and plain."""
+def full_response(kit):
+    """Return one response with parts of every type, as a stream and plain."""
     streamed = kit.stream(
         ("messageStart", {"role": "assistant", "p": "ab"}),
         kit.delta(0, reasoningContent={"text": "Leaves "}),
@@ -64,9 +64,9 @@ def answer(kit):
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_an_answer_has_thinking_text_a_call_and_usage(kit, answer, streamed):
-    """A stream and a plain answer say the same."""
-    response, _, _events, error = kit.heard(answer[0 if streamed else 1], streamed=streamed)
+def test_response_has_thinking_text_a_tool_call_and_usage(kit, full_response, streamed):
+    """A streamed and a plain response are equal."""
+    response, _, _events, error = kit.replay_body(full_response[0 if streamed else 1], streamed=streamed)
     assert error is None
     assert (response.content, response.reasoning_content) == ("Let me look. 🍂", "Leaves fall.")
     (call,) = response.tool_calls
@@ -81,23 +81,23 @@ def test_an_answer_has_thinking_text_a_call_and_usage(kit, answer, streamed):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(places=st.lists(st.integers(0, 2000), max_size=8).map(sorted))
-def test_any_split_gives_the_same_answer(kit, answer, places):
-    """It does not matter where the network cuts."""
-    body = answer[0]
+def test_any_split_gives_the_same_response(kit, full_response, places):
+    """The response does not depend on how the network splits the body."""
+    body = full_response[0]
     pieces = [body[start:end] for start, end in zip([0, *places], [*places, len(body)], strict=True)]
-    assert kit.heard(body, pieces=pieces).response.to_dict() == kit.heard(body).response.to_dict()
+    assert kit.replay_body(body, pieces=pieces).response.to_dict() == kit.replay_body(body).response.to_dict()
 
 
-def test_usage_counts_the_cache_with_the_prompt(kit, answer):
-    """What was read from the cache and written to it stands beside inputTokens, and belongs to the prompt."""
-    usage = kit.heard(answer[0]).response.usage
+def test_usage_counts_the_cache_with_the_prompt(kit, full_response):
+    """Tokens read from a cache and written to it are apart from inputTokens, and belong to the prompt."""
+    usage = kit.replay_body(full_response[0]).response.usage
     assert (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (125, 20, 100)
     assert (usage.output_tokens, usage.reasoning_tokens) == (7, None)
 
 
-def test_counts_that_are_not_given_are_unknown(kit):
-    """A model without a cache says nothing of one, and nothing is not 0."""
-    usage = kit.heard(kit.plain({"text": "a"}, inputTokens=0, outputTokens=2), streamed=False).response.usage
+def test_missing_counts_are_unknown(kit):
+    """A model without a cache reports no count of it, which is not 0."""
+    usage = kit.replay_body(kit.plain({"text": "a"}, inputTokens=0, outputTokens=2), streamed=False).response.usage
     assert (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (0, None, None)
 
 
@@ -117,30 +117,30 @@ def test_counts_that_are_not_given_are_unknown(kit):
         ("a new word", "other"),
     ],
 )
-def test_a_stop_reason_has_a_word(kit, raw, reason):
-    """The API's own word is kept beside it."""
-    response = kit.heard(kit.stream(kit.delta(0, text="a"), ("messageStop", {"stopReason": raw}))).response
+def test_stop_reasons(kit, raw, reason):
+    """The raw value is kept."""
+    response = kit.replay_body(kit.stream(kit.delta(0, text="a"), ("messageStop", {"stopReason": raw}))).response
     assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
 
 
-def test_a_stream_without_message_stop_is_truncated(kit, answer):
-    """Usage alone does not make it whole."""
+def test_stream_without_message_stop_is_truncated(kit, full_response):
+    """Usage alone does not complete it."""
     body = kit.stream(kit.delta(0, text="a"), kit.stop(0), ("metadata", {"usage": USAGE}))
-    response, _, _events, error = kit.heard(body)
+    response, _, _events, error = kit.replay_body(body)
     assert isinstance(error, Truncated)
     assert response.content == "a"
 
 
-def test_a_stream_that_stops_before_the_usage_is_finished(kit):
-    """The model was done; only the count is missing."""
-    response, _, _events, error = kit.heard(
+def test_stream_without_usage_is_finished(kit):
+    """The model has finished; only the count is missing."""
+    response, _, _events, error = kit.replay_body(
         kit.stream(kit.delta(0, text="a"), ("messageStop", {"stopReason": "end_turn"}))
     )
     assert (error, response.outcome, response.usage) == (None, "finished", None)
 
 
-def test_unknown_events_blocks_and_nulls_do_no_harm(kit):
-    """What is not known today is passed over."""
+def test_unknown_events_blocks_and_nulls_are_ignored(kit):
+    """Future events are skipped."""
     body = kit.stream(
         ("weather", {"sun": True}),
         ("messageStart", {"role": None, "moon": 1}),
@@ -153,35 +153,35 @@ def test_unknown_events_blocks_and_nulls_do_no_harm(kit):
         ("messageStop", {"stopReason": "end_turn"}),
         ("metadata", {"usage": None}),
     )
-    response, _, _events, error = kit.heard(body)
+    response, _, _events, error = kit.replay_body(body)
     assert (error, response.content, response.usage) == (None, "a", None)
 
 
-# Calls and tools of the provider's own
+# Tool calls and the provider's own tools
 
 
-def test_a_call_without_arguments_is_whole(kit):
-    """No input at all is an empty object."""
+def test_tool_call_without_arguments_is_complete(kit):
+    """Missing input is an empty object."""
     body = kit.stream(
         kit.start(0, toolUse={"toolUseId": "c", "name": "ping"}),
         kit.stop(0),
         ("messageStop", {"stopReason": "tool_use"}),
     )
-    (call,) = kit.heard(body).response.tool_calls
+    (call,) = kit.replay_body(body).response.tool_calls
     assert (call.arguments, call.ready) == ({}, True)
 
 
-def test_a_call_that_breaks_off_is_not_ready(kit):
+def test_truncated_tool_call_is_not_ready(kit):
     """Its block was never closed."""
     body = kit.stream(
         kit.start(0, toolUse={"toolUseId": "c", "name": "ping"}), kit.delta(0, toolUse={"input": '{"a":1}'})
     )
-    (call,) = kit.heard(body).response.tool_calls
+    (call,) = kit.replay_body(body).response.tool_calls
     assert not call.ready
 
 
-def test_tools_of_the_provider_are_told_and_given_back(kit):
-    """A search or a run of code is no call to the user's tools; stream and plain answer hand on the same blocks."""
+def test_server_tools_are_reported_and_sent_back(kit):
+    """A search or a run of code is no tool call; streamed and plain have the same blocks."""
     use = {"toolUseId": "s", "name": "nova_grounding", "type": "server_tool_use"}
     result = {"toolUseId": "s", "status": "success", "type": "nova_grounding_result"}
     streamed = kit.stream(
@@ -203,13 +203,13 @@ def test_tools_of_the_provider_are_told_and_given_back(kit):
             ("nova_grounding", blocks[0]),
             ("nova_grounding_result", blocks[1]),
         ]
-        response = kit.heard(body, streamed=is_stream).response
+        response = kit.replay_body(body, streamed=is_stream).response
         assert response.tool_calls == ()
         assert [part.payload for part in response.message.parts if isinstance(part, RawPart)] == blocks
 
 
-def test_citations_are_told_with_their_text(kit):
-    """A stream sends them beside the text, a plain answer wraps the text in them."""
+def test_citations_have_their_text(kit):
+    """A stream sends them next to the text, a plain response wraps the text in them."""
     source = {"location": {"web": {"url": "https://garden.test"}}}
     streamed = kit.stream(
         kit.delta(0, text="Oak."), kit.delta(0, citation=source), ("messageStop", {"stopReason": "end_turn"})
@@ -218,11 +218,11 @@ def test_citations_are_told_with_their_text(kit):
     for body, is_stream in ((streamed, True), (whole, False)):
         cited = [event.payload for event in kit.events(body, streamed=is_stream) if isinstance(event, Citation)]
         assert cited == [source]
-        assert kit.heard(body, streamed=is_stream).response.content == "Oak."
+        assert kit.replay_body(body, streamed=is_stream).response.content == "Oak."
 
 
-def test_an_image_comes_as_bytes(kit):
-    """The format is said where the block opens."""
+def test_image_is_bytes(kit):
+    """The format is sent where the block opens."""
     data = base64.b64encode(b"pixels").decode()
     streamed = kit.stream(
         kit.start(0, image={"format": "webp"}),
@@ -249,24 +249,24 @@ def test_an_image_comes_as_bytes(kit):
         ("validationException", InvalidRequest),
     ],
 )
-def test_an_exception_in_a_stream_is_an_error_with_its_name(kit, name, kind):
-    """What came before stays readable."""
-    response, _, _events, error = kit.heard(
+def test_exception_in_a_stream_is_an_error_with_its_name(kit, name, kind):
+    """The content received before is kept."""
+    response, _, _events, error = kit.replay_body(
         kit.stream(kit.delta(0, text="a")) + kit.thrown(name, {"message": "No more."})
     )
     assert type(error) is kind
     assert (error.code, error.message, response.content) == (name, "No more.", "a")
 
 
-def test_an_exception_may_hold_the_status_of_the_model(kit):
+def test_exception_may_hold_the_status_of_the_model(kit):
     """The model's own status is passed on."""
     said = {"message": "Wilted.", "originalStatusCode": 503}
-    assert kit.heard(kit.thrown("modelStreamErrorException", said)).error.status == 503
+    assert kit.replay_body(kit.thrown("modelStreamErrorException", said)).error.status == 503
 
 
-def test_an_error_frame_says_everything_in_its_headers(kit):
-    """It has a code and a message, and no payload to be read."""
-    error = kit.heard(kit.frame("", message_type="error", error_code="Storm", error_message="Too windy.")).error
+def test_error_frame_is_read_from_its_headers(kit):
+    """It has a code and a message, and no payload."""
+    error = kit.replay_body(kit.frame("", message_type="error", error_code="Storm", error_message="Too windy.")).error
     assert isinstance(error, ProviderError)
     assert (error.code, error.message) == ("Storm", "Too windy.")
 
@@ -285,10 +285,12 @@ def test_an_error_frame_says_everything_in_its_headers(kit):
         (503, "ServiceUnavailableException", "Away.", Overloaded),
     ],
 )
-def test_an_error_status_has_the_name_of_its_header(kit, status, name, message, kind):
-    """The header holds an address behind the name, which is left out."""
+def test_error_response_has_the_name_of_its_header(kit, status, name, message, kind):
+    """The header also holds a URL after the name, which is dropped."""
     headers = {"x-amzn-errortype": f"{name}:http://internal.garden.test/", "retry-after": "3"}
-    error = kit.heard(json.dumps({"message": message}).encode(), status=status, headers=headers, streamed=False).error
+    error = kit.replay_body(
+        json.dumps({"message": message}).encode(), status=status, headers=headers, streamed=False
+    ).error
     assert type(error) is kind
     assert (error.code, error.message, error.status, error.retry_after) == (name, message, status, 3.0)
 
@@ -301,13 +303,13 @@ def test_an_error_status_has_the_name_of_its_header(kit, status, name, message, 
         (b"<html><body>Bad gateway</body></html>", "Bad gateway"),
     ],
 )
-def test_an_error_status_without_the_header_is_read_too(kit, body, message):
-    """Gateways and older parts of AWS spell it otherwise."""
-    assert kit.heard(body, status=502, streamed=False).error.message == message
+def test_error_response_without_the_header(kit, body, message):
+    """Gateways and older parts of AWS spell it differently."""
+    assert kit.replay_body(body, status=502, streamed=False).error.message == message
 
 
-def test_a_plain_answer_that_is_an_error_fails(kit):
-    """A 200 with a message and no output is no answer."""
-    error = kit.heard(b'{"__type": "garden#ThrottlingException", "message": "Slow down."}', streamed=False).error
+def test_plain_response_that_is_an_error_fails(kit):
+    """A 200 with a message and no output is no response."""
+    error = kit.replay_body(b'{"__type": "garden#ThrottlingException", "message": "Slow down."}', streamed=False).error
     assert isinstance(error, RateLimited)
     assert error.code == "ThrottlingException"

@@ -1,4 +1,4 @@
-"""What events of a stream and whole answers mean."""
+"""Decoding of streamed events and whole responses."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ BODY = (
 )
 
 
-def test_plan_thinking_text_sources_and_calls(decode):
-    """Each has a place of its own; the plan keeps its name for the way back."""
+def test_plan_thinking_text_sources_and_tool_calls(decode):
+    """Each has its own field; the plan keeps its id for sending it back."""
     decoded = decode(BODY + DONE)
     response = decoded.response
     assert (response.id, response.model, decoded.error) == ("chat-1", None, None)
@@ -62,15 +62,15 @@ def test_plan_thinking_text_sources_and_calls(decode):
     assert response.finish_reason == "tool_calls"
 
 
-def test_a_call_is_ready_when_the_provider_ends_it(decode):
-    """The calls of an unfinished stream may be run already."""
+def test_tool_call_is_ready_when_the_provider_ends_it(decode):
+    """The tool calls of an unfinished stream may be run already."""
     error = decode(BODY[: BODY.index(b"event: message-end")]).error
     assert isinstance(error, Truncated)
     assert [each.ready for each in error.partial.tool_calls] == [True]
 
 
 def test_any_split_gives_the_same_events(decode):
-    """However the network cuts the body, the events are the same."""
+    """The events do not depend on how the network splits the body."""
     body = BODY + DONE
     whole = decode(body)
 
@@ -83,8 +83,8 @@ def test_any_split_gives_the_same_events(decode):
     check()
 
 
-def test_only_the_end_of_the_message_ends_a_stream(decode):
-    """The end of the body alone does not, nor does the word that follows elsewhere."""
+def test_only_message_end_completes_a_stream(decode):
+    """The end of the body alone does not, nor does another dialect's end marker."""
     assert isinstance(decode(START + TEXT).error, Truncated)
     assert isinstance(decode(START + TEXT + DONE).error, Truncated)
     assert decode(START + TEXT + end()).error is None
@@ -95,16 +95,16 @@ def test_only_the_end_of_the_message_ends_a_stream(decode):
     [("COMPLETE", "stop"), ("STOP_SEQUENCE", "stop"), ("MAX_TOKENS", "length"), ("TOOL_CALL", "tool_calls"),
      ("INVENTED", "other")],
 )  # fmt: skip
-def test_finish_words(decode, raw, reason):
-    """The provider's own word is kept."""
+def test_finish_reasons(decode, raw, reason):
+    """The provider's raw value is kept."""
     response = decode(TEXT + end(raw)).response
     assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
 
 
 @pytest.mark.parametrize("raw", ["ERROR", "ERROR_TOXIC", "ERROR_LIMIT", "TIMEOUT"])
 @pytest.mark.parametrize("stream", [True, False])
-def test_endings_that_are_failures(decode, raw, stream):
-    """They are errors, streamed and plain, with what had come."""
+def test_finish_reasons_that_are_failures(decode, raw, stream):
+    """They are errors, streamed and plain, with the content received before."""
     message = {"content": [{"type": "text", "text": "Hi"}]}
     plain = json.dumps({"message": message, "finish_reason": raw}).encode()
     error = decode(TEXT + end(raw) if stream else plain, stream=stream).error
@@ -112,8 +112,8 @@ def test_endings_that_are_failures(decode, raw, stream):
     assert (error.code, error.partial.content) == (raw, "Hi")
 
 
-def test_an_error_inside_the_end_of_a_message(decode):
-    """Its kind is the code, its text the message."""
+def test_error_inside_the_end_of_a_message(decode):
+    """Its id is the code, its text the message."""
     error = decode(START + end("ERROR", error="No such tool.", error_type="INVALID_TOOL_GENERATION") + DONE).error
     assert error.code == "INVALID_TOOL_GENERATION"
     assert "No such tool." in str(error)
@@ -134,8 +134,8 @@ def test_usage(decode, usage, expected):
     assert (told, counts.raw) == (expected, usage)
 
 
-def test_log_probabilities_are_handed_on(decode):
-    """They stand beside a piece of text, or beside a whole message."""
+def test_log_probabilities_are_passed_on(decode):
+    """They are next to a piece of text, or to a whole message."""
     given_ = {"text": "Hi", "token_ids": [1], "logprobs": [-0.1]}
     delta = {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hi"}}}, "logprobs": given_}
     assert Logprobs(given_, block=1) in decode(line(delta) + end()).events
@@ -144,7 +144,7 @@ def test_log_probabilities_are_handed_on(decode):
 
 
 def test_errors(decode):
-    """By status with and without a kind, inside a stream, inside a 200, and by data that is broken."""
+    """By status with and without an id, inside a stream, inside a 200, and by malformed data."""
     error = decode(b'{"message":"too long","error_type":"TOO_MANY_TOKENS"}', status=400, stream=False).error
     assert error.code == "TOO_MANY_TOKENS"
     assert type(decode(b'{"message":"Wrong key."}', status=401, stream=False).error) is AuthenticationError

@@ -1,4 +1,4 @@
-"""What went wrong: an error status, an exception within a stream, or a plain answer that is none."""
+"""AWS's errors: an error response, an exception within a stream, or an error as a plain response with status 200."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from polyglot_core.plugin import failure_from_payload, hookimpl, json_access
 if TYPE_CHECKING:
     from polyglot_core.plugin import Chunk, Failure, WireResponse
 
-__all__ = ["decode_error", "exception_frame", "refusal"]
+__all__ = ["decode_error", "exception_frame", "read_failure"]
 
 _KINDS = {
     "accessdeniedexception": "permission_denied",
@@ -30,34 +30,34 @@ _KINDS = {
     "unrecognizedclientexception": "unauthorized",
     "validationexception": "invalid_request",
 }
-"""AWS's name of an exception, in lower case → the word that Polyglot's errors go by."""
+"""AWS's name of an exception, in lower case → the type by which Polyglot's errors are chosen."""
 
 _TOO_LONG = ("input is too long", "prompt is too long", "exceeds the maximum number of tokens", "exceed context limit")
 
 
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
-    """Read an answer with an error status. The kind stands in a header, with the address of a schema behind it."""
+    """Read the body of an error response. The exception's name is in a header, followed by the URL of a schema."""
     payload = json_access.parse(response.body)
     if not isinstance(payload, dict):
         return None
     name = response.headers.get("x-amzn-errortype") or payload.get("__type")
-    return refusal(payload, name, status=response.status, raw=response.body)
+    return read_failure(payload, name, status=response.status, raw=response.body)
 
 
 def exception_frame(chunk: Chunk) -> Failure:
-    """Read a frame that is no event: an exception with a payload, or an error that is all in its headers."""
+    """Read a frame that is no event: an exception with a payload, or an error that is described in its headers only."""
     headers = chunk.headers or {}
     name = headers.get(":exception-type") or headers.get(":error-code")
     payload = json_access.parse(chunk.data)
     if not isinstance(payload, dict):
         payload = {"message": headers.get(":error-message") or chunk.data.decode("utf-8", "replace")}
     status = payload.get("originalStatusCode")
-    return refusal(payload, name, status=status if isinstance(status, int) else None, raw=chunk.data)
+    return read_failure(payload, name, status=status if isinstance(status, int) else None, raw=chunk.data)
 
 
-def refusal(payload: dict[str, Any], name: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
-    """The failure that an object with a message is, by AWS's name for it."""
+def read_failure(payload: dict[str, Any], name: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
+    """Return the failure that an object with a message describes, by AWS's name of the exception."""
     spelled = {"message": payload["Message"]} if "Message" in payload and "message" not in payload else payload
     failure = failure_from_payload(spelled, status=status, raw=raw)
     if not isinstance(name, str) or not name:

@@ -1,4 +1,4 @@
-"""What events of a stream and whole messages mean."""
+"""Decoding of streamed events and whole messages."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ START = event("message_start", message={"id": "msg_1", "model": "claude-garden-1
 STOP = event("message_stop")
 
 
-def told(response):
-    """What a response says, apart from how long it took."""
+def content_of(response):
+    """Return everything in a response except its timings."""
     return {name: value for name, value in response.to_dict().items() if name != "timing"}
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_streamed_and_plain_answer_are_one_response(decode, name):
-    """Both ways of asking give the same content, thinking, calls, server tools, citations and finish."""
+def test_streamed_and_plain_response_are_equal(decode, name):
+    """Content, thinking, tool calls, server tools, citations and finish are equal."""
     streamed, plain = decode(f"{name}.sse"), decode(f"{name}.json")
     assert streamed.error is plain.error is None
-    first, second = told(streamed.response), told(plain.response)
+    first, second = content_of(streamed.response), content_of(plain.response)
     counts = [{key: value for key, value in side.pop("usage").items() if key != "raw"} for side in (first, second)]
     assert first == second
     assert counts[0] == counts[1]
@@ -75,7 +75,7 @@ def test_streamed_and_plain_answer_are_one_response(decode, name):
 
 @pytest.mark.parametrize("name", [*(f"{pair}.sse" for pair in PAIRS), "overloaded.sse"])
 def test_any_split_gives_the_same_events(decode, bodies, name):
-    """However the network cuts the body, the events are the same."""
+    """The events do not depend on how the network splits the body."""
     whole = decode(name)
     data = (bodies / name).read_bytes()
 
@@ -90,16 +90,16 @@ def test_any_split_gives_the_same_events(decode, bodies, name):
 
 
 @pytest.mark.parametrize("name", [f"{pair}.sse" for pair in PAIRS])
-def test_every_prefix_is_truncated_until_the_message_has_stopped(decode, bodies, name):
-    """A stop reason alone does not make an answer complete; the last event does, with or without its blank line."""
+def test_every_prefix_is_truncated_until_message_stop(decode, bodies, name):
+    """A stop reason alone does not complete a response; the last event does, with or without its blank line."""
     data = (bodies / name).read_bytes()
     for length in range(0, len(data), 7):
         assert isinstance(decode(name, pieces=[data[:length]]).error, Truncated), length
     assert decode(name, pieces=[data.rstrip(b"\n")]).error is None
 
 
-def test_text_and_its_numbers(decode):
-    """Text of all blocks in order, names, finish, and usage laid over that of the start."""
+def test_text_names_and_usage(decode):
+    """Text of all blocks in order, names, finish, and usage merged into that of the start."""
     decoded = decode("text.sse")
     response = decoded.response
     assert (response.id, response.model) == ("msg_garden_1", "claude-garden-1")
@@ -112,7 +112,7 @@ def test_text_and_its_numbers(decode):
     assert Ping() in decoded.events
 
 
-def test_thinking_comes_in_blocks_and_never_in_the_text(decode):
+def test_thinking_is_separate_from_text(decode):
     """Signature and encrypted data are kept, each with its block."""
     response = decode("tools.sse").response
     first, second = response.choices[0].reasoning
@@ -122,8 +122,8 @@ def test_thinking_comes_in_blocks_and_never_in_the_text(decode):
     assert response.usage.reasoning_tokens == 7
 
 
-def test_calls_are_whole_when_their_block_closes(decode):
-    """A call may be run before the stream has ended; without arguments it has an empty object."""
+def test_tool_call_is_complete_when_its_block_closes(decode):
+    """A tool call may run before the stream has ended; without arguments it has an empty object."""
     decoded = decode("tools.sse")
     assert [(call.id, call.name, call.arguments) for call in decoded.response.tool_calls] == [
         ("toolu_1", "weather", {"city": "Oslo", "days": [1, 2]}),
@@ -134,8 +134,8 @@ def test_calls_are_whole_when_their_block_closes(decode):
     assert decoded.response.finish_reason == "tool_calls"
 
 
-def test_calls_may_be_interleaved(decode):
-    """Fragments go where their index was opened."""
+def test_tool_calls_may_be_interleaved(decode):
+    """Fragments belong to the block with their index."""
     calls = [opened(i, type="tool_use", id=f"t{i}", name=n, input={}) for i, n in enumerate("ab")]
     pieces = [more(i, type="input_json_delta", partial_json=text) for i, text in [(0, '{"x"'), (1, '{"y"'), (0, ":1}")]]
     end = [more(1, type="input_json_delta", partial_json=":2}"), closed(0), closed(1), changed("tool_use"), STOP]
@@ -143,8 +143,8 @@ def test_calls_may_be_interleaved(decode):
     assert [call.arguments for call in response.tool_calls] == [{"x": 1}, {"y": 2}]
 
 
-def test_a_call_may_come_whole_with_its_start(decode):
-    """Some servers send the input at once; fragments, where they come, stand instead of it."""
+def test_whole_tool_call_in_its_start(decode):
+    """Some servers send the input at once; fragments, if sent, replace it."""
     early = opened(0, type="tool_use", id="t0", name="a", input={"x": 1}) + closed(0)
     both = opened(1, type="tool_use", id="t1", name="b", input={"x": 1})
     both += more(1, type="input_json_delta", partial_json='{"y":2}') + closed(1)
@@ -156,16 +156,16 @@ def test_a_call_may_come_whole_with_its_start(decode):
     ]
 
 
-def test_calls_cut_by_the_limit_are_not_ready(decode):
-    """Arguments that do not parse are kept as they came."""
+def test_truncated_tool_call_is_not_ready(decode):
+    """Arguments that do not parse are kept as received."""
     call = opened(0, type="tool_use", id="t", name="a", input={}) + more(0, type="input_json_delta", partial_json='{"x')
     response = decode(START + call + closed(0) + changed("max_tokens") + STOP).response
     assert [(c.ready, c.arguments_raw) for c in response.tool_calls] == [(False, '{"x')]
     assert response.finish_reason == "length"
 
 
-def test_tools_of_the_provider_are_no_calls(decode):
-    """They are reported as whole blocks, with the input that came in pieces; citations stand apart."""
+def test_server_tools_are_not_tool_calls(decode):
+    """They are reported as whole blocks with their joined input; citations are separate."""
     decoded = decode("server_tools.sse")
     assert decoded.response.tool_calls == ()
     used, result = [event for event in decoded.events if isinstance(event, ServerToolEvent)]
@@ -179,8 +179,8 @@ def test_tools_of_the_provider_are_no_calls(decode):
     assert decoded.response.usage.input_tokens == 4321
 
 
-def test_input_of_a_server_tool_that_is_no_json_stays_text(decode):
-    """Nothing that came is lost."""
+def test_invalid_server_tool_input_stays_text(decode):
+    """Nothing of what was received is lost."""
     tool = opened(0, type="server_tool_use", id="s", name="web_search", input={})
     decoded = decode(
         START + tool + more(0, type="input_json_delta", partial_json="{oops") + closed(0) + changed() + STOP
@@ -188,15 +188,15 @@ def test_input_of_a_server_tool_that_is_no_json_stays_text(decode):
     assert decoded.response.choices[0].server_tools[0]["input"] == "{oops"
 
 
-def test_blocks_of_kinds_that_nobody_knows_are_handed_on(decode):
-    """A block that is invented tomorrow is reported as it is; an unknown event changes nothing."""
+def test_unknown_blocks_are_passed_on(decode):
+    """A block of an unknown type is reported unchanged; an unknown event is ignored."""
     block = opened(0, type="hologram", size=3) + more(0, type="hologram_delta", colour="red") + closed(0)
     decoded = decode(START + event("added_tomorrow", x=1) + block + changed("end_turn") + STOP)
     assert decoded.response.choices[0].server_tools == ({"type": "hologram", "size": 3, "colour": "red"},)
 
 
-def test_nulls_and_missing_fields_mean_nothing(decode):
-    """A sparse stream is still one."""
+def test_null_and_missing_fields_are_ignored(decode):
+    """A stream with few fields is still valid."""
     stream = [
         event("message_start", message={"id": None, "content": None, "usage": None}),
         event("content_block_start", index=None, content_block={"type": "text", "text": None}),
@@ -223,20 +223,20 @@ def test_nulls_and_missing_fields_mean_nothing(decode):
     ],
 )
 def test_stop_reasons(decode, raw, reason):
-    """Streamed and plain; the API's own word is kept."""
+    """Streamed and plain; the raw value is kept."""
     streamed = decode(START + opened(type="text", text="Hi") + closed() + changed(raw) + STOP).response
     plain = decode(json.dumps({"type": "message", "content": [], "stop_reason": raw}).encode(), stream=False).response
     for response in (streamed, plain):
         assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
 
 
-def test_the_last_stop_reason_counts(decode):
-    """Changes of the message may come several times, and each replaces what was said before."""
+def test_last_stop_reason_counts(decode):
+    """Changes of the message may be sent several times, and each replaces the one before."""
     assert decode(START + changed("pause_turn") + changed("end_turn") + STOP).response.finish_reason == "stop"
 
 
-def test_counts_that_are_null_do_not_replace_known_ones(decode):
-    """The counts of the end are laid over those of the start, field by field."""
+def test_null_counts_do_not_replace_known_ones(decode):
+    """The counts of the end are merged into those of the start, field by field."""
     usage = decode(START + changed("end_turn", input_tokens=None, output_tokens=5) + STOP).response.usage
     assert (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens) == (3, 5, None)
 
@@ -254,7 +254,7 @@ def test_counts_that_are_null_do_not_replace_known_ones(decode):
     ],
 )
 def test_usage(decode, counts, expected):
-    """The whole prompt includes what was read from a cache and written to it; what is not reported is unknown."""
+    """The whole prompt includes tokens read from a cache and written to it; a count that is not reported is unknown."""
     usage = decode(
         json.dumps({"type": "message", "content": [], "usage": counts}).encode(), stream=False
     ).response.usage
@@ -262,8 +262,8 @@ def test_usage(decode, counts, expected):
     assert (usage and tuple(getattr(usage, name) for name in names)) == expected
 
 
-def test_an_error_event_is_the_error_that_a_status_would_be(decode):
-    """What had come by then is in its partial."""
+def test_error_event_equals_the_error_of_a_status(decode):
+    """The content received before is in its partial."""
     error = decode("overloaded.sse").error
     assert type(error) is Overloaded
     assert (error.code, error.message, error.partial.content) == ("overloaded_error", "Overloaded", "Half a sen")
@@ -285,8 +285,8 @@ def test_an_error_event_is_the_error_that_a_status_would_be(decode):
         (200, "overloaded_error", "Overloaded", Overloaded),
     ],
 )
-def test_errors_by_status_and_inside_of_a_200(decode, status, kind, message, expected):
-    """By the API's type; where that is only an invalid request, by its text."""
+def test_errors_by_status_and_in_a_200(decode, status, kind, message, expected):
+    """By the API's type or, if that is only an invalid request, by the text."""
     payload = {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
     error = decode(json.dumps(payload).encode(), status=status, stream=False).error
     assert type(error) is expected
@@ -294,35 +294,35 @@ def test_errors_by_status_and_inside_of_a_200(decode, status, kind, message, exp
 
 
 @pytest.mark.parametrize("page", [b"<html>busy</html>", b"", b"\xff\xfe"])
-def test_an_error_that_is_no_json_is_still_an_error(decode, page):
-    """It is left to core, which shows what came."""
+def test_error_response_that_is_not_json(decode, page):
+    """It is left to core, which shows the body received."""
     assert type(decode(page, status=529).error) is Overloaded
 
 
-def test_what_cannot_be_read_is_malformed(decode):
+def test_undecodable_event_is_malformed(decode):
     """A broken event in the middle is neither skipped nor taken for an end."""
     error = decode(START + opened(type="text", text="Hi") + b"data: {oops\n\n" + STOP).error
     assert type(error) is Malformed
     assert error.partial.content == "Hi"
 
 
-def test_what_gateways_put_behind_the_end_is_ignored(decode):
-    """A stray ``[DONE]`` after the last event, and one in its place, both end the stream."""
+def test_done_marker_of_gateways(decode):
+    """A ``[DONE]`` after the last event, or instead of it, ends the stream."""
     said = START + opened(type="text", text="Hi") + closed() + changed("end_turn")
     for ending in (STOP + b"event: data\ndata: [DONE]\n\n", b"data: [DONE]\n\n"):
         decoded = decode(said + ending)
         assert (decoded.error, decoded.response.content, decoded.response.outcome) == (None, "Hi", "finished")
 
 
-def test_content_may_stand_in_the_start_already(decode):
-    """A continued message begins with what it has."""
+def test_content_in_the_start(decode):
+    """A continued message begins with the content it has."""
     start = {"id": "msg_1", "content": [{"type": "tool_use", "id": "t", "name": "a", "input": {"x": 1}}]}
     response = decode(event("message_start", message=start) + changed("tool_use") + STOP).response
     assert [(call.id, call.arguments, call.ready) for call in response.tool_calls] == [("t", {"x": 1}, True)]
 
 
-def test_events_carry_the_block_that_they_belong_to(decode):
-    """Thinking, text and calls can be put back into their order."""
+def test_events_carry_their_block(decode):
+    """Thinking, text and tool calls can be put back into their order."""
     blocks = [
         (type(event).__name__, event.block)
         for event in decode("tools.sse").events
@@ -337,6 +337,6 @@ def test_events_carry_the_block_that_they_belong_to(decode):
     ]
 
 
-def test_the_end_comes_after_finish_and_usage(decode):
+def test_end_follows_finish_and_usage(decode):
     """The stream is over at once, even if the socket stays open."""
     assert [type(event) for event in decode("text.sse").events][-3:] == [UsageReport, Finish, End]

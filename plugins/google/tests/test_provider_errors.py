@@ -1,4 +1,4 @@
-"""Google's errors, by status and inside a 200: class, code, and how long to wait."""
+"""Google's errors, by status and inside a 200: class, code, and retry delay."""
 
 from __future__ import annotations
 
@@ -46,73 +46,73 @@ TABLE = [
 
 @pytest.mark.parametrize("streamed", [True, False])
 @pytest.mark.parametrize(("body", "kind", "code"), TABLE)
-def test_an_error_status_becomes_the_error_that_google_means(heard, body, kind, code, streamed):
-    """The class is chosen by Google's word, and by its details where the word says too little."""
-    failed = heard(json.dumps(body).encode(), status=body["error"]["code"], streamed=streamed).error
+def test_error_status(replay_body, body, kind, code, streamed):
+    """The class follows from Google's status name, or from its details if the name is too general."""
+    failed = replay_body(json.dumps(body).encode(), status=body["error"]["code"], streamed=streamed).error
     assert type(failed) is kind
     assert (failed.status, failed.code) == (body["error"]["code"], code)
     assert failed.message == body["error"]["message"]
 
 
 @pytest.mark.parametrize(("body", "kind", "code"), TABLE)
-def test_an_error_inside_a_200_is_the_same_error(heard, body, kind, code):
-    """As an event of a stream, as the body of a plain answer, and in a list."""
+def test_error_inside_a_200(replay_body, body, kind, code):
+    """As an event of a stream, as the body of a plain response, and in a list."""
     text = json.dumps(body).encode()
     for answer, streamed in ((b"data: %b\r\n\r\n" % text, True), (text, False), (b"[%b]" % text, True)):
-        failed = heard(answer, streamed=streamed).error
+        failed = replay_body(answer, streamed=streamed).error
         assert type(failed) is kind
         assert (failed.status, failed.code) == (body["error"]["code"], code)
 
 
-def test_a_list_with_an_error_is_read_as_the_error(heard):
-    """A stream that was refused answers with an array of one object."""
-    failed = heard(json.dumps([error(429, "RESOURCE_EXHAUSTED", details=[WAIT])]).encode(), status=429).error
+def test_error_in_a_list(replay_body):
+    """The error response to a streamed request is an array of one object."""
+    failed = replay_body(json.dumps([error(429, "RESOURCE_EXHAUSTED", details=[WAIT])]).encode(), status=429).error
     assert isinstance(failed, RateLimited)
     assert failed.code == "RESOURCE_EXHAUSTED"
 
 
-def test_google_says_in_the_details_how_long_to_wait(heard):
-    """There is no retry-after header; the delay stands in a RetryInfo."""
-    failed = heard(json.dumps(error(429, "RESOURCE_EXHAUSTED", details=[WAIT])).encode(), status=429).error
+def test_retry_delay_is_in_the_details(replay_body):
+    """There is no retry-after header; the delay is in a RetryInfo."""
+    failed = replay_body(json.dumps(error(429, "RESOURCE_EXHAUSTED", details=[WAIT])).encode(), status=429).error
     assert failed.retry_after == 36.5
 
 
 @pytest.mark.parametrize("delay", [None, 7, "soon", "-3s", ""])
-def test_a_delay_that_cannot_be_read_is_none(heard, delay):
-    """Whatever stands there, the error itself comes through."""
+def test_invalid_delay_is_ignored(replay_body, delay):
+    """The error itself is reported all the same."""
     details = [{"retryDelay": delay}, "no object"]
-    failed = heard(json.dumps(error(429, "RESOURCE_EXHAUSTED", details=details)).encode(), status=429).error
+    failed = replay_body(json.dumps(error(429, "RESOURCE_EXHAUSTED", details=details)).encode(), status=429).error
     assert isinstance(failed, RateLimited)
     assert failed.retry_after is None
 
 
 @pytest.mark.parametrize("body", [b"<html><h1>Bad gateway</h1></html>", b"", b'"no"', b"[1]", b'{"error": "busy"}'])
-def test_what_google_did_not_write_is_left_to_core(heard, body):
+def test_foreign_error_is_left_to_core(replay_body, body):
     """A proxy's page is an error of its status."""
-    failed = heard(body, status=502).error
+    failed = replay_body(body, status=502).error
     assert type(failed) is ServerError
     assert failed.status == 502
 
 
-def test_an_error_event_keeps_what_came_before(heard):
-    """The text so far stands in the error's partial."""
-    failed = heard("error_event.sse").error
+def test_error_event_keeps_the_content(replay_body):
+    """The text received so far is in the error's partial."""
+    failed = replay_body("error_event.sse").error
     assert isinstance(failed, Overloaded)
     assert failed.partial.content == "Plant"
 
 
-def test_an_error_as_bare_json_in_a_stream_is_seen(heard):
-    """It is no event, and it comes after a STOP: without it the stream would be called finished."""
-    failed = heard("bare_error.sse").error
+def test_bare_json_error_in_a_stream(replay_body):
+    """It is no event, and it follows a STOP: without it the stream would count as finished."""
+    failed = replay_body("bare_error.sse").error
     assert isinstance(failed, ProviderError)
     assert (failed.status, failed.code) == (499, "CANCELLED")
     assert failed.partial.content == "Plant"
     assert failed.partial.outcome == "failed"
 
 
-def test_a_bare_error_that_broke_off_is_no_success(heard, recorded):
-    """Cut anywhere within the error, the stream is truncated."""
+def test_truncated_bare_error_is_no_success(replay_body, recorded):
+    """Truncated anywhere within the error, the stream is truncated."""
     body = recorded("bare_error.sse").body
     start = body.index(b"{\n")
     for end in range(start + 1, len(body) - 3):
-        assert isinstance(heard(body[:end]).error, Truncated), body[start:end]
+        assert isinstance(replay_body(body[:end]).error, Truncated), body[start:end]
