@@ -10,23 +10,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from polyglot_core.plugin import Secret, Usage
-from polyglot_simulator.answer import Answer, Send, Wait
-from polyglot_simulator.dialect import Problem, Turn
-from polyglot_simulator.dialects import ACCESS, DEFAULT_DIALECT, route
+from polyglot_simulator.answer import Answer
+from polyglot_simulator.contract import Access, Problem, Turn
 from polyglot_simulator.pace import Pace, paced
 from polyglot_simulator.reply import RawReply
+from polyglot_simulator.routes import DEFAULT_DIALECT, route
 from polyglot_simulator.script import FaultScript, ReplyScript
+from polyglot_simulator.steps import Send, Wait
 
 if TYPE_CHECKING:
-    from polyglot_simulator.answer import End, Framing, Step
-    from polyglot_simulator.dialect import Dialect
-    from polyglot_simulator.recorded import RecordedRequest
+    from polyglot_simulator.answer import BodyLength, End
+    from polyglot_simulator.contract import Dialect
+    from polyglot_simulator.recorded_request import RecordedRequest
+    from polyglot_simulator.steps import Step
 
-__all__ = ["Provider"]
+__all__ = ["ScriptedProvider"]
 
 _MODELS = "/v1/models"
 
-_RAW_ENDS: dict[str, tuple[Framing, End]] = {
+_RAW_ENDS: dict[str, tuple[BodyLength, End]] = {
     "chunked": ("chunked", "complete"),
     "close": ("close", "complete"),
     "length": ("length", "complete"),
@@ -35,7 +37,7 @@ _RAW_ENDS: dict[str, tuple[Framing, End]] = {
 }
 
 
-class Provider(Struct, kw_only=True):
+class ScriptedProvider(Struct, kw_only=True):
     """Makes an answer of each request. It is called for one request after the other and touches no socket.
 
     Attributes:
@@ -85,7 +87,9 @@ class Provider(Struct, kw_only=True):
     def _lets_in(self, request: RecordedRequest) -> bool:
         if self.api_key is None:
             return True
-        ways = {(access.auth_header, f"{access.auth_scheme} ".lstrip()) for access in ACCESS.values()}
+        found = route(request.path, request.query)
+        accesses = found.accesses if found else (Access(),)
+        ways = {(access.auth_header, f"{access.auth_scheme} ".lstrip()) for access in accesses}
         return any(self._has_key(request.headers.get(header, ""), prefix) for header, prefix in ways)
 
     def _has_key(self, given: str, prefix: str) -> bool:
@@ -116,7 +120,7 @@ class Provider(Struct, kw_only=True):
         steps = tuple(paced(empty.dialect.stream(turn), self.pace))
         if empty.dialect.wants_stream(asked):
             headers = (*empty.headers, *empty.dialect.stream_headers)
-            return replace(empty, streamed=True, headers=headers, body=steps, framing="chunked")
+            return replace(empty, streamed=True, headers=headers, body=steps, body_length="chunked")
         delay = sum(step.seconds for step in steps if isinstance(step, Wait))
         return replace(_json(empty, 200, empty.dialect.whole(turn)), delay=delay)
 
@@ -145,13 +149,13 @@ def _raw(dialect: Dialect, reply: RawReply) -> Answer:
     steps: list[Step] = []
     for data in reply.writes:
         steps += [Wait(reply.delay), Send(data)] if steps and reply.delay else [Send(data)]
-    framing, end = _RAW_ENDS[reply.end]
+    body_length, end = _RAW_ENDS[reply.end]
     return Answer(
         dialect=dialect,
         streamed=True,
         status=reply.status,
         headers=tuple(reply.headers),
         body=tuple(steps),
-        framing=framing,
+        body_length=body_length,
         end=end,
     )
