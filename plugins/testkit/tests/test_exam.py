@@ -24,7 +24,7 @@ from polyglot_core.plugin import (
     json_request,
 )
 from polyglot_testkit import CHECKS, ExamFailed, Recording, check_driver
-from polyglot_testkit.asked import asked_of
+from polyglot_testkit.probes import probes_for
 
 STREAM = b'data: {"t":"Hel"}\n\ndata: {"t":"lo"}\n\ndata: {"f":"stop"}\n\ndata: {"end":1}\n\n'
 RECORDINGS = [
@@ -173,7 +173,7 @@ def deaf_to(asked):
     return driver(encode_request=encode_request)
 
 
-@pytest.mark.parametrize("asked", asked_of("exam"), ids=lambda asked: asked.name)
+@pytest.mark.parametrize("asked", probes_for("exam"), ids=lambda asked: asked.name)
 def test_what_is_dropped_is_named(asked):
     """A driver that drops any one thing without a word fails, and the message names that thing alone."""
     with pytest.raises(ExamFailed, match=re.escape(f"sent with and without {asked.name}; say it, ")):
@@ -225,7 +225,7 @@ def test_usual_ways_of_dropping_are_noticed(encode, dropped):
 
 def test_what_is_left_out_for_a_reason_is_reported():
     """A driver may say what it leaves out, and why; the report holds that."""
-    (audio,) = (asked for asked in asked_of("exam") if asked.name == "Audio")
+    (audio,) = (asked for asked in probes_for("exam") if asked.name == "Audio")
     report = check_driver(deaf_to(audio), [], left_out={"Audio": "it is deaf"})
     assert report.left_out == {"Audio": "it is deaf"}
     assert "what is asked is said or refused" in report.passed

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from polyglot_core.errors import PolyglotError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, Secret
 from polyglot_core.testing import bind
-from polyglot_testkit.answers import (
+from polyglot_testkit.check import KEY, Exam, ExamFailed
+from polyglot_testkit.decoding_checks import (
     a_prefix_is_truncated_or_finished,
     a_whole_recording_finishes,
     any_split_gives_the_same_answer,
@@ -19,8 +20,7 @@ from polyglot_testkit.answers import (
     streamed_and_plain_agree,
     the_unknown_is_ignored,
 )
-from polyglot_testkit.check import KEY, Exam, ExamFailed
-from polyglot_testkit.requests import (
+from polyglot_testkit.encoding_checks import (
     encoding_is_deterministic_and_touches_nothing,
     stream_is_only_a_switch,
     the_key_stays_out_of_url_and_body,

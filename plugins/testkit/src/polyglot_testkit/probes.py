@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Part, WireRequest
 
-__all__ = ["Asked", "asked_of", "makes_no_difference"]
+__all__ = ["Probe", "is_dropped", "probes_for"]
 
 
-class Asked(NamedTuple):
+class Probe(NamedTuple):
     """One thing that can be asked.
 
     Attributes:
@@ -45,15 +45,15 @@ class Asked(NamedTuple):
     without: InferenceRequest
 
 
-def makes_no_difference(asked: Asked, encode: Callable[[InferenceRequest], WireRequest]) -> bool:
+def is_dropped(probe: Probe, encode: Callable[[InferenceRequest], WireRequest]) -> bool:
     """Whether a driver drops it without a word: it sends the same without it, and refuses neither.
 
     A driver that refuses tools is asked without them for what else there is to say of tools.
     """
-    said, unsaid = _sent(encode, asked.request), _sent(encode, asked.without)
-    if unsaid is None and asked.without.tools:
-        request, without = (replace(one, tools=()) for one in (asked.request, asked.without))
-        return request != without and makes_no_difference(Asked(asked.name, request, without), encode)
+    said, unsaid = _sent(encode, probe.request), _sent(encode, probe.without)
+    if unsaid is None and probe.without.tools:
+        request, without = (replace(one, tools=()) for one in (probe.request, probe.without))
+        return request != without and is_dropped(Probe(probe.name, request, without), encode)
     return said is not None and said == unsaid
 
 
@@ -70,10 +70,10 @@ def _sent(encode: Callable[[InferenceRequest], WireRequest], request: InferenceR
     return wire.method, wire.url, headers, wire.body
 
 
-def asked_of(model: str) -> list[Asked]:
+def probes_for(model: str) -> list[Probe]:
     """Everything, to be asked of a model."""
     return [
-        Asked(name, InferenceRequest(model=model, **request), InferenceRequest(model=model, **without))
+        Probe(name, InferenceRequest(model=model, **request), InferenceRequest(model=model, **without))
         for name, (request, without) in _EVERYTHING.items()
     ]
 

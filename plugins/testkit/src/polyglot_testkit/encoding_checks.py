@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from polyglot_core.plugin import json_access
-from polyglot_testkit.asked import asked_of, makes_no_difference
 from polyglot_testkit.check import KEY, differing, expect
 from polyglot_testkit.input_output import no_input_or_output
+from polyglot_testkit.probes import is_dropped, probes_for
 
 if TYPE_CHECKING:
     from polyglot_testkit.check import Exam
@@ -59,13 +59,13 @@ def stream_is_only_a_switch(exam: Exam) -> bool:
 
 def what_is_asked_is_said_or_refused(exam: Exam) -> bool:
     """Each thing that a user can ask for makes a difference to what is sent, or is a `RequestError`."""
-    everything = asked_of(exam.requests[0].model)
-    dropped = {asked.name for asked in everything if makes_no_difference(asked, exam.driver.encode)}
+    everything = probes_for(exam.requests[0].model)
+    dropped = {probe.name for probe in everything if is_dropped(probe, exam.driver.encode)}
     for name in exam.left_out:
-        known = ", ".join(asked.name for asked in everything)
-        expect(any(asked.name == name for asked in everything), f"left_out knows no {name!r}; it knows {known}")
+        known = ", ".join(probe.name for probe in everything)
+        expect(any(probe.name == name for probe in everything), f"left_out knows no {name!r}; it knows {known}")
         expect(name in dropped, f"{name!r} is said, or refused; take it out of left_out")
-    missing = [asked.name for asked in everything if asked.name in dropped and asked.name not in exam.left_out]
+    missing = [probe.name for probe in everything if probe.name in dropped and probe.name not in exam.left_out]
     why = (
         f"the same is sent with and without {', '.join(missing)}; say it, give it to cannot_express, or tell why not: "
         "check_driver(…, left_out={name: reason})"
