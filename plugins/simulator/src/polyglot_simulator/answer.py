@@ -1,4 +1,4 @@
-"""An HTTP answer before it is sent: steps of what is written and when, which faults change and the server takes."""
+"""An HTTP response before it is sent, in steps: faults change them, and the server writes them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BodyLength = Literal["chunked", "length", "close", "none"]
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """Everything that the server does for one request.
+    """The response to one request.
 
     Attributes:
         dialect: The dialect of the body, for faults that add to it.
         body: The body in steps.
         streamed: Whether the body is a stream of events.
         status: HTTP status.
-        headers: Names and values, without those of the framing.
+        headers: Names and values, without those of the body length.
         body_length: How the client finds the end of the body.
         length: What ``content-length`` states under the body length ``length``; None is the true length.
         end: What happens after the last step.
@@ -52,26 +52,26 @@ class Answer(Struct, frozen=True, kw_only=True):
     head_pace: float | None = None
 
     def with_header(self, name: str, value: str | None) -> Answer:
-        """The answer with header `name` set to `value`, or without it where that is None."""
+        """Return the response with header `name` set to `value`, or without it where that is None."""
         others = tuple(pair for pair in self.headers if pair[0].lower() != name)
         return replace(self, headers=others if value is None else (*others, (name, value)))
 
     def broken_off(self, body: Iterable[Step], end: End) -> Answer:
-        """The answer with only `body`, while its head still promises the whole."""
+        """Return the response with only `body`, while its head still states the original length."""
         return replace(self, body=tuple(body), end=end, length=self.stated_length)
 
     @property
     def stated_length(self) -> int:
-        """Bytes of the body, as its head states them."""
+        """Return the length of the body in bytes, as the head states it."""
         return size(self.body) if self.length is None else self.length
 
     @property
     def keeps_connection(self) -> bool:
-        """Whether another request may follow on the same connection."""
+        """Return True if another request may follow on the same connection."""
         return self.end == "complete" and self.body_length != "close"
 
     def steps(self) -> Iterator[Step]:
-        """The whole answer as bytes for the socket, head and framing included."""
+        """Yield the response as bytes for the socket, head and chunk sizes included."""
         if self.delay:
             yield Wait(self.delay)
         if not self.head:

@@ -1,4 +1,4 @@
-"""What a dialect is: the way from a reply to bytes, apart from sockets, pace and faults."""
+"""The contract of a dialect, which converts replies to bytes. Sockets, pace and faults are not its concern."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Access(NamedTuple):
 
 
 class Problem(Struct, frozen=True):
-    """Why a request is refused; a dialect puts it into its own shape.
+    """Why a request is rejected; the dialect formats it.
 
     Attributes:
         status: HTTP status.
-        message: What is wrong and what to do.
+        message: What is wrong, and what to do.
         code: The provider's code, where it has one.
         param: The field of the request that is wrong.
     """
@@ -48,13 +48,13 @@ class Problem(Struct, frozen=True):
 
 
 class Turn(Struct, frozen=True, kw_only=True):
-    """A request and the reply that it gets, for a dialect to put into bytes.
+    """A request and its reply, which a dialect encodes.
 
     Attributes:
         number: Number of the turn, from 1; ids are made from it.
         body: The request's body.
         reply: The reply.
-        model: The model that answers, unless the request names another.
+        model: The model of the response, unless the request names another.
     """
 
     number: int
@@ -64,40 +64,40 @@ class Turn(Struct, frozen=True, kw_only=True):
 
 
 class Dialect(Protocol):
-    """One way to put replies and errors into bytes. A new one is a subclass in a module, and a row of `DIALECTS`.
+    """An encoding of replies and errors. See `polyglot_simulator.dialect` for how a package adds one.
 
     Attributes:
-        stream_headers: Headers of a streamed answer.
-        comment: Bytes between two events of a stream that mean nothing.
+        stream_headers: Headers of a streamed response.
+        comment: Bytes without meaning between two events of a stream.
     """
 
     stream_headers: tuple[tuple[str, str], ...]
     comment: bytes = b": keep-alive\n\n"
 
     def problem(self, body: object) -> Problem | None:
-        """What is wrong with the body of a request; bytes are a body that is no JSON."""
+        """Return what is wrong with the body of a request, if anything; bytes are a body that is not JSON."""
         ...
 
     def wants_stream(self, body: Mapping[str, Any]) -> bool:
-        """Whether the client asked for a stream."""
+        """Return True if the client requests a stream."""
         ...
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """The events of a streamed answer, the end signal included."""
+        """Yield the events of a streamed response, including the end-of-stream marker."""
         ...
 
     def whole(self, turn: Turn) -> bytes:
-        """The body of a plain answer."""
+        """Return the body of a plain response."""
         ...
 
     def error(self, problem: Problem) -> bytes:
-        """The body of an error answer."""
+        """Return the body of an error response."""
         ...
 
     def error_headers(self, problem: Problem) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 (for those that have some)
-        """Headers of an error answer, beside its content type."""
+        """Return headers of an error response, beside its content type."""
         return ()
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """An error inside a 200: an event of a stream, or the body of a plain answer."""
+        """Return an error inside a 200: an event of a stream, or the body of a plain response."""
         ...

@@ -1,4 +1,4 @@
-"""What the simulator answers to a request: the routes, the checks, and the script of replies and faults."""
+"""The response of the simulator to each request: the route, the checks, and the script of replies and faults."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _RAW_ENDS: dict[str, tuple[BodyLength, End]] = {
 
 
 class ScriptedProvider(Struct, kw_only=True):
-    """Makes an answer of each request. It is called for one request after the other and touches no socket.
+    """Makes the response to each request. It is called for one request at a time and does no I/O.
 
     Attributes:
-        model: Model that it claims to be where a request names none.
+        model: Model of the responses if a request names none.
         usage: Token counts of replies that have none of their own.
-        pace: How fast it speaks.
-        replies: What it says.
-        faults: What goes wrong.
-        api_key: The only key that it lets in; None lets everyone in.
+        pace: The speed of the replies.
+        replies: The replies.
+        faults: The faults.
+        api_key: The only key that it accepts; None accepts all requests.
     """
 
     model: str
@@ -57,7 +57,7 @@ class ScriptedProvider(Struct, kw_only=True):
     api_key: Secret | None
 
     def answer(self, request: RecordedRequest) -> Answer:
-        """What is done for `request`."""
+        """Return the response to `request`."""
         headers = (("x-request-id", f"req_simulator_{request.number}"),)
         found = route(request.path, request.query)
         empty = Answer(dialect=found.dialect if found else DEFAULT_DIALECT, headers=headers)
@@ -70,7 +70,7 @@ class ScriptedProvider(Struct, kw_only=True):
             return _refused(empty, Problem(500, f"The simulator's script failed: {type(error).__name__}: {error}"))
 
     def refuse(self, reason: str) -> Answer:
-        """What is done when that which came is no request."""
+        """Return the response to bytes that are not an HTTP request."""
         return _refused(Answer(dialect=DEFAULT_DIALECT), Problem(400, reason))
 
     def _problem(self, request: RecordedRequest, dialect: Dialect) -> Problem | None:
@@ -130,7 +130,7 @@ def _unknown(request: RecordedRequest) -> Problem:
 
 
 def _asked(request: RecordedRequest) -> Any:  # noqa: ANN401 (any JSON value)
-    """The body, with what the path says."""
+    """Return the body, with the fields of the path."""
     found = route(request.path, request.query)
     return {**request.body, **found.fields} if found and isinstance(request.body, dict) else request.body
 

@@ -1,4 +1,4 @@
-"""All that a user can ask for, one thing at a time: a request that asks for it, and the same request without it."""
+"""The features of a request, one at a time: a request with the feature, and the same request without it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = ["Probe", "is_dropped", "probes_for"]
 
 
 class Probe(NamedTuple):
-    """One thing that can be asked.
+    """One feature of a request.
 
     Attributes:
-        name: What messages call it.
-        request: A request that asks for it.
+        name: Its name in messages.
+        request: A request with it.
         without: The same request without it.
     """
 
@@ -46,9 +46,9 @@ class Probe(NamedTuple):
 
 
 def is_dropped(probe: Probe, encode: Callable[[InferenceRequest], WireRequest]) -> bool:
-    """Whether a driver drops it without a word: it sends the same without it, and refuses neither.
+    """Return True if a driver silently drops the feature: it encodes both requests to the same bytes.
 
-    A driver that refuses tools is asked without them for what else there is to say of tools.
+    For a driver that rejects tools, the other features of tools are compared without them.
     """
     said, unsaid = _sent(encode, probe.request), _sent(encode, probe.without)
     if unsaid is None and probe.without.tools:
@@ -58,9 +58,9 @@ def is_dropped(probe: Probe, encode: Callable[[InferenceRequest], WireRequest]) 
 
 
 def _sent(encode: Callable[[InferenceRequest], WireRequest], request: InferenceRequest) -> tuple[object, ...] | None:
-    """What is sent, or None where it is refused.
+    """Return what is sent, or None if the driver rejects the request.
 
-    The header ``accept`` does not count: most providers pass over it, and core writes it for each JSON request.
+    The header ``accept`` is not compared: most providers ignore it, and core writes it for each JSON request.
     """
     try:
         wire = encode(request)
@@ -71,7 +71,7 @@ def _sent(encode: Callable[[InferenceRequest], WireRequest], request: InferenceR
 
 
 def probes_for(model: str) -> list[Probe]:
-    """Everything, to be asked of a model."""
+    """Return a probe for each feature, with requests to `model`."""
     return [
         Probe(name, InferenceRequest(model=model, **request), InferenceRequest(model=model, **without))
         for name, (request, without) in _EVERYTHING.items()
@@ -102,7 +102,7 @@ _MESSAGES: _Pairs = {
     "extra of a message": (_fields(Message(role="user", content="Hello.", extra={"mood": "glad"})), _fields()),
 }
 
-# Parts. Two texts stand before each, because some dialects say a single text in a shorter way.
+# Parts. Two texts stand before each, because some dialects have a shorter form for a single text.
 
 _TEXTS = (Text("Look:"), Text("Here."))
 _BYTES = b"bytes"
@@ -184,7 +184,7 @@ _VALUES: dict[str, tuple[object, ...]] = {
     "user": ("user-1",),
     "metadata": ({"team": "docs"},),
 }
-"""What is asked by each option. Where 0 asks for something it is asked too: it is easily taken for nothing."""
+"""Values of each option. Where 0 is meaningful it is probed too: drivers easily treat it as absent."""
 
 
 def _options() -> _Pairs:
@@ -201,4 +201,4 @@ _EVERYTHING: _Pairs = {
     **_FORMATS,
     **_options(),
 }
-"""Name → the fields of a request that asks for it, and of the same request without it."""
+"""Name → the fields of a request with the feature, and of the same request without it."""
