@@ -13,10 +13,10 @@ from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._drivers import discovery
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
 from polyglot_simulator.answer import Answer as Reply
-from polyglot_simulator.answer import Send
-from polyglot_simulator.dialects import DEFAULT_DIALECT
-from polyglot_simulator.recorded import RecordedRequest
+from polyglot_simulator.recorded_request import RecordedRequest
+from polyglot_simulator.routes import DEFAULT_DIALECT
 from polyglot_simulator.server import Server
+from polyglot_simulator.steps import Send
 
 from .corpus import Exchange
 from .places import DRIVERS, connection_to
@@ -118,7 +118,7 @@ def _reply(exchange: Exchange, cut: Cut) -> Reply:
         status=exchange.status,
         headers=exchange.headers,
         body=tuple(Send(data) for data in cuts[cut]()),
-        framing="chunked",
+        body_length="chunked",
     )
 
 

@@ -17,7 +17,7 @@ import polyglot_core.errors
 import polyglot_core.plugin
 import polyglot_simulator
 from polyglot_cli.commands import polyglot
-from polyglot_cli.failing import EXIT_CODES
+from polyglot_cli.error_report import EXIT_CODES
 from polyglot_core import FinishReason, Inference, Retries, TimedOut, Timeouts, hookspecs
 from polyglot_core._attempt.lifecycle import Signal, State
 from polyglot_core._config.resolve import ENVIRONMENT_FIELDS

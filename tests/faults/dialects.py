@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from polyglot_core import ProviderError, TimedOut, TransportError, Truncated
 from polyglot_core.errors import Malformed, Overloaded, RateLimited, ServerError
 from polyglot_simulator import Cut, Drop, ErrorEvent, Garbage, Reset, Stall, Status
-from polyglot_simulator.dialects import ACCESS
+from polyglot_simulator.routes import supported_drivers
 
 from . import frames
 from .playing import answers, simulated
@@ -53,7 +53,7 @@ DIALECTS = {
     "mistral": Dialect(),
     "bedrock": Dialect(3, {"message": "Oh no.", "type": "ThrottlingException"}, RateLimited, garbage=_FLIPPED),
 }
-assert set(DIALECTS) == set(ACCESS), "every dialect of the simulator is played"
+assert set(DIALECTS) == set(supported_drivers()), "every dialect of the simulator is played"
 
 
 def scenarios(driver: str) -> list[Scenario]:

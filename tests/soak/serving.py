@@ -23,7 +23,7 @@ from polyglot_core import Connection, Retries, Timeouts
 from polyglot_core.errors import ConfigError
 from polyglot_simulator import Fault, RecordedRequest, Reply, Simulator
 from polyglot_simulator.answer import Answer
-from polyglot_simulator.dialects import ACCESS
+from polyglot_simulator.routes import supported_drivers
 
 from .descriptors import open_sockets
 from .kinds import BY_NAME, PATIENCE
@@ -77,7 +77,7 @@ def main() -> None:
     with socket.socket() as unheard, Simulator(script.reply, fault=script) as simulator:
         unheard.bind(("127.0.0.1", 0))  # nobody listens there, and nobody else gets the port meanwhile
         before = open_sockets()
-        reached = {driver: _address(simulator.connection_for(driver)) for driver in ACCESS}
+        reached = {driver: _address(simulator.connection_for(driver)) for driver in supported_drivers()}
         reached["nobody"] = {"base_url": f"http://127.0.0.1:{unheard.getsockname()[1]}/v1"}
         print(json.dumps(reached), flush=True)
         for _ in sys.stdin:

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from polyglot_cli import failing
+from polyglot_cli import error_report
 from polyglot_cli.commands import polyglot
 from polyglot_core import errors
 
@@ -111,21 +111,24 @@ def test_every_error_has_an_exit_code_and_a_word_of_advice(kind):
         1: (errors.PolyglotError,),
     }
     error = kind("What was wrong.")
-    assert failing.exit_code(error) == next(code for code, group in groups.items() if isinstance(error, group))
+    assert error_report.exit_code(error) == next(code for code, group in groups.items() if isinstance(error, group))
     advised = not isinstance(error, (errors.ConfigError, errors.PluginError)) and kind not in {
         errors.PolyglotError,
         errors.ProviderError,
         errors.StreamError,
     }
-    assert bool(failing.hint(error)) == advised
+    assert bool(error_report.hint(error)) == advised
 
 
 @pytest.mark.parametrize("clock", ["connect", "first", "idle", "silence", "total"])
-def test_a_timeout_says_which_clock_ran_out(clock):
-    """Which clock it was, and after how long, is said in words of the command and not of the library."""
-    said = failing.headline(errors.TimedOut("timeouts={...}", clock, elapsed=1.234, connection="test"))
-    assert said.startswith("Timed out: ")
-    assert said.endswith(f"in 1.23 seconds (clock {clock}). (connection test)")
+def test_error_is_reported_in_its_own_words(clock, capsys):
+    """The command prints the message and the facts of the error unchanged, and adds a hint."""
+    error = errors.TimedOut("No data in 1.23 seconds.", clock, elapsed=1.234, connection="test")
+    error_report.report(error)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"Error: {error}"
+    assert first.startswith("Error: No data in 1.23 seconds.")
+    assert "--timeout" in second
 
 
 def test_an_error_that_is_not_ours_is_not_hidden(monkeypatch):
@@ -134,5 +137,5 @@ def test_an_error_that_is_not_ours_is_not_hidden(monkeypatch):
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("polyglot_cli.listing.drivers", broken)
+    monkeypatch.setattr("polyglot_cli.tables.drivers", broken)
     assert isinstance(CliRunner().invoke(polyglot, ["drivers"]).exception, ZeroDivisionError)

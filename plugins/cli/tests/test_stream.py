@@ -102,20 +102,20 @@ def test_only_the_first_of_several_answers_is_text(command, provider):
     provider(Reply(choices=[Reply("the first"), Reply("the second")]))
     run = command.run("stream", "Hello")
     assert run.out == b"the first\n"
-    assert "There are 2 answers" in run.err
+    assert "The response has 2 choices" in run.err
 
 
 @pytest.mark.parametrize(
     ("reply", "note"),
     [
-        (Reply("cut", finish_reason="length"), "limit of tokens"),
+        (Reply("cut", finish_reason="length"), "token limit"),
         (Reply("cut", finish_reason="content_filter"), "content filter"),
         (Reply(refusal="I would\nrather \x1b[2Jnot."), "The model refused: I would rather not."),
         (
             Reply(tool_calls=[ToolCall("weather", {"city": "Oslo"})]),
             "calls tools, which the command does not run: weather",
         ),
-        (Reply(""), "The answer has no text."),
+        (Reply(""), "The response has no text."),
     ],
 )
 def test_what_the_text_does_not_say_is_noted(command, provider, reply, note):
@@ -193,7 +193,7 @@ def test_an_answer_that_broke_off_begins_anew(command, provider):
     provider(TEXT, fault=Drop(after_events=3, times=1))
     run = command.run("stream", "--retries", "1", "--resume", "restart", "Hello")
     assert (run.code, run.out) == (0, b"one two\n" + TEXT.encode() + b"\n")
-    assert "The answer begins anew" in run.err
+    assert "The response restarts" in run.err
 
 
 # What is asked
@@ -271,7 +271,7 @@ def test_a_simulator_answers_where_nothing_is_configured(command):
     assert "simulator" in run.text
     assert "What is rain?" in run.text
     assert run.err == (
-        "No connection is configured, so a simulator on this machine answers; "
+        "No connection is configured, so a simulator on this machine replies; "
         "set OPENAI_API_KEY or see `polyglot connections`.\n"
     )
 
@@ -282,7 +282,7 @@ def test_a_simulator_answers_where_none_of_the_connections_is_the_default(comman
     run = command.run("stream", "What is rain?")
     assert run.code == 0
     assert "What is rain?" in run.text
-    assert run.err == "No connection is chosen, so a simulator on this machine answers; choose one with -c: test.\n"
+    assert run.err == "No connection is chosen, so a simulator on this machine replies; choose one with -c: test.\n"
     assert simulator.requests == []
     assert command.run("stream", "-c", "test", "Hello").text == TEXT + "\n"
 
@@ -329,7 +329,7 @@ def test_a_file_in_the_working_directory_is_not_read_but_mentioned(command, prov
         unread, read = command.run("stream", "Hello"), command.run("stream", "--config", "polyglot.toml", "Hello")
     assert "simulator on this machine" in unread.err
     assert unread.err.splitlines()[0] == (
-        "The polyglot.toml in this folder is not read unless you say so: "
+        "The polyglot.toml in this folder is not read by default; use "
         "--config polyglot.toml, or POLYGLOT_CONFIG=polyglot.toml."
     )
     assert (read.text, read.err) == ("from the folder\n", "")
@@ -343,14 +343,14 @@ FAULTS = {
     "too fast": (4, Status(429, headers={"retry-after": "7"}), b"", "Wait 7 seconds"),
     "a redirect": (4, Status(307, headers={"location": "http://example.com"}), b"", "redirects to http://example.com"),
     "an error in a 200": (4, ErrorEvent(after_events=3), b"one two\n", "The server had an error."),
-    "cut": (5, Cut(after_events=3), b"one two\n", "broke off"),
-    "cut before anything": (5, Cut(after_events=0), b"", "broke off"),
+    "cut": (5, Cut(after_events=3), b"one two\n", "incomplete; run"),
+    "cut before anything": (5, Cut(after_events=0), b"", "incomplete; run"),
     "dropped": (5, Drop(after_events=3), b"one two\n", "broke"),
     "reset before the headers": (5, Reset(before_headers=True), b"", "Run the command again"),
     "garbage": (5, Garbage(after_events=3), b"one two\n", "cannot be read"),
     "a page": (5, ContentType("text/html", body="<h1>Welcome</h1>"), b"", "text/html"),
     "silence before the headers": (6, Stall(before_headers=True), b"", "--timeout"),
-    "silence in the answer": (6, Stall(after_events=3), b"one two\n", "clock total"),
+    "silence in the answer": (6, Stall(after_events=3), b"one two\n", "total"),
 }
 
 

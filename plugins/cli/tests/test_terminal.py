@@ -112,7 +112,7 @@ def test_why_it_takes_longer_is_shown_while_it_does(command, provider, how):
     """Between two requests the wait says what has gone wrong, and is taken away like any other."""
     provider(TEXT, fault=Status(503, times=1, headers={"retry-after": "1.5"}))
     with command.terminal("stream", "--retries", "1", *how, "Hello") as terminal:
-        terminal.read_until("Asking again in 1.5 s")
+        terminal.read_until("Retrying in 1.5 s")
         assert terminal.end() == 0
     assert terminal.left == TEXT + "\n"
 

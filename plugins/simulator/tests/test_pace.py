@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from polyglot_core.errors import ConfigError
 from polyglot_simulator import Pace, Simulator
-from polyglot_simulator.answer import Send, Wait
-from polyglot_simulator.pace import paced, tokens
+from polyglot_simulator.contents import tokens
+from polyglot_simulator.pace import paced
+from polyglot_simulator.steps import Send, Wait
 
 
 @settings(max_examples=50)

@@ -24,7 +24,7 @@ from polyglot_core.plugin import (
     json_request,
 )
 from polyglot_testkit import CHECKS, ExamFailed, Recording, check_driver
-from polyglot_testkit.asked import asked_of
+from polyglot_testkit.probes import probes_for
 
 STREAM = b'data: {"t":"Hel"}\n\ndata: {"t":"lo"}\n\ndata: {"f":"stop"}\n\ndata: {"end":1}\n\n'
 RECORDINGS = [
@@ -145,7 +145,7 @@ def _decode_plain_otherwise(chunk):
         ({"encode_request": _encode_streams_otherwise}, "stream is only a switch"),
         ({"decode_chunk": _decode_by_memory()}, "any split gives the same answer"),
         ({"decode_chunk": _decode_swallowing_errors}, "errors are provider errors"),
-        ({"decode_chunk": _decode_strictly}, "the unknown is ignored"),
+        ({"decode_chunk": _decode_strictly}, "unknown fields and events are ignored"),
         ({"decode_chunk": _decode_plain_otherwise}, "streamed and plain agree"),
         ({"decode_chunk": lambda chunk: [End()]}, "errors are provider errors"),
         ({"decode_chunk": lambda chunk: [TextDelta("x")]}, "a whole recording finishes"),
@@ -173,10 +173,10 @@ def deaf_to(asked):
     return driver(encode_request=encode_request)
 
 
-@pytest.mark.parametrize("asked", asked_of("exam"), ids=lambda asked: asked.name)
+@pytest.mark.parametrize("asked", probes_for("exam"), ids=lambda asked: asked.name)
 def test_what_is_dropped_is_named(asked):
     """A driver that drops any one thing without a word fails, and the message names that thing alone."""
-    with pytest.raises(ExamFailed, match=re.escape(f"sent with and without {asked.name}; say it, ")):
+    with pytest.raises(ExamFailed, match=re.escape(f"sent with and without {asked.name}; encode it, ")):
         check_driver(deaf_to(asked), [])
 
 
@@ -225,17 +225,17 @@ def test_usual_ways_of_dropping_are_noticed(encode, dropped):
 
 def test_what_is_left_out_for_a_reason_is_reported():
     """A driver may say what it leaves out, and why; the report holds that."""
-    (audio,) = (asked for asked in asked_of("exam") if asked.name == "Audio")
+    (audio,) = (asked for asked in probes_for("exam") if asked.name == "Audio")
     report = check_driver(deaf_to(audio), [], left_out={"Audio": "it is deaf"})
     assert report.left_out == {"Audio": "it is deaf"}
-    assert "what is asked is said or refused" in report.passed
+    assert "every feature is encoded or rejected" in report.passed
 
 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
         ("Adio", r"left_out knows no 'Adio'; it knows stream, .*Audio"),
-        ("Audio", "'Audio' is said, or refused; take it"),
+        ("Audio", "'Audio' is encoded or rejected; remove it"),
     ],
 )
 def test_a_reason_for_nothing_is_noticed(name, why):
@@ -279,12 +279,12 @@ def _decode_with_names(chunk):
 def test_the_providers_own_object_of_usage_may_have_more_in_it():
     """A whole chunk as the report of usage is no other answer when there is more in the chunk."""
     hooks = {"decode_chunk": _decode_with_usage, "extract_usage": lambda payload: Usage(output_tokens=2, raw=payload)}
-    assert "the unknown is ignored" in check_driver(driver(**hooks), RECORDINGS).passed
+    assert "unknown fields and events are ignored" in check_driver(driver(**hooks), RECORDINGS).passed
 
 
 def test_what_the_unknown_changes_is_named():
     """The message says which field of the answer differs."""
-    with pytest.raises(ExamFailed, match=r"with unknown fields the answer has other choices\b"):
+    with pytest.raises(ExamFailed, match=r"with unknown fields the response has other choices\b"):
         check_driver(driver(decode_chunk=_decode_with_names), RECORDINGS)
 
 

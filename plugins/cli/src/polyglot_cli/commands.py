@@ -1,4 +1,4 @@
-"""The commands, their options and their help. What they do is in modules that are imported when they do it."""
+"""The commands, their options and their help. The modules that implement them are imported when they run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNREAD = 141  # the same with SIGPIPE
 
 
 class Commands(click.Group):
-    """A group that turns our errors, Ctrl-C and a closed pipe into exit codes."""
+    """A group that converts Polyglot's errors, Ctrl-C and a closed pipe to exit codes."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 (click's)
         """Read the command line; click reports a Ctrl-C meanwhile as "Aborted!" and with exit code 1."""
@@ -31,7 +31,7 @@ class Commands(click.Group):
             raise click.exceptions.Exit(_INTERRUPTED) from None
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (whatever a command returns)
-        """Run the command that was asked for."""
+        """Run the command."""
         try:
             with spoken_warnings():
                 return super().invoke(ctx)
@@ -41,24 +41,24 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            if (code := _answer(error)) is None:
+            if (code := _reported(error)) is None:
                 raise
             ctx.exit(code)
 
 
-def _answer(error: Exception) -> int | None:
-    """Report an error that is ours; its exit code, or None for one that is not."""
+def _reported(error: Exception) -> int | None:
+    """Report one of Polyglot's errors and return its exit code; return None for any other error."""
     if isinstance(error, OSError) and is_closed_pipe(error):
         silence_standard_streams()
         return _UNREAD
-    # Imported here: it reads the whole library, which `--help` need not wait for.
-    from polyglot_cli import failing  # noqa: PLC0415
+    # Imported here: it imports the whole library, which `--help` does not need.
+    from polyglot_cli import error_report  # noqa: PLC0415
     from polyglot_core import PolyglotError  # noqa: PLC0415
 
     if not isinstance(error, PolyglotError):
         return None
-    failing.report(error)
-    return failing.exit_code(error)
+    error_report.report(error)
+    return error_report.exit_code(error)
 
 
 def _print_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 (click's)
@@ -93,7 +93,7 @@ def _json(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     help="Show every installed polyglot package with its version.",
 )
 def polyglot() -> None:
-    """Stream an answer from any LLM provider.
+    """Stream a response from any LLM provider.
 
     \b
     Examples:
@@ -102,17 +102,17 @@ def polyglot() -> None:
       git diff | polyglot stream --system "Review this change."
       polyglot connections
 
-    Without a connection a simulator on this machine answers, so everything can be tried at once and without a key.
+    Without a connection a simulator on this machine replies, so you can try everything without a key.
 
     \b
     Exit codes:
-      0    the answer is complete
-      1    it could not be written
+      0    the response is complete
+      1    the output could not be written
       2    the command line is wrong
       3    the configuration is wrong
-      4    the provider said no, or the request cannot be expressed
-      5    the answer broke off, or did not arrive
-      6    a clock ran out
+      4    the provider returned an error, or does not support the request
+      5    the response was truncated, or not received
+      6    the call timed out
       130  Ctrl-C
       141  the reader closed the pipe
     """  # noqa: D301 (click's sign for lines that stay as they are)
@@ -126,17 +126,17 @@ def polyglot() -> None:
     type=name,
     metavar="NAME",
     shell_complete=complete_connection,
-    help="Connection, preset or driver to ask; see `polyglot connections`.",
+    help="Connection, preset or driver to use; see `polyglot connections`.",
 )
-@click.option("-m", "--model", type=name, metavar="NAME", help="Model to ask, instead of the connection's.")
-@click.option("--system", metavar="TEXT", help="What the model is told before the prompt.")
+@click.option("-m", "--model", type=name, metavar="NAME", help="Model, instead of the connection's.")
+@click.option("--system", metavar="TEXT", help="System message before the prompt.")
 @click.option(
     "options",
     "--option",
     type=option,
     metavar="KEY=VALUE",
     multiple=True,
-    help="Option of the call, such as temperature=0.2; a value is JSON, or else text. Repeatable.",
+    help="Option of the call, such as temperature=0.2; the value is JSON, or else text. Repeatable.",
 )
 @click.option(
     "extra",
@@ -144,21 +144,23 @@ def polyglot() -> None:
     type=option,
     metavar="KEY=VALUE",
     multiple=True,
-    help="Field of the request in the provider's own words, sent as it is. Repeatable.",
+    help="Field of the request body, sent unchanged. Repeatable.",
 )
 @click.option(
     "--unsupported",
     type=click.Choice(["raise", "warn", "drop"]),
     default="raise",
-    help="What to do about an option that the provider has no name for.",
+    help="What to do about an option that the provider does not support.",
 )
-@click.option("--no-stream", is_flag=True, help="Ask for the answer in one piece.")
+@click.option("--no-stream", is_flag=True, help="Request a plain response instead of a stream.")
 @_json("one JSON object for each partial response, one a line")
 @click.option("--events", is_flag=True, help="Print one JSON object for each event, one a line.")
-@click.option("--reasoning", is_flag=True, help="On a terminal, show the model's thinking before its answer.")
-@click.option("--usage", is_flag=True, help="After the answer: tokens, speed and finish reason, on standard error.")
-@click.option("--timeout", type=positive, metavar="SECONDS", help="Seconds that the whole answer may take.")
-@click.option("--retries", type=click.IntRange(0), metavar="N", help="How often to ask again before anything has come.")
+@click.option("--reasoning", is_flag=True, help="On a terminal, show the model's thinking before the text.")
+@click.option("--usage", is_flag=True, help="Afterwards print tokens, speed and finish reason on standard error.")
+@click.option("--timeout", type=positive, metavar="SECONDS", help="Seconds that the whole call may take.")
+@click.option(
+    "--retries", type=click.IntRange(0), metavar="N", help="Number of retries before any content is received."
+)
 @click.option(
     "fallbacks",
     "--fallback",
@@ -166,18 +168,18 @@ def polyglot() -> None:
     metavar="NAME",
     multiple=True,
     shell_complete=complete_connection,
-    help="Connection to ask when the one before has failed. Repeatable.",
+    help="Connection to use if the one before fails. Repeatable.",
 )
 @click.option(
     "--resume",
     type=click.Choice(["restart", "prefill", "provider"]),
-    help="How an answer that breaks off goes on: anew, by the model, or by the provider.",
+    help="How an interrupted response is resumed: with a new request, with a prefill, or by the provider.",
 )
-@click.option("--raw", is_flag=True, help="On a terminal, let control sequences in the answer through.")
-@click.option("--debug", is_flag=True, help="Tell how the call went, on standard error; never a key.")
+@click.option("--raw", is_flag=True, help="On a terminal, print control sequences in the response unchanged.")
+@click.option("--debug", is_flag=True, help="Print facts about the call on standard error; never a key.")
 @_config
-def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each option's own)
-    """Ask for an answer and print it as it comes.
+def stream(prompt: str | None, **options: Any) -> None:  # noqa: ANN401 (each option's own)
+    """Send a prompt and print the response while it is received.
 
     The prompt is the argument, or standard input where that is piped or PROMPT is a dash.
 
@@ -189,12 +191,12 @@ def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each opti
       polyglot stream --usage - < question.txt
       polyglot stream --json "Hello" | jq -j .content_delta
 
-    Piped output is the model's text and nothing else, as it was received. On a terminal its control sequences are taken
-    out.
+    Piped output is the model's text and nothing else, as it was received. On a terminal its control sequences are
+    removed.
     """  # noqa: D301 (click's sign for lines that stay as they are)
-    from polyglot_cli.stream import Asked, answer  # noqa: PLC0415 (it reads the whole library)
+    from polyglot_cli.stream import CallOptions, run  # noqa: PLC0415 (it imports the whole library)
 
-    answer(Asked(prompt=prompt_from(prompt), **asked))
+    run(CallOptions(prompt=prompt_from(prompt), **options))
 
 
 @polyglot.command()
@@ -202,7 +204,7 @@ def stream(prompt: str | None, **asked: Any) -> None:  # noqa: ANN401 (each opti
 @_json("a JSON array of objects, with all names")
 @_config
 def connections(config: str | None, as_json: bool, show_all: bool) -> None:  # noqa: FBT001 (click's)
-    """List what can be asked, and why some of it cannot.
+    """List the connections, and why some cannot be used.
 
     \b
     Examples:
@@ -214,15 +216,15 @@ def connections(config: str | None, as_json: bool, show_all: bool) -> None:  # n
     A name is a connection of the configuration file, a preset or a driver; a model may follow it after a slash. Your
     own connections are always listed, presets and drivers when they can be used.
     """  # noqa: D301 (click's sign for lines that stay as they are)
-    from polyglot_cli import listing  # noqa: PLC0415 (it reads the whole library)
+    from polyglot_cli import tables  # noqa: PLC0415 (it imports the whole library)
 
-    listing.list_connections(config, as_json=as_json, show_all=show_all)
+    tables.list_connections(config, as_json=as_json, show_all=show_all)
 
 
 @polyglot.command()
 @_json("a JSON array of objects")
 def drivers(as_json: bool) -> None:  # noqa: FBT001 (click's)
-    """List the installed drivers, and what is wrong with them.
+    """List the installed drivers, and problems with them.
 
     \b
     Examples:
@@ -230,16 +232,16 @@ def drivers(as_json: bool) -> None:  # noqa: FBT001 (click's)
       polyglot drivers --json
       POLYGLOT_DRIVERS=openai polyglot drivers     only this one may be used
     """  # noqa: D301 (click's sign for lines that stay as they are)
-    from polyglot_cli import listing  # noqa: PLC0415 (it reads the whole library)
+    from polyglot_cli import tables  # noqa: PLC0415 (it imports the whole library)
 
-    listing.list_drivers(as_json=as_json)
+    tables.list_drivers(as_json=as_json)
 
 
 @polyglot.command()
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port on this machine; a free one by default."
 )
-@click.option("--reply", metavar="TEXT", help="What it says.")
+@click.option("--reply", metavar="TEXT", help="Text of every reply.")
 @click.option("--pace", type=positive, metavar="TOKENS", help="Tokens a second; by default as fast as possible.")
 @click.option("--script", type=click.Path(), metavar="FILE", help="TOML file with a reply and faults for each request.")
 def simulate(port: int, reply: str | None, pace: float | None, script: str | None) -> None:
@@ -255,13 +257,13 @@ def simulate(port: int, reply: str | None, pace: float | None, script: str | Non
     A script, for the first two requests; the last reply is repeated:
       pace = 40
       [[turns]]
-      reply = "This answer breaks off here, as you see."
+      reply = "This reply is cut off here, as you see."
       faults = [{ name = "Drop", after_events = 4 }]
       [[turns]]
       faults = [{ name = "Status", code = 503 }]
     """  # noqa: D301 (click's sign for lines that stay as they are)
     if reply is not None and script is not None:
-        raise click.UsageError("--script says what is replied; leave --reply out, or write it into the script.")
-    from polyglot_cli.simulate import run  # noqa: PLC0415 (it reads the whole library)
+        raise click.UsageError("--script contains the replies; leave --reply out, or write it into the script.")
+    from polyglot_cli.simulate import run  # noqa: PLC0415 (it imports the whole library)
 
     run(port, reply, pace, script)

@@ -1,4 +1,4 @@
-"""Who answers where no connection is configured: a simulator in this process."""
+"""The simulator that replaces a connection if none is configured."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from polyglot_simulator import Pace, Simulator
 __all__ = ["simulator"]
 
 _REPLY = """\
-Hello! I am the simulator, which stands in for a model until you choose one. \
-You wrote “{prompt}”, about which I cannot think, but this is how an answer comes in: word by word.
+Hello! I am the simulator, which replaces a model until you choose one. \
+You wrote “{prompt}”, which I cannot respond to, but this is how a response is received: word by word.
 """
-_PACE = 40.0  # tokens a second: as fast as one reads along
-_ECHOED = 200  # characters of the prompt; a long one would be spoken for minutes
+_PACE = 40.0  # tokens per second: about the speed of reading
+_ECHOED = 200  # characters of the prompt; a long one would be echoed for minutes
 
 
 def simulator(prompt: str, config: str | None, variables: tuple[str, ...]) -> Simulator:
-    """A simulator that answers `prompt`, after saying on standard error that it does.
+    """Return a simulator that replies to `prompt`, and print a notice on standard error.
 
     Args:
-        prompt: What was asked.
-        config: What ``--config`` names.
-        variables: Environment variables, each with the key that would make a default.
+        prompt: The prompt, which the reply quotes.
+        config: The file that ``--config`` names.
+        variables: Environment variables with keys, each of which would make a default connection.
     """
     configured = [info.name for info in connections(config) if info.source == "file"]
     if configured:
         names = ", ".join(configured)
-        say(f"No connection is chosen, so a simulator on this machine answers; choose one with -c: {names}.")
+        say(f"No connection is chosen, so a simulator on this machine replies; choose one with -c: {names}.")
     else:
         ways = [*(f"set {variable}" for variable in variables), "see `polyglot connections`"]
-        say(f"No connection is configured, so a simulator on this machine answers; {' or '.join(ways)}.")
-    os.environ["no_proxy"] = "*"  # the only host that this process asks is itself
+        say(f"No connection is configured, so a simulator on this machine replies; {' or '.join(ways)}.")
+    os.environ["no_proxy"] = "*"  # this process sends requests to itself only
     echoed = textwrap.shorten(prompt, _ECHOED, placeholder=" …")
     return Simulator(_REPLY.format(prompt=echoed), pace=Pace(tokens_per_second=_PACE))

@@ -1,4 +1,4 @@
-"""Where the command begins."""
+"""The entry point of the command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run ``polyglot`` with the arguments of this process, and end the process with its exit code."""
     try:
-        # Imported here, so that Ctrl-C is handled as everywhere even while modules are still being read.
+        # Imported here, so that Ctrl-C is handled while modules are still being imported.
         from polyglot_cli import interrupts  # noqa: PLC0415
 
         with interrupts.repeated():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polyglot_cli.cleaning import one_line
+from polyglot_cli.control_sequences import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator

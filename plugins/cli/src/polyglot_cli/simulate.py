@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from polyglot_cli.cleaning import one_line
+from polyglot_cli.control_sequences import one_line
 from polyglot_cli.output import Output
 from polyglot_cli.script import Script, read_script
 from polyglot_core import ConfigError

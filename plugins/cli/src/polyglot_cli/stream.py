@@ -1,4 +1,4 @@
-"""``polyglot stream``: one call, shown while it comes."""
+"""``polyglot stream``: one call, shown while it is received."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from polyglot_cli import interrupts
+from polyglot_cli.call_report import print_debug, print_notes, print_usage
 from polyglot_cli.output import Output, is_terminal, say
-from polyglot_cli.reporting import print_debug, print_notes, print_usage
-from polyglot_cli.unread import mention_unread_file
+from polyglot_cli.spinner import Spinner
+from polyglot_cli.unread_config import mention_unread_file
 from polyglot_cli.views import EventView, PartialView, TextView
-from polyglot_cli.waiting import Waiting
 from polyglot_core import ConfigError, Inference, Message, PolyglotError
 from polyglot_core.errors import NoDefault
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from polyglot_core import InferenceResponse, PendingInference
     from polyglot_core.events import Seam
 
-__all__ = ["Asked", "answer"]
+__all__ = ["CallOptions", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the command line asks for; each field is the option of that name.
+class CallOptions:
+    """The options of the command line; each field is the option of that name.
 
     Raises:
         click.UsageError: Two options contradict each other.
@@ -58,83 +58,85 @@ class Asked:
 
     def __post_init__(self) -> None:
         if self.events and self.as_json:
-            raise click.UsageError("--json prints partials and --events what they are made of; give one of them.")
+            raise click.UsageError("--json prints partials and --events prints events; give one of them.")
         if self.events and self.no_stream:
             raise click.UsageError("--events shows a stream; leave --no-stream out.")
 
     @property
     def messages(self) -> list[Message]:
-        """The conversation to answer."""
+        """The messages of the request."""
         system = [] if self.system is None else [Message(role="system", content=self.system)]
         return [*system, Message(role="user", content=self.prompt)]
 
 
-def answer(asked: Asked) -> None:
-    """Make the call that was asked for and print its answer.
+def run(options: CallOptions) -> None:
+    """Make the call and print its response.
 
     Raises:
-        PolyglotError: It failed; what had come is printed.
-        KeyboardInterrupt: It was interrupted; what had come is printed, and the connection closed.
+        PolyglotError: The call failed; the text received before is printed.
+        KeyboardInterrupt: The call was interrupted; the text received before is printed, and the connection closed.
     """
-    mention_unread_file(asked.config)
+    mention_unread_file(options.config)
     with contextlib.ExitStack() as opened:
         try:
-            inference = opened.enter_context(_inference(asked, opened))
+            inference = opened.enter_context(_inference(options, opened))
         except PolyglotError as error:
-            if asked.debug:
+            if options.debug:
                 print_debug(None, None, error)
             raise
-        _carry(asked, inference, _prepared(asked, inference))
+        _show(options, inference, _prepared(options, inference))
 
 
-def _inference(asked: Asked, opened: contextlib.ExitStack) -> Inference:
-    """The connection that is meant; a simulator, where none is named and there is no default."""
+def _inference(options: CallOptions, opened: contextlib.ExitStack) -> Inference:
+    """Open the chosen connection; a simulator, if none is named and there is no default."""
     try:
-        return Inference.using(asked.connection, config=asked.config, **_overrides(asked))
-    except NoDefault as error:  # every other ConfigError is the user's to mend
-        if asked.connection is not None:
+        return Inference.using(options.connection, config=options.config, **_overrides(options))
+    except NoDefault as error:  # every other ConfigError is for the user to fix
+        if options.connection is not None:
             raise
         variables = error.variables
     from polyglot_cli.fallback import simulator  # noqa: PLC0415 (it is rarely needed)
 
-    return Inference.from_connection(opened.enter_context(simulator(asked.prompt, asked.config, variables)).connection)
+    return Inference.from_connection(
+        opened.enter_context(simulator(options.prompt, options.config, variables)).connection
+    )
 
 
-def _overrides(asked: Asked) -> dict[str, Any]:
-    """What the command line says of the connection; what it does not say is the configuration's."""
-    retries = {} if asked.retries is None else {"retries": {"max_retries": asked.retries}}
-    return {**retries, **({"fallbacks": asked.fallbacks} if asked.fallbacks else {})}
+def _overrides(options: CallOptions) -> dict[str, Any]:
+    """Return the fields of the connection that the command line overrides."""
+    retries = {} if options.retries is None else {"retries": {"max_retries": options.retries}}
+    return {**retries, **({"fallbacks": options.fallbacks} if options.fallbacks else {})}
 
 
-def _prepared(asked: Asked, inference: Inference) -> PendingInference:
+def _prepared(options: CallOptions, inference: Inference) -> PendingInference:
     connection = inference.connection
-    if not asked.model and not connection.model:
+    if not options.model and not connection.model:
         raise ConfigError(
             "This connection names no model; give one with --model NAME.", connection=connection.name, phase="configure"
         )
     return inference.create(
-        asked.messages,
-        model=asked.model,
-        options=dict(asked.options),
-        extra=dict(asked.extra),
-        unsupported=asked.unsupported,
-        stream=not asked.no_stream,
-        timeouts=None if asked.timeout is None else {"total": asked.timeout},
-        resume=asked.resume,
+        options.messages,
+        model=options.model,
+        options=dict(options.options),
+        extra=dict(options.extra),
+        unsupported=options.unsupported,
+        stream=not options.no_stream,
+        timeouts=None if options.timeout is None else {"total": options.timeout},
+        resume=options.resume,
     )
 
 
-def _carry(asked: Asked, inference: Inference, pending: PendingInference) -> None:
-    """Make the call, show what comes, and tell how it went, however that is."""
+def _show(options: CallOptions, inference: Inference, pending: PendingInference) -> None:
+    """Send the request, show the response while it is received, and report how the call ended."""
     output = Output()
-    view = _view(asked, output)
-    watched = output.is_terminal and is_terminal(sys.stderr) and not (asked.as_json or asked.events)
+    view = _view(options, output)
+    watched = output.is_terminal and is_terminal(sys.stderr) and not (options.as_json or options.events)
     ending: PolyglotError | KeyboardInterrupt | None = None
     try:
-        with Waiting(inference.connection.name, shown=watched) as waiting:
-            pending.on_seam(lambda seam: _tell_seam(seam, waiting, output))
-            for item in _items(asked, pending):
-                waiting.stop()
+        with Spinner(inference.connection.name, shown=watched) as spinner:
+            pending.on_seam(lambda seam: _report_seam(seam, spinner, output))
+            for item in _items(options, pending):
+                spinner.stop()
                 view.show(item)
     except (PolyglotError, KeyboardInterrupt) as error:
         if isinstance(error, KeyboardInterrupt):
@@ -143,47 +145,49 @@ def _carry(asked: Asked, inference: Inference, pending: PendingInference) -> Non
     finally:
         pending.stream().close()
     view.end()
-    _tell(asked, inference, _response(pending, ending), ending)
+    _report(options, inference, _response(pending, ending), ending)
     if ending is not None:
         raise ending
 
 
-def _tell_seam(seam: Seam, waiting: Waiting, output: Output) -> None:
-    """Say why there is another request: beside the spinner while nothing has come, else below the text."""
+def _report_seam(seam: Seam, spinner: Spinner, output: Output) -> None:
+    """Report why there is another request: beside the spinner before any content is received, else below the text."""
     wait = f" in {seam.wait:.1f} s" if seam.wait else ""
-    asked = f"asking {seam.connection}" if seam.how == "fallback" else "asking again"
-    waiting.say(f"{seam.message} {asked[0].upper()}{asked[1:]}{wait}…")
+    step = f"Falling back to {seam.connection}" if seam.how == "fallback" else "Retrying"
+    spinner.say(f"{seam.message} {step}{wait}…")
     if seam.how == "restart":
         output.end_line()
-        say(f"{seam.message} The answer begins anew{wait}.", label="Note:", style="bold")
+        say(f"{seam.message} The response restarts{wait}.", label="Note:", style="bold")
 
 
-def _view(asked: Asked, output: Output) -> View:
-    if asked.events:
+def _view(options: CallOptions, output: Output) -> View:
+    if options.events:
         return EventView(output)
-    if asked.as_json:
+    if options.as_json:
         return PartialView(output)
-    return TextView(output, reasoning=asked.reasoning, raw=asked.raw)
+    return TextView(output, reasoning=options.reasoning, raw=options.raw)
 
 
-def _items(asked: Asked, pending: PendingInference) -> Iterator[Any]:
-    """The steps of the answer: partials, or events. A plain answer is there at once, whole."""
-    if asked.no_stream:
+def _items(options: CallOptions, pending: PendingInference) -> Iterator[Any]:
+    """Return the partials of the response, or its events. A plain response has one of them."""
+    if options.no_stream:
         pending.response()
     stream = pending.stream()
-    return stream.events() if asked.events else iter(stream)
+    return stream.events() if options.events else iter(stream)
 
 
 def _response(pending: PendingInference, ending: BaseException | None) -> InferenceResponse | None:
-    """The response as far as it came; None if nothing was asked."""
+    """Return the response received so far; None if no request was sent."""
     return ending.partial if isinstance(ending, PolyglotError) else pending.stream().response()
 
 
-def _tell(asked: Asked, inference: Inference, response: InferenceResponse | None, ending: BaseException | None) -> None:
-    """What belongs to the answer but not into it."""
-    if response is not None and not (asked.as_json or asked.events):
+def _report(
+    options: CallOptions, inference: Inference, response: InferenceResponse | None, ending: BaseException | None
+) -> None:
+    """Print notes, usage and debug output to standard error."""
+    if response is not None and not (options.as_json or options.events):
         print_notes(response)
-    if response is not None and asked.usage and response.timing.first_event is not None:
+    if response is not None and options.usage and response.timing.first_event is not None:
         print_usage(response)
-    if asked.debug:
-        print_debug(inference.connection, response, ending, model=asked.model)
+    if options.debug:
+        print_debug(inference.connection, response, ending, model=options.model)

@@ -1,4 +1,4 @@
-"""Which packages of ours are installed."""
+"""The installed Polyglot packages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["installed"]
 
 
 def installed() -> list[tuple[str, str]]:
-    """Name and version of every installed ``polyglot-*`` distribution, by name."""
+    """Return name and version of every installed ``polyglot-*`` distribution, by name."""
     found: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = (distribution.metadata["Name"] or "").lower().replace("_", "-")

@@ -7,7 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
-from polyglot_cli.cleaning import Cleaner
+from polyglot_cli.control_sequences import Cleaner
 
 if TYPE_CHECKING:
     from polyglot_cli.output import Output

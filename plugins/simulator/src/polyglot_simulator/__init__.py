@@ -25,7 +25,7 @@ from polyglot_simulator.faults import (
     Status,
 )
 from polyglot_simulator.pace import Pace
-from polyglot_simulator.recorded import RecordedRequest
+from polyglot_simulator.recorded_request import RecordedRequest
 from polyglot_simulator.reply import RawReply, Reply, ToolCall
 from polyglot_simulator.simulator import Simulator
 

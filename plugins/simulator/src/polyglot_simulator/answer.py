@@ -1,4 +1,4 @@
-"""An HTTP answer before it is sent: steps of what is written and when, which faults change and the server takes."""
+"""An HTTP response before it is sent, in steps: faults change them, and the server writes them."""
 
 from __future__ import annotations
 
@@ -8,53 +8,31 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from polyglot_simulator.dialect import Dialect
+from polyglot_simulator.contract import Dialect
+from polyglot_simulator.steps import Send, Step, Wait, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Answer", "End", "Framing", "Send", "Step", "Wait", "split_after_bytes", "split_after_events"]
+__all__ = ["Answer", "BodyLength", "End"]
 
 End = Literal["complete", "drop", "reset", "open"]
 """After the last step: end the body and keep the connection, send FIN, send RST, or do nothing at all."""
 
-Framing = Literal["chunked", "length", "close", "none"]
-
-
-class Send(Struct, frozen=True, gc=False):
-    """Bytes of the body, written at once.
-
-    Attributes:
-        data: The bytes.
-        event: Whether an event of the stream ends with them.
-        token: Whether they carry a token, so that the pace counts them.
-    """
-
-    data: bytes
-    event: bool = True
-    token: bool = False
-
-
-class Wait(Struct, frozen=True, gc=False):
-    """Silence for so many seconds; infinite ones last until one side closes."""
-
-    seconds: float
-
-
-Step = Send | Wait
+BodyLength = Literal["chunked", "length", "close", "none"]
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """Everything that the server does for one request.
+    """The response to one request.
 
     Attributes:
         dialect: The dialect of the body, for faults that add to it.
         body: The body in steps.
         streamed: Whether the body is a stream of events.
         status: HTTP status.
-        headers: Names and values, without those of the framing.
-        framing: How the client finds the end of the body.
-        length: What ``content-length`` states under the framing ``length``; None is the true length.
+        headers: Names and values, without those of the body length.
+        body_length: How the client finds the end of the body.
+        length: What ``content-length`` states under the body length ``length``; None is the true length.
         end: What happens after the last step.
         delay: Seconds before the first byte of the head.
         head: Whether there is a head; without one nothing is sent.
@@ -66,7 +44,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     streamed: bool = False
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
-    framing: Framing = "length"
+    body_length: BodyLength = "length"
     length: int | None = None
     end: End = "complete"
     delay: float = 0.0
@@ -74,26 +52,26 @@ class Answer(Struct, frozen=True, kw_only=True):
     head_pace: float | None = None
 
     def with_header(self, name: str, value: str | None) -> Answer:
-        """The answer with header `name` set to `value`, or without it where that is None."""
+        """Return the response with header `name` set to `value`, or without it where that is None."""
         others = tuple(pair for pair in self.headers if pair[0].lower() != name)
         return replace(self, headers=others if value is None else (*others, (name, value)))
 
     def broken_off(self, body: Iterable[Step], end: End) -> Answer:
-        """The answer with only `body`, while its head still promises the whole."""
+        """Return the response with only `body`, while its head still states the original length."""
         return replace(self, body=tuple(body), end=end, length=self.stated_length)
 
     @property
     def stated_length(self) -> int:
-        """Bytes of the body, as its head states them."""
-        return _size(self.body) if self.length is None else self.length
+        """Return the length of the body in bytes, as the head states it."""
+        return size(self.body) if self.length is None else self.length
 
     @property
     def keeps_connection(self) -> bool:
-        """Whether another request may follow on the same connection."""
-        return self.end == "complete" and self.framing != "close"
+        """Return True if another request may follow on the same connection."""
+        return self.end == "complete" and self.body_length != "close"
 
     def steps(self) -> Iterator[Step]:
-        """The whole answer as bytes for the socket, head and framing included."""
+        """Yield the response as bytes for the socket, head and chunk sizes included."""
         if self.delay:
             yield Wait(self.delay)
         if not self.head:
@@ -104,7 +82,7 @@ class Answer(Struct, frozen=True, kw_only=True):
                 yield step
             elif step.data:  # an empty chunk would end the body
                 yield Send(self._framed(step.data))
-        if self.framing == "chunked" and self.end == "complete":
+        if self.body_length == "chunked" and self.end == "complete":
             yield Send(b"0\r\n\r\n")
 
     def _head_steps(self) -> Iterator[Step]:
@@ -118,7 +96,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     def _head_bytes(self) -> bytes:
         own = {"chunked": ("transfer-encoding", "chunked"), "close": ("connection", "close")}
-        framing = ("content-length", str(self.stated_length)) if self.framing == "length" else own.get(self.framing)
+        stated = ("content-length", str(self.stated_length))
+        framing = stated if self.body_length == "length" else own.get(self.body_length)
         headers = list(self.headers)
         if framing and framing[0] not in {name.lower() for name, _ in headers}:
             headers.append(framing)
@@ -126,32 +105,7 @@ class Answer(Struct, frozen=True, kw_only=True):
         return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")
 
     def _framed(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self.framing == "chunked" else data
-
-
-def split_after_events(steps: tuple[Step, ...], count: int) -> tuple[list[Step], list[Step]]:
-    """The first `count` events with their waits, and the rest; a negative `count` leaves out the last ones."""
-    ends = [0, *(index for index, step in enumerate(steps, start=1) if isinstance(step, Send) and step.event)]
-    wanted = len(ends) - 1 + count if count < 0 else count
-    place = ends[max(wanted, 0)] if wanted < len(ends) else len(steps)
-    return list(steps[:place]), list(steps[place:])
-
-
-def split_after_bytes(steps: tuple[Step, ...], count: int) -> tuple[list[Step], list[Step]]:
-    """The same by bytes of the body; a step that the border runs through is cut."""
-    left = count if count >= 0 else max(0, _size(steps) + count)
-    for index, step in enumerate(steps):
-        if isinstance(step, Wait):
-            continue
-        if left < len(step.data):
-            before: list[Step] = [Send(step.data[:left], event=False)] if left else []
-            return [*steps[:index], *before], [replace(step, data=step.data[left:]), *steps[index + 1 :]]
-        left -= len(step.data)
-    return list(steps), []
-
-
-def _size(steps: Iterable[Step]) -> int:
-    return sum(len(step.data) for step in steps if isinstance(step, Send))
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.body_length == "chunked" else data
 
 
 def _phrase(status: int) -> str:

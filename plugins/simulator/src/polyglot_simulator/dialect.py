@@ -1,89 +1,53 @@
-"""What a dialect is: the way from a reply to bytes, apart from sockets, pace and faults."""
+r"""The public module for the authors of dialects.
+
+A package adds a dialect with an entry point of the group ``polyglot.dialects``. Its name is that of the driver, and its
+value is a module with two tables:
+
+``ROUTES``
+    The dialects by a regular expression, which is matched against path, question mark and query of a request. Named
+    groups are added to the body that the dialect receives, under the name of the group. The first match counts.
+``ACCESS``
+    How the drivers of the package reach the dialects: an `Access` by the name of the driver.
+
+::
+
+    class Acme(Dialect):
+        ...
+
+    ROUTES = {r"/replies\?.*": Acme()}
+    ACCESS = {"acme": Access(base="")}
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from polyglot_simulator.contents import (
+    arguments_json,
+    arguments_value,
+    interleaved,
+    only_reply,
+    texts,
+    tokens,
+    usage_of,
+)
+from polyglot_simulator.contract import Access, Dialect, Problem, Turn
+from polyglot_simulator.openai_chat import OpenAIChat
+from polyglot_simulator.reply import Reply, ToolCall
+from polyglot_simulator.steps import Send
 
-from msgspec import Struct
-
-from polyglot_simulator.reply import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from polyglot_simulator.answer import Send
-
-__all__ = ["Dialect", "Problem", "Turn"]
-
-
-class Problem(Struct, frozen=True):
-    """Why a request is refused; a dialect puts it into its own shape.
-
-    Attributes:
-        status: HTTP status.
-        message: What is wrong and what to do.
-        code: The provider's code, where it has one.
-        param: The field of the request that is wrong.
-    """
-
-    status: int
-    message: str
-    code: str | None = None
-    param: str | None = None
-
-
-class Turn(Struct, frozen=True, kw_only=True):
-    """A request and the reply that it gets, for a dialect to put into bytes.
-
-    Attributes:
-        number: Number of the turn, from 1; ids are made from it.
-        body: The request's body.
-        reply: The reply.
-        model: The model that answers, unless the request names another.
-    """
-
-    number: int
-    body: Mapping[str, Any]
-    reply: Reply
-    model: str
-
-
-class Dialect(Protocol):
-    """One way to put replies and errors into bytes. A new one is a subclass in a module, and a row of `DIALECTS`.
-
-    Attributes:
-        stream_headers: Headers of a streamed answer.
-        comment: Bytes between two events of a stream that mean nothing.
-    """
-
-    stream_headers: tuple[tuple[str, str], ...]
-    comment: bytes = b": keep-alive\n\n"
-
-    def problem(self, body: object) -> Problem | None:
-        """What is wrong with the body of a request; bytes are a body that is no JSON."""
-        ...
-
-    def wants_stream(self, body: Mapping[str, Any]) -> bool:
-        """Whether the client asked for a stream."""
-        ...
-
-    def stream(self, turn: Turn) -> Iterator[Send]:
-        """The events of a streamed answer, the end signal included."""
-        ...
-
-    def whole(self, turn: Turn) -> bytes:
-        """The body of a plain answer."""
-        ...
-
-    def error(self, problem: Problem) -> bytes:
-        """The body of an error answer."""
-        ...
-
-    def error_headers(self, problem: Problem) -> tuple[tuple[str, str], ...]:  # noqa: ARG002 (for those that have some)
-        """Headers of an error answer, beside its content type."""
-        return ()
-
-    def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """An error inside a 200: an event of a stream, or the body of a plain answer."""
-        ...
+__all__ = [
+    "Access",
+    "Dialect",
+    "OpenAIChat",
+    "Problem",
+    "Reply",
+    "Send",
+    "ToolCall",
+    "Turn",
+    "arguments_json",
+    "arguments_value",
+    "interleaved",
+    "only_reply",
+    "texts",
+    "tokens",
+    "usage_of",
+]

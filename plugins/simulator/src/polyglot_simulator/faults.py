@@ -12,11 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from polyglot_core.errors import ConfigError
-from polyglot_simulator.answer import End, Send, Wait, split_after_bytes, split_after_events
-from polyglot_simulator.dialect import Problem
+from polyglot_simulator.answer import End
+from polyglot_simulator.contract import Problem
+from polyglot_simulator.steps import Send, Wait, split_after_bytes, split_after_events
 
 if TYPE_CHECKING:
-    from polyglot_simulator.answer import Answer, Step
+    from polyglot_simulator.answer import Answer
+    from polyglot_simulator.steps import Step
 
 __all__ = [
     "ByteAtATime",
@@ -190,9 +192,9 @@ class Status(Fault, frozen=True):
         """Put the status and its body in the place of the answer."""
         body, own = self._default(answer) if self.body is None else (_encoded(self.body), ())
         headers = (*answer.headers, ("content-type", self.content_type), *own, *self.headers.items())
-        framing = "none" if self.code == 204 else "length"
+        body_length = "none" if self.code == 204 else "length"
         sends = (Send(body),) if body else ()
-        return replace(answer, status=self.code, headers=headers, body=sends, framing=framing)
+        return replace(answer, status=self.code, headers=headers, body=sends, body_length=body_length)
 
     def _default(self, answer: Answer) -> tuple[bytes, tuple[tuple[str, str], ...]]:
         """The body and the headers in the dialect's words."""
@@ -221,7 +223,9 @@ class ContentType(Fault, frozen=True):
     def change(self, answer: Answer) -> Answer:
         """Change the header, and the body where there is one."""
         changed = answer.with_header("content-type", self.value)
-        return changed if self.body is None else replace(changed, body=(Send(_encoded(self.body)),), framing="length")
+        return (
+            changed if self.body is None else replace(changed, body=(Send(_encoded(self.body)),), body_length="length")
+        )
 
 
 class Comments(Fault, frozen=True):

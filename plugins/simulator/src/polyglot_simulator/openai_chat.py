@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
 from polyglot_core.plugin import Usage
-from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Dialect, Problem
-from polyglot_simulator.pace import tokens
+from polyglot_simulator.contents import arguments_json, interleaved, texts, tokens, usage_of
+from polyglot_simulator.contract import Dialect, Problem
+from polyglot_simulator.steps import Send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from polyglot_simulator.dialect import Turn
+    from polyglot_simulator.contract import Turn
     from polyglot_simulator.reply import Reply, ToolCall
 
 __all__ = ["OpenAIChat"]
@@ -60,7 +59,7 @@ class OpenAIChat(Dialect):
         reports_usage = options.get("include_usage") is True
         if reports_usage:
             chunk["usage"] = None
-        for index, step in _interleaved(turn):
+        for index, step in interleaved(_deltas(reply, turn) for reply in _choices(turn)):
             choice = {"index": index, "delta": step.delta, "logprobs": None, "finish_reason": step.finish}
             yield Send(_event({**chunk, "choices": [choice]}), token=step.token)
         usage = _usage(turn)
@@ -116,12 +115,6 @@ def _choices(turn: Turn) -> Sequence[Reply]:
     return turn.reply.choices or [turn.reply] * (turn.body.get("n") or 1)
 
 
-def _interleaved(turn: Turn) -> Iterator[tuple[int, _Delta]]:
-    """The deltas of all choices, one of each in turn."""
-    for row in zip_longest(*(_deltas(reply, turn) for reply in _choices(turn))):
-        yield from ((index, delta) for index, delta in enumerate(row) if delta is not None)
-
-
 def _deltas(reply: Reply, turn: Turn) -> Iterator[_Delta]:
     yield _Delta({"role": "assistant", "content": None if _is_silent(reply) else "", "refusal": None}, token=False)
     yield from (_Delta({"reasoning_content": token}) for token in tokens(reply.reasoning or ""))
@@ -130,7 +123,7 @@ def _deltas(reply: Reply, turn: Turn) -> Iterator[_Delta]:
     for index, call in enumerate(reply.tool_calls):
         head = {"index": index, **_call(call, index, turn, arguments="")}
         yield _Delta({"tool_calls": [head]}, token=False)
-        for token in tokens(_arguments(call)):
+        for token in tokens(arguments_json(call)):
             yield _Delta({"tool_calls": [{"index": index, "function": {"arguments": token}}]})
     yield _Delta({}, token=False, finish=_finish(reply))
 
@@ -142,17 +135,13 @@ def _message(reply: Reply, turn: Turn) -> _JSONObject:
         message["reasoning_content"] = reply.reasoning
     if reply.tool_calls:
         calls = enumerate(reply.tool_calls)
-        message["tool_calls"] = [_call(call, index, turn, arguments=_arguments(call)) for index, call in calls]
+        message["tool_calls"] = [_call(call, index, turn, arguments=arguments_json(call)) for index, call in calls]
     return message
 
 
 def _call(call: ToolCall, index: int, turn: Turn, *, arguments: str) -> _JSONObject:
     call_id = f"call_{turn.number}_{index}" if call.id is None else call.id
     return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
-
-
-def _arguments(call: ToolCall) -> str:
-    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
 
 
 def _is_silent(reply: Reply) -> bool:
@@ -166,7 +155,7 @@ def _finish(reply: Reply) -> str:
 
 def _usage(turn: Turn) -> _JSONObject | None:
     """The counts in this dialect's words, or None where nothing is to be reported."""
-    usage = _counted(turn) if turn.reply.usage is None else turn.reply.usage
+    usage = usage_of(turn, texts(turn.body["messages"], "content", "text"), _choices(turn))
     if usage.raw:
         return dict(usage.raw)
     if usage == Usage():
@@ -184,28 +173,3 @@ def _usage(turn: Turn) -> _JSONObject | None:
             "rejected_prediction_tokens": 0,
         },
     }
-
-
-def _counted(turn: Turn) -> Usage:
-    """Counts of the simulator's own tokens."""
-    choices = _choices(turn)
-    reasoning = sum(len(tokens(reply.reasoning or "")) for reply in choices)
-    spoken = sum(len(tokens(text)) for reply in choices for text in _spoken(reply))
-    prompt = sum(len(tokens(text)) for text in _texts(turn.body["messages"]))
-    return Usage(input_tokens=prompt, output_tokens=reasoning + spoken, reasoning_tokens=reasoning)
-
-
-def _spoken(reply: Reply) -> list[str]:
-    return [reply.text, reply.refusal or "", *(_arguments(call) for call in reply.tool_calls)]
-
-
-def _texts(messages: Sequence[Any]) -> Iterator[str]:
-    """The texts of the messages, whether their content is a text or a list of parts."""
-    for content in _values(messages, "content"):
-        parts: list[Any] = [{"text": content}] if isinstance(content, str) else content or []
-        yield from (text for text in _values(parts, "text") if isinstance(text, str))
-
-
-def _values(items: Sequence[Any], name: str) -> list[Any]:
-    """What the objects among `items` have under `name`."""
-    return [cast("_JSONObject", item).get(name) for item in items if isinstance(item, dict)]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import random
-import re
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from polyglot_core.errors import ConfigError
-from polyglot_simulator.answer import Send, Wait
+from polyglot_simulator.steps import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from polyglot_simulator.answer import Step
+    from polyglot_simulator.steps import Send, Step
 
-__all__ = ["Pace", "paced", "tokens"]
-
-_TOKEN = re.compile(r"\s*(?:\w{1,12}|[^\w\s]{1,4})|\s+")
+__all__ = ["Pace", "paced"]
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -57,11 +54,6 @@ class Pace(Struct, frozen=True, kw_only=True):
         usual = 1 / self.tokens_per_second if self.tokens_per_second else 0.0
         while True:
             yield usual * (1 + self.jitter * numbers.uniform(-1, 1))
-
-
-def tokens(text: str) -> list[str]:
-    """Cut `text` into pieces about as long as words, each with the space before it; joined they are the text again."""
-    return _TOKEN.findall(text)
 
 
 def paced(sends: Iterable[Send], pace: Pace) -> Iterator[Step]:

@@ -10,7 +10,7 @@ from polyglot_simulator.faults import Fault
 from polyglot_simulator.reply import RawReply, Reply
 
 if TYPE_CHECKING:
-    from polyglot_simulator.recorded import RecordedRequest
+    from polyglot_simulator.recorded_request import RecordedRequest
 
 __all__ = ["AnyReply", "FaultScript", "Faults", "Replies", "ReplyScript"]
 

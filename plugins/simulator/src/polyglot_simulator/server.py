@@ -8,14 +8,14 @@ import struct
 import threading
 from typing import TYPE_CHECKING, NoReturn
 
-from polyglot_simulator.answer import Wait
-from polyglot_simulator.recorded import BadRequestError, RequestParser
+from polyglot_simulator.recorded_request import BadRequestError, RequestParser
+from polyglot_simulator.steps import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from polyglot_simulator.answer import Answer
-    from polyglot_simulator.recorded import RecordedRequest
+    from polyglot_simulator.recorded_request import RecordedRequest
 
 __all__ = ["Server"]
 

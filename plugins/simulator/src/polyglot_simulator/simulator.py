@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Connection, Retries, Secret
-from polyglot_simulator.dialects import ACCESS
 from polyglot_simulator.pace import Pace
-from polyglot_simulator.provider import Provider
+from polyglot_simulator.routes import access_of
 from polyglot_simulator.script import FaultScript, ReplyScript
+from polyglot_simulator.scripted_provider import ScriptedProvider
 from polyglot_simulator.server import Server
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Usage
     from polyglot_simulator.answer import Answer
-    from polyglot_simulator.recorded import RecordedRequest
+    from polyglot_simulator.recorded_request import RecordedRequest
     from polyglot_simulator.script import Faults, Replies
 
 __all__ = ["Simulator"]
@@ -71,7 +71,7 @@ class Simulator:
         keep: int | None = None,
     ) -> None:
         _check_loopback(host)
-        self._provider = Provider(
+        self._provider = ScriptedProvider(
             model=model,
             usage=usage,
             pace=pace or Pace(),
@@ -150,12 +150,7 @@ class Simulator:
         Raises:
             ConfigError: It does not speak the dialect of that driver, or it is not running.
         """
-        access = ACCESS.get(driver)
-        if access is None:
-            raise ConfigError(
-                f"The simulator does not speak the dialect of {driver!r}; it speaks those of {', '.join(ACCESS)}.",
-                phase="configure",
-            )
+        access = access_of(driver)
         return Connection(
             name="simulator",
             driver=driver,

@@ -1,4 +1,4 @@
-"""What a check is held against, and how it fails."""
+"""The input of the checks, and how a check fails."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class ExamFailed(AssertionError):
 
 
 class Exam(NamedTuple):
-    """What is examined.
+    """The input of the checks.
 
     Attributes:
         driver: The driver, bound to the connection.
-        recordings: Answers of its provider.
+        recordings: Responses of its provider.
         requests: Requests to encode.
         switch: Fields of the body that may differ between a streamed and a plain request.
-        left_out: What the driver may leave out without a word, and why.
+        left_out: Features that the driver may silently leave out, with the reason.
     """
 
     driver: BoundDriver
@@ -39,7 +39,7 @@ class Exam(NamedTuple):
     left_out: Mapping[str, str]
 
     def healthy(self) -> list[Recording]:
-        """The recordings that are no errors."""
+        """Return the recordings without errors."""
         return [recording for recording in self.recordings if not recording.fails]
 
 
@@ -47,14 +47,14 @@ def expect(holds: bool, why: str) -> None:  # noqa: FBT001 (it reads like the as
     """Fail the check unless `holds`.
 
     Raises:
-        ExamFailed: It does not hold; `why` says so in a sentence.
+        ExamFailed: It does not hold; `why` is the message.
     """
     if not holds:
         raise ExamFailed(why)
 
 
 def differing(one: object, other: object) -> list[str]:
-    """The fields in which two objects differ; of other values, the body as a whole."""
+    """Return the fields in which two objects differ; for other values, ``the body``."""
     if not isinstance(one, dict) or not isinstance(other, dict):
         return [] if one == other else ["the body"]
     return [name for name in {**one, **other} if name not in one or name not in other or one[name] != other[name]]

@@ -1,6 +1,6 @@
-"""`check_driver`: one call that holds a driver to the contract.
+"""`check_driver`, the exam: the conformance suite for drivers, run with one call.
 
-Each check is a function that raises `ExamFailed` with a sentence a person can act on. `CHECKS` lists them all.
+Each check is a function that raises `ExamFailed` with a message that states what to fix. `CHECKS` lists them all.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, NamedTuple
 from polyglot_core.errors import PolyglotError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, Secret
 from polyglot_core.testing import bind
-from polyglot_testkit.answers import (
+from polyglot_testkit.check import KEY, Exam, ExamFailed
+from polyglot_testkit.decoding_checks import (
     a_prefix_is_truncated_or_finished,
     a_whole_recording_finishes,
     any_split_gives_the_same_answer,
     errors_are_provider_errors,
-    only_our_errors_come_out,
+    only_polyglot_errors_are_raised,
     streamed_and_plain_agree,
-    the_unknown_is_ignored,
+    unknown_fields_and_events_are_ignored,
 )
-from polyglot_testkit.check import KEY, Exam, ExamFailed
-from polyglot_testkit.requests import (
+from polyglot_testkit.encoding_checks import (
     encoding_is_deterministic_and_touches_nothing,
+    every_feature_is_encoded_or_rejected,
     stream_is_only_a_switch,
     the_key_stays_out_of_url_and_body,
-    what_is_asked_is_said_or_refused,
 )
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ __all__ = ["CHECKS", "Report", "check_driver"]
 
 
 class Report(NamedTuple):
-    """What was found.
+    """The result of the exam.
 
     Attributes:
         passed: Names of the checks that were passed.
-        skipped: Names of the checks that there was nothing to check for.
-        left_out: What the driver leaves out without a word, and why it says that it may.
+        skipped: Names of the checks without anything to check.
+        left_out: Features that the driver silently leaves out, with the reasons given.
     """
 
     passed: tuple[str, ...]
@@ -58,19 +58,19 @@ def check_driver(
     switch: Iterable[str] = ("stream", "stream_options"),
     left_out: Mapping[str, str] | None = None,
 ) -> Report:
-    """Hold a driver to the contract.
+    """Run all checks on a driver.
 
     Args:
         module: The driver's module, or the object with its hooks.
-        recordings: Answers of its provider: streamed and plain, whole, failed.
+        recordings: Responses of its provider: streamed and plain, complete, failed.
         connection: Connection to bind it to; its key is replaced by the exam's.
         requests: Requests to encode, besides a plain question.
-        switch: Fields of the body that say whether to stream.
-        left_out: What the driver leaves out without a word, by the names that the exam has for it, and why it may.
+        switch: Fields of the body that switch streaming on.
+        left_out: Features that the driver silently leaves out, by their names in the exam, with the reason.
 
     Raises:
         ExamFailed: A check failed.
-        PluginError: The module does not keep the contract so far as to be loaded.
+        PluginError: The module violates the contract and cannot be loaded.
     """
     base = connection or Connection(name="exam", driver="exam", base_url="http://127.0.0.1/v1", model="exam")
     driver = bind(module, base.with_changes(api_key=Secret(KEY), driver="exam"))
@@ -99,14 +99,14 @@ CHECKS: dict[str, Callable[[Exam], bool]] = {
         encoding_is_deterministic_and_touches_nothing,
         the_key_stays_out_of_url_and_body,
         stream_is_only_a_switch,
-        what_is_asked_is_said_or_refused,
+        every_feature_is_encoded_or_rejected,
         a_whole_recording_finishes,
         any_split_gives_the_same_answer,
         a_prefix_is_truncated_or_finished,
         streamed_and_plain_agree,
         errors_are_provider_errors,
-        the_unknown_is_ignored,
-        only_our_errors_come_out,
+        unknown_fields_and_events_are_ignored,
+        only_polyglot_errors_are_raised,
     )
 }
 """The checks, by their names in plain words. Each returns whether there was something to check."""

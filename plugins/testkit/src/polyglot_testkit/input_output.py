@@ -1,4 +1,4 @@
-"""Notices files, sockets and processes that a piece of code touches, by the interpreter's own audit events."""
+"""Detection of I/O on files, sockets and processes, by the interpreter's audit events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _watched = threading.local()
 
 @functools.cache
 def _listen() -> None:
-    """An audit hook stays for good, so there is one, and it is idle unless this thread is watched."""
+    """Add the audit hook once: it cannot be removed. It does nothing unless the thread is watched."""
     sys.addaudithook(_note)
 
 
@@ -31,7 +31,7 @@ def _note(event: str, _arguments: tuple[object, ...]) -> None:
 
 @contextlib.contextmanager
 def no_input_or_output() -> Generator[list[str]]:
-    """Watch this thread; the list that is given fills with the names of what is touched."""
+    """Watch this thread and yield a list that receives the names of audit events."""
     _listen()
     touched: list[str] = []
     _watched.touched = touched

@@ -1,4 +1,4 @@
-"""Recordings changed as a provider, or a network, may change them tomorrow."""
+"""Recordings with changes that a provider may make in the future, or a network may cause."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIELD = b"data:"
 
 
 def with_unknown_fields(recording: Recording) -> Recording | None:
-    """The recording with further fields in every JSON object at the top of a chunk; None if it is not text."""
+    """Return the recording with further fields in every JSON object at the top of a chunk; None if it is not text."""
     if recording.body[:1] == b"\0":  # a binary framing
         return None
     lines = [_with_fields(line) for line in recording.body.split(b"\n")]
@@ -38,7 +38,7 @@ def _with_fields(line: bytes) -> bytes:
 
 
 def with_unknown_event(recording: Recording) -> Recording | None:
-    """The recording with an event of a new kind before its first; None if it is no event stream."""
+    """Return the recording with an event of a new kind before its first; None if it is no event stream."""
     if not recording.streamed or not recording.body.lstrip().startswith((b"data:", b"event:", b":", b"id:")):
         return None
     event = b'event: added_tomorrow\ndata: {"type":"added_tomorrow","x":1}\n\n'
@@ -46,7 +46,7 @@ def with_unknown_event(recording: Recording) -> Recording | None:
 
 
 def broken_bodies(body: bytes) -> Iterator[bytes]:
-    """The body with a bit turned, a stretch lost, doubled, or replaced by rubbish; the same ones each time."""
+    """Yield the body with a bit flipped, a range lost, doubled or replaced by random bytes; always the same ones."""
     dice = random.Random(0)  # noqa: S311 (the same breaks each time)
     for number in range(_BROKEN if body else 0):
         place = dice.randrange(len(body))

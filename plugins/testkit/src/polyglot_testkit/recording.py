@@ -1,4 +1,4 @@
-"""Recordings of answers, and how they are replayed: through the real session, without a socket."""
+"""Recorded responses, and their replay through a real attempt, without a socket."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ __all__ = ["Recording", "Replay", "chunks", "cuts", "replay"]
 
 
 class Recording(Struct, frozen=True, kw_only=True):
-    """An answer as it came over the wire.
+    """A response as received over the wire.
 
     Attributes:
-        name: What messages call it.
+        name: Its name in messages.
         body: The bytes of the body.
-        streamed: Whether it was asked for as a stream.
+        streamed: Whether a stream was requested.
         status: HTTP status.
         headers: Headers with lower-case names; a missing content type is allowed.
         fails: Whether it is an error, by its status or inside a 200.
         code: The provider's code of that error, if it is to be compared.
-        same_as: Name of the recording that holds the same answer, asked for in the other way.
+        same_as: Name of the recording with the same response, streamed instead of plain or the reverse.
     """
 
     name: str
@@ -76,11 +76,11 @@ def chunks(driver: BoundDriver, recording: Recording) -> tuple[str, int]:
 
 
 def _asked_for(driver: BoundDriver, recording: Recording, model: str) -> WireRequest:
-    """The request that the recording answers."""
+    """Return the request of the recorded response."""
     question = (Message(role="user", content="Hello"),)
     return driver.encode(InferenceRequest(model=model, messages=question, stream=recording.streamed))
 
 
 def cuts(body: bytes, size: int) -> list[bytes]:
-    """The body in pieces of `size` bytes."""
+    """Split the body into pieces of `size` bytes."""
     return [body[place : place + size] for place in range(0, len(body), size)]

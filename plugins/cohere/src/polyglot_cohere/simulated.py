@@ -6,19 +6,26 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
-from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Dialect, Problem
-from polyglot_simulator.pace import tokens
+from polyglot_simulator.dialect import (
+    Access,
+    Dialect,
+    Problem,
+    Send,
+    arguments_json,
+    only_reply,
+    texts,
+    tokens,
+    usage_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from polyglot_simulator.dialect import Turn
-    from polyglot_simulator.reply import Reply, ToolCall
+    from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
-__all__ = ["CohereChat"]
+
+__all__ = ["ACCESS", "ROUTES", "CohereChat"]
 
 _JSONObject = dict[str, Any]
 
@@ -48,14 +55,14 @@ class CohereChat(Dialect):
         """The beginning of the message, each content and each call from start to end, and the end."""
         said = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
         yield _event({"type": "message-start", "id": _id(turn), "delta": {"message": said}})
-        for index, (kind, text) in enumerate(_contents(_only(turn.reply))):
+        for index, (kind, text) in enumerate(_contents(only_reply(turn))):
             yield _piece("content-start", index, content={"type": kind, kind: ""})
             for token in tokens(text):
                 yield _piece("content-delta", index, token=True, content={kind: token})
             yield _event({"type": "content-end", "index": index})
         for index, call in enumerate(turn.reply.tool_calls):
             yield _piece("tool-call-start", index, tool_calls=_call(call, index, turn, arguments=""))
-            for token in tokens(_arguments(call)):
+            for token in tokens(arguments_json(call)):
                 yield _piece("tool-call-delta", index, token=True, tool_calls={"function": {"arguments": token}})
             yield _event({"type": "tool-call-end", "index": index})
         yield _event({"type": "message-end", "delta": _ending(turn)})
@@ -63,13 +70,13 @@ class CohereChat(Dialect):
 
     def whole(self, turn: Turn) -> bytes:
         """One object with all of it."""
-        reply = _only(turn.reply)
+        reply = only_reply(turn)
         message: _JSONObject = {"role": "assistant"}
         if contents := _contents(reply):
             message["content"] = [{"type": kind, kind: text} for kind, text in contents]
         if reply.tool_calls:
             calls = enumerate(reply.tool_calls)
-            message["tool_calls"] = [_call(call, index, turn, arguments=_arguments(call)) for index, call in calls]
+            message["tool_calls"] = [_call(call, index, turn, arguments=arguments_json(call)) for index, call in calls]
         return msgspec.json.encode({"id": _id(turn), "message": message, **_ending(turn)})
 
     def error(self, problem: Problem) -> bytes:
@@ -99,17 +106,6 @@ def _id(turn: Turn) -> str:
     return f"simulator-{turn.number}"
 
 
-def _only(reply: Reply) -> Reply:
-    """The reply.
-
-    Raises:
-        ConfigError: It has several choices.
-    """
-    if reply.choices:
-        raise ConfigError("A chat has no choices; give the simulator a Reply without them.", phase="configure")
-    return reply
-
-
 def _contents(reply: Reply) -> list[tuple[str, str]]:
     """Thinking and text; a refusal is a text like any other here."""
     said = [("thinking", reply.reasoning or ""), ("text", reply.text + (reply.refusal or ""))]
@@ -121,15 +117,11 @@ def _call(call: ToolCall, index: int, turn: Turn, *, arguments: str) -> _JSONObj
     return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
-def _arguments(call: ToolCall) -> str:
-    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
-
-
 def _ending(turn: Turn) -> _JSONObject:
     """The reason, and the counts where they are reported."""
     reply = turn.reply
     ending: _JSONObject = {"finish_reason": reply.finish_reason or ("TOOL_CALL" if reply.tool_calls else "COMPLETE")}
-    usage = _counted(turn) if reply.usage is None else reply.usage
+    usage = usage_of(turn, texts(turn.body["messages"], "content", "text"), reasoning=False)
     if usage.raw:
         return {**ending, "usage": dict(usage.raw)}
     if usage == Usage():
@@ -144,17 +136,5 @@ def _ending(turn: Turn) -> _JSONObject:
     }
 
 
-def _counted(turn: Turn) -> Usage:
-    """Counts of the simulator's own tokens."""
-    reply = turn.reply
-    spoken = [text for _, text in _contents(reply)] + [_arguments(call) for call in reply.tool_calls]
-    prompt = sum(len(tokens(text)) for text in _texts(turn.body["messages"]))
-    return Usage(input_tokens=prompt, output_tokens=sum(len(tokens(text)) for text in spoken))
-
-
-def _texts(messages: list[Any]) -> Iterator[str]:
-    """The texts of the messages, whether their content is a text or a list of parts."""
-    for message in messages:
-        content = message.get("content") if isinstance(message, dict) else None
-        parts = [{"text": content}] if isinstance(content, str) else content or []
-        yield from (part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
+ROUTES = {r"/v2/chat\?.*": CohereChat()}
+ACCESS = {"cohere": Access("/v2")}

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
-from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Dialect, Problem
-from polyglot_simulator.openai_chat import OpenAIChat
-from polyglot_simulator.pace import tokens
+from polyglot_simulator.dialect import (
+    Access,
+    Dialect,
+    OpenAIChat,
+    Problem,
+    Send,
+    arguments_json,
+    only_reply,
+    texts,
+    tokens,
+    usage_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from polyglot_simulator.dialect import Turn
-    from polyglot_simulator.reply import Reply, ToolCall
+    from polyglot_simulator.dialect import ToolCall, Turn
 
-__all__ = ["OpenAIResponses"]
+
+__all__ = ["ACCESS", "ROUTES", "OpenAIResponses"]
 
 _JSONObject = dict[str, Any]
 
@@ -149,9 +155,7 @@ def _items(turn: Turn) -> list[_JSONObject]:
     Raises:
         ConfigError: The reply has several choices.
     """
-    reply = turn.reply
-    if reply.choices:
-        raise ConfigError("A response has no choices; give the simulator a Reply without them.", phase="configure")
+    reply = only_reply(turn)
     items: list[_JSONObject] = []
     if reply.reasoning:
         items.append(_thinking(turn, reply.reasoning))
@@ -184,12 +188,8 @@ def _call(call: ToolCall, index: int, turn: Turn) -> _JSONObject:
         "status": "completed",
         "call_id": f"call_{turn.number}_{index}" if call.id is None else call.id,
         "name": call.name,
-        "arguments": _arguments(call),
+        "arguments": arguments_json(call),
     }
-
-
-def _arguments(call: ToolCall) -> str:
-    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
 
 
 # Events
@@ -255,44 +255,24 @@ _ITEM_EVENTS = {"reasoning": _thinking_events, "message": _message_events, "func
 
 def _usage(turn: Turn) -> _JSONObject | None:
     """The counts in this dialect's words, or None where nothing is to be reported."""
-    usage = _counted(turn) if turn.reply.usage is None else turn.reply.usage
+    prompt = [turn.body["input"], turn.body.get("instructions")]
+    usage = usage_of(turn, texts(prompt, "text", "content", "output", "arguments"))
     if usage.raw:
         return dict(usage.raw)
     if usage == Usage():
         return None
-    prompt, output = usage.input_tokens or 0, usage.output_tokens or 0
+    read, output = usage.input_tokens or 0, usage.output_tokens or 0
     return {
-        "input_tokens": prompt,
+        "input_tokens": read,
         "input_tokens_details": {
             "cached_tokens": usage.cache_read_tokens or 0,
             "cache_write_tokens": usage.cache_write_tokens or 0,
         },
         "output_tokens": output,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
-        "total_tokens": prompt + output,
+        "total_tokens": read + output,
     }
 
 
-def _counted(turn: Turn) -> Usage:
-    """Counts of the simulator's own tokens."""
-    reply = turn.reply
-    reasoning = len(tokens(reply.reasoning or ""))
-    spoken = sum(len(tokens(text)) for text in _spoken(reply))
-    asked: list[object] = [turn.body["input"], turn.body.get("instructions")]
-    prompt = sum(len(tokens(text)) for given in asked for text in _texts(given))
-    return Usage(input_tokens=prompt, output_tokens=reasoning + spoken, reasoning_tokens=reasoning)
-
-
-def _spoken(reply: Reply) -> list[str]:
-    return [reply.text, reply.refusal or "", *(_arguments(call) for call in reply.tool_calls)]
-
-
-def _texts(given: object) -> Iterator[str]:
-    """The texts in an input: of messages and their parts, of calls and their results."""
-    if isinstance(given, str):
-        yield given
-    elif isinstance(given, list):
-        yield from (text for item in cast("list[object]", given) for text in _texts(item))
-    elif isinstance(given, Mapping):
-        fields = cast("Mapping[str, object]", given)
-        yield from (text for name in ("text", "content", "output", "arguments") for text in _texts(fields.get(name)))
+ROUTES = {r"/v1/responses\?.*": OpenAIResponses()}
+ACCESS = {"openai-responses": Access()}

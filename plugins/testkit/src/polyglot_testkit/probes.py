@@ -1,4 +1,4 @@
-"""All that a user can ask for, one thing at a time: a request that asks for it, and the same request without it."""
+"""The features of a request, one at a time: a request with the feature, and the same request without it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Part, WireRequest
 
-__all__ = ["Asked", "asked_of", "makes_no_difference"]
+__all__ = ["Probe", "is_dropped", "probes_for"]
 
 
-class Asked(NamedTuple):
-    """One thing that can be asked.
+class Probe(NamedTuple):
+    """One feature of a request.
 
     Attributes:
-        name: What messages call it.
-        request: A request that asks for it.
+        name: Its name in messages.
+        request: A request with it.
         without: The same request without it.
     """
 
@@ -45,22 +45,22 @@ class Asked(NamedTuple):
     without: InferenceRequest
 
 
-def makes_no_difference(asked: Asked, encode: Callable[[InferenceRequest], WireRequest]) -> bool:
-    """Whether a driver drops it without a word: it sends the same without it, and refuses neither.
+def is_dropped(probe: Probe, encode: Callable[[InferenceRequest], WireRequest]) -> bool:
+    """Return True if a driver silently drops the feature: it encodes both requests to the same bytes.
 
-    A driver that refuses tools is asked without them for what else there is to say of tools.
+    For a driver that rejects tools, the other features of tools are compared without them.
     """
-    said, unsaid = _sent(encode, asked.request), _sent(encode, asked.without)
-    if unsaid is None and asked.without.tools:
-        request, without = (replace(one, tools=()) for one in (asked.request, asked.without))
-        return request != without and makes_no_difference(Asked(asked.name, request, without), encode)
+    said, unsaid = _sent(encode, probe.request), _sent(encode, probe.without)
+    if unsaid is None and probe.without.tools:
+        request, without = (replace(one, tools=()) for one in (probe.request, probe.without))
+        return request != without and is_dropped(Probe(probe.name, request, without), encode)
     return said is not None and said == unsaid
 
 
 def _sent(encode: Callable[[InferenceRequest], WireRequest], request: InferenceRequest) -> tuple[object, ...] | None:
-    """What is sent, or None where it is refused.
+    """Return what is sent, or None if the driver rejects the request.
 
-    The header ``accept`` does not count: most providers pass over it, and core writes it for each JSON request.
+    The header ``accept`` is not compared: most providers ignore it, and core writes it for each JSON request.
     """
     try:
         wire = encode(request)
@@ -70,10 +70,10 @@ def _sent(encode: Callable[[InferenceRequest], WireRequest], request: InferenceR
     return wire.method, wire.url, headers, wire.body
 
 
-def asked_of(model: str) -> list[Asked]:
-    """Everything, to be asked of a model."""
+def probes_for(model: str) -> list[Probe]:
+    """Return a probe for each feature, with requests to `model`."""
     return [
-        Asked(name, InferenceRequest(model=model, **request), InferenceRequest(model=model, **without))
+        Probe(name, InferenceRequest(model=model, **request), InferenceRequest(model=model, **without))
         for name, (request, without) in _EVERYTHING.items()
     ]
 
@@ -102,7 +102,7 @@ _MESSAGES: _Pairs = {
     "extra of a message": (_fields(Message(role="user", content="Hello.", extra={"mood": "glad"})), _fields()),
 }
 
-# Parts. Two texts stand before each, because some dialects say a single text in a shorter way.
+# Parts. Two texts stand before each, because some dialects have a shorter form for a single text.
 
 _TEXTS = (Text("Look:"), Text("Here."))
 _BYTES = b"bytes"
@@ -184,7 +184,7 @@ _VALUES: dict[str, tuple[object, ...]] = {
     "user": ("user-1",),
     "metadata": ({"team": "docs"},),
 }
-"""What is asked by each option. Where 0 asks for something it is asked too: it is easily taken for nothing."""
+"""Values of each option. Where 0 is meaningful it is probed too: drivers easily treat it as absent."""
 
 
 def _options() -> _Pairs:
@@ -201,4 +201,4 @@ _EVERYTHING: _Pairs = {
     **_FORMATS,
     **_options(),
 }
-"""Name → the fields of a request that asks for it, and of the same request without it."""
+"""Name → the fields of a request with the feature, and of the same request without it."""

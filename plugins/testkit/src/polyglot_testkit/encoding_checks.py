@@ -1,4 +1,4 @@
-"""Checks of what a driver makes of requests."""
+"""Checks of how a driver encodes requests."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from polyglot_core.plugin import json_access
-from polyglot_testkit.asked import asked_of, makes_no_difference
 from polyglot_testkit.check import KEY, differing, expect
 from polyglot_testkit.input_output import no_input_or_output
+from polyglot_testkit.probes import is_dropped, probes_for
 
 if TYPE_CHECKING:
     from polyglot_testkit.check import Exam
 
 __all__ = [
     "encoding_is_deterministic_and_touches_nothing",
+    "every_feature_is_encoded_or_rejected",
     "stream_is_only_a_switch",
     "the_key_stays_out_of_url_and_body",
-    "what_is_asked_is_said_or_refused",
 ]
 
 
 def encoding_is_deterministic_and_touches_nothing(exam: Exam) -> bool:
-    """The same request is encoded to the same bytes, without a file, a socket or a process."""
+    """Check that a request is always encoded to the same bytes, without I/O."""
     for request in exam.requests:
         first = exam.driver.encode(request)
         with no_input_or_output() as touched:
             second = exam.driver.encode(request)
-        expect(not touched, f"encode_request does I/O ({', '.join(touched)}); what needs it belongs into authorize")
+        expect(not touched, f"encode_request does I/O ({', '.join(touched)}); move it to authorize")
         expect(first == second, "encode_request gives different bytes for one request")
     return True
 
 
 def the_key_stays_out_of_url_and_body(exam: Exam) -> bool:
-    """The key is in no URL and no body, and in a header only as a `Secret`."""
+    """Check that the key is in no URL and no body, and in a header only as a `Secret`."""
     for request in exam.requests:
         wire = exam.driver.encode(request)
         expect(KEY not in wire.url, "the key is in the URL, where logs and proxies keep it")
@@ -45,29 +45,29 @@ def the_key_stays_out_of_url_and_body(exam: Exam) -> bool:
 
 
 def stream_is_only_a_switch(exam: Exam) -> bool:
-    """A streamed and a plain request ask for the same thing."""
+    """Check that a streamed and a plain request differ in the switch only."""
     for request in exam.requests:
         bodies = [exam.driver.encode(msgspec.structs.replace(request, stream=stream)).body for stream in (True, False)]
         fields = set(differing(*(json_access.parse(body, otherwise=body) for body in bodies))) - exam.switch
         why = (
-            f"a streamed and a plain request differ in {', '.join(sorted(fields))}; if that is how the dialect says "
-            "whether to stream, name those fields: check_driver(…, switch=[…])"
+            f"a streamed and a plain request differ in {', '.join(sorted(fields))}; if these fields are "
+            "the switch of the dialect, name them: check_driver(…, switch=[…])"
         )
         expect(not fields, why)
     return True
 
 
-def what_is_asked_is_said_or_refused(exam: Exam) -> bool:
-    """Each thing that a user can ask for makes a difference to what is sent, or is a `RequestError`."""
-    everything = asked_of(exam.requests[0].model)
-    dropped = {asked.name for asked in everything if makes_no_difference(asked, exam.driver.encode)}
+def every_feature_is_encoded_or_rejected(exam: Exam) -> bool:
+    """Check that each feature of a request changes what is sent, or raises a `RequestError`."""
+    everything = probes_for(exam.requests[0].model)
+    dropped = {probe.name for probe in everything if is_dropped(probe, exam.driver.encode)}
     for name in exam.left_out:
-        known = ", ".join(asked.name for asked in everything)
-        expect(any(asked.name == name for asked in everything), f"left_out knows no {name!r}; it knows {known}")
-        expect(name in dropped, f"{name!r} is said, or refused; take it out of left_out")
-    missing = [asked.name for asked in everything if asked.name in dropped and asked.name not in exam.left_out]
+        known = ", ".join(probe.name for probe in everything)
+        expect(any(probe.name == name for probe in everything), f"left_out knows no {name!r}; it knows {known}")
+        expect(name in dropped, f"{name!r} is encoded or rejected; remove it from left_out")
+    missing = [probe.name for probe in everything if probe.name in dropped and probe.name not in exam.left_out]
     why = (
-        f"the same is sent with and without {', '.join(missing)}; say it, give it to cannot_express, or tell why not: "
+        f"the same is sent with and without {', '.join(missing)}; encode it, pass it to cannot_express, or justify it: "
         "check_driver(…, left_out={name: reason})"
     )
     expect(not missing, why)

@@ -1,4 +1,4 @@
-"""Checks of what a driver makes of answers."""
+"""Checks of how a driver decodes responses."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = [
     "a_whole_recording_finishes",
     "any_split_gives_the_same_answer",
     "errors_are_provider_errors",
-    "only_our_errors_come_out",
+    "only_polyglot_errors_are_raised",
     "streamed_and_plain_agree",
-    "the_unknown_is_ignored",
+    "unknown_fields_and_events_are_ignored",
 ]
 
 _RANDOM_CUTS = 5
@@ -32,15 +32,18 @@ _MOST_PREFIXES = 400
 
 
 def any_split_gives_the_same_answer(exam: Exam) -> bool:
-    """However the network cuts the body, the partials and the answer are the same."""
+    """Check that the partials and the response do not depend on how the network splits the body."""
     dice = random.Random(0)  # noqa: S311 (the same cuts each time)
     for recording in exam.recordings:
         whole = replay(exam.driver, recording)
         for pieces in (cuts(recording.body, 1), *(_random_cuts(recording.body, dice) for _ in range(_RANDOM_CUTS))):
             split = replay(exam.driver, recording, pieces=pieces)
-            expect(_told(whole.response) == _told(split.response), f"{recording.name}: another answer when it is cut")
+            expect(
+                _fields_of(whole.response) == _fields_of(split.response),
+                f"{recording.name}: another response when it is split",
+            )
             shown = [[partial.to_dict() for partial in seen.partials] for seen in (whole, split)]
-            expect(shown[0] == shown[1], f"{recording.name}: other partials when it is cut")
+            expect(shown[0] == shown[1], f"{recording.name}: other partials when it is split")
     return bool(exam.recordings)
 
 
@@ -50,7 +53,7 @@ def _random_cuts(body: bytes, dice: random.Random) -> list[bytes]:
 
 
 def a_prefix_is_truncated_or_finished(exam: Exam) -> bool:
-    """A body that breaks off is `Truncated`, unless the dialect had already said that the model was done."""
+    """Check that a truncated body raises `Truncated`, unless the end of the response was received before."""
     streams = [recording for recording in exam.healthy() if recording.streamed]
     for recording in streams:
         step = max(1, len(recording.body) // _MOST_PREFIXES)
@@ -64,7 +67,7 @@ def a_prefix_is_truncated_or_finished(exam: Exam) -> bool:
 
 
 def a_whole_recording_finishes(exam: Exam) -> bool:
-    """A healthy recording is read to its end without an error."""
+    """Check that a healthy recording is decoded to its end without an error."""
     for recording in exam.healthy():
         error = replay(exam.driver, recording).error
         expect(error is None, f"{recording.name}: {_named(error)}{_unframed(exam, recording, error)}")
@@ -76,13 +79,13 @@ def _named(error: PolyglotError | None) -> str:
 
 
 def _unframed(exam: Exam, recording: Recording, error: PolyglotError | None) -> str:
-    """What to add to an error where the framing that the driver names has found nothing in a recording."""
+    """Return an addition to an error if the framing that the driver names finds no chunk in a recording."""
     framing, found = chunks(exam.driver, recording) if isinstance(error, Truncated) else ("", 1)
     return "" if found else f" The framing {framing!r} found no chunk in this recording."
 
 
 def streamed_and_plain_agree(exam: Exam) -> bool:
-    """The same answer, streamed and plain, is the same response."""
+    """Check that a streamed response and its plain counterpart decode to the same content."""
     by_name = {recording.name: recording for recording in exam.recordings}
     named = [recording for recording in exam.recordings if recording.same_as]
     missing = [one.name for one in named if one.same_as not in by_name]
@@ -95,7 +98,7 @@ def streamed_and_plain_agree(exam: Exam) -> bool:
 
 
 def errors_are_provider_errors(exam: Exam) -> bool:
-    """An error, by status or inside a 200, becomes a `ProviderError` with the provider's code."""
+    """Check that an error, by status or inside a 200, becomes a `ProviderError` with the provider's code."""
     failures = [recording for recording in exam.recordings if recording.fails]
     for recording in failures:
         error = replay(exam.driver, recording).error
@@ -106,11 +109,11 @@ def errors_are_provider_errors(exam: Exam) -> bool:
     return bool(failures)
 
 
-def the_unknown_is_ignored(exam: Exam) -> bool:
-    """Fields and events that a provider may add tomorrow change nothing."""
+def unknown_fields_and_events_are_ignored(exam: Exam) -> bool:
+    """Check that fields and events that a provider may add in the future change nothing."""
     changed = 0
     for recording in exam.healthy():
-        before = _told(replay(exam.driver, recording).response, raw=False)
+        before = _fields_of(replay(exam.driver, recording).response, raw=False)
         for what, mutate in (("fields", with_unknown_fields), ("an event", with_unknown_event)):
             mutated = mutate(recording)
             if mutated is None:
@@ -118,25 +121,25 @@ def the_unknown_is_ignored(exam: Exam) -> bool:
             changed += 1
             after = replay(exam.driver, mutated)
             expect(after.error is None, f"{recording.name}: with unknown {what}: {_named(after.error)}")
-            changes = ", ".join(differing(before, _told(after.response, raw=False)))
-            expect(not changes, f"{recording.name}: with unknown {what} the answer has other {changes}")
+            changes = ", ".join(differing(before, _fields_of(after.response, raw=False)))
+            expect(not changes, f"{recording.name}: with unknown {what} the response has other {changes}")
     return changed > 0
 
 
-def only_our_errors_come_out(exam: Exam) -> bool:
-    """Whatever arrives, what comes out is a response or a `PolyglotError`."""
+def only_polyglot_errors_are_raised(exam: Exam) -> bool:
+    """Check that any body results in a response or a `PolyglotError`."""
     for recording in exam.recordings:
         for body in broken_bodies(recording.body):
             try:
                 replay(exam.driver, msgspec.structs.replace(recording, body=body))
             except Exception as error:
-                what = f"{recording.name}: a broken body lets {type(error).__name__} out: {error}"
+                what = f"{recording.name}: a broken body raises {type(error).__name__}: {error}"
                 raise ExamFailed(what) from error
     return bool(exam.recordings)
 
 
-def _told(response: InferenceResponse, *, raw: bool = True) -> dict[str, Any]:
-    """All that a response says, but for times; `raw` is the provider's own object of usage, with whatever is in it."""
+def _fields_of(response: InferenceResponse, *, raw: bool = True) -> dict[str, Any]:
+    """Return the fields of a response without times; `raw` includes the provider's own usage object."""
     said = {name: value for name, value in response.to_dict().items() if name not in {"timing", "request_id"}}
     if not raw and said["usage"]:
         said["usage"] = {name: value for name, value in said["usage"].items() if name != "raw"}
@@ -144,6 +147,6 @@ def _told(response: InferenceResponse, *, raw: bool = True) -> dict[str, Any]:
 
 
 def _meaning(response: InferenceResponse) -> object:
-    """What a response says, however it was asked for."""
+    """Return the content of a response, which is the same streamed and plain."""
     calls = [(call.name, call.arguments) for call in response.tool_calls]
     return response.content, response.reasoning_content, response.refusal, calls, response.finish_reason

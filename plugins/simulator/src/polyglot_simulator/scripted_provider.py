@@ -1,4 +1,4 @@
-"""What the simulator answers to a request: the routes, the checks, and the script of replies and faults."""
+"""The response of the simulator to each request: the route, the checks, and the script of replies and faults."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from polyglot_core.plugin import Secret, Usage
-from polyglot_simulator.answer import Answer, Send, Wait
-from polyglot_simulator.dialect import Problem, Turn
-from polyglot_simulator.dialects import ACCESS, DEFAULT_DIALECT, route
+from polyglot_simulator.answer import Answer
+from polyglot_simulator.contract import Access, Problem, Turn
 from polyglot_simulator.pace import Pace, paced
 from polyglot_simulator.reply import RawReply
+from polyglot_simulator.routes import DEFAULT_DIALECT, route
 from polyglot_simulator.script import FaultScript, ReplyScript
+from polyglot_simulator.steps import Send, Wait
 
 if TYPE_CHECKING:
-    from polyglot_simulator.answer import End, Framing, Step
-    from polyglot_simulator.dialect import Dialect
-    from polyglot_simulator.recorded import RecordedRequest
+    from polyglot_simulator.answer import BodyLength, End
+    from polyglot_simulator.contract import Dialect
+    from polyglot_simulator.recorded_request import RecordedRequest
+    from polyglot_simulator.steps import Step
 
-__all__ = ["Provider"]
+__all__ = ["ScriptedProvider"]
 
 _MODELS = "/v1/models"
 
-_RAW_ENDS: dict[str, tuple[Framing, End]] = {
+_RAW_ENDS: dict[str, tuple[BodyLength, End]] = {
     "chunked": ("chunked", "complete"),
     "close": ("close", "complete"),
     "length": ("length", "complete"),
@@ -35,16 +37,16 @@ _RAW_ENDS: dict[str, tuple[Framing, End]] = {
 }
 
 
-class Provider(Struct, kw_only=True):
-    """Makes an answer of each request. It is called for one request after the other and touches no socket.
+class ScriptedProvider(Struct, kw_only=True):
+    """Makes the response to each request. It is called for one request at a time and does no I/O.
 
     Attributes:
-        model: Model that it claims to be where a request names none.
+        model: Model of the responses if a request names none.
         usage: Token counts of replies that have none of their own.
-        pace: How fast it speaks.
-        replies: What it says.
-        faults: What goes wrong.
-        api_key: The only key that it lets in; None lets everyone in.
+        pace: The speed of the replies.
+        replies: The replies.
+        faults: The faults.
+        api_key: The only key that it accepts; None accepts all requests.
     """
 
     model: str
@@ -55,7 +57,7 @@ class Provider(Struct, kw_only=True):
     api_key: Secret | None
 
     def answer(self, request: RecordedRequest) -> Answer:
-        """What is done for `request`."""
+        """Return the response to `request`."""
         headers = (("x-request-id", f"req_simulator_{request.number}"),)
         found = route(request.path, request.query)
         empty = Answer(dialect=found.dialect if found else DEFAULT_DIALECT, headers=headers)
@@ -68,7 +70,7 @@ class Provider(Struct, kw_only=True):
             return _refused(empty, Problem(500, f"The simulator's script failed: {type(error).__name__}: {error}"))
 
     def refuse(self, reason: str) -> Answer:
-        """What is done when that which came is no request."""
+        """Return the response to bytes that are not an HTTP request."""
         return _refused(Answer(dialect=DEFAULT_DIALECT), Problem(400, reason))
 
     def _problem(self, request: RecordedRequest, dialect: Dialect) -> Problem | None:
@@ -85,7 +87,9 @@ class Provider(Struct, kw_only=True):
     def _lets_in(self, request: RecordedRequest) -> bool:
         if self.api_key is None:
             return True
-        ways = {(access.auth_header, f"{access.auth_scheme} ".lstrip()) for access in ACCESS.values()}
+        found = route(request.path, request.query)
+        accesses = found.accesses if found else (Access(),)
+        ways = {(access.auth_header, f"{access.auth_scheme} ".lstrip()) for access in accesses}
         return any(self._has_key(request.headers.get(header, ""), prefix) for header, prefix in ways)
 
     def _has_key(self, given: str, prefix: str) -> bool:
@@ -116,7 +120,7 @@ class Provider(Struct, kw_only=True):
         steps = tuple(paced(empty.dialect.stream(turn), self.pace))
         if empty.dialect.wants_stream(asked):
             headers = (*empty.headers, *empty.dialect.stream_headers)
-            return replace(empty, streamed=True, headers=headers, body=steps, framing="chunked")
+            return replace(empty, streamed=True, headers=headers, body=steps, body_length="chunked")
         delay = sum(step.seconds for step in steps if isinstance(step, Wait))
         return replace(_json(empty, 200, empty.dialect.whole(turn)), delay=delay)
 
@@ -126,7 +130,7 @@ def _unknown(request: RecordedRequest) -> Problem:
 
 
 def _asked(request: RecordedRequest) -> Any:  # noqa: ANN401 (any JSON value)
-    """The body, with what the path says."""
+    """Return the body, with the fields of the path."""
     found = route(request.path, request.query)
     return {**request.body, **found.fields} if found and isinstance(request.body, dict) else request.body
 
@@ -145,13 +149,13 @@ def _raw(dialect: Dialect, reply: RawReply) -> Answer:
     steps: list[Step] = []
     for data in reply.writes:
         steps += [Wait(reply.delay), Send(data)] if steps and reply.delay else [Send(data)]
-    framing, end = _RAW_ENDS[reply.end]
+    body_length, end = _RAW_ENDS[reply.end]
     return Answer(
         dialect=dialect,
         streamed=True,
         status=reply.status,
         headers=tuple(reply.headers),
         body=tuple(steps),
-        framing=framing,
+        body_length=body_length,
         end=end,
     )

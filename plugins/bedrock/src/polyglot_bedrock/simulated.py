@@ -11,22 +11,27 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
-from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Dialect, Problem
-from polyglot_simulator.pace import tokens
+from polyglot_simulator.dialect import (
+    Access,
+    Dialect,
+    Problem,
+    Send,
+    arguments_json,
+    arguments_value,
+    only_reply,
+    texts,
+    tokens,
+    usage_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from polyglot_simulator.dialect import Turn
-    from polyglot_simulator.reply import Reply, ToolCall
+    from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
-__all__ = ["PATH", "BedrockConverse"]
 
-PATH = r"/model/(?P<model>[^/?]+)/converse(?P<streaming>-stream)?\?.*"
-"""The model stands in the path, and whether to stream."""
+__all__ = ["ACCESS", "ROUTES", "BedrockConverse"]
 
 _JSONObject = dict[str, Any]
 
@@ -92,7 +97,7 @@ class BedrockConverse(Dialect):
     def stream(self, turn: Turn) -> Iterator[Send]:
         """The start, each block, the stop with the reason, and the counts. Only a call says that its block starts."""
         yield Send(_event("messageStart", {"role": "assistant"}))
-        blocks, inputs = _blocks(turn), [_arguments(call) for call in turn.reply.tool_calls]
+        blocks, inputs = _blocks(turn), [arguments_json(call) for call in turn.reply.tool_calls]
         inputs = [""] * (len(blocks) - len(inputs)) + inputs  # the calls are the last blocks
         for index, (block, arguments) in enumerate(zip(blocks, inputs, strict=True)):
             yield from _block_frames(block, index, arguments)
@@ -151,36 +156,21 @@ def _blocks(turn: Turn) -> list[_JSONObject]:
     Raises:
         ConfigError: The reply has several choices.
     """
-    reply = turn.reply
-    if reply.choices:
-        raise ConfigError("A message has no choices; give the simulator a Reply without them.", phase="configure")
+    reply = only_reply(turn)
     blocks: list[_JSONObject] = []
     if reply.reasoning:
         thought = {"text": reply.reasoning, "signature": _SIGNATURE}
         blocks.append({"reasoningContent": {"reasoningText": thought}})
     if said := reply.text + (reply.refusal or ""):
         blocks.append({"text": said})
-    called = enumerate(reply.tool_calls)
-    return blocks + [{"toolUse": {**_call(call, index, turn), "input": _input(call)}} for index, call in called]
+    for index, call in enumerate(reply.tool_calls):
+        blocks.append({"toolUse": {**_call(call, index, turn), "input": arguments_value(call)}})
+    return blocks
 
 
 def _call(call: ToolCall, index: int, turn: Turn) -> _JSONObject:
     call_id = f"tooluse_simulator_{turn.number}_{index}" if call.id is None else call.id
     return {"toolUseId": call_id, "name": call.name}
-
-
-def _input(call: ToolCall) -> object:
-    """The input as an object; a text that is no JSON stays a text."""
-    if not isinstance(call.arguments, str):
-        return call.arguments
-    try:
-        return msgspec.json.decode(call.arguments)
-    except msgspec.DecodeError:
-        return call.arguments
-
-
-def _arguments(call: ToolCall) -> str:
-    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
 
 
 def _block_frames(block: _JSONObject, index: int, arguments: str) -> Iterator[Send]:
@@ -219,7 +209,8 @@ def _reason(reply: Reply) -> str:
 
 def _usage(turn: Turn) -> _JSONObject:
     """The counts in this dialect's words, in their field; nothing where nothing is to be reported."""
-    usage = _counted(turn) if turn.reply.usage is None else turn.reply.usage
+    prompt = [turn.body.get("system"), turn.body["messages"]]
+    usage = usage_of(turn, texts(prompt, "content", "text", "toolResult"), reasoning=False)
     if usage.raw:
         return {"usage": dict(usage.raw)}
     if usage == Usage():
@@ -234,20 +225,6 @@ def _usage(turn: Turn) -> _JSONObject:
     return {"usage": counts | {name: count for name, count in cached.items() if count is not None}}
 
 
-def _counted(turn: Turn) -> Usage:
-    """Counts of the simulator's own tokens; the thinking counts and is not told apart."""
-    reply = turn.reply
-    spoken = [reply.reasoning or "", reply.text, reply.refusal or "", *map(_arguments, reply.tool_calls)]
-    asked = [turn.body.get("system"), *(said.get("content") for said in turn.body["messages"])]
-    prompt = sum(len(tokens(text)) for blocks in asked for text in _texts(blocks))
-    return Usage(input_tokens=prompt, output_tokens=sum(len(tokens(text)) for text in spoken))
-
-
-def _texts(blocks: object) -> Iterator[str]:
-    """The texts of blocks, those in the results of tools included."""
-    listed: list[Any] = blocks if isinstance(blocks, list) else []
-    for block in listed:
-        if isinstance(block, dict):
-            text, result = block.get("text"), block.get("toolResult")
-            yield from [text] if isinstance(text, str) else []
-            yield from _texts(result.get("content")) if isinstance(result, dict) else ()
+ROUTES = {r"/model/(?P<model>[^/?]+)/converse(?P<streaming>-stream)?\?.*": BedrockConverse()}
+"""The path contains the model, and whether to stream."""
+ACCESS = {"bedrock": Access("")}

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from polyglot_simulator.answer import Send
-from polyglot_simulator.openai_chat import OpenAIChat
+from polyglot_simulator.dialect import (
+    Access,
+    OpenAIChat,
+    Send,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from polyglot_simulator.dialect import Turn
 
-__all__ = ["PATH", "AzureChat"]
 
-PATH = r"/openai/deployments/(?P<model>[^/?]+)/chat/completions\?(?:.*&)?api-version=[^&]+(?:&.*)?"
-"""The deployment stands for the model, whatever the body says; without a version there is nothing here."""
+__all__ = ["ACCESS", "ROUTES", "AzureChat"]
 
 _FILTERED = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": False, "severity": "safe"}}
 
@@ -38,3 +39,10 @@ class AzureChat(OpenAIChat):
         body["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": _FILTERED}]
         body["choices"] = [{**choice, "content_filter_results": _FILTERED} for choice in body["choices"]]
         return msgspec.json.encode(body)
+
+
+ROUTES = {
+    r"/openai/deployments/(?P<model>[^/?]+)/chat/completions\?(?:.*&)?api-version=[^&]+(?:&.*)?": AzureChat(),
+}
+"""The deployment is the model, whatever the body contains. Without ``api-version`` the path is unknown."""
+ACCESS = {"azure-openai": Access("", "api-key", "")}

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
 from polyglot_core.plugin import Usage
-from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Dialect, Problem
-from polyglot_simulator.pace import tokens
+from polyglot_simulator.dialect import (
+    Access,
+    Dialect,
+    Problem,
+    Send,
+    arguments_json,
+    interleaved,
+    texts,
+    tokens,
+    usage_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from polyglot_simulator.dialect import Turn
-    from polyglot_simulator.reply import Reply, ToolCall
+    from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
-__all__ = ["ARRAY_PATH", "PATH", "GeminiArray", "GeminiGenerate"]
 
-_MODEL = (
-    r"(?:/v1(?:beta)?|/v1(?:beta1)?(?:/projects/[^/]+/locations/[^/]+)?/publishers/[^/]+)"
-    r"/(?:models|tunedModels)/(?P<model>[^/:]+):"
-)
-PATH = _MODEL + r"(?:generateContent\?.*|(?P<streaming>streamGenerateContent)\?(?:.*&)?alt=sse(?:&.*)?)"
-"""Path and query of plain answers and of event streams; the model stands in the path, and whether to stream."""
-ARRAY_PATH = _MODEL + r"(?P<streaming>streamGenerateContent)\?.*"
-"""The same where no event stream is asked for: the stream is one JSON array."""
+__all__ = ["ACCESS", "ROUTES", "GeminiArray", "GeminiGenerate"]
 
 _JSONObject = dict[str, Any]
 
@@ -127,19 +125,13 @@ def _event(payload: object) -> bytes:
 
 def _chunks(turn: Turn) -> Iterator[tuple[_JSONObject, bool]]:
     """Every chunk, and whether it is a token; the last one has the usage."""
-    steps = list(_interleaved(turn))
+    steps = list(interleaved(_steps(reply, turn) for reply in _replies(turn)))
     for number, (index, step) in enumerate(steps, start=1):
         candidate: _JSONObject = {"content": {"parts": [step.part or {"text": ""}], "role": "model"}, "index": index}
         if step.finish is not None:
             candidate["finishReason"] = step.finish
         usage = _usage(turn) if number == len(steps) else {}
         yield {"candidates": [candidate], **usage, **_heading(turn)}, step.token
-
-
-def _interleaved(turn: Turn) -> Iterator[tuple[int, _Step]]:
-    """The steps of all candidates, one of each in turn."""
-    for row in zip_longest(*(_steps(reply, turn) for reply in _replies(turn))):
-        yield from ((index, step) for index, step in enumerate(row) if step is not None)
 
 
 def _steps(reply: Reply, turn: Turn) -> Iterator[_Step]:
@@ -169,11 +161,7 @@ def _calls(reply: Reply, turn: Turn) -> list[_JSONObject]:
 
 def _call(call: ToolCall, number: int, turn: Turn) -> _JSONObject:
     call_id = f"call_{turn.number}_{number}" if call.id is None else call.id
-    return {"id": call_id, "name": call.name, "args": msgspec.Raw(_arguments(call).encode() or b"{}")}
-
-
-def _arguments(call: ToolCall) -> str:
-    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
+    return {"id": call_id, "name": call.name, "args": msgspec.Raw(arguments_json(call).encode() or b"{}")}
 
 
 def _finish(reply: Reply) -> str:
@@ -197,29 +185,31 @@ def _count(body: Mapping[str, Any]) -> Any:  # noqa: ANN401 (whatever the client
 
 def _usage(turn: Turn) -> _JSONObject:
     """The counts in this dialect's words, in their field; nothing where nothing is to be reported."""
-    usage = _counted(turn) if turn.reply.usage is None else turn.reply.usage
+    prompt = [turn.body["contents"], turn.body.get("systemInstruction")]
+    usage = usage_of(turn, texts(prompt, "parts", "text"), _replies(turn))
     if usage.raw:
         return {"usageMetadata": dict(usage.raw)}
     if usage == Usage():
         return {}
-    prompt, output, thought = usage.input_tokens or 0, usage.output_tokens or 0, usage.reasoning_tokens or 0
-    counts = {"promptTokenCount": prompt, "candidatesTokenCount": output - thought, "totalTokenCount": prompt + output}
+    read, output, thought = usage.input_tokens or 0, usage.output_tokens or 0, usage.reasoning_tokens or 0
+    counts = {"promptTokenCount": read, "candidatesTokenCount": output - thought, "totalTokenCount": read + output}
     rare = {"thoughtsTokenCount": thought, "cachedContentTokenCount": usage.cache_read_tokens}
     return {"usageMetadata": counts | {name: count for name, count in rare.items() if count}}
-
-
-def _counted(turn: Turn) -> Usage:
-    """Counts of the simulator's own tokens."""
-    replies = _replies(turn)
-    reasoning = sum(len(tokens(reply.reasoning or "")) for reply in replies)
-    spoken = sum(len(tokens(text)) for reply in replies for text in (reply.text, *map(_arguments, reply.tool_calls)))
-    asked = [*turn.body["contents"], turn.body.get("systemInstruction")]
-    texts = [text for parts in _values(asked, "parts") for text in _values(parts, "text")]
-    prompt = sum(len(tokens(text)) for text in texts if isinstance(text, str))
-    return Usage(input_tokens=prompt, output_tokens=reasoning + spoken, reasoning_tokens=reasoning)
 
 
 def _values(items: object, name: str) -> list[Any]:
     """What the objects among `items` have under `name`."""
     listed: list[Any] = items if isinstance(items, list) else []
     return [cast("_JSONObject", item).get(name) for item in listed if isinstance(item, dict)]
+
+
+_MODEL = (
+    r"(?:/v1(?:beta)?|/v1(?:beta1)?(?:/projects/[^/]+/locations/[^/]+)?/publishers/[^/]+)"
+    r"/(?:models|tunedModels)/(?P<model>[^/:]+):"
+)
+ROUTES: dict[str, Dialect] = {
+    _MODEL + r"(?:generateContent\?.*|(?P<streaming>streamGenerateContent)\?(?:.*&)?alt=sse(?:&.*)?)": GeminiGenerate(),
+    _MODEL + r"(?P<streaming>streamGenerateContent)\?.*": GeminiArray(),
+}
+"""The path contains the model, and whether to stream. Without ``alt=sse`` the stream is one JSON array."""
+ACCESS = {"gemini": Access("/v1beta", "x-goog-api-key", ""), "vertex": Access("/v1", "x-goog-api-key", "")}

@@ -219,5 +219,5 @@ def test_a_connection_is_made_for_each_driver():
         assert (connection.driver, connection.model) == ("openai-responses", "tiny")
         assert connection.base_url == simulator.base_url
         assert connection.auth_headers().keys() == {"authorization"}
-        with pytest.raises(ConfigError, match="dialect of 'nobody'"):
+        with pytest.raises(ConfigError, match="no dialect for the driver 'nobody'.*group 'polyglot.dialects'"):
             simulator.connection_for("nobody")

@@ -56,11 +56,12 @@ class Caller:
         self.socket = socket.create_connection(("127.0.0.1", simulator.port), timeout=_PATIENCE)
 
     def send(self, method: str, path: str, body: bytes = b"", headers: str = "") -> Caller:
+        """Send a request."""
         head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
         self.socket.sendall(head.encode() + body)
         return self
 
-    def ask(self, *, last: bool = False, **fields: Any) -> Caller:
+    def ask(self, *, last: bool = False, **fields: object) -> Caller:
         """Ask for a completion; streamed unless `fields` say otherwise; `last` asks to close after it."""
         body = {"model": "m", "messages": [{"role": "user", "content": "Hello there"}], "stream": True} | fields
         headers = "Connection: close\r\n" if last else ""
@@ -88,6 +89,7 @@ class Caller:
         return response.status, json.loads(body) if is_json else body
 
     def close(self) -> None:
+        """Close the socket."""
         self.socket.close()
 
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
 from polyglot_core.plugin import Usage
-from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Dialect, Problem
-from polyglot_simulator.pace import tokens
+from polyglot_simulator.dialect import (
+    Access,
+    Dialect,
+    Problem,
+    Send,
+    arguments_json,
+    interleaved,
+    texts,
+    tokens,
+    usage_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from polyglot_simulator.dialect import Turn
-    from polyglot_simulator.reply import Reply, ToolCall
+    from polyglot_simulator.dialect import Reply, Turn
 
-__all__ = ["MistralChat"]
+
+__all__ = ["ACCESS", "ROUTES", "MistralChat"]
 
 _JSONObject = dict[str, Any]
 
@@ -55,7 +62,7 @@ class MistralChat(Dialect):
 
     def stream(self, turn: Turn) -> Iterator[Send]:
         """A chunk with the role, the content, and one with the finish; the last of these has the usage; ``[DONE]``."""
-        steps = list(_interleaved(turn))
+        steps = list(interleaved(_deltas(reply, turn) for reply in _choices(turn)))
         for number, (index, step) in enumerate(steps, start=1):
             choice = {"index": index, "delta": step.delta, "finish_reason": step.finish}
             usage = _usage(turn) if number == len(steps) else {}
@@ -109,12 +116,6 @@ def _choices(turn: Turn) -> Sequence[Reply]:
     return turn.reply.choices or [turn.reply] * (turn.body.get("n") or 1)
 
 
-def _interleaved(turn: Turn) -> Iterator[tuple[int, _Delta]]:
-    """The deltas of all choices, one of each in turn."""
-    for row in zip_longest(*(_deltas(reply, turn) for reply in _choices(turn))):
-        yield from ((index, delta) for index, delta in enumerate(row) if delta is not None)
-
-
 def _deltas(reply: Reply, turn: Turn) -> Iterator[_Delta]:
     yield _Delta({"role": "assistant", "content": ""}, token=False)
     yield from (_Delta({"content": [_thought(token)]}) for token in tokens(reply.reasoning or ""))
@@ -145,15 +146,11 @@ def _calls(reply: Reply, turn: Turn) -> list[_JSONObject]:
         {
             "id": f"call{turn.number:03}{index:02}" if call.id is None else call.id,  # nine letters and digits
             "type": "function",
-            "function": {"name": call.name, "arguments": _arguments(call)},
+            "function": {"name": call.name, "arguments": arguments_json(call)},
             "index": index,
         }
         for index, call in enumerate(reply.tool_calls)
     ]
-
-
-def _arguments(call: ToolCall) -> str:
-    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
 
 
 def _finish(reply: Reply) -> str:
@@ -162,7 +159,7 @@ def _finish(reply: Reply) -> str:
 
 def _usage(turn: Turn) -> _JSONObject:
     """The counts in this dialect's words, in their field; nothing where nothing is to be reported."""
-    usage = _counted(turn) if turn.reply.usage is None else turn.reply.usage
+    usage = usage_of(turn, texts(turn.body["messages"], "content", "text"), _choices(turn), reasoning=False)
     if usage.raw:
         return {"usage": dict(usage.raw)}
     if usage == Usage():
@@ -179,24 +176,6 @@ def _usage(turn: Turn) -> _JSONObject:
     return {"usage": counts}
 
 
-def _counted(turn: Turn) -> Usage:
-    """Counts of the simulator's own tokens; the thinking counts and is not told apart."""
-    spoken = sum(len(tokens(text)) for reply in _choices(turn) for text in _spoken(reply))
-    prompt = sum(len(tokens(text)) for text in _texts(turn.body["messages"]))
-    return Usage(input_tokens=prompt, output_tokens=spoken)
-
-
-def _spoken(reply: Reply) -> list[str]:
-    return [reply.reasoning or "", _text(reply), *(_arguments(call) for call in reply.tool_calls)]
-
-
-def _texts(messages: Sequence[Any]) -> Iterator[str]:
-    """The texts of the messages, whether their content is a text or a list of parts."""
-    for content in _values(messages, "content"):
-        parts: list[Any] = [{"text": content}] if isinstance(content, str) else content or []
-        yield from (text for text in _values(parts, "text") if isinstance(text, str))
-
-
-def _values(items: Sequence[Any], name: str) -> list[Any]:
-    """What the objects among `items` have under `name`."""
-    return [cast("_JSONObject", item).get(name) for item in items if isinstance(item, dict)]
+ROUTES = {r"/mistral/v1/chat/completions\?.*": MistralChat()}
+"""Mistral's path is OpenAI's too, so it has a prefix here."""
+ACCESS = {"mistral": Access("/mistral/v1")}

@@ -1,11 +1,11 @@
-"""A word on the terminal while nothing has come yet."""
+"""A line on the terminal until the first content is received."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
 
-from polyglot_cli.cleaning import one_line
+from polyglot_cli.control_sequences import one_line
 
 if TYPE_CHECKING:
     from typing import Self
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from rich.status import Status
     from rich.text import Text
 
-__all__ = ["Waiting"]
+__all__ = ["Spinner"]
 
-_PATIENCE = 0.4  # seconds; an answer that is quicker needs no word, which would only flicker
+_PATIENCE = 0.4  # seconds; for a quicker response the line would only flicker
 
 
-class Waiting:
-    """From entering to `stop`, says on standard error who is being waited for, if it takes long enough to ask oneself.
+class Spinner:
+    """Shows on standard error, from entering to `stop`, which connection the command waits for.
 
-    The line is gone before `stop` returns, so nothing is ever written over it or beside it.
+    The line appears after 0.4 seconds. It is removed before `stop` returns, so that no output is written beside it.
 
     Args:
-        name: Who is being waited for.
+        name: Name of the connection.
         shown: Whether there is a terminal to show it on.
     """
 
@@ -37,14 +37,14 @@ class Waiting:
         self._timer.daemon = True
 
     def say(self, text: str) -> None:
-        """Say something else from now on, at once if the word is shown already."""
+        """Replace the text, at once if the line is visible already."""
         with self._lock:
             self._text = one_line(text)
             if self._status is not None and not self._over:
                 self._status.update(self._shown())
 
     def stop(self) -> None:
-        """Take the word away, and do not show it any more. May be called again, at no cost."""
+        """Remove the line for good. Idempotent."""
         if self._over:
             return
         self._timer.cancel()
@@ -62,7 +62,7 @@ class Waiting:
         self.stop()
 
     def _show(self) -> None:
-        # Imported here, in the timer's thread: the request is on its way meanwhile.
+        # Imported here, in the timer's thread, while the request is being sent.
         from rich.console import Console  # noqa: PLC0415
 
         console = Console(stderr=True)

@@ -6,19 +6,26 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
-from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Dialect, Problem
-from polyglot_simulator.pace import tokens
+from polyglot_simulator.dialect import (
+    Access,
+    Dialect,
+    Problem,
+    Send,
+    arguments_value,
+    only_reply,
+    texts,
+    tokens,
+    usage_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from polyglot_simulator.dialect import Turn
-    from polyglot_simulator.reply import Reply, ToolCall
+    from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
-__all__ = ["OllamaChat"]
+
+__all__ = ["ACCESS", "ROUTES", "OllamaChat"]
 
 _JSONObject = dict[str, Any]
 
@@ -52,7 +59,7 @@ class OllamaChat(Dialect):
 
     def stream(self, turn: Turn) -> Iterator[Send]:
         """A line for each token, for each call, and for the end."""
-        reply = _only(turn.reply)
+        reply = only_reply(turn)
         for thought in tokens(reply.reasoning or ""):
             yield _line(turn, {"content": "", "thinking": thought}, token=True)
         for token in tokens(_text(reply)):
@@ -63,7 +70,7 @@ class OllamaChat(Dialect):
 
     def whole(self, turn: Turn) -> bytes:
         """One object with all of it."""
-        reply = _only(turn.reply)
+        reply = only_reply(turn)
         said: _JSONObject = {"content": _text(reply)}
         if reply.reasoning:
             said["thinking"] = reply.reasoning
@@ -92,17 +99,6 @@ def _line(turn: Turn, said: _JSONObject, *, token: bool = False, **fields: objec
     return Send(msgspec.json.encode(line) + b"\n", token=token)
 
 
-def _only(reply: Reply) -> Reply:
-    """The reply.
-
-    Raises:
-        ConfigError: It has several choices.
-    """
-    if reply.choices:
-        raise ConfigError("A chat has no choices; give the simulator a Reply without them.", phase="configure")
-    return reply
-
-
 def _text(reply: Reply) -> str:
     """The text; a refusal is a text like any other here."""
     return reply.text + (reply.refusal or "")
@@ -110,23 +106,13 @@ def _text(reply: Reply) -> str:
 
 def _call(call: ToolCall, index: int, turn: Turn) -> _JSONObject:
     call_id = f"call_{turn.number}_{index}" if call.id is None else call.id
-    return {"id": call_id, "function": {"index": index, "name": call.name, "arguments": _arguments(call)}}
-
-
-def _arguments(call: ToolCall) -> object:
-    """The arguments as an object; a text that is no JSON stays a text."""
-    if not isinstance(call.arguments, str):
-        return call.arguments
-    try:
-        return msgspec.json.decode(call.arguments)
-    except msgspec.DecodeError:
-        return call.arguments
+    return {"id": call_id, "function": {"index": index, "name": call.name, "arguments": arguments_value(call)}}
 
 
 def _ending(turn: Turn) -> _JSONObject:
     """What the last line says besides: the reason, and the counts where they are reported."""
     ending: _JSONObject = {"done": True, "done_reason": turn.reply.finish_reason or "stop"}
-    usage = _counted(turn) if turn.reply.usage is None else turn.reply.usage
+    usage = usage_of(turn, texts(turn.body.get("messages"), "content"), reasoning=False)
     if usage.raw:
         return ending | dict(usage.raw)
     if usage == Usage():
@@ -141,10 +127,5 @@ def _ending(turn: Turn) -> _JSONObject:
     return {**ending, **times, "prompt_eval_count": prompt, "eval_count": output}
 
 
-def _counted(turn: Turn) -> Usage:
-    """Counts of the simulator's own tokens."""
-    reply = turn.reply
-    calls = (msgspec.json.encode(_arguments(call)).decode() for call in reply.tool_calls)
-    spoken = sum(len(tokens(text)) for text in (reply.reasoning or "", _text(reply), *calls))
-    prompt = sum(len(tokens(message.get("content", ""))) for message in turn.body.get("messages", ()))
-    return Usage(input_tokens=prompt, output_tokens=spoken)
+ROUTES = {r"/api/chat\?.*": OllamaChat()}
+ACCESS = {"ollama": Access("")}

@@ -7,9 +7,9 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from polyglot_cli.cleaning import one_line
+from polyglot_cli.control_sequences import one_line
 from polyglot_cli.output import Output, is_terminal, say
-from polyglot_cli.unread import mention_unread_file
+from polyglot_cli.unread_config import mention_unread_file
 from polyglot_cli.views import as_json as json_text
 from polyglot_core import connections, drivers
 

@@ -1,4 +1,4 @@
-"""What is told after an answer, on standard error: what is odd about it, what it cost, and how the call went."""
+"""What is printed after a response, on standard error: notes, usage, and facts about the call."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 __all__ = ["print_debug", "print_notes", "print_usage"]
 
-_SHORTEST = 0.001  # seconds; a speed measured over less says nothing
+_SHORTEST = 0.001  # seconds; a speed measured over less means nothing
 _SHOWN_CAUSE = 300  # characters
 
 _BY_FINISH: Mapping[FinishReason | None, str] = {
-    FinishReason.LENGTH: "The answer stops here because it reached the limit of tokens.",
-    FinishReason.CONTENT_FILTER: "The provider's content filter stopped the answer.",
+    FinishReason.LENGTH: "The response was cut at the token limit.",
+    FinishReason.CONTENT_FILTER: "The provider's content filter stopped the response.",
     FinishReason.ERROR: "The model stopped because of an error.",
 }
 
 
-# What is odd
+# Notes
 
 
 def print_notes(response: InferenceResponse) -> None:
-    """Say what a reader of the text alone would miss."""
+    """Print what the text alone does not show."""
     for note in _notes(response):
         say(note, label="Note:", style="bold")
 
@@ -41,20 +41,20 @@ def _notes(response: InferenceResponse) -> Iterator[str]:
         names = ", ".join(call.name for call in response.tool_calls)
         yield f"The model calls tools, which the command does not run: {names}. --json shows the arguments."
     if any(choice.media for choice in response.choices):
-        yield "The answer holds images, sound or files, which are not shown; --events prints them."
+        yield "The response contains images, sound or files, which are not shown; --events prints them."
     if len(response.choices) > 1:
-        yield f"There are {len(response.choices)} answers, and this is the first; --json shows all."
+        yield f"The response has {len(response.choices)} choices, and this is the first; --json shows all."
     if note := _BY_FINISH.get(response.finish_reason):
         yield note
     elif response.outcome is Outcome.FINISHED and not (response.content or response.refusal or response.tool_calls):
-        yield "The answer has no text."
+        yield "The response has no text."
 
 
-# What it cost
+# Usage
 
 
 def print_usage(response: InferenceResponse) -> None:
-    """Say in one line: tokens, time to the first of them, speed, and why the model stopped."""
+    """Print in one line: tokens, seconds to the first of them, tokens per second, and the finish reason."""
     say(" · ".join(_figures(response)))
 
 
@@ -81,7 +81,7 @@ def _among(tokens: int | None, kind: str) -> str:
 
 
 def _speed(response: InferenceResponse) -> float | None:
-    """Tokens a second from the first event to the end; None where it cannot be told."""
+    """Return tokens per second from the first event to the end; None if not known."""
     tokens = response.usage.output_tokens if response.usage is not None else None
     first, whole = response.timing.first_event, response.timing.duration
     if not tokens or first is None or whole is None:
@@ -89,7 +89,7 @@ def _speed(response: InferenceResponse) -> float | None:
     return tokens / (whole - first) if whole - first > _SHORTEST else None
 
 
-# How it went
+# Debug
 
 
 def print_debug(
@@ -99,13 +99,13 @@ def print_debug(
     *,
     model: str | None = None,
 ) -> None:
-    """Say how the call went, fact by fact.
+    """Print facts about the call, one a line.
 
     Args:
-        connection: The connection that was asked; None if it did not come to that.
-        response: What came.
-        ending: What it ended in, if it did not finish.
-        model: The model that was asked for, if not the connection's.
+        connection: The connection of the call; None if none could be opened.
+        response: The response received so far.
+        ending: The error or interrupt that ended the call, if any.
+        model: The requested model, if not the connection's.
     """
     facts: dict[str, object] = {}
     if connection is not None:
@@ -135,7 +135,7 @@ def _outcome(response: InferenceResponse | None, ending: BaseException | None) -
 
 
 def _chain(error: BaseException | None) -> Iterator[str]:
-    """The error and what led to it, the outermost first."""
+    """Yield the error and its causes, the outermost first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -6,19 +6,27 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
-from polyglot_simulator.answer import Send
-from polyglot_simulator.dialect import Dialect, Problem
-from polyglot_simulator.pace import tokens
+from polyglot_simulator.dialect import (
+    Access,
+    Dialect,
+    Problem,
+    Send,
+    arguments_json,
+    arguments_value,
+    only_reply,
+    texts,
+    tokens,
+    usage_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from polyglot_simulator.dialect import Turn
-    from polyglot_simulator.reply import Reply, ToolCall
+    from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
-__all__ = ["AnthropicMessages"]
+
+__all__ = ["ACCESS", "ROUTES", "AnthropicMessages"]
 
 _JSONObject = dict[str, Any]
 
@@ -144,9 +152,7 @@ def _blocks(turn: Turn) -> list[_JSONObject]:
     Raises:
         ConfigError: The reply has several choices.
     """
-    reply = turn.reply
-    if reply.choices:
-        raise ConfigError("A message has no choices; give the simulator a Reply without them.", phase="configure")
+    reply = only_reply(turn)
     blocks: list[_JSONObject] = []
     if reply.reasoning:
         blocks.append({"type": "thinking", "thinking": reply.reasoning, "signature": _SIGNATURE})
@@ -157,17 +163,7 @@ def _blocks(turn: Turn) -> list[_JSONObject]:
 
 def _call(call: ToolCall, index: int, turn: Turn) -> _JSONObject:
     call_id = f"toolu_simulator_{turn.number}_{index}" if call.id is None else call.id
-    return {"type": "tool_use", "id": call_id, "name": call.name, "input": _input(call)}
-
-
-def _input(call: ToolCall) -> object:
-    """The input as an object; a text that is no JSON stays a text."""
-    if not isinstance(call.arguments, str):
-        return call.arguments
-    try:
-        return msgspec.json.decode(call.arguments)
-    except msgspec.DecodeError:
-        return call.arguments
+    return {"type": "tool_use", "id": call_id, "name": call.name, "input": arguments_value(call)}
 
 
 def _block_events(block: _JSONObject, index: int, turn: Turn) -> Iterator[Send]:
@@ -188,12 +184,8 @@ def _told(block: _JSONObject, turn: Turn) -> tuple[_JSONObject, list[tuple[str, 
     if block["type"] == "text":
         return {"text": ""}, [("text_delta", "text", token) for token in tokens(block["text"])], None
     calls = {_call(call, index, turn)["id"]: call for index, call in enumerate(turn.reply.tool_calls)}
-    fragments = ["", *tokens(_arguments(calls[block["id"]]))]
+    fragments = ["", *tokens(arguments_json(calls[block["id"]]))]
     return {"input": {}}, [("input_json_delta", "partial_json", fragment) for fragment in fragments], None
-
-
-def _arguments(call: ToolCall) -> str:
-    return call.arguments if isinstance(call.arguments, str) else msgspec.json.encode(call.arguments).decode()
 
 
 def _ending(reply: Reply) -> _JSONObject:
@@ -209,7 +201,7 @@ def _ending(reply: Reply) -> _JSONObject:
 
 def _usage(turn: Turn) -> _JSONObject | None:
     """The counts in this dialect's words, or None where nothing is to be reported."""
-    usage = _counted(turn) if turn.reply.usage is None else turn.reply.usage
+    usage = usage_of(turn, texts([turn.body.get("system"), turn.body["messages"]], "text", "content"))
     if usage.raw:
         return dict(usage.raw)
     if usage == Usage():
@@ -227,19 +219,5 @@ def _usage(turn: Turn) -> _JSONObject | None:
     return counts
 
 
-def _counted(turn: Turn) -> Usage:
-    """Counts of the simulator's own tokens."""
-    reply = turn.reply
-    thought = len(tokens(reply.reasoning or ""))
-    spoken = sum(len(tokens(text)) for text in (reply.text, *map(_arguments, reply.tool_calls)))
-    asked: list[object] = [turn.body.get("system"), *(said.get("content") for said in _values(turn.body["messages"]))]
-    prompt = sum(len(tokens(text)) for content in asked for text in _texts(content))
-    return Usage(input_tokens=prompt, output_tokens=thought + spoken, reasoning_tokens=thought)
-
-
-def _texts(content: object) -> list[str]:
-    """The texts of a content, which is a text or a list of blocks."""
-    if isinstance(content, str):
-        return [content]
-    inner = [block.get("text") or block.get("content") for block in _values(content)]
-    return [text for part in inner for text in _texts(part)]
+ROUTES = {r"/v1/messages\?.*": AnthropicMessages()}
+ACCESS = {"anthropic": Access("/v1", "x-api-key", "")}

@@ -1,4 +1,4 @@
-"""A configuration file that lies in the working directory, which the library does not read."""
+"""The notice about a configuration file in the working directory, which the library does not read."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NAME = "polyglot.toml"
 
 
 def mention_unread_file(config: str | None) -> None:
-    """Say that the file lies there unread, unless the user has chosen a file; `config` is what ``--config`` names."""
+    """Print that the file is not read, unless the user has chosen a file; `config` is the file of ``--config``."""
     if config or os.environ.get("POLYGLOT_CONFIG"):
         return
     file = Path(_NAME)
     own = Path(click.get_app_dir("polyglot")) / _NAME
     if file.is_file() and not (own.is_file() and own.samefile(file)):
-        say(f"The {_NAME} in this folder is not read unless you say so: --config {_NAME}, or POLYGLOT_CONFIG={_NAME}.")
+        say(f"The {_NAME} in this folder is not read by default; use --config {_NAME}, or POLYGLOT_CONFIG={_NAME}.")
