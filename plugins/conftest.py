@@ -7,12 +7,16 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from polyglot_simulator import Simulator
+
+hypothesis.settings.register_profile("checks", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("checks")
 
 _PATIENCE = 5.0
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import anyio
+import hypothesis
 import msgspec
 import pytest
 
@@ -25,6 +26,9 @@ from polyglot_core._engine import call
 from polyglot_core._values import events
 from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import End, Finish, TextDelta, Usage, WireRequest, hookimpl
+
+hypothesis.settings.register_profile("checks", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("checks")
 
 _PATIENCE = 5.0  # maximum seconds of any wait in this module
 

@@ -175,7 +175,7 @@ def test_bytes_left_by_other_users_of_a_client(flavour, loopback, http, toy, for
 
 def test_bytes_that_arrive_before_the_request_is_written(asking, loopback, http, toy, foreign, monkeypatch):
     """Bytes that arrive after the exchange ended are detected before the next request is written."""
-    monkeypatch.setattr("polyglot_core._http.exchange.may_serve_again", lambda _: True)
+    monkeypatch.setattr("polyglot_core._http.exchange.is_reusable", lambda _: True)
     server = loopback(
         (streamed(http, toy, "one", framing="length") + foreign,), (streamed(http, toy, "two", framing="length"),)
     )
