@@ -12,8 +12,8 @@ from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._drivers import discovery
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
-from polyglot_simulator.answer import Answer as Reply
 from polyglot_simulator.recorded_request import RecordedRequest
+from polyglot_simulator.response import SimulatedResponse as Reply
 from polyglot_simulator.routes import DEFAULT_DIALECT
 from polyglot_simulator.server import Server
 from polyglot_simulator.steps import Send

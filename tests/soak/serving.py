@@ -22,7 +22,7 @@ import msgspec
 from polyglot_core import Connection, Retries, Timeouts
 from polyglot_core.errors import ConfigError
 from polyglot_simulator import Fault, RecordedRequest, Reply, Simulator
-from polyglot_simulator.answer import Answer
+from polyglot_simulator.response import SimulatedResponse
 from polyglot_simulator.routes import supported_drivers
 
 from .descriptors import open_sockets
@@ -64,11 +64,11 @@ class Script(Fault, frozen=True):
         self.now[:] = kind.faults[number] if number < len(kind.faults) else ()
         return kind.reply
 
-    def change(self, answer: Answer) -> Answer:
-        """The answer with the faults of that kind."""
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Return the response with the faults of that kind."""
         for fault in self.now:
-            answer = fault.change(answer)
-        return answer
+            response = fault.change(response)
+        return response
 
 
 def main() -> None:

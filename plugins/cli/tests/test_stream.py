@@ -508,7 +508,7 @@ def test_a_full_disk_is_said_to_be_full(command, provider):
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr == b"Error: The answer cannot be written: No space left on device.\n"
+    assert done.stderr == b"Error: The response cannot be written: No space left on device.\n"
 
 
 def test_an_error_that_steers_terminals_does_not(command, provider):

@@ -320,9 +320,9 @@ def test_times_of_one_fault_do_not_end_the_others(call):
 @pytest.mark.parametrize("fault", [Cut, Drop, Reset, Stall])
 def test_fault_without_a_place_is_refused(fault):
     """A fault that has to be placed says so, and names the ways."""
-    with pytest.raises(ConfigError, match="exactly one place: after_events=N or after_bytes=N"):
+    with pytest.raises(ConfigError, match="exactly one position in the response: after_events=N or after_bytes=N"):
         fault()
-    with pytest.raises(ConfigError, match="exactly one place"):
+    with pytest.raises(ConfigError, match="exactly one position"):
         fault(after_events=1, after_bytes=1)
 
 

@@ -59,7 +59,7 @@ def test_wait_for_request_returns_it_or_times_out(call):
         caller.ask()
         waiter.join(5)
         assert paths == ["/v1/chat/completions"]
-        with pytest.raises(TimeoutError, match="Request 2 did not arrive"):
+        with pytest.raises(TimeoutError, match="Request 2 was not received"):
             simulator.wait_for_request(2, timeout=0.01)
 
 
@@ -127,7 +127,7 @@ def test_as_many_requests_are_kept_as_it_was_told(call):
             caller.ask().response()
         assert [request.number for request in simulator.requests] == [2, 3]
         assert simulator.wait_for_request(3).number == 3
-        with pytest.raises(LookupError, match="Request 1 is no longer on record; the last 2 are"):
+        with pytest.raises(LookupError, match="Request 1 is no longer kept; the latest 2 are"):
             simulator.wait_for_request(1)
         assert "3 requests" in repr(simulator)
 
@@ -291,7 +291,7 @@ def test_simulator_that_is_not_running_says_so():
     with pytest.raises(ConfigError, match="not running"):
         _ = simulator.base_url
     simulator.start()
-    with pytest.raises(ConfigError, match="running already"):
+    with pytest.raises(ConfigError, match="already running"):
         simulator.start()
     simulator.close()
     simulator.close()

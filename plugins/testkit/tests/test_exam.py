@@ -143,7 +143,7 @@ def _decode_plain_otherwise(chunk):
         ({"encode_request": _encode_with_file}, "encoding is deterministic and touches nothing"),
         ({"encode_request": _encode_differently}, "encoding is deterministic and touches nothing"),
         ({"encode_request": _encode_streams_otherwise}, "stream is only a switch"),
-        ({"decode_chunk": _decode_by_memory()}, "any split gives the same answer"),
+        ({"decode_chunk": _decode_by_memory()}, "any split gives the same response"),
         ({"decode_chunk": _decode_swallowing_errors}, "errors are provider errors"),
         ({"decode_chunk": _decode_strictly}, "unknown fields and events are ignored"),
         ({"decode_chunk": _decode_plain_otherwise}, "streamed and plain agree"),

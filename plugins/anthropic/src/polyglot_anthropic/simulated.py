@@ -1,4 +1,4 @@
-"""Anthropic's Messages: the message that a reply becomes, whole or told block by block."""
+"""Anthropic's Messages: encodes a reply as a message, whole or streamed block by block."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class AnthropicMessages(Dialect):
     )
 
     def problem(self, body: object) -> Problem | None:
-        """What is wrong with the body, in the order in which a reader would stumble over it."""
+        """Return the first problem of the body, or None."""
         if not isinstance(body, dict):
             return Problem(400, "The body of the request is not a JSON object.")
         fields = cast("_JSONObject", body)
@@ -66,11 +66,11 @@ class AnthropicMessages(Dialect):
         return _problem_of_turns(messages)
 
     def wants_stream(self, body: Mapping[str, Any]) -> bool:
-        """Whether the body says ``"stream": true``."""
+        """Return True if the body has ``"stream": true``."""
         return body.get("stream") is True
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """The start, a ping, each block from its start to its stop, and the change that ends the message."""
+        """Yield the start, a ping, each block from its start to its stop, and the delta that ends the message."""
         usage = _usage(turn)
         yield _event("message_start", message=_message(turn, [], usage and {**usage, "output_tokens": 1}))
         yield _event("ping")
@@ -83,17 +83,17 @@ class AnthropicMessages(Dialect):
         yield _event("message_stop")
 
     def whole(self, turn: Turn) -> bytes:
-        """One ``message`` object."""
+        """Return one ``message`` object."""
         return msgspec.json.encode({**_message(turn, _blocks(turn), _usage(turn)), **_ending(turn.reply)})
 
     def error(self, problem: Problem) -> bytes:
-        """An object of type ``error``, with the error in it."""
+        """Return an object of type ``error``, with the error in it."""
         usual = "api_error" if problem.status >= 500 else "invalid_request_error"
         error = {"type": _KINDS.get(problem.status, usual), "message": problem.message}
         return msgspec.json.encode({"type": "error", "error": error, "request_id": None})
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """The same object, as an event where the answer is streamed."""
+        """Return the same object, as an event if the response is streamed."""
         return _event("error", error=error).data if streamed else msgspec.json.encode({"type": "error", "error": error})
 
 
@@ -106,7 +106,7 @@ def _event(kind: str, *, token: bool = False, **fields: object) -> Send:
 
 
 def _problem_of_turns(turns: list[Any]) -> Problem | None:
-    """A role that there is not, an empty text, or calls and results that do not belong together."""
+    """Return a problem for an unknown role, an empty text, or tool calls and results that do not match."""
     called: set[object] = set()
     for number, turn in enumerate(turns):
         where = f"messages.{number}"
@@ -125,7 +125,7 @@ def _problem_of_turns(turns: list[Any]) -> Problem | None:
 
 
 def _values(items: object) -> list[_JSONObject]:
-    """The objects of a list."""
+    """Return the objects of a list."""
     found: list[Any] = items if isinstance(items, list) else []
     return [item for item in found if isinstance(item, dict)]
 
@@ -147,7 +147,7 @@ def _message(turn: Turn, blocks: list[_JSONObject], usage: _JSONObject | None) -
 
 
 def _blocks(turn: Turn) -> list[_JSONObject]:
-    """The blocks of the reply: its thinking, its text, and its calls.
+    """Return the blocks of the reply: its thinking, its text, and its tool calls.
 
     Raises:
         ConfigError: The reply has several choices.
@@ -177,7 +177,7 @@ def _block_events(block: _JSONObject, index: int, turn: Turn) -> Iterator[Send]:
 
 
 def _told(block: _JSONObject, turn: Turn) -> tuple[_JSONObject, list[tuple[str, str, str]], str | None]:
-    """What of a block is empty at its start, the deltas that fill it, and its signature."""
+    """Return the empty fields of a block at its start, the deltas that fill it, and its signature."""
     if block["type"] == "thinking":
         pieces = [("thinking_delta", "thinking", token) for token in tokens(block["thinking"])]
         return {"thinking": "", "signature": ""}, pieces, block["signature"]
@@ -200,7 +200,7 @@ def _ending(reply: Reply) -> _JSONObject:
 
 
 def _usage(turn: Turn) -> _JSONObject | None:
-    """The counts in this dialect's words, or None where nothing is to be reported."""
+    """Return the token counts as this dialect encodes them, or None if none are reported."""
     usage = usage_of(turn, texts([turn.body.get("system"), turn.body["messages"]], "text", "content"))
     if usage.raw:
         return dict(usage.raw)

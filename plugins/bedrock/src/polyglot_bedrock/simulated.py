@@ -36,9 +36,9 @@ __all__ = ["ACCESS", "ROUTES", "BedrockConverse"]
 _JSONObject = dict[str, Any]
 
 _TEXT_HEADER = 7
-_PADDING = "abcdefghijkl"  # of a varying length from the provider, so that sizes of frames tell nothing
+_PADDING = "abcdefghijkl"  # the provider varies its length, so that frame sizes reveal nothing
 _SIGNATURE = "c2ltdWxhdGVkLXNpZ25hdHVyZQ=="
-_METRICS = {"latencyMs": 1}  # the same in every answer, so that two runs give equal bytes
+_METRICS = {"latencyMs": 1}  # the same in every response, so that two runs give equal bytes
 _EXCEPTIONS = {
     401: "UnrecognizedClientException",
     403: "AccessDeniedException",
@@ -51,7 +51,7 @@ _EXCEPTIONS = {
 
 
 def _frame(payload: object, **headers: str) -> bytes:
-    """One frame: lengths and their checksum, headers of text, the payload, and the checksum of all before it."""
+    """Return one frame: lengths and their checksum, text headers, the payload, and the checksum of all before it."""
     block = b"".join(_header(name, text) for name, text in headers.items())
     data = msgspec.json.encode(payload)
     lengths = struct.pack(">II", 16 + len(block) + len(data), len(block))
@@ -77,7 +77,7 @@ class BedrockConverse(Dialect):
     """An event of a kind that no client knows, and that all of them skip."""
 
     def problem(self, body: object) -> Problem | None:
-        """What is wrong with the body, in the order in which a reader would stumble over it."""
+        """Return the first problem of the body, or None."""
         if not isinstance(body, dict):
             return Problem(400, "The request body is not a JSON object.", "SerializationException")
         turns = cast("_JSONObject", body).get("messages")
@@ -91,11 +91,11 @@ class BedrockConverse(Dialect):
         return None
 
     def wants_stream(self, body: Mapping[str, Any]) -> bool:
-        """Whether the path says so."""
+        """Return True if the path requests a stream."""
         return bool(body.get("streaming"))
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """The start, each block, the stop with the reason, and the counts. Only a call says that its block starts."""
+        """Yield the start, each block, the stop with the reason, and the counts. Only tool calls have a block start."""
         yield Send(_event("messageStart", {"role": "assistant"}))
         blocks, inputs = _blocks(turn), [arguments_json(call) for call in turn.reply.tool_calls]
         inputs = [""] * (len(blocks) - len(inputs)) + inputs  # the calls are the last blocks
@@ -105,23 +105,23 @@ class BedrockConverse(Dialect):
         yield Send(_event("metadata", {**_usage(turn), "metrics": _METRICS}))
 
     def whole(self, turn: Turn) -> bytes:
-        """One object with the message in it."""
+        """Return one object with the message in it."""
         message = {"role": "assistant", "content": _blocks(turn)}
         ending = {"stopReason": _reason(turn.reply), **_usage(turn), "metrics": _METRICS}
         return msgspec.json.encode({"output": {"message": message}, **ending})
 
     def error(self, problem: Problem) -> bytes:
-        """An object with the one field ``message``; what kind of error it is stands in a header."""
+        """Return an object with the single field ``message``; the kind of error is in a header."""
         return msgspec.json.encode({"message": problem.message})
 
     def error_headers(self, problem: Problem) -> tuple[tuple[str, str], ...]:
-        """The name of the exception, with what AWS puts behind it."""
+        """Return the name of the exception, with the suffix that AWS appends."""
         usual = _EXCEPTIONS.get(problem.status, _exception(problem.status))
         name = problem.code if (problem.code or "").endswith("Exception") else usual
         return (("x-amzn-errortype", f"{name}:http://internal.amazon.com/coral/com.amazon.bedrock/"),)
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """An exception as a frame, or as an object with its name."""
+        """Return an exception as a frame, or as an object with its name."""
         given = str(error.get("type") or error.get("code") or "")
         name = given if given.endswith("Exception") else _exception(500)
         said = {field: value for field, value in error.items() if field not in {"type", "code"} and value is not None}
@@ -151,7 +151,7 @@ def _problem_of_turn(turn: object, number: int) -> Problem | None:
 
 
 def _blocks(turn: Turn) -> list[_JSONObject]:
-    """The blocks of the reply: its thinking, its text, and its calls; a refusal is a text like any other.
+    """Return the blocks of the reply: thinking, text, and tool calls; a refusal is encoded as text.
 
     Raises:
         ConfigError: The reply has several choices.
@@ -187,7 +187,7 @@ def _opening(call: _JSONObject) -> _JSONObject:
 
 
 def _deltas(block: _JSONObject, arguments: str) -> Iterator[tuple[_JSONObject, bool]]:
-    """What fills a block, piece by piece, and whether a piece is a token."""
+    """Yield the content of a block piece by piece, and whether a piece is a token."""
     if "text" in block:
         yield from (({"text": token}, True) for token in tokens(block["text"]))
     elif "reasoningContent" in block:
@@ -199,7 +199,7 @@ def _deltas(block: _JSONObject, arguments: str) -> Iterator[tuple[_JSONObject, b
 
 
 def _reason(reply: Reply) -> str:
-    """The reason; what refuses here is a guardrail."""
+    """Return the stop reason; this dialect reports a refusal as a guardrail."""
     usual = "guardrail_intervened" if reply.refusal else "tool_use" if reply.tool_calls else "end_turn"
     return reply.finish_reason or usual
 
@@ -208,7 +208,7 @@ def _reason(reply: Reply) -> str:
 
 
 def _usage(turn: Turn) -> _JSONObject:
-    """The counts in this dialect's words, in their field; nothing where nothing is to be reported."""
+    """Return the token counts in this dialect's field, or an empty object if none are reported."""
     prompt = [turn.body.get("system"), turn.body["messages"]]
     usage = usage_of(turn, texts(prompt, "content", "text", "toolResult"), reasoning=False)
     if usage.raw:

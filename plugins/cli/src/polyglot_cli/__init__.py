@@ -1,1 +1,1 @@
-"""The ``polyglot`` command: stream an answer from any LLM provider in the terminal."""
+"""The ``polyglot`` command: stream a response from any LLM provider in the terminal."""

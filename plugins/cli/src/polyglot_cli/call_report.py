@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from polyglot_cli.output import say
+from polyglot_cli.output import write_line
 from polyglot_core import FinishReason, Outcome, PolyglotError, TimedOut
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _BY_FINISH: Mapping[FinishReason | None, str] = {
 def print_notes(response: InferenceResponse) -> None:
     """Print what the text alone does not show."""
     for note in _notes(response):
-        say(note, label="Note:", style="bold")
+        write_line(note, label="Note:", style="bold")
 
 
 def _notes(response: InferenceResponse) -> Iterator[str]:
@@ -55,7 +55,7 @@ def _notes(response: InferenceResponse) -> Iterator[str]:
 
 def print_usage(response: InferenceResponse) -> None:
     """Print in one line: tokens, seconds to the first of them, tokens per second, and the finish reason."""
-    say(" · ".join(_figures(response)))
+    write_line(" · ".join(_figures(response)))
 
 
 def _figures(response: InferenceResponse) -> Iterator[str]:
@@ -120,11 +120,11 @@ def print_debug(
     facts["attempts"] = getattr(ending, "attempts", None) or (len(failed) + 1 if failed else None)
     for name, value in facts.items():
         if value:
-            say(str(value), label=f"{name:<11}")
+            write_line(str(value), label=f"{name:<11}")
     for attempt in failed:
-        say(f"{attempt.connection}: {attempt.error}: {attempt.message}"[:_SHOWN_CAUSE], label=f"{'before':<11}")
+        write_line(f"{attempt.connection}: {attempt.error}: {attempt.message}"[:_SHOWN_CAUSE], label=f"{'before':<11}")
     for cause in _chain(ending if isinstance(ending, PolyglotError) else None):
-        say(cause, label=f"{'cause':<11}")
+        write_line(cause, label=f"{'cause':<11}")
 
 
 def _outcome(response: InferenceResponse | None, ending: BaseException | None) -> str:

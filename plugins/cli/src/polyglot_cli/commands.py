@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyglot_cli import interrupts
-from polyglot_cli.output import is_closed_pipe, silence_standard_streams, spoken_warnings
+from polyglot_cli.output import is_closed_pipe, plain_warnings, silence_standard_streams
 from polyglot_cli.parameters import complete_connection, name, option, positive, prompt_from
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (whatever a command returns)
         """Run the command."""
         try:
-            with spoken_warnings():
+            with plain_warnings():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             interrupts.caught()

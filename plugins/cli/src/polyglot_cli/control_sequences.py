@@ -1,7 +1,7 @@
-"""What a model says, made harmless for a terminal: no control sequences, and no invisible change of direction.
+"""Removes control sequences and invisible changes of direction from text for a terminal.
 
-A model's text is a stranger's text. Sent to a terminal as it is, it could rewrite the screen, fill the clipboard or
-hide words. Pure: characters in, characters out; a sequence cut by the border of two pieces is still one sequence.
+A model's text is untrusted. Written to a terminal unchanged, it could rewrite the screen, fill the clipboard or hide
+words. The code does no I/O; a sequence that is split across two pieces is still recognized.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 _ESCAPE = "\x1b"
 _BELL = "\x07"
-_CANCELS = "\x18\x1a"  # CAN and SUB break off whatever sequence stands open
+_CANCELS = "\x18\x1a"  # CAN and SUB cancel any open sequence
 _CSI, _OSC, _STRING_END = "\x9b", "\x9d", "\x9c"
 _STRINGS = "\x90\x98\x9d\x9e\x9f"  # DCS, SOS, OSC, PM, APC
-_C1_OFFSET = 0x40  # ESC and a character of @A…_ are the C1 control that lies so much higher
+_C1_OFFSET = 0x40  # ESC and a character of @A…_ are the C1 control with that offset
 
 
 class Cleaner:
-    """Cleans a text that comes in pieces. What comes out does not depend on where the pieces were cut.
+    """Cleans a text that is received in pieces. The result does not depend on how it is split.
 
-    Taken out are control characters but tab and newline, and whole sequences: ESC with what belongs to it, CSI, OSC,
-    DCS, APC, PM, SOS. Characters that change the direction of writing are shown, as in ``<U+202E>``. A string sequence
-    that never ends would swallow all the rest, so its content is handed out by `finish`, cleaned.
+    It removes control characters except tab and newline, and whole sequences: ESC with its parameters, CSI, OSC, DCS,
+    APC, PM, SOS. Characters that change the direction of writing are shown, as in ``<U+202E>``. A string sequence
+    that never ends would swallow the rest of the text, so `finish` returns its content, cleaned.
     """
 
     def __init__(self) -> None:
@@ -41,19 +41,19 @@ class Cleaner:
         self._bell_ends = False
 
     def feed(self, text: str) -> str:
-        """The next piece, cleaned; empty while a sequence stands open."""
+        """Return the next piece, cleaned; empty while a sequence is open."""
         if self._take == self._ground and _HARMLESS.fullmatch(text):
             return text
         return "".join([self._take(character) for character in text])
 
     def finish(self) -> str:
-        """What an unended string sequence had swallowed. The cleaner begins anew."""
+        """Return the content of an unterminated string sequence, and reset the cleaner."""
         rest = _shown(_CONTROL.sub("", "".join(self._swallowed)))
         self._swallowed.clear()
         self._take = self._ground
         return rest
 
-    # What becomes of the next character: text or nothing, and perhaps another state.
+    # Each state returns the text for the next character, or nothing, and may change the state.
 
     def _ground(self, character: str) -> str:
         if character == _ESCAPE:
@@ -70,7 +70,7 @@ class Cleaner:
         if "@" <= character <= "_":
             return self._again(chr(ord(character) + _C1_OFFSET))
         if " " <= character <= "/":
-            return ""  # an intermediate: the sequence goes on
+            return ""  # an intermediate: the sequence continues
         if "0" <= character <= "~":
             return self._end()
         return self._again(character)
@@ -101,7 +101,7 @@ class Cleaner:
         self._take = self._string
 
     def _again(self, character: str) -> str:
-        """Leave the sequence and take `character` as if none had been open."""
+        """Abandon the sequence and process `character` as plain text."""
         self._take = self._ground
         return self._ground(character)
 
@@ -112,13 +112,13 @@ class Cleaner:
 
 
 def clean(text: str) -> str:
-    """A whole text, cleaned."""
+    """Return a whole text, cleaned."""
     cleaner = Cleaner()
     return cleaner.feed(text) + cleaner.finish()
 
 
 def one_line(text: str) -> str:
-    """A whole text, cleaned, with its white space folded to single spaces."""
+    """Return a whole text, cleaned, with white space collapsed to single spaces."""
     return " ".join(clean(text).split())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polyglot_cli.output import say
+from polyglot_cli.output import write_line
 from polyglot_core.errors import (
     AuthenticationError,
     ConfigError,
@@ -82,6 +82,6 @@ def hint(error: PolyglotError) -> str:
 
 def report(error: PolyglotError) -> None:
     """Print the error's own message on standard error, and the hint. Neither contains a key."""
-    say(str(error), label="Error:", style="bold red")
+    write_line(str(error), label="Error:", style="bold red")
     if advice := hint(error):
-        say(advice)
+        write_line(advice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 
-from polyglot_cli.output import say
+from polyglot_cli.output import write_line
 from polyglot_core import connections
 from polyglot_simulator import Pace, Simulator
 
@@ -30,10 +30,10 @@ def simulator(prompt: str, config: str | None, variables: tuple[str, ...]) -> Si
     configured = [info.name for info in connections(config) if info.source == "file"]
     if configured:
         names = ", ".join(configured)
-        say(f"No connection is chosen, so a simulator on this machine replies; choose one with -c: {names}.")
+        write_line(f"No connection is chosen, so a simulator on this machine replies; choose one with -c: {names}.")
     else:
         ways = [*(f"set {variable}" for variable in variables), "see `polyglot connections`"]
-        say(f"No connection is configured, so a simulator on this machine replies; {' or '.join(ways)}.")
+        write_line(f"No connection is configured, so a simulator on this machine replies; {' or '.join(ways)}.")
     os.environ["no_proxy"] = "*"  # this process sends requests to itself only
     echoed = textwrap.shorten(prompt, _ECHOED, placeholder=" …")
     return Simulator(_REPLY.format(prompt=echoed), pace=Pace(tokens_per_second=_PACE))

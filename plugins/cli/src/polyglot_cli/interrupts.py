@@ -94,7 +94,7 @@ class _Repeater:
 
 
 def _is_being_handled() -> bool:
-    """Whether the main thread runs a clause or a context manager that an interrupt passes through."""
+    """Return True if the main thread runs a clause or a context manager that an interrupt passes through."""
     error = sys.exc_info()[1]
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__

@@ -1,4 +1,4 @@
-"""Where things are written: the answer to standard output as it comes, all else to standard error."""
+"""Output of the command: the response to standard output as it is received, all else to standard error."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ __all__ = [
     "WriteError",
     "is_closed_pipe",
     "is_terminal",
-    "say",
+    "plain_warnings",
     "silence_standard_streams",
-    "spoken_warnings",
+    "write_line",
 ]
 
 
 class WriteError(click.ClickException):
-    """The answer cannot be written, because a disk is full, say."""
+    """The response cannot be written, for example because a disk is full."""
 
     exit_code = 1
 
 
 class Output:
-    """Standard output, written through at once.
+    """Standard output, flushed after each write.
 
     Attributes:
-        is_terminal: Whether somebody is looking.
-        at_line_start: Whether the last character was a line break, or there was none yet.
+        is_terminal: Whether standard output is a terminal.
+        at_line_start: Whether the last character was a line break, or nothing has been written yet.
     """
 
     def __init__(self) -> None:
@@ -47,15 +47,15 @@ class Output:
         self.at_line_start = True
         stdout: TextIO | None = sys.stdout
         self._buffer: BinaryIO | None = None if stdout is None else stdout.buffer
-        # A pipe gets what the provider sent, byte for byte; a terminal what it can show.
+        # A pipe receives the text as the provider sent it; a terminal receives what it can show.
         self._encoding = stdout.encoding if stdout is not None and self.is_terminal else "utf-8"
 
     def write(self, text: str) -> None:
         """Write `text` and flush.
 
         Raises:
-            BrokenPipeError: Nobody reads any more.
-            WriteError: It cannot be written.
+            BrokenPipeError: The reader has closed the pipe.
+            WriteError: `text` cannot be written.
         """
         if not text:
             return
@@ -69,66 +69,66 @@ class Output:
             if is_closed_pipe(error):
                 raise
             silence_standard_streams()
-            raise WriteError(f"The answer cannot be written: {error.strerror}.") from error
+            raise WriteError(f"The response cannot be written: {error.strerror}.") from error
 
     def end_line(self) -> None:
-        """Begin a new line, unless the last one has ended."""
+        """End the current line, unless it is empty."""
         if not self.at_line_start:
             self.write("\n")
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a standard stream is a terminal; one that was closed is not."""
+    """Return True if a standard stream is a terminal; a closed one is not."""
     return stream is not None and stream.isatty()
 
 
 def is_closed_pipe(error: OSError) -> bool:
-    """Whether a write failed because its reader has gone."""
+    """Return True if a write failed because the reader has closed the pipe."""
     return error.errno == errno.EPIPE or (sys.platform == "win32" and error.errno == errno.EINVAL)
 
 
 def silence_standard_streams() -> None:
-    """Let what is still in the buffers go nowhere, so that the interpreter does not complain of it when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Discard buffered output, so that the interpreter reports no error about it at exit."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
-            os.dup2(nowhere, stream.fileno())
+            os.dup2(devnull, stream.fileno())
         except AttributeError:  # closed from the start
             continue
-    os.close(nowhere)
+    os.close(devnull)
 
 
 @contextlib.contextmanager
-def spoken_warnings() -> Generator[None]:
-    """Let what the library warns its users of be a line of the command, without the place in the code it came from."""
+def plain_warnings() -> Generator[None]:
+    """Write the library's warnings as lines of the command, without the position in the code that raised them."""
     usual = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:  # noqa: ANN401
+    def show(message: Warning | str, category: type[Warning], *position: Any, **more: Any) -> None:  # noqa: ANN401
         if category is UserWarning:
-            say(str(message), label="Warning:", style="bold")
+            write_line(str(message), label="Warning:", style="bold")
         else:
-            usual(message, category, *place, **more)
+            usual(message, category, *position, **more)
 
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
 
 
-def say(text: str, label: str = "", style: str = "") -> None:
-    """Write a line to standard error, cleaned; on a terminal broken between words, and with the label in its style.
+def write_line(text: str, label: str = "", style: str = "") -> None:
+    """Write a line to standard error, cleaned; on a terminal, wrapped between words and with a styled label.
 
     Args:
         text: The line.
-        label: What it begins with.
-        style: Style of the label, in the words of rich.
+        label: Text before the line.
+        style: Style of the label, as rich names it.
     """
     line, label = one_line(text), f"{label} " if label else ""
     if not is_terminal(sys.stderr):
         click.echo(label + line, err=True)
         return
-    # Imported here: a pipe needs none of it, and it takes longer than the command itself.
+    # Imported here: a pipe does not need it, and the import takes longer than the command itself.
     from rich.console import Console  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 

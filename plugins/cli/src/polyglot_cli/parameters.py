@@ -1,4 +1,4 @@
-"""What may stand on the command line: the types of options, and where the prompt comes from."""
+"""Types of command-line options, and the source of the prompt."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["complete_connection", "name", "option", "positive", "prompt_from"]
 
 
 def name(text: str) -> str:
-    """A name; an empty one is a variable that was not set, and would silently mean the default.
+    """Return a name; an empty one is an unset variable, and would silently select the default.
 
     Raises:
-        click.BadParameter: It is empty.
+        click.BadParameter: The name is empty.
     """
     if not text.strip():
         raise click.BadParameter("The name is empty; leave the option out for the default.")
@@ -29,16 +29,16 @@ def name(text: str) -> str:
 
 
 def option(text: str) -> tuple[str, Any]:
-    """``KEY=VALUE``, where the value is JSON if it can be read as JSON, and else text.
+    """Parse ``KEY=VALUE``, where the value is JSON if it parses as JSON, and text otherwise.
 
     Raises:
-        click.BadParameter: It is something else, or has an option of its own.
+        click.BadParameter: The format differs, or the key has an option of its own.
     """
     key, sign, value = text.partition("=")
     if not key or not sign:
         raise click.BadParameter(f"{text!r} is not KEY=VALUE, as in temperature=0.2.")
     if key == "stream":
-        raise click.BadParameter("An answer is streamed unless --no-stream is given; leave 'stream' out.")
+        raise click.BadParameter("Responses are streamed unless --no-stream is given; leave 'stream' out.")
     return key, _read(value)
 
 
@@ -50,14 +50,14 @@ def _read(text: str) -> Any:  # noqa: ANN401 (any JSON value)
 
 
 def _refuse(word: str) -> NoReturn:
-    raise ValueError(word)  # NaN and Infinity are no JSON
+    raise ValueError(word)  # NaN and Infinity are not JSON
 
 
 def positive(text: str | float) -> float:
-    """A number above 0.
+    """Return a number above 0.
 
     Raises:
-        click.BadParameter: It is none.
+        click.BadParameter: `text` is not such a number.
     """
     try:
         number = float(text)
@@ -69,10 +69,10 @@ def positive(text: str | float) -> float:
 
 
 def prompt_from(argument: str | None) -> str:
-    """The prompt: the argument, or what is piped in.
+    """Return the prompt: the argument, or the text on standard input.
 
     Raises:
-        click.UsageError: There is none, or it is no text.
+        click.UsageError: There is no prompt, or it is not text.
     """
     if argument is None and is_terminal(sys.stdin):
         raise click.UsageError("There is no prompt. Give it as an argument, or pipe it in.")
@@ -96,7 +96,7 @@ def _piped() -> str:
 
 
 def complete_connection(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Names of connections that begin with what was typed; none where the configuration cannot be read."""
+    """Return the names of connections that begin with `typed`; none if the configuration cannot be read."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415 (needed in a completing shell alone)
 
     from polyglot_core import PolyglotError, connections  # noqa: PLC0415

@@ -1,8 +1,8 @@
-"""The script of ``polyglot simulate``: what is replied to each request, and which faults strike it.
+"""The script of ``polyglot simulate``: the reply and the faults of each request.
 
 ::
 
-    pace = 40                       # tokens a second, or a table with the fields of `Pace`
+    pace = 40                       # tokens per second, or a table with the fields of `Pace`
 
     [[turns]]                       # the first request
     reply = "Once upon a time"
@@ -11,7 +11,7 @@
     [[turns]]                       # the second one
     faults = [{ name = "Status", code = 503 }]
 
-A fault has the name and the fields that it has in `polyglot_simulator`. What is not understood is an error.
+A fault has the name and the fields that it has in `polyglot_simulator`. Unknown keys and values are errors.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _TURN = ("reply", "reasoning", "refusal", "finish_reason", "tool_calls", "usage"
 
 
 class Script(NamedTuple):
-    """What a script says.
+    """The content of a script.
 
     Attributes:
-        replies: What is said, in turn; the last one is repeated.
+        replies: The replies, in turn; the last one is repeated.
         faults: The faults of each request, in turn.
         always: Faults of every request.
-        pace: How fast it speaks; None is without any wait.
+        pace: Speed of the replies; None is without any wait.
     """
 
     replies: tuple[str | Reply, ...] = ()
@@ -55,7 +55,7 @@ class Script(NamedTuple):
     pace: Pace | None = None
 
     def with_pace(self, pace: Pace) -> Script:
-        """The script at another pace."""
+        """Return the script with another pace."""
         return self._replace(pace=pace)
 
 
@@ -63,7 +63,7 @@ def read_script(path: str) -> Script:
     """Read a script.
 
     Raises:
-        ConfigError: It cannot be read, or says something that is not understood; names the place.
+        ConfigError: It cannot be read, or has an unknown key or value; the message names the position.
     """
     try:
         table = tomllib.loads(Path(path).read_text("utf-8"))
@@ -80,8 +80,8 @@ def _script(table: Mapping[str, Any], path: str) -> Script:
     places = [f"{path}, turn {number}" for number in range(1, len(turns) + 1)]
     faults = tuple(_turn_faults(turn, place) for turn, place in zip(turns, places, strict=True))
     replies = [_reply(turn, place) for turn, place in zip(turns, places, strict=True)]
-    for reply, struck, place in zip(replies, faults, places, strict=True):
-        _check_heard(reply, struck, place)
+    for reply, faulty, place in zip(replies, faults, places, strict=True):
+        _check_is_sent(reply, faulty, place)
     always = _faults(table.get("faults", []), f"{path}: faults")
     if always and any(faults):
         raise _error(f"{path} has faults for every request and faults in turns; move the former into the turns.")
@@ -90,34 +90,34 @@ def _script(table: Mapping[str, Any], path: str) -> Script:
 
 
 def _reply(turn: Mapping[str, Any], place: str) -> Reply | None:
-    """The reply of a turn; None where it has none."""
+    """Return the reply of a turn, or None if it has none."""
     _check_keys(turn, _TURN, place)
-    said = {name: value for name, value in turn.items() if name != "faults"}
-    if not said:
+    content = {name: value for name, value in turn.items() if name != "faults"}
+    if not content:
         return None
-    said["text"] = said.pop("reply", "")
-    if "tool_calls" in said:
-        calls = _tables(said["tool_calls"], f"{place}: tool_calls")
-        said["tool_calls"] = [_made(ToolCall, call, f"{place}: tool_calls") for call in calls]
-    if "usage" in said:
-        said["usage"] = _made(Usage, _table(said["usage"], f"{place}: usage"), f"{place}: usage")
-    return _made(Reply, said, place, checked=("text", "reasoning", "refusal", "finish_reason"))
+    content["text"] = content.pop("reply", "")
+    if "tool_calls" in content:
+        calls = _tables(content["tool_calls"], f"{place}: tool_calls")
+        content["tool_calls"] = [_made(ToolCall, call, f"{place}: tool_calls") for call in calls]
+    if "usage" in content:
+        content["usage"] = _made(Usage, _table(content["usage"], f"{place}: usage"), f"{place}: usage")
+    return _made(Reply, content, place, checked=("text", "reasoning", "refusal", "finish_reason"))
 
 
 def _turn_faults(turn: Mapping[str, Any], place: str) -> tuple[Fault, ...]:
     faults = _faults(turn.get("faults", []), f"{place}: faults")
     if any(fault.times is not None for fault in faults):
-        raise _error(f"{place}: a fault of a turn strikes once; write the turn again instead of `times`.")
+        raise _error(f"{place}: a fault of a turn affects one request; repeat the turn instead of using `times`.")
     return faults
 
 
-def _check_heard(reply: Reply | None, faults: Sequence[Fault], place: str) -> None:
-    """A request gets either a reply or a fault in its place; a reply that nobody hears would shift all that follow."""
+def _check_is_sent(reply: Reply | None, faults: Sequence[Fault], place: str) -> None:
+    """Raise unless a turn has either a reply or a fault that replaces it; an unsent reply would shift all others."""
     replaced = [type(fault).__name__ for fault in faults if fault.replaces_reply]
     if replaced and reply is not None:
-        raise _error(f"{place}: {replaced[0]} answers in the place of the reply; leave one of them out.")
+        raise _error(f"{place}: {replaced[0]} sends a response instead of the reply; remove one of them.")
     if not replaced and reply is None:
-        raise _error(f"{place} says nothing; give it a reply, or a fault that answers in its place, such as Status.")
+        raise _error(f"{place} has no response; add a reply, or a fault that replaces it, such as Status.")
 
 
 def _faults(rows: object, place: str) -> tuple[Fault, ...]:
@@ -142,7 +142,7 @@ def _pace(value: object, place: str) -> Pace:
 
 
 class _Struct(Protocol):
-    """What all of them are."""
+    """The structs of the simulator."""
 
     __struct_fields__: ClassVar[tuple[str, ...]]
 
@@ -151,13 +151,13 @@ _Made = TypeVar("_Made", bound=_Struct)
 
 
 def _made(kind: type[_Made], table: Mapping[str, Any], place: str, checked: Sequence[str] | None = None) -> _Made:
-    """An object of `kind` with the table's values as its fields.
+    """Return an object of `kind` with the table's values as its fields.
 
     Args:
         kind: A struct of the simulator.
         table: Values by field.
-        place: Where the table stands, for errors.
-        checked: Fields whose values are as they were read; by default all.
+        place: Position of the table, for errors.
+        checked: Fields whose values are still as read; by default all.
     """
     hints = typing.get_type_hints(kind)
     _check_keys(table, kind.__struct_fields__, place)
@@ -174,7 +174,7 @@ def _made(kind: type[_Made], table: Mapping[str, Any], place: str, checked: Sequ
 
 
 def _converted(value: object, hint: object, place: str) -> object:
-    """The value as a field of that type takes it."""
+    """Return the value converted to the type of the field."""
     accepted = _accepted(hint)
     if type(value) in accepted:
         return value
@@ -197,7 +197,7 @@ _WORDS = {
 
 
 def _accepted(hint: object) -> set[type]:
-    """The types of value that an annotation allows."""
+    """Return the types of value that an annotation allows."""
     if typing.get_origin(hint) in {typing.Union, types.UnionType}:
         return set().union(*map(_accepted, typing.get_args(hint)))
     plain = typing.get_origin(hint) or hint
@@ -212,7 +212,7 @@ def _tables(value: object, place: str) -> list[Mapping[str, Any]]:
 
 def _table(value: object, place: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise _error(f"{place}: {value!r} is no table.")
+        raise _error(f"{place}: {value!r} is not a table.")
     return value
 
 

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_LOOK = 0.5  # seconds; how long a wait for a request lasts before Ctrl-C is looked for again
-_KEPT = 1000  # requests; it may run for days
+_LOOK = 0.5  # seconds; how often a wait for a request is interrupted to check for Ctrl-C
+_KEPT = 1000  # requests; the command may run for days
 
 _GREETING = """\
-The simulator answers at {base_url} until Ctrl-C.
+The simulator listens at {base_url} until Ctrl-C.
 
-To use it as `polyglot stream -c simulator`, put this into the configuration:
+To use it as `polyglot stream -c simulator`, add this to the configuration:
 
 [connections.simulator]
 driver = "openai"
@@ -32,16 +32,16 @@ model = "simulator"
 
 
 def run(port: int, reply: str | None, pace: float | None, script: str | None) -> None:
-    """Answer requests and say which came, until interrupted.
+    """Respond to requests and list them, until interrupted.
 
     Args:
         port: Port on this machine; 0 takes a free one.
-        reply: What to say.
-        pace: Tokens a second; goes before the pace of the script.
+        reply: Text of the response.
+        pace: Tokens per second; overrides the pace of the script.
         script: Path of a script.
 
     Raises:
-        ConfigError: The script makes no sense, or the port is taken.
+        ConfigError: The script is invalid, or the port is in use.
         KeyboardInterrupt: It was interrupted.
     """
     plan = Script() if script is None else read_script(script)
@@ -80,7 +80,7 @@ def _watch(simulator: Simulator, output: Output) -> None:
             request = simulator.wait_for_request(number, _LOOK)
         except TimeoutError:
             continue
-        except LookupError:  # so many came at once that this one is off the record
+        except LookupError:  # so many arrived at once that this one is no longer kept
             number += 1
         else:
             output.write(_described(request) + "\n")
@@ -88,7 +88,7 @@ def _watch(simulator: Simulator, output: Output) -> None:
 
 
 def _described(request: RecordedRequest) -> str:
-    """A request in one line: what was asked, without prompts or keys."""
+    """Return a request as one line, without prompts or keys."""
     line = f"{request.number}: {request.method} {request.path}"
     if isinstance(request.body, dict):
         kind = "stream" if request.body.get("stream") else "plain"

@@ -36,7 +36,7 @@ class Spinner:
         self._timer = threading.Timer(_PATIENCE, self._show)
         self._timer.daemon = True
 
-    def say(self, text: str) -> None:
+    def write_line(self, text: str) -> None:
         """Replace the text, at once if the line is visible already."""
         with self._lock:
             self._text = one_line(text)

@@ -11,7 +11,7 @@ import click
 
 from polyglot_cli import interrupts
 from polyglot_cli.call_report import print_debug, print_notes, print_usage
-from polyglot_cli.output import Output, is_terminal, say
+from polyglot_cli.output import Output, is_terminal, write_line
 from polyglot_cli.spinner import Spinner
 from polyglot_cli.unread_config import mention_unread_file
 from polyglot_cli.views import EventView, PartialView, TextView
@@ -64,7 +64,7 @@ class CallOptions:
 
     @property
     def messages(self) -> list[Message]:
-        """The messages of the request."""
+        """Return the messages of the request."""
         system = [] if self.system is None else [Message(role="system", content=self.system)]
         return [*system, Message(role="user", content=self.prompt)]
 
@@ -154,10 +154,10 @@ def _report_seam(seam: Seam, spinner: Spinner, output: Output) -> None:
     """Report why there is another request: beside the spinner before any content is received, else below the text."""
     wait = f" in {seam.wait:.1f} s" if seam.wait else ""
     step = f"Falling back to {seam.connection}" if seam.how == "fallback" else "Retrying"
-    spinner.say(f"{seam.message} {step}{wait}…")
+    spinner.write_line(f"{seam.message} {step}{wait}…")
     if seam.how == "restart":
         output.end_line()
-        say(f"{seam.message} The response restarts{wait}.", label="Note:", style="bold")
+        write_line(f"{seam.message} The response restarts{wait}.", label="Note:", style="bold")
 
 
 def _view(options: CallOptions, output: Output) -> View:

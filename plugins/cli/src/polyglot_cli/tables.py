@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_cli.control_sequences import one_line
-from polyglot_cli.output import Output, is_terminal, say
+from polyglot_cli.output import Output, is_terminal, write_line
 from polyglot_cli.unread_config import mention_unread_file
 from polyglot_cli.views import as_json as json_text
 from polyglot_core import connections, drivers
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 __all__ = ["Line", "list_connections", "list_drivers"]
 
 _GAP = "  "
-_WIDEST = 16  # characters of a column where room is scarce; a longer cell then pushes its own line alone
-_INDENT = "    "  # of what does not fit on a line
-_STATE = 1  # the column that says whether it is usable
+_WIDEST = 16  # characters of a column on a narrow terminal; a longer cell shifts only its own line
+_INDENT = "    "  # of cells that do not fit on a line
+_STATE = 1  # the column USABLE
 
 
 class Line(NamedTuple):
-    """What is listed about one thing: its cells, and why it cannot be used; empty, if it can."""
+    """One row: its cells, and the reason why the entry cannot be used; empty if it can."""
 
     cells: tuple[str, ...]
     reason: str = ""
 
 
 def list_connections(config: str | None, *, as_json: bool, show_all: bool) -> None:
-    """Print the names that can be asked, and the user's own that cannot.
+    """Print the usable connections, and those of the user that are not usable.
 
     Args:
-        config: Path of the configuration file; the usual one, if None.
+        config: Path of the configuration file; None is the default one.
         as_json: Print JSON, of all names.
-        show_all: List the presets and drivers too that cannot be used now.
+        show_all: List unusable presets and drivers too.
 
     Raises:
         ConfigError: The configuration cannot be read.
@@ -55,7 +55,9 @@ def list_connections(config: str | None, *, as_json: bool, show_all: bool) -> No
     if lines or not infos:
         _print(("NAME", "USABLE", "SOURCE", "DRIVER", "MODEL", "BASE URL"), lines)
     if len(shown) < len(infos):
-        say(f"Known, but not usable now: {len(infos) - len(shown)} more. With --all each is listed with what it needs.")
+        write_line(
+            f"Known, but not usable now: {len(infos) - len(shown)} more. With --all each is listed with what it needs."
+        )
 
 
 def list_drivers(*, as_json: bool) -> None:
@@ -69,7 +71,7 @@ def list_drivers(*, as_json: bool) -> None:
     _print(("NAME", "USABLE", "DISTRIBUTION", "VERSION"), lines)
 
 
-def _state(usable: bool) -> str:  # noqa: FBT001 (it is the whole question)
+def _state(usable: bool) -> str:  # noqa: FBT001 (the only argument)
     return "yes" if usable else "no"
 
 
@@ -78,9 +80,9 @@ def _line(cells: Iterable[str | None], reason: str) -> Line:
 
 
 def _print(headings: Sequence[str], lines: Sequence[Line]) -> None:
-    """Print lines in columns. A pipe gets one line for each, a terminal also line breaks and colour."""
+    """Print lines in columns. A pipe receives one line per entry, a terminal also line breaks and colour."""
     if not lines:
-        say("There is nothing to list.")
+        write_line("There is nothing to list.")
         return
     rows = [tuple(headings), *(line.cells for line in lines)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -99,25 +101,27 @@ def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _print_styled(headings: Sequence[str], lines: Sequence[Line], widths: Sequence[int]) -> None:
-    from rich.console import Console  # noqa: PLC0415 (a pipe needs none of it)
+    from rich.console import Console  # noqa: PLC0415 (a pipe does not need it)
     from rich.text import Text  # noqa: PLC0415
 
     console = Console()
-    room = shutil.get_terminal_size().columns
-    if sum(widths) + len(_GAP) * (len(widths) - 1) > room:
+    available = shutil.get_terminal_size().columns
+    if sum(widths) + len(_GAP) * (len(widths) - 1) > available:
         widths = [min(width, _WIDEST) for width in widths]
-    console.print(Text(_fitted(headings, widths, room), "bold"), soft_wrap=True)
+    console.print(Text(_fitted(headings, widths, available), "bold"), soft_wrap=True)
     for line in lines:
-        console.print(_styled(Text(_fitted(line.cells, widths, room)), line, widths), soft_wrap=True)
+        console.print(_styled(Text(_fitted(line.cells, widths, available)), line, widths), soft_wrap=True)
         if line.reason:
-            console.print(Text(textwrap.fill(line.reason, room, initial_indent=_INDENT, subsequent_indent=_INDENT)))
+            console.print(
+                Text(textwrap.fill(line.reason, available, initial_indent=_INDENT, subsequent_indent=_INDENT))
+            )
 
 
-def _fitted(cells: Sequence[str], widths: Sequence[int], room: int) -> str:
-    """A line; if it does not fit, its last cells stand below the others, one a line."""
+def _fitted(cells: Sequence[str], widths: Sequence[int], available: int) -> str:
+    """Return a line; if it does not fit, its last cells are below the others, one per line."""
     for count in range(len(cells), 0, -1):
         line = _padded(cells[:count], widths[:count]).rstrip()
-        if len(line) <= room:
+        if len(line) <= available:
             break
     return "\n".join([line, *(_INDENT + cell for cell in cells[count:])])
 

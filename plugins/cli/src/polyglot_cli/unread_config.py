@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from polyglot_cli.output import say
+from polyglot_cli.output import write_line
 
 __all__ = ["mention_unread_file"]
 
@@ -21,4 +21,6 @@ def mention_unread_file(config: str | None) -> None:
     file = Path(_NAME)
     own = Path(click.get_app_dir("polyglot")) / _NAME
     if file.is_file() and not (own.is_file() and own.samefile(file)):
-        say(f"The {_NAME} in this folder is not read by default; use --config {_NAME}, or POLYGLOT_CONFIG={_NAME}.")
+        write_line(
+            f"The {_NAME} in this folder is not read by default; use --config {_NAME}, or POLYGLOT_CONFIG={_NAME}."
+        )

@@ -1,4 +1,4 @@
-"""How an answer is shown while it comes: as text, or as one JSON object a line."""
+"""Views of a response while it is received: as text, or as one JSON object per line."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 
 __all__ = ["EventView", "PartialView", "TextView", "View", "as_json"]
 
-# Characters that JSON may hold as they are, but that a terminal obeys or that some readers take for the end of a line.
+# Characters that JSON may contain unescaped, but that control terminals or end lines for some readers.
 _ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class View(Protocol):
-    """Shows the steps of an answer."""
+    """Shows the steps of a response."""
 
     def show(self, item: Any) -> None:  # noqa: ANN401 (partials or events, whichever the view is for)
         """Show the next step."""
 
     def end(self) -> None:
-        """Show what is still held back; there will be no more, whether or not the answer is complete."""
+        """Flush held-back text at the end of the response, whether or not it is complete."""
 
 
 class TextView:
-    """The visible text of choice 0. On a terminal it is cleaned, and the thinking may go before it.
+    """The visible text of choice 0. On a terminal it is cleaned, and the thinking may precede it.
 
     Args:
-        output: Where to.
+        output: The output to write to.
         reasoning: Whether to show the thinking.
-        raw: Whether to leave everything as it is.
+        raw: Whether to write the text unchanged.
     """
 
     def __init__(self, output: Output, *, reasoning: bool = False, raw: bool = False) -> None:
@@ -48,7 +48,7 @@ class TextView:
         self._thought = False
 
     def show(self, item: PartialInferenceResponse) -> None:
-        """Write what the partial adds."""
+        """Write the text that the partial adds."""
         if item.choice:
             return
         if item.reasoning_delta and self._dim is not None:
@@ -58,7 +58,7 @@ class TextView:
             self._output.write(_cleaned(self._text, item.content_delta))
 
     def end(self) -> None:
-        """Write what the cleaner held back, and end the line."""
+        """Flush the cleaner, and end the line."""
         self._end_thinking()
         if self._text is not None:
             self._output.write(self._text.finish())
@@ -72,7 +72,7 @@ class TextView:
             self._output.at_line_start = text.endswith("\n")
 
     def _end_thinking(self) -> None:
-        """Set the answer apart from the thinking by an empty line."""
+        """Write an empty line between the thinking and the text of the response."""
         if self._thinking is not None:
             self._think(self._thinking.finish())
         if self._thought:
@@ -99,14 +99,14 @@ class PartialView:
 class EventView(PartialView):
     """Each event as a JSON object: its name as ``event``, and its fields."""
 
-    def show(self, item: Event) -> None:  # type: ignore[override]  # it is given events
+    def show(self, item: Event) -> None:  # type: ignore[override]  # it receives events
         """Write the event."""
         fields = {name: getattr(item, name) for name in item.__struct_fields__}
         self._output.write(as_json({"event": type(item).__name__, **fields}) + "\n")
 
 
 def as_json(value: object, *, indent: int | None = None) -> str:
-    """JSON that is readable in any script and harmless on any terminal; bytes become base64."""
+    """Return JSON that keeps every script readable and is safe on terminals; bytes are encoded as base64."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, default=_as_base64)
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
@@ -122,8 +122,8 @@ def _cleaned(cleaner: Cleaner | None, text: str) -> str:
 
 
 def _dim_codes() -> tuple[str, str]:
-    """What to write before and after a text to dim it on this terminal; nothing, where it cannot."""
-    from rich.console import Console  # noqa: PLC0415 (most answers need none of it)
+    """Return the codes before and after a dimmed text on this terminal; empty if it does not support them."""
+    from rich.console import Console  # noqa: PLC0415 (most responses do not need it)
     from rich.text import Text  # noqa: PLC0415
 
     console = Console()

@@ -36,7 +36,7 @@ class CohereChat(Dialect):
     stream_headers: tuple[tuple[str, str], ...] = (("content-type", "text/event-stream"),)
 
     def problem(self, body: object) -> Problem | None:
-        """What is wrong with the body, in the order in which a reader would stumble over it."""
+        """Return the first problem of the body, or None."""
         if not isinstance(body, dict):
             return Problem(400, "invalid json syntax")
         fields = cast("_JSONObject", body)
@@ -48,11 +48,11 @@ class CohereChat(Dialect):
         return None
 
     def wants_stream(self, body: Mapping[str, Any]) -> bool:
-        """Whether the body says ``"stream": true``."""
+        """Return True if the body has ``"stream": true``."""
         return body.get("stream") is True
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """The beginning of the message, each content and each call from start to end, and the end."""
+        """Yield the start of the message, each content and tool call from start to end, and the end."""
         said = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
         yield _event({"type": "message-start", "id": _id(turn), "delta": {"message": said}})
         for index, (kind, text) in enumerate(_contents(only_reply(turn))):
@@ -69,7 +69,7 @@ class CohereChat(Dialect):
         yield Send(b"data: [DONE]\n\n")
 
     def whole(self, turn: Turn) -> bytes:
-        """One object with all of it."""
+        """Return one object with the whole response."""
         reply = only_reply(turn)
         message: _JSONObject = {"role": "assistant"}
         if contents := _contents(reply):
@@ -80,12 +80,12 @@ class CohereChat(Dialect):
         return msgspec.json.encode({"id": _id(turn), "message": message, **_ending(turn)})
 
     def error(self, problem: Problem) -> bytes:
-        """An object with a message and an id."""
+        """Return an object with a message and an id."""
         kind = {} if problem.code is None else {"error_type": problem.code}
         return msgspec.json.encode({"id": "simulator-error", "message": problem.message, **kind})
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """An end of the message with the error in it, or the object of an error."""
+        """Return an end of the message with the error in it, or the object of an error."""
         message, kind = error.get("message", ""), error.get("type") or error.get("code")
         if streamed:
             delta = {"finish_reason": "ERROR", "usage": {}, "error": message, "error_type": kind}
@@ -107,7 +107,7 @@ def _id(turn: Turn) -> str:
 
 
 def _contents(reply: Reply) -> list[tuple[str, str]]:
-    """Thinking and text; a refusal is a text like any other here."""
+    """Return the thinking and the text; this dialect encodes a refusal as text."""
     said = [("thinking", reply.reasoning or ""), ("text", reply.text + (reply.refusal or ""))]
     return [(kind, text) for kind, text in said if text]
 
@@ -118,7 +118,7 @@ def _call(call: ToolCall, index: int, turn: Turn, *, arguments: str) -> _JSONObj
 
 
 def _ending(turn: Turn) -> _JSONObject:
-    """The reason, and the counts where they are reported."""
+    """Return the finish reason, and the token counts if they are reported."""
     reply = turn.reply
     ending: _JSONObject = {"finish_reason": reply.finish_reason or ("TOOL_CALL" if reply.tool_calls else "COMPLETE")}
     usage = usage_of(turn, texts(turn.body["messages"], "content", "text"), reasoning=False)

@@ -49,7 +49,7 @@ class GeminiGenerate(Dialect):
     stream_headers: tuple[tuple[str, str], ...] = (("content-type", "text/event-stream"),)
 
     def problem(self, body: object) -> Problem | None:
-        """What is wrong with the body."""
+        """Return the first problem of the body, or None."""
         if not isinstance(body, dict):
             return Problem(400, "Invalid JSON payload received.")
         fields = cast("_JSONObject", body)
@@ -63,26 +63,26 @@ class GeminiGenerate(Dialect):
         return None
 
     def wants_stream(self, body: Mapping[str, Any]) -> bool:
-        """Whether the path says so."""
+        """Return True if the path requests a stream."""
         return bool(body.get("streaming"))
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """A chunk for each part, and a last one for each candidate with its reason; nothing says that it is the end."""
+        """Yield a chunk for each part, and a last one for each candidate with its reason; there is no end marker."""
         for payload, is_token in _chunks(turn):
             yield Send(_event(payload), token=is_token)
 
     def whole(self, turn: Turn) -> bytes:
-        """One object with all candidates."""
+        """Return one object with all candidates."""
         candidates = [_candidate(reply, turn, index) for index, reply in enumerate(_replies(turn))]
         return msgspec.json.encode({"candidates": candidates, **_heading(turn), **_usage(turn)})
 
     def error(self, problem: Problem) -> bytes:
-        """An object with the one field ``error``."""
+        """Return an object with the single field ``error``."""
         word = _STATUSES.get(problem.status, "INTERNAL" if problem.status >= 500 else "FAILED_PRECONDITION")
         return msgspec.json.encode({"error": {"code": problem.status, "message": problem.message, "status": word}})
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """The same object, as an event where the answer is streamed."""
+        """Return the same object, as an event if the response is streamed."""
         return _event(_error(error)) if streamed else msgspec.json.encode(_error(error))
 
 
@@ -93,7 +93,7 @@ class GeminiArray(GeminiGenerate):
     comment: bytes = b"\n"
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """The same chunks as elements of one array."""
+        """Yield the same chunks as elements of one array."""
         before = b"["
         for payload, is_token in _chunks(turn):
             yield Send(before + msgspec.json.encode(payload), token=is_token)
@@ -101,7 +101,7 @@ class GeminiArray(GeminiGenerate):
         yield Send(b"\n]\n", event=False)
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """The same object, as an element where the answer is streamed."""
+        """Return the same object, as an element if the response is streamed."""
         return b"\n,\r\n" * streamed + msgspec.json.encode(_error(error))
 
 
@@ -114,7 +114,7 @@ class _Step(NamedTuple):
 
 
 def _error(error: Mapping[str, Any]) -> _JSONObject:
-    """An error with the number and the word that Google's always have."""
+    """Return an error with the code and the status name of Google's errors."""
     given = {name: value for name, value in error.items() if value is not None}
     return {"error": {"code": 500, "status": _STATUSES.get(given.get("code", 500), "INTERNAL"), **given}}
 
@@ -124,7 +124,7 @@ def _event(payload: object) -> bytes:
 
 
 def _chunks(turn: Turn) -> Iterator[tuple[_JSONObject, bool]]:
-    """Every chunk, and whether it is a token; the last one has the usage."""
+    """Yield each chunk and whether it is a token; the last one has the usage."""
     steps = list(interleaved(_steps(reply, turn) for reply in _replies(turn)))
     for number, (index, step) in enumerate(steps, start=1):
         candidate: _JSONObject = {"content": {"parts": [step.part or {"text": ""}], "role": "model"}, "index": index}
@@ -152,7 +152,7 @@ def _candidate(reply: Reply, turn: Turn, index: int) -> _JSONObject:
 
 
 def _calls(reply: Reply, turn: Turn) -> list[_JSONObject]:
-    """The calls as parts, each whole; what was thought before is signed on the first."""
+    """Return the tool calls as parts, each whole; the first has the signature of the thinking before it."""
     parts: list[_JSONObject] = [{"functionCall": _call(call, n, turn)} for n, call in enumerate(reply.tool_calls)]
     if parts and reply.reasoning:
         parts[0]["thoughtSignature"] = _SIGNATURE
@@ -165,7 +165,7 @@ def _call(call: ToolCall, number: int, turn: Turn) -> _JSONObject:
 
 
 def _finish(reply: Reply) -> str:
-    """The reason; a refusal has no text here but is the work of a filter."""
+    """Return the finish reason; this dialect reports a refusal as a content filter, without text."""
     return reply.finish_reason or ("SAFETY" if reply.refusal else "STOP")
 
 
@@ -174,7 +174,7 @@ def _heading(turn: Turn) -> _JSONObject:
 
 
 def _replies(turn: Turn) -> Sequence[Reply]:
-    """The candidates of the reply, or the reply as often as the request asks for one."""
+    """Return the candidates of the reply, or the reply repeated as often as the request asks."""
     return turn.reply.choices or [turn.reply] * _count(turn.body)
 
 
@@ -184,7 +184,7 @@ def _count(body: Mapping[str, Any]) -> Any:  # noqa: ANN401 (whatever the client
 
 
 def _usage(turn: Turn) -> _JSONObject:
-    """The counts in this dialect's words, in their field; nothing where nothing is to be reported."""
+    """Return the token counts in this dialect's field, or an empty object if none are reported."""
     prompt = [turn.body["contents"], turn.body.get("systemInstruction")]
     usage = usage_of(turn, texts(prompt, "parts", "text"), _replies(turn))
     if usage.raw:
@@ -198,7 +198,7 @@ def _usage(turn: Turn) -> _JSONObject:
 
 
 def _values(items: object, name: str) -> list[Any]:
-    """What the objects among `items` have under `name`."""
+    """Return the values under `name` of the objects in `items`."""
     listed: list[Any] = items if isinstance(items, list) else []
     return [cast("_JSONObject", item).get(name) for item in listed if isinstance(item, dict)]
 

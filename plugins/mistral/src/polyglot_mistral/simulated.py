@@ -29,8 +29,8 @@ __all__ = ["ACCESS", "ROUTES", "MistralChat"]
 
 _JSONObject = dict[str, Any]
 
-_CREATED = 1_700_000_000  # the same in every answer, so that two runs give equal bytes
-_PADDING = "abcdefghijkl"  # of a varying length from the provider, so that sizes of packets tell nothing
+_CREATED = 1_700_000_000  # the same in every response, so that two runs give equal bytes
+_PADDING = "abcdefghijkl"  # the provider varies its length, so that packet sizes reveal nothing
 _RATE_LIMITED = ("rate_limited", "1300")
 
 
@@ -40,7 +40,7 @@ class MistralChat(Dialect):
     stream_headers: tuple[tuple[str, str], ...] = (("content-type", "text/event-stream; charset=utf-8"),)
 
     def problem(self, body: object) -> Problem | None:
-        """What is wrong with the body; a wrong field is 422 here."""
+        """Return the first problem of the body, or None; an invalid field is status 422 here."""
         if not isinstance(body, dict):
             return Problem(422, "Input should be a valid dictionary", "model_attributes_type")
         fields = cast("_JSONObject", body)
@@ -57,11 +57,11 @@ class MistralChat(Dialect):
         return None
 
     def wants_stream(self, body: Mapping[str, Any]) -> bool:
-        """Whether the body says ``"stream": true``."""
+        """Return True if the body has ``"stream": true``."""
         return body.get("stream") is True
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """A chunk with the role, the content, and one with the finish; the last of these has the usage; ``[DONE]``."""
+        """Yield chunks with the role, the content and the finish; the last one has the usage; then ``[DONE]``."""
         steps = list(interleaved(_deltas(reply, turn) for reply in _choices(turn)))
         for number, (index, step) in enumerate(steps, start=1):
             choice = {"index": index, "delta": step.delta, "finish_reason": step.finish}
@@ -71,7 +71,7 @@ class MistralChat(Dialect):
         yield Send(b"data: [DONE]\n\n")
 
     def whole(self, turn: Turn) -> bytes:
-        """One ``chat.completion`` object."""
+        """Return one ``chat.completion`` object."""
         choices = [
             {"index": index, "finish_reason": _finish(reply), "message": _message(reply, turn)}
             for index, reply in enumerate(_choices(turn))
@@ -79,7 +79,7 @@ class MistralChat(Dialect):
         return msgspec.json.encode({**_heading(turn, "chat.completion"), **_usage(turn), "choices": choices})
 
     def error(self, problem: Problem) -> bytes:
-        """An object of type ``error``; a detail where the key is wrong, and a list of them for wrong fields."""
+        """Return an object of type ``error``, with one detail for a wrong key and a list of them for invalid fields."""
         if problem.status == 401:
             return msgspec.json.encode({"detail": problem.message})
         if problem.status == 422:
@@ -92,7 +92,7 @@ class MistralChat(Dialect):
         return msgspec.json.encode({"object": "error", **error, "raw_status_code": problem.status})
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """The same object of type ``error``, as an event where the answer is streamed."""
+        """Return the same object of type ``error``, as an event if the response is streamed."""
         said = {"object": "error", "raw_status_code": 500, **error}
         return _event(said) if streamed else msgspec.json.encode(said)
 
@@ -112,7 +112,7 @@ def _heading(turn: Turn, kind: str) -> _JSONObject:
 
 
 def _choices(turn: Turn) -> Sequence[Reply]:
-    """The choices of the reply, or the reply as often as the request asks for one."""
+    """Return the choices of the reply, or the reply repeated as often as the request asks."""
     return turn.reply.choices or [turn.reply] * (turn.body.get("n") or 1)
 
 
@@ -120,7 +120,9 @@ def _deltas(reply: Reply, turn: Turn) -> Iterator[_Delta]:
     yield _Delta({"role": "assistant", "content": ""}, token=False)
     yield from (_Delta({"content": [_thought(token)]}) for token in tokens(reply.reasoning or ""))
     yield from (_Delta({"content": token}) for token in tokens(_text(reply)))
-    last = {"tool_calls": _calls(reply, turn)} if reply.tool_calls else {"content": ""}  # calls come in one piece
+    last = (
+        {"tool_calls": _calls(reply, turn)} if reply.tool_calls else {"content": ""}
+    )  # tool calls are sent in one piece
     yield _Delta(last, token=bool(reply.tool_calls), finish=_finish(reply))
 
 
@@ -137,7 +139,7 @@ def _thought(text: str) -> _JSONObject:
 
 
 def _text(reply: Reply) -> str:
-    """The text; a refusal is a text like any other here."""
+    """Return the text; this dialect encodes a refusal as text."""
     return reply.text + (reply.refusal or "")
 
 
@@ -158,7 +160,7 @@ def _finish(reply: Reply) -> str:
 
 
 def _usage(turn: Turn) -> _JSONObject:
-    """The counts in this dialect's words, in their field; nothing where nothing is to be reported."""
+    """Return the token counts in this dialect's field, or an empty object if none are reported."""
     usage = usage_of(turn, texts(turn.body["messages"], "content", "text"), _choices(turn), reasoning=False)
     if usage.raw:
         return {"usage": dict(usage.raw)}

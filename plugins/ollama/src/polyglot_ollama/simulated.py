@@ -29,7 +29,7 @@ __all__ = ["ACCESS", "ROUTES", "OllamaChat"]
 
 _JSONObject = dict[str, Any]
 
-_CREATED = "2026-01-02T03:04:05.678901Z"  # the same in every answer, so that two runs give equal bytes
+_CREATED = "2026-01-02T03:04:05.678901Z"  # the same in every response, so that two runs give equal bytes
 _NANOSECONDS = 1_000_000
 
 
@@ -40,7 +40,7 @@ class OllamaChat(Dialect):
     comment: bytes = b"\n"
 
     def problem(self, body: object) -> Problem | None:
-        """What is wrong with the body, in the order in which a reader would stumble over it."""
+        """Return the first problem of the body, or None."""
         if not isinstance(body, dict):
             return Problem(400, "The body of the request is not a JSON object.")
         fields = cast("_JSONObject", body)
@@ -54,11 +54,11 @@ class OllamaChat(Dialect):
         return None
 
     def wants_stream(self, body: Mapping[str, Any]) -> bool:
-        """Whether the body does not say ``"stream": false``."""
+        """Return True unless the body has ``"stream": false``."""
         return body.get("stream") is not False
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """A line for each token, for each call, and for the end."""
+        """Yield a line for each token, for each tool call, and for the end."""
         reply = only_reply(turn)
         for thought in tokens(reply.reasoning or ""):
             yield _line(turn, {"content": "", "thinking": thought}, token=True)
@@ -69,7 +69,7 @@ class OllamaChat(Dialect):
         yield _line(turn, {"content": ""}, **_ending(turn))
 
     def whole(self, turn: Turn) -> bytes:
-        """One object with all of it."""
+        """Return one object with the whole response."""
         reply = only_reply(turn)
         said: _JSONObject = {"content": _text(reply)}
         if reply.reasoning:
@@ -79,11 +79,11 @@ class OllamaChat(Dialect):
         return _line(turn, said, **_ending(turn)).data
 
     def error(self, problem: Problem) -> bytes:
-        """An object with a text under ``error``."""
+        """Return an object with a text under ``error``."""
         return msgspec.json.encode({"error": problem.message})
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """The same object, as a line where the answer is streamed."""
+        """Return the same object, as a line if the response is streamed."""
         data = msgspec.json.encode({"error": error.get("message", error)})
         return data + b"\n" if streamed else data
 
@@ -100,7 +100,7 @@ def _line(turn: Turn, said: _JSONObject, *, token: bool = False, **fields: objec
 
 
 def _text(reply: Reply) -> str:
-    """The text; a refusal is a text like any other here."""
+    """Return the text; this dialect encodes a refusal as text."""
     return reply.text + (reply.refusal or "")
 
 
@@ -110,7 +110,7 @@ def _call(call: ToolCall, index: int, turn: Turn) -> _JSONObject:
 
 
 def _ending(turn: Turn) -> _JSONObject:
-    """What the last line says besides: the reason, and the counts where they are reported."""
+    """Return the additional fields of the last line: the finish reason, and the token counts if reported."""
     ending: _JSONObject = {"done": True, "done_reason": turn.reply.finish_reason or "stop"}
     usage = usage_of(turn, texts(turn.body.get("messages"), "content"), reasoning=False)
     if usage.raw:

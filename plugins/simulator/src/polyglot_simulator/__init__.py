@@ -1,4 +1,4 @@
-"""A provider on loopback: a test double that streams what it is told to, with the faults that it is told to have.
+"""A provider on loopback: a test double that streams scripted replies, with scripted faults.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What can go wrong, by name and place. A fault changes the steps of an answer and knows nothing of sockets."""
+"""Faults, by name and position. A fault changes the steps of a response and does not use sockets."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from polyglot_core.errors import ConfigError
-from polyglot_simulator.answer import End
 from polyglot_simulator.contract import Problem
+from polyglot_simulator.response import End
 from polyglot_simulator.steps import Send, Wait, split_after_bytes, split_after_events
 
 if TYPE_CHECKING:
-    from polyglot_simulator.answer import Answer
+    from polyglot_simulator.response import SimulatedResponse
     from polyglot_simulator.steps import Step
 
 __all__ = [
@@ -44,32 +44,32 @@ _SERVER_ERROR = {"message": "The server had an error.", "type": "server_error", 
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """A change of the answers to some requests. A subclass with a `change` of its own is a fault of yours.
+    """A change of the responses to some requests. Subclass it and implement `change` for a fault of your own.
 
     Attributes:
-        times: How many requests it strikes, from the first one on; None is all of them.
+        times: Number of requests that it affects, from the first one on; None is all of them.
     """
 
     times: int | None = None
 
     @property
     def replaces_reply(self) -> bool:
-        """Whether nothing of the reply is sent, so that the next request still finds it."""
+        """Return True if nothing of the reply is sent, so that the next request gets it."""
         return False
 
-    def change(self, answer: Answer) -> Answer:
-        """The answer with the fault in it."""
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Return the response with the fault in it."""
         raise NotImplementedError
 
 
 class _Placed(Fault, frozen=True, kw_only=True):
-    """A fault at a place of the body: after so many events, or after so many bytes.
+    """A fault at a position in the body: after a number of events, or after a number of bytes.
 
-    A negative number counts from the end: -1 is before the last one. A place behind the end is the end.
+    A negative number counts from the end: -1 is before the last one. A position past the end is the end.
 
     Attributes:
-        after_events: Events before the place.
-        after_bytes: Bytes of the body before the place, those of the framing not counted.
+        after_events: Events before the position.
+        after_bytes: Bytes of the body before the position, without those of the framing.
     """
 
     after_events: int | None = None
@@ -77,81 +77,83 @@ class _Placed(Fault, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         early = getattr(self, "before_headers", None)
-        if sum(place is not None for place in (self.after_events, self.after_bytes, early or None)) != 1:
+        if sum(position is not None for position in (self.after_events, self.after_bytes, early or None)) != 1:
             names = "after_events=N or after_bytes=N" + ("" if early is None else " or before_headers=True")
-            raise ConfigError(f"{type(self).__name__} needs exactly one place: {names}.", phase="configure")
+            raise ConfigError(
+                f"{type(self).__name__} needs exactly one position in the response: {names}.", phase="configure"
+            )
 
-    def split(self, answer: Answer) -> tuple[list[Step], list[Step]]:
-        """The steps before and after the place."""
+    def split(self, response: SimulatedResponse) -> tuple[list[Step], list[Step]]:
+        """Return the steps before and after the position."""
         if self.after_bytes is not None:
-            return split_after_bytes(answer.body, self.after_bytes)
-        return split_after_events(answer.body, self.after_events or 0)
+            return split_after_bytes(response.body, self.after_bytes)
+        return split_after_events(response.body, self.after_events or 0)
 
 
 class _PlacedEarly(_Placed, frozen=True, kw_only=True):
-    """A fault that may also come before the first byte of the head.
+    """A fault that may also occur before the first byte of the head.
 
     Attributes:
-        before_headers: Whether it does.
+        before_headers: Whether it occurs there.
     """
 
     before_headers: bool = False
 
 
 class Cut(_Placed, frozen=True, kw_only=True):
-    """The body ends early, and HTTP is content: a chunked body has its last chunk, a plain one a true length."""
+    """The body ends early, and its HTTP framing is valid: a last chunk, or a `content-length` that is correct."""
 
-    def change(self, answer: Answer) -> Answer:
-        """Leave out what follows the place."""
-        return replace(answer, body=tuple(self.split(answer)[0]))
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Remove everything after the position."""
+        return replace(response, body=tuple(self.split(response)[0]))
 
 
 class _BrokenOff(_PlacedEarly, frozen=True, kw_only=True):
-    """A body that stops while its head promises more."""
+    """A body that ends before the length or the last chunk that its head announces."""
 
     _end: ClassVar[End]
 
     @property
     def replaces_reply(self) -> bool:
-        """Only where nothing is sent at all."""
+        """Return True if nothing is sent at all."""
         return self.before_headers
 
-    def change(self, answer: Answer) -> Answer:
-        """Leave out what follows the place, and end the connection."""
-        return replace(answer.broken_off(self.split(answer)[0], self._end), head=not self.before_headers)
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Remove everything after the position, and end the connection."""
+        return replace(response.broken_off(self.split(response)[0], self._end), head=not self.before_headers)
 
 
 class Drop(_BrokenOff, frozen=True, kw_only=True):
-    """The server closes its side (FIN) before the body is whole."""
+    """The server closes its side (FIN) before the body is complete."""
 
     _end = "drop"
 
 
 class Reset(_BrokenOff, frozen=True, kw_only=True):
-    """The server resets the connection (RST). On Linux what was sent before can still be read."""
+    """The server resets the connection (RST). On Linux the client can still read what was sent before."""
 
     _end = "reset"
 
 
 class Stall(_PlacedEarly, frozen=True, kw_only=True):
-    """The server falls silent, and then goes on.
+    """The server sends nothing for a time, and then continues.
 
     Attributes:
-        seconds: How long; by default for good, until one side closes.
+        seconds: Length of the wait; by default until one side closes.
     """
 
     seconds: float = math.inf
 
-    def change(self, answer: Answer) -> Answer:
-        """Put a wait at the place."""
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Insert a wait at the position."""
         if self.before_headers:
-            return replace(answer, delay=answer.delay + self.seconds)
-        before, after = self.split(answer)
-        return replace(answer, body=(*before, Wait(self.seconds), *after))
+            return replace(response, delay=response.delay + self.seconds)
+        before, after = self.split(response)
+        return replace(response, body=(*before, Wait(self.seconds), *after))
 
 
 class ErrorEvent(Fault, frozen=True):
-    """The provider reports an error inside a 200, and the answer ends with it.
+    """The provider reports an error in a response with status 200, and the response ends with it.
 
     Attributes:
         after_events: Events before the error.
@@ -161,19 +163,19 @@ class ErrorEvent(Fault, frozen=True):
     after_events: int = 0
     error: Mapping[str, Any] = msgspec.field(default_factory=lambda: dict(_SERVER_ERROR))
 
-    def change(self, answer: Answer) -> Answer:
-        """Put the error in the place of what follows."""
-        failure = Send(answer.dialect.failure(self.error, streamed=answer.streamed))
-        before = split_after_events(answer.body, self.after_events)[0] if answer.streamed else ()
-        return replace(answer, body=(*before, failure))
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Replace the rest of the response with the error."""
+        failure = Send(response.dialect.failure(self.error, streamed=response.streamed))
+        before = split_after_events(response.body, self.after_events)[0] if response.streamed else ()
+        return replace(response, body=(*before, failure))
 
 
 class Status(Fault, frozen=True):
-    """The answer is a status, as a rule an error. The reply waits for the next request.
+    """A response with a status, usually an error. The next request gets the reply instead.
 
     Attributes:
         code: HTTP status.
-        body: The body; None is the dialect's error object for that status, and nothing below 400.
+        body: The body; None is the dialect's error object for that status, or an empty body below 400.
         headers: More headers, such as ``retry-after``.
         content_type: Type of the body.
     """
@@ -185,23 +187,23 @@ class Status(Fault, frozen=True):
 
     @property
     def replaces_reply(self) -> bool:
-        """It does."""
+        """Return True: the status is sent instead of the reply."""
         return True
 
-    def change(self, answer: Answer) -> Answer:
-        """Put the status and its body in the place of the answer."""
-        body, own = self._default(answer) if self.body is None else (_encoded(self.body), ())
-        headers = (*answer.headers, ("content-type", self.content_type), *own, *self.headers.items())
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Replace the response with the status and its body."""
+        body, own = self._default(response) if self.body is None else (_encoded(self.body), ())
+        headers = (*response.headers, ("content-type", self.content_type), *own, *self.headers.items())
         body_length = "none" if self.code == 204 else "length"
         sends = (Send(body),) if body else ()
-        return replace(answer, status=self.code, headers=headers, body=sends, body_length=body_length)
+        return replace(response, status=self.code, headers=headers, body=sends, body_length=body_length)
 
-    def _default(self, answer: Answer) -> tuple[bytes, tuple[tuple[str, str], ...]]:
-        """The body and the headers in the dialect's words."""
+    def _default(self, response: SimulatedResponse) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+        """Return the body and the headers as the dialect encodes them."""
         if self.code < 400:
             return b"", ()
-        problem = Problem(self.code, f"The simulator was told to answer with status {self.code}.")
-        return answer.dialect.error(problem), answer.dialect.error_headers(problem)
+        problem = Problem(self.code, f"The simulator was configured to return status {self.code}.")
+        return response.dialect.error(problem), response.dialect.error_headers(problem)
 
 
 class ContentType(Fault, frozen=True):
@@ -209,7 +211,7 @@ class ContentType(Fault, frozen=True):
 
     Attributes:
         value: The content type; None leaves the header out.
-        body: A body in the place of the reply; None keeps the reply.
+        body: A body instead of the reply; None keeps the reply.
     """
 
     value: str | None
@@ -217,23 +219,23 @@ class ContentType(Fault, frozen=True):
 
     @property
     def replaces_reply(self) -> bool:
-        """Only where it brings a body."""
+        """Return True if it has a body of its own."""
         return self.body is not None
 
-    def change(self, answer: Answer) -> Answer:
-        """Change the header, and the body where there is one."""
-        changed = answer.with_header("content-type", self.value)
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Change the header, and the body if one is given."""
+        changed = response.with_header("content-type", self.value)
         return (
             changed if self.body is None else replace(changed, body=(Send(_encoded(self.body)),), body_length="length")
         )
 
 
 class Comments(Fault, frozen=True):
-    """A trickle of what means nothing, as servers send it to keep a connection alive: comments in an event stream.
+    """Keep-alive data without meaning, as servers send it between events: comments in an event stream.
 
     Attributes:
         every: Seconds before each comment.
-        count: How many.
+        count: Number of comments.
         after_events: Events before the first one.
     """
 
@@ -241,16 +243,16 @@ class Comments(Fault, frozen=True):
     count: int
     after_events: int = 0
 
-    def change(self, answer: Answer) -> Answer:
-        """Put the comments at the place."""
-        before, after = split_after_events(answer.body, self.after_events)
-        nothing = answer.dialect.comment if answer.streamed else b"\n"  # white space, which JSON allows anywhere
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Insert the comments at the position."""
+        before, after = split_after_events(response.body, self.after_events)
+        nothing = response.dialect.comment if response.streamed else b"\n"  # white space, which JSON allows anywhere
         trickle = (Wait(self.every), Send(nothing, event=False)) * self.count
-        return replace(answer, body=(*before, *trickle, *after))
+        return replace(response, body=(*before, *trickle, *after))
 
 
 class Garbage(Fault, frozen=True):
-    """Bytes that do not belong there, between two events.
+    """Invalid bytes between two events.
 
     Attributes:
         after_events: Events before them.
@@ -260,30 +262,30 @@ class Garbage(Fault, frozen=True):
     after_events: int = 0
     data: bytes = b'data: {"choices": [\n\n'
 
-    def change(self, answer: Answer) -> Answer:
-        """Put the bytes at the place."""
-        before, after = split_after_events(answer.body, self.after_events)
-        return replace(answer, body=(*before, Send(self.data, event=False), *after))
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Insert the bytes at the position."""
+        before, after = split_after_events(response.body, self.after_events)
+        return replace(response, body=(*before, Send(self.data, event=False), *after))
 
 
 class ByteAtATime(Fault, frozen=True):
-    """Every byte of the body is a write of its own, and a chunk of its own where the body is chunked."""
+    """Every byte of the body is one write, and one chunk if the body is chunked."""
 
-    def change(self, answer: Answer) -> Answer:
-        """Cut every step into bytes."""
-        return replace(answer, body=tuple(byte for step in answer.body for byte in _single_bytes(step)))
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
+        """Split every step into bytes."""
+        return replace(response, body=tuple(byte for step in response.body for byte in _single_bytes(step)))
 
 
 class LeaveOpen(Fault, frozen=True):
     """The reply is sent to its last event, but the body does not end and the socket stays open."""
 
-    def change(self, answer: Answer) -> Answer:
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
         """Do nothing after the last step."""
-        return answer.broken_off(answer.body, "open")
+        return response.broken_off(response.body, "open")
 
 
 class SlowHeaders(Fault, frozen=True):
-    """The head of the answer drips.
+    """The head of the response is sent one byte at a time.
 
     Attributes:
         seconds: Seconds before each byte.
@@ -291,25 +293,25 @@ class SlowHeaders(Fault, frozen=True):
 
     seconds: float
 
-    def change(self, answer: Answer) -> Answer:
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
         """Set the pace of the head."""
-        return replace(answer, head_pace=self.seconds)
+        return replace(response, head_pace=self.seconds)
 
 
 class Gzip(Fault, frozen=True):
-    """The body is compressed, and flushed after every event. No fault, unless the client did not expect it."""
+    """The body is compressed, and flushed after every event. Valid HTTP, although the client may not expect it."""
 
-    def change(self, answer: Answer) -> Answer:
+    def change(self, response: SimulatedResponse) -> SimulatedResponse:
         """Compress every step."""
         compressor = zlib.compressobj(wbits=31)  # 31: with the gzip header
         body: list[Step] = []
-        for step in answer.body:
+        for step in response.body:
             if isinstance(step, Send):
                 body.append(replace(step, data=compressor.compress(step.data) + compressor.flush(zlib.Z_SYNC_FLUSH)))
             else:
                 body.append(step)
         body.append(Send(compressor.flush(), event=False))
-        return replace(answer.with_header("content-encoding", "gzip"), body=tuple(body))
+        return replace(response.with_header("content-encoding", "gzip"), body=tuple(body))
 
 
 def _encoded(body: Body) -> bytes:

@@ -17,7 +17,7 @@ __all__ = ["polyglot_simulator", "polyglot_simulators"]
 
 @pytest.fixture
 def polyglot_simulators() -> Generator[Callable[..., Simulator]]:
-    """Starts simulators; the arguments are those of `Simulator`. They are closed when the test is over."""
+    """Yield a function that starts simulators with the arguments of `Simulator`; they are closed after the test."""
     with ExitStack() as opened:
 
         def start(*arguments: Any, **keywords: Any) -> Simulator:  # noqa: ANN401 (those of Simulator)
@@ -28,5 +28,5 @@ def polyglot_simulators() -> Generator[Callable[..., Simulator]]:
 
 @pytest.fixture
 def polyglot_simulator(polyglot_simulators: Callable[..., Simulator]) -> Simulator:
-    """A simulator that answers every question with one short text."""
+    """Yield a simulator that returns one short text to every request."""
     return polyglot_simulators("Hello from the simulator.")

@@ -1,4 +1,4 @@
-"""OpenAI chat completions: the objects that a reply becomes, streamed and plain."""
+"""OpenAI chat completions: encodes a reply as chunks of a stream or as one object."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["OpenAIChat"]
 
 _JSONObject = dict[str, Any]
 
-_CREATED = 1_700_000_000  # the same in every answer, so that two runs give equal bytes
+_CREATED = 1_700_000_000  # the same in every response, so that two runs give equal bytes
 _MOST_CHOICES = 128
 _KINDS = {401: ("authentication_error", "invalid_api_key"), 429: ("rate_limit_error", "rate_limit_exceeded")}
 
@@ -35,7 +35,7 @@ class OpenAIChat(Dialect):
     )
 
     def problem(self, body: object) -> Problem | None:
-        """What is wrong with the body, in the order in which a reader would stumble over it."""
+        """Return the first problem of the body, or None."""
         if not isinstance(body, dict):
             return Problem(400, "The body of the request is not a JSON object.")
         fields = cast("_JSONObject", body)
@@ -49,11 +49,11 @@ class OpenAIChat(Dialect):
         return None
 
     def wants_stream(self, body: Mapping[str, Any]) -> bool:
-        """Whether the body says ``"stream": true``."""
+        """Return True if the body has ``"stream": true``."""
         return body.get("stream") is True
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """A role chunk, the content, and the finish of each choice; the usage where it was asked for; ``[DONE]``."""
+        """Yield a role chunk, the content and the finish of each choice; the usage if requested; then ``[DONE]``."""
         chunk: _JSONObject = {**_heading(turn, "chat.completion.chunk"), "choices": []}
         options: Mapping[str, Any] = turn.body.get("stream_options") or {}
         reports_usage = options.get("include_usage") is True
@@ -68,7 +68,7 @@ class OpenAIChat(Dialect):
         yield Send(b"data: [DONE]\n\n")
 
     def whole(self, turn: Turn) -> bytes:
-        """One ``chat.completion`` object."""
+        """Return one ``chat.completion`` object."""
         choices = [
             {"index": index, "message": _message(reply, turn), "logprobs": None, "finish_reason": _finish(reply)}
             for index, reply in enumerate(_choices(turn))
@@ -78,14 +78,14 @@ class OpenAIChat(Dialect):
         return msgspec.json.encode(body if usage is None else {**body, "usage": usage})
 
     def error(self, problem: Problem) -> bytes:
-        """An object with the one field ``error``."""
+        """Return an object with the single field ``error``."""
         usual_kind = "server_error" if problem.status >= 500 else "invalid_request_error"
         kind, code = _KINDS.get(problem.status, (usual_kind, None))
         error = {"message": problem.message, "type": kind, "param": problem.param, "code": problem.code or code}
         return msgspec.json.encode({"error": error})
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """The same object, as an event where the answer is streamed."""
+        """Return the same object, as an event if the response is streamed."""
         return _event({"error": error}) if streamed else msgspec.json.encode({"error": error})
 
 
@@ -111,7 +111,7 @@ def _heading(turn: Turn, kind: str) -> _JSONObject:
 
 
 def _choices(turn: Turn) -> Sequence[Reply]:
-    """The choices of the reply, or the reply as often as the request asks for one."""
+    """Return the choices of the reply, or the reply repeated as often as the request asks."""
     return turn.reply.choices or [turn.reply] * (turn.body.get("n") or 1)
 
 
@@ -145,7 +145,7 @@ def _call(call: ToolCall, index: int, turn: Turn, *, arguments: str) -> _JSONObj
 
 
 def _is_silent(reply: Reply) -> bool:
-    """Whether there is something else in the place of the text, so that ``content`` is null."""
+    """Return True if the reply has tool calls or a refusal instead of text, so that ``content`` is null."""
     return not reply.text and bool(reply.tool_calls or reply.refusal)
 
 
@@ -154,7 +154,7 @@ def _finish(reply: Reply) -> str:
 
 
 def _usage(turn: Turn) -> _JSONObject | None:
-    """The counts in this dialect's words, or None where nothing is to be reported."""
+    """Return the token counts as this dialect encodes them, or None if none are reported."""
     usage = usage_of(turn, texts(turn.body["messages"], "content", "text"), _choices(turn))
     if usage.raw:
         return dict(usage.raw)

@@ -19,7 +19,7 @@ __all__ = ["Pace", "paced"]
 
 
 class Pace(Struct, frozen=True, kw_only=True):
-    """The speed of a reply. A plain answer arrives when a streamed one would have ended.
+    """The speed of a reply. A response that is not streamed is sent when a streamed one would have ended.
 
     Attributes:
         tokens_per_second: Speed of the tokens; None sends them without a wait.
@@ -49,7 +49,7 @@ class Pace(Struct, frozen=True, kw_only=True):
             )
 
     def waits(self) -> Iterator[float]:
-        """Seconds before each token but the first, without end."""
+        """Yield the seconds before each token but the first, without end."""
         numbers = random.Random(self.seed)  # noqa: S311 (it spreads waits and guards nothing)
         usual = 1 / self.tokens_per_second if self.tokens_per_second else 0.0
         while True:

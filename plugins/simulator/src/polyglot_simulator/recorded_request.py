@@ -16,7 +16,7 @@ _LARGEST_BODY = 16 * 1024 * 1024
 
 
 class BadRequestError(Exception):
-    """What came is not HTTP, or more than the simulator takes."""
+    """The received bytes are not HTTP, or exceed the simulator's limits."""
 
 
 class RecordedRequest:
@@ -33,7 +33,7 @@ class RecordedRequest:
         body: The parsed JSON, or the bytes where they are no JSON.
         received_at: When it was complete.
         closed_at: When its connection was seen closed by the client; None until then, and if the server was first.
-        sent_bytes: Bytes written in answer to it so far, head and framing included.
+        sent_bytes: Bytes of the response written so far, head and framing included.
     """
 
     def __init__(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
@@ -77,7 +77,7 @@ class RequestParser:
         self._http.receive_data(data)
 
     def request(self) -> RecordedRequest | None:
-        """The request, or None until it is complete.
+        """Return the request, or None until it is complete.
 
         Raises:
             BadRequestError: There will be no request.
@@ -93,12 +93,12 @@ class RequestParser:
 
     @property
     def is_expected_to_agree(self) -> bool:
-        """Whether the client waits for a ``100 Continue`` before it sends the body."""
+        """Return True if the client waits for a ``100 Continue`` before it sends the body."""
         return self._http.they_are_waiting_for_100_continue
 
     @property
     def rest(self) -> bytes:
-        """Bytes behind the request."""
+        """Return the bytes after the request."""
         return self._http.trailing_data[0]
 
     def _take(self, event: object) -> None:

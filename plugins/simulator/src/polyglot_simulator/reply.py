@@ -1,4 +1,4 @@
-"""What the simulator is told to say: replies in the words of no dialect, and raw replies in the bytes of any."""
+"""Scripted replies: those that are independent of dialects, and raw replies in the bytes of any dialect."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Reply(Struct, frozen=True):
         choices: Several replies to one request. Nothing but `usage` is then given beside them.
 
     Raises:
-        ConfigError: `choices` stands beside other content, or one of them has choices of its own.
+        ConfigError: `choices` is given together with other content, or one of them has choices of its own.
     """
 
     text: str = ""

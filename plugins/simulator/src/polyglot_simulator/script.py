@@ -1,4 +1,4 @@
-"""Which reply and which faults a request gets, by the order in which requests arrive."""
+"""The reply and the faults of each request, by the order in which requests arrive."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class ReplyScript:
     """The replies in turn; the last one is repeated.
 
     Args:
-        replies: One reply, a list of them, or a function that makes one of each request.
+        replies: One reply, a list of them, or a function that returns one for each request.
 
     Raises:
-        ConfigError: There is no reply, or something else in its place.
+        ConfigError: There is no reply, or an object of another type.
     """
 
     def __init__(self, replies: Replies) -> None:
@@ -36,19 +36,19 @@ class ReplyScript:
         self.taken = 0
         if not self._turns and self._function is None:
             raise ConfigError(
-                "The simulator needs a reply, and the list of replies is empty; leave `reply` out for the default.",
+                "The list of replies is empty; add a reply, or leave `reply` out for the default.",
                 phase="configure",
             )
 
     @property
     def next_is_raw(self) -> bool:
-        """Whether the next reply is bytes of the user's own, or may be: a function knows only when it is asked."""
+        """Return True if the next reply is raw or may be: the reply of a function is not known before it is called."""
         if self._function is not None:
             return True
         return isinstance(self._turns[min(self.taken, len(self._turns) - 1)], RawReply)
 
     def take(self, request: RecordedRequest) -> Reply | RawReply:
-        """The reply to `request`."""
+        """Return the reply to `request`."""
         self.taken += 1
         if self._function is not None:
             return _as_reply(self._function(request))
@@ -59,11 +59,11 @@ class FaultScript:
     """The faults in turn.
 
     Args:
-        fault: Faults of every request, each as often as its `times` says.
-        faults: Faults of the first request, of the second, and so on. One with `times` stands for so many requests.
+        fault: Faults of every request, each for as many requests as its `times`.
+        faults: Faults of the first request, of the second, and so on. `times` repeats a fault for that many requests.
 
     Raises:
-        ConfigError: Both are given, or something is no fault.
+        ConfigError: Both are given, or an entry is not a fault.
     """
 
     def __init__(self, fault: Faults, faults: Sequence[Faults] | None) -> None:
@@ -77,7 +77,7 @@ class FaultScript:
         self._taken = 0
 
     def take(self) -> tuple[Fault, ...]:
-        """The faults of the next request."""
+        """Return the faults of the next request."""
         number, self._taken = self._taken, self._taken + 1
         if number < len(self._turns):
             return self._turns[number]

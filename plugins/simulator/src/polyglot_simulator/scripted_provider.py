@@ -10,18 +10,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from polyglot_core.plugin import Secret, Usage
-from polyglot_simulator.answer import Answer
 from polyglot_simulator.contract import Access, Problem, Turn
 from polyglot_simulator.pace import Pace, paced
 from polyglot_simulator.reply import RawReply
+from polyglot_simulator.response import SimulatedResponse
 from polyglot_simulator.routes import DEFAULT_DIALECT, route
 from polyglot_simulator.script import FaultScript, ReplyScript
 from polyglot_simulator.steps import Send, Wait
 
 if TYPE_CHECKING:
-    from polyglot_simulator.answer import BodyLength, End
     from polyglot_simulator.contract import Dialect
     from polyglot_simulator.recorded_request import RecordedRequest
+    from polyglot_simulator.response import BodyLength, End
     from polyglot_simulator.steps import Step
 
 __all__ = ["ScriptedProvider"]
@@ -56,11 +56,11 @@ class ScriptedProvider(Struct, kw_only=True):
     faults: FaultScript
     api_key: Secret | None
 
-    def answer(self, request: RecordedRequest) -> Answer:
+    def respond(self, request: RecordedRequest) -> SimulatedResponse:
         """Return the response to `request`."""
         headers = (("x-request-id", f"req_simulator_{request.number}"),)
         found = route(request.path, request.query)
-        empty = Answer(dialect=found.dialect if found else DEFAULT_DIALECT, headers=headers)
+        empty = SimulatedResponse(dialect=found.dialect if found else DEFAULT_DIALECT, headers=headers)
         try:
             problem = self._problem(request, empty.dialect)
             if problem is not None:
@@ -69,9 +69,9 @@ class ScriptedProvider(Struct, kw_only=True):
         except Exception as error:  # noqa: BLE001 (a reply function or a fault of the user's may raise anything)
             return _refused(empty, Problem(500, f"The simulator's script failed: {type(error).__name__}: {error}"))
 
-    def refuse(self, reason: str) -> Answer:
+    def refuse(self, reason: str) -> SimulatedResponse:
         """Return the response to bytes that are not an HTTP request."""
-        return _refused(Answer(dialect=DEFAULT_DIALECT), Problem(400, reason))
+        return _refused(SimulatedResponse(dialect=DEFAULT_DIALECT), Problem(400, reason))
 
     def _problem(self, request: RecordedRequest, dialect: Dialect) -> Problem | None:
         if not self._lets_in(request):
@@ -96,19 +96,19 @@ class ScriptedProvider(Struct, kw_only=True):
         wanted = self.api_key.with_prefix(prefix).reveal() if self.api_key else ""
         return hmac.compare_digest(given.encode(), wanted.encode())
 
-    def _models(self, empty: Answer) -> Answer:
+    def _models(self, empty: SimulatedResponse) -> SimulatedResponse:
         model = {"id": self.model, "object": "model", "created": 1_700_000_000, "owned_by": "simulator"}
         return _json(empty, 200, msgspec.json.encode({"object": "list", "data": [model]}))
 
-    def _scripted(self, empty: Answer, request: RecordedRequest) -> Answer:
+    def _scripted(self, empty: SimulatedResponse, request: RecordedRequest) -> SimulatedResponse:
         faults = self.faults.take()
         replaced = any(fault.replaces_reply for fault in faults)
-        answer = empty if replaced else self._spoken(empty, request)
+        response = empty if replaced else self._spoken(empty, request)
         for fault in faults:
-            answer = fault.change(answer)
-        return answer
+            response = fault.change(response)
+        return response
 
-    def _spoken(self, empty: Answer, request: RecordedRequest) -> Answer:
+    def _spoken(self, empty: SimulatedResponse, request: RecordedRequest) -> SimulatedResponse:
         reply = self.replies.take(request)
         if isinstance(reply, RawReply):
             return _raw(empty.dialect, reply)
@@ -135,22 +135,22 @@ def _asked(request: RecordedRequest) -> Any:  # noqa: ANN401 (any JSON value)
     return {**request.body, **found.fields} if found and isinstance(request.body, dict) else request.body
 
 
-def _refused(empty: Answer, problem: Problem) -> Answer:
-    answer = _json(empty, problem.status, empty.dialect.error(problem))
-    return replace(answer, headers=(*answer.headers, *empty.dialect.error_headers(problem)))
+def _refused(empty: SimulatedResponse, problem: Problem) -> SimulatedResponse:
+    response = _json(empty, problem.status, empty.dialect.error(problem))
+    return replace(response, headers=(*response.headers, *empty.dialect.error_headers(problem)))
 
 
-def _json(empty: Answer, status: int, body: bytes) -> Answer:
+def _json(empty: SimulatedResponse, status: int, body: bytes) -> SimulatedResponse:
     headers = (*empty.headers, ("content-type", "application/json"))
     return replace(empty, status=status, headers=headers, body=(Send(body),))
 
 
-def _raw(dialect: Dialect, reply: RawReply) -> Answer:
+def _raw(dialect: Dialect, reply: RawReply) -> SimulatedResponse:
     steps: list[Step] = []
     for data in reply.writes:
         steps += [Wait(reply.delay), Send(data)] if steps and reply.delay else [Send(data)]
     body_length, end = _RAW_ENDS[reply.end]
-    return Answer(
+    return SimulatedResponse(
         dialect=dialect,
         streamed=True,
         status=reply.status,

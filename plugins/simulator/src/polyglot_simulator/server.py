@@ -1,4 +1,4 @@
-"""Sockets: a listener on loopback in a thread of its own, and a conversation on each connection that it accepts."""
+"""Sockets: a listener on loopback in a thread of its own, and one task for each connection that it accepts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from polyglot_simulator.steps import Wait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from polyglot_simulator.answer import Answer
     from polyglot_simulator.recorded_request import RecordedRequest
+    from polyglot_simulator.response import SimulatedResponse
 
 __all__ = ["Server"]
 
-_BACKLOG = 4096  # clients that may come at the same moment; where the system allows fewer, that many
+_BACKLOG = 4096  # connections that may wait to be accepted; the system may allow fewer
 _READ_SIZE = 64 * 1024
-_UNREAD_PIECES = 100  # what a client may send ahead while it is being answered
+_UNREAD_PIECES = 100  # pieces that are buffered while a response is being sent
 _SECONDS_TO_STOP = 5.0
 _SECONDS_WITHOUT_FILES = 0.05
 _SECONDS_TO_CATCH_UP = 0.05
@@ -29,21 +29,21 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for 0 seconds
 
 
 class Server:
-    """Accepts connections and answers their requests until `stop`.
+    """Accepts connections and sends responses to their requests until `stop`.
 
     Args:
         address: Loopback address and port to bind; port 0 takes a free one.
-        answer: Called in the server's thread with each request; returns what is done for it.
-        refuse: Called there with the reason why what came is no request; returns what is done about it.
+        respond: Called in the server's thread with each request; returns the response to it.
+        refuse: Called there with the reason why the received bytes are not a request; returns the response.
     """
 
     def __init__(
         self,
         address: tuple[str, int],
-        answer: Callable[[RecordedRequest], Answer],
-        refuse: Callable[[str], Answer],
+        respond: Callable[[RecordedRequest], SimulatedResponse],
+        refuse: Callable[[str], SimulatedResponse],
     ) -> None:
-        self.answer = answer
+        self.respond = respond
         self.refuse = refuse
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._listener = socket.create_server(address, family=family, backlog=_BACKLOG)
@@ -65,11 +65,11 @@ class Server:
         self._thread.join(_SECONDS_TO_STOP)
         if self._thread.is_alive():
             raise TimeoutError(
-                f"The simulator did not stop in {_SECONDS_TO_STOP:g} seconds: a reply function does not return."
+                f"The simulator did not stop within {_SECONDS_TO_STOP:g} seconds: a reply function does not return."
             )
 
     def _run(self) -> None:
-        # At its end the runner cancels all tasks, and each conversation closes its socket.
+        # The runner cancels all tasks when it ends, and each conversation closes its socket.
         with self._listener, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve())
 
@@ -82,7 +82,7 @@ class Server:
         while True:
             try:
                 connection, _ = await self._loop.sock_accept(self._listener)
-            except OSError:  # that client has gone again, or the process has no file descriptor left for now
+            except OSError:  # the client has disconnected, or the process has no file descriptors left at the moment
                 await asyncio.sleep(_SECONDS_WITHOUT_FILES)
                 continue
             task = self._loop.create_task(_Conversation(connection, self).run())
@@ -91,7 +91,7 @@ class Server:
 
 
 class _Conversation:
-    """Requests and answers on one connection. One task talks; one listens, so that a close is seen at any moment."""
+    """Requests and responses on one connection. One task writes; one reads, so that a close is noticed at any time."""
 
     def __init__(self, connection: socket.socket, server: Server) -> None:
         self._connection = connection
@@ -101,9 +101,9 @@ class _Conversation:
         self._requests: list[RecordedRequest] = []
 
     async def run(self) -> None:
-        """Talk until one side closes."""
+        """Serve the connection until one side closes it."""
         with self._connection:
-            tasks = [self._loop.create_task(self._listen()), self._loop.create_task(self._talk())]
+            tasks = [self._loop.create_task(self._read()), self._loop.create_task(self._write())]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 if any(task.result() for task in done):
@@ -117,8 +117,8 @@ class _Conversation:
         for request in self._requests:
             request.mark_closed()
 
-    async def _listen(self) -> bool:
-        """Read until the client has closed; returns that it has."""
+    async def _read(self) -> bool:
+        """Read until the client closes the connection; always return True."""
         try:
             while data := await self._loop.sock_recv(self._connection, _READ_SIZE):
                 await self._inbox.put(data)
@@ -126,27 +126,27 @@ class _Conversation:
             return True
         return True
 
-    async def _talk(self) -> bool:
-        """Answer requests; returns whether it was the client that ended the conversation."""
+    async def _write(self) -> bool:
+        """Send responses to requests; return True if the client closed the connection."""
         rest = b""
         try:
             self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while True:
                 request, rest = await self._next_request(rest)
                 self._requests.append(request)
-                answer = self._server.answer(request)
-                await self._send(answer, request)
-                if answer.end == "reset":
+                response = self._server.respond(request)
+                await self._send(response, request)
+                if response.end == "reset":
                     self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                     return False
-                if answer.end == "open":
+                if response.end == "open":
                     await self._linger()
-                if not answer.keeps_connection or request.headers.get("connection", "").lower() == "close":
+                if not response.keeps_connection or request.headers.get("connection", "").lower() == "close":
                     await self._part()
         except BadRequestError as error:
             await self._send(self._server.refuse(str(error)), None)
             await self._part()
-        except OSError:  # a write found the connection closed before the read did
+        except OSError:  # a write noticed the closed connection before the read did
             return True
 
     async def _next_request(self, rest: bytes) -> tuple[RecordedRequest, bytes]:
@@ -157,25 +157,25 @@ class _Conversation:
             parser.feed(await self._inbox.get())
         return request, parser.rest
 
-    async def _send(self, answer: Answer, request: RecordedRequest | None) -> None:
+    async def _send(self, response: SimulatedResponse, request: RecordedRequest | None) -> None:
         due = self._loop.time()
-        for step in answer.steps():
+        for step in response.steps():
             if isinstance(step, Wait):
-                # Waits are counted from when the last one should have ended, or small delays would add up.
+                # Each wait starts when the last one was due to end, so that small delays do not add up.
                 due = max(due, self._loop.time() - _SECONDS_TO_CATCH_UP) + step.seconds
                 await asyncio.sleep(due - self._loop.time())
                 continue
             await self._loop.sock_sendall(self._connection, step.data)
             if request is not None:
                 request.sent_bytes += len(step.data)
-            await asyncio.sleep(0)  # while writes do not block, nobody else would get a turn
+            await asyncio.sleep(0)  # writes that do not block would not let other tasks run
 
     async def _part(self) -> NoReturn:
-        """Close this side and leave it to the client to close the other."""
+        """Close the sending side, and wait until the client closes its own."""
         self._connection.shutdown(socket.SHUT_WR)
         await self._linger()
 
     async def _linger(self) -> NoReturn:
-        """Read on, so that the client's close is seen, and heed nothing of it."""
+        """Read and discard, so that the client's close is noticed."""
         while True:
             await self._inbox.get()

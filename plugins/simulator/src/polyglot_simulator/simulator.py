@@ -1,4 +1,4 @@
-"""The simulator as its users hold it."""
+"""The public class of the simulator."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ if TYPE_CHECKING:
     from typing import Self
 
     from polyglot_core.plugin import Usage
-    from polyglot_simulator.answer import Answer
     from polyglot_simulator.recorded_request import RecordedRequest
+    from polyglot_simulator.response import SimulatedResponse
     from polyglot_simulator.script import Faults, Replies
 
 __all__ = ["Simulator"]
 
 _DEFAULT_REPLY = (
     "Hello! I am the simulator, a provider that runs inside this process. "
-    "I say the same to everyone, word by word, so that you can watch a stream without a key or a network."
+    "I send the same reply to every request, word by word, so that you can watch a stream without a key or a network."
 )
 
 
 class Simulator:
-    """A provider on loopback, from entering the context to leaving it; `start` and `close` do the same.
+    """A provider on loopback, running inside its context; `start` and `close` do the same.
 
-    It runs in a thread of its own, so synchronous and asynchronous clients may use it alike.
+    It runs in a thread of its own, so that both synchronous and asynchronous clients can use it.
 
     Args:
-        reply: What it says: a text, a `Reply` or a `RawReply`; a list of them, one for each request, of which the last
-            is repeated; or a function that makes one of each recorded request. The function is called in the
-            simulator's thread and has to return at once.
-        model: Model that it claims to be where a request names none.
-        usage: Token counts of replies that have none of their own.
-        pace: How fast it speaks; by default without any wait.
+        reply: A text, a `Reply` or a `RawReply`; a list of them, one for each request, of which the last is repeated;
+            or a function that returns one for each recorded request. The function is called in the
+            simulator's thread and must not block.
+        model: Model of the response if the request names none.
+        usage: Token counts of replies without counts of their own.
+        pace: Speed of the replies; by default without any wait.
         fault: A fault, or several in the order in which they are applied, for every request.
-        faults: Instead of `fault`, one entry for each request; None is a healthy one, as are those after the last.
+        faults: Instead of `fault`, one entry for each request. None is no fault; there is none after the last entry.
         host: Loopback address to bind.
         port: Port to bind; 0 takes a free one.
-        api_key: The only key that it lets in; None lets everyone in.
-        keep: How many of the last requests it keeps on record; None keeps all.
+        api_key: The only key that is accepted; None accepts every request.
+        keep: Number of the latest requests that are kept; None keeps all.
 
     Raises:
-        ConfigError: `host` is no loopback address, or the script of replies and faults makes no sense.
+        ConfigError: `host` is not a loopback address, or the replies or the faults are invalid.
     """
 
     def __init__(  # noqa: PLR0913 (each is one setting of a test double, and all but the first have names)
@@ -86,21 +86,21 @@ class Simulator:
         self._news = threading.Condition()
 
     def start(self) -> Self:
-        """Bind the port and begin to answer.
+        """Bind the port and serve requests.
 
         Raises:
-            ConfigError: It has been started already.
+            ConfigError: It is already running.
             OSError: The port is taken.
         """
         if self._server is not None:
             raise ConfigError(
-                "The simulator is running already; close() it first, or use a second one.", phase="configure"
+                "The simulator is already running; call close() first, or create a second one.", phase="configure"
             )
-        self._server = Server(self._address, self._answer, self._provider.refuse)
+        self._server = Server(self._address, self._respond, self._provider.refuse)
         return self
 
     def close(self) -> None:
-        """Close all sockets and end the thread. The recorded requests stay. May be called again.
+        """Close all sockets and end the thread. The recorded requests remain available. May be called again.
 
         Raises:
             TimeoutError: A reply function does not return.
@@ -119,10 +119,10 @@ class Simulator:
 
     @property
     def port(self) -> int:
-        """The port that it listens on.
+        """Return the port that it listens on.
 
         Raises:
-            ConfigError: It is not running.
+            ConfigError: The simulator is not running.
         """
         if self._server is None:
             raise ConfigError(
@@ -133,22 +133,22 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """URL that a client adds its paths to."""
+        """Return the URL that clients append their paths to."""
         host = self._address[0]
         return f"http://[{host}]:{self.port}/v1" if ":" in host else f"http://{host}:{self.port}/v1"
 
     @property
     def connection(self) -> Connection:
-        """A connection to it, for Polyglot, in OpenAI's dialect."""
+        """Return a Polyglot connection to it in OpenAI's dialect."""
         return self.connection_for("openai")
 
     def connection_for(self, driver: str) -> Connection:
-        """A connection to it in the dialect of `driver`, such as ``openai-responses``.
+        """Return a connection to it in the dialect of `driver`, such as ``openai-responses``.
 
-        A request is sent once, so that a test sees each fault; ``with_changes(retries=Retries())`` sends it again.
+        Requests are not retried, so that a test sees each fault; ``with_changes(retries=Retries())`` enables retries.
 
         Raises:
-            ConfigError: It does not speak the dialect of that driver, or it is not running.
+            ConfigError: There is no dialect for that driver, or the simulator is not running.
         """
         access = access_of(driver)
         return Connection(
@@ -164,7 +164,7 @@ class Simulator:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """The requests that are on record, in the order of arrival."""
+        """Return the recorded requests, in the order of arrival."""
         with self._news:
             return list(self._requests)
 
@@ -172,31 +172,31 @@ class Simulator:
         """Wait up to `timeout` seconds for request `number`, counted from 1, and return it.
 
         Raises:
-            TimeoutError: It did not arrive.
-            LookupError: It did, and is no longer on record.
+            TimeoutError: It was not received in time.
+            LookupError: It was received, and is no longer kept.
         """
         with self._news:
             if not self._news.wait_for(lambda: self._arrived >= number, timeout):
                 raise TimeoutError(
-                    f"Request {number} did not arrive in {timeout:g} seconds; there were {self._arrived}."
+                    f"Request {number} was not received within {timeout:g} seconds; {self._arrived} were received."
                 )
-            place = number - 1 - (self._arrived - len(self._requests))
-            if place < 0:
-                raise LookupError(f"Request {number} is no longer on record; the last {len(self._requests)} are.")
-            return self._requests[place]
+            index = number - 1 - (self._arrived - len(self._requests))
+            if index < 0:
+                raise LookupError(f"Request {number} is no longer kept; the latest {len(self._requests)} are.")
+            return self._requests[index]
 
     def __repr__(self) -> str:
         where = self.base_url if self._server is not None else "not running"
         return f"<Simulator {where}, {self._arrived} requests>"
 
-    def _answer(self, request: RecordedRequest) -> Answer:
-        """Record `request` and answer it; called in the server's thread, for one request after the other."""
+    def _respond(self, request: RecordedRequest) -> SimulatedResponse:
+        """Record `request` and return the response; called in the server's thread, for one request at a time."""
         with self._news:
             self._requests.append(request)
             self._arrived += 1
             request.number = self._arrived
             self._news.notify_all()
-        return self._provider.answer(request)
+        return self._provider.respond(request)
 
 
 def _check_loopback(host: str) -> None:

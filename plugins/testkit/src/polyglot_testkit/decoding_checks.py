@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "a_prefix_is_truncated_or_finished",
     "a_whole_recording_finishes",
-    "any_split_gives_the_same_answer",
+    "any_split_gives_the_same_response",
     "errors_are_provider_errors",
     "only_polyglot_errors_are_raised",
     "streamed_and_plain_agree",
@@ -31,7 +31,7 @@ _RANDOM_CUTS = 5
 _MOST_PREFIXES = 400
 
 
-def any_split_gives_the_same_answer(exam: Exam) -> bool:
+def any_split_gives_the_same_response(exam: Exam) -> bool:
     """Check that the partials and the response do not depend on how the network splits the body."""
     dice = random.Random(0)  # noqa: S311 (the same cuts each time)
     for recording in exam.recordings:

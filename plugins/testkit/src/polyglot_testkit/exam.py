@@ -14,7 +14,7 @@ from polyglot_testkit.check import KEY, Exam, ExamFailed
 from polyglot_testkit.decoding_checks import (
     a_prefix_is_truncated_or_finished,
     a_whole_recording_finishes,
-    any_split_gives_the_same_answer,
+    any_split_gives_the_same_response,
     errors_are_provider_errors,
     only_polyglot_errors_are_raised,
     streamed_and_plain_agree,
@@ -101,7 +101,7 @@ CHECKS: dict[str, Callable[[Exam], bool]] = {
         stream_is_only_a_switch,
         every_feature_is_encoded_or_rejected,
         a_whole_recording_finishes,
-        any_split_gives_the_same_answer,
+        any_split_gives_the_same_response,
         a_prefix_is_truncated_or_finished,
         streamed_and_plain_agree,
         errors_are_provider_errors,

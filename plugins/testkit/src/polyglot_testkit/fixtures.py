@@ -18,23 +18,23 @@ __all__ = ["bodies", "body", "decode", "encode"]
 
 @pytest.fixture
 def encode(harness: DriverHarness) -> Callable[..., WireRequest]:
-    """Encodes a request: see `DriverHarness.encode`."""
+    """Return a function that encodes a request: see `DriverHarness.encode`."""
     return harness.encode
 
 
 @pytest.fixture
 def body(harness: DriverHarness) -> Callable[..., Any]:
-    """Encodes a request, and parses its body: see `DriverHarness.body`."""
+    """Return a function that encodes a request and parses its body: see `DriverHarness.body`."""
     return harness.body
 
 
 @pytest.fixture
 def bodies(harness: DriverHarness) -> Path | None:
-    """The folder of bodies."""
+    """Return the folder of bodies."""
     return harness.folder
 
 
 @pytest.fixture
 def decode(harness: DriverHarness) -> Callable[..., Decoded]:
-    """Feeds a body to the driver: see `DriverHarness.decode`."""
+    """Return a function that decodes a body: see `DriverHarness.decode`."""
     return harness.decode

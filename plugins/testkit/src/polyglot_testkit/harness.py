@@ -1,4 +1,4 @@
-"""A driver on the harness: what it makes of requests, and of bodies, as core uses it and without a socket."""
+"""A driver on the harness: encodes requests and decodes bodies as core does, without a socket."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _Turn = str | Message | Mapping[str, Any]
 
 
 class Decoded(NamedTuple):
-    """What came of a body.
+    """The result of decoding a body.
 
     Attributes:
-        response: The response as far as it came.
-        partials: The partials that were handed out.
-        events: What they were made of.
-        error: The error that it ended in, if it did.
+        response: The response, as far as it was received.
+        partials: The partials that a caller receives.
+        events: The events that they consist of.
+        error: The error that the response ended with, or None.
     """
 
     response: InferenceResponse
@@ -42,29 +42,29 @@ class Decoded(NamedTuple):
 
 
 class DriverHarness:
-    """A driver, asked without a provider, and fed the answers of one.
+    """A driver without a provider: encodes requests, and decodes recorded responses.
 
     Args:
         module: The driver's module, or the object with its hooks.
-        folder: Where bodies of answers lie, for `decode`: streams, and plain answers in files that end in ``.json``.
-        connection: Fields of the connection that it is bound to, of which `model` is also the one that is asked.
+        folder: The folder of response bodies, for `decode`: streams, and whole bodies in files that end in ``.json``.
+        connection: Fields of the connection that it is bound to; `model` is also the model of the requests.
 
     Attributes:
         folder: As above.
     """
 
-    def __init__(self, module: object, folder: Path | None = None, **connection: Any) -> None:  # noqa: ANN401 (as said)
+    def __init__(self, module: object, folder: Path | None = None, **connection: Any) -> None:  # noqa: ANN401 (as documented)
         self._module = module
         self._fields = {"name": "harness", "driver": "harness", "model": "bench-1", "api_key": "test-key", **connection}
         self.folder = folder
 
     def connect(self, **connection: Any) -> BoundDriver:  # noqa: ANN401 (the fields of a connection)
-        """The driver, bound to its connection with these fields laid over it."""
+        """Return the driver, bound to its connection with these fields replaced."""
         fields: dict[str, Any] = {**self._fields, **connection}
         return bind(self._module, Connection(**fields))
 
-    def request(self, messages: _Turn | Sequence[_Turn] = "Hello", **asked: Any) -> InferenceRequest:  # noqa: ANN401 (as said)
-        """A request: messages as users write them, and fields of `InferenceRequest`."""
+    def request(self, messages: _Turn | Sequence[_Turn] = "Hello", **asked: Any) -> InferenceRequest:  # noqa: ANN401 (as documented)
+        """Return a request from messages as users write them and fields of `InferenceRequest`."""
         turns = [messages] if isinstance(messages, (str, Message, Mapping)) else messages
         fields: dict[str, Any] = {"model": self._fields["model"], **asked}
         return InferenceRequest(messages=tuple(map(_message, turns)), **fields)
@@ -75,7 +75,7 @@ class DriverHarness:
         connection: Mapping[str, Any] | None = None,
         **asked: Any,  # noqa: ANN401 (the fields of a request)
     ) -> WireRequest:
-        """What the driver makes of a request; `connection` holds fields of the connection, the rest are the request's.
+        """Return the encoded request; `connection` has fields of the connection, the rest are the request's.
 
         Raises:
             PolyglotError: Whatever the driver raises.
@@ -83,7 +83,7 @@ class DriverHarness:
         return self.connect(**(connection or {})).encode(self.request(messages, **asked))
 
     def body(self, *arguments: Any, **asked: Any) -> Any:  # noqa: ANN401 (any JSON value)
-        """The body of that, parsed. The arguments are those of `encode`."""
+        """Return the parsed body of the encoded request. The arguments are those of `encode`."""
         return msgspec.json.decode(self.encode(*arguments, **asked).body)
 
     def decode(
@@ -95,7 +95,7 @@ class DriverHarness:
         headers: Mapping[str, str] | None = None,
         pieces: Iterable[bytes] | None = None,
     ) -> Decoded:
-        """What the driver makes of a body.
+        """Return the result of decoding a body.
 
         Args:
             given: The body, or the name of a file in the folder.

@@ -102,7 +102,7 @@ _MESSAGES: _Pairs = {
     "extra of a message": (_fields(Message(role="user", content="Hello.", extra={"mood": "glad"})), _fields()),
 }
 
-# Parts. Two texts stand before each, because some dialects have a shorter form for a single text.
+# Parts. Two texts precede each, because some dialects have a shorter form for a single text.
 
 _TEXTS = (Text("Look:"), Text("Here."))
 _BYTES = b"bytes"

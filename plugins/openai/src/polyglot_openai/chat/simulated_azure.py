@@ -1,4 +1,4 @@
-"""Azure OpenAI's chat completions: those of OpenAI at a deployment, with what its content filter says."""
+"""Azure OpenAI's chat completions: those of OpenAI at a deployment, with the results of its content filter."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class AzureChat(OpenAIChat):
     """The dialect of ``POST /openai/deployments/NAME/chat/completions?api-version=DATE``."""
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """The stream of OpenAI, after a chunk without id and choices that says what the prompt was found to be."""
+        """Yield a chunk with the filter results of the prompt, without id and choices, then the stream of OpenAI."""
         prompt = [{"prompt_index": 0, "content_filter_results": _FILTERED}]
         first = {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": prompt}
         yield Send(b"data: %b\n\n" % msgspec.json.encode(first))
         yield from super().stream(turn)
 
     def whole(self, turn: Turn) -> bytes:
-        """The completion of OpenAI, with what the prompt and the answers were found to be."""
+        """Return the completion of OpenAI, with the filter results of the prompt and of each choice."""
         body: dict[str, Any] = msgspec.json.decode(super().whole(turn))
         body["prompt_filter_results"] = [{"prompt_index": 0, "content_filter_results": _FILTERED}]
         body["choices"] = [{**choice, "content_filter_results": _FILTERED} for choice in body["choices"]]

@@ -1,4 +1,4 @@
-"""OpenAI Responses: the response that a reply becomes, whole or told in events."""
+"""OpenAI Responses: encodes a reply as a response, whole or in events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["ACCESS", "ROUTES", "OpenAIResponses"]
 
 _JSONObject = dict[str, Any]
 
-_CREATED = 1_700_000_000  # the same in every answer, so that two runs give equal bytes
+_CREATED = 1_700_000_000  # the same in every response, so that two runs give equal bytes
 _ROLES = ("assistant", "system", "developer", "user")
 _CIPHER = "simulated-cipher-"
 _ECHOED: _JSONObject = {
@@ -58,7 +58,7 @@ class OpenAIResponses(Dialect):
     stream_headers: tuple[tuple[str, str], ...] = OpenAIChat.stream_headers
 
     def problem(self, body: object) -> Problem | None:
-        """What is wrong with the body, in the order in which a reader would stumble over it."""
+        """Return the first problem of the body, or None."""
         if not isinstance(body, dict):
             return Problem(400, "The body of the request is not a JSON object.")
         fields = cast("_JSONObject", body)
@@ -71,26 +71,26 @@ class OpenAIResponses(Dialect):
         return _problem_of_tools(fields.get("tools") or []) or _problem_of_items(items, fields)
 
     def wants_stream(self, body: Mapping[str, Any]) -> bool:
-        """Whether the body says ``"stream": true``."""
+        """Return True if the body has ``"stream": true``."""
         return body.get("stream") is True
 
     def stream(self, turn: Turn) -> Iterator[Send]:
-        """Events, numbered: the response begins, its items one after the other, and the response as it ends."""
+        """Yield numbered events: the start of the response, its items in order, and the final response."""
         for number, (event, token) in enumerate(_events(turn)):
             numbered = {"type": event["type"], "sequence_number": number, **event}
             data = msgspec.json.encode(numbered)
             yield Send(b"event: %b\ndata: %b\n\n" % (event["type"].encode(), data), token=token)
 
     def whole(self, turn: Turn) -> bytes:
-        """One ``response`` object."""
+        """Return one ``response`` object."""
         return msgspec.json.encode(_response(turn, _items(turn)))
 
     def error(self, problem: Problem) -> bytes:
-        """An object with the one field ``error``."""
+        """Return an object with the single field ``error``."""
         return OpenAIChat().error(problem)
 
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
-        """An event of type ``error``, or a response that has failed."""
+        """Return an event of type ``error``, or a response with status ``failed``."""
         if streamed:
             return b"event: error\ndata: %b\n\n" % msgspec.json.encode({"type": "error", "error": error})
         failed = {"object": "response", "status": "failed", "error": error, "output": []}
@@ -101,7 +101,7 @@ class OpenAIResponses(Dialect):
 
 
 def _problem_of_tools(tools: list[Any]) -> Problem | None:
-    """A function without a name: its fields stand beside its type, and not in an object of their own."""
+    """Return a problem if a function has no name; its fields are next to its type, not in an object of their own."""
     for number, tool in enumerate(tools):
         if not isinstance(tool, dict) or (tool.get("type") == "function" and not tool.get("name")):
             param = f"tools[{number}].name"
@@ -110,7 +110,7 @@ def _problem_of_tools(tools: list[Any]) -> Problem | None:
 
 
 def _problem_of_items(items: list[Any], fields: _JSONObject) -> Problem | None:
-    """A role that there is not, or a result without its call."""
+    """Return a problem for an unknown role, or for a result without its tool call."""
     called: set[object] = set()
     for number, item in enumerate(items):
         if not isinstance(item, dict):
@@ -131,7 +131,7 @@ def _problem_of_items(items: list[Any], fields: _JSONObject) -> Problem | None:
 
 
 def _response(turn: Turn, output: list[_JSONObject], status: str | None = None) -> _JSONObject:
-    """The response with `output`; as it ends, unless `status` says otherwise."""
+    """Return the response with `output`, in its final state unless `status` is given."""
     reason = turn.reply.finish_reason or "completed"
     ended = "completed" if reason == "completed" else "incomplete"
     echoed = {name: turn.body.get(name, usual) for name, usual in _ECHOED.items()}
@@ -150,7 +150,7 @@ def _response(turn: Turn, output: list[_JSONObject], status: str | None = None) 
 
 
 def _items(turn: Turn) -> list[_JSONObject]:
-    """The items of the reply: its thinking, a message, and its calls.
+    """Return the items of the reply: its thinking, a message, and its tool calls.
 
     Raises:
         ConfigError: The reply has several choices.
@@ -196,7 +196,7 @@ def _call(call: ToolCall, index: int, turn: Turn) -> _JSONObject:
 
 
 def _events(turn: Turn) -> Iterator[tuple[_JSONObject, bool]]:
-    """The events, each with whether it carries a token."""
+    """Yield the events, each with whether it carries a token."""
     items = _items(turn)
     begun = _response(turn, [], "in_progress")
     yield {"type": "response.created", "response": begun}, False
@@ -212,7 +212,7 @@ def _events(turn: Turn) -> Iterator[tuple[_JSONObject, bool]]:
 
 
 def _as_begun(item: _JSONObject) -> _JSONObject:
-    """An item as it is when it begins."""
+    """Return an item in its initial state."""
     empty: _JSONObject = {"content": [], "summary": [], "arguments": "", "status": "in_progress"}
     return {name: empty.get(name, value) for name, value in item.items()}
 
@@ -241,7 +241,7 @@ def _call_events(item: _JSONObject) -> Iterator[tuple[_JSONObject, bool]]:
 
 
 def _text_events(kind: str, place: _JSONObject, name: str, text: str) -> Iterator[tuple[_JSONObject, bool]]:
-    """A text in tokens, and once more whole."""
+    """Yield a text token by token, and then whole."""
     for token in tokens(text):
         yield {"type": f"{kind}.delta", **place, "delta": token}, True
     yield {"type": f"{kind}.done", **place, name: text}, False
@@ -254,7 +254,7 @@ _ITEM_EVENTS = {"reasoning": _thinking_events, "message": _message_events, "func
 
 
 def _usage(turn: Turn) -> _JSONObject | None:
-    """The counts in this dialect's words, or None where nothing is to be reported."""
+    """Return the token counts as this dialect encodes them, or None if none are reported."""
     prompt = [turn.body["input"], turn.body.get("instructions")]
     usage = usage_of(turn, texts(prompt, "text", "content", "output", "arguments"))
     if usage.raw:

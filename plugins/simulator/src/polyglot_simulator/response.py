@@ -14,7 +14,7 @@ from polyglot_simulator.steps import Send, Step, Wait, size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Answer", "BodyLength", "End"]
+__all__ = ["BodyLength", "End", "SimulatedResponse"]
 
 End = Literal["complete", "drop", "reset", "open"]
 """After the last step: end the body and keep the connection, send FIN, send RST, or do nothing at all."""
@@ -22,7 +22,7 @@ End = Literal["complete", "drop", "reset", "open"]
 BodyLength = Literal["chunked", "length", "close", "none"]
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class SimulatedResponse(Struct, frozen=True, kw_only=True):
     """The response to one request.
 
     Attributes:
@@ -51,12 +51,12 @@ class Answer(Struct, frozen=True, kw_only=True):
     head: bool = True
     head_pace: float | None = None
 
-    def with_header(self, name: str, value: str | None) -> Answer:
+    def with_header(self, name: str, value: str | None) -> SimulatedResponse:
         """Return the response with header `name` set to `value`, or without it where that is None."""
         others = tuple(pair for pair in self.headers if pair[0].lower() != name)
         return replace(self, headers=others if value is None else (*others, (name, value)))
 
-    def broken_off(self, body: Iterable[Step], end: End) -> Answer:
+    def broken_off(self, body: Iterable[Step], end: End) -> SimulatedResponse:
         """Return the response with only `body`, while its head still states the original length."""
         return replace(self, body=tuple(body), end=end, length=self.stated_length)
 
