@@ -170,7 +170,7 @@ def full_pool(stage: Stage) -> None:
         stage.wait(client.close() if stage.runner is None else client.aclose())
     assert error is not None, "no error"
     same("kind, attempts, retryable", (error.kind, error.attempts, error.retryable), ("pool", 1, False))
-    same("hint", "left open" in str(error), True)
+    same("hint", "open stream" in str(error), True)
     same("requests", len(simulator.requests), 1)
 
 

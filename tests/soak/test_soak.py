@@ -58,7 +58,7 @@ def keep_exchanges(monkeypatch, held):
     release = Pump._release
 
     def release_and_keep(pump):
-        held.append((pump._exchange, pump._attempt))
+        held.append((pump._exchange, pump.call.attempt))
         release(pump)
 
     monkeypatch.setattr(Pump, "_release", release_and_keep)

@@ -125,29 +125,23 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         """Prepare a call. The request is sent when the stream, the response or the text is first read.
 
         Args:
-            messages: A string, which is sent as the user's message, or the conversation as a list of `Message` objects
-                or dicts in OpenAI's shape.
+            messages: The user's message as a string, or a list of `Message` objects or dicts in OpenAI's shape.
             model: Name of the model, instead of the connection's.
-            options: Options of the request, such as ``temperature`` or ``max_tokens``. They override the connection's.
-                ``stream`` here sets what `stream` sets.
+            options: Such as ``temperature`` or ``max_tokens``, over the connection's; ``stream`` is as `stream`.
             stream: True to request a stream for `response` and `text` as well; overrides ``options["stream"]``.
             tools: Functions that the model may call, as `Tool` objects or dicts in OpenAI's shape.
             tool_choice: ``auto``, ``required``, ``none``, or the name of a tool that the model must call.
             parallel_tool_calls: False to allow one tool call per response; None for the provider's default.
             response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a dict with a JSON Schema.
-            timeouts: The clocks of this call, in seconds. A `Timeouts` replaces the connection's; a dict changes the
-                clocks that it names, with None for no limit.
+            timeouts: Clocks in seconds. A `Timeouts` replaces the connection's; a dict changes some, None for no limit.
             retries: How requests of this call are retried. A `Retries` replaces that of every connection, an int n
                 means ``Retries(max_retries=n)``, and a dict changes the fields that it names. Waits are in seconds.
-            unsupported: What to do with an option that the driver cannot express: ``raise`` a `RequestError`, leave it
-                out and ``warn``, or ``drop`` it silently.
+            unsupported: For options that the driver cannot express: ``raise`` a `RequestError`, ``warn``, or ``drop``.
             extra: Fields that are added to the request body unchanged.
-            on_truncated: What to do with a response that ends before the model has finished: ``raise`` a `Truncated`,
-                or ``mark`` it, which returns the response with ``outcome == "truncated"``.
+            on_truncated: For a response that is cut off: ``raise`` a `Truncated`, or ``mark`` its ``outcome``.
             resume: How to resume a response that is interrupted after it has begun, as often as `retries` allow:
-                ``restart`` sends the request anew, ``prefill`` sends it with the text received so far, which the model
-                continues, and ``provider`` requests the rest of a response that the provider stored. None raises. A
-                partial with a `seam` shows where a response was resumed.
+                ``restart`` sends the request anew, ``prefill`` lets the model continue the text received so far, and
+                ``provider`` requests the rest of a stored response. None raises. A partial's `seam` shows the point.
 
         Returns:
             The pending call. Fallbacks of the connection receive the same request, with their own models.
