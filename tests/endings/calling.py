@@ -1,4 +1,4 @@
-"""One call in either style, so that a scenario that must end the same, sync or async, is written once."""
+"""One call in either style, so that a scenario with the same outcome, sync or async, is written once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE = {"connect": 5.0, "first": 5.0, "idle": 5.0, "silence": 5.0, "grace": 
 
 
 class Call:
-    """A call, its stream, and every partial that it has handed out so far.
+    """A call, its stream, and every partial received so far.
 
     Attributes:
         partials: What was read.
@@ -30,11 +30,11 @@ class Call:
         self.partials: list[PartialInferenceResponse] = []
 
     def read(self, count: int | None = None) -> list[PartialInferenceResponse]:
-        """The next `count` partials, or all that are left."""
+        """Read the next `count` partials, or all remaining ones."""
         raise NotImplementedError
 
     def response(self) -> InferenceResponse:
-        """The complete response."""
+        """Return the complete response."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class Call:
         raise NotImplementedError
 
     def failure(self) -> PolyglotError:
-        """The error that reading to the end gives, or that the response does where a plain answer was asked for."""
+        """Return the error raised by reading to the end, or by `response()` for a call without streaming."""
         try:
             self.read()
         except PolyglotError as error:
@@ -51,7 +51,7 @@ class Call:
 
     @property
     def said(self) -> str:
-        """The text of the partials so far."""
+        """Return the text of the partials so far."""
         return "".join(partial.content_delta for partial in self.partials)
 
 

@@ -1,4 +1,4 @@
-"""Calls to a simulator, sync and async, and a look for what a test has left open."""
+"""Fixtures for calls to a simulator, sync and async, which check that a test leaves nothing open."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ TEXT = "One two three"
 
 
 class Asking(Protocol):
-    """Makes a call to a simulator with the faults that are given."""
+    """Makes a call to a simulator with the given faults."""
 
     def __call__(self, *faults: Any, clocks: dict[str, float] | None = None, **asked: Any) -> Call: ...
 
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_collections() -> Iterator[None]:
-    """What the whole run keeps anyway is left out of the collections that follow each test."""
+    """Freeze the objects of the whole run, so that the garbage collection after each test stays fast."""
     gc.collect()
     gc.freeze()
     yield
@@ -37,20 +37,20 @@ def quick_collections() -> Iterator[None]:
 
 @pytest.fixture(params=["sync", "async"])
 def style(request: pytest.FixtureRequest) -> str:
-    """Which API is used."""
+    """Return the API under test, sync or async."""
     return request.param
 
 
 @pytest.fixture
 def simulate() -> Iterator[Callable[..., Simulator]]:
-    """Starts simulators that say `TEXT` unless told otherwise, and closes them after the test."""
+    """Start simulators that return `TEXT` by default, and close them after the test."""
     with ExitStack() as scope:
         yield lambda reply=TEXT, **settings: scope.enter_context(Simulator(reply, **settings))
 
 
 @pytest.fixture
 def call_to(style: str) -> Iterator[Callable[..., Call]]:
-    """Makes calls over a connection in the style of the test. After it, all is closed and nothing may be left."""
+    """Make calls over a connection in the style of the test; afterwards close everything and check for leaks."""
     if style == "sync":
         with ExitStack() as scope:
             yield lambda connection, **asked: SyncCall(scope, connection, **_patient(asked))
@@ -59,7 +59,7 @@ def call_to(style: str) -> Iterator[Callable[..., Call]]:
             scope = AsyncExitStack()
             yield lambda connection, **asked: AsyncCall(runner, scope, connection, **_patient(asked))
             runner.run(scope.aclose())
-    gc.collect()  # what was forgotten warns now, and a warning is an error
+    gc.collect()  # unclosed objects warn now, and a warning is an error
 
 
 def _patient(asked: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _patient(asked: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def ask(simulate: Callable[..., Simulator], call_to: Callable[..., Call]) -> Asking:
-    """A call to a simulator of its own, which has the faults that are given."""
+    """Make a call to a new simulator with the given faults."""
 
     def ask_one(*faults: Any, clocks: dict[str, float] | None = None, **asked: Any) -> Call:
         simulator = simulate(asked.pop("reply", TEXT), fault=faults)

@@ -1,4 +1,4 @@
-"""Every text in which something that failed might show what it knows."""
+"""All texts in which a failure could expose a key."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
     from polyglot_core import PolyglotError
 
-_NOT_FOLLOWED = (CodeType, FunctionType, ModuleType, Secret, type)  # what leads to the whole program, or hides its text
+_NOT_FOLLOWED = (
+    CodeType,
+    FunctionType,
+    ModuleType,
+    Secret,
+    type,
+)  # objects that lead to the whole program, or hide their text
 
 
-def everything_said_by(error: PolyglotError) -> Iterator[str]:
-    """Text after text in which an error might show what it knows."""
+def texts_of(error: PolyglotError) -> Iterator[str]:
+    """Yield each text in which an error could expose a key."""
     yield str(error)
     yield repr(error)
     yield repr(error.__dict__)
@@ -34,7 +40,7 @@ def everything_said_by(error: PolyglotError) -> Iterator[str]:
 
 
 def causes_of(error: BaseException) -> list[BaseException]:
-    """All exceptions behind an error."""
+    """Return all exceptions behind an error."""
     found: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -46,7 +52,7 @@ def causes_of(error: BaseException) -> list[BaseException]:
 
 
 def texts_held_by(roots: Iterable[Any]) -> Iterator[str]:
-    """Every text that can be reached from what the frames of an exception hold; a `Secret` is what keeps a key."""
+    """Yield every text reachable from the frames of an exception, except through a `Secret`, which may hold a key."""
     waiting, seen = list(roots), set()
     while waiting:
         held = waiting.pop()

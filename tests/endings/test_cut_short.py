@@ -1,4 +1,4 @@
-"""Answers that end before their end, or with an error in them: what is raised, and what is kept of what had come."""
+"""Responses that are cut off or contain an error: what is raised, and which partial response is kept."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ BREAKS = pytest.mark.parametrize("fault", [Drop, Reset], ids=["FIN", "RST"])
 
 
 def is_kept(error, text, outcome):
-    """Whether an error holds the response as far as it came."""
+    """Check that an error holds the partial response."""
     partial = error.partial
     return (partial.content, partial.outcome, partial.finish_reason) == (text, outcome, None)
 
 
-# The body ends, and HTTP is content
+# The body ends, and HTTP framing is intact
 
 
 @pytest.mark.parametrize(("events", "text"), BEFORE_THE_FINISH)
-def test_a_body_that_ends_before_the_finish_is_truncated(ask, events, text):
-    """A stream that ends, however properly, before the model said why it stopped is an error that keeps what came."""
+def test_body_end_before_finish_is_truncated(ask, events, text):
+    """Raise if a stream ends, even properly, before a finish reason, and keep the partial response."""
     call = ask(Cut(after_events=events))
     error = call.failure()
     assert isinstance(error, Truncated)
@@ -45,8 +45,8 @@ def test_a_body_that_ends_before_the_finish_is_truncated(ask, events, text):
 
 
 @pytest.mark.parametrize("events", [FINISH, FINISH + 1, EVENTS])
-def test_a_body_that_ends_after_the_finish_is_finished(ask, events):
-    """A stream that ends after the finish is whole, with or without usage and the sign of the end."""
+def test_body_end_after_finish_is_finished(ask, events):
+    """Accept a stream that ends after the finish reason, with or without usage and the end-of-stream marker."""
     call = ask(Cut(after_events=events))
     assert call.read()[-1].finish_reason is FinishReason.STOP
     response = call.response()
@@ -55,8 +55,8 @@ def test_a_body_that_ends_after_the_finish_is_finished(ask, events):
 
 
 @pytest.mark.parametrize("cut", [-15, -16, -20, -120])
-def test_a_body_that_ends_inside_of_an_event_is_truncated(ask, cut):
-    """Half an event is no event: a finish that lacks a single byte does not count, and is not malformed either."""
+def test_body_end_inside_event_is_truncated(ask, cut):
+    """Ignore an incomplete last event: a finish that lacks one byte is truncated, not malformed."""
     call = ask(Cut(after_bytes=cut), reply=Reply("Once", usage=Usage()))  # the finish is followed by the 14 of the end
     error = call.failure()
     assert type(error) is Truncated
@@ -64,8 +64,8 @@ def test_a_body_that_ends_inside_of_an_event_is_truncated(ask, cut):
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, -1])
-def test_a_plain_body_that_ends_early_is_truncated(ask, size):
-    """A plain answer that stops inside of its JSON is truncated, not malformed."""
+def test_plain_body_end_inside_json_is_truncated(ask, size):
+    """Report a plain response that ends inside its JSON as truncated, not as malformed."""
     error = ask(Cut(after_bytes=size), stream=False).failure()
     assert type(error) is Truncated
     assert error.partial.outcome is Outcome.TRUNCATED
@@ -76,8 +76,8 @@ def test_a_plain_body_that_ends_early_is_truncated(ask, size):
 
 @BREAKS
 @pytest.mark.parametrize(("events", "text"), BEFORE_THE_FINISH)
-def test_a_connection_that_breaks_before_the_finish_is_a_transport_error(ask, fault, events, text):
-    """A connection that ends or is reset in the middle of a stream is a `TransportError` that keeps what came."""
+def test_break_before_finish_is_transport_error(ask, fault, events, text):
+    """Raise `TransportError` with the partial response if the connection breaks in the middle of a stream."""
     call = ask(fault(after_events=events))
     error = call.failure()
     assert isinstance(error, TransportError)
@@ -88,16 +88,16 @@ def test_a_connection_that_breaks_before_the_finish_is_a_transport_error(ask, fa
 
 @BREAKS
 @pytest.mark.parametrize("events", [FINISH, FINISH + 1, EVENTS])
-def test_a_connection_that_breaks_after_the_finish_does_no_harm(ask, fault, events):
-    """Once the model has said why it stopped nothing of the answer is missing, however the connection ends."""
+def test_break_after_finish_is_ignored(ask, fault, events):
+    """Accept any end of the connection after the finish reason: the response is complete."""
     call = ask(fault(after_events=events))
     assert call.read()[-1].finish_reason is FinishReason.STOP
     assert call.response().outcome is Outcome.FINISHED
 
 
 @BREAKS
-def test_a_connection_that_breaks_before_the_headers_is_a_transport_error(ask, fault):
-    """A connection that ends before the first byte of an answer is a `TransportError` with an empty response."""
+def test_break_before_headers_is_transport_error(ask, fault):
+    """Raise `TransportError` with an empty response if the connection ends before the headers."""
     error = ask(fault(before_headers=True)).failure()
     assert isinstance(error, TransportError)
     assert is_kept(error, "", Outcome.FAILED)
@@ -105,15 +105,15 @@ def test_a_connection_that_breaks_before_the_headers_is_a_transport_error(ask, f
 
 
 @BREAKS
-def test_a_plain_answer_whose_connection_breaks_is_a_transport_error(ask, fault):
-    """A plain answer that is shorter than its stated length did not arrive."""
+def test_break_of_plain_response_is_transport_error(ask, fault):
+    """Raise `TransportError` if a plain response is shorter than its content length."""
     error = ask(fault(after_bytes=40), stream=False).failure()
     assert isinstance(error, TransportError)
     assert is_kept(error, "", Outcome.FAILED)
 
 
-def test_a_port_that_nobody_listens_on_is_a_transport_error(simulate, call_to):
-    """A refused connection says where nobody answered, and that the same request may be sent again."""
+def test_refused_connection_is_transport_error(simulate, call_to):
+    """Report a refused connection as retryable, with the address."""
     simulator = simulate()
     connection = simulator.connection
     port = simulator.port
@@ -124,7 +124,7 @@ def test_a_port_that_nobody_listens_on_is_a_transport_error(simulate, call_to):
     assert (error.phase, error.retryable, error.partial.content) == ("connect", True, "")
 
 
-# An error inside of a 200
+# An error in a 200
 
 ERRORS = {
     "server": ({"message": "Oh no.", "type": "server_error"}, ServerError),
@@ -139,8 +139,8 @@ ERRORS = {
 
 @pytest.mark.parametrize(("error", "kind"), ERRORS.values(), ids=ERRORS)
 @pytest.mark.parametrize(("events", "text"), [(0, ""), (1, ""), (3, "One two")])
-def test_an_error_event_is_the_providers_error(ask, error, kind, events, text):
-    """An error inside of a 200 is raised as the same error with a status would be, wherever in the stream it comes."""
+def test_error_event_raises_provider_error(ask, error, kind, events, text):
+    """Raise the same error for an error event in a 200 as for the status, anywhere in the stream."""
     call = ask(ErrorEvent(after_events=events, error=error))
     raised = call.failure()
     assert type(raised) is kind
@@ -150,8 +150,8 @@ def test_an_error_event_is_the_providers_error(ask, error, kind, events, text):
     assert call.said == text
 
 
-def test_an_error_event_after_the_finish_is_an_error_too(ask):
-    """A provider that reports an error is believed even after the finish; no success is made of it."""
+def test_error_event_after_finish_is_raised(ask):
+    """Raise an error event even if it follows the finish reason."""
     call = ask(ErrorEvent(after_events=FINISH))
     error = call.failure()
     assert isinstance(error, ServerError)
@@ -159,14 +159,14 @@ def test_an_error_event_after_the_finish_is_an_error_too(ask):
     assert error.partial.outcome is Outcome.FAILED
 
 
-def test_an_error_in_a_plain_200_is_the_providers_error(ask):
-    """A plain answer of status 200 that holds nothing but an error is that error."""
+def test_error_in_plain_200_is_raised(ask):
+    """Raise the error in a plain response of status 200."""
     error = ask(ErrorEvent(error={"message": "Oh no.", "type": "overloaded_error"}), stream=False).failure()
     assert isinstance(error, Overloaded)
     assert error.partial.outcome is Outcome.FAILED
 
 
-# Bytes that cannot be read, and bytes that only look unusual
+# Malformed bytes, and valid but unusual bytes
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_an_error_in_a_plain_200_is_the_providers_error(ask):
     ids=["cut JSON", "no UTF-8", "cut list", "nested"],
 )
 @pytest.mark.parametrize(("events", "text"), [(0, ""), (3, "One two")])
-def test_an_event_that_cannot_be_read_is_malformed(ask, data, events, text):
-    """What is no JSON in the middle of a stream is said to be so; it is not skipped, and what came before is kept."""
+def test_unparsable_event_is_malformed(ask, data, events, text):
+    """Raise for an event that is not JSON instead of skipping it, and keep the partial response."""
     call = ask(Garbage(after_events=events, data=data))
     error = call.failure()
     assert isinstance(error, Malformed)
@@ -186,8 +186,8 @@ def test_an_event_that_cannot_be_read_is_malformed(ask, data, events, text):
 
 
 @pytest.mark.parametrize("data", [b"rubbish\n\n", b": \xff\n\n", b"event: x\n\n", b"\n\n\n", b"data\n\n"])
-def test_lines_that_the_standard_passes_over_do_no_harm(ask, data):
-    """Unknown fields, comments, empty lines and events without data are no part of the answer."""
+def test_ignored_sse_lines_are_skipped(ask, data):
+    """Ignore unknown fields, comments, empty lines and events without data, as the SSE standard does."""
     call = ask(Garbage(after_events=3, data=data))
     call.read()
     assert call.said == call.response().content == "One two three"
@@ -197,23 +197,23 @@ def test_lines_that_the_standard_passes_over_do_no_harm(ask, data):
 @pytest.mark.parametrize(
     "faults", [(ByteAtATime(),), (Gzip(),), (Gzip(), ByteAtATime())], ids=["bytes", "gzip", "both"]
 )
-def test_the_way_in_which_bytes_come_does_not_matter(ask, faults, streamed):
-    """Single bytes, compressed bytes and single compressed bytes are the same answer."""
+def test_chunking_and_compression_do_not_change_response(ask, faults, streamed):
+    """Decode single bytes, compressed bytes and single compressed bytes to the same response."""
     response = ask(*faults, stream=streamed, reply="Eins zwei – drei 🎉").response()
     assert (response.content, response.outcome) == ("Eins zwei – drei 🎉", Outcome.FINISHED)
     assert response.usage is not None
 
 
-def test_compressed_bytes_that_break_off_keep_what_came(ask):
-    """A compressed stream that is cut off is an error, and what could be inflated is kept."""
+def test_truncated_compression_keeps_partial(ask):
+    """Raise if a compressed stream is cut off, and keep what was decompressed."""
     call = ask(Cut(after_events=3), Gzip(), Drop(after_events=3))
     error = call.failure()
     assert isinstance(error, TransportError)
     assert is_kept(error, "One two", Outcome.FAILED)
 
 
-def test_compressed_bytes_that_are_broken_keep_what_came(ask):
-    """Bytes that do not belong into a compressed stream are an error, and what came before them is kept."""
+def test_corrupt_compression_keeps_partial(ask):
+    """Raise for invalid bytes in a compressed stream, and keep the content before them."""
     error = ask(Gzip(), Garbage(after_events=3, data=b"\0" * 40)).failure()
     assert isinstance(error, TransportError)
     assert is_kept(error, "One two", Outcome.FAILED)

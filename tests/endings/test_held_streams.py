@@ -1,4 +1,4 @@
-"""A stream that is still held stays as it was left: it goes on, gives the rest, and says the same again and again."""
+"""Streams that are still referenced: they continue, return the rest, and repeat their result."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ pytestmark = pytest.mark.http
 WORDS = " ".join(f"word{number}" for number in range(20))
 
 
-def test_a_stream_that_is_held_after_a_break_stays_open(simulate, call_to):
-    """``break`` alone does not close a stream that somebody still holds."""
+def test_referenced_stream_stays_open_after_break(simulate, call_to):
+    """Keep a stream open after ``break`` while it is still referenced."""
     simulator = simulate(WORDS, fault=Stall(after_events=4))
     call = call_to(simulator.connection)
     call.read(1)
@@ -23,8 +23,8 @@ def test_a_stream_that_is_held_after_a_break_stays_open(simulate, call_to):
     assert simulator.requests[0].wait_closed(3.0) is not None
 
 
-def test_the_next_loop_goes_on_where_the_last_one_stopped(ask):
-    """Two loops over one stream see every partial once."""
+def test_next_loop_continues(ask):
+    """Return every partial once over two loops."""
     call = ask(reply=WORDS)
     call.read(3)
     call.read(4)
@@ -34,8 +34,8 @@ def test_the_next_loop_goes_on_where_the_last_one_stopped(ask):
 
 
 @pytest.mark.parametrize("taken", [0, 1, 19, 20, 21])
-def test_response_reads_the_rest_and_repeats_nothing(ask, taken):
-    """After any part of a stream `response()` is whole, and each partial was handed out once."""
+def test_response_reads_rest_without_repeats(ask, taken):
+    """Return the complete `response()` after any part of a stream, and each partial once."""
     call = ask(reply=WORDS)
     seen = []
     call.pending.stream().on_partial(lambda partial: seen.append(partial.content_delta))
@@ -47,8 +47,8 @@ def test_response_reads_the_rest_and_repeats_nothing(ask, taken):
     assert len(seen) == 21
 
 
-def test_one_request_is_sent_however_often_is_asked(simulate, call_to):
-    """Streams, loops and responses of one call are one request, and one response."""
+def test_one_request_per_call(simulate, call_to):
+    """Send one request for all streams, loops and responses of a call."""
     simulator = simulate()
     call = call_to(simulator.connection)
     call.read(1)
@@ -57,8 +57,8 @@ def test_one_request_is_sent_however_often_is_asked(simulate, call_to):
     assert len(simulator.requests) == 1
 
 
-def test_an_ended_stream_is_not_replayed(ask):
-    """A loop over a stream that has ended says so instead of running zero times."""
+def test_ended_stream_is_not_replayed(ask):
+    """Raise for a loop over an ended stream, instead of running zero times."""
     call = ask()
     call.read()
     with pytest.raises(StreamError, match=r"not replayed.*response\(\)"):
@@ -77,8 +77,8 @@ each_failure = pytest.mark.parametrize("fault", FAILURES.values(), ids=FAILURES)
 
 
 @each_failure
-def test_a_failed_stream_says_the_same_again(ask, fault):
-    """After a failure `response()` raises the very same error, as often as it is asked; it never becomes a success."""
+def test_failed_stream_repeats_its_error(ask, fault):
+    """Raise the same error object from `response()` each time after a failure."""
     call = ask(fault, clocks={"idle": 0.2})
     error = call.failure()
     for _ in range(3):
@@ -90,8 +90,8 @@ def test_a_failed_stream_says_the_same_again(ask, fault):
 
 
 @each_failure
-def test_a_response_that_was_never_looped_over_fails_alike(ask, fault):
-    """`response()` alone raises what a loop would, with what had come."""
+def test_response_without_loop_raises_same_error(ask, fault):
+    """Raise from `response()` what a loop would raise, with the partial response."""
     looped = ask(fault, clocks={"idle": 0.2}).failure()
     with pytest.raises(PolyglotError) as raised:
         ask(fault, clocks={"idle": 0.2}).response()
@@ -101,8 +101,8 @@ def test_a_response_that_was_never_looped_over_fails_alike(ask, fault):
 
 
 @each_failure
-def test_closing_after_a_failure_changes_nothing(ask, fault):
-    """A failed call stays failed; closing it is no cancellation."""
+def test_close_after_failure_keeps_outcome(ask, fault):
+    """Keep the outcome of a failed call when it is closed."""
     call = ask(fault, clocks={"idle": 0.2})
     error = call.failure()
     call.close()
@@ -112,8 +112,8 @@ def test_closing_after_a_failure_changes_nothing(ask, fault):
     assert error.partial.outcome is not Outcome.CANCELLED
 
 
-def test_a_closed_stream_keeps_what_came(ask):
-    """After `close()`, however often, the response is what had come, and is cancelled; a loop is at its end."""
+def test_closed_stream_keeps_partial(ask):
+    """Return the partial response with outcome cancelled after any number of `close()`, and end a loop."""
     call = ask(Stall(after_events=3))
     call.read(2)
     call.close()
@@ -123,8 +123,8 @@ def test_a_closed_stream_keeps_what_came(ask):
     assert (response.content, response.outcome, response.finish_reason) == ("One two", Outcome.CANCELLED, None)
 
 
-def test_closing_after_the_end_changes_nothing(ask):
-    """A stream that was read to its end has finished, whatever is done with it after."""
+def test_close_after_end_keeps_outcome(ask):
+    """Keep the outcome of a finished stream when it is closed."""
     call = ask()
     call.read()
     call.close()

@@ -1,4 +1,4 @@
-"""Ctrl-C while a stream waits: the socket closes at once, what came is kept, and nothing is left that complains."""
+"""Ctrl-C during a read: the socket closes at once, the partial response is kept, and nothing warns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="a child is not interrupted by a signal there"),
 ]
 
-AT_ONCE = 1.0  # seconds; one of three tries is enough, because a busy machine may take its time over one
+AT_ONCE = 1.0  # seconds; one of three tries is enough, because a busy machine may delay one
 PROGRAM = """
 import asyncio, sys
 from polyglot_core import AsyncInference, Connection, Inference
@@ -59,15 +59,15 @@ def main_async():
 
 
 @pytest.mark.parametrize("phase", [{"after_events": 2}, {"after_events": 1}, {"before_headers": True}], ids=str)
-def test_an_interrupt_closes_the_socket_at_once(simulate, style, phase):
-    """``KeyboardInterrupt`` goes through to the caller, and the server sees the socket close although the program goes on."""
+def test_interrupt_closes_socket_at_once(simulate, style, phase):
+    """Raise ``KeyboardInterrupt`` to the caller and close the socket at once, although the program continues."""
     simulator = simulate(fault=Stall(**phase))
     assert any(interrupted(simulator, style, number) < AT_ONCE for number in (1, 2, 3))
 
 
 @contextlib.contextmanager
 def interruptible():
-    """Give a process that is started within the default action for SIGINT, which is ignored in a background job."""
+    """Start child processes with the default action for SIGINT, which background jobs ignore."""
     usual = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -83,7 +83,7 @@ def interrupted(simulator, style, number):
     with child:
         try:
             request = simulator.wait_for_request(number, timeout=20)
-            time.sleep(0.1)  # by then it waits for what does not come
+            time.sleep(0.1)  # by then it waits for the next event, which is never sent
             moment = time.monotonic()
             child.send_signal(signal.SIGINT)
             closed = request.wait_closed(5.0)

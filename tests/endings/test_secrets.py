@@ -1,4 +1,4 @@
-"""No key shows in anything that a failed call leaves behind."""
+"""Keys are absent from everything that a failed call leaves behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from polyglot_core import Outcome, PolyglotError
 from polyglot_simulator import Cut, Drop, ErrorEvent, Garbage, Reset, Stall, Status
 
-from .secrecy import everything_said_by
+from .secrecy import texts_of
 
 pytestmark = pytest.mark.http
 
@@ -37,7 +37,7 @@ FAILURES = {
 
 
 def failed(call):
-    """The error of a call as its user catches it, with the traceback that it has then."""
+    """Return the error of a call as its user catches it, with its traceback."""
     with pytest.raises(PolyglotError) as raised:
         call.read()
     return raised.value
@@ -45,26 +45,26 @@ def failed(call):
 
 @pytest.fixture(params=FAILURES.values(), ids=FAILURES)
 def connection(request, simulate):
-    """A connection with a key, to a provider that fails."""
+    """Return a connection with a key, to a provider that fails."""
     made = simulate(fault=request.param).connection
     if request.param is None:
-        made = made.with_changes(base_url="http://127.0.0.1:1/v1")  # where nobody listens
+        made = made.with_changes(base_url="http://127.0.0.1:1/v1")  # an unused port
     return made.with_changes(api_key=KEY, headers={"x-other": HEADER})
 
 
-def test_no_key_shows_in_an_error(connection, call_to, caplog):
-    """Neither texts nor tracebacks with local variables, pickles or logs of any failure, nor of its causes, hold the key."""
+def test_errors_do_not_contain_key(connection, call_to, caplog):
+    """Check texts, tracebacks with local variables, pickles and logs of a failure and of its causes for the key."""
     caplog.set_level(logging.DEBUG)
     call = call_to(connection, timeouts={"idle": 0.2, "first": 0.4})
     error = failed(call)
-    assert KEY not in "".join(everything_said_by(error))
+    assert KEY not in "".join(texts_of(error))
     assert KEY not in repr(call.pending) + repr(call.pending.stream()) + repr(call.pending.request)
     assert KEY not in caplog.text + "".join(repr(record.__dict__) for record in caplog.records)
     assert KEY not in str(connection) + repr(connection)
 
 
-def test_an_error_can_be_copied_and_pickled_with_all_that_it_knows(connection, call_to):
-    """An error crosses process borders whole: its class, its facts and the response as far as it came."""
+def test_errors_survive_copy_and_pickle(connection, call_to):
+    """Keep the class, the attributes and the partial response of an error across copy and pickle."""
     error = failed(call_to(connection, timeouts={"idle": 0.2, "first": 0.4}))
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301 (our own)
         assert type(twin) is type(error)
@@ -73,8 +73,8 @@ def test_an_error_can_be_copied_and_pickled_with_all_that_it_knows(connection, c
         assert twin.partial.outcome in {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.TRUNCATED}
 
 
-def test_the_key_does_reach_the_provider(simulate, call_to):
-    """What is looked for above is really sent, so that not finding it means something."""
+def test_key_is_sent(simulate, call_to):
+    """Check that the key is really sent, so that its absence above is meaningful."""
     simulator = simulate()
     connection = simulator.connection.with_changes(api_key=KEY, headers={"x-other": HEADER})
     call_to(connection).read()

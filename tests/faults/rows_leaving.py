@@ -10,7 +10,7 @@ from typing import Any
 from polyglot_core import AsyncInference, Outcome
 from polyglot_simulator import Simulator, Stall
 
-from ..endings import test_interruptions, test_leaving_async, test_leaving_sync
+from ..endings import test_closing_async, test_closing_sync, test_interruptions
 from .playing import all_of, answers, told
 from .stage import Scenario, Stage, same
 
@@ -18,8 +18,8 @@ __all__ = ["SCENARIOS"]
 
 # The ways to leave a stream are those that `tests/endings` leaves it in.
 
-SYNC_WAYS = {way.__name__: way for way in test_leaving_sync.WAYS}
-ASYNC_WAYS = {way.__name__: way for way in test_leaving_async.WAYS}
+SYNC_WAYS = {way.__name__: way for way in test_closing_sync.WAYS}
+ASYNC_WAYS = {way.__name__: way for way in test_closing_async.WAYS}
 CANCELLED = {"cancelled", "timed_out_around", "failed_beside"}
 
 
@@ -43,8 +43,8 @@ def left(name: str) -> Scenario:
 
 def _delay(style: str, name: str, simulator: Simulator, number: int) -> float:
     if style == "sync":
-        return test_leaving_sync.delay_of(simulator, SYNC_WAYS[name], number)
-    return asyncio.run(test_leaving_async.delay_of(simulator, ASYNC_WAYS[name], number))
+        return test_closing_sync.delay_of(simulator, SYNC_WAYS[name], number)
+    return asyncio.run(test_closing_async.delay_of(simulator, ASYNC_WAYS[name], number))
 
 
 ways = [left(name) for name in {**SYNC_WAYS, **ASYNC_WAYS}]
@@ -102,14 +102,14 @@ def waited_for(part: str, phase: dict[str, Any]) -> list[Scenario]:
         styles=("async",),
     )
     def cancelled(stage: Stage) -> None:
-        test_leaving_async.test_a_wait_for_an_answer_can_be_ended(stage.simulate, phase, "cancel")
+        test_closing_async.test_wait_for_response_can_be_ended(stage.simulate, phase, "cancel")
 
     @told(78, f"closed while it waits {part}", "The reader's loop ends without an exception, and the socket closes.")
     def closed(stage: Stage) -> None:
         if stage.style == "sync":
-            test_leaving_sync.test_a_close_in_another_thread_ends_the_wait_for_an_answer(stage.simulate, phase)
+            test_closing_sync.test_close_in_other_thread_ends_wait_for_response(stage.simulate, phase)
         else:
-            test_leaving_async.test_a_wait_for_an_answer_can_be_ended(stage.simulate, phase, "close")
+            test_closing_async.test_wait_for_response_can_be_ended(stage.simulate, phase, "close")
 
     return [cancelled, closed]
 
@@ -119,15 +119,15 @@ waits = [scenario for part, phase in PHASES.items() for scenario in waited_for(p
 
 @told(78, "cancelled between two attempts", "The wait ends, and nothing more is sent.", styles=("async",))
 def cancelled_between(stage: Stage) -> None:
-    test_leaving_async.test_a_wait_between_two_attempts_can_be_ended(stage.simulate, "cancel")
+    test_closing_async.test_backoff_can_be_ended(stage.simulate, "cancel")
 
 
 @told(78, "closed between two attempts", "The wait ends, and nothing more is sent.")
 def closed_between(stage: Stage) -> None:
     if stage.style == "sync":
-        test_leaving_sync.test_a_close_in_another_thread_ends_the_wait_between_two_attempts(stage.simulate)
+        test_closing_sync.test_close_in_other_thread_ends_backoff(stage.simulate)
     else:
-        test_leaving_async.test_a_wait_between_two_attempts_can_be_ended(stage.simulate, "close")
+        test_closing_async.test_backoff_can_be_ended(stage.simulate, "close")
 
 
 @told(

@@ -15,7 +15,7 @@ from typing import Any
 from polyglot_core import AsyncInference, Inference, StreamError
 from polyglot_simulator import Simulator, Stall
 
-from ..endings import test_leaving_async
+from ..endings import test_closing_async
 from .bodies import TEXT
 from .playing import all_of, told
 from .stage import Stage, same
@@ -151,7 +151,7 @@ def two_loops(stage: Stage) -> None:
 
 @told(80, "loop ends with a stream open", "The socket closes, and nothing complains.", styles=("async",))
 def loop_ends(stage: Stage) -> None:
-    test_leaving_async.test_a_loop_may_end_with_a_stream_open(stage.simulate)
+    test_closing_async.test_loop_can_end_with_open_stream(stage.simulate)
 
 
 COPIES: dict[str, Callable[[Any], object]] = {

@@ -16,7 +16,7 @@ from polyglot_core._engine import call
 from polyglot_simulator import Simulator
 
 from ..endings.calling import PATIENCE, AsyncCall, Call, SyncCall
-from ..endings.secrecy import everything_said_by
+from ..endings.secrecy import texts_of
 from .bodies import TEXT
 from .scripted import ScriptedServer
 
@@ -256,7 +256,7 @@ class Stage:
         shown += [repr(partial) + repr(partial.to_dict()) for partial in call.partials]
         shown += [repr(response.to_dict())] if response is not None else []
         shown += [repr(request) for server in self.servers for request in server.requests]
-        shown += everything_said_by(error) if error is not None else ()
+        shown += texts_of(error) if error is not None else ()
         same("places that show the key", [text[:80] for text in shown if KEY in text], [])
 
     # What is promised

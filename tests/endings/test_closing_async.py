@@ -1,4 +1,4 @@
-"""Every way to leave an async stream before its end: the server sees the socket close at once, and nothing warns."""
+"""Every way to leave an async stream early: the server sees the socket close at once, and nothing warns."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .calling import PATIENCE
 
 pytestmark = pytest.mark.http
 
-AT_ONCE = 0.1  # seconds; one of three tries is enough, because a busy machine may take its time over one
+AT_ONCE = 0.1  # seconds; one of three tries is enough, because a busy machine may delay one
 
 
 class LeftError(Exception):
-    """What a loop body raises."""
+    """Raised by a loop body."""
 
 
 async def closed_in_the_loop(stream_of):
-    """``close()`` in the loop body, which ends the loop."""
+    """Call ``close()`` in the loop body, which ends the loop."""
     stream = stream_of()
     moment = None
     async for _ in stream:
@@ -37,12 +37,12 @@ async def closed_in_the_loop(stream_of):
 
 
 async def closed_in_a_task(stream_of):
-    """``close()`` in another task, while this one waits for more; the loop ends without an exception."""
+    """Call ``close()`` in another task during a read; the loop ends without an exception."""
     stream = stream_of()
     moments = []
 
     async def close():
-        await asyncio.sleep(0.05)  # by then the loop waits
+        await asyncio.sleep(0.05)  # by then the loop waits for the next event
         moments.append(time.monotonic())
         await stream.aclose()
 
@@ -56,7 +56,7 @@ async def closed_in_a_task(stream_of):
 
 
 async def left_its_block(stream_of):
-    """Leaving the ``async with`` block of a stream that a variable still holds."""
+    """Exit the ``async with`` block of a stream that a variable still references."""
     async with stream_of() as stream:
         await anext(aiter(stream))
         moment = time.monotonic()
@@ -65,7 +65,7 @@ async def left_its_block(stream_of):
 
 
 async def raised_in_its_block(stream_of):
-    """An exception in the ``async with`` block."""
+    """Raise in the ``async with`` block."""
     with suppress(LeftError):
         async with stream_of() as stream:
             async for _ in stream:
@@ -75,7 +75,7 @@ async def raised_in_its_block(stream_of):
 
 
 async def broke_out(stream_of):
-    """``break`` out of a loop over a stream that nothing else holds."""
+    """Break out of a loop over a stream without other references."""
     async for _ in stream_of():
         moment = time.monotonic()
         break
@@ -83,7 +83,7 @@ async def broke_out(stream_of):
 
 
 async def raised_in_the_loop(stream_of):
-    """An exception in the body of such a loop, caught while its traceback is alive."""
+    """Raise in the body of such a loop, caught while its traceback is alive."""
     try:
         async for _ in stream_of():
             moment = time.monotonic()
@@ -93,7 +93,7 @@ async def raised_in_the_loop(stream_of):
 
 
 async def raised_in_a_callback(stream_of):
-    """An exception in a callback."""
+    """Raise in a callback."""
 
     def refuse(_partial):
         moments.append(time.monotonic())
@@ -106,7 +106,7 @@ async def raised_in_a_callback(stream_of):
 
 
 async def let_go(stream_of):
-    """The last variable that holds a stream is deleted."""
+    """Delete the last reference to a stream."""
     stream = stream_of()
     await anext(aiter(stream))
     moment = time.monotonic()
@@ -115,7 +115,7 @@ async def let_go(stream_of):
 
 
 async def cancelled(stream_of):
-    """The task that reads is cancelled while it waits; it sees the cancellation itself."""
+    """Cancel the reading task while it waits; it receives the cancellation itself."""
     stream = stream_of()
     begun = asyncio.Event()
 
@@ -136,7 +136,7 @@ async def cancelled(stream_of):
 
 
 async def timed_out_around(stream_of):
-    """A timeout of the user's around the loop; it is a ``TimeoutError`` and no `TimedOut` of ours."""
+    """Set the user's own timeout around the loop; it raises ``TimeoutError`` and not `TimedOut`."""
     stream = stream_of()
     with pytest.raises(TimeoutError) as raised:
         async with asyncio.timeout(0.1) as scope:
@@ -149,7 +149,7 @@ async def timed_out_around(stream_of):
 
 
 async def failed_beside(stream_of):
-    """Another task of the same group fails."""
+    """Fail another task of the same group."""
     moments = []
 
     async def read():
@@ -184,8 +184,8 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_the_server_sees_the_close_at_once(simulate, way):
-    """However an async stream is left, its socket closes at once, without a warning and without the collector's help."""
+def test_server_sees_close_at_once(simulate, way):
+    """Close the socket at once in every way to leave an async stream, without a warning or the garbage collector."""
     simulator = simulate(fault=Stall(after_events=2))
     gc.disable()
     try:
@@ -205,8 +205,8 @@ async def delay_of(simulator, way, number):
 
 @pytest.mark.parametrize("phase", [{"before_headers": True}, {"after_events": 0}, {"after_events": 1}], ids=str)
 @pytest.mark.parametrize("how", ["close", "cancel"])
-def test_a_wait_for_an_answer_can_be_ended(simulate, phase, how):
-    """``close()`` in another task, and cancellation, end a call also while nothing of its answer has come."""
+def test_wait_for_response_can_be_ended(simulate, phase, how):
+    """End a call by ``close()`` in another task or by cancellation before anything of its response is received."""
     simulator = simulate(fault=Stall(**phase))
 
     async def main():
@@ -240,8 +240,8 @@ async def end(stream, reading, how):
 
 
 @pytest.mark.parametrize("how", ["close", "cancel"])
-def test_a_wait_between_two_attempts_can_be_ended(simulate, how):
-    """``close()`` and cancellation wake a call that waits to ask again; nothing more is sent."""
+def test_backoff_can_be_ended(simulate, how):
+    """End the backoff of a call by ``close()`` or cancellation, without another request."""
     simulator = simulate(fault=Status(503))
     connection = simulator.connection.with_changes(retries=Retries(max_retries=3, initial_backoff=5.0))
 
@@ -259,8 +259,8 @@ def test_a_wait_between_two_attempts_can_be_ended(simulate, how):
     assert len(simulator.requests) == 1
 
 
-def test_a_stream_may_be_closed_from_a_thread(simulate):
-    """A thread that hands the close to the loop ends a stream that waits there."""
+def test_stream_can_be_closed_from_thread(simulate):
+    """Close a stream from a thread that schedules the close on its loop."""
     simulator = simulate(fault=Stall(after_events=2))
 
     async def main():
@@ -276,8 +276,8 @@ def test_a_stream_may_be_closed_from_a_thread(simulate):
     assert simulator.requests[0].wait_closed(3.0) is not None
 
 
-def test_a_loop_may_end_with_a_stream_open(simulate):
-    """A stream that is still held when its event loop ends leaves no open socket and no complaint."""
+def test_loop_can_end_with_open_stream(simulate):
+    """Leave no open socket and no warning if an event loop ends with a stream open."""
     simulator = simulate(fault=Stall(after_events=2))
     held = []
 
@@ -292,8 +292,8 @@ def test_a_loop_may_end_with_a_stream_open(simulate):
     gc.collect()
 
 
-def test_a_stream_that_is_never_iterated_sends_nothing(simulate):
-    """A stream is asked for when its first partial is; one that is made and dropped leaves no trace."""
+def test_unread_stream_sends_nothing(simulate):
+    """Send nothing for a stream that is created and dropped without being iterated."""
     simulator = simulate()
 
     async def main():

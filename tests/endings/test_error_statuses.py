@@ -1,4 +1,4 @@
-"""Answers that are no answer: error statuses with bodies of every kind, pages of something in between, and nothing."""
+"""Error responses: statuses with bodies of every kind, HTML pages of intermediaries, and empty bodies."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ both_kinds = pytest.mark.parametrize("streamed", [True, False], ids=["streamed",
 
 @both_kinds
 @pytest.mark.parametrize(("content_type", "body", "said"), BODIES.values(), ids=BODIES)
-def test_a_status_says_what_kind_of_error_it_is(simulate, call_to, content_type, body, said, streamed):
-    """An error status gives the error of its kind, whatever body comes with it, and the body's text where it has one."""
+def test_status_selects_error_class(simulate, call_to, content_type, body, said, streamed):
+    """Raise the error class of a status, whatever its body, with the body's message if it has one."""
     simulator = simulate(faults=[Status(status, body, content_type=content_type) for status in CLASSES])
     errors = [call_to(simulator.connection, stream=streamed).failure() for _ in CLASSES]
     assert [(error.status, type(error)) for error in errors] == list(CLASSES.items())
@@ -72,8 +72,8 @@ def test_a_status_says_what_kind_of_error_it_is(simulate, call_to, content_type,
     [(400, False), (401, False), (403, False), (404, False), (422, False), (501, False), (505, False)]
     + [(status, True) for status in (408, 409, 425, 429, 500, 502, 503, 504, 529)],
 )
-def test_a_status_says_whether_asking_again_may_help(ask, status, helps):
-    """Errors that pass by themselves are retryable, and no others are."""
+def test_status_selects_retryable(ask, status, helps):
+    """Mark transient errors as retryable, and no others."""
     assert ask(Status(status, JSON)).failure().retryable is helps
 
 
@@ -90,19 +90,19 @@ def test_a_status_says_whether_asking_again_may_help(ask, status, helps):
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_what_the_provider_asks_to_wait_is_in_the_error(ask, status, headers, seconds):
-    """``retry_after`` holds the seconds that the headers state, as a number or as a date, and nothing where none can be read."""
+def test_retry_after_is_parsed(ask, status, headers, seconds):
+    """Parse ``retry_after`` (seconds) from a number or a date in the headers; None if neither is valid."""
     assert ask(Status(status, JSON, headers=headers)).failure().retry_after == seconds
 
 
-def test_the_providers_own_word_says_more_than_the_status(ask):
-    """An allowance that is used up comes as a 429, and is not what waiting helps against."""
+def test_provider_code_overrides_status(ask):
+    """Classify an exhausted quota by the provider's error code: a 429 that a retry does not help."""
     error = ask(Status(429, {"error": {"message": "No money.", "code": "insufficient_quota"}})).failure()
     assert (type(error), error.retryable, error.code) == (QuotaExceeded, False, "insufficient_quota")
 
 
-def test_a_refusal_is_asked_again_as_often_as_is_allowed(simulate, call_to):
-    """With retries a passing refusal is not seen, and one that stays says how many requests were sent."""
+def test_error_status_is_retried_up_to_limit(simulate, call_to):
+    """Retry transient errors up to the limit, and report the number of requests if all fail."""
     retries = Retries(max_retries=2, initial_backoff=0.01)
     passing, staying = simulate(fault=Status(503, times=2)), simulate(fault=Status(503))
     response = call_to(passing.connection.with_changes(retries=retries)).response()
@@ -111,21 +111,21 @@ def test_a_refusal_is_asked_again_as_often_as_is_allowed(simulate, call_to):
     assert (error.attempts, len(staying.requests)) == (3, 3)
 
 
-def test_a_body_that_breaks_off_does_not_hide_the_status(ask):
-    """The status of a refusal is known even if its body does not arrive whole."""
+def test_truncated_error_body_keeps_status(ask):
+    """Raise the error of a status even if its body is cut off."""
     error = ask(Status(401, JSON), Drop(after_bytes=5)).failure()
     assert (type(error), error.status) == (AuthenticationError, 401)
 
 
-def test_a_body_that_does_not_end_does_not_hide_the_status(ask):
-    """A refusal whose body stalls is that refusal, as soon as a clock runs out."""
+def test_stalled_error_body_keeps_status(ask):
+    """Raise the error of a status when a timeout expires if its body stalls."""
     error = ask(Status(401, JSON), Stall(after_bytes=5), clocks={"first": 0.3}).failure()
     assert (type(error), error.status) == (AuthenticationError, 401)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(simulate, call_to, status):
-    """A redirect is an error that names the place; the key does not go there."""
+def test_redirect_is_not_followed(simulate, call_to, status):
+    """Raise for a redirect with its target, and do not send the key there."""
     elsewhere = simulate()
     here = simulate(fault=Status(status, "", headers={"location": f"{elsewhere.base_url}/chat/completions"}))
     error = call_to(here.connection).failure()
@@ -134,13 +134,13 @@ def test_a_redirect_is_not_followed(simulate, call_to, status):
     assert elsewhere.requests == []
 
 
-# Status 200, and yet no answer
+# Status 200 with an unusable body
 
 
 @both_kinds
 @pytest.mark.parametrize("content_type", ["text/html", "text/html; charset=utf-8", "text/plain"])
-def test_a_page_with_status_200_is_no_answer(ask, content_type, streamed):
-    """A page from something in between is said to be one, with its beginning, and is never an empty success."""
+def test_html_page_with_status_200_is_rejected(ask, content_type, streamed):
+    """Raise for an HTML page with status 200, with its beginning in the message."""
     error = ask(ContentType(content_type, PAGE), stream=streamed).failure()
     assert type(error) is UnexpectedContentType
     assert content_type in error.message
@@ -149,23 +149,23 @@ def test_a_page_with_status_200_is_no_answer(ask, content_type, streamed):
     assert error.partial.outcome is Outcome.FAILED
 
 
-def test_a_plain_answer_is_no_stream(ask):
-    """JSON where a stream was asked for is of an unexpected type, unless it is an error: then it is that error."""
+def test_json_in_place_of_stream_is_rejected(ask):
+    """Raise for JSON in place of a stream, or raise the error that it contains."""
     assert type(ask(ContentType("application/json", {"choices": []})).failure()) is UnexpectedContentType
     assert type(ask(ContentType("application/json", JSON)).failure()) is ProviderError
 
 
 @both_kinds
-def test_a_missing_content_type_is_let_pass(ask, streamed):
-    """Some servers leave the content type out; their answers are read like others."""
+def test_missing_content_type_is_accepted(ask, streamed):
+    """Accept a response without a content type, as some servers send."""
     response = ask(ContentType(None), stream=streamed).response()
     assert (response.content, response.outcome) == ("One two three", Outcome.FINISHED)
 
 
 @both_kinds
 @pytest.mark.parametrize("status", [200, 204])
-def test_nothing_at_all_is_truncated(ask, status, streamed):
-    """An empty answer of status 200, or a 204, is an answer that ended before it began."""
+def test_empty_body_is_truncated(ask, status, streamed):
+    """Report an empty 200, or a 204, as truncated."""
     framing = {"end": "length", "headers": [("content-type", "text/event-stream" if streamed else "application/json")]}
     error = ask(reply=RawReply(status=status, **framing), stream=streamed).failure()
     assert type(error) is Truncated

@@ -1,4 +1,4 @@
-"""Answers that break off and go on, by every driver that can, against a provider on real sockets."""
+"""Resuming interrupted responses, by every driver that supports it, against a provider on real sockets."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def asked(simulator, driver, **facts):
         ("openai", {"prefill": {"message": {"partial": True}}}, {"partial": True}),
     ],
 )
-def test_a_model_writes_on_from_its_own_text(driver, facts, marks):
-    """The second request ends with what had come, as a turn of the assistant, and the answer is both together."""
+def test_resume_continues_partial_text(driver, facts, marks):
+    """Resume with the partial text as a turn of the assistant, and join both parts in the response."""
     replies = iter([f"{BEGUN} there was a fox.", " there was an owl."])
     with Simulator(lambda _: next(replies), fault=Drop(after_events=8, times=1)) as simulator:
         pending = asked(simulator, driver, **facts)
@@ -47,8 +47,8 @@ def test_a_model_writes_on_from_its_own_text(driver, facts, marks):
 
 
 @pytest.mark.parametrize("driver", ["cohere", "gemini", "openai", "openai-responses"])
-def test_a_driver_that_cannot_says_so(driver):
-    """Where a model cannot be told to write on, nothing is sent."""
+def test_unsupported_resume_is_reported(driver):
+    """Raise before sending if a driver does not support resuming."""
     with Simulator("Never said.") as simulator:
         with pytest.raises(RequestError, match="prefill"):
             asked(simulator, driver).response()

@@ -1,4 +1,4 @@
-"""Every way to leave a sync stream before its end: the server sees the socket close at once, and nothing warns."""
+"""Every way to leave a sync stream early: the server sees the socket close at once, and nothing warns."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .calling import PATIENCE
 
 pytestmark = pytest.mark.http
 
-AT_ONCE = 0.1  # seconds; one of three tries is enough, because a busy machine may take its time over one
+AT_ONCE = 0.1  # seconds; one of three tries is enough, because a busy machine may delay one
 
 
 class LeftError(Exception):
-    """What a loop body raises."""
+    """Raised by a loop body."""
 
 
 def closed_in_the_loop(stream_of):
-    """``close()`` in the loop body, which ends the loop."""
+    """Call ``close()`` in the loop body, which ends the loop."""
     stream = stream_of()
     moment = None
     for _ in stream:
@@ -36,12 +36,12 @@ def closed_in_the_loop(stream_of):
 
 
 def closed_in_a_thread(stream_of):
-    """``close()`` in another thread, while this one waits for more; the loop ends without an exception."""
+    """Call ``close()`` in another thread during a read; the loop ends without an exception."""
     stream = stream_of()
     moments = []
 
     def close():
-        time.sleep(0.05)  # by then the loop waits
+        time.sleep(0.05)  # by then the loop waits for the next event
         moments.append(time.monotonic())
         stream.close()
 
@@ -54,7 +54,7 @@ def closed_in_a_thread(stream_of):
 
 
 def left_its_block(stream_of):
-    """Leaving the ``with`` block of a stream that a variable still holds."""
+    """Exit the ``with`` block of a stream that a variable still references."""
     with stream_of() as stream:
         next(iter(stream))
         moment = time.monotonic()
@@ -63,7 +63,7 @@ def left_its_block(stream_of):
 
 
 def raised_in_its_block(stream_of):
-    """An exception in the ``with`` block."""
+    """Raise in the ``with`` block."""
     with suppress(LeftError), stream_of() as stream:
         for _ in stream:
             moment = time.monotonic()
@@ -72,7 +72,7 @@ def raised_in_its_block(stream_of):
 
 
 def broke_out(stream_of):
-    """``break`` out of a loop over a stream that nothing else holds."""
+    """Break out of a loop over a stream without other references."""
     for _ in stream_of():
         moment = time.monotonic()
         break
@@ -80,7 +80,7 @@ def broke_out(stream_of):
 
 
 def broke_out_of_its_text(stream_of):
-    """The same with the loop over the pieces of text."""
+    """Break out of a loop over the pieces of text."""
     for _ in stream_of().text():
         moment = time.monotonic()
         break
@@ -88,7 +88,7 @@ def broke_out_of_its_text(stream_of):
 
 
 def raised_in_the_loop(stream_of):
-    """An exception in the body of such a loop, caught while its traceback is alive."""
+    """Raise in the body of such a loop, caught while its traceback is alive."""
     try:
         for _ in stream_of():
             moment = time.monotonic()
@@ -98,7 +98,7 @@ def raised_in_the_loop(stream_of):
 
 
 def raised_in_a_callback(stream_of):
-    """An exception in a callback."""
+    """Raise in a callback."""
 
     def refuse(_partial):
         moments.append(time.monotonic())
@@ -111,7 +111,7 @@ def raised_in_a_callback(stream_of):
 
 
 def let_go(stream_of):
-    """The last variable that holds a stream is deleted."""
+    """Delete the last reference to a stream."""
     stream = stream_of()
     next(iter(stream))
     moment = time.monotonic()
@@ -120,7 +120,7 @@ def let_go(stream_of):
 
 
 def closed_a_generator(stream_of):
-    """A generator of the user's that loops over a stream is closed."""
+    """Close a generator of the user's that loops over a stream."""
 
     def texts():
         for partial in stream_of():
@@ -148,8 +148,8 @@ WAYS = [
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_the_server_sees_the_close_at_once(simulate, way):
-    """However a sync stream is left, its socket closes at once, without a warning and without the collector's help."""
+def test_server_sees_close_at_once(simulate, way):
+    """Close the socket at once in every way to leave a sync stream, without a warning or the garbage collector."""
     simulator = simulate(fault=Stall(after_events=2))
     gc.disable()
     try:
@@ -167,8 +167,8 @@ def delay_of(simulator, way, number):
     return closed - moment
 
 
-def test_leaving_the_block_of_an_inference_closes_what_it_opened(simulate):
-    """A stream does not outlive the connections of the inference that it came from."""
+def test_inference_exit_closes_streams(simulate):
+    """Close a stream together with the connections of its inference."""
     simulator = simulate(fault=Stall(after_events=2))
     with Inference.from_connection(simulator.connection) as inference:
         stream = inference.create("Hello", stream=True).stream()
@@ -179,8 +179,8 @@ def test_leaving_the_block_of_an_inference_closes_what_it_opened(simulate):
 
 
 @pytest.mark.parametrize("phase", [{"before_headers": True}, {"after_events": 0}, {"after_events": 1}], ids=str)
-def test_a_close_in_another_thread_ends_the_wait_for_an_answer(simulate, phase):
-    """``close()`` ends a call also while nothing of its answer has come, and the reader's loop ends without an exception."""
+def test_close_in_other_thread_ends_wait_for_response(simulate, phase):
+    """End a call by ``close()`` before anything of its response is received; the reader's loop ends normally."""
     simulator = simulate(fault=Stall(**phase))
     with Inference.from_connection(simulator.connection) as inference:
         stream = inference.create("Hello", timeouts=PATIENCE).stream()
@@ -194,8 +194,8 @@ def test_a_close_in_another_thread_ends_the_wait_for_an_answer(simulate, phase):
     assert stream.response().outcome is Outcome.CANCELLED
 
 
-def test_a_close_in_another_thread_ends_the_wait_between_two_attempts(simulate):
-    """``close()`` wakes a call that waits to ask again; nothing more is sent."""
+def test_close_in_other_thread_ends_backoff(simulate):
+    """End the backoff of a call by ``close()``, without another request."""
     simulator = simulate(fault=Status(503))
     connection = simulator.connection.with_changes(retries=Retries(max_retries=3, initial_backoff=5.0))
     with Inference.from_connection(connection) as inference:
@@ -210,8 +210,8 @@ def test_a_close_in_another_thread_ends_the_wait_between_two_attempts(simulate):
     assert stream.response().outcome is Outcome.CANCELLED
 
 
-def test_a_stream_that_is_never_iterated_sends_nothing(simulate):
-    """A stream is asked for when its first partial is; one that is made and dropped leaves no trace."""
+def test_unread_stream_sends_nothing(simulate):
+    """Send nothing for a stream that is created and dropped without being iterated."""
     simulator = simulate()
     with Inference.from_connection(simulator.connection) as inference:
         inference.create("Hello").stream()
@@ -224,8 +224,8 @@ def test_a_stream_that_is_never_iterated_sends_nothing(simulate):
     assert simulator.requests == []
 
 
-def test_a_connection_serves_again_after_a_finished_stream(simulate):
-    """A stream that was read to its end gives its connection back; the next call does not open another."""
+def test_connection_is_reused_after_finished_stream(simulate):
+    """Return the connection of a finished stream to the pool; the next call reuses it."""
     simulator = simulate()
     with Inference.from_connection(simulator.connection) as inference:
         for _ in range(3):
@@ -235,8 +235,8 @@ def test_a_connection_serves_again_after_a_finished_stream(simulate):
     assert max(moments) - min(moments) < 0.01, "there was more than one connection"
 
 
-def test_a_close_before_headers_ends_a_wait_on_a_used_connection_too(simulate):
-    """A connection that served before is shut down as one is that was opened for the call: the wait ends at once."""
+def test_close_before_headers_ends_wait_on_reused_connection(simulate):
+    """Shut down a reused connection like a new one: the wait for headers ends at once."""
     simulator = simulate(faults=[None, Stall(before_headers=True)])
     with Inference.from_connection(simulator.connection) as inference:
         inference.create("Hello", stream=True).response()
