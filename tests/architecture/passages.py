@@ -63,6 +63,7 @@ _VALUE = re.compile(r"\{[^{}]*\}")
 _SIGNS = re.compile(r"[\\^|<>]|\(\?|[\[\]{}]\W*$|^\W*[\[\]{}<]")
 """What marks a string as a pattern, as code or as a page, and not as prose."""
 
+_QUOTED = re.compile(r"<!-- words: off -->.*?<!-- words: on -->", re.DOTALL)  # a page that lists the words to avoid
 _FENCED = re.compile(r"^( *)(```|~~~).*?^\1\2[^\n]*$", re.MULTILINE | re.DOTALL)
 _LINK_TARGET = re.compile(r"\]\([^)\n]*\)|<https?://[^>\n]*>|https?://\S+")
 
@@ -132,8 +133,10 @@ def passages(root: Path) -> list[Passage]:
 
 
 def doc_passages(text: str, path: str) -> list[Passage]:
-    """Return the paragraphs of a page in Markdown, without code blocks and targets of links."""
-    bare = _LINK_TARGET.sub(" ", _FENCED.sub(lambda block: "\n" * block[0].count("\n"), text))
+    """Return the paragraphs of a page in Markdown, without code blocks, targets of links and what stands between marks."""
+    for left_out in (_QUOTED, _FENCED):
+        text = left_out.sub(lambda block: "\n" * block[0].count("\n"), text)
+    bare = _LINK_TARGET.sub(" ", text)
     found, line = [], 1
     for paragraph in re.split(r"(\n\s*\n)", bare):
         if paragraph.strip():
