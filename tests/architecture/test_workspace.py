@@ -123,7 +123,7 @@ def test_every_plugin_is_in_every_list():
 
 
 def test_every_plugin_is_held_to_the_import_rules_of_its_kind():
-    """Each plugin is the subject of a rule that says which of core's doors it may use."""
+    """Check that each plugin has an import rule for the public modules of core that it may use."""
     contracts = read(CHECKOUT / "pyproject.toml")["tool"]["importlinter"]["contracts"]
     by_id = {contract["id"]: contract for contract in contracts}
     kinds = ("doors", "command", "testkit")

@@ -108,7 +108,7 @@ class LeastPartial(Struct, gc=False):
 
     @property
     def content(self) -> str:
-        """The text so far."""
+        """Return the text so far."""
         return "".join(self.parts[: self.count])
 
 
@@ -124,7 +124,7 @@ class LeastDecoder:
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Feed the next bytes."""
         events = (self._rest + data if self._rest else data).split(b"\n\n")
         self._rest = events.pop()
         for event in events:

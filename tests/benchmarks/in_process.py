@@ -1,4 +1,4 @@
-"""How fast bytes become partials, without a socket, beside a loop that does the least that such a loop can do.
+"""How fast bytes are decoded to partials, without a socket, beside a minimal loop.
 
 From the checkout's folder, in an environment with core and the openai driver::
 

@@ -14,7 +14,7 @@ from time import process_time
 
 
 def arguments(description: str, *, rounds: int, chunks: int = 10_000) -> argparse.Namespace:
-    """How many rounds and chunks are wanted."""
+    """Parse the number of rounds and chunks."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=rounds, help="default: %(default)s")
     parser.add_argument("--chunks", type=int, default=chunks, help="pieces of text; default: %(default)s")
@@ -22,7 +22,7 @@ def arguments(description: str, *, rounds: int, chunks: int = 10_000) -> argpars
 
 
 def microseconds(work: Callable[[], object], chunks: int) -> float:
-    """CPU time of this process, all threads of it, for each chunk."""
+    """Return the CPU time of this process, all threads, for each chunk in microseconds."""
     gc.collect()
     begun = process_time()
     work()
@@ -30,7 +30,7 @@ def microseconds(work: Callable[[], object], chunks: int) -> float:
 
 
 def take_turns(works: Mapping[str, Callable[[], object]], chunks: int, rounds: int) -> dict[str, list[float]]:
-    """The times of each work in each round; a first round, which warms up, is not counted."""
+    """Return the times of each work in each round, without a first round for warm-up."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds + 1):
         for name, work in works.items():
@@ -45,14 +45,14 @@ def take_turns(works: Mapping[str, Callable[[], object]], chunks: int, rounds: i
 
 
 def row(times: Mapping[str, Sequence[float]], name: str, against: str) -> tuple[str, str, str, str]:
-    """Name, median, best, and the median of the ratios that the rounds gave."""
+    """Return name, median, best, and the median of the ratios of the rounds."""
     own = times[name]
     ratios = [taken / base for taken, base in zip(own, times[against], strict=True)]
     return name, f"{median(own):.2f}", f"{min(own):.2f}", f"{median(ratios):.2f}"
 
 
 def print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
-    """A table with its heading."""
+    """Print a table with its heading."""
     head = ("CPU µs a chunk", "median", "best", "ratio")
     width = max(len(line[0]) for line in [head, *rows])
     print(f"\n{title}")
@@ -61,7 +61,7 @@ def print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
 
 
 def print_facts(asked: argparse.Namespace, *more: str) -> None:
-    """What was run, and on what."""
+    """Print what was run, and on what."""
     machine = f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} CPUs, {sys.platform}"
     print(f"command: python {shlex.join(sys.argv)}")
     print(f"{asked.rounds} rounds in turns, {asked.chunks} chunks each; {machine}")

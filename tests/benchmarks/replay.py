@@ -1,4 +1,4 @@
-"""A server in a process of its own that answers every request with the same bytes, as fast as the socket takes them."""
+"""A server in a separate process that sends the same bytes for every request, as fast as the socket accepts them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encodin
 
 
 def chunked(events: Sequence[bytes]) -> bytes:
-    """A whole HTTP answer with one HTTP chunk an event, as servers send that flush after each."""
+    """Return a complete HTTP response with one HTTP chunk for each event, as from servers that flush after each."""
     return b"".join([_HEAD, *(b"%x\r\n%b\r\n" % (len(event), event) for event in events), b"0\r\n\r\n"])
 
 
 @contextmanager
 def replaying(answer: bytes) -> Iterator[str]:
-    """Start the server, give its base URL, and end it."""
+    """Start the server, yield its base URL, and stop it."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(answer, there), daemon=True)
@@ -35,7 +35,7 @@ def replaying(answer: bytes) -> Iterator[str]:
 
 
 def _serve(answer: bytes, parent: Connection) -> None:
-    """Answer on every connection; a client keeps its own for all of its requests."""
+    """Serve every connection; a client reuses its own for all of its requests."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         parent.send(listener.getsockname()[1])
         while True:
@@ -57,7 +57,7 @@ def _answer_all(connection: socket.socket, answer: bytes) -> None:
 
 
 def _request_size(received: bytes) -> int | None:
-    """Bytes of the request that begins here; None until its head is whole."""
+    """Return the size of the request in bytes; None until its head is complete."""
     head, end, _ = received.partition(b"\r\n\r\n")
     if not end:
         return None

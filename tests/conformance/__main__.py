@@ -1,4 +1,4 @@
-"""Prints how the answers to the recorded exchanges compare with what is expected of them.
+"""Prints how the responses of the recorded exchanges compare with the expected ones.
 
 From the checkout's folder::
 
@@ -16,10 +16,10 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from .asking import Cut, Style, Way, ask_all
 from .corpus import VARIABLE, folder, judged
+from .endpoints import DRIVERS, is_spoken
 from .judging import Score, judge
-from .places import DRIVERS, is_spoken
+from .replaying import Cut, Style, Way, replay_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ BASELINE = Path(__file__).with_name("baseline.toml")
 
 
 def main() -> None:
-    """Read the arguments, ask, and print."""
+    """Read the arguments, replay, and print."""
     arguments = _arguments()
     corpus = folder()
     if corpus is None:
@@ -47,12 +47,12 @@ def main() -> None:
 
 
 def _shown(corpus: Path, dialect: str, arguments: argparse.Namespace) -> Scores:
-    """Ask for all exchanges of `dialect`, print what ``check.py`` says of the answers, and count."""
+    """Replay all exchanges of `dialect`, print the verdict of ``check.py``, and count."""
     exchanges = [each for each in judged(corpus, dialect) if arguments.provider in {None, each.provider}]
     if not exchanges:
         return {}
     way = Way(arguments.style, arguments.cut)
-    answers = ask_all(exchanges, way, _progress(len(exchanges), way))
+    answers = replay_all(exchanges, way, _progress(len(exchanges), way))
     text, scores, _ = judge(corpus, dialect, answers, arguments.provider, str(arguments.list))
     text = text if arguments.by else text.partition("\nwhole matches")[0] + "\n" + "\n".join(text.splitlines()[-2:])
     print(f"\n{dialect}\n\n{text}")
@@ -60,7 +60,7 @@ def _shown(corpus: Path, dialect: str, arguments: argparse.Namespace) -> Scores:
 
 
 def _totals(scores: dict[str, Scores]) -> str:
-    """A line by dialect: exchanges that are right in every field, of those that are judged."""
+    """Print a line for each dialect: exchanges that match in every field, of those judged."""
     counts = {dialect: Score.sum(by_provider.values()) for dialect, by_provider in scores.items() if by_provider}
     counts["all"] = Score.sum(counts.values())
     rows = [f"{name:24}{score.whole:6} of {score.judged:<6}{score.share:8.2%}" for name, score in counts.items()]
@@ -80,7 +80,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _progress(total: int, way: Way) -> Callable[[int], object]:
-    """A line that grows in place on a terminal, and nothing elsewhere."""
+    """Print a line that grows in place on a terminal, and nothing elsewhere."""
     if not sys.stderr.isatty():
         return lambda _done: None
 
@@ -92,7 +92,7 @@ def _progress(total: int, way: Way) -> Callable[[int], object]:
 
 
 def _baseline(scores: dict[str, Scores]) -> str:
-    """The baseline with the counts of `scores`; what was not asked for stays as it is."""
+    """Return the baseline with the counts of `scores`; what was not replayed is unchanged."""
     stored = tomllib.loads(BASELINE.read_text("utf-8")) if BASELINE.exists() else {}
     lines = ["# Exchanges of each provider that are right in every field, by dialect; written by `--write-baseline`."]
     for dialect in DRIVERS:

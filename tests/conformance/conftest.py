@@ -1,4 +1,4 @@
-"""The corpus, and the answers to all of its exchanges: each way is asked once a run, when a test first needs it."""
+"""The corpus, and the results of its exchanges: each way is replayed once a run, when a test first needs it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .asking import Answer, Way, ask_all
 from .corpus import VARIABLE, folder, judged
+from .endpoints import DRIVERS, is_spoken
 from .judging import Verdict, judge
-from .places import DRIVERS, is_spoken
+from .replaying import Answer, Way, replay_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ STANDARD = Way("sync", "as it came")
 
 
 class Answers:
-    """The answers to the corpus, by dialect and way."""
+    """The results of the corpus, by dialect and way."""
 
     def __init__(self, corpus: Path) -> None:
         self.corpus = corpus
@@ -30,11 +30,11 @@ class Answers:
         self.verdict = cache(self._judge)
 
     def standard(self, dialect: str) -> dict[str, Answer]:
-        """Those that the others are compared with."""
+        """Return the results that the others are compared with."""
         return self.of(dialect, STANDARD)
 
     def _exchanges(self, dialect: str) -> list[Exchange]:
-        """The exchanges; where the driver is missing, what asks for them is skipped."""
+        """Return the exchanges; without the driver the test is skipped."""
         if not is_spoken(dialect):
             pytest.skip(f"the driver {DRIVERS[dialect]!r}, which speaks {dialect}, is not installed")
         return judged(self.corpus, dialect)
@@ -42,14 +42,14 @@ class Answers:
     def _ask(self, dialect: str, way: Way) -> dict[str, Answer]:
         exchanges = self.exchanges(dialect)
         bytewise_over_socket = way.cut == "bytes" and way.style != "in-process"
-        return ask_all(_smallest_streams(exchanges, 20) if bytewise_over_socket else exchanges, way)
+        return replay_all(_smallest_streams(exchanges, 20) if bytewise_over_socket else exchanges, way)
 
     def _judge(self, dialect: str) -> Verdict:
         return judge(self.corpus, dialect, self.standard(dialect))
 
 
 def _smallest_streams(exchanges: list[Exchange], count: int) -> list[Exchange]:
-    """The smallest stream of each of `count` providers: a write a byte takes its time."""
+    """Return the smallest stream of each of `count` providers, because a write for each byte is slow."""
     smallest: dict[str, Exchange] = {}
     for exchange in sorted(exchanges, key=lambda each: len(each.body)):
         if exchange.streamed and exchange.body:
@@ -59,7 +59,7 @@ def _smallest_streams(exchanges: list[Exchange], count: int) -> list[Exchange]:
 
 @pytest.fixture(scope="session")
 def answers() -> Answers:
-    """The answers; without a corpus, what asks for them is skipped."""
+    """Return the results; without a corpus the test is skipped."""
     corpus = folder()
     if corpus is None:
         pytest.skip(f"no recorded exchanges at hand: {VARIABLE} names no folder that holds expected.jsonl")

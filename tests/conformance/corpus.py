@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 VARIABLE = "POLYGLOT_CORPUS"
 
-# What belongs to the connection that was recorded, not to the answer.
+# Headers of the recorded connection, not of the response.
 _OF_THE_CONNECTION = {"connection", "content-encoding", "content-length", "keep-alive", "trailer", "transfer-encoding"}
 _TYPES = {
     "sse": "text/event-stream",
@@ -28,7 +28,7 @@ _REDACTED = "**REDACTED**"
 
 
 class Exchange(NamedTuple):
-    """A recorded answer, and what is known of its question.
+    """A recorded response, and what is known of its request.
 
     Attributes:
         path: Its file, from the corpus folder on; its name in all results.
@@ -52,11 +52,11 @@ class Exchange(NamedTuple):
 
     @property
     def provider(self) -> str:
-        """Who answered."""
+        """Return the name of the provider."""
         return self.path.partition("/")[0]
 
     def pieces(self) -> list[bytes]:
-        """The body as it came: in the recorded pieces, else one event or line after the other, else whole."""
+        """Return the body in its recorded pieces, else split by event or line, else whole."""
         end = _ENDS.get(self.framing) if self.streamed else None
         lengths = self.lengths or [len(event) for event in (_cut(self.body, end) if end else [self.body])]
         ends = [sum(lengths[: number + 1]) for number in range(len(lengths))]
@@ -64,14 +64,14 @@ class Exchange(NamedTuple):
 
 
 def folder() -> Path | None:
-    """The corpus, or None where it is not at hand."""
+    """Return the folder of the corpus, or None without one."""
     named = os.environ.get(VARIABLE)
     found = Path(named) if named else None
     return found if found is not None and (found / "expected.jsonl").is_file() else None
 
 
 def judged(corpus: Path, dialect: str) -> list[Exchange]:
-    """Every exchange of `dialect` that has an expectation, in the order of the file."""
+    """Return every exchange of `dialect` with an expectation, in the order of the file."""
     with (corpus / "expected.jsonl").open(encoding="utf-8") as lines:
         expected = [json.loads(line) for line in lines]
     rows = [row for row in expected if row["dialect"] == dialect and not row.get("skip")]
@@ -100,6 +100,6 @@ def _headers(response: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _cut(body: bytes, end: bytes) -> list[bytes]:
-    """The body cut behind each `end`; whatever follows the last one is a piece too."""
+    """Split the body behind each `end`; the rest after the last one is a piece too."""
     pieces = body.split(end)
     return [piece for piece in [*(piece + end for piece in pieces[:-1]), pieces[-1]] if piece]

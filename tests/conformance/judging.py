@@ -1,4 +1,4 @@
-"""Compares answers with what the corpus expects, by the corpus's own ``check.py``."""
+"""Compares results with the expectations of the corpus, by its own ``check.py``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from polyglot_core import FinishReason, InferenceResponse, Outcome, PolyglotError
 
-from .asking import Answer
+from .replaying import Answer
 
 _NO_CANDIDATE = "a blocked prompt has no candidate, so the corpus counts none; a response here has one choice at least"
 _ALL = "1000000"
@@ -29,25 +29,25 @@ NOT_COMPARED = {
 
 
 class Score(NamedTuple):
-    """How many exchanges are right in every field, of how many."""
+    """How many exchanges match in every field, of how many."""
 
     whole: int
     judged: int
 
     @classmethod
     def sum(cls, scores: Iterable[Score]) -> Score:
-        """The score of all exchanges of `scores` together."""
+        """Return the score of all exchanges of `scores` together."""
         counted = list(scores)
         return cls(sum(score.whole for score in counted), sum(score.judged for score in counted))
 
     @property
     def share(self) -> float:
-        """How much of them is right; 1 is all."""
+        """Return the share of matches, from 0 to 1."""
         return self.whole / self.judged if self.judged else 0.0
 
 
 class Verdict(NamedTuple):
-    """What ``check.py`` says.
+    """The verdict of ``check.py``.
 
     Attributes:
         text: All of it.
@@ -61,14 +61,14 @@ class Verdict(NamedTuple):
 
     @property
     def total(self) -> Score:
-        """The score of all providers together."""
+        """Return the score of all providers together."""
         return Score.sum(self.scores.values())
 
 
 def judge(
     corpus: Path, dialect: str, answers: Mapping[str, Answer], provider: str | None = None, listed: str = _ALL
 ) -> Verdict:
-    """Let ``check.py`` compare `answers` with the expectations; `listed` is how many mismatches it lists."""
+    """Compare `answers` with the expectations by ``check.py``; `listed` is how many mismatches it lists."""
     options = ["--only", dialect, "--by", "provider", "--list", listed]
     options += [] if provider is None else ["--provider", provider]
     with tempfile.TemporaryDirectory() as folder:
@@ -83,12 +83,12 @@ def judge(
 
 
 def _compared(dialect: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a result that can be compared in `dialect`."""
+    """Return the fields of a result that can be compared in `dialect`."""
     return {name: value for name, value in fields.items() if name not in NOT_COMPARED.get(dialect, {})}
 
 
 def result(path: str, answer: Answer) -> dict[str, Any]:
-    """An answer in the form that ``check.py`` reads."""
+    """Return a result in the format of ``check.py``."""
     response, error = answer.response, answer.error
     if response is None:
         return {"path": path, "outcome": "crashed", "error": {"message": repr(error)}}

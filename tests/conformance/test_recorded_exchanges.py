@@ -1,4 +1,4 @@
-"""Recorded exchanges with many providers, sent again over a socket, give what an ideal client would report."""
+"""Recorded exchanges with many providers, replayed over a socket, give the results of an ideal client."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from polyglot_core import PolyglotError
 from polyglot_core._drivers import discovery
 
-from .asking import Way
-from .places import DRIVERS, PRESETS, is_spoken
+from .endpoints import DRIVERS, PRESETS, is_spoken
+from .replaying import Way
 
 BASELINE = tomllib.loads(Path(__file__).with_name("baseline.toml").read_text("utf-8"))
 LEAST_RIGHT = 0.995
@@ -43,25 +43,25 @@ OTHER_WAYS = {
 
 
 def others():
-    """Each dialect with each way but the standard."""
+    """List each dialect with each way but the standard."""
     return [(dialect, way) for dialect in DRIVERS for way in OTHER_WAYS.get(dialect, [IN_PROCESS])]
 
 
 def every_way():
-    """Each dialect with each way."""
+    """List each dialect with each way."""
     return [*((dialect, STANDARD) for dialect in DRIVERS), *others()]
 
 
-def test_every_exchange_with_openai_is_right_in_every_field(answers):
-    """What OpenAI sent is read without a single mistake."""
+def test_openai_exchanges_match(answers):
+    """Check that every exchange with OpenAI matches."""
     verdict = answers.verdict("openai-chat")
     assert [mismatch for mismatch in verdict.mismatches if mismatch[0].startswith("openai/")] == []
     assert verdict.scores["openai"].whole == verdict.scores["openai"].judged >= 90
 
 
 @pytest.mark.parametrize("dialect", DRIVERS)
-def test_nearly_every_exchange_of_a_dialect_is_right_in_every_field(answers, dialect):
-    """Of a thousand exchanges, at least 995 are read without a single mistake, in each dialect."""
+def test_exchanges_of_dialect_match(answers, dialect):
+    """Check that at least 99.5 % of the exchanges of each dialect match in every field."""
     verdict = answers.verdict(dialect)
     wrong = {path: (field, why) for path, field, why in verdict.mismatches if (path, field) not in SOUND}
     assert verdict.total.judged == len(answers.exchanges(dialect)) > 0
@@ -71,34 +71,34 @@ def test_nearly_every_exchange_of_a_dialect_is_right_in_every_field(answers, dia
 @pytest.mark.parametrize(
     ("dialect", "provider"), [(dialect, provider) for dialect in BASELINE for provider in BASELINE[dialect]]
 )
-def test_a_provider_is_read_no_worse_than_before(answers, dialect, provider):
-    """At least as many of a provider's exchanges are right in every field as when the baseline was measured."""
+def test_matches_do_not_fall_below_baseline(answers, dialect, provider):
+    """Check that no fewer of a provider's exchanges match than in the baseline."""
     assert answers.verdict(dialect).scores[provider].whole >= BASELINE[dialect][provider]
 
 
 @pytest.mark.parametrize(("dialect", "way"), every_way(), ids=str)
-def test_nothing_but_our_own_errors_gets_out(answers, dialect, way):
-    """No recorded answer, of whatever provider, makes anything come out but a response or a `PolyglotError`."""
+def test_only_polyglot_errors_are_raised(answers, dialect, way):
+    """Check that every recorded exchange gives a response or a `PolyglotError`."""
     errors = {path: answer.error for path, answer in answers.of(dialect, way).items() if answer.error is not None}
     assert {path: error for path, error in errors.items() if not isinstance(error, PolyglotError)} == {}
 
 
 @pytest.mark.parametrize(("dialect", "way"), every_way(), ids=str)
-def test_partials_add_up_to_the_response(answers, dialect, way):
-    """The new text of all partials, joined, is the text of the response, also where the exchange failed."""
+def test_partials_add_up_to_response(answers, dialect, way):
+    """Check that the joined text of all partials is the text of the response, also of failed exchanges."""
     found = answers.of(dialect, way).items()
     assert [path for path, answer in found if answer.response and answer.said != answer.response.content] == []
 
 
 def differing(one, other):
-    """The fields that two answers to the same exchange do not agree in, with both values."""
+    """Return the fields in which two results of an exchange differ, with both values."""
     ours, theirs = one.comparable(), other.comparable()
     return {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs.get(name)}
 
 
 @pytest.mark.parametrize(("dialect", "way"), others(), ids=str)
-def test_no_answer_depends_on_the_way_it_is_asked_for(answers, dialect, way):
-    """Sync and async, and bodies cut anywhere, give the same response and the same error for the same exchange."""
+def test_result_is_equal_in_every_way(answers, dialect, way):
+    """Check that sync, async and every split of a body give the same response and the same error."""
     standard, found = answers.standard(dialect), answers.of(dialect, way)
     differences = {path: differing(answer, standard[path]) for path, answer in found.items()}
     assert {path: fields for path, fields in differences.items() if fields} == {}
@@ -106,14 +106,14 @@ def test_no_answer_depends_on_the_way_it_is_asked_for(answers, dialect, way):
 
 
 @pytest.mark.parametrize("dialect", DRIVERS)
-def test_every_body_is_sent_in_full(answers, dialect):
-    """The pieces in which a body is sent are the body, so that a wrong cut cannot make a wrong result look right."""
+def test_pieces_add_up_to_body(answers, dialect):
+    """Check that the pieces of a body add up to it, so that a wrong split cannot hide a wrong result."""
     assert [each.path for each in answers.exchanges(dialect) if b"".join(each.pieces()) != each.body] == []
 
 
 @pytest.mark.parametrize("dialect", DRIVERS)
-def test_every_preset_speaks_the_dialect_it_is_named_for(dialect):
-    """The facts of a preset are read by the driver that they were written for."""
+def test_preset_matches_its_dialect(dialect):
+    """Check that the facts of a preset are accepted by its driver."""
     if not is_spoken(dialect):
         pytest.skip(f"the driver {DRIVERS[dialect]!r} is not installed")
     rows = {name: discovery.load_preset(name) for name in PRESETS.get(dialect, {}).values()}

@@ -19,7 +19,7 @@ CONNECTIONS = {
 
 
 def answer(request):
-    """A call of the first tool, where there are tools and none has answered yet; else a story."""
+    """Return a call of the first tool if there are tools without a result yet; else a story."""
     tools = [tool for tool in request.body.get("tools", ()) if "function" in tool]
     if not tools or any(turn["role"] == "tool" for turn in request.body["messages"]):
         return STORY
@@ -27,7 +27,7 @@ def answer(request):
 
 
 def configured(simulator):
-    """A configuration in which every connection of the pages leads to the simulator, through its own driver."""
+    """Return a configuration in which every connection of the pages uses the simulator, with its own driver."""
     rows = [
         f'[connections.{name}]\ndriver = "{driver}"\nbase_url = "{address(simulator, driver)}"\nmodel = "story"\n'
         'api_key_env = "OPENAI_API_KEY"\n'
@@ -37,13 +37,13 @@ def configured(simulator):
 
 
 def address(simulator, driver):
-    """Where the simulator speaks the dialect of a driver."""
+    """Return the simulator's URL for the dialect of a driver."""
     return simulator.connection_for(driver).base_url
 
 
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
-    """An empty folder to run in, and nobody's settings."""
+    """Change to an empty folder, without any settings."""
     for name in [name for name in os.environ if name.startswith("POLYGLOT_") or name.endswith("_API_KEY")]:
         monkeypatch.delenv(name)
     for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "APPDATA"):
@@ -54,7 +54,7 @@ def nowhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def provider(nowhere, monkeypatch):
-    """The simulator, as the default and under every name that the pages use."""
+    """Start the simulator, as the default and under every name in the pages."""
     with Simulator(answer) as simulator:
         file = nowhere / "stand-in.toml"
         file.write_text(configured(simulator), "utf-8")
@@ -65,7 +65,7 @@ def provider(nowhere, monkeypatch):
 
 @pytest.fixture
 def shell(nowhere, monkeypatch):
-    """A folder where ``polyglot`` is the command of the running environment, and ``git`` always has a change."""
+    """Create a folder where ``polyglot`` is the command of this environment, and ``git`` always has a change."""
     commands = {"polyglot": f'exec "{sys.executable}" -m polyglot_cli "$@"', "git": "echo '+a line'"}
     folder = nowhere / "commands"
     folder.mkdir()

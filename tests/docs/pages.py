@@ -27,34 +27,34 @@ class Block(NamedTuple):
 
     @property
     def padded(self) -> str:
-        """The text at its own line, so that a traceback points into the page."""
+        """Return the text at its own line, so that a traceback points into the page."""
         return "\n" * (self.line - 1) + self.text
 
 
 def named(page: Path) -> str:
-    """A page as a test calls it."""
+    """Return the name of a page in test ids."""
     return page.relative_to(CHECKOUT).as_posix()
 
 
 def blocks(page: Path, *words: str) -> list[Block]:
-    """The blocks of a page whose fence is followed by exactly these words."""
+    """Return the blocks of a page whose fence is followed by exactly these words."""
     text = page.read_text("utf-8")
     found = (Block(tuple(b[1].split()), b[2], text.count("\n", 0, b.start(2)) + 1) for b in _BLOCK.finditer(text))
     return [block for block in found if block.words == words]
 
 
 def with_blocks(*words: str) -> list[Path]:
-    """The pages that have such blocks."""
+    """Return the pages that have such blocks."""
     return [page for page in PAGES if blocks(page, *words)]
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks."""
+    """Return a page without its blocks."""
     return _BLOCK.sub("", page.read_text("utf-8"))
 
 
 def table(page: Path, heading: str) -> list[list[str]]:
-    """The cells of the rows of the table whose first heading is `heading`."""
+    """Return the cells of the rows of the table whose first heading is `heading`."""
     lines = page.read_text("utf-8").splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(f"| {heading} |"))
     rows = []

@@ -1,4 +1,4 @@
-"""What the pages show is run: the simulator stands in for the provider."""
+"""The examples of the pages run, with the simulator as the provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages say of names, fields, codes and commands is what the code says."""
+"""Names, fields, codes and commands in the pages match the code."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ PAGES_TEXT = "\n".join(page.read_text("utf-8") for page in PAGES)
 
 
 def test_the_generated_parts_are_up_to_date():
-    """The pictures and tables that are made from the code are those that the code makes now."""
+    """Check that generated pictures and tables are up to date."""
     command = [sys.executable, str(DOCS / "generate.py"), "--check"]
     run = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
     assert run.returncode == 0, f"{run.stdout}{run.stderr}; run python docs/generate.py"
@@ -95,7 +95,7 @@ def test_the_commands_of_the_readme_are_those_that_are_run():
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_lead_somewhere(page):
-    """Every relative link of a page leads to a file of the checkout, and every anchor to a heading of it."""
+    """Check that every relative link has a file of the checkout, and every anchor a heading."""
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if target.startswith(("http://", "https://")):
             continue
@@ -106,14 +106,14 @@ def test_links_lead_somewhere(page):
 
 
 def headings(page):
-    """The anchors of a page's headings."""
+    """Return the anchors of a page's headings."""
     titles = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=named)
 def test_every_page_is_linked(page):
-    """Whoever starts at the index or at the README reaches every page."""
+    """Check that every page is reachable from the index or the README."""
     if page == DOCS / "index.md":
         return
     starts = [README, *DOCS.rglob("index.md")]
@@ -121,14 +121,14 @@ def test_every_page_is_linked(page):
 
 
 def linked(page):
-    """The files that the links of a page lead to."""
+    """Return the files that a page links to."""
     targets = re.findall(r"\]\(([^)#\s]+)", prose(page))
     return [(page.parent / target).resolve() for target in targets]
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 def test_every_public_name_is_on_a_page(door):
-    """What a door offers is mentioned on some page."""
+    """Check that every public name is mentioned on some page."""
     assert [name for name in door.__all__ if not re.search(rf"\b{name}\b", PAGES_TEXT)] == []
 
 
@@ -289,13 +289,13 @@ def test_the_environment_variables_are_those_of_the_code():
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_a_page_speaks_of_the_project_alone(page):
-    """No page names a folder of somebody's machine, a key, or anything that is still to be written."""
+    """Check that no page contains a path of a machine, a key, or a placeholder."""
     text = page.read_text("utf-8")
     assert re.findall(r"/(?:work|tmp|home|root|Users)/|sk-\w{8}|TODO|TBD|FIXME", text) == []
 
 
 def test_the_readme_is_short():
-    """The README is read in one go: at most 200 lines."""
+    """Check that the README has at most 200 lines."""
     assert len(README.read_text("utf-8").splitlines()) <= 200
 
 

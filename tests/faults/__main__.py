@@ -23,25 +23,25 @@ from .stage import Scenario
 
 
 def main() -> int:
-    """Read the arguments, play, and print; the exit code."""
+    """Read the arguments, play the scenarios, print the table, and return the exit code."""
     arguments = _arguments()
     warnings.simplefilter("error")
     warnings.filterwarnings(
         "ignore", "Async generator 'http", ResourceWarning
     )  # on trio, as the settings of pytest say
     gc.collect()
-    gc.freeze()  # what is here stays; each scenario collects what it leaves
+    gc.freeze()  # freeze existing objects, so that the garbage collection after each scenario stays fast
     complaints: list[str] = []
     sys.unraisablehook = lambda told: complaints.append(repr(told.exc_value))
     differ = _shown(arguments)
-    gc.collect()  # what was forgotten complains now
+    gc.collect()  # unclosed objects warn now
     if complaints:
         print(f"\nException ignored: {complaints}")
     return int(differ or bool(complaints))
 
 
 def _shown(arguments: argparse.Namespace) -> bool:
-    """Print what was asked for; whether anything differs."""
+    """Print the selected table and return whether anything differs."""
     if arguments.promises:
         print(listed([*SCENARIOS, *dialects.SCENARIOS]))
         return False
@@ -75,7 +75,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _progress() -> Callable[[Scenario], object]:
-    """A line that changes in place on a terminal, and nothing elsewhere."""
+    """Print a line that changes in place on a terminal, and nothing elsewhere."""
     if not sys.stderr.isatty():
         return lambda _scenario: None
     return lambda scenario: print(f"\r\033[K{scenario}\r", end="", file=sys.stderr, flush=True)

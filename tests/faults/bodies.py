@@ -1,4 +1,4 @@
-"""Bodies of chat completions, written out: the pieces of streams that no reply of the simulator says."""
+"""Bodies of chat completions, written out, for streams that the simulator cannot generate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEXT = "One two three"
 
 
 def event(payload: object) -> bytes:
-    """A value as one server-sent event; bytes stay as they are."""
+    """Return a value as one server-sent event; bytes are unchanged."""
     return b"data: " + (payload if isinstance(payload, bytes) else json.dumps(payload).encode()) + b"\n\n"
 
 
@@ -41,17 +41,17 @@ def _choice(index: int, **fields: object) -> bytes:
 
 
 def delta(index: int = 0, /, **fields: object) -> bytes:
-    """A chunk with these fields of a choice's delta."""
+    """Return a chunk with these fields of a choice's delta."""
     return _choice(index, delta=fields)
 
 
 def said(text: str, index: int = 0) -> bytes:
-    """A chunk with a piece of text."""
+    """Return a chunk with a piece of text."""
     return delta(index, content=text)
 
 
 def finish(reason: str = "stop", index: int = 0, **fields: object) -> bytes:
-    """A chunk that says why the model stopped."""
+    """Return a chunk with a finish reason."""
     return _choice(index, finish_reason=reason, **fields)
 
 
@@ -73,10 +73,10 @@ PAGE = "<!doctype html><style>p {color: red}</style><h1>Sorry, <b>no</b>.</h1>\x
 
 
 def reply(*writes: bytes, **fields: Any) -> RawReply:
-    """A stream of these bytes, from the simulator."""
+    """Return a simulator reply that streams these bytes."""
     return RawReply(writes=writes, **fields)
 
 
 def streamed(*pieces: bytes, end: tuple[Step, ...] = (b"0\r\n\r\n",), **headers: str) -> tuple[Step, ...]:
-    """A stream of these bytes as steps of a scripted server, a chunk a piece."""
+    """Return these bytes as the steps of a scripted server, one HTTP chunk for each piece."""
     return (head(**CHUNKED | headers), *map(chunk, pieces), *end)

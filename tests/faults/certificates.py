@@ -1,4 +1,4 @@
-"""Certificates for a server on loopback, made on the spot."""
+"""Certificates for a server on loopback, created at run time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Authority", "authority", "serving"]
 
 
 class Authority(NamedTuple):
-    """Who signs.
+    """A certificate authority.
 
     Attributes:
         signer: The authority itself.
@@ -30,7 +30,7 @@ class Authority(NamedTuple):
 
 @cache
 def authority() -> Authority:
-    """An authority that nobody trusts unless told to; the same for the whole run."""
+    """Return the authority of this run, which is in no trust store."""
     signer = trustme.CA()
     folder = Path(tempfile.mkdtemp(prefix="polyglot-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -40,7 +40,7 @@ def authority() -> Authority:
 
 
 def serving(host: str = "127.0.0.1", *, expired: bool = False) -> ssl.SSLContext:
-    """What a server with a certificate for `host` speaks TLS with."""
+    """Return the TLS context of a server with a certificate for `host`."""
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     certificate = authority().signer.issue_cert(host, not_after=yesterday if expired else None)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""What the scenarios of all tests here have in common."""
+"""Fixtures of all fault scenarios."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_collections() -> Iterator[None]:
-    """What the whole run keeps anyway is left out of the collections that follow each scenario."""
+    """Freeze the objects of the whole run, so that the garbage collection after each scenario stays fast."""
     gc.collect()
     gc.freeze()
     yield

@@ -21,7 +21,7 @@ SAID = "One two"
 
 
 class Dialect(NamedTuple):
-    """What a fault has to know of a dialect.
+    """What a fault needs of a dialect.
 
     Attributes:
         events: How many events of the simulator's answer say `SAID`.
@@ -57,7 +57,7 @@ assert set(DIALECTS) == set(supported_drivers()), "every dialect of the simulato
 
 
 def scenarios(driver: str) -> list[Scenario]:
-    """The faults, in the dialect of a driver. Everything may be asked again twice."""
+    """Return the faults in the dialect of a driver, each with two retries."""
     dialect = DIALECTS[driver]
     after = {"after_events": dialect.events}
     once = {"attempts": 1}

@@ -1,4 +1,4 @@
-"""The rows of the matrix and their scenarios, played, and put into a table."""
+"""The rows of the fault matrix, their scenarios, and the tables of the results."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from . import (
     dialects,
     rows_breaks,
+    rows_closing,
     rows_connect,
     rows_content,
+    rows_error_statuses,
     rows_errors,
-    rows_leaving,
     rows_no_answer,
-    rows_refusals,
     rows_sharing,
     rows_sizes,
 )
@@ -26,13 +26,13 @@ __all__ = ["ROWS", "SCENARIOS", "Played", "Row", "dialect_table", "listed", "mat
 
 SCENARIOS = [
     *rows_connect.SCENARIOS,
-    *rows_refusals.SCENARIOS,
+    *rows_error_statuses.SCENARIOS,
     *rows_no_answer.SCENARIOS,
     *rows_breaks.SCENARIOS,
     *rows_sizes.SCENARIOS,
     *rows_errors.SCENARIOS,
     *rows_content.SCENARIOS,
-    *rows_leaving.SCENARIOS,
+    *rows_closing.SCENARIOS,
     *rows_sharing.SCENARIOS,
 ]
 
@@ -66,24 +66,24 @@ ROWS = _rows()
 
 @dataclass
 class Played:
-    """What came of the scenarios of a row, by style: how many were played, and in what some differ."""
+    """Results of the scenarios of a row, by style: how many were played, and how some differ."""
 
     played: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STYLES, 0))
     differ: dict[str, list[str]] = field(default_factory=lambda: {style: [] for style in STYLES})
 
     def shown(self, style: str) -> str:
-        """How many are as promised, of how many."""
+        """Return how many passed, of how many."""
         count, wrong = self.played[style], len(self.differ[style])
         return f"{count - wrong}/{count}" if count else "-"
 
     @property
     def differences(self) -> list[str]:
-        """All that differs."""
+        """Return all differences."""
         return [text for texts in self.differ.values() for text in texts]
 
 
 def play(scenarios: Iterable[Scenario], progress: Callable[[Scenario], object]) -> dict[int | str, Played]:
-    """Play scenarios in every style, and sum up by row."""
+    """Play scenarios in every style and return the results by row."""
     found: dict[int | str, Played] = {}
     for scenario in scenarios:
         progress(scenario)
@@ -96,7 +96,7 @@ def play(scenarios: Iterable[Scenario], progress: Callable[[Scenario], object]) 
 
 
 def matrix_table(found: dict[int | str, Played], rows: Iterable[Row]) -> str:
-    """The rows, what goes wrong, how many scenarios are as promised, and what is to be said about it."""
+    """Return a table of the rows: the fault, how many scenarios passed, and notes."""
     lines = [_line(row, found.get(row.number, Played())) for row in rows]
     return table(("row", "fault", "sync", "async", "as promised"), lines, widths=(3, 44, 7, 7, 70))
 
@@ -117,7 +117,7 @@ def _verdict(row: Row, played: Played) -> str:
 
 
 def dialect_table(found: dict[int | str, Played]) -> str:
-    """The dialects, and how many of the commonest faults are as promised in each."""
+    """Return a table of the dialects: how many of the commonest faults passed in each."""
     lines = [
         (str(name), played.shown("sync"), played.shown("async"), " | ".join(played.differences) or "yes")
         for name, played in found.items()
@@ -128,6 +128,6 @@ def dialect_table(found: dict[int | str, Played]) -> str:
 
 
 def listed(scenarios: Iterable[Scenario]) -> str:
-    """Every scenario with its promise."""
+    """List every scenario with its promise."""
     lines = [(str(each.row), each.part, each.promise) for each in scenarios]
     return table(("row", "part", "promise"), lines, widths=(16, 36, 86))

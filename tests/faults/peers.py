@@ -1,4 +1,4 @@
-"""The scenarios that seven providers' own libraries were tried with: what those did, and what Polyglot does now."""
+"""The scenarios that seven providers' own libraries were measured with: their results, and Polyglot's now."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Play = Callable[[Stage], str]
 def simulated(
     *faults: Any, reply: Any = TEXT, text: str = TEXT, again: int = 2, clocks: dict[str, float] | None = None
 ) -> Play:
-    """A call to a simulator with these faults, and what it ended in."""
+    """Make a call to a simulator with these faults and return its end."""
 
     def play(stage: Stage) -> str:
         server = stage.simulate(reply, fault=faults)
@@ -54,7 +54,7 @@ def simulated(
 
 
 def scripted(*scripts: Any) -> Play:
-    """A call to a server that does what the scripts say, and what it ended in."""
+    """Make a call to a scripted server and return its end."""
 
     def play(stage: Stage) -> str:
         server = stage.serve(*scripts)
@@ -74,7 +74,7 @@ def _shown(ending: Ending, requests: int, text: str = TEXT) -> str:
 
 
 def redirected(stage: Stage) -> str:
-    """Whether the key goes to the target of a redirect."""
+    """Check whether the key is sent to the target of a redirect."""
     there = stage.simulate()
     location = f"{there.base_url}/chat/completions"
     here = stage.simulate(fault=Status(307, "", headers={"location": location}))
@@ -83,7 +83,7 @@ def redirected(stage: Stage) -> str:
 
 
 def outlived(stage: Stage) -> str:
-    """A stream whose inference nobody holds any more."""
+    """Read a stream whose inference is no longer referenced."""
     server = stage.simulate(fault=Stall(after_events=2, seconds=0.05))
     make = Inference if stage.runner is None else AsyncInference
     stream = make(stage.connection(server)).create("Hello", stream=True).stream()
@@ -94,13 +94,13 @@ def outlived(stage: Stage) -> str:
 
 
 def dated(stage: Stage) -> str:
-    """A 429 with a date a moment away."""
+    """Measure a 429 with a date a moment away."""
     headers = {"retry-after": formatdate(time.time() + 1.2, usegmt=True)}
     return simulated(Status(429, headers=headers, times=1))(stage)
 
 
 def waiting(**headers: str) -> Play:
-    """A 429 that passes after a wait."""
+    """Measure a 429 that succeeds after a wait."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     return simulated(Status(429, headers=named, times=1))
 
@@ -158,7 +158,7 @@ PLAYS: dict[str, Sequence[Play]] = {
 
 
 class Compared(NamedTuple):
-    """A scenario, what seven libraries do, what is promised, and what was measured now, by style."""
+    """A scenario, the results of seven libraries, the promise, and the results measured now, by style."""
 
     fault: str
     peers: dict[str, str]
@@ -167,12 +167,12 @@ class Compared(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        """Whether anything is not as promised."""
+        """Return whether anything differs from its promise."""
         return any(found != self.promised for found in self.found.values())
 
 
 def listed() -> list[dict[str, str]]:
-    """The scenarios as they stand in the file."""
+    """Read the scenarios from the file."""
     scenarios: list[dict[str, str]] = tomllib.loads(Path(__file__).with_name("peers.toml").read_text("utf-8"))[
         "scenario"
     ]
@@ -180,7 +180,7 @@ def listed() -> list[dict[str, str]]:
 
 
 def measured(fault: str, style: str) -> str:
-    """What Polyglot does, in as few words as the table has for the others."""
+    """Measure what Polyglot does, in the terms of the table."""
     said_of_each = []
     for play in PLAYS[fault]:
         with Stage(style) as stage:
@@ -199,7 +199,7 @@ def compare(progress: Callable[[Scenario], object]) -> list[Compared]:
 
 
 def peer_table(lines: Sequence[Compared]) -> str:
-    """The scenarios beside what each library does; `!` marks what a user would call a bug."""
+    """Return a table of the scenarios and each library's results; `!` marks what a user would call a bug."""
     rows = [(line.fault, *(line.peers[name] for name in PEERS), _found(line)) for line in lines]
     text = table(("fault", *PEERS, "polyglot"), rows, widths=(26, *[15] * len(PEERS), 26))
     differ = sum(line.differs for line in lines)

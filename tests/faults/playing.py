@@ -1,4 +1,4 @@
-"""The usual ways to write a scenario: a simulator with faults, or a scripted server, one call, and what it ends in."""
+"""The usual ways to write a scenario: a simulator with faults, or a scripted server, one call, and its end."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["all_of", "answers", "refusal", "scripted", "simulated", "told"]
 
 
 def all_of(module: Mapping[str, object]) -> list[Scenario]:
-    """The scenarios of a module, in the order in which they stand there, also those in lists."""
+    """Return the scenarios of a module in their order, including those in lists."""
     listed = [each if isinstance(each, list) else [each] for each in module.values()]
     return [scenario for group in listed for scenario in group if isinstance(scenario, Scenario)]
 
 
 def answers(content: str = TEXT, **more: Any) -> Ends:
-    """The end of a call that is answered."""
+    """Return the end of a successful call."""
     return Ends(content=content, **more)
 
 
 def refusal(error: type[ProviderError], requests: int = 1, *says: str, **facts: Any) -> Ends:
-    """The end of a call that was refused."""
+    """Return the end of a call with an error status."""
     known = {"phase": "headers", "attempts": requests, **facts}
     return Ends(error=error, requests=requests, facts=known, says=says)
 
@@ -46,7 +46,7 @@ def simulated(
     stream: bool = True,
     **changes: Any,
 ) -> Scenario:
-    """One call to a simulator with these faults; `again` and `changes` are of the connection."""
+    """Define a scenario of one call to a simulator with these faults; `again` and `changes` are of the connection."""
 
     def play(stage: Stage) -> None:
         server = stage.simulate(reply, fault=faults)
@@ -68,7 +68,7 @@ def scripted(
     stream: bool = True,
     **changes: Any,
 ) -> Scenario:
-    """One call to a server that does to the letter what the scripts say."""
+    """Define a scenario of one call to a scripted server."""
 
     def play(stage: Stage) -> None:
         server = stage.serve(*scripts)

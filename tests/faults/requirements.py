@@ -1,4 +1,4 @@
-"""What is kept of the requirements, and by which tests."""
+"""The requirements, and the tests that pin each."""
 
 from __future__ import annotations
 

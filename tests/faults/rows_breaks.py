@@ -1,4 +1,4 @@
-"""Rows 33 to 45: the answer breaks off, ends early, or comes in odd pieces."""
+"""Rows 33 to 45: the response is cut off, ends early, or is split in unusual ways."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PIECES = ("", "One", "One two", "One two three")
 
 
 def at_byte(size: int) -> int:
-    """How many events are whole in so many bytes of `BODY`."""
+    """Return how many events are complete in so many bytes of `BODY`."""
     return sum(end <= size for end in ENDS_OF_EVENTS)
 
 
@@ -32,7 +32,7 @@ PLACES = sorted({0, 1, *range(7, len(BODY), 97), *ENDS_OF_EVENTS, *(end - 1 for 
 
 
 def broken_everywhere(row: int, part: str, how: str) -> Scenario:
-    """A connection that breaks after each of `PLACES`; the next request is answered."""
+    """Play a connection that breaks after each of `PLACES`; the next request succeeds."""
 
     @told(
         row,

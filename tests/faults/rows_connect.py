@@ -1,4 +1,4 @@
-"""Rows 1 to 9: there is no connection, or not the one that was meant."""
+"""Rows 1 to 9: no connection, or one to the wrong server."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NOWHERE = "http://model.invalid/v1"
 
 
 def unreached(kind: str, requests: int = 0, *, says: tuple[str, ...] = (), **facts: object) -> Ends:
-    """The end of a call without a connection."""
+    """Return the end of a call without a connection."""
     known = {"kind": kind, "phase": "connect", "retryable": True, **facts}
     return Ends(error=TransportError, requests=requests, facts=known, says=says, never_says=("verify=",))
 
 
-# Nobody there
+# No server
 
 
 @told(1, "refused", "Nobody listens: three attempts are made, and the error names host and port.")
@@ -58,7 +58,7 @@ def unknown_name(stage: Stage) -> None:
 
 @contextmanager
 def without_proxies(**variables: str) -> Iterator[None]:
-    """The environment with these proxies, and no others."""
+    """Set these proxies in the environment, and no others."""
     names = {name: text for name, text in os.environ.items() if not name.lower().endswith("_proxy")}
     with mock.patch.dict(os.environ, {**names, **variables}, clear=True):
         yield
@@ -68,12 +68,12 @@ def without_proxies(**variables: str) -> Iterator[None]:
 
 
 def certificates() -> Any:
-    """The module that makes certificates; imported here, because it alone needs trustme."""
+    """Import the module that makes certificates, which alone needs trustme."""
     return importlib.import_module(".certificates", __package__)
 
 
 def refused_certificate(stage: Stage, *, trusted: bool = True, **certificate: Any) -> None:
-    """A call to a server whose certificate is not the right one."""
+    """Make a call to a server with an invalid certificate."""
     server = stage.serve(streamed(*STORY), tls=certificates().serving(**certificate))
     ca = certificates().authority().file if trusted else None
     connection = stage.connection(server, again=2, ca=ca)
@@ -128,7 +128,7 @@ def plain_to_tls(stage: Stage) -> None:
     stage.keeps(Ends(error=TransportError, requests=0, within=2.0), stage.call(connection), server)
 
 
-# Nobody answers the knock
+# No reply to the connection attempt
 
 
 @told(5, "no answer to SYN", "A server whose queue is full is tried three times, each as long as `connect` allows.")
@@ -136,7 +136,7 @@ def full_queue(stage: Stage) -> None:
     listener = stage.enter(socket.socket())
     listener.bind(("127.0.0.1", 0))
     listener.listen(0)
-    for _ in range(3):  # what is behind these gets no answer any more
+    for _ in range(3):  # these fill the backlog: later connections get no reply
         waiting = stage.enter(socket.socket())
         waiting.setblocking(False)
         waiting.connect_ex(listener.getsockname())
@@ -180,7 +180,7 @@ WORD = "word-that-nobody-may-see"
 
 
 def through_proxy(stage: Stage, answer: bytes | None, ends: Ends, *, again: int = 2, counted: bool = True) -> None:
-    """A call to a TLS address by way of a proxy with a password, which answers the CONNECT with `answer`."""
+    """Make a call to a TLS address through a proxy with a password, which replies to the CONNECT with `answer`."""
     proxy = stage.serve((answer, "close") if answer else ("close",))
     url = proxy.base_url.removesuffix("/v1").replace("http://", f"http://user:{WORD}@")
     if answer is None:
@@ -247,7 +247,7 @@ def socks(stage: Stage) -> None:
         stage.keeps(ends, stage.call(connection), server)
 
 
-# A connection that served before
+# A reused connection
 
 
 @told(

@@ -1,4 +1,4 @@
-"""Rows 65 to 75: the answer is whole, and what it says is odd."""
+"""Rows 65 to 75: the response is complete, and its content is unusual."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .stage import Ends, Scenario, Stage, same
 
 __all__ = ["SCENARIOS"]
 
-# Why the model stopped
+# Finish reasons
 
 WORDS = {
     "length": FinishReason.LENGTH,
@@ -79,7 +79,7 @@ json_errors = [
               reply=reply(said("One"), event(DEEP), FINISH, DONE)),
 ]  # fmt: skip
 
-# Odd chunks
+# Unusual chunks
 
 ODD = {
     "no choices": {"id": "x"},
@@ -102,12 +102,12 @@ odd_chunks = [
 
 
 def usage(prompt: int, completion: int) -> dict[str, int]:
-    """A usage object."""
+    """Return a usage object."""
     return {"prompt_tokens": prompt, "completion_tokens": completion}
 
 
 def counting(part: str, promise: str, *writes: bytes, counts: tuple[int, int] | None = (5, 3)) -> Scenario:
-    """A stream, and the counts that it is to give."""
+    """Define a stream with the token counts that are expected of it."""
 
     @told(71, part, promise)
     def play(stage: Stage) -> None:
@@ -132,7 +132,7 @@ usages = [
     counting("none", "What nobody reported is None.", *STORY, counts=None),
 ]  # fmt: skip
 
-# Choices, calls and the order of things
+# Choices, tool calls and their order
 
 choices = [
     simulated(72, "finish twice", "The first one counts here.", answers(facts={"finish_reason": FinishReason.STOP}),
@@ -194,7 +194,7 @@ def many_choices(stage: Stage) -> None:
 
 
 def calls(*pieces: dict[str, Any]) -> bytes:
-    """A chunk with pieces of tool calls; a name, an id and arguments each."""
+    """Return a chunk with pieces of tool calls: a name, an id and arguments each."""
     made = [
         {**{k: v for k, v in piece.items() if k in {"index", "id"}},
          "function": {k: v for k, v in piece.items() if k in {"name", "arguments"}}}
@@ -206,7 +206,7 @@ def calls(*pieces: dict[str, Any]) -> bytes:
 def calling(
     part: str, promise: str, *chunks: bytes, made: list[tuple[Any, ...]], reason: str = "tool_calls"
 ) -> Scenario:
-    """A stream with calls: name, arguments (None where they do not parse), and whether each may be run."""
+    """Define a stream with tool calls: name, arguments (None if they do not parse), and whether each may be run."""
 
     @told(73, part, promise)
     def play(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""Rows 58 to 64: an error inside a 200, and frames that are broken."""
+"""Rows 58 to 64: errors in a 200, and malformed frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .stage import Ends, Scenario
 
 __all__ = ["SCENARIOS"]
 
-# Errors inside a 200
+# Errors in a 200
 
 OVERLOADED = {"message": "Oh no.", "type": "overloaded_error"}
 LASTING = {"message": "Oh no.", "type": "insufficient_quota", "code": "insufficient_quota"}
@@ -25,7 +25,7 @@ MIDDLE = "It is the error that a status would be, and what came is kept; nothing
 
 
 def inside(row: int, driver: str, error: dict[str, Any], kind: type[ProviderError], after: int = 3) -> list[Scenario]:
-    """An error event of a dialect: first and then not again, first for good, and in the middle."""
+    """Define scenarios of an error event: first once, first in every attempt, and in the middle."""
     passes = [
         simulated(row, f"{driver}: first", FIRST, answers(requests=2), ErrorEvent(error=error, times=1), driver=driver, again=2),
         simulated(row, f"{driver}: first, for good", FIRST, Ends(error=kind, requests=3, facts={"attempts": 3, "retryable": True}),
@@ -84,7 +84,7 @@ HUGE = frames.frame(b"{}", b"")[:3] + b"\xff" + frames.frame(b"{}", b"")[4:]
 
 
 def frame_error(part: str, odd: bytes, error: type = Malformed, *, row: int = 64) -> Scenario:
-    """An odd frame after the first piece of text."""
+    """Define a scenario of a malformed frame after the first piece of text."""
     promise = "It is an error of ours that keeps what came, found before its length is believed."
     return simulated(row, part, promise, Ends(error=error, content="One", facts={"attempts": 1}), driver="bedrock", again=2,
                      reply=RawReply(writes=[*frames.STORY[:2], odd, *frames.STORY[3:]], headers=frames.HEADERS))  # fmt: skip

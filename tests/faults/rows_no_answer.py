@@ -1,4 +1,4 @@
-"""Rows 24 to 32: redirects, a 200 that is no answer, and what is too large."""
+"""Rows 24 to 32: redirects, a 200 with an unusable body, and responses beyond the size limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["SCENARIOS"]
 
 
 def redirected(row: int, part: str, status: int, *, elsewhere: bool = True) -> Scenario:
-    """A redirect, to another server or to another path."""
+    """Play a redirect, to another server or to another path."""
 
     @told(row, part, "It is an error that names the target; nothing is sent there, the key least of all.")
     def play(stage: Stage) -> None:
@@ -61,13 +61,13 @@ def redirected_to_plain(stage: Stage) -> None:
     same("requests to the target", there.requests, [])
 
 
-# Status 200, and yet no answer
+# Status 200 with an unusable body
 
 
 def no_answer(
     part: str, error: type, *says: str, kind: str = "text/html", body: object = PAGE, **more: Any
 ) -> Scenario:
-    """A 200 of another kind."""
+    """Define a scenario of a 200 with an unusable body."""
     promise = "It is said to be what it is, with how it begins, and is never an empty success."
     ends = Ends(error=error, says=says, never_says=("\x1b",), facts={"attempts": 1, "retryable": False})
     return simulated(28, part, promise, ends, ContentType(kind, body), again=2, **more)  # type: ignore[arg-type]
@@ -130,7 +130,7 @@ empties = [
 ]
 
 
-# What is too large
+# Beyond the size limits
 
 
 @told(31, "body", "What is larger than `limits.response` is refused, what came is kept, and the socket is closed.")

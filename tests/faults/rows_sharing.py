@@ -1,4 +1,4 @@
-"""Row 80: a stream is shared, copied, or outlived."""
+"""Row 80: a stream is shared, copied, or outlives its owner."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ asyncio.run(main())
 
 
 def run(simulator: Simulator, style: str, text: str, *flags: str) -> tuple[int, str, str]:
-    """Run a program in a process of its own: its exit code, and what it printed and complained of."""
+    """Run a program in a separate process and return its exit code, stdout and stderr."""
     command = [sys.executable, *flags, "-c", PROGRAM + text, style, simulator.base_url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     return done.returncode, done.stdout.strip(), done.stderr.strip()
@@ -75,7 +75,7 @@ def exited(stage: Stage) -> None:
     simulator = stage.simulate(fault=Stall(after_events=2))
     code, printed, complaints = run(simulator, stage.style, EXIT[stage.style], "-W", "error")
     if os.environ.get("POLYGLOT_HTTP") == "httpx2" and "httpcore2" in complaints:
-        complaints = ""  # its generators stumble over each other when asyncio closes all of them at once
+        complaints = ""  # its generators fail when asyncio closes all of them at once
     same("exit code, output, complaints", (code, printed, complaints), (0, "One", ""))
     same("closed", simulator.requests[0].wait_closed(2.0) is not None, True)
 

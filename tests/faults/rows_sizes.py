@@ -1,4 +1,4 @@
-"""Rows 46 to 57: the answer is large, slow, compressed, or not as long as it says."""
+"""Rows 46 to 57: the response is large, slow, compressed, or of another length than declared."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ def large_event(stage: Stage) -> None:
 
 
 def too_large(part: str, line: bytes, promise: str) -> Scenario:
-    """An event that goes on and on; the memory that its reader takes stays under twice the limit."""
+    """Play an endless event; the memory of its reader stays below twice the limit."""
 
     @told(47, part, promise)
     def play(stage: Stage) -> None:
         limit = 1024 * 1024
         script = (head(**CHUNKED), chunk(STORY[0]), *[chunk(line * 4096)] * (8 * limit // (len(line) * 4096)), "hang")
         server = stage.serve(script)  # type: ignore[arg-type]
-        stage.keeps(answers(), stage.call(stage.connection(stage.simulate())))  # what is imported first is not meant
+        stage.keeps(
+            answers(), stage.call(stage.connection(stage.simulate()))
+        )  # do not count the memory of first imports
         call = stage.call(stage.connection(server, again=2, limits=Limits(event=limit)))
         error, peak = _failure_and_peak(call)
         found = (type(error), error.partial.content, error.partial.outcome, error.attempts, len(server.requests))
@@ -52,7 +54,7 @@ def too_large(part: str, line: bytes, promise: str) -> Scenario:
 
 
 def _failure_and_peak(call: Call) -> tuple[PolyglotError, int]:
-    """What a call fails with, and how many bytes it has held at most on its way there."""
+    """Return the error of a call and its peak memory in bytes."""
     tracemalloc.start()
     try:
         error = call.failure()
@@ -69,7 +71,7 @@ too_large_events = [
 ]
 
 
-# Clocks
+# Timeouts
 
 SILENCE = "It is ended by its clock, which the error names."
 stalls = [
@@ -118,14 +120,14 @@ def bounded(stage: Stage) -> None:
 
 
 def squeezed(window: int, *pieces: bytes) -> list[bytes]:
-    """The pieces compressed, each flushed."""
+    """Return the pieces compressed, each flushed."""
     packer = zlib.compressobj(wbits=window)
     flushed = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) for piece in pieces]
     return [*flushed, packer.flush()]
 
 
 def encoded(*names: str) -> list[tuple[str, str]]:
-    """Headers of a stream in these encodings."""
+    """Return the headers of a stream in these encodings."""
     return [("content-type", "text/event-stream"), *(("content-encoding", name) for name in names)]
 
 
@@ -167,7 +169,7 @@ def flushed(stage: Stage) -> None:
     same("asked for", server.requests[0].headers["accept-encoding"], "identity")
 
 
-# Lengths, and what keeps a connection alive
+# Lengths and keep-alive
 
 lengths = [
     scripted(54, "too short, before the end", "A body that is shorter than it states has not arrived.",

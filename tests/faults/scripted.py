@@ -1,4 +1,4 @@
-"""A server on loopback that does to the letter what a script says: for what no well-behaved HTTP server can be told to do."""
+"""A server on loopback that follows a script byte by byte, for faults that a conforming HTTP server cannot produce."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Step = bytes | float | Literal["close", "reset", "hang"]
 Script = Sequence[Step]
 
 CHUNKED = {"transfer_encoding": "chunked"}
-_PATIENCE = 5.0  # seconds that anything here waits at most
+_PATIENCE = 5.0  # seconds; the longest wait here
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def head(status: int = 200, content_type: str | None = "text/event-stream", **headers: str) -> bytes:
-    """The head of an answer; names are given with underscores."""
+    """Return the head of a response; header names are given with underscores."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     named |= {"content-type": content_type} if content_type else {}
     lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
@@ -33,19 +33,19 @@ def head(status: int = 200, content_type: str | None = "text/event-stream", **he
 
 
 def chunk(data: bytes) -> bytes:
-    """One chunk of a chunked body; an empty one ends it."""
+    """Return one chunk of a chunked body; an empty one ends it."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def plain(
     body: bytes = b"", status: int = 200, content_type: str | None = "text/event-stream", **headers: str
 ) -> bytes:
-    """A whole answer with its length."""
+    """Return a complete response with its content length."""
     return head(status, content_type, content_length=str(len(body)), **headers) + body
 
 
 class Asked:
-    """A request as the server saw it.
+    """A request as received by the server.
 
     Attributes:
         connection: Number of the connection that it came on, from 0.
@@ -69,18 +69,18 @@ class Asked:
         return f"<Asked {self.method} {self.target} on connection {self.connection}>"
 
     def mark_closed(self) -> None:
-        """Note that the client has gone."""
+        """Record that the client has closed the connection."""
         self.closed_at = time.monotonic()
         self._closed.set()
 
     def wait_closed(self, timeout: float = 5.0) -> float | None:
-        """Wait up to `timeout` seconds for the client to close the connection; returns `closed_at`."""
+        """Wait up to `timeout` seconds for the client to close the connection, and return `closed_at`."""
         self._closed.wait(timeout)
         return self.closed_at
 
 
 class ScriptedServer:
-    """Answers each request with the next script; the last one serves all that follow.
+    """Serves each request with the next script; the last one serves all that follow.
 
     Args:
         scripts: What is done for the first request, for the second, and so on.
@@ -104,7 +104,7 @@ class ScriptedServer:
 
     @property
     def base_url(self) -> str:
-        """URL that a client adds its paths to."""
+        """Return the base URL of the server."""
         return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self.port}/v1"
 
     def close(self) -> None:
@@ -160,7 +160,7 @@ class ScriptedServer:
                     script = next(self._scripts)
                 if not all(self._take(step, sock) for step in script):
                     return
-        except TimeoutError:  # the client has not gone; the server gives up, so that the test ends
+        except TimeoutError:  # the client is still connected; the server closes, so that the test ends
             return
         except OSError:
             pass
@@ -168,7 +168,7 @@ class ScriptedServer:
             request.mark_closed()
 
     def _take(self, step: Step, sock: socket.socket) -> bool:
-        """Do one step; False where the server has ended the connection."""
+        """Perform one step; return False if the server has closed the connection."""
         if isinstance(step, bytes):
             sock.sendall(step)
             return True
@@ -197,7 +197,7 @@ def _request_from(sock: socket.socket, number: int) -> Asked | None:
     asked = Asked(number, request, b"")
     while len(body) < int(asked.headers.get("content-length", 0)):
         piece = sock.recv(65536)
-        if not piece:  # the client went away in the middle of its request
+        if not piece:  # the client closed the connection in the middle of its request
             return None
         body += piece
     asked.body = body

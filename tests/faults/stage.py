@@ -1,4 +1,4 @@
-"""A stage for one scenario in one style: servers, a call with a key, and a look at everything that came of it."""
+"""A stage for one scenario in one style: servers, a call with a key, and checks of its end."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ __all__ = ["KEY", "STYLES", "DifferenceError", "Ending", "Ends", "Scenario", "St
 
 KEY = "key-that-nobody-may-see"
 STYLES = ("sync", "async")
-PROMPTLY = 1.0  # seconds in which a socket is closed; a busy machine may take its time
+PROMPTLY = 1.0  # seconds in which a socket is closed, with tolerance for a busy machine
 
 Server = Simulator | ScriptedServer
 
 
 class DifferenceError(AssertionError):
-    """Something is not as promised."""
+    """A scenario differs from its promise."""
 
 
 def same(what: str, found: object, promised: object) -> None:
-    """Say so if `found` is not what was promised."""
+    """Raise if `found` is not `promised`."""
     if found != promised:
         raise DifferenceError(f"{what}: {found!r} instead of {promised!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ends:
-    """What a call is promised to end in.
+    """The promised end of a call.
 
     Attributes:
         error: Class of the error; None is an answer.
@@ -73,7 +73,7 @@ class Ends:
 
     @property
     def promised_outcome(self) -> Outcome:
-        """How the answer has ended."""
+        """Return the promised outcome."""
         if self.outcome is not None:
             return self.outcome
         if self.error is None:
@@ -83,7 +83,7 @@ class Ends:
 
 
 class Ending(NamedTuple):
-    """What a call ended in.
+    """The actual end of a call.
 
     Attributes:
         error: The error; None for an answer.
@@ -99,7 +99,7 @@ class Ending(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """A fault and what is promised about it.
+    """A fault and its promised result.
 
     Attributes:
         row: Row of the fault matrix, or of another table.
@@ -120,7 +120,7 @@ class Scenario(NamedTuple):
 
 
 class _Log(logging.Handler):
-    """Keeps everything that anybody logs, with all that a record knows."""
+    """Keeps all log records, with all of their attributes."""
 
     def __init__(self) -> None:
         super().__init__(logging.NOTSET)
@@ -131,7 +131,7 @@ class _Log(logging.Handler):
 
 
 class Stage:
-    """Where one scenario is played.
+    """The servers, connections and calls of one scenario.
 
     Attributes:
         style: ``sync`` or ``async``.
@@ -151,7 +151,7 @@ class Stage:
         return f"<Stage {self.style}>"
 
     def __enter__(self) -> Self:
-        call._budgets.clear()  # a port may come again, and with it what an earlier server has cost
+        call._budgets.clear()  # a port may be reused, and with it the retry budget of an earlier server
         logging.root.addHandler(self._log)
         logging.root.setLevel(1)
         if self.style == "async":
@@ -168,40 +168,40 @@ class Stage:
             self._stack.close()
             logging.root.removeHandler(self._log)
             logging.root.setLevel(self._root_level)
-            gc.collect(1)  # most of what was forgotten warns now, and the rest when the run ends; a warning is an error
+            gc.collect(1)  # most unclosed objects warn now, the rest when the run ends; a warning is an error
         if kind is None:
             same("texts of the log that hold the key", [text for text in self._log.texts if KEY in text], [])
 
     def leave(self) -> None:
-        """Leave every ``with Inference``; then nothing of theirs may be open."""
+        """Close every inference and check that nothing is left open."""
         if self.runner is not None and isinstance(self._calls, AsyncExitStack):
             self.runner.run(self._calls.aclose())
         elif isinstance(self._calls, ExitStack):
             self._calls.close()
 
-    # What there is to call
+    # Servers and connections
 
     def simulate(self, reply: Any = TEXT, **settings: Any) -> Simulator:
-        """A simulator; the arguments are its own."""
+        """Start a simulator; the arguments are its own."""
         server = self._stack.enter_context(Simulator(reply, **settings))
         self.servers.append(server)
         return server
 
     def serve(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> ScriptedServer:
-        """A server that does what the scripts say."""
+        """Start a scripted server."""
         server = ScriptedServer(*scripts, tls=tls)
         self._stack.callback(server.close)
         self.servers.append(server)
         return server
 
     def enter(self, context: Any) -> Any:
-        """Something that is left again after the scenario."""
+        """Enter a context manager that is exited after the scenario."""
         return self._stack.enter_context(context)
 
     # Calls
 
     def connection(self, server: Server, driver: str = "openai", *, again: int = 0, **changes: Any) -> Connection:
-        """A connection with the key to a server; a request is repeated at most `again` times, after short waits."""
+        """Return a connection with the key to a server, with at most `again` retries and a short backoff."""
         if isinstance(server, Simulator):
             made = server.connection_for(driver)
         else:
@@ -210,7 +210,7 @@ class Stage:
         return made.with_changes(**{"api_key": KEY, "retries": waits, **changes})
 
     def call(self, connection: Connection, *, clocks: Mapping[str, float] | None = None, **asked: Any) -> Call:
-        """A call over a connection, of a stream unless `asked` says otherwise."""
+        """Make a call over a connection, streamed unless `asked` sets otherwise."""
         terms: dict[str, Any] = {"stream": True, "timeouts": {**PATIENCE, **(clocks or {})}, **asked}
         if self.runner is not None and isinstance(self._calls, AsyncExitStack):
             return AsyncCall(self.runner, self._calls, connection, **terms)
@@ -218,7 +218,7 @@ class Stage:
         return SyncCall(self._calls, connection, **terms)
 
     def own(self, connection: Connection) -> Any:
-        """An inference that keeps connections of its own, until the scenario is over."""
+        """Open an inference with its own connections, closed after the scenario."""
         if self.runner is not None and isinstance(self._calls, AsyncExitStack):
             opened = self._calls.enter_async_context(AsyncInference.from_connection(connection))
             return self.runner.run(opened)
@@ -226,7 +226,7 @@ class Stage:
         return self._calls.enter_context(Inference.from_connection(connection))
 
     def wait(self, result: Any) -> Any:
-        """What a call returned, or what awaiting it gives."""
+        """Return a result, awaited if it is awaitable."""
 
         async def awaited() -> Any:
             return await result
@@ -234,11 +234,11 @@ class Stage:
         return result if self.runner is None else self.runner.run(awaited())
 
     def next(self, stream: Any) -> Any:
-        """The next partial."""
+        """Return the next partial."""
         return next(iter(stream)) if self.runner is None else self.wait(anext(aiter(stream)))
 
     def end(self, call: Call) -> Ending:
-        """Read a call to its end, look for the key in all that came of it, and say how it ended."""
+        """Read a call to its end, check that no result contains the key, and return its end."""
         begun = time.monotonic()
         error = None
         try:
@@ -259,10 +259,10 @@ class Stage:
         shown += texts_of(error) if error is not None else ()
         same("places that show the key", [text[:80] for text in shown if KEY in text], [])
 
-    # What is promised
+    # Promises
 
     def keeps(self, ends: Ends, call: Call, *servers: Server) -> Ending:
-        """Read a call to its end and see whether it ends as promised; `servers` are those that count its requests."""
+        """Read a call to its end and check it against its promise; `servers` are those that count its requests."""
         ending = self.end(call)
         found = _compared(ending, ends, call)
         requests = [request for server in servers for request in server.requests]
@@ -306,7 +306,7 @@ def _name(kind: type | None) -> str:
 
 
 def differences(scenario: Scenario, style: str, stage: Stage | None = None) -> str:
-    """Play a scenario and return in what it differs from its promise, as a text; empty if it does not differ.
+    """Play a scenario and return how it differs from its promise; empty if it does not.
 
     Args:
         scenario: What to play.

@@ -10,7 +10,7 @@ __all__ = ["table"]
 
 
 def table(heads: Sequence[str], lines: Iterable[Sequence[str]], widths: Sequence[int]) -> str:
-    """Columns of these widths; what is longer goes on in the next line."""
+    """Format columns of these widths; longer cells wrap."""
     rule = ["-" * width for width in widths]
     rows = [heads, rule, *lines]
     return "\n".join(line for row in rows for line in _wrapped(row, widths))

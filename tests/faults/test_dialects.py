@@ -1,4 +1,4 @@
-"""The commonest faults end alike in every dialect; `python -m tests.faults --dialects` prints it."""
+"""The commonest faults have the same result in every dialect; `python -m tests.faults --dialects` prints it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from .stage import STYLES, differences
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
-def test_a_fault_ends_alike_in_every_dialect(scenario, style):
-    """Whichever driver reads, a fault gives the same class of error, keeps what came, and is asked again by the same rule."""
+def test_fault_has_same_result_in_every_dialect(scenario, style):
+    """Check each driver: a fault raises the same error class, keeps the partial response, and follows the same retry rule."""
     assert not differences(scenario, style), scenario.promise

@@ -1,4 +1,4 @@
-"""Streams leave nothing behind: no memory, no thread, no socket, however many there were."""
+"""Any number of streams leaves no memory, thread or socket behind."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ STREAMS = 200
 
 
 def ask_sync(connection, count):
-    """So many streams, read to their ends."""
+    """Read `count` streams to their ends."""
     with Inference.from_connection(connection) as inference:
         for _ in range(count):
             assert inference.create("Hello", stream=True).response().content == "One two three"
 
 
 def ask_async(connection, count):
-    """The same, on an event loop."""
+    """Read `count` streams to their ends on an event loop."""
 
     async def main():
         async with AsyncInference.from_connection(connection) as inference:
@@ -37,23 +37,23 @@ def ask_async(connection, count):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_many_streams_leave_nothing_behind(style):
-    """After many streams the process holds no more memory and no more threads than after a few."""
+def test_many_streams_leak_nothing(style):
+    """Check that many streams leave no more memory and threads than a few."""
     ask = {"sync": ask_sync, "async": ask_async}[style]
     with Simulator("One two three") as simulator:
         ask(simulator.connection, 20)
         threads = threading.active_count()
         tracemalloc.start()
         ask(simulator.connection, STREAMS)
-        simulator._requests.clear()  # which it keeps on purpose
-        kept = what_stays(500 * STREAMS)  # the objects of one stream take thousands of bytes
+        simulator._requests.clear()  # which are kept on purpose
+        kept = bytes_kept(500 * STREAMS)  # the objects of one stream take thousands of bytes
         tracemalloc.stop()
         assert threading.active_count() <= threads
         assert kept < 500 * STREAMS
 
 
-def what_stays(enough):
-    """Bytes that are still held when the simulator's thread has let its connections go, or at once if they are few."""
+def bytes_kept(enough):
+    """Return the bytes still allocated once the simulator's thread has closed its connections, or at once if they are few."""
     for _ in range(100):
         gc.collect()
         kept, _ = tracemalloc.get_traced_memory()

@@ -1,4 +1,4 @@
-"""Every requirement is kept by tests that are there."""
+"""Every requirement is pinned by existing tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEPT = [each for each in REQUIREMENTS if each.left_out is None]
 
 @cache
 def names_in(file):
-    """Names of the tests in a file; none if it is not there."""
+    """Return the names of the tests in a file; none if there is no such file."""
     if not (CHECKOUT / file).exists():
         return frozenset()
     nodes = ast.walk(ast.parse((CHECKOUT / file).read_bytes()))
@@ -26,33 +26,33 @@ def names_in(file):
 
 
 def is_there(reference):
-    """Whether a test or a scenario is there under this name."""
+    """Return whether a test or a scenario of this name exists."""
     file, separator, name = reference.partition("::")
     return name in names_in(file) if separator else reference in PLAYED
 
 
-def test_every_requirement_has_a_line():
-    """There are 67 requirements, in order."""
+def test_requirements_are_complete():
+    """Check that there are 67 requirements, in order."""
     assert [each.name for each in REQUIREMENTS] == [f"R{number}" for number in range(1, 68)]
 
 
 @pytest.mark.parametrize("requirement", KEPT, ids=lambda each: each.name)
-def test_a_requirement_is_pinned_by_tests_that_are_there(requirement):
-    """What is kept of a requirement is said in a sentence, and each test that pins it can be found."""
+def test_tests_of_requirement_exist(requirement):
+    """Check that a requirement has a sentence and that each of its tests exists."""
     assert requirement.keeps.endswith(".")
     assert requirement.tests
     assert [reference for reference in requirement.tests if not is_there(reference)] == []
 
 
-def test_what_is_left_out_says_why():
-    """A requirement without a test has a reason, and is not said to be kept."""
+def test_left_out_requirement_has_reason():
+    """Check that a requirement without a test has a reason and no `keeps`."""
     for requirement in REQUIREMENTS:
         assert bool(requirement.tests) != bool(requirement.left_out)
 
 
-def test_a_test_that_is_not_there_is_missed():
-    """A name that no test has is not found, whatever it looks like."""
+def test_missing_test_is_detected():
+    """Check that a name of no test is not found."""
     assert not is_there("tests/faults/test_requirements.py::test_that_nobody_wrote")
-    assert not is_there("tests/nowhere/test_nothing.py::test_every_requirement_has_a_line")
+    assert not is_there("tests/nowhere/test_nothing.py::test_requirements_are_complete")
     assert not is_there("99/nothing")
-    assert is_there("tests/faults/test_requirements.py::test_every_requirement_has_a_line")
+    assert is_there("tests/faults/test_requirements.py::test_requirements_are_complete")

@@ -1,4 +1,4 @@
-"""Every row of the fault matrix does what is promised, sync and async, on real sockets; `python -m tests.faults` prints it."""
+"""Every row of the fault matrix keeps its promises, sync and async, on real sockets; `python -m tests.faults` prints it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PARTS_WITH_CERTIFICATES = {(4, "plain to a TLS port")}
 
 
 @pytest.mark.parametrize(("scenario", "style"), CASES)
-def test_a_fault_is_met_as_promised(scenario, style):
-    """What is raised, what is kept, what is asked again and what is closed is as the scenario promises, and no key shows."""
+def test_scenario_keeps_its_promise(scenario, style):
+    """Check the error, the partial response, the retries and the closed sockets of a scenario, and that no key is exposed."""
     if needs_certificates(scenario) and importlib.util.find_spec("trustme") is None:
         pytest.skip("trustme, which makes certificates, is not installed")
     if scenario.row in LINUX_ALONE and sys.platform != "linux":
@@ -29,31 +29,31 @@ def test_a_fault_is_met_as_promised(scenario, style):
 
 
 def needs_certificates(scenario):
-    """Whether a server of the scenario speaks TLS."""
+    """Return whether a server of the scenario uses TLS."""
     return scenario.row in WITH_CERTIFICATES or (scenario.row, scenario.part) in PARTS_WITH_CERTIFICATES
 
 
-def test_every_row_is_played_or_says_why_not():
-    """There are 80 rows, each with scenarios in both styles, or with the reason why it does not apply."""
+def test_every_row_has_scenarios_or_reason():
+    """Check that there are 80 rows, each with scenarios in both styles or a reason for having none."""
     assert list(ROWS) == list(range(1, 81))
     played = {(each.row, style) for each in SCENARIOS for style in each.styles}
     wanted = {(row.number, style) for row in ROWS.values() if not row.left_out for style in ("sync", "async")}
     assert played == wanted
 
 
-def test_every_scenario_has_a_name_of_its_own():
-    """No two scenarios of a row are called the same, so that a table and a test id name one."""
+def test_scenario_names_are_unique():
+    """Check that the scenarios of a row have unique names, for tables and test ids."""
     names = [str(each) for each in SCENARIOS]
     assert sorted(set(names)) == sorted(names)
 
 
-def test_every_promise_is_a_sentence():
-    """What is promised is said in a sentence, which ends."""
+def test_promises_are_sentences():
+    """Check that each promise is a complete sentence."""
     assert [str(each) for each in SCENARIOS if not each.promise.endswith((".", "`"))] == []
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS.values() if row.decision], ids=lambda row: row.number)
-def test_a_departure_has_its_page(row):
-    """Where a row is not followed, the page that is named is there."""
+def test_departures_have_decision_pages(row):
+    """Check that the decision page of each departure exists."""
     assert row.departs or row.left_out
     assert [page.name for page in DECISIONS.glob(f"{row.decision:04}-*.md")]

@@ -1,4 +1,4 @@
-"""The stage sees what it is to see: a scenario that is not as promised says so, whatever the difference is."""
+"""The stage detects every kind of difference from a promise."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ WRONG = {
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize(("ends", "said"), WRONG.values(), ids=WRONG)
-def test_a_broken_promise_is_told(ends, said, style):
-    """Each thing that is promised is looked at, and a difference is named with both values."""
+def test_broken_promise_is_reported(ends, said, style):
+    """Check that each part of a promise is compared, and that a difference has both values."""
     assert said in differences(simulated(0, "", "", ends, Cut(after_events=3)), style)
     assert differences(simulated(0, "", "", CUT, Cut(after_events=3)), style) == ""
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_an_answer_instead_of_an_error_is_told(style):
-    """A call that ought to fail and does not is a difference."""
+def test_missing_error_is_reported(style):
+    """Report a call that succeeds although an error is promised."""
     assert "error: 'none' instead of 'Truncated'" in differences(simulated(0, "", "", CUT), style)
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_key_that_shows_is_told(style):
-    """A key in an error, in a partial's text or in a log of any level is found."""
+def test_exposed_key_is_reported(style):
+    """Find a key in an error, in a partial's text and in a log of any level."""
 
     @told(0, "", "")
     def logged(stage):
@@ -56,8 +56,8 @@ def test_a_key_that_shows_is_told(style):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_an_exception_of_others_is_told(style):
-    """An error that is not of our tree got out, and that is a difference of its own."""
+def test_foreign_exception_is_reported(style):
+    """Report an exception that is not a `PolyglotError`."""
 
     @told(0, "", "")
     def raising(stage):

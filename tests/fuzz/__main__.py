@@ -40,7 +40,7 @@ _CHILD = "POLYGLOT_FUZZ_TARGET"
 
 
 class Row(NamedTuple):
-    """What came of a target."""
+    """The result of a target."""
 
     target: str
     runs: int
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 def main() -> None:
-    """Read the arguments and fuzz, or be the process that does it for one target."""
+    """Read the arguments and fuzz, or run as the child process for one target."""
     if name := os.environ.get(_CHILD):
         _fuzz(name)
     arguments = _arguments()
@@ -98,7 +98,7 @@ def _replay(beginnings: list[str], file: Path) -> None:
 
 
 def _run(name: str, seconds: int, keep: Path | None) -> Row:
-    """Fuzz one target in a process of its own, because a fuzzer ends its process."""
+    """Fuzz one target in a separate process, because a fuzzer ends its process."""
     with tempfile.TemporaryDirectory(prefix="polyglot-fuzz-") as scratch:
         kept = keep or Path(scratch) / "crashes"
         kept.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def _run(name: str, seconds: int, keep: Path | None) -> Row:
 
 
 def _told(output: str) -> str:
-    """What a crashed child said, without the log of how it came there."""
+    """Return the output of a crashed child, without the fuzzer's progress log."""
     lines = [line for line in output.splitlines() if not line.startswith(("#", "INFO:", "stat::", "\tNEW_FUNC"))]
     return "\n".join(line[:2000] for line in lines[-60:])
 

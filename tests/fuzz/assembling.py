@@ -43,7 +43,7 @@ REASONS = (*FinishReason, "made up")
 
 
 class _Dice:
-    """Small decisions, taken from bytes."""
+    """Small decisions, derived from bytes."""
 
     def __init__(self, data: bytes) -> None:
         self._data = iter(data)
@@ -91,14 +91,14 @@ _MAKE: tuple[Callable[[_Dice], Event], ...] = (
 
 
 def chunks_of(data: bytes) -> Iterator[list[Event]]:
-    """The events that the bytes stand for, in chunks of up to three."""
+    """Return the events encoded by the bytes, in chunks of up to three."""
     dice = _Dice(data)
     while not dice.over:
         yield [dice.of(_MAKE)(dice) for _ in range(1 + dice.below(3))]
 
 
 class _Saying:
-    """A driver that says the events of a script, one chunk of them for each block of the stream."""
+    """A driver that emits the events of a script, one chunk of them for each block of the stream."""
 
     def __init__(self, script: list[list[Event]]) -> None:
         self._script = script
@@ -117,7 +117,7 @@ class _Saying:
 
 
 def check_session(data: bytes) -> None:
-    """Whatever events come, what the partials say adds up to what the response says.
+    """Check that the partials of any events add up to the response.
 
     Raises:
         AssertionError: It does not.

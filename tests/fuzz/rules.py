@@ -1,4 +1,4 @@
-"""What every target holds its subject to: only errors of ours come out, cuts change nothing, memory stays bounded."""
+"""The rules of every target: only `PolyglotError` is raised, splits change nothing, memory is bounded."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from ..conformance.corpus import Exchange
 
-_FEW = 20  # pieces, after each of which it is looked at what a framer holds
-_SLACK = 64  # bytes that a framer may hold, or hand out, beyond those that came
+_FEW = 20  # pieces, after each of which the bytes held by a framer are checked
+_SLACK = 64  # bytes that a framer may hold, or return, beyond those received
 
 
 class Broken(AssertionError):
@@ -30,7 +30,7 @@ class Broken(AssertionError):
 
 
 def pieces_of(data: bytes) -> Iterator[list[bytes]]:
-    """The data as one piece, in bytes if it is short, and cut twice at places that depend on nothing but the data."""
+    """Return the data as one piece, as single bytes if it is short, and split twice at offsets derived from the data."""
     yield [data]
     if len(data) <= 256:
         yield [data[place : place + 1] for place in range(len(data))]
@@ -41,7 +41,7 @@ def pieces_of(data: bytes) -> Iterator[list[bytes]]:
 
 
 def check_framer(make: Callable[[], Framer], data: bytes) -> None:
-    """A framer gives the same chunks for any cut, and neither holds nor hands out more than came.
+    """Check that a framer gives the same chunks for any split, and neither holds nor returns more than it received.
 
     Raises:
         Broken: It does not.
@@ -71,7 +71,7 @@ def _framed(framer: Framer, pieces: list[bytes]) -> tuple[list[Chunk], str | Non
 
 
 def _held(framer: object) -> int:
-    """Bytes that a framer keeps, in whatever fields and in framers of its own."""
+    """Return the bytes that a framer holds, in all fields and in nested framers."""
     names = {name for kind in type(framer).__mro__ for name in getattr(kind, "__slots__", ())}
     return sum(_size(getattr(framer, name)) for name in names)
 
@@ -85,7 +85,7 @@ def _size(value: object) -> int:
 
 
 def check_answer(exchange: Exchange, data: bytes) -> None:
-    """An answer tells the same for any cut, blames no driver for what came, and can be written as JSON.
+    """Check that a body decodes the same for any split, blames no driver, and is serializable as JSON.
 
     Raises:
         Broken: It does not.
@@ -104,7 +104,7 @@ def check_answer(exchange: Exchange, data: bytes) -> None:
 
 
 def check_inflater(make: Callable[[], Inflater], data: bytes) -> None:
-    """An inflater gives the same bytes, or the same error, for any cut.
+    """Check that an inflater gives the same bytes, or the same error, for any split.
 
     Raises:
         Broken: It does not.
@@ -116,7 +116,7 @@ def check_inflater(make: Callable[[], Inflater], data: bytes) -> None:
 
 
 def _inflated(inflater: Inflater, pieces: list[bytes]) -> bytes | type[PolyglotError]:
-    """What comes out; how much of it came before an error depends on the cut."""
+    """Return the output; how much precedes an error depends on the split."""
     try:
         decoded = b"".join(inflater.decode(piece) for piece in pieces)
         inflater.finish()

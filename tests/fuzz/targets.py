@@ -1,4 +1,4 @@
-"""What is fuzzed: a name, what to do with the bytes, and bytes to begin with."""
+"""The fuzz targets: a name, a check of the bytes, and seeds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PRESETS = ("gemini-openai", "groq", "minimax", "perplexity")  # with facts that
 
 
 class Target(NamedTuple):
-    """What is fuzzed.
+    """A fuzz target.
 
     Attributes:
         check: Takes any bytes; raises where a rule does not hold.
@@ -59,7 +59,7 @@ def _framer(name: str, framing: str | FramerClass = "", **wire: bool) -> Target:
 
 
 def _framed(name: str) -> Iterable[bytes]:
-    """Bodies of our own in a framing."""
+    """Return bodies of our own in a framing."""
     kinds = {"sse": "sse", "ndjson": "ndjson", "json-array": "array.json", "whole": "json", _BINARY: "frames"}
     return [exchange.body for exchange in ours() if exchange.framing == kinds[name]]
 
@@ -77,7 +77,7 @@ def _answer(exchange: Exchange, provider: str = "ours") -> Target:
 
 
 def _seeds_of_our_own(asked: Exchange) -> Iterable[bytes]:
-    """Bodies in the dialect, asked for in this way. Those of frames are lines: no mutation has a right checksum."""
+    """Return bodies in the dialect, streamed or plain. Those of frames are lines: no mutation has a right checksum."""
     files = [FOLDER / one.path.rpartition("/")[2] for one in ours() if _is_alike(one, asked)]
     return [file.read_bytes() for file in files]
 
@@ -92,7 +92,7 @@ def _is_alike(one: Exchange, other: Exchange) -> bool:
 
 
 def _answers() -> dict[str, Target]:
-    """A target for each dialect, streamed and plain, and one more for each kind of facts that change what is read."""
+    """Return targets for each dialect, streamed and plain, and for each kind of facts that change decoding."""
     by_name = {
         f"{one.dialect}.{'stream' if one.streamed else 'plain'}": one for one in ours() if "error" not in one.path
     }
@@ -116,7 +116,7 @@ def _inflater(encoding: str, compress: Callable[[bytes], bytes]) -> Target:
 
 
 def _check_thinking(data: bytes) -> None:
-    """Thinking and text do not depend on the cut, and nothing of the text but tags and white space is lost."""
+    """Check that thinking and text do not depend on the split, and that only tags and white space are removed."""
     text = data.decode("utf-8", "replace")
     cuts = [range(1), range(len(text)), range(0, len(text), 3)]
     told = {_thought([text[start:end] for start, end in itertools.pairwise([*cut, len(text)])]) for cut in cuts}
@@ -131,7 +131,7 @@ def _thought(pieces: list[str]) -> tuple[str, str]:
 
 
 def _check_lenient(data: bytes) -> None:
-    """What has been put right needs nothing more, and what could be read stays what it was."""
+    """Check that a repaired text needs no more repair, and that valid JSON is unchanged."""
     found = repaired(data)
     if found is None:
         return

@@ -1,4 +1,4 @@
-"""Every target takes its seeds, and bytes that are none, without the fuzzer: so that the harness does not rot."""
+"""Every target runs on its seeds and on damaged bytes without the fuzzer, so that the harness does not rot."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _MOST = 4  # seeds of a target
 
 
 def damaged(seed, dice):
-    """A copy with a stretch of it lost, doubled, or replaced."""
+    """Return a copy with a part of it lost, doubled, or replaced."""
     start = dice.randrange(len(seed) + 1)
     end = min(len(seed), start + dice.randrange(20))
     return seed[:start] + dice.choice([b"", seed[start:end] * 2, dice.randbytes(end - start)]) + seed[end:]
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_every_rule_holds_for_every_seed(name):
-    """Bodies of our own, damaged ones and rubbish break no rule."""
+def test_seeds_keep_all_rules(name):
+    """Check the rules with bodies of our own, damaged ones and random bytes."""
     target, dice = TARGETS[name], random.Random(name)
     seeds = list(target.seeds())[:_MOST]
     assert seeds
@@ -35,7 +35,7 @@ def test_every_rule_holds_for_every_seed(name):
 
 
 class Forgetful:
-    """Gives every read as a chunk, and so what it gives depends on the reads."""
+    """A framer that returns every read as a chunk, so that its chunks depend on the reads."""
 
     def feed(self, data):
         return [Chunk(data, data)] if data else []
@@ -45,7 +45,7 @@ class Forgetful:
 
 
 class Hoarder(Forgetful):
-    """Keeps twice what it is given."""
+    """A framer that holds twice its input."""
 
     __slots__ = ("kept",)
 
@@ -58,7 +58,7 @@ class Hoarder(Forgetful):
 
 
 @pytest.mark.parametrize(("framer", "why"), [(Forgetful, "cut differently"), (Hoarder, "holds more")])
-def test_a_framer_that_breaks_a_rule_is_noticed(framer, why):
-    """The rules are looked at, and not only named."""
+def test_broken_framer_is_detected(framer, why):
+    """Check that a framer that breaks a rule is detected."""
     with pytest.raises(Broken, match=why):
         check_framer(framer, b"x" * 300)

@@ -21,29 +21,29 @@ PATIENCE = {"connect": 10.0, "first": 60.0, "idle": 30.0, "silence": 30.0, "tota
 
 
 class SyncClient:
-    """An `Inference` with connections of its own, closed with `scope`."""
+    """An `Inference` with its own connections, closed with `scope`."""
 
     def __init__(self, scope: ExitStack, name: str, **settings: Any) -> None:
         self._inference = scope.enter_context(Inference.using(name, timeouts=PATIENCE, **settings))
 
     def stream(self, prompt: str, extra: dict[str, Any] | None = None, **options: Any) -> SyncStream:
-        """Ask for a stream, with options, and fields of the server's own in `extra`."""
+        """Request a stream, with options, and the server's own fields in `extra`."""
         return SyncStream(self._inference.stream(prompt, options=options, extra=extra))
 
     def response(self, prompt: str, extra: dict[str, Any] | None = None, **options: Any) -> InferenceResponse:
-        """The plain answer, asked for in the same words."""
+        """Return the plain response to the same request."""
         return self._inference.create(prompt, options=options, extra=extra).response()
 
 
 class SyncStream:
-    """A stream, and all that it has handed out."""
+    """A stream, and all partials received."""
 
     def __init__(self, stream: InferenceStream) -> None:
         self.partials: list[PartialInferenceResponse] = []
         self._stream = stream
 
     def read(self, count: int | None = None) -> list[PartialInferenceResponse]:
-        """Read `count` partials, or all; returns all that have been read."""
+        """Read `count` partials, or all, and return all that have been read."""
         wanted = None if count is None else len(self.partials) + count
         for partial in self._stream:
             self.partials.append(partial)
@@ -52,7 +52,7 @@ class SyncStream:
         return self.partials
 
     def leave_after(self, count: int) -> None:
-        """Leave the stream's own block after `count` partials."""
+        """Exit the stream's own block after `count` partials."""
         with self._stream:
             self.read(count)
 
@@ -61,7 +61,7 @@ class SyncStream:
         self._stream.close()
 
     def response(self) -> InferenceResponse:
-        """The response, complete or as far as it came."""
+        """Return the complete or partial response."""
         return self._stream.response()
 
 
@@ -81,7 +81,7 @@ class AsyncClient:
 
 
 class AsyncStream:
-    """A stream, and all that it has handed out."""
+    """A stream, and all partials received."""
 
     def __init__(self, runner: asyncio.Runner, stream: AsyncInferenceStream) -> None:
         self.partials: list[PartialInferenceResponse] = []

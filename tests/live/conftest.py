@@ -1,4 +1,4 @@
-"""A server with a model that is made on the spot, and clients for it, sync and async."""
+"""A server with a model created at run time, and clients for it, sync and async."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Connecting(Protocol):
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a model of random weights."""
+    """Create a model file of random weights."""
     file = tmp_path_factory.mktemp("model") / "tiny.gguf"
     write_tiny_model(file)
     return file
@@ -36,7 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(model: Path) -> Iterator[Server]:
-    """A server that serves one request after the other, each to its end."""
+    """Start a server that serves requests one after the other, each to its end."""
     with serve(model, model.with_name("server.log")) as running:
         yield running
 
@@ -45,7 +45,7 @@ def server(model: Path) -> Iterator[Server]:
 def connect(
     request: pytest.FixtureRequest, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Connecting]:
-    """Makes clients of the preset, with no configuration of the machine's own. After the test nothing may be left."""
+    """Make clients of the preset, without the machine's configuration, and check for leaks after the test."""
     monkeypatch.delenv("POLYGLOT_DRIVERS", raising=False)
     config = tmp_path / "polyglot.toml"
     config.touch()
@@ -63,5 +63,5 @@ def connect(
 
 @pytest.fixture
 def client(connect: Connecting) -> SyncClient | AsyncClient:
-    """A client of the server."""
+    """Return a client of the server."""
     return connect()

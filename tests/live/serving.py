@@ -32,7 +32,7 @@ _CALLER = re.compile(r"INFO: +(\S+) - \"POST /v1/chat/completions ")
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers.
+    """A running server.
 
     Attributes:
         base_url: Where the dialect's paths begin.
@@ -43,15 +43,15 @@ class Server:
     log: Path
 
     def said(self, text: str) -> int:
-        """How many times it has printed `text` so far."""
+        """Return how many times it has printed `text` so far."""
         return _text(self.log).count(text)
 
     def says(self, text: str, times: int) -> bool:
-        """Whether it has printed `text` so many times, now or after a moment."""
+        """Return whether it has printed `text` so many times, now or after a moment."""
         return _soon(lambda: self.said(text) >= times, _MOMENT) is not None
 
     def callers(self) -> list[str]:
-        """Address and port of the client of each chat that it has begun to answer, the oldest first."""
+        """Return address and port of the client of each chat request, the oldest first."""
         return _CALLER.findall(_text(self.log))
 
 
@@ -137,7 +137,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _soon(look: Callable[[], Found], within: float) -> Found | None:
-    """What `look` finds, as soon as it is something; None when the time is over."""
+    """Return what `look` finds, as soon as it is not empty; None after the time limit."""
     end = time.monotonic() + within
     while time.monotonic() < end:
         if found := look():

@@ -1,4 +1,4 @@
-"""Streams that are left early, by their reader and by the server: who has gone, and what is said of what had come."""
+"""Streams that are closed early, by their reader and by the server, and the partial responses kept."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ GONE = "Disconnected from client"  # what the server says once it has noticed
 
 
 def closed(stream):
-    """``close()`` after the first partials."""
+    """Call ``close()`` after the first partials."""
     stream.read(READ)
     stream.close()
 
 
 def left(stream):
-    """Leaving the stream's own block."""
+    """Exit the stream's own block."""
     stream.leave_after(READ)
 
 
 @pytest.mark.parametrize("leave", [closed, left])
-def test_the_server_is_free_at_once_when_its_reader_leaves(client, server, leave):
-    """The server, which serves one at a time, stops in the middle and answers the next request of the same client."""
+def test_close_frees_server_at_once(client, server, leave):
+    """Check that the server, which serves one request at a time, stops at once and serves the same client's next one."""
     noticed = server.said(GONE)
     stream = client.stream(PROMPT, **LONG)
     leave(stream)
@@ -42,8 +42,8 @@ def test_the_server_is_free_at_once_when_its_reader_leaves(client, server, leave
     assert (following.outcome, following.content) == (Outcome.FINISHED, response.content)
 
 
-def test_streams_left_in_a_row_leave_nothing_behind(client, server):
-    """Again and again: each is noticed, and a stream that is read to its end afterwards is whole."""
+def test_repeated_early_closes_leak_nothing(client, server):
+    """Check that the server notices each early close, and that a stream read to its end afterwards is complete."""
     noticed = server.said(GONE)
     held = [client.stream(PROMPT, **LONG) for _ in range(3)]
     for count, stream in enumerate(held, 1):
@@ -55,7 +55,7 @@ def test_streams_left_in_a_row_leave_nothing_behind(client, server):
     assert server.said(GONE) == noticed + 3
 
 
-def test_a_stream_that_the_server_drops_for_a_newcomer_is_cut(connect, model, tmp_path):
+def test_stream_dropped_by_server_is_truncated(connect, model, tmp_path):
     """By default the server ends the stream it is at when somebody else asks, with the sign of the end and no reason.
 
     The preset knows of it: the stream is `Truncated`, and what had come is kept.

@@ -1,4 +1,4 @@
-"""What a server that is not ours does not accept, each an error of the class that says whose fault it is."""
+"""Errors of an independent server, each of the class that shows who has to act."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.live
 TOO_LONG = "word " * CONTEXT
 
 
-def test_a_prompt_longer_than_the_context_is_named_as_that(client):
-    """A plain request gets the server's own word and numbers; sending it again would not help."""
+def test_overlong_prompt_is_reported(client):
+    """Raise for a prompt longer than the context with the server's message and numbers; not retryable."""
     with pytest.raises(ContextLengthExceeded, match=f"maximum context length is {CONTEXT} tokens") as caught:
         client.response(TOO_LONG)
     error = caught.value
@@ -24,8 +24,8 @@ def test_a_prompt_longer_than_the_context_is_named_as_that(client):
     assert error.partial.outcome is Outcome.FAILED
 
 
-def test_a_stream_of_a_prompt_longer_than_the_context_is_no_success(client):
-    """This server has said 200 before it counts the tokens, and then says nothing more: that is no empty answer."""
+def test_stream_of_overlong_prompt_is_truncated(client):
+    """Report the empty stream of an overlong prompt as truncated: this server sends 200 before it counts tokens."""
     stream = client.stream(TOO_LONG)
     with pytest.raises(Truncated) as caught:
         stream.read()
@@ -33,22 +33,22 @@ def test_a_stream_of_a_prompt_longer_than_the_context_is_no_success(client):
     assert caught.value.partial.outcome is Outcome.TRUNCATED
 
 
-def test_a_request_that_the_server_stumbles_over_is_a_server_error_in_its_words(client):
-    """This server calls a field that it cannot read a failure of its own (500); the message names the field."""
+def test_invalid_field_is_server_error(client):
+    """Raise `ServerError` with the field's name: this server responds with 500 to an invalid field."""
     with pytest.raises(ServerError, match="temperature") as caught:
         client.stream("Hello", temperature="hot").read()
     assert (caught.value.status, caught.value.code) == (500, "internal_server_error")
 
 
-def test_a_wrong_key_is_refused(connect):
-    """The error is about who asks, in the server's words."""
+def test_wrong_key_is_authentication_error(connect):
+    """Raise an authentication error with the server's message."""
     with pytest.raises(AuthenticationError, match="Invalid API key") as caught:
         connect(api_key="wrong-key").stream("Hello").read()
     assert (caught.value.status, caught.value.retryable) == (401, False)
 
 
-def test_an_address_that_is_not_there_is_not_found(connect, server):
-    """A base URL with a wrong path is the caller's mistake, and no server error."""
+def test_wrong_path_is_not_found(connect, server):
+    """Raise `NotFound` for a base URL with a wrong path."""
     with pytest.raises(NotFound) as caught:
         connect(base_url=f"{server.base_url}/elsewhere").stream("Hello").read()
     assert caught.value.status == 404

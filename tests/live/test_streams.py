@@ -1,4 +1,4 @@
-"""Streams and plain answers of a server that is not ours: it speaks OpenAI's dialect as others have understood it.
+"""Streams and plain responses of an independent server that implements OpenAI's dialect.
 
 The server is llama-cpp-python's own, with a model of random weights. It cannot tell the difference between sense and
 nonsense, but at temperature 0 it says the same words to the same prompt, streamed or not. `tox -e live` installs and
@@ -20,12 +20,12 @@ SAME = {"temperature": 0, "max_tokens": LENGTH}
 
 @pytest.fixture
 def plain(client):
-    """The plain answer to the prompt."""
+    """Return the plain response to the prompt."""
     return client.response(PROMPT, **SAME)
 
 
-def test_a_stream_hands_out_its_answer_piece_by_piece(client):
-    """Each word is a partial of its own, the last partial says why it ended, and together they are the response."""
+def test_stream_yields_each_word(client):
+    """Check that each word is a partial, the last one has the finish reason, and together they are the response."""
     stream = client.stream(PROMPT, **SAME)
     *pieces, closing = stream.read()
     assert [piece.finish_reason for piece in pieces] == [None] * LENGTH
@@ -37,8 +37,8 @@ def test_a_stream_hands_out_its_answer_piece_by_piece(client):
     assert response.id.startswith("chatcmpl-")
 
 
-def test_a_plain_answer_is_the_streamed_one(client, plain):
-    """At temperature 0 text, reason, model and outcome are the same, in scripts of more than a byte a letter too."""
+def test_plain_response_equals_streamed_one(client, plain):
+    """Check that text, reason, model and outcome of both are equal at temperature 0, also in multi-byte scripts."""
     stream = client.stream(PROMPT, **SAME)
     stream.read()
     streamed = stream.response()
@@ -47,8 +47,8 @@ def test_a_plain_answer_is_the_streamed_one(client, plain):
         assert getattr(streamed, fact) == getattr(plain, fact), fact
 
 
-def test_usage_is_what_the_server_counts(client, plain):
-    """A plain answer says what it cost; this server counts no tokens of streams, which is unknown and not nothing."""
+def test_usage_matches_server(client, plain):
+    """Check the usage of a plain response; this server reports none for streams, which is None and not zero."""
     assert plain.usage.output_tokens == LENGTH
     assert plain.usage.input_tokens > len(PROMPT.split())
     assert plain.usage.raw["total_tokens"] == plain.usage.input_tokens + plain.usage.output_tokens
@@ -59,16 +59,16 @@ def test_usage_is_what_the_server_counts(client, plain):
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
 @pytest.mark.parametrize("tokens", [1, 7])
-def test_no_more_tokens_come_than_were_allowed(client, plain, streamed, tokens):
-    """An answer at its limit has so many of the words, and says that its length ended it."""
+def test_max_tokens_limits_response(client, plain, streamed, tokens):
+    """Check that a response at its token limit has as many words and the finish reason ``length``."""
     response = answer(client, streamed, max_tokens=tokens)
     assert response.content.split() == plain.content.split()[:tokens]
     assert (response.outcome, response.finish_reason) == (Outcome.FINISHED, FinishReason.LENGTH)
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
-def test_an_answer_ends_before_a_stop_sequence(client, plain, streamed):
-    """What comes before the text to stop at is the whole answer, and the reason is ``stop``."""
+def test_response_ends_before_stop_sequence(client, plain, streamed):
+    """Check that a response ends before the stop sequence, with the reason ``stop``."""
     words = plain.content.split()
     stop = " " + next(word for word in words[5:] if word not in words[:5])
     response = answer(client, streamed, stop=["never said", stop])
@@ -78,15 +78,15 @@ def test_an_answer_ends_before_a_stop_sequence(client, plain, streamed):
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
-def test_a_model_that_has_nothing_to_say_is_done(client, streamed):
-    """An answer of no words is finished like any other."""
+def test_empty_response_is_finished(client, streamed):
+    """Check that a response without words is finished."""
     response = answer(client, streamed, extra={"logit_bias": {"2": 100}})  # token 2 is the end
     assert (response.content, response.outcome) == ("", Outcome.FINISHED)
     assert response.finish_reason is FinishReason.STOP
 
 
-def test_streams_one_after_the_other_share_a_connection(client, server):
-    """Two streams on one client are answered alike, and the server sees both come from the same socket."""
+def test_consecutive_streams_share_connection(client, server):
+    """Check that two streams of one client are equal and use the same socket."""
     texts = []
     for _ in range(2):
         stream = client.stream(PROMPT, **SAME)
@@ -97,7 +97,7 @@ def test_streams_one_after_the_other_share_a_connection(client, server):
 
 
 def answer(client, streamed, **asked):
-    """The response to the prompt, by way of a stream or not."""
+    """Return the response to the prompt, streamed or not."""
     asked = SAME | asked
     if not streamed:
         return client.response(PROMPT, **asked)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from polyglot_core import AsyncInference, Inference, Retries
 
-from ..conformance.asking import HEADER, replaying
 from ..conformance.corpus import Exchange, read
-from ..conformance.places import DRIVERS, connection_to
+from ..conformance.endpoints import DRIVERS, connection_to
+from ..conformance.replaying import HEADER, replaying
 from .records import Key, Record
 from .values import error_of, kinds_of, partials_of, response_of, shortened
 

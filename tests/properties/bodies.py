@@ -1,4 +1,4 @@
-"""Answers to try things on: small ones of our own in every dialect, and the recorded ones where the corpus is at hand.
+"""Bodies to test with: small ones of our own in every dialect, and the recorded ones if the corpus is available.
 
 Those of our own are files: ``DIALECT.KIND``, or ``DIALECT.WHAT.KIND``, which is an ``error`` or not the usual. A file of ``frames`` has a line a frame: its event type, or that of an exception behind a ``!``, and its payload.
 """
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ..conformance.corpus import Exchange, folder, judged
-from ..conformance.places import DRIVERS
+from ..conformance.endpoints import DRIVERS
 
 FOLDER = Path(__file__).with_name("bodies")
 
@@ -26,18 +26,18 @@ _FRAMINGS = {
 
 
 def ours() -> list[Exchange]:
-    """The answers of our own."""
+    """Return the bodies of our own."""
     return [_read(file) for file in sorted(FOLDER.iterdir())]
 
 
 def dialects() -> list[str]:
-    """Every dialect that there is a driver for."""
+    """Return every dialect with a driver."""
     return list(DRIVERS)
 
 
 @cache
 def recorded(dialect: str) -> tuple[Exchange, ...]:
-    """The recorded answers in `dialect`; none without the corpus."""
+    """Return the recorded bodies in `dialect`; none without the corpus."""
     corpus = folder()
     return () if corpus is None else tuple(judged(corpus, dialect))
 
@@ -58,7 +58,7 @@ def _read(file: Path) -> Exchange:
 
 
 def frames(lines: bytes) -> bytes:
-    """Binary frames with right checksums, one for each line of an event type and a payload."""
+    """Return binary frames with valid checksums, one for each line of an event type and a payload."""
     return b"".join(map(_frame, filter(None, lines.split(b"\n"))))
 
 

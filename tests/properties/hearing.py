@@ -1,4 +1,4 @@
-"""What a caller hears of an answer, in a form that can be compared."""
+"""What a caller receives of a response, in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polyglot_core._drivers import discovery
 from polyglot_core.errors import PolyglotError
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
 
-from ..conformance.places import DRIVERS, connection_to, is_spoken
+from ..conformance.endpoints import DRIVERS, connection_to, is_spoken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ _FACTS = ("message", "status", "code", "request_id", "retryable", "retry_after",
 
 
 class Decoded(NamedTuple):
-    """What came of an answer.
+    """The result of decoding a body.
 
     Attributes:
         events: Every event of it.
@@ -48,23 +48,23 @@ class Decoded(NamedTuple):
 
     @property
     def told(self) -> object:
-        """All of it, to be compared: what must not depend on how the bytes came."""
+        """Return everything that must not depend on how the bytes are split."""
         facts = None if self.error is None else [type(self.error), *(getattr(self.error, fact) for fact in _FACTS)]
         return self.events, self.partials, self.response, facts
 
     @property
     def outcome(self) -> str:
-        """How it ended."""
+        """Return the outcome."""
         return str(self.response["outcome"])
 
     @property
     def texts(self) -> dict[int, tuple[str, str]]:
-        """Text and thinking of each choice."""
+        """Return text and thinking of each choice."""
         return {one["index"]: (one["content"], one["reasoning_content"]) for one in self.response["choices"]}
 
 
 def hear(exchange: Exchange, body: bytes | None = None, pieces: Iterable[bytes] | None = None) -> Decoded:
-    """Listen to an answer, or to what became of its body, in whole or in pieces, as the pump does.
+    """Decode a body, or a changed one, in whole or in pieces, as the pump does.
 
     Raises:
         Exception: Anything but a `PolyglotError`, which nothing is to raise.
@@ -99,7 +99,7 @@ def _read(attempt: Attempt, exchange: Exchange, pieces: Iterable[bytes]) -> Iter
 
 
 def is_heard(dialect: str) -> bool:
-    """Whether the dialect's driver is installed."""
+    """Return whether the dialect's driver is installed."""
     return is_spoken(dialect)
 
 

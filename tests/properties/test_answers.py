@@ -1,4 +1,4 @@
-"""What holds for every answer in every dialect, however it is cut, wherever it ends, and whatever bit of it is wrong.
+"""Properties of every body in every dialect: split anywhere, truncated anywhere, or with flipped bits.
 
 The answers of our own are always tried; those of the corpus are drawn from where ``POLYGLOT_CORPUS`` says where it is.
 """
@@ -28,7 +28,7 @@ quick_and_thorough = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def spoken(request):
-    """A dialect whose driver is not installed is skipped."""
+    """Return the dialect; skip one without an installed driver."""
     named = request.node.callspec.params
     dialect = named["dialect"] if "dialect" in named else named["exchange"].dialect
     if not is_heard(dialect):
@@ -37,20 +37,20 @@ def spoken(request):
 
 @pytest.fixture
 def from_corpus(dialect):
-    """Draws a recorded answer in the dialect."""
+    """Draw a recorded body in the dialect."""
     if not recorded(dialect):
         pytest.skip(f"POLYGLOT_CORPUS names no folder with recorded answers in {dialect}")
     return st.sampled_from([exchange for exchange in recorded(dialect) if exchange.body])
 
 
 def trying(examples, **strategies):
-    """As `given`, with so many examples, on a function without fixtures."""
+    """Run `given` with so many examples, on a function without fixtures."""
     limits = settings(max_examples=examples, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     return lambda check: limits(given(**strategies)(check))()
 
 
 def pieces_of(body, places):
-    """The body, cut at these places."""
+    """Return the body, split at these offsets."""
     places = sorted(place % (len(body) + 1) for place in places)
     return [body[start:end] for start, end in itertools.pairwise([0, *places, len(body)])]
 
@@ -62,13 +62,13 @@ def bytes_of(body):
 places = st.lists(st.integers(0, 1 << 24), max_size=12)
 
 
-# Cut anywhere
+# Split anywhere
 
 
 @each_of_ours
 @quick_and_thorough
-def test_any_split_tells_the_same(exchange, examples):
-    """Events, partials, response and error depend on the bytes, and not on how they came."""
+def test_any_split_gives_same_result(exchange, examples):
+    """Check that events, partials, response and error do not depend on how the bytes are split."""
     whole = hear(exchange).told
     assert hear(exchange, pieces=bytes_of(exchange.body)).told == whole
 
@@ -79,19 +79,19 @@ def test_any_split_tells_the_same(exchange, examples):
 
 @each_dialect
 @quick_and_thorough
-def test_any_split_of_a_recorded_answer_tells_the_same(dialect, from_corpus, examples):
-    """The same holds for what was recorded, errors included."""
+def test_any_split_of_recorded_body_gives_same_result(dialect, from_corpus, examples):
+    """Check the same for recorded bodies, errors included."""
 
     @trying(examples, exchange=from_corpus, places=places)
     def check(exchange, places):
         assert hear(exchange, pieces=pieces_of(exchange.body, places)).told == hear(exchange).told
 
 
-# Broken off anywhere
+# Truncated anywhere
 
 
 def check_prefix(exchange, whole, size):
-    """A prefix is truncated or finished, has an outcome that says so, and shows nothing that the whole does not."""
+    """Check that a prefix is truncated or finished, with that outcome, and contains nothing beyond the whole."""
     part = hear(exchange, exchange.body[:size])
     assert part.outcome in {"truncated", "finished"}, part.error
     assert isinstance(part.error, Truncated) == (part.outcome == "truncated")
@@ -105,17 +105,17 @@ def check_prefix(exchange, whole, size):
 @each_of_ours
 @pytest.mark.parametrize("most", [60, pytest.param(1 << 24, marks=pytest.mark.thorough)], ids=["some", "all"])
 def test_any_prefix_is_truncated_or_finished(exchange, most):
-    """Wherever an answer breaks off, it is `Truncated`, unless the model had said that it was done; nothing is made up."""
+    """Check that every prefix is `Truncated` unless it has a finish reason, and that nothing is made up."""
     whole = hear(exchange)
-    end = len(exchange.body) if whole.error is None else exchange.body.rindex(b"garden")  # before the error has come
+    end = len(exchange.body) if whole.error is None else exchange.body.rindex(b"garden")  # before the error is received
     for size in range(0, end, end // most + 1):
         check_prefix(exchange, whole, size)
 
 
 @each_dialect
 @quick_and_thorough
-def test_any_prefix_of_a_recorded_answer_is_truncated_or_finished(dialect, from_corpus, examples):
-    """The same holds for recorded answers that are no errors."""
+def test_any_prefix_of_recorded_body_is_truncated_or_finished(dialect, from_corpus, examples):
+    """Check the same for recorded bodies without errors."""
 
     @trying(examples, exchange=from_corpus, place=st.integers(0, 1 << 24))
     def check(exchange, place):
@@ -128,7 +128,7 @@ def test_any_prefix_of_a_recorded_answer_is_truncated_or_finished(dialect, from_
 
 
 def check_damage(exchange, flips):
-    """With bits turned, there is a result or an error of ours, and no driver is blamed for what came."""
+    """Check that flipped bits give a response or a `PolyglotError` that does not blame the driver."""
     body = bytearray(exchange.body)
     for flip in flips:
         body[(flip >> 3) % len(body)] ^= 1 << (flip & 7)
@@ -145,8 +145,8 @@ flips = st.lists(st.integers(0, 1 << 27), min_size=1, max_size=4)
 
 @each_of_ours
 @quick_and_thorough
-def test_any_bit_may_be_wrong(exchange, examples):
-    """Damage ends in a result or in an error of ours that does not blame the driver."""
+def test_flipped_bits_raise_only_polyglot_errors(exchange, examples):
+    """Check that damaged bytes give a response or a `PolyglotError` that does not blame the driver."""
 
     @trying(5 * examples, flips=flips)
     def check(flips):
@@ -155,8 +155,8 @@ def test_any_bit_may_be_wrong(exchange, examples):
 
 @each_dialect
 @quick_and_thorough
-def test_any_bit_of_a_recorded_answer_may_be_wrong(dialect, from_corpus, examples):
-    """The same holds for what was recorded."""
+def test_flipped_bits_of_recorded_body_raise_only_polyglot_errors(dialect, from_corpus, examples):
+    """Check the same for recorded bodies."""
 
     @trying(2 * examples, exchange=from_corpus, flips=flips)
     def check(exchange, flips):

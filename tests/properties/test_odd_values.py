@@ -1,4 +1,4 @@
-"""Whatever stands in an answer where something else belongs, no driver is at fault, and a pair of halves is joined."""
+"""Values of an unexpected type anywhere in a body are no driver's fault, and split surrogate pairs are joined."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ each_of_ours = pytest.mark.parametrize("exchange", ours(), ids=lambda exchange: 
 
 
 def texts_of(exchange):
-    """The body as lines of what stands before a JSON text, and the text read."""
+    """Split the body into lines: the prefix of a JSON text, and the parsed text."""
     lines = (FOLDER / exchange.path.removeprefix("ours/")).read_bytes().split(b"\n")
     if exchange.framing == "array.json":
         lines = [b"\n".join(lines)]
@@ -36,14 +36,14 @@ def read(line, framing):
 
 
 def body_of(exchange, lines):
-    """The body of such lines."""
+    """Join such lines to a body."""
     written = [before if value is ... else before + json.dumps(value).encode() for before, value in lines]
     body = b"\n".join(written)
     return frames(body) if exchange.framing == "frames" else body
 
 
 def places_in(value, at=()):
-    """Where values stand in a value: itself, and at any depth."""
+    """Yield the paths of all values in a value, at any depth."""
     yield at
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in inner:
@@ -51,7 +51,7 @@ def places_in(value, at=()):
 
 
 def with_value(value, at, odd):
-    """A copy of `value` with `odd` at a place."""
+    """Return a copy of `value` with `odd` at a path."""
     if not at:
         return odd
     key, *rest = at
@@ -61,7 +61,7 @@ def with_value(value, at, odd):
 
 
 def changed(exchange, number, odd):
-    """The body with its value of this number, counted over all lines, replaced."""
+    """Return the body with the value of this number, counted over all lines, replaced."""
     lines = texts_of(exchange)
     found = [(line, at) for line, (_, value) in enumerate(lines) if value is not ... for at in places_in(value)]
     line, at = found[number % len(found)]
@@ -70,7 +70,7 @@ def changed(exchange, number, odd):
 
 
 def check_odd(exchange, number, odd):
-    """There is a result, or an error of ours that does not blame the driver, and all of it can be written as JSON."""
+    """Check for a response or a `PolyglotError` that does not blame the driver, serializable as JSON."""
     heard = hear(exchange, changed(exchange, number, odd))
     assert not isinstance(heard.error, PluginError), heard.error
     assert heard.error is None or isinstance(heard.error, PolyglotError)
@@ -78,8 +78,8 @@ def check_odd(exchange, number, odd):
 
 
 @each_of_ours
-def test_any_value_may_be_of_another_kind(exchange):
-    """A null, a number, a text, a list or an object where a driver looks for something else does no harm."""
+def test_value_of_another_type_is_handled(exchange):
+    """Check a null, number, string, list or object in place of a value of another type."""
     if not is_heard(exchange.dialect):
         pytest.skip(f"the driver of {exchange.dialect} is not installed")
 
@@ -90,8 +90,8 @@ def test_any_value_may_be_of_another_kind(exchange):
 
 @pytest.mark.thorough
 @each_of_ours
-def test_every_value_may_be_of_every_other_kind(exchange):
-    """The same, for all there is to try."""
+def test_every_value_of_every_type_is_handled(exchange):
+    """Check the same for every value and type."""
     if not is_heard(exchange.dialect):
         pytest.skip(f"the driver of {exchange.dialect} is not installed")
     count = sum(len(list(places_in(value))) for _, value in texts_of(exchange) if value is not ...)
@@ -100,7 +100,7 @@ def test_every_value_may_be_of_every_other_kind(exchange):
             check_odd(exchange, number, odd)
 
 
-# Characters that a server has cut in two
+# Characters split by a server
 
 ROSE = "🌹"
 HIGH, LOW = (b"\xd8\x3c".decode("utf-16-be", "surrogatepass"), b"\xdf\x39".decode("utf-16-be", "surrogatepass"))
@@ -109,7 +109,7 @@ plain = [exchange for exchange in ours() if not exchange.streamed and ROSE in ex
 
 
 def with_text(value, old, new):
-    """A copy of `value` with each text that ends in `old` replaced by what `new` makes of it."""
+    """Return a copy of `value` in which `new` is applied to each text that ends in `old`."""
     if isinstance(value, str):
         return new(value) if value.endswith(old) else value
     if isinstance(value, dict):
@@ -118,7 +118,7 @@ def with_text(value, old, new):
 
 
 def cut_in_two(exchange):
-    """The stream with the first chunk whose text ends in a rose as two, each with a half of it."""
+    """Split the first chunk whose text ends in a rose into two, each with one half of the surrogate pair."""
     lines = texts_of(exchange)
     if exchange.framing == "array.json":
         ((before, values),) = lines
@@ -142,8 +142,8 @@ def halves_of(values):
 
 
 @pytest.mark.parametrize("exchange", streamed, ids=lambda exchange: exchange.path)
-def test_a_character_that_a_server_cut_in_two_is_whole_in_every_dialect(exchange):
-    """Two escapes of halves in two chunks are one character: text and outcome are as if it had never been cut."""
+def test_split_surrogate_pair_is_joined(exchange):
+    """Check that a surrogate pair split over two chunks is joined to one character."""
     if not is_heard(exchange.dialect):
         pytest.skip(f"the driver of {exchange.dialect} is not installed")
     body = cut_in_two(exchange)
@@ -156,8 +156,8 @@ def test_a_character_that_a_server_cut_in_two_is_whole_in_every_dialect(exchange
 
 
 @pytest.mark.parametrize("exchange", plain, ids=lambda exchange: exchange.path)
-def test_half_a_character_is_a_replacement_character_in_every_plain_answer(exchange):
-    """Half a character alone does not make an answer unreadable."""
+def test_lone_surrogate_is_replaced(exchange):
+    """Check that a lone surrogate is replaced by U+FFFD."""
     if not is_heard(exchange.dialect):
         pytest.skip(f"the driver of {exchange.dialect} is not installed")
     ((before, value),) = texts_of(exchange)
@@ -169,8 +169,8 @@ def test_half_a_character_is_a_replacement_character_in_every_plain_answer(excha
 
 @each_of_ours
 @pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b"1e999", b"9" * 400])
-def test_numbers_that_are_none_do_no_harm_in_fields_that_nobody_reads(exchange, odd):
-    """A field that is new, and a number in it that JSON does not know or nobody can hold, change nothing."""
+def test_invalid_numbers_in_unknown_fields_are_ignored(exchange, odd):
+    """Check that unknown fields with invalid or huge numbers are ignored."""
     if not is_heard(exchange.dialect):
         pytest.skip(f"the driver of {exchange.dialect} is not installed")
     lines = [

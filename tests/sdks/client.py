@@ -1,4 +1,4 @@
-"""What an official client is asked and what it reports, in words that are the same for all of them."""
+"""What the official clients receive and report, in common terms."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Call(NamedTuple):
 
 
 class Finish(NamedTuple):
-    """The provider's word for why the answer ended."""
+    """The provider's finish reason."""
 
     word: str
 
 
 class Used(NamedTuple):
-    """Token counts: the whole prompt, and all that was generated. None where the client does not tell."""
+    """Token counts: the whole prompt, and all that was generated. None if the client does not report them."""
 
     prompt: int
     output: int
@@ -74,11 +74,11 @@ class Client:
         raise NotImplementedError
 
     def plain(self) -> Iterator[Decoded]:
-        """Ask for a plain answer."""
+        """Request a plain response."""
         raise NotImplementedError
 
     def streamed(self) -> Iterator[Decoded]:
-        """Ask for a stream."""
+        """Request a stream."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -86,13 +86,13 @@ class Client:
         self.client.close()
 
     def refusal(self, status: int) -> type[Exception]:
-        """What the client raises for an answer with `status`."""
+        """Return the error class of the client for `status`."""
         return self.error_class(self.refusals.get(status, self.refusals[None]))
 
     def error_class(self, name: str) -> type[Exception]:
-        """The error class of that name."""
+        """Return the error class of that name."""
         return getattr(self.errors, name)
 
     def status(self, error: Any) -> int:
-        """The status that an error of the client tells."""
+        """Return the status in an error of the client."""
         return error.status_code

@@ -1,4 +1,4 @@
-"""The official clients, each behind a small adapter, so that all can be asked the same and answer in the same words.
+"""The official clients, each behind a small adapter with one common interface.
 
 An adapter imports its client when it is made: the modules can be read where no client is installed.
 """

@@ -1,4 +1,4 @@
-"""OpenAI"s own client, in the three places that it speaks to."""
+"""OpenAI's own client, on its three APIs."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class OpenAIResponses(OpenAI):
         yield from self._response(self.client.responses.create(model="m", input=PROMPT))
 
     def streamed(self) -> Iterator[Decoded]:
-        """The pieces, and of the response at the end only what no piece says."""
+        """Yield the pieces, and from the response at the end only what no piece contains."""
         with self.client.responses.create(model="m", input=PROMPT, stream=True) as events:
             for event in events:
                 if event.type == "response.output_text.delta":

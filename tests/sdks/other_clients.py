@@ -34,7 +34,7 @@ class Anthropic(Client):
         yield from self._message(self.client.messages.create(**self.request))
 
     def streamed(self) -> Iterator[Decoded]:
-        """The pieces of text and thinking; calls, as the client has put them together."""
+        """Yield the pieces of text and thinking, and the tool calls as assembled by the client."""
         with self.client.messages.stream(**self.request) as events:
             for event in events:
                 if event.type == "text":

@@ -1,4 +1,4 @@
-"""The providers' own clients, pointed at the simulator, report what it was told to say."""
+"""The providers' own clients report what the simulator was configured to send."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ both_ways = pytest.mark.parametrize("streamed", [True, False], ids=["streamed", 
 
 
 class Told(NamedTuple):
-    """All that a client reported of one answer."""
+    """All that a client reported of one response."""
 
     text: str
     pieces: int
@@ -42,8 +42,8 @@ def named(client):
 
 
 @pytest.fixture(autouse=True)
-def nobodys_settings(monkeypatch, tmp_path):
-    """No variable and no file of this machine tells a client anything."""
+def no_settings(monkeypatch, tmp_path):
+    """Remove the variables and files of this machine that a client would read."""
     for name in [name for name in os.environ if name.startswith(SETTINGS)]:
         monkeypatch.delenv(name)
     for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
@@ -53,13 +53,13 @@ def nobodys_settings(monkeypatch, tmp_path):
 
 @pytest.fixture(params=CLIENTS, ids=named)
 def kind(request):
-    """One of the official clients."""
+    """Return one of the official clients."""
     return request.param
 
 
 @pytest.fixture
 def client_of(kind):
-    """Makes clients of a simulator that says what it is told, and closes both after the test."""
+    """Make clients of a simulator with a configured reply, and close both after the test."""
     with ExitStack() as scope:
 
         def client_of(reply, **settings):
@@ -71,7 +71,7 @@ def client_of(kind):
 
 @pytest.fixture
 def ask(client_of):
-    """Asks a simulator with a client, and sums up what the client reports."""
+    """Send a request to a simulator with a client, and collect what the client reports."""
     return lambda reply, *, streamed, **settings: summed_up(asked(client_of(reply, **settings), streamed))
 
 
@@ -80,7 +80,7 @@ def asked(client, streamed):
 
 
 def summed_up(heard):
-    """The pieces joined; there is one finish, and one report of the counts."""
+    """Join the pieces, and check that there is one finish and one report of the counts."""
     heard = list(heard)
     (finish,) = [one.word for one in heard if type(one) is Finish]
     (used,) = [one for one in heard if type(one) is Used]
@@ -90,7 +90,7 @@ def summed_up(heard):
 
 
 def calls(heard):
-    """Names and arguments, put together by the numbers of the calls."""
+    """Assemble names and arguments by the index of the tool calls."""
     built = {}
     for one in heard:
         if type(one) is Call:
@@ -100,53 +100,53 @@ def calls(heard):
 
 
 @both_ways
-def test_a_text_arrives(kind, ask, streamed):
-    """It is whole, with the provider's word for an answer that is done; a stream brings it in pieces."""
+def test_text_is_received(kind, ask, streamed):
+    """Check that the text is complete, with the provider's finish reason; a stream has it in pieces."""
     told = ask(TEXT, streamed=streamed)
     assert (told.text, told.thought, told.calls, told.finish) == (TEXT, "", [], kind.words[0])
     assert (told.pieces > 4) is streamed
 
 
 @both_ways
-def test_thinking_arrives_beside_the_text(ask, streamed):
-    """Neither is in the other."""
+def test_thinking_is_separate_from_text(ask, streamed):
+    """Check that thinking and text are separate."""
     told = ask(Reply(TEXT, reasoning=THOUGHT), streamed=streamed)
     assert (told.thought, told.text) == (THOUGHT, TEXT)
 
 
 @both_ways
-def test_calls_arrive_with_their_arguments(kind, ask, streamed):
-    """Two of them, the second without arguments, and the provider's word for an answer that wants them made."""
+def test_tool_calls_are_received_with_arguments(kind, ask, streamed):
+    """Check two tool calls, the second without arguments, and the provider's finish reason for them."""
     told = ask(Reply(tool_calls=CALLS), streamed=streamed)
     assert told.calls == [("weather", {"city": "Tromsø", "days": 3}), ("time", {})]
     assert (told.text, told.finish) == ("", kind.words[1])
 
 
 @both_ways
-def test_all_of_it_arrives_at_once(ask, streamed):
-    """Thinking, text and calls in one answer."""
+def test_thinking_text_and_tool_calls_are_received(ask, streamed):
+    """Check thinking, text and tool calls in one response."""
     told = ask(Reply(TEXT, CALLS, reasoning=THOUGHT), streamed=streamed)
     assert (told.thought, told.text, len(told.calls)) == (THOUGHT, TEXT, 2)
 
 
 @both_ways
-def test_the_word_for_an_answer_that_was_cut_arrives(kind, ask, streamed):
-    """As the simulator was told to say it."""
+def test_finish_reason_of_truncated_response(kind, ask, streamed):
+    """Check the provider's finish reason of a truncated response."""
     told = ask(Reply(TEXT, finish_reason=kind.words[2]), streamed=streamed)
     assert (told.text, told.finish) == (TEXT, kind.words[2])
 
 
 @both_ways
-def test_the_counts_arrive(kind, ask, streamed):
-    """Those of the prompt with what a cache held of it, and of the output with the thinking, where these are told."""
+def test_token_counts_are_received(kind, ask, streamed):
+    """Check the tokens of the prompt, cached ones included, and of the output, thinking included, if reported."""
     cached, reasoning = {"Ollama": (None, None), "Bedrock": (2, None)}.get(kind.__name__, (2, 4))
     assert ask(TEXT, streamed=streamed).used == Used(9, 7, cached, reasoning)
 
 
 @both_ways
 @pytest.mark.parametrize("status", [400, 404, 422, 429, 500])
-def test_an_error_status_is_the_error_that_the_client_has_for_it(client_of, status, streamed):
-    """The error knows its status and what was said."""
+def test_error_status_raises_class_of_client(client_of, status, streamed):
+    """Check the error's class, status and message."""
     client = client_of(TEXT, fault=Status(status))
     with pytest.raises(client.refusal(status), match="The simulator was told to answer with status") as caught:
         list(asked(client, streamed))
@@ -155,16 +155,16 @@ def test_an_error_status_is_the_error_that_the_client_has_for_it(client_of, stat
 
 @both_ways
 @pytest.mark.parametrize("kind", [kind for kind in CLIENTS if kind.key], ids=named)
-def test_a_wrong_key_is_a_401(client_of, streamed):
-    """Each client brings its key where its provider wants it."""
+def test_wrong_key_is_a_401(client_of, streamed):
+    """Check that each client sends its key where its provider expects it."""
     client = client_of(TEXT, api_key="another-key")
     with pytest.raises(client.refusal(401)) as caught:
         list(asked(client, streamed))
     assert client.status(caught.value) == 401
 
 
-def test_an_error_inside_of_a_stream_is_heard(client_of):
-    """After the pieces that came before it: by an error, or by a word for such an end."""
+def test_error_in_stream_is_reported(client_of):
+    """Check that an error in a stream is reported after the pieces before it, by an error or a finish reason."""
     client = client_of(TEXT, fault=ErrorEvent(after_events=6))
     heard = []
     if client.inside.isupper():
@@ -178,7 +178,7 @@ def test_an_error_inside_of_a_stream_is_heard(client_of):
     assert TEXT.startswith(said)
 
 
-def test_bytes_one_by_one_make_no_difference(ask):
-    """A client reads its events wherever they are cut."""
+def test_single_bytes_give_same_result(ask):
+    """Check that a client parses events split at any byte."""
     reply = Reply(TEXT, CALLS, reasoning=THOUGHT)
     assert ask(reply, streamed=True, fault=ByteAtATime()) == ask(reply, streamed=True)

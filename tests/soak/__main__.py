@@ -30,7 +30,7 @@ _SECONDS_TO_GIVE_UP = 120.0  # for what had begun when time was up
 
 
 def main() -> int:
-    """Soak as the arguments say; returns the exit status."""
+    """Soak as the arguments say, and return the exit status."""
     arguments = _arguments()
     if arguments.inside:
         return _inside(arguments)
@@ -54,7 +54,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _in_a_process(style: str, arguments: argparse.Namespace) -> bool:
-    """Soak in a process of its own; returns whether all is as it should be."""
+    """Soak in a separate process, and return whether it found no problem."""
     wanted = [f"--streams={arguments.streams}", f"--at-once={arguments.at_once}", f"--seconds={arguments.seconds}"]
     strict = ["-X", "dev", "-W", "error"]
     done = subprocess.run(
@@ -89,7 +89,7 @@ def _inside(arguments: argparse.Namespace) -> int:
 
 
 def _progress(style: str) -> Callable[[int], object]:
-    """A line that grows in place on a terminal; elsewhere a line now and then."""
+    """Print a line that grows in place on a terminal; elsewhere a line now and then."""
     if sys.stdout.isatty():
         return lambda done: print(f"\r\033[K{style}: {done:,} streams", end="\r", flush=True)
     return lambda done: None if done % 1000 else print(f"{style}: {done:,} streams", flush=True)

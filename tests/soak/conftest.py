@@ -1,4 +1,4 @@
-"""A server in a process of its own for all tests here, and collections that take no longer than they must."""
+"""A server in a separate process for all tests here, and fast garbage collections."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .serving import Provider, serving
 
 @pytest.fixture(scope="package")
 def provider() -> Iterator[Provider]:
-    """The server that the soak asks."""
+    """Start the server of the soak."""
     with serving() as provider:
         yield provider
 
 
 @pytest.fixture(scope="package", autouse=True)
 def quick_collections() -> Iterator[None]:
-    """What the whole run keeps anyway is left out of the collections."""
+    """Freeze the objects of the whole run, so that garbage collections stay fast."""
     gc.collect()
     gc.freeze()
     yield

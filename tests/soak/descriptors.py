@@ -1,4 +1,4 @@
-"""What a process has open, as the operating system sees it."""
+"""The open descriptors and the memory of a process, from the operating system."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 
 def open_descriptors() -> int:
-    """How many file descriptors this process has open."""
+    """Return how many file descriptors this process has open."""
     return len(_open())
 
 
 def open_sockets() -> int:
-    """How many of them are sockets."""
+    """Return how many of them are sockets."""
     return sum(stat.S_ISSOCK(mode) for mode in _open().values())
 
 
 def _open() -> dict[int, int]:
-    """The mode of each open descriptor, by number; the one that the listing itself needs is gone by then."""
+    """Return the mode of each open descriptor, by number, without the one of the listing itself."""
     found = {}
     for file in list(Path("/dev/fd").iterdir()):
         with suppress(OSError):
@@ -28,7 +28,7 @@ def _open() -> dict[int, int]:
 
 
 def resident_kib() -> int:
-    """Memory of this process that is in use, in KiB; its peak where the system tells nothing else."""
+    """Return the memory of this process in KiB; its peak if the system reports nothing else."""
     with suppress(OSError):
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGESIZE") // 1024

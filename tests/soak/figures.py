@@ -27,7 +27,7 @@ KIB_PER_STREAM = 0.2
 
 
 class Moment(NamedTuple):
-    """What the process holds at one moment, after a garbage collection.
+    """The resources of the process at one moment, after a garbage collection.
 
     Attributes:
         name: Which moment it is.
@@ -57,12 +57,12 @@ class Moment(NamedTuple):
 
 
 def watches() -> int:
-    """How many reads the watchdog looks after."""
+    """Return how many reads the watchdog watches."""
     return len(watchdog._thread.watches)
 
 
 def moment(name: str, streams: int, tasks: int = 0) -> Moment:
-    """What the process holds now."""
+    """Measure the resources of the process now."""
     for _ in range(3):
         gc.collect()
     return Moment(
@@ -81,7 +81,7 @@ def moment(name: str, streams: int, tasks: int = 0) -> Moment:
 
 
 async def settled(name: str, streams: int, style: Style, tasks: int) -> Moment:
-    """What the process holds as soon as the tasks that close what was let go have had their turn.
+    """Measure the resources of the process once the tasks that close dropped streams have run.
 
     `tasks` is how many there are when nothing is going on.
     """
@@ -137,7 +137,7 @@ class Figures:
 
     @property
     def streams(self) -> int:
-        """Streams so far."""
+        """Return the number of streams so far."""
         return sum(count.streams for count in self.counts.values())
 
     @property
@@ -146,7 +146,7 @@ class Figures:
         return sum(self.counts[kind.name].streams for kind in KINDS if not kind.healthy)
 
     def count(self, kind: Kind, ending: Ending, driver: str) -> None:
-        """A stream of `driver` has ended; any thread may say so."""
+        """Count a finished stream of `driver`; safe in any thread."""
         count = self.counts[kind.name]
         wrong = broken_promise(kind, ending)
         with self._lock:
@@ -157,11 +157,11 @@ class Figures:
                 count.broken[f"{driver}: {wrong}"] += 1
 
     def at(self, name: str) -> Moment:
-        """The last moment of this name."""
+        """Return the last moment of this name."""
         return next(each for each in reversed(self.moments) if each.name == name)
 
     def problems(self) -> list[str]:
-        """What should not be."""
+        """Return the problems found."""
         return [*self._broken(), *self._left(), *self._grown()]
 
     def _broken(self) -> Iterator[str]:

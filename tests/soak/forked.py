@@ -21,14 +21,14 @@ _STREAMS = 60
 
 
 def main() -> int:
-    """Fork in the middle; returns the exit status."""
+    """Fork in the middle, and return the exit status."""
     warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)  # the watchdog's thread; it is the point
     style = STYLES["sync"]
     with serving() as provider:
         inferences = {place: style.inference(connection) for place, connection in provider.connections.items()}
 
         async def several(numbers: range) -> bool:
-            """Whether all of these streams ended as promised."""
+            """Return whether all of these streams ended as promised."""
             drivers = itertools.cycle(provider.drivers)
             wrong = []
             for number, kind in zip(numbers, mixed(len(numbers), numbers.start), strict=True):

@@ -31,7 +31,7 @@ PATIENCE = {"connect": 30.0, "first": 60.0, "idle": 60.0, "silence": 60.0, "grac
 """Clocks that let a soak that hangs end, and no other."""
 
 _MID = 8  # events; in every dialect some of the text has come by then, and some has not
-_SHORT = 0.02  # seconds of a clock that is to run out
+_SHORT = 0.02  # seconds of a timeout that is to expire
 _STREAM = {"stream": True}
 _SPOKEN = Reply(TEXT)
 _CALLED = Reply("", tool_calls=[ToolCall("lookup", {"ship": "Argo", "deck": 4})])
@@ -162,7 +162,7 @@ class Ending(NamedTuple):
 
 
 def broken_promise(kind: Kind, ending: Ending) -> str | None:
-    """What is wrong with how a stream of this kind ended; None if nothing is."""
+    """Return how the end of a stream differs from its promise; None if it does not."""
     return next(_wrong(kind, ending), None)
 
 

@@ -1,4 +1,4 @@
-"""Rows 10 to 23: the provider says no."""
+"""Rows 10 to 23: error statuses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["SCENARIOS"]
 ONCE = "An error that the same request would meet again is raised after one request, "
 
 
-# What asking again does not help against
+# Errors that are not retried
 
 MISTAKES = {400: InvalidRequest, 404: NotFound, 413: InvalidRequest, 422: InvalidRequest}
 mistakes = [
@@ -88,7 +88,7 @@ repeated_key = simulated(
 
 
 def key_of(part: str, row: str, source: str) -> Scenario:
-    """A key that settings have found somewhere."""
+    """Play a wrong key from one source of the settings."""
 
     @told(12, part, "The error says where the key came from, and not what it is.")
     def play(stage: Stage) -> None:
@@ -117,11 +117,11 @@ answer_with_404 = simulated(
 )
 
 
-# What passes by itself
+# Transient errors
 
 
 def again(row: int, status: int, body: object = None, error: type[ProviderError] = ServerError) -> list[Scenario]:
-    """A status that passes, and one that stays."""
+    """Define scenarios of a transient and of a permanent error status."""
     stays = refusal(error, 3, status=status, retryable=True)
     return [
         simulated(
@@ -163,11 +163,11 @@ pages_of_proxies = simulated(
 )
 
 
-# How long to wait
+# Retry-After
 
 
 def waited(row: int, part: str, headers: dict[str, str], least: float, most: float, promise: str) -> Scenario:
-    """A 429 that passes after a wait of between `least` and `most` seconds."""
+    """Define a scenario of a 429 that succeeds after a wait of between `least` and `most` seconds."""
 
     @told(row, part, promise)
     def play(stage: Stage) -> None:
@@ -180,7 +180,7 @@ def waited(row: int, part: str, headers: dict[str, str], least: float, most: flo
 
 
 def at_once(row: int, part: str, headers: dict[str, str], seconds: object = None, status: int = 429) -> Scenario:
-    """A wait that is longer than allowed."""
+    """Define a scenario of a `Retry-After` that exceeds the limit."""
     facts = {} if seconds is None else {"retry_after": seconds}
     return simulated(
         row,
@@ -193,7 +193,7 @@ def at_once(row: int, part: str, headers: dict[str, str], seconds: object = None
 
 
 def date(seconds: float) -> str:
-    """An HTTP date so far from now; HTTP dates have no fractions."""
+    """Return the HTTP date so many seconds from now; HTTP dates have no fractions."""
     return formatdate(time.time() + seconds, usegmt=True)
 
 

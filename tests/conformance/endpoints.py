@@ -1,4 +1,4 @@
-"""Which driver speaks a dialect, and with which facts it speaks with a recorded provider: ``presets.toml``, read."""
+"""The driver of each dialect, and the facts of each recorded provider, from ``presets.toml``."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PRESETS: dict[str, dict[str, str]] = _TABLES
 
 @cache
 def is_spoken(dialect: str) -> bool:
-    """Whether the driver of `dialect` is installed."""
+    """Return whether the driver of `dialect` is installed."""
     return discovery.load_driver(DRIVERS[dialect]) is not None
 
 
 def connection_to(dialect: str, provider: str, base_url: str) -> Connection:
-    """A connection to `base_url` that takes it for `provider`."""
+    """Return a connection to `base_url` with the facts of `provider`."""
     return Connection(
         name="recorded",
         driver=DRIVERS[dialect],
@@ -38,7 +38,7 @@ def connection_to(dialect: str, provider: str, base_url: str) -> Connection:
     )
 
 
-@cache  # finding a preset among all that are installed takes longer than asking
+@cache  # looking up a preset among all installed ones takes longer than the request
 def _facts(name: str | None) -> dict[str, Any]:
     if name is None:
         return {}

@@ -1,4 +1,4 @@
-"""Asks for every exchange in one way: sync or async over a socket, or in process; cut as it came, whole, or in bytes."""
+"""Replays every exchange in one way: sync or async over a socket, or in process; split as recorded, whole, or in bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from polyglot_simulator.server import Server
 from polyglot_simulator.steps import Send
 
 from .corpus import Exchange
-from .places import DRIVERS, connection_to
+from .endpoints import DRIVERS, connection_to
 
 Style = Literal["sync", "async", "in-process"]
 Cut = Literal["as it came", "whole", "bytes"]
@@ -27,7 +27,7 @@ Progress = Callable[[int], object]
 
 
 class Way(NamedTuple):
-    """How to ask.
+    """How an exchange is replayed.
 
     Attributes:
         style: The sync or the async API over a loopback socket, or a session that is fed without one.
@@ -42,7 +42,7 @@ class Way(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came of an exchange.
+    """The result of an exchange.
 
     Attributes:
         response: The response, or what there was of it when it failed.
@@ -55,7 +55,7 @@ class Answer(NamedTuple):
     said: str = ""
 
     def comparable(self) -> dict[str, Any]:
-        """Everything that must not depend on the way: all but the times."""
+        """Return everything that must be equal in all ways: all but the times."""
         fields = {} if self.response is None else self.response.to_dict()
         fields.pop("timing", None)
         fields.pop("connection", None)
@@ -68,8 +68,8 @@ class Answer(NamedTuple):
         }
 
 
-def ask_all(exchanges: Sequence[Exchange], way: Way, progress: Progress = lambda _done: None) -> dict[str, Answer]:
-    """The answers to all exchanges, by path; `progress` is told after each how many are done."""
+def replay_all(exchanges: Sequence[Exchange], way: Way, progress: Progress = lambda _done: None) -> dict[str, Answer]:
+    """Return the results of all exchanges by path; `progress` is called after each with the number done."""
     if way.style == "in-process":
         return dict(_counted(((exchange.path, _in_process(exchange)) for exchange in exchanges), progress))
     with replaying(exchanges, way.cut) as base_url:
@@ -84,15 +84,15 @@ def _counted(answers: Iterable[tuple[str, Answer]], progress: Progress) -> Itera
         progress(number)
 
 
-# Over a socket. A header says which exchange is asked for: some dialects put the model into the path, and the server
-# answers on every path, for each dialect has its own.
+# Over a socket. A header names the exchange: some dialects put the model into the path, and the server
+# accepts every path, because each dialect has its own.
 
 HEADER = "x-exchange"
 
 
 @contextmanager
 def replaying(exchanges: Sequence[Exchange], cut: Cut) -> Iterator[str]:
-    """Serve the recorded responses, each to requests with its path in `HEADER`; gives the URL for the connections."""
+    """Serve the recorded responses, each to requests with its path in `HEADER`, and yield the base URL."""
     by_path = {exchange.path: exchange for exchange in exchanges}
 
     def answer(request: RecordedRequest) -> Reply:

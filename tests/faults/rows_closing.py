@@ -1,4 +1,4 @@
-"""Rows 76 to 79: the caller leaves, or is interrupted."""
+"""Rows 76 to 79: the caller closes the stream, or is interrupted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .stage import Scenario, Stage, same
 
 __all__ = ["SCENARIOS"]
 
-# The ways to leave a stream are those that `tests/endings` leaves it in.
+# The ways to leave a stream are those of `tests/endings`.
 
 SYNC_WAYS = {way.__name__: way for way in test_closing_sync.WAYS}
 ASYNC_WAYS = {way.__name__: way for way in test_closing_async.WAYS}
@@ -24,7 +24,7 @@ CANCELLED = {"cancelled", "timed_out_around", "failed_beside"}
 
 
 def left(name: str) -> Scenario:
-    """A way to leave a stream that waits for more."""
+    """Define a scenario of one way to leave a waiting stream."""
     row = 78 if name in CANCELLED else 76
     styles = tuple(style for style, ways in (("sync", SYNC_WAYS), ("async", ASYNC_WAYS)) if name in ways)
 
@@ -93,7 +93,7 @@ PHASES: dict[str, dict[str, Any]] = {
 
 
 def waited_for(part: str, phase: dict[str, Any]) -> list[Scenario]:
-    """A call whose wait is ended by its task's cancellation, or by somebody else's `close()`."""
+    """Play a call whose wait is ended by cancellation of its task, or by `close()` from another task or thread."""
 
     @told(
         78,
@@ -156,7 +156,7 @@ def cancelled_on_trio(stage: Stage) -> None:
 
 
 def passed_through(kind: type[BaseException]) -> Scenario:
-    """An exception out of a callback, in the middle of a read."""
+    """Raise an exception in a callback in the middle of a read."""
 
     @told(79, kind.__name__, "It goes through as it is, what came is kept, and the socket closes.")
     def play(stage: Stage) -> None:
