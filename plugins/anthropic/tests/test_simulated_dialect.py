@@ -14,7 +14,7 @@ HELLO = {"role": "user", "content": "Hello there"}
 
 
 def ask(call, reply, *, path="/v1/messages", headers="", settings=None, **fields):
-    """One request and its answer; a field that is None is left out."""
+    """One request and its response; a field that is None is left out."""
     body = {"model": "m", "max_tokens": 9, "messages": [HELLO], **fields}
     data = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
     with Simulator(reply, **(settings or {})) as simulator:
@@ -193,7 +193,7 @@ def test_the_key_comes_in_its_own_header(call, header, status):
 
 
 def test_a_reply_of_several_choices_has_no_place(call):
-    """The script is at fault, and the error says so."""
+    """The error names the script as the cause."""
     status, body = ask(call, Reply(choices=[Reply("a"), Reply("b")]))
     assert (status, "no choices" in body["error"]["message"]) == (500, True)
 

@@ -15,7 +15,7 @@ HELLO = {"role": "user", "content": [{"text": "Hello there"}]}
 
 
 def ask(call, reply, *, stream=False, model="garden.leaf-v1%3A0", headers="", settings=None, **fields):
-    """One request and its answer; a field that is None is left out."""
+    """One request and its response; a field that is None is left out."""
     data = json.dumps({name: value for name, value in {"messages": [HELLO], **fields}.items() if value is not None})
     path = f"/model/{model}/converse{'-stream' * stream}"
     with Simulator(reply, **(settings or {})) as simulator:
@@ -134,7 +134,7 @@ def test_usage_can_be_given(call):
 
 
 def test_the_prompt_is_counted_in_texts_and_results(call):
-    """System prompt, texts, and what tools have answered."""
+    """System prompt, texts, and results of tools."""
     used = {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t", "name": "a", "input": {}}}]}
     result = {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [{"text": "three four"}]}}]}
     body = ask(call, "hi", messages=[HELLO, used, result], system=[{"text": "Be brief"}])[1]
@@ -161,7 +161,7 @@ def test_wrong_requests_get_a_message(call, fields):
 
 
 def test_a_body_that_is_no_object_is_refused(call):
-    """The header says that it could not be read."""
+    """The header reports that it could not be read."""
     with Simulator() as simulator:
         heard = call(simulator).send("POST", "/model/m/converse", b"[]", "Connection: close\r\n").hear()
     assert "x-amzn-errortype: SerializationException:" in heard.head
@@ -190,7 +190,7 @@ def test_an_error_status_has_its_name_in_a_header(call, path, status, name):
 
 
 def test_an_error_body_of_ones_own_has_headers_of_ones_own(call):
-    """The simulator does not name what it did not say."""
+    """The simulator does not name what it did not send."""
     data = json.dumps({"messages": [HELLO]}).encode()
     with Simulator(fault=Status(429, body={"message": "Slow down."})) as simulator:
         heard = call(simulator).send("POST", "/model/m/converse", data, "Connection: close\r\n").hear()
@@ -249,7 +249,7 @@ def test_the_key_is_a_bearer(call, given, status):
 
 
 def test_a_reply_of_several_choices_has_no_place(call):
-    """The script is at fault, and the error says so."""
+    """The error names the script as the cause."""
     status, body = ask(call, Reply(choices=[Reply("a"), Reply("b")]))
     assert (status, "no choices" in body["message"]) == (500, True)
 

@@ -91,7 +91,7 @@ def test_a_sequence_goes_with_all_that_belongs_to_it(parts):
     ],
 )
 def test_a_sequence_may_be_cut_anywhere(pieces, expected):
-    """A sequence that comes in several pieces, or is broken off by another one, is taken out all the same."""
+    """A sequence that is split across pieces, or cancelled by another one, is removed."""
     assert cleaned(pieces) == expected
 
 
@@ -101,7 +101,7 @@ def test_a_change_of_direction_is_shown():
 
 
 def test_a_string_that_never_ends_does_not_swallow_the_answer():
-    """The content of a string sequence without an end comes out at the end, cleaned."""
+    """The content of an unterminated string sequence is returned at the end, cleaned."""
     cleaner = Cleaner()
     assert cleaner.feed("before \x1b]0;and \x9ball\u202e the rest\n") == "before "
     assert cleaner.finish() == "0;and all<U+202E> the rest\n"

@@ -16,7 +16,7 @@ VERTEX = "/v1/projects/p/locations/eu/publishers/google/models/tiny"
 
 
 def ask(simulator, method="generateContent", *, model=GEMINI, **fields):
-    """Status, content type and body of the answer."""
+    """Status, content type and body of the response."""
     body = {"contents": [{"role": "user", "parts": [{"text": "Hello there"}]}]} | fields
     client = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=5)
     try:
@@ -70,7 +70,7 @@ def test_a_stream_is_events_without_an_end_sign():
 
 
 def test_without_alt_sse_a_stream_is_one_array():
-    """As Google answers where nobody asks for events."""
+    """Google's format without ``alt=sse``."""
     with Simulator("one two") as simulator:
         _, kind, body = ask(simulator, "streamGenerateContent")
     assert kind == "application/json"
@@ -158,7 +158,7 @@ def test_requests_that_make_no_sense_are_refused(fields):
 
 @pytest.mark.parametrize(("code", "word"), [(429, "RESOURCE_EXHAUSTED"), (503, "UNAVAILABLE"), (500, "INTERNAL")])
 def test_error_statuses_have_their_words(code, word):
-    """The number and the word say the same."""
+    """The code and the status name agree."""
     with Simulator(fault=Status(code)) as simulator:
         status, _, body = ask(simulator)
     assert (status, json.loads(body)["error"]["status"]) == (code, word)
@@ -166,7 +166,7 @@ def test_error_statuses_have_their_words(code, word):
 
 @pytest.mark.parametrize("method", ["streamGenerateContent?alt=sse", "streamGenerateContent", "generateContent"])
 def test_an_error_inside_a_200_has_number_and_word(method):
-    """As an event, as an element of the array, and as the whole answer."""
+    """As an event, as an element of the array, and as the whole response."""
     with Simulator("one two", fault=ErrorEvent(after_events=1)) as simulator:
         status, _, body = ask(simulator, method)
     assert status == 200

@@ -14,7 +14,7 @@ PATH = "/mistral/v1/chat/completions"
 
 
 def ask(call, reply, *, settings=None, headers="", **fields):
-    """One request and its answer; a field that is None is left out."""
+    """One request and its response; a field that is None is left out."""
     body = {"model": "m", "messages": [{"role": "user", "content": "Hello there"}], **fields}
     data = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
     with Simulator(reply, **(settings or {})) as simulator:
@@ -138,13 +138,13 @@ def test_usage_can_be_given(call):
     ],
 )
 def test_wrong_fields_are_listed(call, fields, place):
-    """The status is 422, and each detail says where."""
+    """The status is 422, and each detail names its field."""
     status, body = ask(call, "hi", **fields)
     assert (status, [found["loc"] for found in body["detail"]]) == (422, [["body", place]])
 
 
 def test_a_body_that_is_no_object_is_refused(call):
-    """The detail says that it is the body."""
+    """The detail names the body."""
     with Simulator() as simulator:
         status, body = call(simulator).send("POST", PATH, b"[]").response()
     assert (status, body["detail"][0]["loc"]) == (422, ["body"])

@@ -13,7 +13,7 @@ CALLS = (ToolCall("weather", {"city": "Oslo", "days": 3}), ToolCall("time", id="
 
 
 def ask(call, reply, *, settings=None, **fields):
-    """One request and its answer; a field that is None is left out."""
+    """One request and its response; a field that is None is left out."""
     body = {"model": "m", "messages": [{"role": "user", "content": "Hello there"}], "stream": False, **fields}
     data = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
     with Simulator(reply, **(settings or {})) as simulator:
@@ -135,7 +135,7 @@ def test_an_error_inside_of_a_stream_is_a_line(call):
 
 
 def test_a_reply_of_several_choices_has_no_place(call):
-    """The script is at fault, and the error says so."""
+    """The error names the script as the cause."""
     status, body = ask(call, Reply(choices=[Reply("a"), Reply("b")]))
     assert (status, "no choices" in body["error"]) == (500, True)
 

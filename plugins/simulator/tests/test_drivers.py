@@ -75,7 +75,7 @@ def test_a_driver_hears_all_that_is_said(driver, stream):
     ids=lambda fault: type(fault).__name__,
 )
 def test_a_driver_hears_it_through_what_is_no_error(driver, fault):
-    """The answer is whole."""
+    """The response is complete."""
     assert hear(driver, stream=True, fault=fault).content == "It rains in Bergen."
 
 
@@ -102,7 +102,7 @@ def test_a_driver_hears_a_plain_answer_through_what_is_no_error(driver, fault):
     ids=lambda case: getattr(case, "__name__", "") or type(case).__name__,
 )
 def test_a_driver_keeps_what_came_before_a_fault(driver, fault, error_class):
-    """Two pieces of the thinking had come."""
+    """Two pieces of the thinking were received."""
     with pytest.raises(error_class) as caught:
         hear(driver, stream=True, fault=fault)
     assert (caught.value.partial.reasoning_content, caught.value.partial.content) == ("Let me", "")

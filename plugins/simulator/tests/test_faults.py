@@ -80,7 +80,7 @@ def test_cut_after_bytes_may_fall_inside_an_event(call, place, kept):
 
 
 def test_cut_plain_answer_states_its_true_length(call):
-    """A plain answer is cut without breaking HTTP."""
+    """A plain response is cut without breaking HTTP."""
     answer = heard(call, Cut(after_bytes=20), stream=False, last=True)
     assert "content-length: 20" in answer.head
     assert len(answer.body) == 20
@@ -95,7 +95,7 @@ def test_drop_closes_without_the_last_chunk(call):
 
 
 def test_dropped_plain_answer_promises_its_whole_length(call):
-    """The head of a dropped plain answer states more bytes than come."""
+    """The head of a dropped plain response states more bytes than are sent."""
     answer = heard(call, Drop(after_bytes=20), stream=False)
     assert "content-length: 20" not in answer.head
     assert len(answer.body) == 20
@@ -103,7 +103,7 @@ def test_dropped_plain_answer_promises_its_whole_length(call):
 
 
 def test_reset_after_events_lets_the_events_through(call):
-    """Reset sends RST after the events that were to come."""
+    """Reset sends RST after the events before its position."""
     answer = heard(call, Reset(after_events=2))
     assert answer.events == healthy_events(call)[:2]
     assert answer.ending == "reset"
@@ -130,12 +130,12 @@ def test_stall_falls_silent_at_its_place(call):
 
 
 def test_stall_before_headers_sends_nothing(call):
-    """A stall may come before the first byte."""
+    """A stall may precede the first byte."""
     assert heard(call, Stall(before_headers=True)) == (b"", "silence")
 
 
 def test_waits_before_the_headers_add_up(call):
-    """A second stall does not take the place of the first."""
+    """A second stall does not replace the first."""
     assert heard(call, (Stall(before_headers=True), Stall(before_headers=True, seconds=0))) == (b"", "silence")
 
 
@@ -145,7 +145,7 @@ def test_stall_goes_on_after_its_seconds(call):
 
 
 def test_error_event_ends_the_stream_with_an_error(call):
-    """The error takes the place of what would have followed, the end signal included."""
+    """The error replaces the rest of the stream, including the end marker."""
     answer = heard(call, ErrorEvent(after_events=2, error={"message": "overloaded", "code": "busy"}), last=True)
     assert answer.events[:-1] == healthy_events(call)[:2]
     assert json.loads(answer.events[-1].removeprefix(b"data: ")) == {"error": {"message": "overloaded", "code": "busy"}}
@@ -153,14 +153,14 @@ def test_error_event_ends_the_stream_with_an_error(call):
 
 
 def test_error_in_a_plain_answer_is_its_body(call):
-    """A plain answer cannot hold events, so the error is all of it, with status 200."""
+    """A plain response has no events, so the error is its whole body, with status 200."""
     with Simulator(TEXT, fault=ErrorEvent()) as simulator:
         status, body = call(simulator).ask(stream=False).response()
     assert (status, body["error"]["type"]) == (200, "server_error")
 
 
 def test_status_answers_n_times_and_leaves_the_reply_for_later(call):
-    """After the errors the first reply of the list comes, not the third."""
+    """After the errors the first reply of the list is sent, not the third."""
     with Simulator(["first", "second"], fault=Status(503, times=2)) as simulator:
         caller = call(simulator)
         answers = [caller.ask(stream=False).response() for _ in range(4)]
@@ -180,14 +180,14 @@ def test_status_carries_its_own_body_and_headers(call):
 
 
 def test_status_204_has_neither_body_nor_framing(call):
-    """An empty answer is empty on the wire too."""
+    """An empty response is empty on the wire too."""
     answer = heard(call, Status(204), last=True)
     assert answer.body == b""
     assert "content-length" not in answer.head
 
 
 def test_comments_trickle_between_events(call):
-    """Comments come at their place and are no events."""
+    """Comments are sent at their position and are not events."""
     answer = heard(call, (Comments(0.01, 3, after_events=1), Cut(after_events=2)), last=True)
     plain = healthy_events(call)
     assert answer.events == [plain[0], *[b": keep-alive"] * 3, plain[1]]
@@ -203,7 +203,7 @@ GEMINI = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
     ids=["plain", "array", "lines"],
 )
 def test_where_there_are_no_comments_white_space_trickles(call, path, body):
-    """In JSON it means nothing, so the answer is what it is without."""
+    """White space has no meaning in JSON, so the response is unchanged."""
     bodies = []
     for fault in (Comments(0.001, 3), None):
         with Simulator(TEXT, fault=fault) as simulator:
@@ -267,7 +267,7 @@ def test_content_type_may_be_left_out(call):
 
 
 def test_leave_open_sends_everything_but_the_end_of_the_body(call):
-    """The end signal of the dialect has come, that of HTTP has not."""
+    """The end marker of the dialect is received, that of HTTP is not."""
     answer = heard(call, LeaveOpen())
     assert answer.events == healthy_events(call)
     assert answer.chunks[-1] != b""
@@ -310,7 +310,7 @@ def test_list_of_faults_has_one_entry_for_each_request(call):
 
 
 def test_times_of_one_fault_do_not_end_the_others(call):
-    """Each of several faults strikes as often as it says."""
+    """Each of several faults affects as many requests as its `times`."""
     with Simulator(Reply(TEXT), fault=(Status(500, times=1), Gzip())) as simulator:
         heads = [call(simulator).ask(stream=False, last=True).hear().head for _ in range(2)]
     assert ["500" in head for head in heads] == [True, False]
@@ -319,7 +319,7 @@ def test_times_of_one_fault_do_not_end_the_others(call):
 
 @pytest.mark.parametrize("fault", [Cut, Drop, Reset, Stall])
 def test_fault_without_a_place_is_refused(fault):
-    """A fault that has to be placed says so, and names the ways."""
+    """A fault without a position raises an error that names the ways to set it."""
     with pytest.raises(ConfigError, match="exactly one position in the response: after_events=N or after_bytes=N"):
         fault()
     with pytest.raises(ConfigError, match="exactly one position"):

@@ -120,7 +120,7 @@ def test_reset_by_the_simulator_is_no_close_by_the_client(call):
 
 
 def test_as_many_requests_are_kept_as_it_was_told(call):
-    """The last ones are on record under their own numbers; an earlier one is said to be gone."""
+    """The latest requests keep their numbers; an earlier one raises an error."""
     with Simulator("Hi", keep=2) as simulator:
         caller = call(simulator)
         for _ in range(3):
@@ -133,7 +133,7 @@ def test_as_many_requests_are_kept_as_it_was_told(call):
 
 
 def test_one_connection_takes_several_requests(call):
-    """Keep-alive: streams, plain answers and errors follow each other on one socket."""
+    """Keep-alive: streams, plain responses and errors follow each other on one socket."""
     with Simulator(["one", "two"]) as simulator:
         caller = call(simulator)
         assert caller.ask().response()[1].endswith(b"[DONE]\n\n")
@@ -162,7 +162,7 @@ def test_request_may_arrive_byte_by_byte(call):
 
 
 def test_client_that_asks_first_is_told_to_continue(call):
-    """`Expect: 100-continue` gets its interim answer before the body is sent."""
+    """`Expect: 100-continue` receives its interim response before the body is sent."""
     with Simulator() as simulator:
         caller = call(simulator)
         body = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
@@ -174,7 +174,7 @@ def test_client_that_asks_first_is_told_to_continue(call):
 
 
 def test_what_is_no_http_is_refused_and_closed(call):
-    """The reason stands in the answer; nothing is recorded."""
+    """The reason is in the response; nothing is recorded."""
     with Simulator() as simulator:
         caller = call(simulator)
         caller.socket.sendall(b"\x16\x03\x01 hello\r\n\r\n")
@@ -254,7 +254,7 @@ def test_reply_may_be_a_function_of_the_request(call):
 
 
 def test_error_of_a_reply_function_reaches_the_client(call):
-    """A script that fails is an answer with status 500, and says why."""
+    """A script that fails is a response with status 500 and the reason."""
     with Simulator(lambda request: request.body["prompt"]) as simulator:
         status, body = call(simulator).ask().response()
     assert status == 500
@@ -325,7 +325,7 @@ def test_port_can_be_chosen_and_taken_again(call):
 
 
 def test_async_code_may_use_it_in_its_own_loop():
-    """The simulator answers while the loop of its user is the one that waits."""
+    """The simulator responds while the loop of its user is the one that waits."""
 
     async def main() -> bytes:
         with Simulator("hi") as simulator:

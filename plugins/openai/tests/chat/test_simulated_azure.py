@@ -32,7 +32,7 @@ def test_the_stream_begins_with_what_the_filter_says_of_the_prompt(call):
 
 
 def test_the_deployment_is_the_model(call):
-    """The answer names the deployment of the path, decoded, whatever the body asked for."""
+    """The response names the deployment of the path, decoded, whatever the body asked for."""
     status, body = ask(call, f"{PATH}?x=1&api-version=2024-10-21")
     assert (status, body["model"]) == (200, "my gpt")
     assert body["choices"][0]["message"]["content"] == "Hello!"
