@@ -45,7 +45,7 @@ def script(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as on POSIX")
-def test_it_answers_until_ctrl_c(command, tmp_path):
+def test_it_runs_until_ctrl_c(command, tmp_path):
     """It prints its address and a piece of configuration that works, responds by its script, and ends with Ctrl-C."""
     (command.folder / "script.toml").write_text(SCRIPT, "utf-8")
     with command.started("simulate", "--script", "script.toml") as process:
@@ -64,7 +64,7 @@ def test_it_answers_until_ctrl_c(command, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as on POSIX")
-def test_it_says_what_the_command_line_says(command):
+def test_reply_of_the_command_line_is_sent(command):
     """``--reply`` and ``--pace`` need no script, and ``--port`` is the port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -168,7 +168,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("text", "said"), MISTAKES.values(), ids=MISTAKES)
-def test_what_a_script_does_not_mean_is_an_error(script, text, said):
+def test_invalid_script_is_an_error(script, text, said):
     """Nothing in a script is ignored: the error names the file, the position and the nearest word."""
     with pytest.raises(ConfigError) as caught:
         script(text)

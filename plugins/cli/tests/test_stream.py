@@ -97,7 +97,7 @@ def test_a_plain_request_prints_the_same_text(command, provider):
     )
 
 
-def test_only_the_first_of_several_answers_is_text(command, provider):
+def test_only_the_first_choice_is_text(command, provider):
     """Text that belongs to another choice is not mixed in, and a note reports it."""
     provider(Reply(choices=[Reply("the first"), Reply("the second")]))
     run = command.run("stream", "Hello")
@@ -118,7 +118,7 @@ def test_only_the_first_of_several_answers_is_text(command, provider):
         (Reply(""), "The response has no text."),
     ],
 )
-def test_what_the_text_does_not_say_is_noted(command, provider, reply, note):
+def test_facts_missing_from_the_text_are_noted(command, provider, reply, note):
     """Facts that the text does not show are reported on standard error, in one line."""
     provider(reply)
     run = command.run("stream", "Hello")
@@ -127,7 +127,7 @@ def test_what_the_text_does_not_say_is_noted(command, provider, reply, note):
     assert run.err.count("\n") == 1
 
 
-def test_usage_is_told_after_the_answer(command, provider):
+def test_usage_is_reported_after_the_text(command, provider):
     """``--usage`` reports tokens, time to the first of them, speed and finish reason, and not on standard output."""
     provider(TEXT, pace=Pace(tokens_per_second=100))
     run = command.run("stream", "--usage", "Hello there")
@@ -136,7 +136,7 @@ def test_usage_is_told_after_the_answer(command, provider):
         assert re.search(figure, run.err)
 
 
-def test_debug_tells_how_the_call_went(command, provider):
+def test_debug_reports_the_call(command, provider):
     """``--debug`` names connection, driver, model, host, request id and outcome, on standard error."""
     simulator = provider(TEXT)
     run = command.run("stream", "--debug", "Hello")
@@ -153,7 +153,7 @@ def test_debug_tells_how_the_call_went(command, provider):
     }
 
 
-def test_debug_tells_the_chain_of_causes(command, provider):
+def test_debug_reports_the_chain_of_causes(command, provider):
     """After a failure ``--debug`` names every error in the chain, with phase and attempts."""
     provider(TEXT, fault=Reset(before_headers=True))
     run = command.run("stream", "--debug", "Hello")
@@ -188,7 +188,7 @@ def test_another_connection_is_asked(command, provider):
     assert (run.code, run.out, run.err) == (0, b"from elsewhere\n", "")
 
 
-def test_an_answer_that_broke_off_begins_anew(command, provider):
+def test_truncated_response_is_restarted(command, provider):
     """With ``--resume restart`` the second response is below the first, and a note states why."""
     provider(TEXT, fault=Drop(after_events=3, times=1))
     run = command.run("stream", "--retries", "1", "--resume", "restart", "Hello")
@@ -199,7 +199,7 @@ def test_an_answer_that_broke_off_begins_anew(command, provider):
 # What is asked
 
 
-def test_the_request_says_what_the_command_line_says(command, provider):
+def test_request_has_the_options_of_the_command_line(command, provider):
     """Prompt, system text, model and options arrive; an option is JSON where it can be read so, and else text."""
     simulator = provider(TEXT)
     options = ["temperature=0.5", "user=me", 'stop=["x"]', "seed=7"]
@@ -264,7 +264,7 @@ def test_an_option_that_the_provider_does_not_know(command, provider, what, code
     assert all("top_k" not in request.body for request in simulator.requests)
 
 
-def test_a_simulator_answers_where_nothing_is_configured(command):
+def test_simulator_is_used_without_configuration(command):
     """Without any configuration a simulator echoes the prompt, and one line on standard error reports it."""
     run = command.run("stream", "What is rain?", HTTP_PROXY="http://127.0.0.1:9", NO_PROXY="")
     assert run.code == 0
@@ -276,7 +276,7 @@ def test_a_simulator_answers_where_nothing_is_configured(command):
     )
 
 
-def test_a_simulator_answers_where_none_of_the_connections_is_the_default(command, provider):
+def test_simulator_is_used_without_default_connection(command, provider):
     """Where connections are configured but none is chosen, the line reports that instead, and names them."""
     simulator = provider(TEXT, default=False)
     run = command.run("stream", "What is rain?")
@@ -391,7 +391,7 @@ def test_no_output_holds_the_key(command, provider, fault, flags):
     [(Stall(after_events=3), b"one two\n"), (Stall(before_headers=True), b"")],
     ids=["in the answer", "before the headers"],
 )
-def test_ctrl_c_leaves_what_came_and_closes_the_connection(command, provider, fault, printed):
+def test_ctrl_c_keeps_the_text_and_closes_the_connection(command, provider, fault, printed):
     """Ctrl-C ends with exit code 130: the text stays, no word is added, and the provider sees the socket close."""
     simulator = provider(TEXT, fault=fault)
     with command.started("stream", "--timeout", "15", "Hello") as process:
@@ -464,7 +464,7 @@ def test_ctrl_c_while_text_is_printed_does_not_wait_for_the_rest(command, provid
 
 
 @needs_signals
-def test_ctrl_c_still_tells_what_was_asked_for(command, provider):
+def test_ctrl_c_still_prints_the_requested_reports(command, provider):
     """After Ctrl-C ``--usage`` and ``--debug`` report that the response was cancelled."""
     provider(TEXT, fault=Stall(after_events=3))
     with command.started("stream", "--timeout", "15", "--usage", "--debug", "Hello") as process:
@@ -492,7 +492,7 @@ def test_a_closed_pipe_ends_it_quietly(command, provider, flags):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is a full disk to write to")
-def test_a_full_disk_is_said_to_be_full(command, provider):
+def test_full_disk_is_reported(command, provider):
     """A response that cannot be written is an error of its own, with exit code 1 and no traceback."""
     import subprocess
 

@@ -64,7 +64,7 @@ def test_what_nobody_configured_and_nobody_can_use_is_counted(work):
     assert run.err.startswith(f"Known, but not usable now: {known - len(rows(run))} more. ")
 
 
-def test_a_connection_that_cannot_be_used_says_why(work):
+def test_unusable_connection_is_listed_with_its_reason(work):
     """The line of an unusable connection ends in the reason, which names what is missing."""
     lines = {line.split()[0]: line for line in work.run("connections", "--all").text.splitlines()}
     assert "WORK_KEY" in lines["work"]
@@ -127,7 +127,7 @@ def test_drivers_as_json_have_all_fields(command):
     assert row.keys() == {"name", "distribution", "version", "usable", "reason"}
 
 
-def test_a_driver_that_cannot_be_imported_says_why(command):
+def test_driver_that_cannot_be_imported_is_listed_with_its_reason(command):
     """A broken driver is listed as such, with its reason, and the others stay usable."""
     command.install("broken", "import no_such_module_at_all\n")
     lines = {line.split()[0]: line for line in command.run("drivers").text.splitlines()}
@@ -136,7 +136,7 @@ def test_a_driver_that_cannot_be_imported_says_why(command):
     assert " yes " in lines["openai"]
 
 
-def test_no_drivers_are_said_to_be_none(command):
+def test_empty_list_of_drivers_is_reported(command):
     """Where no driver may be used the list is empty, and standard error reports it."""
     run = command.run("drivers", POLYGLOT_DRIVERS="")
     assert (run.code, run.out) == (0, b"")

@@ -77,7 +77,7 @@ def test_text_is_shown_as_it_arrives(command, provider):
         assert terminal.process.poll() is None
 
 
-def test_ctrl_c_leaves_what_came_and_closes_the_connection(command, provider):
+def test_ctrl_c_keeps_the_text_and_closes_the_connection(command, provider):
     """Ctrl-C ends with exit code 130 on a new line, without a word, and the provider sees the socket close."""
     simulator = provider(TEXT, fault=Stall(after_events=3))
     with command.terminal("stream", "Hello") as terminal:
@@ -136,7 +136,7 @@ def test_a_dumb_terminal_gets_plain_text(command, thinker):
     assert terminal.written == f"hm\n\n{TEXT}\n"
 
 
-def test_thinking_is_dimmed_before_the_answer(command, thinker):
+def test_thinking_is_dimmed_before_the_text(command, thinker):
     """With ``--reasoning`` the thinking is dimmed, cleaned and above the text, which is not dimmed."""
     thinker(f"first\x1b[2J this|{TEXT}")
     with command.terminal("stream", "--reasoning", "Hello") as terminal:

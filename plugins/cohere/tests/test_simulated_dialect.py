@@ -40,7 +40,7 @@ def test_contents_and_calls_go_from_start_to_end(call):
     assert events[-1]["delta"]["usage"]["tokens"]["input_tokens"] == 2
 
 
-def test_a_stream_says_what_the_plain_answer_says(call):
+def test_stream_equals_the_plain_response(call):
     """Both are made from one reply."""
     reply = Reply("Hello", CALLS, reasoning="Let me think.", usage=Usage(input_tokens=2, reasoning_tokens=1))
     events, plain = streamed(call, reply), ask(call, reply)[1]
@@ -81,7 +81,7 @@ def test_an_error_inside_of_a_stream_ends_the_message(call):
     assert (last["delta"]["error"], last["delta"]["error_type"]) == ("No such tool.", "INVALID_TOOL_GENERATION")
 
 
-def test_a_reply_of_several_choices_has_no_place(call):
+def test_reply_with_choices_is_rejected(call):
     """The error names the script as the cause."""
     status, body = ask(call, Reply(choices=[Reply("a"), Reply("b")]))
     assert (status, "no choices" in body["message"]) == (500, True)

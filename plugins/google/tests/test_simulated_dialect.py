@@ -54,7 +54,7 @@ def joined(found, *, thought=False):
     "model",
     [GEMINI, "/v1/models/tiny", VERTEX, "/v1/publishers/google/models/tiny", "/v1beta/tunedModels/tiny"],
 )
-def test_it_is_asked_on_googles_paths(model):
+def test_requests_use_googles_paths(model):
     """The model stands in the path, on both of Google's places."""
     assert plain("hi", model=model)["modelVersion"] == "tiny"
     assert streamed("hi", model=model)[0]["modelVersion"] == "tiny"
@@ -87,7 +87,7 @@ def test_without_alt_sse_a_stream_is_one_array():
         Reply(""),
     ],
 )
-def test_plain_answer_says_what_the_stream_says(reply):
+def test_plain_response_equals_the_stream(reply):
     """Both are made from one reply."""
     chunks, whole = streamed(reply), [plain(reply)]
     for thought in (False, True):
@@ -112,7 +112,7 @@ def test_calls_are_whole_parts():
     assert ["thoughtSignature" in part for part in found] == [True, False]
 
 
-def test_thinking_is_counted_beside_the_answer():
+def test_thinking_is_counted_apart_from_the_text():
     """As Google counts."""
     usage = Usage(input_tokens=9, output_tokens=7, reasoning_tokens=4, cache_read_tokens=8)
     assert plain(Reply("hi", usage=usage))["usageMetadata"] == {

@@ -57,12 +57,12 @@ def test_cut_leaves_out_events_and_ends_the_body_properly(call, count):
     assert answer.ending == "silence"
 
 
-def test_negative_place_counts_from_the_end(call):
+def test_negative_position_counts_from_the_end(call):
     """Cut(after_events=-1) leaves out the end signal alone."""
     assert heard(call, Cut(after_events=-1), last=True).events == healthy_events(call)[:-1]
 
 
-def test_place_behind_the_end_is_the_end(call):
+def test_position_past_the_end_is_the_end(call):
     """A fault that is placed too far strikes after the last event."""
     answer = heard(call, Drop(after_events=99))
     assert answer.events == healthy_events(call)
@@ -79,7 +79,7 @@ def test_cut_after_bytes_may_fall_inside_an_event(call, place, kept):
     assert answer.chunks[-1] == b""
 
 
-def test_cut_plain_answer_states_its_true_length(call):
+def test_cut_plain_response_states_its_true_length(call):
     """A plain response is cut without breaking HTTP."""
     answer = heard(call, Cut(after_bytes=20), stream=False, last=True)
     assert "content-length: 20" in answer.head
@@ -94,7 +94,7 @@ def test_drop_closes_without_the_last_chunk(call):
     assert answer.ending == "fin"
 
 
-def test_dropped_plain_answer_promises_its_whole_length(call):
+def test_dropped_plain_response_states_its_whole_length(call):
     """The head of a dropped plain response states more bytes than are sent."""
     answer = heard(call, Drop(after_bytes=20), stream=False)
     assert "content-length: 20" not in answer.head
@@ -122,7 +122,7 @@ def test_connection_may_end_before_the_headers(call, fault, ending):
     assert heard(call, fault(before_headers=True)) == (b"", ending)
 
 
-def test_stall_falls_silent_at_its_place(call):
+def test_stall_waits_at_its_position(call):
     """A stall without seconds lasts until one side closes."""
     answer = heard(call, Stall(after_events=2))
     assert answer.events == healthy_events(call)[:2]
@@ -152,14 +152,14 @@ def test_error_event_ends_the_stream_with_an_error(call):
     assert answer.chunks[-1] == b""
 
 
-def test_error_in_a_plain_answer_is_its_body(call):
+def test_error_in_a_plain_response_is_its_body(call):
     """A plain response has no events, so the error is its whole body, with status 200."""
     with Simulator(TEXT, fault=ErrorEvent()) as simulator:
         status, body = call(simulator).ask(stream=False).response()
     assert (status, body["error"]["type"]) == (200, "server_error")
 
 
-def test_status_answers_n_times_and_leaves_the_reply_for_later(call):
+def test_status_is_sent_n_times_and_keeps_the_reply(call):
     """After the errors the first reply of the list is sent, not the third."""
     with Simulator(["first", "second"], fault=Status(503, times=2)) as simulator:
         caller = call(simulator)
@@ -221,7 +221,7 @@ def test_where_there_are_no_comments_white_space_trickles(call, path, body):
         Status(500, times=1),
     ],
 )
-def test_reply_that_was_not_heard_is_kept(call, fault):
+def test_reply_that_was_not_sent_is_kept(call, fault):
     """Where nothing of the reply was sent, the next request gets it."""
     with Simulator(["first", "second"], fault=fault) as simulator:
         assert b"first" not in call(simulator).ask(last=True).hear().data
@@ -290,7 +290,7 @@ def test_gzip_is_readable_event_by_event(call):
     assert gzip.decompress(b"".join(answer.chunks)).split(b"\n\n")[:-1] == healthy_events(call)
 
 
-def test_gzip_plain_answer_states_its_compressed_length(call):
+def test_gzip_plain_response_states_its_compressed_length(call):
     """Compression does not break the length."""
     answer = heard(call, Gzip(), stream=False, last=True)
     assert f"content-length: {len(answer.body)}" in answer.head
@@ -318,7 +318,7 @@ def test_times_of_one_fault_do_not_end_the_others(call):
 
 
 @pytest.mark.parametrize("fault", [Cut, Drop, Reset, Stall])
-def test_fault_without_a_place_is_refused(fault):
+def test_fault_without_position_is_rejected(fault):
     """A fault without a position raises an error that names the ways to set it."""
     with pytest.raises(ConfigError, match="exactly one position in the response: after_events=N or after_bytes=N"):
         fault()
@@ -332,7 +332,7 @@ def test_fault_and_faults_together_are_refused():
         Simulator(fault=Gzip(), faults=[Gzip()])
 
 
-def test_something_else_in_the_place_of_a_fault_is_refused():
+def test_object_that_is_not_a_fault_is_rejected():
     """A class is not a fault yet."""
     with pytest.raises(ConfigError, match="such as Reset"):
         Simulator(fault=[Gzip])

@@ -54,7 +54,7 @@ def test_jitter_is_bounded_and_the_same_for_the_same_seed():
     assert len(set(waits(1))) > 1
 
 
-def test_plain_answer_takes_as_long_as_a_stream(call):
+def test_plain_response_takes_as_long_as_a_stream(call):
     """No byte of a plain response is sent before its last token would be."""
     with Simulator("one two", pace=Pace(first_delay=60)) as simulator:
         assert call(simulator).ask(stream=False).hear(0.3) == (b"", "silence")

@@ -71,7 +71,7 @@ def test_raw_replies_mix_with_others_and_with_faults(call):
     assert answer.ending == "reset"
 
 
-def test_bytes_of_ones_own_answer_any_path(call):
+def test_raw_reply_is_sent_on_any_path(call):
     """A dialect of the user's own has paths of its own; other replies know only those of their dialects."""
     for reply, status in ((RawReply(writes=[b"data: 1\n\n"]), 200), ("Hi", 404), (lambda _: "Hi", 404)):
         with Simulator(reply) as simulator:

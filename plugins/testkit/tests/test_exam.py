@@ -81,7 +81,7 @@ def test_a_driver_that_keeps_the_contract_passes_every_check():
     assert report.skipped == ()
 
 
-def test_checks_without_recordings_are_said_to_be_skipped():
+def test_checks_without_recordings_are_reported_as_skipped():
     """What there is nothing to check for is not called passed."""
     report = check_driver(driver(), [])
     assert "streamed and plain agree" in report.skipped

@@ -78,7 +78,7 @@ def test_a_request_can_be_seen_whole(encode):
 
 
 @pytest.mark.parametrize("given", ["hello.sse", "hello.json", STREAM])
-def test_a_body_is_heard(decode, given):
+def test_body_is_decoded(decode, given):
     """By the name of its file or as bytes, as a stream or as a plain response."""
     decoded = decode(given)
     assert (decoded.response.content, decoded.error) == ("Hello", None)
@@ -86,7 +86,7 @@ def test_a_body_is_heard(decode, given):
     assert "".join(partial.content_delta for partial in decoded.partials) == "Hello"
 
 
-def test_a_body_comes_in_the_pieces_given(decode):
+def test_body_is_decoded_in_the_given_pieces(decode):
     """What is missing is missed."""
     decoded = decode(STREAM, pieces=[STREAM[:9], STREAM[9:25]])
     assert isinstance(decoded.error, Truncated)
