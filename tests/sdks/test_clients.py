@@ -148,7 +148,7 @@ def test_the_counts_arrive(kind, ask, streamed):
 def test_an_error_status_is_the_error_that_the_client_has_for_it(client_of, status, streamed):
     """The error knows its status and what was said."""
     client = client_of(TEXT, fault=Status(status))
-    with pytest.raises(client.refusal(status), match="The simulator was told to answer with status") as caught:
+    with pytest.raises(client.refusal(status), match="The simulator was configured to return status") as caught:
         list(asked(client, streamed))
     assert client.status(caught.value) == status
 
