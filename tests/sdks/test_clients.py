@@ -148,7 +148,7 @@ def test_token_counts_are_received(kind, ask, streamed):
 def test_error_status_raises_class_of_client(client_of, status, streamed):
     """Check the error's class, status and message."""
     client = client_of(TEXT, fault=Status(status))
-    with pytest.raises(client.refusal(status), match="The simulator was told to answer with status") as caught:
+    with pytest.raises(client.refusal(status), match="The simulator was configured to return status") as caught:
         list(asked(client, streamed))
     assert client.status(caught.value) == status
 

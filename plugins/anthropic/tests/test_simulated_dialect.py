@@ -14,7 +14,7 @@ HELLO = {"role": "user", "content": "Hello there"}
 
 
 def ask(call, reply, *, path="/v1/messages", headers="", settings=None, **fields):
-    """One request and its answer; a field that is None is left out."""
+    """One request and its response; a field that is None is left out."""
     body = {"model": "m", "max_tokens": 9, "messages": [HELLO], **fields}
     data = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
     with Simulator(reply, **(settings or {})) as simulator:
@@ -61,7 +61,7 @@ def test_a_stream_opens_and_closes_the_message_and_its_block(call):
     assert events[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
 
 
-def test_a_plain_answer_is_a_complete_object(call):
+def test_plain_response_is_a_complete_object(call):
     """Clients that check for each documented field find it."""
     assert ask(call, "hi") == (
         200,
@@ -95,7 +95,7 @@ def test_a_plain_answer_is_a_complete_object(call):
         (Reply(""), "end_turn"),
     ],
 )
-def test_a_stream_builds_what_the_plain_answer_says(call, reply, reason):
+def test_stream_builds_the_plain_response(call, reply, reason):
     """Both are made from one reply."""
     events, plain = streamed(call, reply), ask(call, reply)[1]
     assert built(events) == plain["content"]
@@ -105,7 +105,7 @@ def test_a_stream_builds_what_the_plain_answer_says(call, reply, reason):
     assert events[-2]["usage"] == plain["usage"]
 
 
-def test_thinking_comes_first_and_with_a_signature(call):
+def test_thinking_is_sent_first_with_a_signature(call):
     """Thinking, text, calls: in this order."""
     blocks = ask(call, Reply("Hello", CALLS, reasoning="Let me think."))[1]["content"]
     assert [block["type"] for block in blocks] == ["thinking", "text", "tool_use", "tool_use"]
@@ -185,15 +185,15 @@ def test_an_error_inside_of_a_stream_is_an_event(call):
 
 
 @pytest.mark.parametrize(("header", "status"), [("x-api-key: test-key", 200), ("x-api-key: other", 401), ("a: b", 401)])
-def test_the_key_comes_in_its_own_header(call, header, status):
+def test_key_is_sent_in_its_own_header(call, header, status):
     """The key is read from ``x-api-key``."""
     found, body = ask(call, "hi", headers=f"{header}\r\n", settings={"api_key": "test-key"})
     assert found == status
     assert status == 200 or body["error"]["type"] == "authentication_error"
 
 
-def test_a_reply_of_several_choices_has_no_place(call):
-    """The script is at fault, and the error says so."""
+def test_reply_with_choices_is_rejected(call):
+    """The error names the script as the cause."""
     status, body = ask(call, Reply(choices=[Reply("a"), Reply("b")]))
     assert (status, "no choices" in body["error"]["message"]) == (500, True)
 

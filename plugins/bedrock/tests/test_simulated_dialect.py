@@ -15,7 +15,7 @@ HELLO = {"role": "user", "content": [{"text": "Hello there"}]}
 
 
 def ask(call, reply, *, stream=False, model="garden.leaf-v1%3A0", headers="", settings=None, **fields):
-    """One request and its answer; a field that is None is left out."""
+    """One request and its response; a field that is None is left out."""
     data = json.dumps({name: value for name, value in {"messages": [HELLO], **fields}.items() if value is not None})
     path = f"/model/{model}/converse{'-stream' * stream}"
     with Simulator(reply, **(settings or {})) as simulator:
@@ -91,7 +91,7 @@ def test_a_stream_is_the_message_its_blocks_and_the_counts(call):
         (Reply("Grüße 🌍"), "end_turn"),
     ],
 )
-def test_a_stream_builds_what_the_plain_answer_says(call, reply, reason):
+def test_stream_builds_the_plain_response(call, reply, reason):
     """Both are made from one reply."""
     events, plain = streamed(call, reply), ask(call, reply)[1]
     assert built(events) == plain["output"]["message"]["content"]
@@ -99,7 +99,7 @@ def test_a_stream_builds_what_the_plain_answer_says(call, reply, reason):
     assert dict(events)["metadata"] == {name: plain[name] for name in ("usage", "metrics")}
 
 
-def test_thinking_comes_first_and_with_a_signature(call):
+def test_thinking_is_sent_first_with_a_signature(call):
     """Thinking, text, calls: in this order."""
     blocks = ask(call, Reply("Hello", CALLS, reasoning="Let me think."))[1]["output"]["message"]["content"]
     assert [next(iter(block)) for block in blocks] == ["reasoningContent", "text", "toolUse", "toolUse"]
@@ -134,7 +134,7 @@ def test_usage_can_be_given(call):
 
 
 def test_the_prompt_is_counted_in_texts_and_results(call):
-    """System prompt, texts, and what tools have answered."""
+    """System prompt, texts, and results of tools."""
     used = {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t", "name": "a", "input": {}}}]}
     result = {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [{"text": "three four"}]}}]}
     body = ask(call, "hi", messages=[HELLO, used, result], system=[{"text": "Be brief"}])[1]
@@ -161,7 +161,7 @@ def test_wrong_requests_get_a_message(call, fields):
 
 
 def test_a_body_that_is_no_object_is_refused(call):
-    """The header says that it could not be read."""
+    """The header reports that it could not be read."""
     with Simulator() as simulator:
         heard = call(simulator).send("POST", "/model/m/converse", b"[]", "Connection: close\r\n").hear()
     assert "x-amzn-errortype: SerializationException:" in heard.head
@@ -190,7 +190,7 @@ def test_an_error_status_has_its_name_in_a_header(call, path, status, name):
 
 
 def test_an_error_body_of_ones_own_has_headers_of_ones_own(call):
-    """The simulator does not name what it did not say."""
+    """The simulator does not name what it did not send."""
     data = json.dumps({"messages": [HELLO]}).encode()
     with Simulator(fault=Status(429, body={"message": "Slow down."})) as simulator:
         heard = call(simulator).send("POST", "/model/m/converse", data, "Connection: close\r\n").hear()
@@ -219,7 +219,7 @@ def test_an_exception_keeps_what_else_it_says(call):
     assert json.loads(last.data) == {"message": "Broken.", "originalStatusCode": 503}
 
 
-def test_an_error_inside_of_a_plain_answer_has_its_name_in_the_body(call):
+def test_an_error_inside_of_a_plain_response_has_its_name_in_the_body(call):
     """There is no other place for it in a 200."""
     status, body = ask(call, "hi", settings={"fault": ErrorEvent()})
     assert (status, body) == (200, {"__type": "InternalServerException", "message": "The server had an error."})
@@ -231,7 +231,7 @@ def test_comments_are_frames_of_a_kind_that_nobody_knows(call):
     assert [kind for kind, _ in events[:4]] == ["messageStart", "heartbeat", "heartbeat", "contentBlockDelta"]
 
 
-def test_a_model_is_whatever_stands_in_its_place(call):
+def test_model_is_read_from_the_path(call):
     """Also an address with slashes in it."""
     assert ask(call, "hi", model="arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Fleaf")[0] == 200
     assert ask(call, "hi", model="two/parts")[0] == 404
@@ -248,8 +248,8 @@ def test_the_key_is_a_bearer(call, given, status):
     assert ask(call, "hi", headers=headers, settings={"api_key": "test-key"})[0] == status
 
 
-def test_a_reply_of_several_choices_has_no_place(call):
-    """The script is at fault, and the error says so."""
+def test_reply_with_choices_is_rejected(call):
+    """The error names the script as the cause."""
     status, body = ask(call, Reply(choices=[Reply("a"), Reply("b")]))
     assert (status, "no choices" in body["message"]) == (500, True)
 

@@ -81,7 +81,7 @@ class Terminal:
 
     @property
     def left(self) -> str:
-        """What was written, but for a wait that was shown before it and taken away: on a slow machine any answer is."""
+        """Return the output without the wait indicator, which slow machines show before any response."""
         return self.written.rpartition("\x1b[2K")[2]
 
     @property

@@ -73,7 +73,7 @@ def test_no_option_takes_a_key():
 
 @pytest.mark.parametrize("arguments", [["--help"], ["stream", "--help"], ["--version"]], ids=" ".join)
 def test_what_needs_no_library_imports_none(command, arguments):
-    """Help and versions come without the HTTP client, the library or anything else that takes a while to read."""
+    """Help and versions are printed without the HTTP client, the library or anything else that takes a while to read."""
     done = subprocess.run(
         [sys.executable, "-c", LIST_MODULES, *arguments], capture_output=True, env=command.env, timeout=20, check=True
     )
@@ -102,7 +102,7 @@ def test_a_shell_can_complete(command, provider):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_error_has_an_exit_code_and_a_word_of_advice(kind):
-    """Each class of error ends in its group's code, and says what to do, in its message or in a line of its own."""
+    """Each class of error ends in its group's code, and its message or a line of its own states what to do."""
     groups = {
         3: (errors.ConfigError, errors.PluginError),
         4: (errors.ProviderError, errors.RequestError),

@@ -48,7 +48,7 @@ def cleaned(pieces):
 
 @patiently
 @given(hostile | st.text(), st.lists(st.integers(0, 60)))
-def test_what_comes_out_does_not_depend_on_the_cuts(text, cuts):
+def test_result_does_not_depend_on_the_cuts(text, cuts):
     """However a text is cut into pieces, its cleaned form is the same."""
     borders = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     pieces = [text[start:stop] for start, stop in itertools.pairwise(borders)]
@@ -57,7 +57,7 @@ def test_what_comes_out_does_not_depend_on_the_cuts(text, cuts):
 
 @patiently
 @given(hostile | st.text())
-def test_nothing_that_steers_comes_out(text):
+def test_control_characters_are_removed(text):
     """No control character but tab and newline is left, and none that turns the direction of writing."""
     assert not STEERING.search(clean(text))
 
@@ -91,7 +91,7 @@ def test_a_sequence_goes_with_all_that_belongs_to_it(parts):
     ],
 )
 def test_a_sequence_may_be_cut_anywhere(pieces, expected):
-    """A sequence that comes in several pieces, or is broken off by another one, is taken out all the same."""
+    """A sequence that is split across pieces, or cancelled by another one, is removed."""
     assert cleaned(pieces) == expected
 
 
@@ -100,8 +100,8 @@ def test_a_change_of_direction_is_shown():
     assert clean("safe\u202egnp.exe\u2066 \u200f\u061c") == "safe<U+202E>gnp.exe<U+2066> <U+200F><U+061C>"
 
 
-def test_a_string_that_never_ends_does_not_swallow_the_answer():
-    """The content of a string sequence without an end comes out at the end, cleaned."""
+def test_unterminated_string_does_not_swallow_the_text():
+    """The content of an unterminated string sequence is returned at the end, cleaned."""
     cleaner = Cleaner()
     assert cleaner.feed("before \x1b]0;and \x9ball\u202e the rest\n") == "before "
     assert cleaner.finish() == "0;and all<U+202E> the rest\n"

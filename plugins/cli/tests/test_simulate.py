@@ -45,8 +45,8 @@ def script(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as on POSIX")
-def test_it_answers_until_ctrl_c(command, tmp_path):
-    """It prints its address and a piece of configuration that works, answers by its script, and ends with Ctrl-C."""
+def test_it_runs_until_ctrl_c(command, tmp_path):
+    """It prints its address and a piece of configuration that works, responds by its script, and ends with Ctrl-C."""
     (command.folder / "script.toml").write_text(SCRIPT, "utf-8")
     with command.started("simulate", "--script", "script.toml") as process:
         greeting = "".join(process.stdout.readline().decode() for _ in range(8))
@@ -64,7 +64,7 @@ def test_it_answers_until_ctrl_c(command, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent as on POSIX")
-def test_it_says_what_the_command_line_says(command):
+def test_reply_of_the_command_line_is_sent(command):
     """``--reply`` and ``--pace`` need no script, and ``--port`` is the port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -88,7 +88,7 @@ def test_it_says_what_the_command_line_says(command):
     ],
 )
 def test_what_makes_no_sense_is_refused(command, arguments, code, said):
-    """A wrong option or script is said to be wrong, and nothing is started."""
+    """An invalid option or script is reported, and nothing is started."""
     run = command.run("simulate", *arguments)
     assert (run.code, run.out) == (code, b"")
     assert said in run.err
@@ -125,7 +125,7 @@ def test_a_reply_may_hold_all_that_a_reply_can(script):
 
 
 def test_faults_may_strike_every_request(script):
-    """Faults outside of the turns are for all requests, and may say how often."""
+    """Faults outside of the turns apply to all requests, and may be limited by `times`."""
     made = script("""
         pace = { tokens_per_second = 20, first_delay = 1 }
         faults = [{ name = "Garbage", data = "x" }, { name = "ErrorEvent", times = 2, error = { message = "no" } }]
@@ -168,8 +168,8 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("text", "said"), MISTAKES.values(), ids=MISTAKES)
-def test_what_a_script_does_not_mean_is_an_error(script, text, said):
-    """Nothing in a script is passed over: the error names the file, the place and the nearest word."""
+def test_invalid_script_is_an_error(script, text, said):
+    """Nothing in a script is ignored: the error names the file, the position and the nearest word."""
     with pytest.raises(ConfigError) as caught:
         script(text)
     assert said in caught.value.message

@@ -58,7 +58,7 @@ def test_a_pipe_gets_the_text_as_it_was_received(command, provider, reply, print
 
 
 def test_text_is_printed_as_it_arrives(command, provider):
-    """What has come can be read from the pipe while the model is still silent."""
+    """The text received so far can be read from the pipe while the model is still silent."""
     provider(TEXT, fault=Stall(after_events=3))
     with command.started("stream", "--timeout", "15", "Hello") as process:
         assert process.stdout.read(len("one two")) == b"one two"
@@ -88,7 +88,7 @@ def test_each_event_is_a_json_line(command, provider):
 
 
 def test_a_plain_request_prints_the_same_text(command, provider):
-    """``--no-stream`` asks for one piece, and prints what a stream would have."""
+    """``--no-stream`` requests one piece, and prints what a stream would have."""
     simulator = provider(TEXT)
     assert command.run("stream", "--no-stream", "Hello").text == TEXT + "\n"
     assert simulator.requests[0].body.get("stream", False) is False
@@ -97,8 +97,8 @@ def test_a_plain_request_prints_the_same_text(command, provider):
     )
 
 
-def test_only_the_first_of_several_answers_is_text(command, provider):
-    """Text that belongs to another choice is not mixed in, and a note says that it is there."""
+def test_only_the_first_choice_is_text(command, provider):
+    """Text that belongs to another choice is not mixed in, and a note reports it."""
     provider(Reply(choices=[Reply("the first"), Reply("the second")]))
     run = command.run("stream", "Hello")
     assert run.out == b"the first\n"
@@ -118,8 +118,8 @@ def test_only_the_first_of_several_answers_is_text(command, provider):
         (Reply(""), "The response has no text."),
     ],
 )
-def test_what_the_text_does_not_say_is_noted(command, provider, reply, note):
-    """What a reader of the text alone would miss is said on standard error, in one line."""
+def test_facts_missing_from_the_text_are_noted(command, provider, reply, note):
+    """Facts that the text does not show are reported on standard error, in one line."""
     provider(reply)
     run = command.run("stream", "Hello")
     assert run.code == 0
@@ -127,8 +127,8 @@ def test_what_the_text_does_not_say_is_noted(command, provider, reply, note):
     assert run.err.count("\n") == 1
 
 
-def test_usage_is_told_after_the_answer(command, provider):
-    """``--usage`` tells tokens, time to the first of them, speed and finish reason, and not on standard output."""
+def test_usage_is_reported_after_the_text(command, provider):
+    """``--usage`` reports tokens, time to the first of them, speed and finish reason, and not on standard output."""
     provider(TEXT, pace=Pace(tokens_per_second=100))
     run = command.run("stream", "--usage", "Hello there")
     assert run.out == TEXT.encode() + b"\n"
@@ -136,7 +136,7 @@ def test_usage_is_told_after_the_answer(command, provider):
         assert re.search(figure, run.err)
 
 
-def test_debug_tells_how_the_call_went(command, provider):
+def test_debug_reports_the_call(command, provider):
     """``--debug`` names connection, driver, model, host, request id and outcome, on standard error."""
     simulator = provider(TEXT)
     run = command.run("stream", "--debug", "Hello")
@@ -153,7 +153,7 @@ def test_debug_tells_how_the_call_went(command, provider):
     }
 
 
-def test_debug_tells_the_chain_of_causes(command, provider):
+def test_debug_reports_the_chain_of_causes(command, provider):
     """After a failure ``--debug`` names every error in the chain, with phase and attempts."""
     provider(TEXT, fault=Reset(before_headers=True))
     run = command.run("stream", "--debug", "Hello")
@@ -168,7 +168,7 @@ def test_debug_tells_the_chain_of_causes(command, provider):
 
 
 def test_a_refusal_that_passes_is_asked_again(command, provider):
-    """With ``--retries`` a refusal is not the end; ``--debug`` tells of it, and else nothing does."""
+    """With ``--retries`` a failed attempt is retried; only ``--debug`` reports it."""
     simulator = provider(TEXT, fault=Status(503, times=1))
     assert command.run("stream", "--retries", "1", "Hello")[:2] == (0, TEXT.encode() + b"\n")
     assert len(simulator.requests) == 2
@@ -178,7 +178,7 @@ def test_a_refusal_that_passes_is_asked_again(command, provider):
 
 
 def test_another_connection_is_asked(command, provider):
-    """With ``--fallback`` the next connection answers where the first one fails."""
+    """With ``--fallback`` the next connection is used if the first one fails."""
     provider(TEXT, fault=Status(401))
     with Simulator("from elsewhere") as other:
         file = command.home / "own.toml"
@@ -188,8 +188,8 @@ def test_another_connection_is_asked(command, provider):
     assert (run.code, run.out, run.err) == (0, b"from elsewhere\n", "")
 
 
-def test_an_answer_that_broke_off_begins_anew(command, provider):
-    """With ``--resume restart`` the second answer stands below the first, and a note says why."""
+def test_truncated_response_is_restarted(command, provider):
+    """With ``--resume restart`` the second response is below the first, and a note states why."""
     provider(TEXT, fault=Drop(after_events=3, times=1))
     run = command.run("stream", "--retries", "1", "--resume", "restart", "Hello")
     assert (run.code, run.out) == (0, b"one two\n" + TEXT.encode() + b"\n")
@@ -199,7 +199,7 @@ def test_an_answer_that_broke_off_begins_anew(command, provider):
 # What is asked
 
 
-def test_the_request_says_what_the_command_line_says(command, provider):
+def test_request_has_the_options_of_the_command_line(command, provider):
     """Prompt, system text, model and options arrive; an option is JSON where it can be read so, and else text."""
     simulator = provider(TEXT)
     options = ["temperature=0.5", "user=me", 'stop=["x"]', "seed=7"]
@@ -242,7 +242,7 @@ def test_the_prompt_may_be_piped_in(command, provider, arguments):
     ],
 )
 def test_a_command_that_makes_no_sense_is_refused(command, provider, arguments, given, said):
-    """What is wrong with the command line is said, nothing is sent, and the exit code is 2."""
+    """An invalid command line is reported, nothing is sent, and the exit code is 2."""
     simulator = provider(TEXT)
     run = command.run("stream", *arguments, given=given)
     assert (run.code, run.out) == (2, b"")
@@ -257,15 +257,15 @@ def test_a_command_that_makes_no_sense_is_refused(command, provider, arguments, 
     ("what", "code", "said"), [("raise", 4, "cannot express"), ("warn", 0, "cannot express"), ("drop", 0, "")]
 )
 def test_an_option_that_the_provider_does_not_know(command, provider, what, code, said):
-    """It is an error, a warning, or left out, as one says."""
+    """It is an error, a warning, or left out, as configured."""
     simulator = provider(TEXT)
     run = command.run("stream", "--option", "top_k=4", "--unsupported", what, "Hello", PYTHONWARNINGS="default")
     assert (run.code, said in run.err, bool(run.err)) == (code, True, bool(said))
     assert all("top_k" not in request.body for request in simulator.requests)
 
 
-def test_a_simulator_answers_where_nothing_is_configured(command):
-    """Without any configuration a simulator echoes the prompt, and one line on standard error says so."""
+def test_simulator_is_used_without_configuration(command):
+    """Without any configuration a simulator echoes the prompt, and one line on standard error reports it."""
     run = command.run("stream", "What is rain?", HTTP_PROXY="http://127.0.0.1:9", NO_PROXY="")
     assert run.code == 0
     assert "simulator" in run.text
@@ -276,8 +276,8 @@ def test_a_simulator_answers_where_nothing_is_configured(command):
     )
 
 
-def test_a_simulator_answers_where_none_of_the_connections_is_the_default(command, provider):
-    """Where connections are configured but none is chosen, the line says that instead, and names them."""
+def test_simulator_is_used_without_default_connection(command, provider):
+    """Where connections are configured but none is chosen, the line reports that instead, and names them."""
     simulator = provider(TEXT, default=False)
     run = command.run("stream", "What is rain?")
     assert run.code == 0
@@ -288,7 +288,7 @@ def test_a_simulator_answers_where_none_of_the_connections_is_the_default(comman
 
 
 def test_a_long_prompt_is_not_echoed_whole(command):
-    """The simulator says only the beginning of a long prompt, which would else take minutes."""
+    """The simulator repeats only the start of a long prompt, which would otherwise take minutes."""
     run = command.run("stream", given=b"word " * 10_000)
     assert 0 < len(run.out) < 600
 
@@ -307,7 +307,7 @@ CONFIGURATIONS = {
 
 @pytest.mark.parametrize(("arguments", "env", "said"), CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 def test_a_wrong_configuration_is_no_reason_to_simulate(command, provider, arguments, env, said):
-    """What is wrong with the configuration is said in a line or two, and the exit code is 3."""
+    """An invalid configuration is reported in a line or two, and the exit code is 3."""
     simulator = provider(TEXT)
     (command.folder / "typo.toml").write_text("[conections.test]\ndriver = 'openai'\n", "utf-8")
     (command.folder / "modelless.toml").write_text(
@@ -321,7 +321,7 @@ def test_a_wrong_configuration_is_no_reason_to_simulate(command, provider, argum
 
 
 def test_a_file_in_the_working_directory_is_not_read_but_mentioned(command, provider):
-    """A ``polyglot.toml`` that lies there changes nothing, and one line says how to use it."""
+    """A ``polyglot.toml`` in the working directory changes nothing, and one line states how to use it."""
     with Simulator("from the folder") as other:
         command.configure(other)
         (command.home / "own.toml").rename(command.folder / "polyglot.toml")
@@ -356,7 +356,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("code", "fault", "printed", "said"), FAULTS.values(), ids=FAULTS)
 def test_each_ending_has_its_exit_code(command, provider, code, fault, printed, said):
-    """What had come stays, the error follows in a line or two on standard error, and the exit code is its class's."""
+    """The text received so far stays, the error follows in a line or two on standard error, and the exit code is its class's."""
     provider(TEXT, fault=fault)
     patience = "3" if isinstance(fault, Stall) else "60"  # a start on a busy machine is no end of a response
     run = command.run("stream", "--timeout", patience, "Hello")
@@ -368,7 +368,7 @@ def test_each_ending_has_its_exit_code(command, provider, code, fault, printed, 
 
 
 def test_nobody_at_the_address_is_a_transport_error(command, provider):
-    """A provider that is not there is said to be not there, with exit code 5."""
+    """An unreachable provider is reported, with exit code 5."""
     provider(TEXT).close()
     run = command.run("stream", "Hello")
     assert run.code == 5
@@ -378,7 +378,7 @@ def test_nobody_at_the_address_is_a_transport_error(command, provider):
 @pytest.mark.parametrize("fault", [None, Status(401), ErrorEvent(after_events=2), Drop(after_events=2)], ids=str)
 @pytest.mark.parametrize("flags", [["--debug", "--usage"], ["--json"], ["--events"]], ids=" ".join)
 def test_no_output_holds_the_key(command, provider, fault, flags):
-    """Neither an answer nor an error, not even with ``--debug``, shows the key that was sent."""
+    """Neither a response nor an error, not even with ``--debug``, shows the key that was sent."""
     simulator = provider(TEXT, fault=fault)
     run = command.run("stream", *flags, "Hello")
     assert command.key in simulator.requests[0].headers["authorization"]
@@ -391,7 +391,7 @@ def test_no_output_holds_the_key(command, provider, fault, flags):
     [(Stall(after_events=3), b"one two\n"), (Stall(before_headers=True), b"")],
     ids=["in the answer", "before the headers"],
 )
-def test_ctrl_c_leaves_what_came_and_closes_the_connection(command, provider, fault, printed):
+def test_ctrl_c_keeps_the_text_and_closes_the_connection(command, provider, fault, printed):
     """Ctrl-C ends with exit code 130: the text stays, no word is added, and the provider sees the socket close."""
     simulator = provider(TEXT, fault=fault)
     with command.started("stream", "--timeout", "15", "Hello") as process:
@@ -464,8 +464,8 @@ def test_ctrl_c_while_text_is_printed_does_not_wait_for_the_rest(command, provid
 
 
 @needs_signals
-def test_ctrl_c_still_tells_what_was_asked_for(command, provider):
-    """After Ctrl-C ``--usage`` and ``--debug`` say that the answer was cancelled."""
+def test_ctrl_c_still_prints_the_requested_reports(command, provider):
+    """After Ctrl-C ``--usage`` and ``--debug`` report that the response was cancelled."""
     provider(TEXT, fault=Stall(after_events=3))
     with command.started("stream", "--timeout", "15", "--usage", "--debug", "Hello") as process:
         process.stdout.read(len("one two"))
@@ -492,8 +492,8 @@ def test_a_closed_pipe_ends_it_quietly(command, provider, flags):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is a full disk to write to")
-def test_a_full_disk_is_said_to_be_full(command, provider):
-    """An answer that cannot be written is an error of its own, with exit code 1 and no traceback."""
+def test_full_disk_is_reported(command, provider):
+    """A response that cannot be written is an error of its own, with exit code 1 and no traceback."""
     import subprocess
 
     provider(TEXT)
@@ -522,7 +522,7 @@ def test_an_error_that_steers_terminals_does_not(command, provider):
 
 
 def test_raw_bytes_that_are_no_stream_are_reported(command, provider):
-    """An answer that is no stream at all ends in an error and not in silence."""
+    """A response that is not a stream raises an error."""
     provider(RawReply(writes=[b"not a stream"], headers=[("content-type", "text/plain")], end="close"))
     run = command.run("stream", "Hello")
     assert run.code == 5
@@ -531,7 +531,7 @@ def test_raw_bytes_that_are_no_stream_are_reported(command, provider):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files have readers as on POSIX")
 def test_a_warning_of_the_library_is_a_line(command, provider):
-    """What the library warns of is said in one line, without a place in its code."""
+    """A warning of the library is one line, without the position in its code."""
     provider(TEXT)
     file = command.home / "own.toml"
     file.write_text(file.read_text("utf-8").replace('api_key_env = "TEST_KEY"', f'api_key = "{command.key}"'), "utf-8")

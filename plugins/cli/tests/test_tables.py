@@ -39,7 +39,7 @@ def rows(run):
 
 
 def test_connections_are_listed_one_a_line(work):
-    """Every name that can be asked is a line with its source, driver and model, and says whether it can be used."""
+    """Every usable name is a line with its source, driver, model and state."""
     run = work.run("connections", "--all")
     assert (run.code, run.err) == (0, "")
     found = rows(run)
@@ -56,7 +56,7 @@ def test_connections_are_listed_one_a_line(work):
 
 
 def test_what_nobody_configured_and_nobody_can_use_is_counted(work):
-    """Without ``--all`` a preset that lacks its key is no line; how many there are is said beside the list."""
+    """Without ``--all`` a preset that lacks its key is not listed; their number is reported next to the list."""
     run = work.run("connections", OPENAI_API_KEY=work.key)
     assert set(rows(run)) >= {"local", "work", "gone", "openai"}
     assert "groq" not in rows(run)
@@ -64,7 +64,7 @@ def test_what_nobody_configured_and_nobody_can_use_is_counted(work):
     assert run.err.startswith(f"Known, but not usable now: {known - len(rows(run))} more. ")
 
 
-def test_a_connection_that_cannot_be_used_says_why(work):
+def test_unusable_connection_is_listed_with_its_reason(work):
     """The line of an unusable connection ends in the reason, which names what is missing."""
     lines = {line.split()[0]: line for line in work.run("connections", "--all").text.splitlines()}
     assert "WORK_KEY" in lines["work"]
@@ -96,7 +96,7 @@ def test_a_key_is_not_listed(work):
 
 
 def test_a_configuration_that_cannot_be_read_lists_nothing(work):
-    """An error of the configuration is said in a line, with exit code 3."""
+    """An error of the configuration is one line, with exit code 3."""
     run = work.run("connections", "--config", "nowhere.toml")
     assert (run.code, run.out) == (3, b"")
     assert "nowhere.toml" in run.err
@@ -127,7 +127,7 @@ def test_drivers_as_json_have_all_fields(command):
     assert row.keys() == {"name", "distribution", "version", "usable", "reason"}
 
 
-def test_a_driver_that_cannot_be_imported_says_why(command):
+def test_driver_that_cannot_be_imported_is_listed_with_its_reason(command):
     """A broken driver is listed as such, with its reason, and the others stay usable."""
     command.install("broken", "import no_such_module_at_all\n")
     lines = {line.split()[0]: line for line in command.run("drivers").text.splitlines()}
@@ -136,8 +136,8 @@ def test_a_driver_that_cannot_be_imported_says_why(command):
     assert " yes " in lines["openai"]
 
 
-def test_no_drivers_are_said_to_be_none(command):
-    """Where no driver may be used the list is empty, and says so on standard error."""
+def test_empty_list_of_drivers_is_reported(command):
+    """Where no driver may be used the list is empty, and standard error reports it."""
     run = command.run("drivers", POLYGLOT_DRIVERS="")
     assert (run.code, run.out) == (0, b"")
     assert run.err == "There is nothing to list.\n"

@@ -46,7 +46,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9][0-9;]*m")
 
 
 def test_control_sequences_of_the_model_do_not_reach_the_terminal(command, provider):
-    """What would steer the terminal is taken out, even where it comes in several pieces; direction marks are shown."""
+    """Control sequences are removed, even if split across pieces; direction marks are shown."""
     provider("a\x1b]52;c;aGVsbG8=\x07b\x1b[2Jc\x9b1md\x07\re\u202ef")
     with command.terminal("stream", "Hello") as terminal:
         assert terminal.end() == 0
@@ -70,14 +70,14 @@ def test_json_on_a_terminal_steers_nothing(command, provider):
 
 
 def test_text_is_shown_as_it_arrives(command, provider):
-    """What has come is on the screen while the model is still silent."""
+    """The text received so far is on the screen while the model is still silent."""
     provider(TEXT, fault=Stall(after_events=3))
     with command.terminal("stream", "Hello") as terminal:
         terminal.read_until("one two")
         assert terminal.process.poll() is None
 
 
-def test_ctrl_c_leaves_what_came_and_closes_the_connection(command, provider):
+def test_ctrl_c_keeps_the_text_and_closes_the_connection(command, provider):
     """Ctrl-C ends with exit code 130 on a new line, without a word, and the provider sees the socket close."""
     simulator = provider(TEXT, fault=Stall(after_events=3))
     with command.terminal("stream", "Hello") as terminal:
@@ -89,7 +89,7 @@ def test_ctrl_c_leaves_what_came_and_closes_the_connection(command, provider):
 
 
 def test_an_error_begins_on_a_line_of_its_own(command, provider):
-    """After a text without a line break the error stands below it, not behind it."""
+    """After a text without a line break the error is on a new line."""
     provider(TEXT, fault=Drop(after_events=3))
     with command.terminal("stream", "Hello") as terminal:
         assert terminal.end() == 5
@@ -98,7 +98,7 @@ def test_an_error_begins_on_a_line_of_its_own(command, provider):
 
 
 def test_a_long_wait_is_spoken_of_and_leaves_no_trace(command, provider):
-    """Who is waited for is shown after a moment, and taken away before the first word of the answer."""
+    """The target of the wait is shown after a moment, and removed before the first word of the response."""
     provider(TEXT, fault=Stall(after_events=0, seconds=1.5))
     with command.terminal("stream", "Hello") as terminal:
         terminal.read_until("waiting for test")
@@ -109,7 +109,7 @@ def test_a_long_wait_is_spoken_of_and_leaves_no_trace(command, provider):
 
 @pytest.mark.parametrize("how", [[], ["--no-stream"]], ids=["stream", "plain"])
 def test_why_it_takes_longer_is_shown_while_it_does(command, provider, how):
-    """Between two requests the wait says what has gone wrong, and is taken away like any other."""
+    """Between two requests the wait shows the failure, and is removed like any other."""
     provider(TEXT, fault=Status(503, times=1, headers={"retry-after": "1.5"}))
     with command.terminal("stream", "--retries", "1", *how, "Hello") as terminal:
         terminal.read_until("Retrying in 1.5 s")
@@ -136,8 +136,8 @@ def test_a_dumb_terminal_gets_plain_text(command, thinker):
     assert terminal.written == f"hm\n\n{TEXT}\n"
 
 
-def test_thinking_is_dimmed_before_the_answer(command, thinker):
-    """With ``--reasoning`` the thinking stands dimmed and cleaned above the answer, which is not dimmed."""
+def test_thinking_is_dimmed_before_the_text(command, thinker):
+    """With ``--reasoning`` the thinking is dimmed, cleaned and above the text, which is not dimmed."""
     thinker(f"first\x1b[2J this|{TEXT}")
     with command.terminal("stream", "--reasoning", "Hello") as terminal:
         assert terminal.end() == 0
@@ -147,7 +147,7 @@ def test_thinking_is_dimmed_before_the_answer(command, thinker):
 
 
 def test_thinking_is_not_shown_unless_asked_for(command, thinker):
-    """Without ``--reasoning`` the answer alone is shown, and a pipe never gets anything else."""
+    """Without ``--reasoning`` only the text is shown, and a pipe never gets anything else."""
     thinker(f"first this|{TEXT}")
     with command.terminal("stream", "Hello") as terminal:
         assert terminal.end() == 0
@@ -181,7 +181,7 @@ def test_messages_and_lists_fit_80_columns(command, provider):
 
 
 def test_without_a_prompt_nobody_waits(command, provider):
-    """At a terminal a missing prompt is said to be missing, instead of a silent wait for input."""
+    """At a terminal a missing prompt is reported, instead of a silent wait for input."""
     provider(TEXT)
     with command.terminal("stream") as terminal:
         assert terminal.end() == 2

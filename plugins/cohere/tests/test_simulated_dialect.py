@@ -13,7 +13,7 @@ CALLS = (ToolCall("weather", {"city": "Oslo"}), ToolCall("time", id="time_x"))
 
 
 def ask(call, reply, *, settings=None, **fields):
-    """One request and its answer; a field that is None is left out."""
+    """One request and its response; a field that is None is left out."""
     body = {"model": "m", "messages": [{"role": "user", "content": "Hello there"}], **fields}
     data = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
     with Simulator(reply, **(settings or {})) as simulator:
@@ -40,7 +40,7 @@ def test_contents_and_calls_go_from_start_to_end(call):
     assert events[-1]["delta"]["usage"]["tokens"]["input_tokens"] == 2
 
 
-def test_a_stream_says_what_the_plain_answer_says(call):
+def test_stream_equals_the_plain_response(call):
     """Both are made from one reply."""
     reply = Reply("Hello", CALLS, reasoning="Let me think.", usage=Usage(input_tokens=2, reasoning_tokens=1))
     events, plain = streamed(call, reply), ask(call, reply)[1]
@@ -81,8 +81,8 @@ def test_an_error_inside_of_a_stream_ends_the_message(call):
     assert (last["delta"]["error"], last["delta"]["error_type"]) == ("No such tool.", "INVALID_TOOL_GENERATION")
 
 
-def test_a_reply_of_several_choices_has_no_place(call):
-    """The script is at fault, and the error says so."""
+def test_reply_with_choices_is_rejected(call):
+    """The error names the script as the cause."""
     status, body = ask(call, Reply(choices=[Reply("a"), Reply("b")]))
     assert (status, "no choices" in body["message"]) == (500, True)
 

@@ -16,7 +16,7 @@ VERTEX = "/v1/projects/p/locations/eu/publishers/google/models/tiny"
 
 
 def ask(simulator, method="generateContent", *, model=GEMINI, **fields):
-    """Status, content type and body of the answer."""
+    """Status, content type and body of the response."""
     body = {"contents": [{"role": "user", "parts": [{"text": "Hello there"}]}]} | fields
     client = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=5)
     try:
@@ -54,7 +54,7 @@ def joined(found, *, thought=False):
     "model",
     [GEMINI, "/v1/models/tiny", VERTEX, "/v1/publishers/google/models/tiny", "/v1beta/tunedModels/tiny"],
 )
-def test_it_is_asked_on_googles_paths(model):
+def test_requests_use_googles_paths(model):
     """The model stands in the path, on both of Google's places."""
     assert plain("hi", model=model)["modelVersion"] == "tiny"
     assert streamed("hi", model=model)[0]["modelVersion"] == "tiny"
@@ -70,7 +70,7 @@ def test_a_stream_is_events_without_an_end_sign():
 
 
 def test_without_alt_sse_a_stream_is_one_array():
-    """As Google answers where nobody asks for events."""
+    """Google's format without ``alt=sse``."""
     with Simulator("one two") as simulator:
         _, kind, body = ask(simulator, "streamGenerateContent")
     assert kind == "application/json"
@@ -87,7 +87,7 @@ def test_without_alt_sse_a_stream_is_one_array():
         Reply(""),
     ],
 )
-def test_plain_answer_says_what_the_stream_says(reply):
+def test_plain_response_equals_the_stream(reply):
     """Both are made from one reply."""
     chunks, whole = streamed(reply), [plain(reply)]
     for thought in (False, True):
@@ -112,7 +112,7 @@ def test_calls_are_whole_parts():
     assert ["thoughtSignature" in part for part in found] == [True, False]
 
 
-def test_thinking_is_counted_beside_the_answer():
+def test_thinking_is_counted_apart_from_the_text():
     """As Google counts."""
     usage = Usage(input_tokens=9, output_tokens=7, reasoning_tokens=4, cache_read_tokens=8)
     assert plain(Reply("hi", usage=usage))["usageMetadata"] == {
@@ -158,7 +158,7 @@ def test_requests_that_make_no_sense_are_refused(fields):
 
 @pytest.mark.parametrize(("code", "word"), [(429, "RESOURCE_EXHAUSTED"), (503, "UNAVAILABLE"), (500, "INTERNAL")])
 def test_error_statuses_have_their_words(code, word):
-    """The number and the word say the same."""
+    """The code and the status name agree."""
     with Simulator(fault=Status(code)) as simulator:
         status, _, body = ask(simulator)
     assert (status, json.loads(body)["error"]["status"]) == (code, word)
@@ -166,7 +166,7 @@ def test_error_statuses_have_their_words(code, word):
 
 @pytest.mark.parametrize("method", ["streamGenerateContent?alt=sse", "streamGenerateContent", "generateContent"])
 def test_an_error_inside_a_200_has_number_and_word(method):
-    """As an event, as an element of the array, and as the whole answer."""
+    """As an event, as an element of the array, and as the whole response."""
     with Simulator("one two", fault=ErrorEvent(after_events=1)) as simulator:
         status, _, body = ask(simulator, method)
     assert status == 200

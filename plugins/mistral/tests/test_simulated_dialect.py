@@ -14,7 +14,7 @@ PATH = "/mistral/v1/chat/completions"
 
 
 def ask(call, reply, *, settings=None, headers="", **fields):
-    """One request and its answer; a field that is None is left out."""
+    """One request and its response; a field that is None is left out."""
     body = {"model": "m", "messages": [{"role": "user", "content": "Hello there"}], **fields}
     data = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
     with Simulator(reply, **(settings or {})) as simulator:
@@ -55,7 +55,7 @@ def test_a_stream_is_a_role_the_content_and_a_finish_with_the_usage(call):
     }
 
 
-def test_the_end_is_said(call):
+def test_stream_ends_with_done(call):
     """The last block is no JSON."""
     assert ask(call, "hi", stream=True)[1].endswith(b"\n\ndata: [DONE]\n\n")
 
@@ -72,7 +72,7 @@ def test_the_end_is_said(call):
         Reply(""),
     ],
 )
-def test_a_stream_says_what_the_plain_answer_says(call, reply):
+def test_stream_equals_the_plain_response(call, reply):
     """Both are made from one reply."""
     chunks, plain = streamed(call, reply), ask(call, reply)[1]
     choice, said = plain["choices"][0], deltas(chunks)
@@ -92,7 +92,7 @@ def test_only_thinking_makes_the_content_a_list(call):
     ]
 
 
-def test_calls_come_whole_in_the_chunk_of_the_finish(call):
+def test_tool_calls_are_whole_in_the_last_chunk(call):
     """Each with the number of its place, and an id of nine letters and digits unless it has one."""
     last = streamed(call, Reply(tool_calls=CALLS))[-1]["choices"][0]
     assert last["finish_reason"] == "tool_calls"
@@ -138,13 +138,13 @@ def test_usage_can_be_given(call):
     ],
 )
 def test_wrong_fields_are_listed(call, fields, place):
-    """The status is 422, and each detail says where."""
+    """The status is 422, and each detail names its field."""
     status, body = ask(call, "hi", **fields)
     assert (status, [found["loc"] for found in body["detail"]]) == (422, [["body", place]])
 
 
 def test_a_body_that_is_no_object_is_refused(call):
-    """The detail says that it is the body."""
+    """The detail names the body."""
     with Simulator() as simulator:
         status, body = call(simulator).send("POST", PATH, b"[]").response()
     assert (status, body["detail"][0]["loc"]) == (422, ["body"])
@@ -174,7 +174,7 @@ def test_an_error_inside_of_a_stream_is_such_an_object_too(call):
     assert chunks[2:] == [{"object": "error", "raw_status_code": 429, "message": "Busy.", "type": "rate_limited"}]
 
 
-def test_the_connection_leads_to_a_place_of_its_own():
+def test_connection_has_its_own_path():
     """The path behind it is the one of OpenAI's dialect."""
     with Simulator() as simulator:
         assert simulator.connection_for("mistral").base_url == f"http://127.0.0.1:{simulator.port}/mistral/v1"

@@ -13,7 +13,7 @@ CALLS = (ToolCall("weather", {"city": "Oslo", "days": 3}), ToolCall("time", id="
 
 
 def ask(call, reply, *, settings=None, **fields):
-    """One request and its answer; a field that is None is left out."""
+    """One request and its response; a field that is None is left out."""
     body = {"model": "m", "messages": [{"role": "user", "content": "Hello there"}], "stream": False, **fields}
     data = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
     with Simulator(reply, **(settings or {})) as simulator:
@@ -40,12 +40,12 @@ def test_every_token_is_a_line_and_the_last_one_is_done(call):
     assert (lines[-1]["done_reason"], lines[-1]["prompt_eval_count"], lines[-1]["eval_count"]) == ("stop", 2, 5)
 
 
-def test_without_a_word_about_it_the_answer_is_a_stream(call):
+def test_response_is_streamed_by_default(call):
     """Only ``"stream": false`` asks for one object."""
     assert ask(call, "hi", stream=None)[1].count(b"\n") == 2
 
 
-def test_a_plain_answer_is_a_complete_object(call):
+def test_plain_response_is_a_complete_object(call):
     """Clients that check for each documented field find it."""
     body = ask(call, Reply("hi", usage=Usage(input_tokens=2, output_tokens=1)))[1]
     assert body.pop("created_at").endswith("Z")
@@ -73,7 +73,7 @@ def test_a_plain_answer_is_a_complete_object(call):
         Reply(""),
     ],
 )
-def test_a_stream_says_what_the_plain_answer_says(call, reply):
+def test_stream_equals_the_plain_response(call, reply):
     """Both are made from one reply."""
     lines, plain = streamed(call, reply), ask(call, reply)[1]
     message = plain["message"]
@@ -134,8 +134,8 @@ def test_an_error_inside_of_a_stream_is_a_line(call):
     assert streamed(call, "one two", settings={"fault": fault})[1:] == [{"error": "out of memory"}]
 
 
-def test_a_reply_of_several_choices_has_no_place(call):
-    """The script is at fault, and the error says so."""
+def test_reply_with_choices_is_rejected(call):
+    """The error names the script as the cause."""
     status, body = ask(call, Reply(choices=[Reply("a"), Reply("b")]))
     assert (status, "no choices" in body["error"]) == (500, True)
 

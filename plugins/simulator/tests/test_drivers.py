@@ -59,7 +59,7 @@ def hear(driver, stream, reply=REPLY, **settings):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_driver_hears_all_that_is_said(driver, stream):
+def test_driver_decodes_all_content(driver, stream):
     """Thinking, text, calls, the reason and the counts; the key is the simulator's."""
     heard = hear(driver, stream, api_key="test-key")
     assert (heard.reasoning_content, heard.content) == ("Let me think.", "It rains in Bergen.")
@@ -74,8 +74,8 @@ def test_a_driver_hears_all_that_is_said(driver, stream):
     [Comments(0.001, 3, after_events=1), ByteAtATime(), SlowHeaders(0.0001), Gzip(), LeaveOpen()],
     ids=lambda fault: type(fault).__name__,
 )
-def test_a_driver_hears_it_through_what_is_no_error(driver, fault):
-    """The answer is whole."""
+def test_driver_decodes_stream_despite_harmless_faults(driver, fault):
+    """The response is complete."""
     assert hear(driver, stream=True, fault=fault).content == "It rains in Bergen."
 
 
@@ -84,7 +84,7 @@ def test_a_driver_hears_it_through_what_is_no_error(driver, fault):
     [Comments(0.001, 3), ByteAtATime(), SlowHeaders(0.0001), Gzip()],
     ids=lambda fault: type(fault).__name__,
 )
-def test_a_driver_hears_a_plain_answer_through_what_is_no_error(driver, fault):
+def test_driver_decodes_plain_response_despite_harmless_faults(driver, fault):
     """White space before an object, single bytes, and a compressed body."""
     assert hear(driver, stream=False, fault=fault).content == "It rains in Bergen."
 
@@ -101,8 +101,8 @@ def test_a_driver_hears_a_plain_answer_through_what_is_no_error(driver, fault):
     ],
     ids=lambda case: getattr(case, "__name__", "") or type(case).__name__,
 )
-def test_a_driver_keeps_what_came_before_a_fault(driver, fault, error_class):
-    """Two pieces of the thinking had come."""
+def test_driver_keeps_content_received_before_a_fault(driver, fault, error_class):
+    """Two pieces of the thinking were received."""
     with pytest.raises(error_class) as caught:
         hear(driver, stream=True, fault=fault)
     assert (caught.value.partial.reasoning_content, caught.value.partial.content) == ("Let me", "")
@@ -120,14 +120,14 @@ def test_a_driver_keeps_what_came_before_a_fault(driver, fault, error_class):
     ],
     ids=lambda case: getattr(case, "__name__", "") or f"{type(case).__name__}{getattr(case, 'code', '')}",
 )
-def test_a_driver_hears_of_what_comes_in_the_place_of_an_answer(driver, stream, fault, error_class):
+def test_driver_raises_error_sent_instead_of_response(driver, stream, fault, error_class):
     """Whether a stream was asked for or not."""
     with pytest.raises(error_class) as caught:
         hear(driver, stream, fault=fault)
     assert type(caught.value) is error_class
 
 
-def test_a_driver_hears_of_an_error_in_the_place_of_a_plain_answer(driver):
+def test_driver_raises_error_sent_instead_of_plain_response(driver):
     """In a 200, in the dialect's own words."""
     with pytest.raises(ServerError, match="The server had an error"):
         hear(driver, stream=False, fault=ErrorEvent())

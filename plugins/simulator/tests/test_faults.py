@@ -57,12 +57,12 @@ def test_cut_leaves_out_events_and_ends_the_body_properly(call, count):
     assert answer.ending == "silence"
 
 
-def test_negative_place_counts_from_the_end(call):
+def test_negative_position_counts_from_the_end(call):
     """Cut(after_events=-1) leaves out the end signal alone."""
     assert heard(call, Cut(after_events=-1), last=True).events == healthy_events(call)[:-1]
 
 
-def test_place_behind_the_end_is_the_end(call):
+def test_position_past_the_end_is_the_end(call):
     """A fault that is placed too far strikes after the last event."""
     answer = heard(call, Drop(after_events=99))
     assert answer.events == healthy_events(call)
@@ -79,8 +79,8 @@ def test_cut_after_bytes_may_fall_inside_an_event(call, place, kept):
     assert answer.chunks[-1] == b""
 
 
-def test_cut_plain_answer_states_its_true_length(call):
-    """A plain answer is cut without breaking HTTP."""
+def test_cut_plain_response_states_its_true_length(call):
+    """A plain response is cut without breaking HTTP."""
     answer = heard(call, Cut(after_bytes=20), stream=False, last=True)
     assert "content-length: 20" in answer.head
     assert len(answer.body) == 20
@@ -94,8 +94,8 @@ def test_drop_closes_without_the_last_chunk(call):
     assert answer.ending == "fin"
 
 
-def test_dropped_plain_answer_promises_its_whole_length(call):
-    """The head of a dropped plain answer states more bytes than come."""
+def test_dropped_plain_response_states_its_whole_length(call):
+    """The head of a dropped plain response states more bytes than are sent."""
     answer = heard(call, Drop(after_bytes=20), stream=False)
     assert "content-length: 20" not in answer.head
     assert len(answer.body) == 20
@@ -103,7 +103,7 @@ def test_dropped_plain_answer_promises_its_whole_length(call):
 
 
 def test_reset_after_events_lets_the_events_through(call):
-    """Reset sends RST after the events that were to come."""
+    """Reset sends RST after the events before its position."""
     answer = heard(call, Reset(after_events=2))
     assert answer.events == healthy_events(call)[:2]
     assert answer.ending == "reset"
@@ -122,7 +122,7 @@ def test_connection_may_end_before_the_headers(call, fault, ending):
     assert heard(call, fault(before_headers=True)) == (b"", ending)
 
 
-def test_stall_falls_silent_at_its_place(call):
+def test_stall_waits_at_its_position(call):
     """A stall without seconds lasts until one side closes."""
     answer = heard(call, Stall(after_events=2))
     assert answer.events == healthy_events(call)[:2]
@@ -130,12 +130,12 @@ def test_stall_falls_silent_at_its_place(call):
 
 
 def test_stall_before_headers_sends_nothing(call):
-    """A stall may come before the first byte."""
+    """A stall may precede the first byte."""
     assert heard(call, Stall(before_headers=True)) == (b"", "silence")
 
 
 def test_waits_before_the_headers_add_up(call):
-    """A second stall does not take the place of the first."""
+    """A second stall does not replace the first."""
     assert heard(call, (Stall(before_headers=True), Stall(before_headers=True, seconds=0))) == (b"", "silence")
 
 
@@ -145,22 +145,22 @@ def test_stall_goes_on_after_its_seconds(call):
 
 
 def test_error_event_ends_the_stream_with_an_error(call):
-    """The error takes the place of what would have followed, the end signal included."""
+    """The error replaces the rest of the stream, including the end marker."""
     answer = heard(call, ErrorEvent(after_events=2, error={"message": "overloaded", "code": "busy"}), last=True)
     assert answer.events[:-1] == healthy_events(call)[:2]
     assert json.loads(answer.events[-1].removeprefix(b"data: ")) == {"error": {"message": "overloaded", "code": "busy"}}
     assert answer.chunks[-1] == b""
 
 
-def test_error_in_a_plain_answer_is_its_body(call):
-    """A plain answer cannot hold events, so the error is all of it, with status 200."""
+def test_error_in_a_plain_response_is_its_body(call):
+    """A plain response has no events, so the error is its whole body, with status 200."""
     with Simulator(TEXT, fault=ErrorEvent()) as simulator:
         status, body = call(simulator).ask(stream=False).response()
     assert (status, body["error"]["type"]) == (200, "server_error")
 
 
-def test_status_answers_n_times_and_leaves_the_reply_for_later(call):
-    """After the errors the first reply of the list comes, not the third."""
+def test_status_is_sent_n_times_and_keeps_the_reply(call):
+    """After the errors the first reply of the list is sent, not the third."""
     with Simulator(["first", "second"], fault=Status(503, times=2)) as simulator:
         caller = call(simulator)
         answers = [caller.ask(stream=False).response() for _ in range(4)]
@@ -180,14 +180,14 @@ def test_status_carries_its_own_body_and_headers(call):
 
 
 def test_status_204_has_neither_body_nor_framing(call):
-    """An empty answer is empty on the wire too."""
+    """An empty response is empty on the wire too."""
     answer = heard(call, Status(204), last=True)
     assert answer.body == b""
     assert "content-length" not in answer.head
 
 
 def test_comments_trickle_between_events(call):
-    """Comments come at their place and are no events."""
+    """Comments are sent at their position and are not events."""
     answer = heard(call, (Comments(0.01, 3, after_events=1), Cut(after_events=2)), last=True)
     plain = healthy_events(call)
     assert answer.events == [plain[0], *[b": keep-alive"] * 3, plain[1]]
@@ -203,7 +203,7 @@ GEMINI = {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
     ids=["plain", "array", "lines"],
 )
 def test_where_there_are_no_comments_white_space_trickles(call, path, body):
-    """In JSON it means nothing, so the answer is what it is without."""
+    """White space has no meaning in JSON, so the response is unchanged."""
     bodies = []
     for fault in (Comments(0.001, 3), None):
         with Simulator(TEXT, fault=fault) as simulator:
@@ -221,7 +221,7 @@ def test_where_there_are_no_comments_white_space_trickles(call, path, body):
         Status(500, times=1),
     ],
 )
-def test_reply_that_was_not_heard_is_kept(call, fault):
+def test_reply_that_was_not_sent_is_kept(call, fault):
     """Where nothing of the reply was sent, the next request gets it."""
     with Simulator(["first", "second"], fault=fault) as simulator:
         assert b"first" not in call(simulator).ask(last=True).hear().data
@@ -267,7 +267,7 @@ def test_content_type_may_be_left_out(call):
 
 
 def test_leave_open_sends_everything_but_the_end_of_the_body(call):
-    """The end signal of the dialect has come, that of HTTP has not."""
+    """The end marker of the dialect is received, that of HTTP is not."""
     answer = heard(call, LeaveOpen())
     assert answer.events == healthy_events(call)
     assert answer.chunks[-1] != b""
@@ -290,7 +290,7 @@ def test_gzip_is_readable_event_by_event(call):
     assert gzip.decompress(b"".join(answer.chunks)).split(b"\n\n")[:-1] == healthy_events(call)
 
 
-def test_gzip_plain_answer_states_its_compressed_length(call):
+def test_gzip_plain_response_states_its_compressed_length(call):
     """Compression does not break the length."""
     answer = heard(call, Gzip(), stream=False, last=True)
     assert f"content-length: {len(answer.body)}" in answer.head
@@ -310,7 +310,7 @@ def test_list_of_faults_has_one_entry_for_each_request(call):
 
 
 def test_times_of_one_fault_do_not_end_the_others(call):
-    """Each of several faults strikes as often as it says."""
+    """Each of several faults affects as many requests as its `times`."""
     with Simulator(Reply(TEXT), fault=(Status(500, times=1), Gzip())) as simulator:
         heads = [call(simulator).ask(stream=False, last=True).hear().head for _ in range(2)]
     assert ["500" in head for head in heads] == [True, False]
@@ -318,8 +318,8 @@ def test_times_of_one_fault_do_not_end_the_others(call):
 
 
 @pytest.mark.parametrize("fault", [Cut, Drop, Reset, Stall])
-def test_fault_without_a_place_is_refused(fault):
-    """A fault that has to be placed says so, and names the ways."""
+def test_fault_without_position_is_rejected(fault):
+    """A fault without a position raises an error that names the ways to set it."""
     with pytest.raises(ConfigError, match="exactly one position in the response: after_events=N or after_bytes=N"):
         fault()
     with pytest.raises(ConfigError, match="exactly one position"):
@@ -332,7 +332,7 @@ def test_fault_and_faults_together_are_refused():
         Simulator(fault=Gzip(), faults=[Gzip()])
 
 
-def test_something_else_in_the_place_of_a_fault_is_refused():
+def test_object_that_is_not_a_fault_is_rejected():
     """A class is not a fault yet."""
     with pytest.raises(ConfigError, match="such as Reset"):
         Simulator(fault=[Gzip])

@@ -18,7 +18,7 @@ def asked(simulator):
 
 
 def test_a_simulator_is_there(polyglot_simulator):
-    """`polyglot_simulator` runs, and has seen what it was asked."""
+    """`polyglot_simulator` runs, and has recorded the request."""
     assert asked(polyglot_simulator) == 200
     assert len(polyglot_simulator.requests) == 1
 

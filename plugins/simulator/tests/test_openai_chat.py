@@ -62,7 +62,7 @@ def test_same_request_gets_the_same_bytes(call):
     assert streamed(call, Reply("hi", CALLS)) == streamed(call, Reply("hi", CALLS))
 
 
-def test_usage_comes_only_when_it_is_asked_for(call):
+def test_usage_is_sent_only_if_requested(call):
     """With include_usage: null on every chunk, and a last chunk without choices that has it."""
     options = {"include_usage": True}
     *others, last = streamed(call, Reply("Hello there", reasoning="hm"), stream_options=options)
@@ -133,7 +133,7 @@ def test_arguments_given_as_text_are_sent_as_they_are(call):
         Reply(""),
     ],
 )
-def test_plain_answer_says_what_the_stream_says(call, reply):
+def test_plain_response_equals_the_stream(call, reply):
     """Both are made from one reply."""
     chunks, body = streamed(call, reply), plain(call, reply)
     choice = body["choices"][0]
@@ -144,7 +144,7 @@ def test_plain_answer_says_what_the_stream_says(call, reply):
     assert len(choice["message"].get("tool_calls", [])) == len(reply.tool_calls)
 
 
-def test_plain_answer_is_a_complete_object(call):
+def test_plain_response_is_a_complete_object(call):
     """Clients that check for each documented field find it."""
     body = plain(call, "hi")
     assert body["object"] == "chat.completion"
@@ -170,7 +170,7 @@ def test_n_repeats_a_reply_that_has_no_choices(call):
     assert [choice["index"] for choice in plain(call, "hi", n=3)["choices"]] == [0, 1, 2]
 
 
-def test_model_of_the_request_is_the_one_that_answers(call):
+def test_response_has_the_model_of_the_request(call):
     """Without one in the request it is the simulator's."""
     with Simulator(model="tiny") as simulator:
         caller = call(simulator)

@@ -54,8 +54,8 @@ def test_jitter_is_bounded_and_the_same_for_the_same_seed():
     assert len(set(waits(1))) > 1
 
 
-def test_plain_answer_takes_as_long_as_a_stream(call):
-    """Nothing of a plain answer comes before its last token would have."""
+def test_plain_response_takes_as_long_as_a_stream(call):
+    """No byte of a plain response is sent before its last token would be."""
     with Simulator("one two", pace=Pace(first_delay=60)) as simulator:
         assert call(simulator).ask(stream=False).hear(0.3) == (b"", "silence")
 

@@ -39,7 +39,7 @@ def test_each_write_reaches_the_socket_by_itself(call):
     [("close", "connection: close", "fin"), ("length", "content-length: 18", "silence")],
 )
 def test_unchunked_body_is_exactly_the_writes(call, end, framing, ending):
-    """The bytes come unchanged."""
+    """The bytes are received unchanged."""
     answer = heard(call, RawReply(writes=WRITES, end=end), SILENCE)
     assert answer.body == b"".join(WRITES)
     assert framing in answer.head
@@ -48,7 +48,7 @@ def test_unchunked_body_is_exactly_the_writes(call, end, framing, ending):
 
 @pytest.mark.parametrize(("end", "ending"), [("open", "silence"), ("reset", "reset")])
 def test_body_without_an_end(call, end, ending):
-    """All writes come, and the last chunk does not."""
+    """All writes are received, and the last chunk is not."""
     answer = heard(call, RawReply(writes=WRITES, end=end), SILENCE)
     assert b"".join(answer.chunks) == b"".join(WRITES)
     assert answer.chunks[-1] != b""
@@ -71,7 +71,7 @@ def test_raw_replies_mix_with_others_and_with_faults(call):
     assert answer.ending == "reset"
 
 
-def test_bytes_of_ones_own_answer_any_path(call):
+def test_raw_reply_is_sent_on_any_path(call):
     """A dialect of the user's own has paths of its own; other replies know only those of their dialects."""
     for reply, status in ((RawReply(writes=[b"data: 1\n\n"]), 200), ("Hi", 404), (lambda _: "Hi", 404)):
         with Simulator(reply) as simulator:

@@ -19,7 +19,7 @@ from polyglot_simulator.routes import supported_drivers
 ENDLESS = "word " * 100_000
 
 
-def test_requests_are_recorded_as_they_came(call):
+def test_requests_are_recorded_as_received(call):
     """Method, path, query, headers in lower case, the parsed body, and the order of arrival."""
     with Simulator() as simulator:
         caller = call(simulator)
@@ -34,7 +34,7 @@ def test_requests_are_recorded_as_they_came(call):
     assert second.received_at >= first.received_at
 
 
-def test_sent_bytes_count_the_whole_answer(call):
+def test_sent_bytes_count_the_whole_response(call):
     """Head and framing are part of what was sent."""
     with Simulator("hi") as simulator:
         heard = call(simulator).ask(last=True).hear()
@@ -119,8 +119,8 @@ def test_reset_by_the_simulator_is_no_close_by_the_client(call):
         assert simulator.requests[0].wait_closed(0.05) is None
 
 
-def test_as_many_requests_are_kept_as_it_was_told(call):
-    """The last ones are on record under their own numbers; an earlier one is said to be gone."""
+def test_keep_limits_recorded_requests(call):
+    """The latest requests keep their numbers; an earlier one raises an error."""
     with Simulator("Hi", keep=2) as simulator:
         caller = call(simulator)
         for _ in range(3):
@@ -133,7 +133,7 @@ def test_as_many_requests_are_kept_as_it_was_told(call):
 
 
 def test_one_connection_takes_several_requests(call):
-    """Keep-alive: streams, plain answers and errors follow each other on one socket."""
+    """Keep-alive: streams, plain responses and errors follow each other on one socket."""
     with Simulator(["one", "two"]) as simulator:
         caller = call(simulator)
         assert caller.ask().response()[1].endswith(b"[DONE]\n\n")
@@ -143,7 +143,7 @@ def test_one_connection_takes_several_requests(call):
         assert all(request.wait_closed(5) for request in simulator.requests)
 
 
-def test_requests_sent_ahead_are_answered_in_order(call):
+def test_pipelined_requests_are_served_in_order(call):
     """Pipelined requests wait for their turn."""
     with Simulator(["one", "two"]) as simulator:
         caller = call(simulator).ask(stream=False).ask(stream=False, last=True)
@@ -161,8 +161,8 @@ def test_request_may_arrive_byte_by_byte(call):
         assert caller.response()[0] == 200
 
 
-def test_client_that_asks_first_is_told_to_continue(call):
-    """`Expect: 100-continue` gets its interim answer before the body is sent."""
+def test_expect_100_continue_is_supported(call):
+    """`Expect: 100-continue` receives its interim response before the body is sent."""
     with Simulator() as simulator:
         caller = call(simulator)
         body = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
@@ -174,7 +174,7 @@ def test_client_that_asks_first_is_told_to_continue(call):
 
 
 def test_what_is_no_http_is_refused_and_closed(call):
-    """The reason stands in the answer; nothing is recorded."""
+    """The reason is in the response; nothing is recorded."""
     with Simulator() as simulator:
         caller = call(simulator)
         caller.socket.sendall(b"\x16\x03\x01 hello\r\n\r\n")
@@ -205,7 +205,7 @@ def test_body_over_the_limit_is_refused(call):
         ("POST", "/v1/embeddings", b"{}", 404, "unknown_url"),
     ],
 )
-def test_wrong_request_is_told_what_is_wrong(call, method, path, body, status, code):
+def test_invalid_request_gets_an_error_with_the_reason(call, method, path, body, status, code):
     """Refusals have a provider's shape, and use up neither a reply nor a fault."""
     with Simulator(["first", "second"], faults=[Stall(before_headers=True, seconds=0)]) as simulator:
         caller = call(simulator)
@@ -237,7 +237,7 @@ def test_models_are_listed(call):
     assert [model["id"] for model in body["data"]] == ["tiny"]
 
 
-def test_replies_come_in_turn_and_the_last_repeats(call):
+def test_replies_are_sent_in_turn_and_the_last_repeats(call):
     """A list is a conversation."""
     with Simulator(["one", Reply("two")]) as simulator:
         caller = call(simulator)
@@ -254,7 +254,7 @@ def test_reply_may_be_a_function_of_the_request(call):
 
 
 def test_error_of_a_reply_function_reaches_the_client(call):
-    """A script that fails is an answer with status 500, and says why."""
+    """A script that fails is a response with status 500 and the reason."""
     with Simulator(lambda request: request.body["prompt"]) as simulator:
         status, body = call(simulator).ask().response()
     assert status == 500
@@ -285,7 +285,7 @@ def test_connection_leads_to_the_simulator():
         assert connection.secret
 
 
-def test_simulator_that_is_not_running_says_so():
+def test_stopped_simulator_raises():
     """Before the start and after the end there is no port."""
     simulator = Simulator()
     with pytest.raises(ConfigError, match="not running"):
@@ -325,7 +325,7 @@ def test_port_can_be_chosen_and_taken_again(call):
 
 
 def test_async_code_may_use_it_in_its_own_loop():
-    """The simulator answers while the loop of its user is the one that waits."""
+    """The simulator responds while the loop of its user is the one that waits."""
 
     async def main() -> bytes:
         with Simulator("hi") as simulator:

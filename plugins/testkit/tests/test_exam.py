@@ -81,7 +81,7 @@ def test_a_driver_that_keeps_the_contract_passes_every_check():
     assert report.skipped == ()
 
 
-def test_checks_without_recordings_are_said_to_be_skipped():
+def test_checks_without_recordings_are_reported_as_skipped():
     """What there is nothing to check for is not called passed."""
     report = check_driver(driver(), [])
     assert "streamed and plain agree" in report.skipped
@@ -165,7 +165,7 @@ def _encode_all(connection, request):
 
 
 def deaf_to(asked):
-    """A driver that says everything, but for one thing: it encodes the request that does not ask for it."""
+    """A driver that encodes everything, with one exception: it encodes the request that does not ask for it."""
 
     def encode_request(connection, request):
         return _encode_all(connection, asked.without if request == asked.request else request)
@@ -224,7 +224,7 @@ def test_usual_ways_of_dropping_are_noticed(encode, dropped):
 
 
 def test_what_is_left_out_for_a_reason_is_reported():
-    """A driver may say what it leaves out, and why; the report holds that."""
+    """A driver may declare what it leaves out, and why; the report includes it."""
     (audio,) = (asked for asked in probes_for("exam") if asked.name == "Audio")
     report = check_driver(deaf_to(audio), [], left_out={"Audio": "it is deaf"})
     assert report.left_out == {"Audio": "it is deaf"}
@@ -277,13 +277,13 @@ def _decode_with_names(chunk):
 
 
 def test_the_providers_own_object_of_usage_may_have_more_in_it():
-    """A whole chunk as the report of usage is no other answer when there is more in the chunk."""
+    """A whole chunk as the report of usage is not another response when there is more in the chunk."""
     hooks = {"decode_chunk": _decode_with_usage, "extract_usage": lambda payload: Usage(output_tokens=2, raw=payload)}
     assert "unknown fields and events are ignored" in check_driver(driver(**hooks), RECORDINGS).passed
 
 
 def test_what_the_unknown_changes_is_named():
-    """The message says which field of the answer differs."""
+    """The message names the field of the response that differs."""
     with pytest.raises(ExamFailed, match=r"with unknown fields the response has other choices\b"):
         check_driver(driver(decode_chunk=_decode_with_names), RECORDINGS)
 
@@ -296,7 +296,7 @@ def test_what_the_unknown_changes_is_named():
     ],
 )
 def test_a_wrong_framing_is_named(recording, raised):
-    """Where the framing finds nothing in a recording, the message says so."""
+    """Where the framing finds nothing in a recording, the message reports it."""
     with pytest.raises(ExamFailed, match=rf"{raised}: .* The framing 'sse' found no chunk in this recording\."):
         check_driver(driver(), [recording])
 

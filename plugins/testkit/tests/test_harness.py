@@ -78,15 +78,15 @@ def test_a_request_can_be_seen_whole(encode):
 
 
 @pytest.mark.parametrize("given", ["hello.sse", "hello.json", STREAM])
-def test_a_body_is_heard(decode, given):
-    """By the name of its file or as bytes, as a stream or as a plain answer."""
+def test_body_is_decoded(decode, given):
+    """By the name of its file or as bytes, as a stream or as a plain response."""
     decoded = decode(given)
     assert (decoded.response.content, decoded.error) == ("Hello", None)
     assert [event.text for event in decoded.events if isinstance(event, TextDelta)] in (["Hel", "lo"], ["Hello"])
     assert "".join(partial.content_delta for partial in decoded.partials) == "Hello"
 
 
-def test_a_body_comes_in_the_pieces_given(decode):
+def test_body_is_decoded_in_the_given_pieces(decode):
     """What is missing is missed."""
     decoded = decode(STREAM, pieces=[STREAM[:9], STREAM[9:25]])
     assert isinstance(decoded.error, Truncated)
@@ -94,14 +94,14 @@ def test_a_body_comes_in_the_pieces_given(decode):
 
 
 def test_an_error_is_handed_out_and_not_raised(decode):
-    """With what its headers say."""
+    """With the information in its headers."""
     decoded = decode(b'{"error": "slow down"}', status=429, headers={"retry-after": "3"})
     assert isinstance(decoded.error, RateLimited)
     assert decoded.error.retry_after == 3
 
 
 def test_a_bench_without_a_folder_finds_no_file(harness, bodies):
-    """It says so, rather than look in the working directory."""
+    """It raises an error, rather than look in the working directory."""
     assert harness.folder == bodies
     with pytest.raises(ValueError, match="no folder"):
         DriverHarness(object()).decode("hello.sse")

@@ -17,7 +17,7 @@ def ask(call, path, headers="", *, stream=False, **settings):
         return call(simulator).send("POST", path, json.dumps({**ASKED, "stream": stream}).encode(), headers).response()
 
 
-def test_the_stream_begins_with_what_the_filter_says_of_the_prompt(call):
+def test_stream_begins_with_the_filter_results_of_the_prompt(call):
     """The first chunk has no id, no model and no choices; what follows is OpenAI's."""
     body = ask(call, f"{PATH}?api-version=2024-10-21", stream=True)[1]
     blocks = body.decode().split("\n\n")
@@ -32,7 +32,7 @@ def test_the_stream_begins_with_what_the_filter_says_of_the_prompt(call):
 
 
 def test_the_deployment_is_the_model(call):
-    """The answer names the deployment of the path, decoded, whatever the body asked for."""
+    """The response names the deployment of the path, decoded, whatever the body asked for."""
     status, body = ask(call, f"{PATH}?x=1&api-version=2024-10-21")
     assert (status, body["model"]) == (200, "my gpt")
     assert body["choices"][0]["message"]["content"] == "Hello!"
@@ -47,7 +47,7 @@ def test_without_a_version_there_is_nothing(call, query):
 
 
 @pytest.mark.parametrize(("header", "status"), [("api-key", 200), ("x-key", 401)])
-def test_the_key_comes_in_its_own_header(call, header, status):
+def test_key_is_sent_in_its_own_header(call, header, status):
     """The key is read from ``api-key``."""
     answer = ask(call, f"{PATH}?api-version=1", f"{header}: test-key\r\n", api_key="test-key")
     assert answer[0] == status

@@ -45,7 +45,7 @@ def refused(call, **fields):
     return body["error"]
 
 
-def test_a_text_is_told_in_events_of_one_message(call):
+def test_text_is_streamed_in_events_of_one_message(call):
     """The response begins, its message begins, its part begins; then tokens; then all of them end."""
     kinds = [event["type"].removeprefix("response.") for event in streamed(call, "Hello, you!")]
     assert kinds == [
@@ -100,7 +100,7 @@ def test_deltas_join_to_the_text(call, kind, text):
 @pytest.mark.parametrize(
     "reply", [Reply("Hello there"), EVERYTHING, Reply(refusal="I cannot."), Reply(tool_calls=CALLS), Reply("")]
 )
-def test_plain_answer_is_the_response_that_ends_the_stream(call, reply):
+def test_plain_response_is_the_one_that_ends_the_stream(call, reply):
     """Both are made from one reply."""
     assert plain(call, reply) == streamed(call, reply)[-1]["response"]
 
@@ -127,7 +127,7 @@ def test_fields_of_the_request_are_repeated(call):
     assert (body["status"], body["error"], body["model"]) == ("completed", None, "m")
 
 
-def test_a_cipher_comes_only_when_it_is_asked_for(call):
+def test_encrypted_reasoning_is_sent_only_if_requested(call):
     """It is what a client has to give back."""
     wanted = plain(call, EVERYTHING, include=["reasoning.encrypted_content"])["output"][0]
     assert wanted["encrypted_content"]
