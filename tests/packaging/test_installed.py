@@ -52,7 +52,7 @@ def test_every_package_comes_from_its_wheel(installed):
 
 
 def test_every_module_is_the_installed_one(installed):
-    """What is imported lies in the environment; the checkout is on nobody's path."""
+    """Packages are imported from the environment; the checkout is not on the path."""
     for file in json.loads(installed.program(LIST_MODULES).stdout):
         assert file.startswith(str(installed.folder))
 

@@ -140,7 +140,7 @@ def test_the_configuration_chooses_a_strangers_driver(crowded, acme, tmp_path):
 
 
 def test_a_driver_that_cannot_be_imported_is_named_with_its_version(crowded):
-    """Whoever asks for a broken driver learns which distribution, in which version, to complain about."""
+    """The error for a broken driver names its distribution and version."""
     kind, message = printed(crowded.program(FAIL, "broken"))
     assert kind == "PluginError"
     assert "polyglot-broken 0.0.7" in message

@@ -63,7 +63,7 @@ class Style(Protocol):
         ...
 
     def gate(self, count: int, opening: Callable[[], object]) -> Gate:
-        """A gate for `count` streams; `opening` is called when the last of them has come."""
+        """A gate for `count` streams; `opening` is called when the last one arrives."""
         ...
 
     async def at_once(self, works: Iterable[Work]) -> None:

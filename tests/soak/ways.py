@@ -34,14 +34,14 @@ class Call:
         self._arrived = False
 
     async def saw(self, text: str) -> None:
-        """Something has come; when it is the first, wait for the others."""
+        """Count a received partial; wait for the others at the first one."""
         self.seen = (self.seen or "") + text
         if not self._arrived:
             self._arrived = True
             await self._gate.arrive()
 
     def leave(self) -> None:
-        """The call is over; if nothing has come, nobody is to wait for it."""
+        """End the call; without a partial, the others do not wait for it."""
         if not self._arrived:
             self._arrived = True
             self._gate.leave()

@@ -410,7 +410,7 @@ def test_a_child_opens_connections_of_its_own(story):
 
 @needs_fork
 def test_a_child_leaves_its_parents_stream_alone(loopback, http, toy):
-    """A stream that a child lets go, or closes, goes on in its parent."""
+    """A stream that a child releases or closes continues in its parent."""
     server = loopback(http.streamed(toy.story[0], 0.5, *toy.story[1:], toy.done))
     out = run_forking(
         """

@@ -41,7 +41,7 @@ def texts(contents):
 
 
 def test_a_stream_is_a_role_the_content_and_a_finish_with_the_usage(call):
-    """Nobody has to ask for the usage, and it stands beside the finish."""
+    """The usage needs no option, and is sent with the finish."""
     first, *middle, last = streamed(call, "Hello, you")
     assert first["choices"] == [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
     assert [delta["content"] for delta in deltas(middle)] == ["Hello", ",", " you"]

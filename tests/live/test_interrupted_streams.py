@@ -56,9 +56,9 @@ def test_repeated_early_closes_leak_nothing(client, server):
 
 
 def test_stream_dropped_by_server_is_truncated(connect, model, tmp_path):
-    """By default the server ends the stream it is at when somebody else asks, with the sign of the end and no reason.
+    """By default the server ends its current stream when another request arrives, with an end mark and no reason.
 
-    The preset knows of it: the stream is `Truncated`, and what had come is kept.
+    With the preset the stream is `Truncated`, and the content received is kept.
     """
     with serve(model, tmp_path / "server.log", interrupt_requests=True) as server:
         client = connect(base_url=server.base_url)
