@@ -13,8 +13,8 @@ import httpx
 import msgspec
 import pytest
 
-from polyglot_core import AsyncInference, Inference, PluginError, PolyglotError, Retries, TimedOut, register
-from polyglot_core._http import watchdog
+from polyglot_core import AsyncInference, Inference, PluginError, PolyglotError, Retries, TimedOut, Timeouts, register
+from polyglot_core._http import exchange, watchdog
 from polyglot_core.errors import TransportError, Truncated
 from polyglot_core.plugin import Finish, TextDelta, hookimpl
 
@@ -79,6 +79,23 @@ def test_collected_stream_releases_its_connection(held):
 
 
 # Closed by another thread
+
+
+def test_collected_stream_without_clocks_releases_its_connection(loopback, http, toy, monkeypatch):
+    """The watchdog's thread closes a collected stream also if no clock of the process is set."""
+    monkeypatch.setattr(watchdog, "_thread", watchdog._WatchdogThread())
+    server = loopback(http.streamed(toy.story[0], then=("hang",)))
+    clocks = Timeouts(connect=None, first=None, idle=None, silence=None, grace=None)
+    inference = Inference(server.connection(timeouts=clocks))
+    stream = inference.stream("Hi")
+    next(iter(stream))
+    held = len(exchange._held)
+    del stream
+    gc.collect()
+    deadline = time.monotonic() + PATIENCE
+    while len(exchange._held) >= held and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(exchange._held) == held - 1
 
 
 def test_close_between_reads_keeps_the_content(loopback, http, toy):
@@ -351,7 +368,7 @@ def test_dead_watchdog_is_restarted(monkeypatch):
 
 EXITING = """
 import threading, time
-from polyglot_core._http import watchdog
+from polyglot_core._http import exchange, watchdog
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._values.connection import Timeouts
 

@@ -3,9 +3,10 @@
 # Theory of operation
 #
 # An attempt is one request and its response. A call consists of one or more attempts. `Attempt` does no I/O: the pump
-# passes it status and headers, then chunks, then the end of the body or the error that stopped it. `Attempt` turns each
-# of these into a `Signal` and looks up the next `State` in `LIFE`. Every pair that is not in the table is impossible,
-# and would raise KeyError; the tests enumerate all pairs.
+# passes it status and headers, then bytes and the chunks cut from them, then the end of the body or the error that
+# stopped it. `Attempt` turns each of these into a `Signal` and looks up the next `State` in `LIFE`. Every pair that is
+# not in the table is impossible and raises KeyError, except in `ended`, where signals are ignored; the tests enumerate
+# all pairs.
 #
 # Why there is a state `held`. Between the response headers and the first content, many servers send the id of the
 # response, the name of the model, a role, token counts of the prompt, pings and empty deltas. They look like a response
@@ -18,11 +19,11 @@
 # What may be retried. An attempt that failed in `opening` or `held` may be sent again, if its error is retryable, or
 # sent to the next connection (fallback). After `committed` neither happens: the caller has processed text, and a second
 # response would contradict it. There the error is raised, with everything received so far in `error.partial`, unless
-# the caller chose a way to resume. The decision itself is in `_engine.retry_policy`; what this module contributes is
+# the caller chose a way to resume. The decision itself is in `_engine.retry_policy`; what the attempt contributes is
 # `Attempt.committed`.
 #
-# Three ways to resume a response that broke off after `committed`. Each begins a new attempt, whose first partial shows
-# the seam:
+# Three ways to resume a response that was interrupted after `committed`. Each begins a new attempt, whose first partial
+# shows the seam:
 #
 # - `restart` sends the same request again. The new attempt has an assembler of its own, so the text starts from empty,
 #   and the seam has `keeps=False`.
@@ -48,14 +49,15 @@
 #
 # How the outcome is decided. Only `outcome_of` decides it, from three facts: the state, the signal, and what the
 # dialect calls complete (`complete_on`). The principle: an outcome is `finished` only if something was received that
-# proves it, an `end` of the provider's or the finish of every choice. In `finishing`, where only usage may follow,
-# an expired clock (as a rule `grace`) loses nothing, and neither does the end of the body or a broken connection,
-# unless the dialect promises an explicit end, which is then missing. With `complete_on="both"` an `end` without a
-# finish is no proof: there are servers that send it after an interruption, too. In all other states the absence of a
-# finish is not read as success: an orderly end of the body is `truncated`, a broken connection `failed`,
-# an expired clock `timed_out`. Without this, a proxy that closes its connections after 60 seconds would produce short
-# responses that look complete. Two outcomes are set outside the table, both from an error: `Truncated`, raised where a
-# chunk is cut by the end of the body, gives `truncated`; and usage that the driver cannot read gives `failed`.
+# proves it, an `end` of the provider's or the finish of every choice. In `finishing`, where only usage may follow, an
+# expired clock (as a rule `grace`) loses nothing, and neither does the end of the body or a broken connection, unless
+# the dialect promises an explicit end, which is then missing. With `complete_on="both"` an `end` without a finish is no
+# proof: there are servers that send it after an interruption, too. In all other states the absence of a finish is not
+# read as success: an orderly end of the body is `truncated`, a broken connection `failed`, an expired clock
+# `timed_out`. Without this, a proxy that closes its connections after 60 seconds would produce short responses that
+# look complete. Two outcomes are set outside the table, both from an error: `Truncated`, raised where a chunk is cut by
+# the end of the body or the body has no content, gives `truncated`; and usage that the driver cannot read gives
+# `failed`.
 
 from __future__ import annotations
 

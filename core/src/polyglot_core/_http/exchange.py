@@ -20,15 +20,15 @@ Bodies are read raw and inflated here with a bound, because httpx 0.28 turns 336
 #
 # **Who fires.** A read waits in the operating system, where no Python code can interrupt it. When a clock runs out, the
 # watchdog's thread stores the clock's name in `watch.fired` and shuts the socket down. The read then returns at once,
-# with an error or with an end of body that looks regular. The reader asks `watch.fired` first, in `_broken` and in
-# `_end_of_body`, so a timeout is reported as one, whatever the client made of it. `fired` is set once and never reset:
-# a watch serves one response. `Clocks.changed` is how the attempt tells the watchdog that another clock started,
-# which may run out sooner than the one it waits for.
+# with an error or with an end of body that looks regular. The reader checks `watch.fired` in `_end_of_body` and,
+# through `raise_translated`, in `_broken`, so a timeout is reported as one, whatever the client made of it. `fired` is
+# set once and never reset: a watch serves one wait, for the head or for the body. `Clocks.changed` is how the attempt
+# tells the watchdog that another clock started, which may run out sooner than the one it waits for.
 #
 # **Who closes.** `abort()` only shuts the socket down. Any thread may call it at any moment, and it never waits. The
-# descriptor is closed by `close()`, which only the reader calls: closing a descriptor under a waiting read leaves the
-# read waiting for ever, and the number may be reused by then. So another thread's `close()` aborts, the reader wakes,
-# and the reader closes.
+# descriptor is closed by `close()`, which is never called while a read waits: closing it then would leave the
+# read waiting for ever, and the number may be reused by then. So another thread's `close()` aborts; if a read waits,
+# its reader wakes and closes, else that thread closes.
 #
 # **When a connection is returned.** Only after a complete response, and only if nothing follows it. HTTP/1.1 does not
 # number responses; a byte left in the parser, in the TLS layer, in the loop's queue or in the socket would be parsed as
@@ -39,7 +39,8 @@ Bodies are read raw and inflated here with a bound, because httpx 0.28 turns 336
 #
 # **Interruptions.** Ctrl-C, an alarm, or a cancellation may be raised between any two instructions of ours and of the
 # client's. After one, the client's lists may disagree and a lock of one of its connections may be held. So a pool in
-# which a sync call was interrupted is abandoned, and the next call makes another (`pooled.PooledConnections`). In async
+# which a sync call was interrupted is abandoned, and the next call makes another; the pool of a user's client cannot be
+# replaced and is cleaned up instead (`pooled.PooledConnections`). In async
 # code cancellations are routine and happen only at an `await`; there the lost connections are found and closed, and the
 # pool stays (`pooled.LostConnections`).
 #

@@ -1,15 +1,16 @@
 """One thread per process that ends reads whose clock has run out.
 
 A read waits in the operating system, where no Python clock reaches it. Shutting its socket down does: the read
-returns at once, over plain and TLS sockets, sync and async, and the reader then asks its watch whether a clock did it.
+returns at once, over plain and TLS sockets, sync and async, and the reader then checks whether its watch fired.
 """
 
 # Theory of operation: one thread, many waits
 # -------------------------------------------
 #
 # The thread sleeps in `queue.get(timeout=...)` until the earliest moment at which any watch is due, or until something
-# is put into the queue. `None` in the queue only wakes it; a callable, or a `CollectHook`, is closed. It is a daemon
-# thread, started by the first watch, and there is one per process.
+# is put into the queue. `None` in the queue only wakes it; a callable is called, and of a `CollectHook` its `close`. It
+# is a daemon thread, started by the first watch with a clock, or by the first exchange that may be collected; there is
+# one per process.
 #
 # *Arming* adds a watch to the set, and wakes the thread only if the watch is due before `wakes_at`. Nearly always it is
 # not, because the thread already wakes for an older watch that is due sooner; so arming costs a set insertion.
@@ -142,9 +143,10 @@ class CollectHook(weakref.ref[object]):
 
 def on_collect(owner: object, close: Callable[[], object]) -> CollectHook:
     """Return a reference by which `close` is called in the watchdog's thread once `owner` is collected."""
-    made = CollectHook(owner, _thread.queue.put)
-    made.close = close
-    return made
+    hook = CollectHook(owner, _thread.queue.put)
+    hook.close = close
+    _thread.ensure_running()  # without a clock no watch starts it
+    return hook
 
 
 class _WatchdogThread:
@@ -173,9 +175,13 @@ class _WatchdogThread:
         if watch.over:  # meanwhile
             self.watches.discard(watch)
         elif due < self.wakes_at:
-            if not self.running:
-                threads.start_new_thread(self._start, ())
+            self.ensure_running()
             self.queue.put(None)
+
+    def ensure_running(self) -> None:
+        """Start the thread unless it runs."""
+        if not self.running:
+            threads.start_new_thread(self._start, ())
 
     def drop(self, watch: Watch) -> None:
         """Stop watching `watch`. Its wait is not being ended when this returns."""
