@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import itertools
 import json
+import os
 import socket
 import struct
 import threading
@@ -378,6 +380,12 @@ class Flavour:
 def flavour(request):
     """Return a runner for sync, asyncio or trio."""
     return Flavour(request.param)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _http_is_imported():
+    """Import the HTTP library, so that no test waits for the import under its clocks."""
+    importlib.import_module(os.environ.get("POLYGLOT_HTTP") or "httpx")
 
 
 @pytest.fixture(autouse=True)

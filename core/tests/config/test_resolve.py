@@ -156,7 +156,7 @@ BAD = {
     "neither driver nor preset": ("[connections.a]\nmodel = 'm'", ["line 1", "'a' needs either driver or preset"]),
     "driver and preset": (
         "[connections.a]\ndriver = 'toy'\npreset = 'acme'",
-        ["line 1", "needs either driver or preset"],
+        ["line 1", "has both driver and preset; set one"],
     ),
     "a key in place of the name of its variable": (
         "[connections.a]\ndriver = 'toy'\napi_key_env = 'test-key'",
@@ -763,11 +763,11 @@ def test_connection_line():
     ("line", "part"),
     [
         ("", "name=value"),
-        ("toy", "part 1 of it is not"),
-        ("driver=toy,api_key=test,-key", "part 3 of it is not"),
+        ("toy", "part 1 is not such a pair"),
+        ("driver=toy,api_key=test,-key", "part 3 is not such a pair"),
         ("driver=toy,api_key=test,-key=", "The name in part 3"),
         ("driver=toy,options=1,options.a=2", "options in part 2 of the connection line is a mapping"),
-        ("driver=toy,options.=1", "part 2 of it is not"),
+        ("driver=toy,options.=1", "part 2 is not such a pair"),
         ("driver.x=toy", "driver in part 1 of the connection line is given as driver=value"),
         ("driver=toy,fallbacks=acme", "fallbacks of connection 'toy' is str"),
         ("model=m", "either driver= or preset="),

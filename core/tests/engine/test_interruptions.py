@@ -38,8 +38,8 @@ class Interrupting:
     entering of a ``with`` whose context manager is in C. No signal is needed, so that each moment has its turn.
     """
 
-    def __init__(self, point=None):
-        self.point, self.seen, self.raised = point, 0, False
+    def __init__(self, point=None, within=""):
+        self.point, self.within, self.seen, self.raised = point, within, 0, False
 
     def __enter__(self):
         sys.setprofile(self._look)
@@ -49,6 +49,8 @@ class Interrupting:
         sys.setprofile(None)
 
     def _look(self, frame, event, _argument):
+        if not frame.f_code.co_filename.endswith(self.within):
+            return
         if event == "c_return" or (event == "call" and not _is_inlined(frame)):
             self.seen += 1
             if self.seen == self.point:
@@ -92,9 +94,9 @@ def call(inference):
     return inference.create("Hi", stream=True, timeouts=CLOCKS).text()
 
 
-def interrupted_call(inference, point=None):
+def interrupted_call(inference, point=None, within=""):
     """Make a call that is interrupted; return how many moments there were, and whether the interruption was raised."""
-    moments = Interrupting(point)
+    moments = Interrupting(point, within)
     with contextlib.suppress(Interruption, PolyglotError), moments:  # an error where it was lost in a finalizer
         call(inference)
     return moments
@@ -161,6 +163,20 @@ def test_clocks_run_on_after_interruptions(loopback, http, toy):
     for point in range(1, moments + 1):
         in_thread(lambda point=point: arm_and_stop(point))
         assert in_thread(timed_out) == "TimedOut", f"after an interruption at moment {point} of {moments}"
+
+
+@pytest.mark.usefixtures("unraisable")
+def test_interruption_under_the_cookie_lock(loopback, http, toy, library):
+    """Release the standard library's lock under which a user's client reads cookies."""
+    server = loopback(http.streamed(*toy.story, toy.done, set_cookie="a=b"))
+    with library.Client() as client:
+        inference = Inference(server.connection(), client)
+        assert call(inference) == STORY
+        moments = in_thread(lambda: interrupted_call(inference, within="cookiejar.py")).seen
+        assert moments
+        for point in range(1, moments + 1):
+            in_thread(lambda point=point: interrupted_call(inference, point, within="cookiejar.py"))
+            assert in_thread(lambda: call(inference)) == STORY, f"after an interruption at moment {point} of {moments}"
 
 
 def watchdog_clocks():

@@ -137,12 +137,12 @@ def test_faults_may_strike_every_request(script):
 
 MISTAKES = {
     "no TOML": ("[[turns]\n", "is not TOML"),
-    "unknown key": ("pase = 1", "unknown key 'pase'; did you mean 'pace'?"),
-    "unknown key in a turn": ('[[turns]]\nreplay = "x"', "turn 1: unknown key 'replay'; did you mean 'reply'?"),
-    "unknown fault": ('[[turns]]\nreply = "x"\nfaults = [{ name = "Drip" }]', "no fault 'Drip'; did you mean 'Drop'?"),
+    "unknown key": ("pase = 1", "unknown key 'pase' (did you mean 'pace'?)"),
+    "unknown key in a turn": ('[[turns]]\nreplay = "x"', "turn 1: unknown key 'replay' (did you mean 'reply'?)"),
+    "unknown fault": ('[[turns]]\nreply = "x"\nfaults = [{ name = "Drip" }]', "no fault 'Drip' (did you mean 'Drop'?)"),
     "fault of no kind": ('faults = [{ name = "Fault" }]', "no fault 'Fault'"),
     "fault without name": ('[[turns]]\nreply = "x"\nfaults = [{ after_events = 1 }]', "no fault None"),
-    "unknown field": ('faults = [{ name = "Drop", after_event = 1 }]', "did you mean 'after_events'?"),
+    "unknown field": ('faults = [{ name = "Drop", after_event = 1 }]', "(did you mean 'after_events'?)"),
     "field of another type": ('faults = [{ name = "Drop", after_events = "1" }]', "after_events is a whole number"),
     "truth for a number": ('faults = [{ name = "Drop", after_events = true }]', "after_events is a whole number"),
     "truth for a fraction": ("pace = true", "tokens_per_second is a number"),

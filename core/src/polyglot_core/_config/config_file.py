@@ -202,7 +202,8 @@ def _check_entry(entry: Entry, name: str, text: str, file: Path) -> None:
     """Raise if fields of an entry contradict each other."""
     where = ("connections", name)
     if (entry.driver is None) == (entry.preset is None):
-        raise config_error(f"{_location(text, file, where)}: connection {name!r} needs either driver or preset.")
+        problem = "needs either driver or preset" if entry.driver is None else "has both driver and preset; set one"
+        raise config_error(f"{_location(text, file, where)}: connection {name!r} {problem}.")
     if entry.api_key_env is not None and not _VARIABLE.fullmatch(entry.api_key_env):  # not quoted: it may be the key
         raise config_error(f"{_location(text, file, where, 'api_key_env')}: {_NO_VARIABLE}")
     sources = [field for field in _KEY_SOURCES if getattr(entry, field) is not None]

@@ -53,8 +53,8 @@ def _fields_of(line: Secret) -> dict[str, Any] | str:
             inner = "max_retries"
         if not equals or not field or (dot and not inner):
             return (
-                f"A connection line is made of name=value, separated by commas; part {number} of it is not. A value in "
-                "it cannot hold a comma."
+                f"A DSN consists of name=value pairs separated by commas; part {number} is not such a pair. "
+                "A value cannot contain a comma."
             )
         if problem := _problem(field, inner, number):
             return problem

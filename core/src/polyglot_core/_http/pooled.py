@@ -133,11 +133,21 @@ class PooledConnections:
         abandoned: Whether the connections must not be used again.
     """
 
-    def __init__(self, transport: Any, *, owned: bool) -> None:  # noqa: ANN401 (the HTTP client's)
+    def __init__(
+        self,
+        transport: Any,  # noqa: ANN401 (the HTTP client's)
+        *,
+        owned: bool,
+        cookies: object = None,
+    ) -> None:
         self.transport: Any = transport
         self.abandoned = False
         self._owned = owned
         _replace_lock(transport)
+        self._locks = [
+            getattr(getattr(transport, "_pool", None), "_optional_thread_lock", None),
+            getattr(getattr(cookies, "jar", None), "_cookies_lock", None),  # of a user's client
+        ]
 
     def abandon(self, trace: object = None) -> None:
         """Stop using these connections; requests in flight in other threads continue to their end.
@@ -145,11 +155,19 @@ class PooledConnections:
         `trace` is the extension of the interrupted request. In a user's client that request is removed and the idle
         connections are closed, because one of them may be left with its lock held.
         """
+        for lock in self._locks:
+            _release(lock)
         if not self._owned:
             _clean_up(self.transport, trace)
         elif not self.abandoned:
             self.abandoned = True
             close_later(partial(_close_idle, self.transport))
+
+
+def _release(lock: Any) -> None:  # noqa: ANN401 (as above)
+    """Release a reentrant lock that this thread held when it was interrupted; other locks do not know their owner."""
+    while hasattr(lock, "_is_owned") and lock._is_owned():  # noqa: SLF001 (`threading.Condition` uses it too)
+        lock.release()
 
 
 def _replace_lock(transport: object) -> None:

@@ -262,7 +262,8 @@ def _connections_of(make: Callable[[], object] | None, client: Client | None, ur
     if make is not None:
         return PooledConnections(make(), owned=True)
     choose = getattr(client, "_transport_for_url", None)
-    return PooledConnections(None if choose is None else choose(url), owned=False)
+    transport = None if choose is None else choose(url)
+    return PooledConnections(transport, owned=False, cookies=getattr(client, "cookies", None))
 
 
 def _sender_of(client: Client | None) -> Any:  # noqa: ANN401 (a function of the client's)

@@ -224,7 +224,7 @@ def _check_keys(table: Mapping[str, Any], known: Sequence[str], place: str) -> N
 
 def _nearest(word: str, known: Sequence[str]) -> str:
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
 def _error(message: str) -> ConfigError:
