@@ -153,7 +153,7 @@ class _WatchdogThread:
     """Sleeps until the earliest moment that any watch is due; started with the first one.
 
     A signal handler may raise in the main thread, between any two instructions. So the threads of calls take only a
-    plain lock in a ``with``, and wait for nothing; only this thread waits, in which no signal handler runs.
+    lock written in C in a ``with``, and wait for nothing; only this thread waits, in which no signal handler runs.
     """
 
     def __init__(self) -> None:
@@ -190,7 +190,7 @@ class _WatchdogThread:
             self.watches.discard(watch)
 
     def later(self, close: Callable[[], object]) -> None:
-        """Close something in this thread, which runs once there has been a watch."""
+        """Close something in this thread, which runs since the first exchange."""
         if not sys.is_finalizing():
             self.queue.put(close)
 
