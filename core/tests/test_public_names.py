@@ -15,15 +15,16 @@ from polyglot_core import errors, events, plugin, testing
 USERS = """
 AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError ConfigError Connection Document
 FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Outcome PartialInferenceResponse
-PendingInference PluginError PolyglotError ProviderError RateLimited RawPart Reasoning RequestError Retries StreamError
-Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
+PendingInference PluginError PolyglotError ProviderError RateLimited RawPart RawTool Reasoning Refusal RequestError
+Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
 """
 AUTHORS = """
-CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Document End Event Failure Finish FinishReason
+CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Details Document End Event Failure Finish FinishReason
 Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter
-NDJSONFramer Part Ping Preset RawPart Reasoning ReasoningDelta RefusalDelta ResponseStarted Retries SSEFramer Secret
+NDJSONFramer Note Part Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta ResponseStarted Retries
+SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
-WireRequest WireResponse cannot_express config_error failure_from_payload hookimpl import_optional json_access
+WireRequest WireResponse cannot_express config_error failure_from_payload finish_of hookimpl import_optional json_access
 json_request merged provider_error_class read_facts translate_options
 """
 ERRORS = """
@@ -32,7 +33,7 @@ PermissionDenied PluginError PolyglotError ProviderError QuotaExceeded RateLimit
 TimedOut TransportError Truncated UnexpectedContentType
 """
 EVENTS = """
-Citation End Event Failure Finish Logprobs MediaDelta Ping ReasoningDelta RefusalDelta ResponseStarted Seam
+Citation Details End Event Failure Finish Logprobs MediaDelta Note Ping ReasoningDelta RefusalDelta ResponseStarted Seam
 ServerToolEvent TextDelta ToolCallDelta UsageReport
 """
 TESTING = "OPTIONS BoundDriver Replay bind chunks replay"

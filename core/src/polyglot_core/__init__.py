@@ -10,8 +10,8 @@ from polyglot_core._drivers.discovery import register
 from polyglot_core._values.connection import Connection
 from polyglot_core._values.limits import Limits, Retries, Timeouts
 from polyglot_core._values.partial import PartialInferenceResponse
-from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall, ToolResult
-from polyglot_core._values.request import JSONSchema, Message, Tool
+from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Refusal, Text, ToolCall, ToolResult
+from polyglot_core._values.request import JSONSchema, Message, RawTool, Tool
 from polyglot_core._values.response import FinishReason, InferenceResponse, Outcome, Usage
 from polyglot_core.errors import (
     AuthenticationError,
@@ -52,7 +52,9 @@ __all__ = [
     "ProviderError",
     "RateLimited",
     "RawPart",
+    "RawTool",
     "Reasoning",
+    "Refusal",
     "RequestError",
     "Retries",
     "StreamError",

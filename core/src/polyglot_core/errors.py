@@ -80,6 +80,7 @@ class ErrorFacts(TypedDict, total=False):
     retry_after: float | None
     attempts: int
     elapsed: float | None
+    body: str | None
     partial: InferenceResponse | None
 
 
@@ -101,6 +102,7 @@ class PolyglotError(Exception):
         retry_after: Seconds to wait before a retry, as the provider specifies them.
         attempts: Number of requests that were sent.
         elapsed: Seconds from the start of the call to the error.
+        body: The beginning of the error as the provider sent it, without keys; None if there was none.
         partial: The content received before the error, as a response; None if no request was sent.
     """
 
@@ -116,6 +118,7 @@ class PolyglotError(Exception):
     retry_after: float | None = None
     attempts: int = 0
     elapsed: float | None = None
+    body: str | None = None
     partial: InferenceResponse | None = None
 
     _SHOWN: ClassVar[tuple[str, ...]] = ("connection", "model", "status", "code", "param", "request_id")
@@ -144,7 +147,7 @@ class PolyglotError(Exception):
         """
         self.message = secret.redacted(self.message)
         self.args = (self.message, *self.args[1:])
-        for field in ("code", "param", "request_id"):
+        for field in ("code", "param", "request_id", "body"):
             if (text := getattr(self, field)) is not None:
                 setattr(self, field, secret.redacted(text))
         _detach_causes_with(secret, self)

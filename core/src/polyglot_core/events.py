@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from polyglot_core._values.events import (
     Citation,
+    Details,
     End,
     Event,
     Failure,
     Finish,
     Logprobs,
     MediaDelta,
+    Note,
     Ping,
     ReasoningDelta,
     RefusalDelta,
@@ -23,12 +25,14 @@ from polyglot_core._values.events import (
 
 __all__ = [
     "Citation",
+    "Details",
     "End",
     "Event",
     "Failure",
     "Finish",
     "Logprobs",
     "MediaDelta",
+    "Note",
     "Ping",
     "ReasoningDelta",
     "RefusalDelta",

@@ -3,12 +3,12 @@
 - the contract: `hookimpl`, `CONTRACT_VERSION`
 - a connection and its facts: `Connection`, `Preset`, `Retries`, `Timeouts`, `Secret`, `read_facts`, `import_optional`,
   `config_error`
-- the request, as `encode_request` receives it: `InferenceRequest`, `Message`, `Tool`, `JSONSchema`, and the parts of a
-  message (`Text`, `Image`, `ToolCall`, ...)
+- the request, as `encode_request` receives it: `InferenceRequest`, `Message`, `Tool`, `RawTool`, `JSONSchema`, and the
+  parts of a message (`Text`, `Image`, `ToolCall`, ...)
 - encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `ConversationWriter`, `MessageWriter`,
   `TurnWriter`
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
-- decoding: the events (`TextDelta`, `Finish`, ...), `FinishReason`, `Usage`, `json_access`
+- decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `json_access`
 - errors of providers: `Failure`, `failure_from_payload`, `provider_error_class`
 """
 
@@ -22,12 +22,14 @@ from polyglot_core._authoring.options import cannot_express, translate_options
 from polyglot_core._values.connection import Connection, Preset
 from polyglot_core._values.events import (
     Citation,
+    Details,
     End,
     Event,
     Failure,
     Finish,
     Logprobs,
     MediaDelta,
+    Note,
     Ping,
     ReasoningDelta,
     RefusalDelta,
@@ -38,10 +40,22 @@ from polyglot_core._values.events import (
     UsageReport,
 )
 from polyglot_core._values.limits import Retries, Timeouts
-from polyglot_core._values.parts import Audio, Document, Image, Part, RawPart, Reasoning, Text, ToolCall, ToolResult
-from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, Tool
+from polyglot_core._values.parts import (
+    Audio,
+    Document,
+    Image,
+    Part,
+    RawPart,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, RawTool, Tool
 from polyglot_core._values.response import FinishReason, Usage
 from polyglot_core._values.secret import Secret
+from polyglot_core._wire.finish_words import finish_of
 from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
 from polyglot_core._wire.messages import Chunk, Framer, WireRequest, WireResponse
 from polyglot_core._wire.provider_errors import failure_from_payload, provider_error_class
@@ -55,6 +69,7 @@ __all__ = [
     "Citation",
     "Connection",
     "ConversationWriter",
+    "Details",
     "Document",
     "End",
     "Event",
@@ -71,12 +86,15 @@ __all__ = [
     "Message",
     "MessageWriter",
     "NDJSONFramer",
+    "Note",
     "Part",
     "Ping",
     "Preset",
     "RawPart",
+    "RawTool",
     "Reasoning",
     "ReasoningDelta",
+    "Refusal",
     "RefusalDelta",
     "ResponseStarted",
     "Retries",
@@ -98,6 +116,7 @@ __all__ = [
     "cannot_express",
     "config_error",
     "failure_from_payload",
+    "finish_of",
     "hookimpl",
     "import_optional",
     "json_access",

@@ -444,7 +444,15 @@ def test_partial_to_dict():
     assert shown["finish_reason"] == "tool_calls"
     assert type(shown["finish_reason"]) is str
     assert shown["tool_calls"] == [
-        {"type": "tool_call", "name": "sum", "id": "1", "arguments_raw": "{}", "complete": True, "signature": None}
+        {
+            "type": "tool_call",
+            "name": "sum",
+            "id": "1",
+            "arguments_raw": "{}",
+            "complete": True,
+            "signature": None,
+            "extra": {},
+        }
     ]
     assert shown["usage"]["input_tokens"] == 1
     assert "raw" not in shown

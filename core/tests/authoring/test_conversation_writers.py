@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from typing import ClassVar
 
 import pytest
@@ -86,13 +88,14 @@ def test_unsupported_role_name_and_fields_are_reported():
     ]
 
 
-def test_arguments_must_be_a_json_object():
-    """Check that empty arguments are an empty object, and that anything else than an object is reported."""
+@pytest.mark.parametrize("text", ["[1]", '{"a": 1', "x", '"a"', "1", '{"a": 1}{'])
+def test_arguments_are_sent_as_a_json_object(text):
+    """Check that arguments that are no JSON object go back under a name of their own, as object and as text."""
     assert turns(("assistant", (ToolCall(name="sum"),)))[1][0]["content"] == [{"call": "call_1", "arguments": {}}]
-    wrong = ("assistant", (ToolCall(name="sum", arguments_raw="[1]"),))
-    with pytest.raises(RequestError, match="a tool call of 'sum' whose arguments are not a JSON object"):
-        turns(wrong)
-    assert turns(wrong, unsupported="drop")[1][0]["content"] == [{"call": "call_1", "arguments": {}}]
+    call = ("assistant", (ToolCall(name="sum", arguments_raw=text),))
+    assert turns(call)[1][0]["content"] == [{"call": "call_1", "arguments": {"INVALID_JSON": text}}]
+    sent = flat(Message(role="assistant", content=call[1]))[0]["tool_calls"][0]["function"]["arguments"]
+    assert json.loads(sent) == {"INVALID_JSON": text}
 
 
 # Tool calls and results

@@ -6,18 +6,22 @@ every provider.
 
 from __future__ import annotations
 
-from collections import ChainMap
+import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from polyglot_core._attempt.blocks import Blocks
 from polyglot_core._attempt.tool_calls import ToolCallMatcher, too_many
 from polyglot_core._values.events import (
     Citation,
+    Details,
     Finish,
     Logprobs,
     MediaDelta,
+    Note,
     ReasoningDelta,
     RefusalDelta,
     ResponseStarted,
@@ -28,14 +32,13 @@ from polyglot_core._values.events import (
 )
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.partial import Mark, PartialInferenceResponse, Transcript, UsageReading
-from polyglot_core._values.parts import RawPart, Text
-from polyglot_core._values.response import Choice, FinishReason, Media, Reasoning
+from polyglot_core._values.response import Choice, FinishReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from polyglot_core._values.events import Event, Seam
-    from polyglot_core._values.parts import Part, ToolCall
+    from polyglot_core._values.parts import ToolCall
     from polyglot_core._values.response import Usage
 
 __all__ = ["DEFAULT_LIMITS", "Assembler"]
@@ -45,6 +48,9 @@ DEFAULT_LIMITS = Limits()
 _REASONS = {reason.value: reason for reason in FinishReason}
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 _LARGEST = 2**63 - 1
+_MOST_DETAILS = 64 * 1024  # bytes of JSON
+_MOST_NOTES = 32
+_log = logging.getLogger("polyglot")
 
 
 class Assembler:
@@ -59,6 +65,8 @@ class Assembler:
     Attributes:
         response_id: The first id that is not empty.
         model: The first model name that is not empty.
+        details: Facts of the response beside its content.
+        notes: What was odd in the response and how it was read.
     """
 
     def __init__(
@@ -70,6 +78,8 @@ class Assembler:
     ) -> None:
         self.response_id: str | None = None
         self.model: str | None = None
+        self.details = _Details()
+        self.notes: list[str] = []
         self._extract_usage = lambda payload: _plausible(extract_usage(payload))
         self._last_finish_counts = finish_counts == "last"
         self._usage: UsageReading | None = None
@@ -81,7 +91,7 @@ class Assembler:
         """Return the single partial for a chunk that is a piece of text: `absorb` for the hot path."""
         builder = self._choices.get(event.choice)
         text = event.text
-        if builder is None or not text:
+        if builder is None or not text or event.block != builder.blocks.text_block or event.extra is not None:
             return self.absorb((event,), raw)
         parts = builder.text_parts
         parts.append(text)
@@ -97,7 +107,7 @@ class Assembler:
         for event in events:
             take = _TAKERS.get(type(event))
             if take is not None:
-                builder = self._choice(event.choice)  # type: ignore[union-attr]  # every taker's event has a choice
+                builder = self._choice(event.choice)  # type: ignore[union-attr, arg-type]  # every taker's event has one
                 if take(builder, event):
                     changed[builder.index] = builder
             elif isinstance(event, UsageReport):
@@ -105,7 +115,17 @@ class Assembler:
             elif isinstance(event, ResponseStarted):
                 self.response_id = self.response_id or event.id
                 self.model = self.model or event.model
+            elif isinstance(event, Details):
+                self._take_details(event)
+            elif isinstance(event, Note):
+                self.note(event.text)
         return [builder.step(raw) for builder in changed.values()]
+
+    def note(self, text: str) -> None:
+        """Record what was odd in the response and how it was read, once, and write it to the log."""
+        if text not in self.notes and len(self.notes) < _MOST_NOTES:
+            self.notes.append(text)
+            _log.warning("%s", text)
 
     @property
     def all_finished(self) -> bool:
@@ -128,6 +148,9 @@ class Assembler:
         """Close a finished stream; return one closing partial for each choice, by index, the last with the usage."""
         if not self._choices:
             self._choice(0)
+        for builder in self._choices.values():
+            if (word := builder.ending.unknown_word) is not None:
+                self.note(f"The finish reason {word!r} is not known; it is reported as 'other'.")
         builders = [self._choices[index] for index in sorted(self._choices)]
         last = builders[-1]
         return [builder.close(self._usage if builder is last else None) for builder in builders]
@@ -163,6 +186,11 @@ class Assembler:
             builder.remark(self._usage)
         return builder
 
+    def _take_details(self, event: Details) -> None:
+        details = self.details if event.choice is None else self._choice(event.choice).details
+        if not details.merge(event.payload):
+            self.note("The details of the response are larger than 64 KiB; the rest of them is left out.")
+
     def _report(self, event: UsageReport) -> None:
         payload = event.payload
         if event.merge and self._usage is not None:
@@ -173,11 +201,11 @@ class Assembler:
 
 
 class _New(Struct):
-    """What was received since the last partial of a choice."""
+    """What was received since the last partial of a choice, in pieces."""
 
-    text: str = ""
-    reasoning: str = ""
-    refusal: str = ""
+    text: list[str] = []
+    reasoning: list[str] = []
+    refusal: list[str] = []
 
 
 class _Ending(Struct):
@@ -200,46 +228,63 @@ class _Ending(Struct):
         reason = _REASONS.get(self.finish.reason, FinishReason.OTHER)
         return FinishReason.TOOL_CALLS if reason is FinishReason.STOP and tool_calls else reason
 
+    @property
+    def unknown_word(self) -> str | None:
+        """The provider's word for the finish, if no word of ours corresponds to it."""
+        finish = self.finish
+        return finish.raw if finish is not None and finish.reason == FinishReason.OTHER else None
+
+
+class _Details:
+    """Facts in the provider's words, merged field by field, up to a size."""
+
+    __slots__ = ("_size", "_sizes", "fields")
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self._size = 0
+        self._sizes: dict[str, int] = {}  # bytes of JSON, by field
+
+    def merge(self, payload: Mapping[str, Any]) -> bool:
+        """Take the fields of `payload`. Return False if one is left out because the limit is reached."""
+        kept = True
+        for name, value in payload.items():
+            before = self.fields.get(name)
+            if value is None or (name in self.fields and before == value):
+                continue
+            merged = value
+            if isinstance(before, dict) and isinstance(value, dict):
+                changed = {key: each for key, each in value.items() if before.get(key) != each}
+                merged, size = {**before, **changed}, self._sizes[name] + len(msgspec.json.encode(changed))
+            else:
+                size = len(name) + len(msgspec.json.encode(value))
+            growth = size - self._sizes.get(name, 0)
+            if self._size + growth > _MOST_DETAILS:
+                kept = False
+                continue
+            self._size += growth
+            self.fields[name], self._sizes[name] = _own(merged), size
+        return kept
+
+    def copy(self) -> dict[str, Any]:
+        """Return the fields received so far."""
+        return {name: _own(value) for name, value in self.fields.items()}
+
+
+def _own(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+    return dict(value) if isinstance(value, dict) else value
+
 
 class _Extras:
-    """What a choice contains besides text and tool calls, as it was received."""
+    """What a choice contains besides its blocks, as it was received."""
 
-    __slots__ = ("citations", "logprobs", "media", "reasoning", "refusal", "server_tools")
+    __slots__ = ("citations", "logprobs", "refusal", "server_tools")
 
     def __init__(self) -> None:
-        self.reasoning: dict[int, list[ReasoningDelta]] = {}  # by block
         self.refusal: list[str] = []
-        self.citations: list[Mapping[str, Any]] = []
+        self.citations: list[Citation] = []
         self.logprobs: list[Mapping[str, Any]] = []
-        self.media: list[MediaDelta] = []
         self.server_tools: list[Mapping[str, Any]] = []
-
-
-class _Order:
-    """The order of the parts of a choice: text, and what was received between its pieces."""
-
-    __slots__ = ("_entries", "tool_calls")
-
-    def __init__(self) -> None:
-        self.tool_calls = 0  # how many have their position
-        self._entries: list[tuple[int, Callable[[], Part]]] = []  # pieces of text before the part; the part
-
-    def __bool__(self) -> bool:
-        return bool(self._entries)
-
-    def add(self, texts: int, part: Callable[[], Part]) -> None:
-        """Insert a part after `texts` pieces of text. It is built when it is read, for it may still grow."""
-        self._entries.append((texts, part))
-
-    def parts(self, texts: Sequence[str]) -> Iterator[Part]:
-        """Yield all parts, in the order in which they began."""
-        start = 0
-        for end, part in [*self._entries, (len(texts), None)]:
-            if text := "".join(texts[start:end]):
-                yield Text(text)
-            start = end
-            if part is not None:
-                yield part()
 
 
 class _ChoiceBuilder:
@@ -251,6 +296,8 @@ class _ChoiceBuilder:
         text_parts: The pieces of text in `transcript`, for the hot path.
         mark: What the next partials have in common, for the hot path.
         ending: How the choice ended.
+        blocks: The blocks of the turn.
+        details: Facts of the choice beside its content.
     """
 
     def __init__(self, index: int, most_tool_calls: int, *, last_finish_counts: bool) -> None:
@@ -261,7 +308,8 @@ class _ChoiceBuilder:
         self.ending = _Ending(last_finish_counts)
         self._tool_calls = ToolCallMatcher(most_tool_calls)
         self._extras = _Extras()
-        self._order = _Order()
+        self.blocks = Blocks()
+        self.details = _Details()
         self._new = _New()
 
     def remark(self, usage: UsageReading | None) -> None:
@@ -276,7 +324,8 @@ class _ChoiceBuilder:
         if (len(transcript.reasoning.parts), len(transcript.tool_calls.pieces)) != (mark.reasonings, mark.pieces):
             self.remark(mark.usage)
         self._new = _New()
-        return PartialInferenceResponse(new.text, raw, len(self.text_parts), self.mark, new.reasoning, new.refusal)
+        texts, reasoning, refusal = ("".join(each) for each in (new.text, new.reasoning, new.refusal))
+        return PartialInferenceResponse(texts, raw, len(self.text_parts), self.mark, reasoning, refusal)
 
     def close(self, usage: UsageReading | None) -> PartialInferenceResponse:
         """Return the closing partial: the finish reason, and every tool call complete."""
@@ -289,27 +338,29 @@ class _ChoiceBuilder:
 
     def bare_text(self) -> str | None:
         """Return the text, if there is nothing else and the model is not done; else None."""
-        extras = self._extras
-        other = self.transcript.reasoning.parts or self.transcript.tool_calls.pieces or extras.refusal or extras.media
-        return None if other or self._order or self.ending.finish is not None else self._text()
+        return self._text() if self.blocks.only_text and self.ending.finish is None else None
 
     def choice(self) -> Choice:
         """Return the choice as received so far."""
         extras, finish, closed = self._extras, self.ending.finish, self.ending.closed
+        calls = self._received_tool_calls()
+        parts, cited = self.blocks.parts(self.text_parts, calls, extras.citations)
         return Choice(
             index=self.index,
             content=self._text(),
             reasoning_content=self.transcript.reasoning.upto(len(self.transcript.reasoning.parts)),
             refusal="".join(extras.refusal) or None,
-            tool_calls=self._received_tool_calls(),
+            tool_calls=calls,
             finish_reason=self._reason() if finish or closed else None,
             finish_reason_raw=finish.raw if finish else None,
-            reasoning=tuple(_joined_reasoning(extras.reasoning[block]) for block in sorted(extras.reasoning)),
-            citations=tuple(extras.citations),
+            reasoning=self.blocks.reasoning(),
+            citations=tuple(citation.payload for citation in extras.citations),
+            cited=cited,
             logprobs=tuple(extras.logprobs),
-            media=_joined_media(extras.media),
+            media=self.blocks.media(),
             server_tools=tuple(extras.server_tools),
-            parts=tuple(self._order.parts(self.text_parts)),
+            parts=parts,
+            details=self.details.copy(),
         )
 
     def _text(self) -> str:
@@ -324,45 +375,41 @@ class _ChoiceBuilder:
     # Takers: one for each kind of event. They return whether the choice changed visibly.
 
     def take_text(self, event: TextDelta) -> bool:
+        if event.text or event.extra:
+            self.blocks.take_text(event, len(self.text_parts))
         if event.text:
             self.text_parts.append(event.text)
-            self._new.text += event.text
+            self._new.text.append(event.text)
         return bool(event.text)
 
     def take_reasoning(self, event: ReasoningDelta) -> bool:
-        blocks = self._extras.reasoning
-        if event.block not in blocks:
-            deltas = blocks[event.block] = []
-            self._order.add(len(self.text_parts), lambda: _joined_reasoning(deltas))
-        blocks[event.block].append(event)
+        self.blocks.take_reasoning(event, len(self.text_parts))
         if event.text:
             self.transcript.reasoning.parts.append(event.text)
-            self._new.reasoning += event.text
+            self._new.reasoning.append(event.text)
         return bool(event.text or event.signature or event.redacted)
 
     def take_refusal(self, event: RefusalDelta) -> bool:
+        self.blocks.take_refusal(event, len(self.text_parts))
         self._extras.refusal.append(event.text)
-        self._new.refusal += event.text
+        self._new.refusal.append(event.text)
         return bool(event.text)
 
     def take_tool_call(self, event: ToolCallDelta) -> bool:
         piece = self._tool_calls.match(event)
         if piece is None:
             return False
-        if piece.slot == self._order.tool_calls:
-            self._order.tool_calls += 1
-            self._order.add(len(self.text_parts), lambda: self._received_tool_calls()[piece.slot])
+        self.blocks.take_call(piece.slot, event.block, len(self.text_parts))
         self.transcript.tool_calls.pieces.append(piece)
         return True
 
     def take_server_tool(self, event: ServerToolEvent) -> bool:
         self._extras.server_tools.append({"type": event.type, **event.payload})
-        if event.replay:
-            self._order.add(len(self.text_parts), lambda: RawPart(event.payload))
+        self.blocks.take_server_tool(event, len(self.text_parts))
         return True
 
     def take_citation(self, event: Citation) -> bool:
-        self._extras.citations.append(event.payload)
+        self._extras.citations.append(event)
         return True
 
     def take_logprobs(self, event: Logprobs) -> bool:
@@ -370,7 +417,7 @@ class _ChoiceBuilder:
         return True
 
     def take_media(self, event: MediaDelta) -> bool:
-        self._extras.media.append(event)
+        self.blocks.take_media(event, len(self.text_parts))
         return True
 
     def take_finish(self, event: Finish) -> bool:
@@ -396,24 +443,3 @@ def _plausible(usage: Usage) -> Usage:
     """Return `usage` without counts that do not fit 64 bits: they are errors, and not every encoder accepts them."""
     too_large = [name for name in _COUNTS if isinstance(count := getattr(usage, name), int) and abs(count) > _LARGEST]
     return replace(usage, **dict.fromkeys(too_large)) if too_large else usage
-
-
-def _joined_reasoning(deltas: list[ReasoningDelta]) -> Reasoning:
-    return Reasoning(
-        text="".join(delta.text for delta in deltas),
-        signature="".join(delta.signature or "" for delta in deltas) or None,
-        redacted="".join(delta.redacted or "" for delta in deltas) or None,
-        id=next((delta.id for delta in deltas if delta.id), None),
-        extra=dict(ChainMap(*(delta.extra for delta in deltas if delta.extra))),
-    )
-
-
-def _joined_media(deltas: list[MediaDelta]) -> tuple[Media, ...]:
-    """Return the files: consecutive pieces of one block and type are one file."""
-    files: list[tuple[int, str, list[bytes]]] = []
-    for delta in deltas:
-        if files and files[-1][:2] == (delta.block, delta.mime_type):
-            files[-1][2].append(delta.data)
-        else:
-            files.append((delta.block, delta.mime_type, [delta.data]))
-    return tuple(Media(mime_type=mime_type, data=b"".join(pieces)) for _, mime_type, pieces in files)

@@ -19,9 +19,11 @@ from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
 from polyglot_core._attempt.stream_errors import cut_off, is_cut, undecodable
 from polyglot_core._attempt.unexpected_response import OK, UnexpectedResponse, content_type_fits, nothing_received
 from polyglot_core._values.events import (
+    Details,
     End,
     Event,
     Failure,
+    Note,
     Ping,
     ResponseStarted,
     Seam,
@@ -34,6 +36,7 @@ from polyglot_core._values.response import InferenceResponse, Outcome, Timing
 from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core._wire.framings import framer_for
 from polyglot_core._wire.provider_errors import provider_error, retry_after_seconds
+from polyglot_core._wire.response_headers import telling_headers
 from polyglot_core.errors import (
     LimitExceeded,
     PluginError,
@@ -58,6 +61,8 @@ __all__ = ["Attempt"]
 _CONTROL: dict[type, Signal] = {
     End: Signal.END,
     Failure: Signal.FAILURE,
+    Details: Signal.QUIET,
+    Note: Signal.QUIET,
     Ping: Signal.QUIET,
     ResponseStarted: Signal.QUIET,
     UsageReport: Signal.QUIET,
@@ -317,16 +322,21 @@ class Attempt:
             usage = self.assembler.usage
         except PluginError:  # it was, or will be, raised at the end of the stream; here the rest is wanted
             usage = None
-        progress = self._progress
+        progress, assembler, choices = self._progress, self.assembler, self.assembler.choices()
+        first = next((choice.details for choice in choices if choice.index == 0), {})
         return InferenceResponse(
             outcome=progress.outcome or Outcome.CANCELLED,
-            choices=self.assembler.choices(),
+            choices=choices,
             usage=usage,
-            model=self.assembler.model,
-            id=self.assembler.response_id,
+            model=assembler.model,
+            id=assembler.response_id,
             connection=self._sent.connection,
             request_id=self._head.request_id,
             timing=Timing(first_event=progress.first_event, duration=progress.duration),
+            provider=self._sent.driver.name,
+            details={**first, **assembler.details.copy()},
+            headers=telling_headers(self._head.headers, self._sent.wire),
+            notes=tuple(assembler.notes),
         )
 
     def resumable_text(self) -> str | None:

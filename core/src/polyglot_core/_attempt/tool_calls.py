@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from polyglot_core._values.partial import ToolCallPiece
@@ -20,38 +21,87 @@ def too_many(what: str, most: int) -> LimitExceeded:
     )
 
 
+_MARKS = re.compile(r'["\\{}]')
+
+
+class _ObjectScanner:
+    """Finds out whether a text, given in pieces, is one whole JSON object. Each character is read once."""
+
+    __slots__ = ("_depth", "_escaped", "_quoted", "closed")
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._depth = 0
+        self._quoted = False
+        self._escaped = False  # the last piece ended with a backslash in a string
+
+    def feed(self, text: str) -> None:
+        """Read the next piece."""
+        skip = int(self._escaped)
+        self._escaped = False
+        for match in _MARKS.finditer(text):
+            at, mark = match.start(), match[0]
+            if at < skip:
+                continue
+            if mark == '"':
+                self._quoted = not self._quoted
+            elif self._quoted:
+                if mark == "\\":
+                    skip = at + 2
+                    self._escaped = skip > len(text)
+            elif mark != "\\":
+                self._depth += 1 if mark == "{" else -1
+                self.closed = not self._depth
+
+
 class OpenToolCall:
     """What is known of a tool call, to match later pieces against.
 
     Attributes:
         index: The number that the provider gave it; None if it gave none.
         id: The first id that is not empty.
-        name: The first name that is not empty.
-        arguments: Whether any arguments were received.
+        name: The name received so far.
+        arguments: The pieces of the arguments.
         complete: Whether no further pieces follow.
     """
 
-    __slots__ = ("arguments", "complete", "id", "index", "name")
+    __slots__ = ("_scanned", "_scanner", "arguments", "complete", "id", "index", "name")
 
     def __init__(self, index: int | None, id_: str | None, name: str | None) -> None:
         self.index = index
         self.id = id_
         self.name = name
-        self.arguments = False
+        self.arguments: list[str] = []
         self.complete = False
+        self._scanner = _ObjectScanner()
+        self._scanned = 0
+
+    def has_whole_object(self) -> bool:
+        """Return whether the arguments received so far are a whole JSON object."""
+        for piece in self.arguments[self._scanned :]:
+            self._scanner.feed(piece)
+        self._scanned = len(self.arguments)
+        return self._scanner.closed
+
+    def repeats(self, arguments: str) -> bool:
+        """Return whether `arguments` are those received so far, once more."""
+        return arguments.strip() == "".join(self.arguments).strip()
 
 
 class ToolCallMatcher:
     """Finds the tool call that a piece belongs to, by index and id, for every way in which servers number them.
 
-    Observed on the wire: interleaved tool calls; index 0 on every tool call; no index at all; the id on the first piece
-    only, on every piece, changing from piece to piece, or empty on later ones; whole tool calls in one piece;
+    Observed on the wire: interleaved tool calls; index 0 on every tool call; one index and one id on every tool call;
+    no index at all; the id on the first piece only, on every piece, changing from piece to piece, or empty on later
+    ones; the name on every piece, or in pieces; whole tool calls in one piece; the arguments once more at the end;
     placeholders without a name.
     """
 
     def __init__(self, most: int) -> None:
         self._calls: list[OpenToolCall] = []
         self._most = most
+        self._by_index: dict[int | None, int] = {}  # the latest slot of an index
+        self._by_id: dict[str, int] = {}
 
     def match(self, event: ToolCallDelta) -> ToolCallPiece | None:
         """Return the piece with the slot of its tool call; None if it contains nothing new.
@@ -60,21 +110,21 @@ class ToolCallMatcher:
             LimitExceeded: It would begin one tool call too many.
         """
         slot = self._slot(event)
+        if slot is not None and self._begins_another(self._calls[slot], event):
+            slot = None
         if slot is None:
-            if not (event.id or event.name or event.arguments):
-                return None
-            slot = len(self._calls)
-            if slot >= self._most:
-                raise too_many("tool_calls", self._most)
-            self._calls.append(OpenToolCall(event.index, event.id, event.name))
-            return self._piece(slot, event, event.id or None, event.name or None)
+            return self._begin(event) if event.id or event.name or event.arguments else None
         call = self._calls[slot]
         new_id = event.id if event.id and not call.id else None
-        new_name = event.name if event.name and not call.name else None
-        if not (new_id or new_name or event.arguments or event.complete):
+        if new_id:
+            call.id = new_id
+            self._by_id[new_id] = slot
+        new_name = self._new_name(call, event)
+        call.name = (call.name or "") + (new_name or "") or None
+        arguments = self._new_arguments(call, event)
+        if not (new_id or new_name or arguments or event.complete or event.signature or event.extra):
             return None
-        call.id, call.name = call.id or event.id, call.name or event.name
-        return self._piece(slot, event, new_id, new_name)
+        return self._piece(slot, event, new_id, new_name, arguments)
 
     def closing(self) -> list[ToolCallPiece]:
         """Return a piece for each tool call that is still open, which marks it as complete: the stream has finished."""
@@ -85,29 +135,67 @@ class ToolCallMatcher:
                 pieces.append(ToolCallPiece(slot, None, None, "", complete=True))
         return pieces
 
-    def _piece(self, slot: int, event: ToolCallDelta, id_: str | None, name: str | None) -> ToolCallPiece:
+    def _begin(self, event: ToolCallDelta) -> ToolCallPiece:
+        slot = len(self._calls)
+        if slot >= self._most:
+            raise too_many("tool_calls", self._most)
+        self._calls.append(OpenToolCall(event.index, event.id or None, event.name or None))
+        if event.index is not None:
+            self._by_index[event.index] = slot
+        if event.id:
+            self._by_id[event.id] = slot
+        return self._piece(slot, event, event.id or None, event.name or None, event.arguments)
+
+    def _piece(
+        self, slot: int, event: ToolCallDelta, id_: str | None, name: str | None, arguments: str
+    ) -> ToolCallPiece:
         call = self._calls[slot]
-        arguments = "" if event.complete and call.arguments else event.arguments
-        call.arguments = call.arguments or bool(event.arguments)
+        if arguments:
+            call.arguments.append(arguments)
         call.complete = call.complete or event.complete
-        return ToolCallPiece(slot, id_, name, arguments, event.complete, event.signature)
+        return ToolCallPiece(slot, id_, name, arguments, event.complete, event.signature, event.extra)
+
+    def _begins_another(self, call: OpenToolCall, event: ToolCallDelta) -> bool:
+        """Return whether a piece under a known index or id is the beginning of another tool call.
+
+        It is if it has another name, or if it has a whole object's beginning where the object before is complete. A
+        name without arguments, where none have come yet, may be the rest of a name.
+        """
+        if event.complete and event.id and event.id == call.id:
+            return False  # the same tool call once more, as a whole
+        if event.name and call.name and event.name != call.name:
+            return bool(call.arguments or event.arguments) or bool(event.id and event.id != call.id)
+        begins = event.arguments.lstrip().startswith("{")
+        return bool(begins and call.arguments and call.has_whole_object() and not call.repeats(event.arguments))
+
+    def _new_name(self, call: OpenToolCall, event: ToolCallDelta) -> str | None:
+        """Return what a piece adds to the name: all of it, or its rest."""
+        if not event.name or event.name == call.name:
+            return None
+        return event.name
+
+    def _new_arguments(self, call: OpenToolCall, event: ToolCallDelta) -> str:
+        """Return the arguments that a piece adds: none if it repeats those received so far."""
+        if not event.arguments or (event.complete and call.arguments):
+            return ""
+        begins = event.arguments.lstrip().startswith("{")
+        if begins and call.arguments and call.has_whole_object() and call.repeats(event.arguments):
+            return ""
+        return event.arguments
 
     def _slot(self, event: ToolCallDelta) -> int | None:
         """Return the slot of the tool call that this piece continues; None for a new one."""
         if event.index is None:
             return self._without_index(event)
-        for slot in range(len(self._calls) - 1, -1, -1):
-            call = self._calls[slot]
-            if call.index == event.index:
-                return self._under_index(slot, event)
-        return None
+        slot = self._by_index.get(event.index)
+        return None if slot is None else self._under_index(slot, event)
 
     def _under_index(self, slot: int, event: ToolCallDelta) -> int | None:
         """Return the slot of a piece with a known index: by its id, else that index; None for a new id with a name."""
         call = self._calls[slot]
         if not event.id or not call.id or event.id == call.id:
             return slot
-        owner = self._by_id(event.id)
+        owner = self._by_id.get(event.id)
         if owner is not None and self._calls[owner].index == event.index:
             return owner
         return None if event.name else slot
@@ -115,17 +203,11 @@ class ToolCallMatcher:
     def _without_index(self, event: ToolCallDelta) -> int | None:
         """Return the slot of a piece without index: by its id, else the last one, unless it has a name or a new id."""
         if event.complete:
-            return self._by_id(event.id) if event.id else None
-        if event.id and (owner := self._by_id(event.id)) is not None:
+            return self._by_id.get(event.id) if event.id else None
+        if event.id and (owner := self._by_id.get(event.id)) is not None:
             return owner
+        last = len(self._calls) - 1 if self._calls else None
         if event.id or event.name:
-            last = self._calls[-1] if self._calls else None
-            late_id = bool(event.id and last and not last.id and not event.name)
-            return len(self._calls) - 1 if late_id else None
-        return len(self._calls) - 1 if self._calls else None
-
-    def _by_id(self, id_: str | None) -> int | None:
-        for slot in range(len(self._calls) - 1, -1, -1):
-            if self._calls[slot].id == id_:
-                return slot
-        return None
+            late_id = bool(event.id and last is not None and not self._calls[last].id and not event.name)
+            return last if late_id else None
+        return last

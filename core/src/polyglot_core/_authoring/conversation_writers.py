@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 from msgspec.structs import replace
 
 from polyglot_core._authoring.options import cannot_express
-from polyglot_core._values.parts import Text, ToolCall, ToolResult
+from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Refusal, Text, ToolCall, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from polyglot_core._values.parts import Part
     from polyglot_core._values.request import InferenceRequest, Message
@@ -40,7 +41,9 @@ class ConversationWriter:
             results to tool calls by id; None generates none. A result without an id gets the id of the oldest such tool
             call without a result, and of the same tool if the result names one.
         tool_names: True if the dialect requires the name of the tool in a result.
-        given: The messages of the request, with these ids and names filled in.
+        dialect: Names of the drivers whose turns this dialect sends back unchanged, besides `driver` itself.
+        given: The messages of the request, with these ids and names filled in. A turn of another provider's response
+            is reduced to what is not that provider's own.
     """
 
     roles: ClassVar[Mapping[str, str]] = {
@@ -52,11 +55,37 @@ class ConversationWriter:
     }
     id_format: ClassVar[str | None] = "call_{}"
     tool_names: ClassVar[bool] = False
+    dialect: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, request: InferenceRequest, driver: str) -> None:
         self.request = request
         self.driver = driver
-        self.given = _Calls(self).joined(request.messages)
+        self.given = _Calls(self).joined(map(self._readable, request.messages))
+
+    def is_own(self, message: Message) -> bool:
+        """Return True unless a message is the response of a driver with another dialect."""
+        return message.provider is None or message.provider == self.driver or message.provider in self.dialect
+
+    def _readable(self, message: Message) -> Message:
+        """Return a message without what only the provider that sent it can read: signatures, ids, its own blocks.
+
+        Its own blocks are reported with `cannot`. The other fields have no meaning elsewhere and are left out.
+        """
+        if self.is_own(message):
+            return message
+        kept: list[Part] = []
+        for part in message.parts:
+            if isinstance(part, RawPart):
+                self.cannot(f"a block {part.payload.get('type')!r} of a turn from {message.provider!r}")
+            elif isinstance(part, Reasoning):
+                kept.append(Reasoning(text=part.text))
+            elif isinstance(part, ToolCall):
+                kept.append(replace(part, signature=None, extra={}))
+            elif isinstance(part, (Text, Refusal, Image, Audio, Document)):
+                kept.append(replace(part, extra={}))
+            else:
+                kept.append(part)
+        return replace(message, content=tuple(kept))
 
     def cannot(self, what: str, instead: str | None = None) -> None:
         """Report something that the dialect cannot express; see `cannot_express`.
@@ -91,10 +120,23 @@ class ConversationWriter:
         return written
 
     def arguments(self, call: ToolCall) -> _JSONObject:
-        """Return the arguments of a tool call as an object, for dialects that do not take JSON text."""
-        if call.arguments is None:
-            self.cannot(f"a tool call of {call.name!r} whose arguments are not a JSON object")
-        return call.arguments or {}
+        """Return the arguments of a tool call as an object.
+
+        Arguments that are not a JSON object go under ``INVALID_JSON``, as Anthropic's page "Fine-grained tool
+        streaming" recommends: servers refuse a conversation that contains the text itself.
+        """
+        found = call.arguments
+        return {"INVALID_JSON": call.arguments_raw} if found is None else found
+
+    def arguments_text(self, call: ToolCall) -> str:
+        """Return the arguments of a tool call as the JSON text of an object: as received, if they are one."""
+        if call.arguments:
+            return call.arguments_raw
+        return msgspec.json.encode(self.arguments(call)).decode()
+
+    def write_refusal(self, part: Refusal) -> Iterable[_JSONObject]:
+        """Write a refusal as text. Override it for a dialect with a block for refusals."""
+        return self.write([Text(part.text, extra=part.extra)])
 
 
 class MessageWriter(ConversationWriter):
@@ -119,7 +161,8 @@ class MessageWriter(ConversationWriter):
     def turn(self, message: Message) -> _JSONObject:
         """Return the message for parts that are not tool results."""
         calls = [self.call(part) for part in message.parts if isinstance(part, ToolCall)]
-        content = self.content(part for part in message.parts if not isinstance(part, ToolCall))
+        others = [part for part in message.parts if not isinstance(part, ToolCall)]
+        content = self.content(others if message.provider is None else _joined_texts(others))
         turn: _JSONObject = {"role": self.role(message) or message.role}
         if content or not calls:
             turn["content"] = content
@@ -138,7 +181,7 @@ class MessageWriter(ConversationWriter):
 
     def call(self, call: ToolCall) -> _JSONObject:
         """Return a tool call, with its arguments as JSON text."""
-        function = {"name": call.name, "arguments": call.arguments_raw or "{}"}
+        function = {"name": call.name, "arguments": self.arguments_text(call)}
         return {"id": call.id, "type": "function", "function": function}
 
     def result(self, result: ToolResult) -> _JSONObject:
@@ -198,6 +241,18 @@ class TurnWriter(ConversationWriter):
     def goes_on(self, before: Message, message: Message) -> bool:
         """Return True if a message continues the previous turn: by default, if both have the same role."""
         return self.roles[before.role] == self.roles[message.role]
+
+
+def _joined_texts(parts: Sequence[Part]) -> list[Part]:
+    """Return the parts with consecutive texts as one: many servers take the content of a response as a string only."""
+    joined: list[Part] = []
+    for part in parts:
+        before = joined[-1] if joined else None
+        if isinstance(part, Text) and isinstance(before, Text) and not (part.extra or before.extra):
+            joined[-1] = replace(before, text=before.text + part.text)
+        else:
+            joined.append(part)
+    return joined
 
 
 class _Calls:

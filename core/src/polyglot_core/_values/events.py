@@ -13,12 +13,14 @@ from msgspec import Struct
 
 __all__ = [
     "Citation",
+    "Details",
     "End",
     "Event",
     "Failure",
     "Finish",
     "Logprobs",
     "MediaDelta",
+    "Note",
     "Ping",
     "ReasoningDelta",
     "RefusalDelta",
@@ -49,11 +51,13 @@ class TextDelta(Struct, frozen=True, gc=False):
 
     Attributes:
         text: The new text.
+        extra: Further fields of the block that must be sent back. Of each field the first value counts.
     """
 
     text: str
     choice: int = 0
     block: int = 0
+    extra: dict[str, Any] | None = None
 
 
 class ReasoningDelta(Struct, frozen=True, gc=False):
@@ -81,11 +85,13 @@ class RefusalDelta(Struct, frozen=True, gc=False):
 
     Attributes:
         text: The new text of the refusal.
+        extra: Further fields of the block that must be sent back. Of each field the first value counts.
     """
 
     text: str
     choice: int = 0
     block: int = 0
+    extra: dict[str, Any] | None = None
 
 
 class ToolCallDelta(Struct, frozen=True, gc=False):
@@ -98,6 +104,7 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
         arguments: The next characters of the arguments' JSON text.
         complete: True if this piece is a whole tool call.
         signature: Signature that must be sent back unchanged with the tool call in a later turn.
+        extra: Further fields of the tool call that must be sent back. Of each field the first value counts.
     """
 
     index: int | None = None
@@ -108,15 +115,17 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
     choice: int = 0
     block: int = 0
     signature: str | None = None
+    extra: dict[str, Any] | None = None
 
 
 class ServerToolEvent(Struct, frozen=True):
-    """Activity of a tool that the provider runs itself.
+    """Activity of a tool that the provider runs itself, or any other block of the turn without an event of its own.
 
     Attributes:
         type: The provider's type of the activity, if it has one.
         payload: The provider's object, unchanged.
-        replay: True if the object must be sent back, in the same position, when the conversation continues.
+        replay: True if the object is a block of the turn, which is sent back in the position of the first event of its
+            block when the conversation continues.
     """
 
     type: str
@@ -131,11 +140,16 @@ class Citation(Struct, frozen=True):
 
     Attributes:
         payload: The provider's object, unchanged.
+        start: Offset of the first character of the block's text that the source supports; None with `end` for the
+            whole block.
+        end: Offset after the last such character.
     """
 
     payload: dict[str, Any]
     choice: int = 0
     block: int = 0
+    start: int | None = None
+    end: int | None = None
 
 
 class MediaDelta(Struct, frozen=True, gc=False):
@@ -144,12 +158,16 @@ class MediaDelta(Struct, frozen=True, gc=False):
     Attributes:
         mime_type: Media type of the bytes, such as ``image/png``.
         data: The bytes, decoded from base64.
+        extra: Further fields of the block that must be sent back. Of each field the first value counts.
+        replay: True if the file is a block of the turn, which is sent back when the conversation continues.
     """
 
     mime_type: str
     data: bytes
     choice: int = 0
     block: int = 0
+    extra: dict[str, Any] | None = None
+    replay: bool = True
 
 
 class Logprobs(Struct, frozen=True):
@@ -174,6 +192,31 @@ class UsageReport(Struct, frozen=True):
 
     payload: dict[str, Any]
     merge: bool = False
+
+
+class Details(Struct, frozen=True):
+    """Facts of the response beside its content, in the provider's words: a container, safety ratings, a service tier.
+
+    Do not emit it for pure deltas. Of several such events, the last value of each field counts; objects are merged
+    field by field.
+
+    Attributes:
+        payload: The fields, unchanged.
+        choice: Index of the choice that the facts concern; None if they concern the whole response.
+    """
+
+    payload: dict[str, Any]
+    choice: int | None = None
+
+
+class Note(Struct, frozen=True, gc=False):
+    """What was odd in the response and how it was read, for the notes of the response and the log.
+
+    Attributes:
+        text: One sentence.
+    """
+
+    text: str
 
 
 class Ping(Struct, frozen=True, gc=False):
@@ -252,6 +295,8 @@ Event = (
     | MediaDelta
     | Logprobs
     | UsageReport
+    | Details
+    | Note
     | Ping
     | Finish
     | Failure

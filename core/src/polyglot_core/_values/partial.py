@@ -55,10 +55,11 @@ class ToolCallPiece(NamedTuple):
     Attributes:
         slot: Index of the tool call in order of first appearance, from 0.
         id: Id of the tool call, if this piece sets it.
-        name: Name of the tool, if this piece sets it.
+        name: Name of the tool, or its next characters, if this piece has them.
         arguments: The next characters of the arguments.
         complete: True if this piece completes the tool call.
         signature: The provider's signature of the tool call, if this piece has it.
+        extra: Further fields of the tool call, if this piece has some.
     """
 
     slot: int
@@ -67,6 +68,7 @@ class ToolCallPiece(NamedTuple):
     arguments: str
     complete: bool
     signature: str | None = None
+    extra: Mapping[str, Any] | None = None
 
 
 class ToolCallLog:
@@ -100,11 +102,12 @@ def _append(calls: list[ToolCall], pieces: list[ToolCallPiece]) -> None:
         head, text = heads[slot], "".join(fragments[slot])
         before = calls[slot] if slot < len(calls) else ToolCall(name="")
         call = ToolCall(
-            name=head.name or before.name,
+            name=before.name + (head.name or ""),
             id=head.id or before.id,
             arguments_raw=before.arguments_raw + text,
             complete=head.complete or before.complete,
             signature=head.signature or before.signature,
+            extra={**(head.extra or {}), **before.extra} if head.extra else before.extra,
         )
         calls[slot : slot + 1] = [call]
 
@@ -113,10 +116,11 @@ def _merge(head: ToolCallPiece, piece: ToolCallPiece) -> ToolCallPiece:
     return ToolCallPiece(
         head.slot,
         piece.id or head.id,
-        piece.name or head.name,
+        (head.name or "") + (piece.name or "") or None,
         "",
         head.complete or piece.complete,
         piece.signature or head.signature,
+        {**piece.extra, **(head.extra or {})} if piece.extra else head.extra,
     )
 
 

@@ -12,10 +12,13 @@ from msgspec.structs import replace
 
 from polyglot_core._values.unreadable import UNREADABLE
 
-__all__ = ["Audio", "Document", "Image", "Part", "RawPart", "Reasoning", "Text", "ToolCall", "ToolResult"]
+__all__ = ["Audio", "Document", "Image", "Part", "RawPart", "Reasoning", "Refusal", "Text", "ToolCall", "ToolResult"]
 
 JSONObject = Mapping[str, Any]
 """A JSON object with values of any type."""
+
+Cache = bool | str
+"""A cache mark: True for the provider's default lifetime, or a lifetime such as ``5m`` or ``1h``; False for none."""
 
 
 class Text(Struct, frozen=True, tag="text"):
@@ -23,11 +26,26 @@ class Text(Struct, frozen=True, tag="text"):
 
     Attributes:
         text: The text.
-        cache: If True, the prompt up to this part is cached by providers that support explicit cache markers.
+        cache: If set, the prompt up to this part is cached by providers that support explicit cache marks: True, or a
+            lifetime such as ``1h``.
+        extra: Further fields of the provider's block, which are sent back unchanged.
     """
 
     text: str
-    cache: bool = False
+    cache: Cache = False
+    extra: JSONObject = {}
+
+
+class Refusal(Struct, frozen=True, tag="refusal"):
+    """A refusal of the model that the provider sends separately from the text.
+
+    Attributes:
+        text: The text of the refusal.
+        extra: Further fields of the provider's block, which are sent back unchanged.
+    """
+
+    text: str
+    extra: JSONObject = {}
 
 
 class _File(Struct, frozen=True, kw_only=True):
@@ -36,6 +54,8 @@ class _File(Struct, frozen=True, kw_only=True):
     url: str | None = None
     data: bytes | None = None
     mime_type: str = ""
+    cache: Cache = False
+    extra: JSONObject = {}
 
     @property
     def data_url(self) -> str:
@@ -62,6 +82,8 @@ class Image(_File, frozen=True, tag="image", kw_only=True):
         mime_type: Media type of the bytes, such as ``image/png``.
         detail: Resolution at which the model reads the image, for providers that offer it: ``low``, ``high`` or
             ``auto``.
+        cache: As of `Text`.
+        extra: Further fields of the provider's part, which are sent unchanged.
     """
 
     mime_type: str = "image/png"
@@ -74,10 +96,12 @@ class Audio(Struct, frozen=True, tag="audio", kw_only=True):
     Attributes:
         data: The bytes.
         mime_type: Media type of the bytes, such as ``audio/wav``.
+        extra: Further fields of the provider's part, which are sent unchanged.
     """
 
     data: bytes
     mime_type: str = "audio/wav"
+    extra: JSONObject = {}
 
     @property
     def format(self) -> str:
@@ -104,6 +128,8 @@ class Document(_File, frozen=True, tag="document", kw_only=True):
         file_id: The provider's id of an uploaded file.
         mime_type: Media type of the bytes, such as ``application/pdf``.
         name: File name.
+        cache: As of `Text`.
+        extra: Further fields of the provider's part, which are sent unchanged.
     """
 
     file_id: str | None = None
@@ -139,6 +165,7 @@ class ToolCall(Struct, frozen=True, tag="tool_call", kw_only=True):
         complete: True if the whole tool call was received; False while it is streamed, or if the stream was
             interrupted in it.
         signature: The provider's signature, which is sent back unchanged in a later turn.
+        extra: Further fields of the provider, which are sent back unchanged.
     """
 
     name: str
@@ -146,6 +173,7 @@ class ToolCall(Struct, frozen=True, tag="tool_call", kw_only=True):
     arguments_raw: str = ""
     complete: bool = False
     signature: str | None = None
+    extra: JSONObject = {}
 
     @property
     def arguments(self) -> dict[str, Any] | None:
@@ -154,8 +182,8 @@ class ToolCall(Struct, frozen=True, tag="tool_call", kw_only=True):
 
     @property
     def ready(self) -> bool:
-        """Return True if the tool can be run: the tool call is complete and its arguments are a JSON object."""
-        return self.complete and self.arguments is not None
+        """Return True if the tool can be run: the tool call is complete and has a name and an object of arguments."""
+        return bool(self.complete and self.name and self.arguments is not None)
 
 
 class ToolResult(Struct, frozen=True, tag="tool_result", kw_only=True):
@@ -205,7 +233,7 @@ class RawPart(Struct, frozen=True, tag="raw"):
     payload: JSONObject
 
 
-Part = Text | Image | Audio | Document | Reasoning | ToolCall | ToolResult | RawPart
+Part = Text | Image | Audio | Document | Reasoning | Refusal | ToolCall | ToolResult | RawPart
 
 
 def _parse_arguments(text: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from polyglot_core._values.openai_shape import read_parts, read_result, read_too
 from polyglot_core._values.parts import Document, Image, Part, Text, ToolCall, ToolResult
 from polyglot_core.errors import RequestError
 
-__all__ = ["InferenceRequest", "JSONSchema", "Message", "Messages", "ResponseFormat", "Tool"]
+__all__ = ["InferenceRequest", "JSONSchema", "Message", "Messages", "RawTool", "ResponseFormat", "Tool"]
 
 JSONObject = Mapping[str, Any]
 """A JSON object with values of any type."""
@@ -34,12 +34,17 @@ class Message(Struct, frozen=True, kw_only=True):
         content: A string, or parts.
         name: Name of the speaker, for providers that distinguish several.
         extra: Further fields, which drivers whose messages are flat objects send unchanged.
+        provider: Name of the driver whose response this turn is; None for any other turn. That driver sends the turn
+            back as it was received, block for block; others leave out what only that provider can read.
+        complete: False if the response was interrupted. Blocks that are valid in a whole turn only are then left out.
     """
 
     role: str
     content: str | Sequence[Part] = ""
     name: str | None = None
     extra: JSONObject = {}
+    provider: str | None = None
+    complete: bool = True
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -120,12 +125,17 @@ class Tool(Struct, frozen=True):
         description: What the function does and when to call it, for the model.
         parameters: JSON Schema of its arguments.
         strict: Whether the provider must enforce the schema; None uses the provider's default.
+        cache: If set, the prompt up to this tool is cached by providers that support explicit cache marks: True, or a
+            lifetime such as ``1h``.
+        extra: Further fields of the provider's tool object, which are sent unchanged.
     """
 
     name: str
     description: str = ""
     parameters: JSONObject = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
+    cache: bool | str = False
+    extra: JSONObject = {}
 
     def fields(self, schema: str = "parameters", *, strict: bool = True) -> dict[str, Any]:
         """Return the tool's fields as nearly every dialect has them, without those that are not set.
@@ -153,6 +163,21 @@ class Tool(Struct, frozen=True):
             msg = f"A tool has the fields {', '.join(cls.__struct_fields__)}, and not {', '.join(sorted(unknown))}."
             raise RequestError(msg, phase="encode")
         return cls(**{field: function[field] for field in cls.__struct_fields__ if function.get(field) is not None})
+
+
+class RawTool(Struct, frozen=True):
+    """A tool in a provider's own format, such as one that the provider runs itself.
+
+    Attributes:
+        payload: The provider's object, which is sent unchanged.
+    """
+
+    payload: JSONObject
+
+    @property
+    def name(self) -> str:
+        """Return the name of the tool, or its type if it has no name."""
+        return str(self.payload.get("name") or self.payload.get("type") or "")
 
 
 class JSONSchema(Struct, frozen=True):
@@ -192,25 +217,27 @@ class InferenceRequest(Struct, frozen=True, kw_only=True):
         messages: The conversation so far, never empty.
         stream: True if the response is streamed.
         options: Options of the connection, overridden by those of the call.
-        tools: Functions that the model may call.
+        tools: Functions that the model may call, and tools in the provider's own format.
         tool_choice: ``auto``, ``required``, ``none``, or the name of a tool.
         parallel_tool_calls: Whether the model may make several tool calls in one turn; None uses the provider's
             default.
         response_format: Required format of the response's text.
         unsupported: What happens with an option that the driver cannot express: ``raise``, ``warn`` or ``drop``.
         extra: Further fields of the request body, sent unchanged.
+        headers: Further headers of the request. Core adds them; a driver reads them only if it signs requests.
     """
 
     model: str
     messages: tuple[Message, ...]
     stream: bool = False
     options: JSONObject = {}
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[Tool | RawTool, ...] = ()
     tool_choice: str | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     unsupported: Literal["raise", "warn", "drop"] = "raise"
     extra: JSONObject = {}
+    headers: Mapping[str, str] = {}
 
     def with_prefill(self, text: str, **extra: object) -> InferenceRequest:
         """Return this request with `text`, the beginning of the response, as a last turn of the assistant.

@@ -14,6 +14,7 @@ from polyglot_core._values.request import Message
 
 __all__ = [
     "Choice",
+    "CitedText",
     "FailedAttempt",
     "FinishReason",
     "InferenceResponse",
@@ -115,6 +116,22 @@ class FailedAttempt(Struct, frozen=True, kw_only=True):
     partial: InferenceResponse | None = None
 
 
+class CitedText(Struct, frozen=True, kw_only=True):
+    """The text that a source supports.
+
+    Attributes:
+        source: The source, as the provider's object: one of the `citations` of the choice.
+        part: Index of the part in the `parts` of the choice; None if the block of the citation is not among them.
+        start: Offset of the first character in the text of the part; None with `end` for all of it.
+        end: Offset after the last character.
+    """
+
+    source: Mapping[str, Any]
+    part: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+
 class Choice(Struct, frozen=True, kw_only=True):
     """One of the alternative completions in a response; usually there is only one.
 
@@ -128,10 +145,12 @@ class Choice(Struct, frozen=True, kw_only=True):
         finish_reason_raw: The provider's finish reason.
         reasoning: The reasoning in blocks, with signatures.
         citations: Sources, as the provider's objects.
+        cited: For each of the citations, the text that it supports.
         logprobs: Log probabilities, as the provider's objects, in order.
         media: Images, audio and files that the model generated.
         server_tools: Activity of tools that the provider ran itself, as the provider's objects.
-        parts: The parts that belong into the next turn, in the order in which they were received.
+        parts: The blocks of the turn, in the order in which they began. `InferenceResponse.message` sends them back.
+        details: Facts of the choice beside its content, in the provider's words, such as safety ratings.
     """
 
     index: int
@@ -143,10 +162,12 @@ class Choice(Struct, frozen=True, kw_only=True):
     finish_reason_raw: str | None = None
     reasoning: tuple[Reasoning, ...] = ()
     citations: tuple[Mapping[str, Any], ...] = ()
+    cited: tuple[CitedText, ...] = ()
     logprobs: tuple[Mapping[str, Any], ...] = ()
     media: tuple[Media, ...] = ()
     server_tools: tuple[Mapping[str, Any], ...] = ()
     parts: tuple[Part, ...] = ()
+    details: Mapping[str, Any] = {}
 
 
 _NO_CHOICE = Choice(index=0)
@@ -165,6 +186,13 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
         request_id: The provider's id of the HTTP request, for its support.
         timing: How long the call took.
         failed_attempts: The attempts that failed before this response, and their errors.
+        provider: Name of the driver that read the response.
+        details: Facts of the response beside its content, in the provider's words, with those of choice 0. At most
+            64 KiB of JSON are kept.
+        headers: Those response headers that identify the request, state rate limits or the time of processing, and
+            those that the driver names.
+        notes: What was odd in the response and how it was read, one sentence each. The logger ``polyglot`` has them
+            too.
     """
 
     outcome: Outcome
@@ -176,6 +204,10 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     timing: Timing = Timing()
     failed_attempts: tuple[FailedAttempt, ...] = ()
+    provider: str | None = None
+    details: Mapping[str, Any] = {}
+    headers: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()
 
     @property
     def _first(self) -> Choice:
@@ -213,8 +245,18 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
 
     @property
     def message(self) -> Message:
-        """Return the response as a turn, to continue the conversation: reasoning with signatures, text, tool calls."""
-        return Message(role="assistant", content=self._first.parts)
+        """Return the response as a turn, to continue the conversation: its blocks, in order, as they were received.
+
+        Of a response that was interrupted only whole blocks are returned: no incomplete tool call, and no reasoning
+        that nothing follows. Text may end anywhere.
+        """
+        parts = list(self._first.parts)
+        complete = self.outcome is Outcome.FINISHED
+        if not complete:
+            parts = [part for part in parts if not isinstance(part, ToolCall) or part.complete]
+            while parts and isinstance(parts[-1], Reasoning):
+                parts.pop()
+        return Message(role="assistant", content=tuple(parts), provider=self.provider, complete=complete)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the response as a dict of JSON values."""

@@ -91,6 +91,8 @@ class WireRequest(Struct, frozen=True, kw_only=True):
             server that sends its end marker for an interrupted response too.
         finish_counts: Which `Finish` of a choice is its finish reason if the provider sends several: ``first`` or
             ``last``.
+        response_headers: Names of further response headers for `InferenceResponse.headers`, in lower case; ``*`` stands
+            for any characters.
         think_tags: Opening and closing tag of reasoning that the server leaves in the text. Core emits the text between
             them as reasoning.
     """
@@ -103,6 +105,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
     flush_at_eof: bool = False
     complete_on: CompletionSign = "finish"
     finish_counts: Literal["first", "last"] = "first"
+    response_headers: tuple[str, ...] = ()
     think_tags: tuple[str, str] | None = None
 
 
