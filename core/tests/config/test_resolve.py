@@ -396,6 +396,27 @@ def test_path_of_the_users_file(monkeypatch, platform, variables, expected):
     assert config_file.user_config_file() == Path(expected)
 
 
+@pytest.mark.parametrize("trouble", ["no home", "unreadable home"])
+def test_home_is_optional(monkeypatch, trouble):
+    """Without a home folder, or with one that cannot be read, there is no file, and the environment configures all."""
+
+    def fail(_path):
+        raise RuntimeError if trouble == "no home" else PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("XDG_CONFIG_HOME", "POLYGLOT_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    if trouble == "no home":
+        monkeypatch.setattr(Path, "home", lambda: fail(None))
+    else:
+        monkeypatch.setattr(Path, "is_file", fail)
+    monkeypatch.setenv("POLYGLOT_TOY_MODEL", "m")
+    assert resolve.resolve("toy").model == "m"
+    assert "Nothing is called 'a'" in message(resolve.resolve, "a")
+    with pytest.raises(NoDefault):
+        resolve.resolve()
+
+
 def test_file_is_optional(monkeypatch):
     """Presets and drivers work without a file."""
     assert config_file.read_settings() == config_file.Settings()

@@ -181,6 +181,42 @@ def test_allow_list(install, monkeypatch, allowed, expected):
     assert [name for name in ("acme-one", "acme-two") if discovery.load_driver(name)] == expected
 
 
+@pytest.mark.parametrize(
+    ("allowed", "imported"),
+    [
+        (None, {"one", "two", "rows"}),
+        ("acme-one", {"one"}),
+        ("polyglot-one", {"one"}),
+        ("polyglot-rows", {"rows"}),
+        ("acme-one,polyglot-rows", {"one", "rows"}),
+        ("", set()),
+    ],
+)
+def test_allow_list_keeps_presets_out(install, monkeypatch, allowed, imported):
+    """Check that no module of an excluded package is imported, for a preset or to find a default."""
+    row = PRESET.replace("place", "place-NAME")
+    for name in ("one", "two"):
+        modules = {f"acme_{name}": DRIVER, f"acme_rows_{name}": row.replace("NAME", name)}
+        install(
+            f"polyglot-{name}",
+            drivers=[f"acme-{name} = acme_{name}"],
+            presets=[f"place-{name} = acme_rows_{name}"],
+            **modules,
+        )
+    install("polyglot-rows", presets=["place-rows = acme_rows_rows"], acme_rows_rows=row.replace("NAME", "rows"))
+    if allowed is not None:
+        monkeypatch.setenv("POLYGLOT_DRIVERS", allowed)
+    found = {name for name in ("one", "two", "rows") if discovery.load_preset(f"place-{name}")}
+    assert found == imported
+    assert {name for name in ("one", "two", "rows") if f"acme_rows_{name}" in sys.modules} == imported
+    assert {name for name in ("one", "two", "rows") if f"place-{name}" in discovery.find_presets()} == imported
+    assert {name for name in ("one", "two", "rows") if discovery.is_left_out(f"place-{name}")} == {
+        "one",
+        "two",
+        "rows",
+    } - imported
+
+
 def test_installed_preset(install):
     """Load a preset from the row of its name."""
     install("polyglot-acme", presets=["place = acme_presets"], acme_presets=PRESET)

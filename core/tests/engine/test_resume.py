@@ -427,20 +427,27 @@ def test_an_outage_is_not_met_with_more_load(flavour, loopback, http):
 # A connection that went stale
 
 
-def test_a_kept_connection_that_the_server_closed_is_no_error(flavour, loopback, http, toy):
-    """A request that no server took on is sent once more on a fresh connection, and counts as one."""
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_kept_connection_that_the_server_closed(flavour, loopback, http, toy, retries):
+    """A request on a kept connection is sent again if that is closed, as a retry: not where retries are off."""
     answer = http.streamed(*toy.story, toy.done)
     server = loopback(answer, ("close",), answer)
 
     async def main():
-        async with flavour.inside(flavour.Inference(server.connection())) as inference:
+        connection = server.connection(retries=Retries(max_retries=retries, initial_backoff=0.01))
+        async with flavour.inside(flavour.Inference(connection)) as inference:
             for _ in range(2):
                 response = await flavour.wait(inference.create("Hi", stream=True).response())
         return response
 
-    response = flavour.run(main)
-    assert (response.content, response.failed_attempts) == (STORY, ())
-    assert (len(server.asked), server.connections) == (3, 2)
+    if retries:
+        response = flavour.run(main)
+        assert (response.content, response.failed_attempts) == (STORY, ())
+        assert (len(server.asked), server.connections) == (3, 2)
+    else:  # the server may have read the request, and may bill it
+        with pytest.raises(TransportError) as caught:
+            flavour.run(main)
+        assert (caught.value.attempts, len(server.asked)) == (1, 2)
 
 
 def test_a_fresh_connection_that_the_server_closed_is_an_error(flavour, loopback):

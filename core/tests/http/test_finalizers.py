@@ -353,7 +353,7 @@ def test_dead_watchdog_is_restarted(monkeypatch):
         def __init__(self, look):
             self.look = look
 
-    def die(_now):
+    def die(_now, *, late):
         raise SystemExit
 
     dying = Fake(die)
@@ -362,7 +362,7 @@ def test_dead_watchdog_is_restarted(monkeypatch):
     while (made._thread is None or made._thread.is_alive()) and time.monotonic() < deadline:
         time.sleep(0.01)
     made.drop(dying)
-    made.add(Fake(lambda _now: looked.set() or float("inf")), 0.0)
+    made.add(Fake(lambda _now, *, late: looked.set() or float("inf")), 0.0)
     assert looked.wait(PATIENCE)
 
 

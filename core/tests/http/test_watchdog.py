@@ -7,9 +7,10 @@ import socket
 import threading
 import time
 
+import anyio
 import pytest
 
-from polyglot_core import Inference, TimedOut
+from polyglot_core import AsyncInference, Inference, TimedOut
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._http import watchdog
 from polyglot_core._http.watchdog import Watch, shut_down
@@ -232,7 +233,7 @@ def test_watch_added_during_a_check_is_not_lost(thread, pair):
     """A stream that begins while the thread checks the others is watched too."""
     looking, go_on = threading.Event(), threading.Event()
 
-    def look(now):
+    def look(now, *, late):
         looking.set()
         go_on.wait(HELD)
         return float("inf")
@@ -287,3 +288,60 @@ def test_finished_stream_is_not_watched(flavour, loopback, http, toy):
 
     flavour.run(main)
     assert len(watchdog._thread.watches) <= before
+
+
+# The process is late, not the provider
+
+
+@pytest.mark.parametrize("clock", ["first", "idle", "silence", "total"])
+def test_clock_does_not_fire_while_data_waits(clock):
+    """A clock that ran out while data waits to be read is checked again, except `total`."""
+    waits, ended = [True], []
+    clocks = Clocks(Timeouts(**{**OFF, "total": None, clock: 1.0}), 0.0)
+    if clock in {"idle", "silence"}:
+        clocks.meaning = 0.0
+    clocks.asked = 0.5
+    watch = Watch(lambda: ended.append(1), clocks, lambda: waits[0])
+    for now in (2.0, 2.1, 60.0):
+        watch.look(now)
+    assert bool(ended) == (clock == "total")
+    waits[0] = False
+    watch.look(60.1)
+    assert watch.fired == clock
+
+
+def test_late_watchdog_excuses_each_moment_once():
+    """If this thread woke late, the reader gets another moment; only once for one moment."""
+    ended = []
+    clocks = Clocks(Timeouts(**{**OFF, "first": 1.0}), 0.0)
+    clocks.asked = 0.5
+    watch = Watch(lambda: ended.append(1), clocks)
+    assert watch.look(9.0, late=True) < 9.5
+    assert not ended
+    watch.look(9.1, late=True)
+    assert ended
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("when", ["head", "body"])
+def test_blocked_event_loop_is_not_the_providers_fault(loopback, http, toy, backend, when):
+    """Another task blocks the event loop for longer than every clock, while the response arrives."""
+    head, *rest = http.streamed(*toy.story, toy.done)
+    script = (0.5, head, *rest) if when == "head" else (head, rest[0], 0.5, *rest[1:])
+    server = loopback(script)
+    stream = AsyncInference(server.connection()).stream(
+        "Hi", timeouts={**OFF, "first": 1.0, "idle": 1.0, "silence": 1.0}
+    )
+    responses = []
+
+    async def read():
+        responses.append(await stream.response())
+
+    async def main():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            await anyio.sleep(0.25)
+            time.sleep(2.0)
+
+    anyio.run(main, backend=backend)
+    assert responses[0].outcome == "finished"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PATIENCE = 20.0  # seconds; what takes longer hangs
+PATIENCE = 60.0  # seconds; a start on a busy machine takes long
 _KEPT = re.compile(r"PATH|PYTHONPATH|SYSTEMROOT|TMPDIR|COV.*")
 _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 

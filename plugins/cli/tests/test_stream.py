@@ -358,7 +358,7 @@ FAULTS = {
 def test_each_ending_has_its_exit_code(command, provider, code, fault, printed, said):
     """The text received so far stays, the error follows in a line or two on standard error, and the exit code is its class's."""
     provider(TEXT, fault=fault)
-    patience = "3" if isinstance(fault, Stall) else "60"  # a start on a busy machine is no end of a response
+    patience = "6" if isinstance(fault, Stall) else "60"  # a start on a busy machine is no end of a response
     run = command.run("stream", "--timeout", patience, "Hello")
     assert (run.code, run.out) == (code, printed)
     assert said in run.err

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from polyglot_core._values.importing import import_module
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def import_optional(connection: Connection, *modules: str, what: str) -> list[An
         ConfigError: A module is not installed.
     """
     try:
-        return [importlib.import_module(module) for module in modules]
+        return [import_module(module) for module in modules]
     except ImportError as missing:
         raise config_error(connection, what) from missing
 

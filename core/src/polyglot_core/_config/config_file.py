@@ -117,15 +117,26 @@ class Settings(NamedTuple):
     entries: Mapping[str, Entry] = {}
 
 
-def user_config_file() -> Path:
-    """Return the path of the user's own configuration file, which need not exist."""
-    if sys.platform == "win32":
-        folder = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    elif sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Application Support"
-    else:
-        folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+_FOLDERS = {"win32": ("APPDATA", "AppData/Roaming"), "darwin": ("", "Library/Application Support")}
+"""Of a platform: the variable that names the folder of configuration files, and the folder below the home."""
+
+
+def user_config_file() -> Path | None:
+    """Return the path of the user's own configuration file, which need not exist; None if there is no home folder."""
+    variable, below = _FOLDERS.get(sys.platform, ("XDG_CONFIG_HOME", ".config"))
+    try:
+        folder = Path(os.environ.get(variable) or Path.home() / below)
+    except RuntimeError:  # no variable and no account names a home, as in some containers
+        return None
     return folder / "polyglot" / FILE_NAME
+
+
+def _exists(file: Path | None) -> bool:
+    """Return whether there is a configuration file; a folder that cannot be read has none."""
+    try:
+        return file is not None and file.is_file()
+    except OSError:
+        return False
 
 
 def read_settings(path: str | os.PathLike[str] | None = None) -> Settings:
@@ -141,7 +152,7 @@ def read_settings(path: str | os.PathLike[str] | None = None) -> Settings:
     if not isinstance(named, (str, os.PathLike, type(None))):
         raise config_error(f"The configuration file is given as a path, not as {type(named).__name__}.")
     file = Path(named) if named else user_config_file()
-    if not named and not file.is_file():
+    if file is None or not (named or _exists(file)):
         return Settings()
     read = _settings_of(file)
     if isinstance(read, str):

@@ -33,8 +33,11 @@ def unknown_driver(connection: Connection) -> ConfigError:
 
 def unknown_preset(preset: str, name: str) -> ConfigError:
     """Return the error for a connection whose preset is not installed."""
-    close = suggestion(preset, discovery.find_presets())
-    return config_error(f"Connection {name!r} names the preset {preset!r}, which is not installed{close}.")
+    if discovery.is_left_out(preset):
+        what = "which is installed, but POLYGLOT_DRIVERS excludes its package"
+    else:
+        what = f"which is not installed{suggestion(preset, discovery.find_presets())}"
+    return config_error(f"Connection {name!r} names the preset {preset!r}, {what}.")
 
 
 def no_base_url(name: str) -> ConfigError:
@@ -65,7 +68,7 @@ def unknown_name(name: str, settings: Settings, source: str) -> ConfigError:
     ]
     broken = [f"driver {driver} failed to load: {why}" for driver in drivers if (why := driver_problem(driver))]
     if discovery.is_left_out(name):
-        broken.append(f"driver {name} is installed, but POLYGLOT_DRIVERS excludes it")
+        broken.append(f"{name} is installed, but POLYGLOT_DRIVERS excludes it")
     return config_error(
         f"Nothing is called {name!r}{where}{suggestion(name, [*settings.entries, *presets, *drivers])}. There are "
         f"{'; '.join(lists + broken)}. A provider's package may not be installed; connections() lists all names."

@@ -232,7 +232,8 @@ def _offered_presets() -> Iterator[tuple[str, str | None]]:
 
 def _how_to_choose() -> str:
     path = os.environ.get(CONFIG_VARIABLE) or user_config_file()
-    return f"Name one, as in Inference.using('NAME'), set default in {FILE_NAME} (looked for at {path})"
+    where = f"looked for at {path}" if path else f"named by {CONFIG_VARIABLE}, as there is no home folder"
+    return f"Name one, as in Inference.using('NAME'), set default in {FILE_NAME} ({where})"
 
 
 def _is_keyed(name: str, variable: str | None) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import threading
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Preset
+from polyglot_core._values.importing import import_module
 from polyglot_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def register(module: object, name: str) -> Registration:
 @lru_cache(maxsize=8)
 def _entry_points(group: str, _path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
     # Imported here: importlib_metadata takes longer to import than all of core, and a registered driver needs none.
-    metadata = importlib.import_module("importlib_metadata")
+    metadata: Any = import_module("importlib_metadata")
     by_name: dict[str, list[EntryPoint]] = {}
     for entry in metadata.entry_points(group=group):
         by_name.setdefault(entry.name, []).append(entry)
@@ -148,9 +148,31 @@ def _find(group: str, name: str) -> RegisteredName | None:
     return None if entries is None else _found(name, entries)
 
 
-def _allowed(name: str) -> bool:
+def _allow_list() -> frozenset[str] | None:
     allowed = os.environ.get(_ALLOW_LIST)
-    return allowed is None or name in {each.strip() for each in allowed.split(",")}
+    return None if allowed is None else frozenset(each.strip() for each in allowed.split(","))
+
+
+def _allowed(name: str) -> bool:
+    """Return whether the allow list has a driver, by its name or by its distribution's."""
+    allowed = _allow_list()
+    return allowed is None or name in allowed or not allowed.isdisjoint(_owners(DRIVERS, name))
+
+
+def _owners(group: str, name: str) -> set[str]:
+    return {entry.dist.name for entry in _claims(group).get(name, ()) if entry.dist}
+
+
+def _allowed_preset(name: str) -> bool:
+    """Return whether a preset's module may be imported: its distribution is allowed, or a driver of that is.
+
+    The allow list keeps all code of a package out of the process, not its drivers alone.
+    """
+    allowed = _allow_list()
+    if allowed is None:
+        return True
+    drivers = {owner for driver in _claims(DRIVERS) if driver in allowed for owner in _owners(DRIVERS, driver)}
+    return _owners(PRESETS, name) <= drivers | allowed
 
 
 def find_drivers() -> dict[str, RegisteredName]:
@@ -160,14 +182,14 @@ def find_drivers() -> dict[str, RegisteredName]:
 
 
 def find_presets() -> dict[str, RegisteredName]:
-    """Return the installed presets by name, without importing any."""
+    """Return the installed presets by name, without importing any. Those of packages that are excluded are omitted."""
     claims = _claims(PRESETS)
-    return {name: _found(name, claims[name]) for name in sorted(claims)}
+    return {name: _found(name, claims[name]) for name in sorted(claims) if _allowed_preset(name)}
 
 
 def find_defaults() -> list[str]:
     """Return the names of the presets that can be the default connection."""
-    return sorted(_claims(DEFAULTS))
+    return sorted(filter(_allowed_preset, _claims(DEFAULTS)))
 
 
 def has_driver(name: str) -> bool:
@@ -176,8 +198,9 @@ def has_driver(name: str) -> bool:
 
 
 def is_left_out(name: str) -> bool:
-    """Return True if there is an installed driver of this name that ``POLYGLOT_DRIVERS`` excludes."""
-    return not _allowed(name) and _find(DRIVERS, name) is not None
+    """Return True if there is an installed driver or preset of this name that ``POLYGLOT_DRIVERS`` excludes."""
+    driver = not _allowed(name) and _find(DRIVERS, name) is not None
+    return driver or (not _allowed_preset(name) and _find(PRESETS, name) is not None)
 
 
 def registered_drivers() -> tuple[str, ...]:
@@ -213,7 +236,7 @@ def load_preset(name: str) -> Preset | None:
         PluginError: The module cannot be imported, or has no such row.
         ConfigError: Several distributions register the name.
     """
-    found = _find(PRESETS, name)
+    found = _find(PRESETS, name) if _allowed_preset(name) else None
     if found is None:
         return None
     row = getattr(_import(found, "preset"), "PRESETS", {}).get(name)
@@ -232,7 +255,7 @@ def _import(found: RegisteredName, kind: str) -> ModuleType:
         msg = f"The {kind} name {found.name!r} is registered by {claimed}; uninstall one of them."
         raise ConfigError(msg, phase="configure")
     try:
-        return importlib.import_module(found.target.partition(":")[0].strip())
+        return import_module(found.target.partition(":")[0].strip())
     except Exception as error:
         why = f"{type(error).__name__}: {error}"
         msg = f"{kind.capitalize()} {found.name!r} of {found.origin} could not be imported: {why}"

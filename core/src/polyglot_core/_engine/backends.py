@@ -64,7 +64,11 @@ class SyncBackend:
     def send(self, call: Call, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers. Raises as `Pool.send`."""
         pool = self._pools.pool(wire.url, call.target.connection.route, call.target.connection.account)
-        return pool.send(wire, _send_options(call), self._in_flight)
+        before = self._in_flight.sends + 1
+        try:
+            return pool.send(wire, _send_options(call), self._in_flight)
+        finally:
+            call.count_resent(self._in_flight.sends - before)
 
     def sleep(self, seconds: float) -> None:
         """Wait `seconds` between two attempts, or until `wake` is called."""
@@ -128,7 +132,11 @@ class AsyncBackend:
                 self._scope.cancel()
             closer = closer_here()
             pool = pools.pool(wire.url, call.target.connection.route, call.target.connection.account, closer)
-            exchange = await pool.send(wire, _send_options(call), InFlightRequest(), closer)
+            in_flight = InFlightRequest()
+            try:
+                exchange = await pool.send(wire, _send_options(call), in_flight, closer)
+            finally:
+                call.count_resent(in_flight.sends - 1)
         self._scope = None
         if exchange is None:
             raise timed_out(clock)
@@ -179,4 +187,4 @@ def _closed() -> NoReturn:
 
 
 def _send_options(call: Call) -> SendOptions:
-    return SendOptions(call.options.timeouts, call.clocks, call.target.connection.limits)
+    return SendOptions(call.options.timeouts, call.clocks, call.target.connection.limits, call.may_resend)

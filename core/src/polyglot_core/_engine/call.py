@@ -127,6 +127,16 @@ class Call:
             self.attempt.watch_events(self.events)
         return self.attempt
 
+    @property
+    def may_resend(self) -> bool:
+        """True if the current request may be sent once more without a decision: a retry is left."""
+        return self._requests.attempts_here <= self.target.connection.retries.max_retries
+
+    def count_resent(self, times: int) -> None:
+        """Count how often the current request was sent again, because its connection was being closed."""
+        self._requests.sent += max(0, times)
+        self._requests.attempts_here += max(0, times)
+
     # The state of the call
 
     @property

@@ -11,7 +11,7 @@ from polyglot_core._http.pools import AsyncPools
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from types import ModuleType
 
     from anyio.lowlevel import RunVar
@@ -83,6 +83,9 @@ class _AsyncioCloser:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._start, response)
 
+    def call_later(self, seconds: float, call: Callable[[], object]) -> None:
+        self._loop.call_later(seconds, call)
+
     def _start(self, response: Any) -> asyncio.Task[None]:  # noqa: ANN401 (the HTTP client's)
         task = self._loop.create_task(_closed(response))
         _closing.add(task)
@@ -104,6 +107,14 @@ class _TrioCloser:
     def close_later(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
         with contextlib.suppress(self._trio.RunFinishedError):
             self._token.run_sync_soon(self._start, response)
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> None:
+        async def wait() -> None:
+            await self._trio.sleep(seconds)
+            call()
+
+        with contextlib.suppress(RuntimeError):  # as in `_start`
+            self._trio.lowlevel.spawn_system_task(wait)
 
     def _start(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
         with contextlib.suppress(

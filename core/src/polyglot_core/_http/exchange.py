@@ -67,13 +67,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from polyglot_core._http.inflate import inflater_for
-from polyglot_core._http.pooled import LostConnections, is_reusable
+from polyglot_core._http.pooled import LostConnections, data_waits, is_reusable
 from polyglot_core._http.translate import TwoReadersError, is_two_readers, raise_translated, timed_out
 from polyglot_core._http.watchdog import Watch, on_collect, shut_down
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
     import httpx
 
@@ -134,7 +134,8 @@ class _ExchangeState:
         self._socket = _socket_of(response)
         self._process = os.getpid()
         self._clocks = clocks
-        self._watch = Watch(partial(shut_down, self._socket), clocks)
+        stream = response.extensions.get("network_stream")
+        self._watch = Watch(partial(shut_down, self._socket), clocks, partial(data_waits, stream, self._socket))
         self._decoder = inflater_for(self.headers, limits.inflation)
         self._left = limits.response  # bytes that may still be received
         self._limit = limits.response
@@ -202,6 +203,10 @@ class Closer(Protocol):
 
     def close_later(self, response: Closeable) -> None:
         """Schedule the closing of a response that was collected; from a finalizer, in any thread."""
+        ...
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> None:
+        """Call a function in the event loop, in `seconds`; never if the loop ends before."""
         ...
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from polyglot_core._values.addresses import is_this_machine, proxy_problem
+from polyglot_core._values.importing import import_module
 from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.connection import Route
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["Client", "build_request", "http_of", "transport_options"]
+__all__ = ["KEEPALIVE_SECONDS", "Client", "build_request", "http_of", "transport_options"]
 
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
 
@@ -29,7 +29,8 @@ _LIBRARIES = ("httpx", "httpx2")  # the first unless the variable says otherwise
 
 _KEEPALIVE_CONNECTIONS = 100
 
-_KEEPALIVE_SECONDS = 15.0
+KEEPALIVE_SECONDS = 15.0
+"""Seconds for which an idle connection is kept."""
 
 Client = Any
 """An httpx or httpx2 client passed in by the user; a precise type would import one of them."""
@@ -42,7 +43,7 @@ def _http() -> ModuleType:
         msg = f"{_MODULE_VARIABLE} names the HTTP library {name!r}; known are {' and '.join(_LIBRARIES)}."
         raise ConfigError(msg, phase="configure")
     try:
-        return importlib.import_module(name)
+        return import_module(name)
     except ImportError as error:
         msg = f"The HTTP library {name!r}, named by {_MODULE_VARIABLE}, cannot be imported: {error}."
         raise ConfigError(msg, phase="configure") from error
@@ -66,7 +67,7 @@ def transport_options(http: ModuleType, origin: str, route: Route) -> dict[str, 
         "limits": http.Limits(
             max_connections=None,
             max_keepalive_connections=_KEEPALIVE_CONNECTIONS,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
+            keepalive_expiry=KEEPALIVE_SECONDS,
         ),
         "socket_options": _socket_options(),
         # Reading the certificates takes longer than everything else here, so it is done only for TLS.
@@ -80,9 +81,7 @@ def _trust(http: ModuleType, ca: str | None) -> object:
     if (http, ca) not in _tls_contexts:
         try:
             context = (
-                http.create_ssl_context()
-                if ca is None
-                else importlib.import_module("ssl").create_default_context(cafile=ca)
+                http.create_ssl_context() if ca is None else import_module("ssl").create_default_context(cafile=ca)
             )
         except OSError as error:
             raise ConfigError(f"The certificates in {ca} cannot be read: {error}.", phase="configure") from error
@@ -96,7 +95,7 @@ def _proxy_for(origin: str) -> Secret | None:
     Raises:
         ConfigError: The value is not the URL of a proxy.
     """
-    environment = importlib.import_module("urllib.request")  # later, because it brings http.client and ssl
+    environment = import_module("urllib.request")  # later, because it brings http.client and ssl
     parts = urlsplit(origin)
     if is_this_machine(parts.hostname or ""):  # never through a proxy
         return None
@@ -115,7 +114,7 @@ def _named_proxy(proxies: Mapping[str, str], scheme: str) -> Secret | None:
 
 def http_of(client: Client | None) -> ModuleType:
     """Return the library that a user's client belongs to, or the default one."""
-    return _http() if client is None else importlib.import_module(type(client).__module__.partition(".")[0])
+    return _http() if client is None else import_module(type(client).__module__.partition(".")[0])
 
 
 def build_request(

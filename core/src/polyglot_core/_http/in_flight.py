@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core._http.pooled import LeftoverError, holds_unread_bytes, inner_connection
-from polyglot_core._http.watchdog import shut_down
+from polyglot_core._http.watchdog import has_data, shut_down
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,11 @@ __all__ = ["InFlightRequest"]
 
 
 class InFlightRequest:
-    """A request in flight. It knows the socket in use before there is a response to get it from."""
+    """A request in flight. It knows the socket in use before there is a response to get it from.
+
+    Attributes:
+        sends: How often a request was handed to the HTTP client.
+    """
 
     def __init__(self) -> None:
         self._socket: object | None = None  # of the connection that was opened for this request
@@ -26,6 +30,7 @@ class InFlightRequest:
         self._written_at = 0.0  # when all of the request was written
         self._opened = self._aborted = self._expired = False
         self._transport: object | None = None
+        self.sends = 0
 
     def begin(self, transport: object) -> None:
         """Reset for a request that `transport`, one of the client's, is about to send, for the first time or again."""
@@ -33,6 +38,7 @@ class InFlightRequest:
         self._written_at = 0.0
         self._opened = self._expired = False
         self._transport = transport
+        self.sends += 1
 
     def release(self) -> None:
         """Forget the socket, which belongs to the exchange from here on, and later to another call."""
@@ -70,17 +76,24 @@ class InFlightRequest:
         """Record a progress report; the coroutine function that an async client requires."""
         self.notice(event, info)
 
-    def was_stale(self, error: Exception) -> bool:
+    def was_stale(self, error: Exception, *, resend_written: bool) -> bool:
         """Return whether the request was written to a kept connection that was being closed, and most likely not read.
 
-        It is then sent once more, which does not count as a retry. A server that has read a request takes longer to
-        fail than a packet takes to arrive, so a connection that stays open for a while is not stale.
+        It is then sent once more. A server that has read a request takes longer to fail than a packet takes to arrive,
+        so a connection that stays open for a while is not stale.
+
+        Args:
+            error: What the client raised.
+            resend_written: Whether a request may be sent again of which the body was written: without retries it may
+                not, because the server may have read it.
         """
         reused = self._written is not None and not self._opened
         if not reused or self._aborted or self._expired:
             return False
         if isinstance(error, LeftoverError):  # nothing of the body was written, so the request cannot have been read
             return True
+        if self._written_at and not resend_written:
+            return False
         if self._written_at and perf_counter() - self._written_at > _MOMENT:
             return False
         return type(error).__name__ in _CLOSED_BY_THE_OTHER or "without sending a response" in str(error)
@@ -95,10 +108,17 @@ class InFlightRequest:
         self._expired = True
         self._shut()
 
+    def data_waits(self) -> bool:
+        """Return whether bytes wait in the socket that the client has not read."""
+        return any(has_data(sock) for sock in self._sockets())
+
     def _shut(self) -> None:
-        for sock in (self._socket, _kept_socket(self._transport, self._written)):
-            if sock is not None:
-                shut_down(sock)
+        for sock in self._sockets():
+            shut_down(sock)
+
+    def _sockets(self) -> list[object]:
+        found = (self._socket, _kept_socket(self._transport, self._written))
+        return [sock for sock in found if sock is not None]
 
 
 def _kept_socket(transport: object, request: object) -> object | None:

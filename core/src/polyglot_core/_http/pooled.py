@@ -13,15 +13,18 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core._http.watchdog import close_later, shut_down
+from polyglot_core._http.watchdog import close_later, has_data, shut_down
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "ExpiredConnections",
     "LeftoverError",
     "LostConnections",
     "PooledConnections",
+    "data_waits",
+    "expired_connections",
     "holds_unread_bytes",
     "inner_connection",
     "is_reusable",
@@ -76,6 +79,11 @@ def holds_unread_bytes(connection: Any) -> bool:  # noqa: ANN401 (as above)
         or bool(_queue_of(stream))
         or bool(stream.get_extra_info("is_readable"))
     )
+
+
+def data_waits(stream: object, sock: object) -> bool:
+    """Return whether bytes of a response wait that its reader has not taken: in its socket, or in the loop's queue."""
+    return has_data(sock) or bool(_queue_of(stream))
 
 
 def _layers(stream: object) -> Iterator[Any]:
@@ -205,6 +213,32 @@ def _lost_connections(pool: Any) -> list[Any]:  # noqa: ANN401 (as above)
         for connection in list(pool._connections)  # noqa: SLF001
         if not (connection in in_use or connection.is_idle() or connection.is_closed())
     ]
+
+
+def expired_connections(transport: Any) -> list[Any] | None:  # noqa: ANN401 (as above)
+    """Remove the connections that were idle for too long from a transport's pool, and return them to be closed.
+
+    Return None if the pool is empty then. The client does this itself only when it sends the next request.
+    """
+    pool: Any = getattr(transport, "_pool", None)
+    if not hasattr(pool, "_assign_requests_to_connections"):
+        return []
+    with getattr(pool, "_optional_thread_lock", None) or contextlib.nullcontext():
+        expired: list[Any] = pool._assign_requests_to_connections()  # noqa: SLF001 (as above)
+        empty = not (expired or pool._connections or pool._requests)  # noqa: SLF001 (as above)
+    return None if empty else expired
+
+
+class ExpiredConnections:
+    """The expired connections of an async transport; a `Closer` closes them as it closes a response."""
+
+    def __init__(self, transport: object) -> None:
+        self._transport = transport
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for connection in expired_connections(self._transport) or ():
+            await connection.aclose()
 
 
 def _clean_up(transport: object, trace: object) -> None:

@@ -6,6 +6,7 @@ Written against what httpx 0.28 and httpx2 share; `httpx_options` decides which 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import math
 import os
 import threading
@@ -15,10 +16,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polyglot_core._http.exchange import AsyncExchange, Exchange
-from polyglot_core._http.httpx_options import Client, build_request, http_of, transport_options
-from polyglot_core._http.pooled import LostConnections, PooledConnections
+from polyglot_core._http.httpx_options import KEEPALIVE_SECONDS, Client, build_request, http_of, transport_options
+from polyglot_core._http.pooled import ExpiredConnections, LostConnections, PooledConnections, expired_connections
 from polyglot_core._http.translate import check_headers, timed_out, translated
-from polyglot_core._http.watchdog import Watch
+from polyglot_core._http.watchdog import Timer, Watch
 from polyglot_core._values.addresses import origin_of
 
 if TYPE_CHECKING:
@@ -44,11 +45,19 @@ _MOST_POOLS = 100  # with idle connections; a gateway with a key for each tenant
 
 
 class SendOptions(NamedTuple):
-    """How a request is sent: the timeouts of its call, the state of their clocks, and the limits on its response."""
+    """How a request is sent.
+
+    Attributes:
+        timeouts: The timeouts of its call.
+        clocks: The state of their clocks.
+        limits: The limits on its response.
+        resend: True if a request that was written to a connection that was being closed is sent once more.
+    """
 
     timeouts: Timeouts
     clocks: Clocks
     limits: Limits
+    resend: bool = True
 
 
 def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float | None]:
@@ -115,15 +124,14 @@ class Pool:
         clocks.asked = now = perf_counter()
         moment, clock = clocks.due(now)
         timeout = _timeout_for(options.timeouts, None if math.isinf(moment) else max(moment - now, 0.001))
-        watch = Watch(
-            in_flight.expire, clocks
-        )  # a head that arrives byte by byte never exceeds the client's own timeout
+        # A head that arrives byte by byte never exceeds the client's own timeout.
+        watch = Watch(in_flight.expire, clocks, in_flight.data_waits)
         kept = self._current_connections()
         self._remember(in_flight)
         response = None
         try:
             with translated(url=wire.url, clock=clock, watch=watch), watch:
-                response = self._receive_head(wire, timeout, in_flight, kept)
+                response = self._receive_head(wire, timeout, in_flight, kept, resend=options.resend)
             timeout["read"] = None  # from here on the watchdog enforces the clocks
             if watch.fired is not None:  # at the moment at which the head was received
                 raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
@@ -140,12 +148,28 @@ class Pool:
             raise
         return exchange
 
+    def close_expired(self) -> bool:
+        """Close the connections that were idle for too long. Return False if the pool has no connections then."""
+        if self._make is None or self._kept.abandoned:
+            return True
+        expired = expired_connections(self._kept.transport)
+        for connection in expired or ():
+            with contextlib.suppress(Exception):
+                connection.close()
+        return expired is not None or perf_counter() - self.used < KEEPALIVE_SECONDS
+
     def _remember(self, under_way: Exchange | InFlightRequest) -> None:
         with self._lock:
             self._live.add(under_way)
 
     def _receive_head(
-        self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest, kept: PooledConnections
+        self,
+        wire: WireRequest,
+        limits: dict[str, float | None],
+        in_flight: InFlightRequest,
+        kept: PooledConnections,
+        *,
+        resend: bool,
     ) -> httpx.Response:
         """Return the response head. A request written to a connection that was being closed is sent once more."""
         respond: Callable[[httpx.Request], httpx.Response] = _sender_of(self._client) or kept.transport.handle_request
@@ -155,7 +179,7 @@ class Pool:
                 try:
                     return respond(build_request(self._http, wire, limits, in_flight.notice))
                 except Exception as error:
-                    if resent or not in_flight.was_stale(error):
+                    if resent or not in_flight.was_stale(error, resend_written=resend):
                         raise
         except Exception:
             raise
@@ -202,6 +226,14 @@ class AsyncPool:
         """Return whether no request is in flight."""
         return self._owned is None or _is_idle(self._owned)
 
+    def close_expired(self, closer: Closer) -> bool:
+        """Close the connections that were idle for too long, soon. Return False if the pool has no connections."""
+        if self._owned is None:
+            return True
+        closer.close_later(ExpiredConnections(self._owned))
+        unused = perf_counter() - self.used > KEEPALIVE_SECONDS
+        return not (unused and self.idle and not getattr(getattr(self._owned, "_pool", None), "_connections", True))
+
     def retire(self, closer: Closer) -> None:
         """Close the connections, which are idle, soon."""
         if self._owned is not None:
@@ -215,7 +247,7 @@ class AsyncPool:
         timeout = _timeout_for(options.timeouts, None)
         try:
             with translated(url=wire.url):
-                response = await self._receive_head(wire, timeout, in_flight)
+                response = await self._receive_head(wire, timeout, in_flight, resend=options.resend)
         except Exception:
             raise
         except BaseException:
@@ -228,7 +260,7 @@ class AsyncPool:
             raise
 
     async def _receive_head(
-        self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest
+        self, wire: WireRequest, limits: dict[str, float | None], in_flight: InFlightRequest, *, resend: bool
     ) -> httpx.Response:
         """Return the head of the response, as `Pool._receive_head` does."""
         transport = self._kept.transport
@@ -241,7 +273,7 @@ class AsyncPool:
                 try:
                     return await respond(build_request(self._http, wire, limits, in_flight.notice_async))
                 except Exception as error:
-                    if resent or not in_flight.was_stale(error):
+                    if resent or not in_flight.was_stale(error, resend_written=resend):
                         raise
         finally:
             in_flight.release()
@@ -306,7 +338,15 @@ class Pools:
                     self._pools[key] = Pool(key[0], route, self._client)
             pool = self._pools[key]
             pool.used = perf_counter()
+            _expiry.start()
             return pool
+
+    def close_expired(self) -> bool:
+        """Close the connections that were idle for too long, and drop empty pools. Return True if any is left."""
+        with self._lock:
+            for key in [key for key, pool in self._pools.items() if not pool.close_expired()]:
+                self._pools.pop(key).retire()
+            return bool(self._pools)
 
     def close(self) -> None:
         """Close every pool."""
@@ -327,6 +367,7 @@ class AsyncPools:
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
         self._pools: dict[_Key, AsyncPool] = {}
+        self._expiring = False
 
     def pool(self, url: str, route: Route, account: tuple[Hashable, ...], closer: Closer) -> AsyncPool:
         """Return the pool for a URL's origin; `closer` closes surplus pools."""
@@ -338,7 +379,22 @@ class AsyncPools:
                 self._pools[key] = AsyncPool(key[0], route, self._client)
         pool = self._pools[key]
         pool.used = perf_counter()
+        self._expire_later(closer)
         return pool
+
+    def _expire_later(self, closer: Closer) -> None:
+        """Check for connections that were idle for too long, from time to time."""
+        if not self._expiring:
+            self._expiring = True
+            closer.call_later(KEEPALIVE_SECONDS, partial(_close_expired, weakref.ref(self), closer))
+
+    def close_expired(self, closer: Closer) -> None:
+        """Close the connections that were idle for too long, and drop empty pools; check again if any is left."""
+        for key in [key for key, pool in self._pools.items() if not pool.close_expired(closer)]:
+            self._pools.pop(key).retire(closer)
+        self._expiring = False
+        if self._pools:
+            self._expire_later(closer)
 
     async def close(self) -> None:
         """Close every pool."""
@@ -347,7 +403,20 @@ class AsyncPools:
         self._pools.clear()
 
 
+def _close_expired(pools: weakref.ref[AsyncPools], closer: Closer) -> None:
+    if (alive := pools()) is not None:
+        alive.close_expired(closer)
+
+
 _all_pools: weakref.WeakSet[Pools] = weakref.WeakSet()
+
+
+def _close_all_expired() -> bool:
+    left = [pools.close_expired() for pools in list(_all_pools)]  # each, not until the first that has some
+    return any(left)
+
+
+_expiry = Timer(KEEPALIVE_SECONDS, _close_all_expired)
 _shared = Pools()
 atexit.register(_shared.close)  # else the interpreter warns about idle connections when it exits
 
@@ -359,6 +428,8 @@ def shared_pools() -> Pools:
 
 def _forget_pools() -> None:
     """Drop all pools in a forked child, which must not write to its parent's sockets."""
+    global _expiry  # noqa: PLW0603 (its thread is the parent's)
+    _expiry = Timer(KEEPALIVE_SECONDS, _close_all_expired)
     for pools in list(_all_pools):
         pools.forget()
 

@@ -16,6 +16,11 @@ returns at once, over plain and TLS sockets, sync and async, and the reader then
 # not, because the thread already wakes for an older watch that is due sooner; so arming costs a set insertion.
 # `wakes_at` is infinite while the thread computes, so a watch that is added during that time always wakes it.
 #
+# *Firing.* A clock measures the provider, and the process itself may be the one that is late: it was stopped, or a task
+# blocked the event loop, while the data waited in the socket. So before a clock other than `total` fires, `look` checks
+# whether there is something to read, and whether this thread woke much later than it meant to. In both cases the reader
+# gets another `_SOON`; in the second once for each moment at which the clock is due.
+#
 # *Checking* calls `Watch.look` for each watch under `_ending`, which ends the wait if its clock ran out. The lock keeps
 # one promise: when `stop()` returns, the wait is not being ended any more. Without it the watchdog could shut a
 # socket down that was returned to the pool a moment ago and already carries another call.
@@ -34,6 +39,7 @@ import _thread as threads
 import contextlib
 import math
 import os
+import select
 import socket
 import sys
 import threading
@@ -50,10 +56,11 @@ if TYPE_CHECKING:
 
     from polyglot_core._attempt.clocks import Clocks
 
-__all__ = ["CollectHook", "Watch", "close_later", "on_collect", "shut_down"]
+__all__ = ["CollectHook", "Timer", "Watch", "close_later", "has_data", "on_collect", "shut_down"]
 
 _LONGEST_PAUSE = 3600.0  # seconds; a queue cannot be waited for without a limit
-_SOON = 0.1  # seconds; `total` ran out while no read waits: the next read has to notice soon
+_SOON = 0.1  # seconds until a clock that ran out is checked again
+_LATE = 0.25  # seconds; this thread was not scheduled for so long that the readers were not either
 
 
 def shut_down(sock: object) -> None:
@@ -68,6 +75,25 @@ def shut_down(sock: object) -> None:
             sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
 
 
+def has_data(sock: object) -> bool:
+    """Return whether a socket can be read without waiting, be it the end of the connection; False if it is closed."""
+    descriptor = getattr(sock, "fileno", lambda: -1)()
+    if descriptor < 0:
+        return False
+    try:
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            return bool(poll.poll(0))
+        return bool(select.select([descriptor], [], [], 0)[0])
+    except (OSError, ValueError):
+        return False
+
+
+def _nothing_waits() -> bool:
+    return False
+
+
 class Watch:
     """Watches one wait: for the head of a response, or for more of its body.
 
@@ -75,19 +101,25 @@ class Watch:
         end: Ends the wait; called in the watchdog's thread. It must not refer to the stream, which would never be
             collected.
         clocks: The clocks that decide when.
+        data_waits: Returns whether there is data that the reader has not taken yet. As `end`, it must not refer to the
+            stream.
 
     Attributes:
         fired: Name of the clock that ran out, or None.
         over: Whether the wait is over, so that it must not be watched again.
     """
 
-    __slots__ = ("__weakref__", "_clocks", "_end", "fired", "over")
+    __slots__ = ("__weakref__", "_clocks", "_data_waits", "_end", "_excused", "fired", "over")
 
-    def __init__(self, end: Callable[[], object], clocks: Clocks) -> None:
+    def __init__(
+        self, end: Callable[[], object], clocks: Clocks, data_waits: Callable[[], bool] = _nothing_waits
+    ) -> None:
         self.fired: str | None = None
         self.over = False
         self._end = end
         self._clocks = clocks
+        self._data_waits = data_waits
+        self._excused = -math.inf  # the moment at which a clock was due that did not fire, as this thread woke late
 
     def arm(self) -> None:
         """Start to watch, or check the clocks again because another one started."""
@@ -106,16 +138,63 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def look(self, now: float) -> float:
-        """End the waiting read if a clock ran out. Return when to check again."""
+    def look(self, now: float, *, late: bool = False) -> float:
+        """End the waiting read if a clock ran out. Return when to check again.
+
+        Args:
+            now: The time, in seconds of `perf_counter`.
+            late: True if the watchdog woke much later than it meant to.
+        """
         moment, clock = self._clocks.due(now)
         if moment > now:
             return moment
         if self._clocks.waiting and self.fired is None:
+            if clock != "total" and (self._may_be_ours(moment, late=late) or self._data_waits()):
+                return now + _SOON
             self.fired = clock
             with contextlib.suppress(Exception):  # a wait that cannot be ended must not affect the others
                 self._end()
         return now + _SOON if self.fired is None else math.inf
+
+    def _may_be_ours(self, moment: float, *, late: bool) -> bool:
+        """Return whether the wait may be this process's fault. The same moment is excused once."""
+        excused, self._excused = self._excused, moment if late else self._excused
+        return late and moment > excused
+
+
+class Timer:
+    """Calls a function in the watchdog's thread from time to time, as long as the function returns True.
+
+    Args:
+        seconds: Seconds from one call to the next, and from `start` to the first.
+        call: The function.
+    """
+
+    def __init__(self, seconds: float, call: Callable[[], bool]) -> None:
+        self.over = False
+        self._seconds = seconds
+        self._call = call
+        self._runs = False
+
+    def start(self) -> None:
+        """Start the timer unless it runs."""
+        if not self._runs:
+            self._runs = True
+            self._due = perf_counter() + self._seconds
+            _thread.add(self, self._due)
+
+    def look(self, now: float, *, late: bool = False) -> float:  # noqa: ARG002 (a late timer is no harm)
+        """Call the function if it is time. Return when to check again."""
+        if now < self._due:
+            return self._due
+        self._runs = False  # a start from here on is not lost
+        again = True
+        with contextlib.suppress(Exception):
+            again = self._call()
+        if again:
+            self._runs = True
+        self._due = now + self._seconds if self._runs else math.inf
+        return self._due
 
 
 def close_later(close: Callable[[], object]) -> None:
@@ -157,7 +236,7 @@ class _WatchdogThread:
     """
 
     def __init__(self) -> None:
-        self.watches: set[Watch] = set()
+        self.watches: set[Watch | Timer] = set()
         self.wakes_at = math.inf
         self.queue: SimpleQueue[Callable[[], object] | CollectHook | None] = (
             SimpleQueue()
@@ -167,7 +246,7 @@ class _WatchdogThread:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def add(self, watch: Watch, due: float) -> None:
+    def add(self, watch: Watch | Timer, due: float) -> None:
         """Watch `watch`, and check at once if it is due before the next check."""
         if watch.over:  # another thread closed the stream first
             return
@@ -216,13 +295,14 @@ class _WatchdogThread:
 
     def _look(self) -> None:
         """End the waits whose clock ran out, and compute when the next one is due."""
-        self.wakes_at = math.inf  # a watch that is added from here on wakes this thread
+        planned, self.wakes_at = self.wakes_at, math.inf  # a watch that is added from here on wakes this thread
         now = perf_counter()
+        late = now - planned > _LATE
         moment = math.inf
         for watch in list(self.watches):
             with self._ending:
                 if not watch.over:
-                    moment = min(moment, watch.look(now))
+                    moment = min(moment, watch.look(now, late=late))
         self.wakes_at = moment
 
     def _close(self, pause: float) -> None:
