@@ -8,8 +8,8 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core._http.pooled import LeftoverError, holds_unread_bytes, inner_connection
-from polyglot_core._http.watchdog import has_data, shut_down
+from polyglot_core._http.pooled import LeftoverError, data_waits, holds_unread_bytes, inner_connection, keeps_unread
+from polyglot_core._http.watchdog import Timer, has_data, shut_down, stop_writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,30 +30,40 @@ class InFlightRequest:
         self._written_at = 0.0  # when all of the request was written
         self._opened = self._aborted = self._expired = False
         self._transport: object | None = None
+        self._stream: object | None = None  # as above, if a response can be read after writing has failed
+        self._writes_body = False
         self.sends = 0
 
     def begin(self, transport: object) -> None:
         """Reset for a request that `transport`, one of the client's, is about to send, for the first time or again."""
-        self._socket = self._written = None
+        self._socket = self._written = self._stream = None
         self._written_at = 0.0
+        self._writes_body = False
         self._opened = self._expired = False
         self._transport = transport
         self.sends += 1
 
     def release(self) -> None:
         """Forget the socket, which belongs to the exchange from here on, and later to another call."""
-        self._socket = self._written = self._transport = None
+        self._socket = self._written = self._transport = self._stream = None
+        self._writes_body = False
 
     def notice(self, event: str, info: Mapping[str, Any]) -> None:
         """Record a progress report of the HTTP client, as its ``trace`` extension."""
         if event.endswith("send_request_headers.started"):
             self._written = info.get("request")
-        elif event.endswith("send_request_body.complete"):
+        elif event.endswith("send_request_body.started"):
+            self._writes_body = True
+            Timer(_REFUSAL_CHECK, self._see_refusal).start()
+        elif event.endswith(("send_request_body.complete", "send_request_body.failed")):
             self._written_at = perf_counter()
+            self._writes_body = False
         elif event.endswith((".connect_tcp.started", ".connect_unix_socket.started")):
             self._opened = True
         elif event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._socket = info["return_value"].get_extra_info("socket")
+            readable = event.endswith("tcp.complete") and keeps_unread(info["return_value"])
+            self._stream = info["return_value"] if readable else None
         if self._aborted or self._expired:
             self._shut()
         elif event in _BEFORE_THE_BODY and not self._opened:
@@ -112,6 +122,20 @@ class InFlightRequest:
         """Return whether bytes wait in the socket that the client has not read."""
         return any(has_data(sock) for sock in self._sockets())
 
+    def _see_refusal(self) -> bool:
+        """End the writing of a body if the response to it is there already. Return True to be called again.
+
+        A server that refuses a large body responds at once and does not read the rest, so the writing would wait for
+        ever. The client reads the response once the writing has failed. Bytes of TLS may be no response.
+        """
+        sock = self._socket
+        if not self._writes_body or self._stream is None:
+            return False
+        if not data_waits(self._stream, sock):
+            return True
+        stop_writing(sock)
+        return False
+
     def _shut(self) -> None:
         for sock in self._sockets():
             shut_down(sock)
@@ -143,4 +167,5 @@ def _kept_connection(transport: object, request: object) -> Any:  # noqa: ANN401
 
 _BEFORE_THE_BODY = frozenset({"http11.send_request_headers.started", "http11.send_request_body.started"})
 _MOMENT = 0.25  # seconds
+_REFUSAL_CHECK = 0.25  # seconds
 _CLOSED_BY_THE_OTHER = frozenset({"ReadError", "WriteError", "CloseError"})

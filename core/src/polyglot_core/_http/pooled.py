@@ -28,6 +28,7 @@ __all__ = [
     "holds_unread_bytes",
     "inner_connection",
     "is_reusable",
+    "keeps_unread",
 ]
 
 
@@ -79,6 +80,11 @@ def holds_unread_bytes(connection: Any) -> bool:  # noqa: ANN401 (as above)
         or bool(_queue_of(stream))
         or bool(stream.get_extra_info("is_readable"))
     )
+
+
+def keeps_unread(stream: object) -> bool:
+    """Return whether a stream can still be read after a write has failed; asyncio's are closed then."""
+    return not any(hasattr(layer, "_protocol") for layer in _layers(stream))
 
 
 def data_waits(stream: object, sock: object) -> bool:

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._attempt.clocks import Clocks
 
-__all__ = ["CollectHook", "Timer", "Watch", "close_later", "has_data", "on_collect", "shut_down"]
+__all__ = ["CollectHook", "Timer", "Watch", "close_later", "has_data", "on_collect", "shut_down", "stop_writing"]
 
 _LONGEST_PAUSE = 3600.0  # seconds; a queue cannot be waited for without a limit
 _SOON = 0.1  # seconds until a clock that ran out is checked again
@@ -73,6 +73,12 @@ def shut_down(sock: object) -> None:
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
         else:  # asyncio returns a view of the socket that has the method but not the class
             sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+
+
+def stop_writing(sock: object) -> None:
+    """Make a socket accept no more data, from any thread; what it has received can still be read."""
+    with contextlib.suppress(OSError, AttributeError):
+        sock.shutdown(socket.SHUT_WR)  # type: ignore[attr-defined]
 
 
 def has_data(sock: object) -> bool:
