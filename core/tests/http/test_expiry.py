@@ -63,6 +63,6 @@ def test_timer_stops_when_there_is_nothing_left():
         timer.start()
         timer.start()
         deadline = time.monotonic() + PATIENCE
-        while (len(calls) < expected or timer._runs) and time.monotonic() < deadline:
+        while (len(calls) < expected or not timer.over) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert len(calls) == expected

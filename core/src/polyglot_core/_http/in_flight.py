@@ -31,11 +31,17 @@ class InFlightRequest:
         self._opened = self._aborted = self._expired = False
         self._transport: object | None = None
         self._stream: object | None = None  # as above, if a response can be read after writing has failed
-        self._writes_body = False
+        self._writes_body = self._large = False
         self.sends = 0
 
-    def begin(self, transport: object) -> None:
-        """Reset for a request that `transport`, one of the client's, is about to send, for the first time or again."""
+    def begin(self, transport: object, size: int) -> None:
+        """Reset for a request that is about to be sent, for the first time or again.
+
+        Args:
+            transport: The client's transport.
+            size: Bytes of the request's body.
+        """
+        self._large = size > _LARGE_BODY
         self._socket = self._written = self._stream = None
         self._written_at = 0.0
         self._writes_body = False
@@ -52,7 +58,7 @@ class InFlightRequest:
         """Record a progress report of the HTTP client, as its ``trace`` extension."""
         if event.endswith("send_request_headers.started"):
             self._written = info.get("request")
-        elif event.endswith("send_request_body.started"):
+        elif self._large and event.endswith("send_request_body.started"):
             self._writes_body = True
             Timer(_REFUSAL_CHECK, self._see_refusal).start()
         elif event.endswith(("send_request_body.complete", "send_request_body.failed")):
@@ -168,4 +174,5 @@ def _kept_connection(transport: object, request: object) -> Any:  # noqa: ANN401
 _BEFORE_THE_BODY = frozenset({"http11.send_request_headers.started", "http11.send_request_body.started"})
 _MOMENT = 0.25  # seconds
 _REFUSAL_CHECK = 0.25  # seconds
+_LARGE_BODY = 65_536  # bytes; a smaller one fits the buffers of a connection
 _CLOSED_BY_THE_OTHER = frozenset({"ReadError", "WriteError", "CloseError"})

@@ -175,7 +175,7 @@ class Pool:
         respond: Callable[[httpx.Request], httpx.Response] = _sender_of(self._client) or kept.transport.handle_request
         try:
             for resent in (False, True):
-                in_flight.begin(kept.transport)
+                in_flight.begin(kept.transport, len(wire.body))
                 try:
                     return respond(build_request(self._http, wire, limits, in_flight.notice))
                 except Exception as error:
@@ -269,7 +269,7 @@ class AsyncPool:
         )
         try:
             for resent in (False, True):
-                in_flight.begin(transport)
+                in_flight.begin(transport, len(wire.body))
                 try:
                     return await respond(build_request(self._http, wire, limits, in_flight.notice_async))
                 except Exception as error:

@@ -177,29 +177,32 @@ class Timer:
     """
 
     def __init__(self, seconds: float, call: Callable[[], bool]) -> None:
-        self.over = False
+        self.over = True
         self._seconds = seconds
         self._call = call
-        self._runs = False
+        self._due = math.inf
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Start the timer unless it runs."""
-        if not self._runs:
-            self._runs = True
-            self._due = perf_counter() + self._seconds
-            _thread.add(self, self._due)
+        with self._lock:
+            if self.over:
+                self.over = False
+                self._due = perf_counter() + self._seconds
+                _thread.add(self, self._due)
 
     def look(self, now: float, *, late: bool = False) -> float:  # noqa: ARG002 (a late timer is no harm)
         """Call the function if it is time. Return when to check again."""
         if now < self._due:
             return self._due
-        self._runs = False  # a start from here on is not lost
         again = True
         with contextlib.suppress(Exception):
             again = self._call()
-        if again:
-            self._runs = True
-        self._due = now + self._seconds if self._runs else math.inf
+        with self._lock:  # a start from here on adds it again
+            self.over = not again
+            self._due = now + self._seconds if again else math.inf
+            if self.over:
+                _thread.watches.discard(self)
         return self._due
 
 
