@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["import_module"]
 
-# A child that is forked while another thread imports a module inherits the module half imported and its lock held by
-# nobody: its own import would wait for ever. So a fork waits until no import of ours is under way.
+# A child that is forked while another thread imports a module inherits the module half imported, and its lock held by a
+# thread that the child does not have: its own import would wait for ever. So a fork waits until no import of ours is
+# under way.
 _importing = threading.RLock()  # reentrant, for a module that forks while it is imported
 
 if hasattr(os, "register_at_fork"):
