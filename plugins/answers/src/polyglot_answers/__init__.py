@@ -1,0 +1,1 @@
+"""Typed responses, tools from functions, and conversations."""
