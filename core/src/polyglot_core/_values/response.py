@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from msgspec import Struct
 
 from polyglot_core._values.parts import Part, Reasoning, ToolCall
 from polyglot_core._values.request import Message
+from polyglot_core.errors import RequestError
 
 __all__ = [
     "Choice",
@@ -68,6 +69,25 @@ class Usage(Struct, frozen=True, kw_only=True):
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     raw: Mapping[str, Any] = {}
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Return the tokens of prompt and output; None if one of them is unknown."""
+        counts = self.input_tokens, self.output_tokens
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return the sums of the counts. A count that one of both does not know is that of the other; `raw` is empty."""
+        if not isinstance(other, Usage):
+            return NotImplemented
+        return Usage(**{name: _sum(getattr(self, name), getattr(other, name)) for name in _COUNTS})
+
+
+_COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
 
 
 class Media(Struct, frozen=True, kw_only=True):
@@ -262,3 +282,16 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
         """Return the response as a dict of JSON values."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return fields
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Create a response from the dict of `to_dict`.
+
+        Raises:
+            RequestError: The dict is not one of `to_dict`.
+        """
+        try:
+            return msgspec.convert(fields, cls)
+        except msgspec.ValidationError as error:
+            msg = f"A dict of InferenceResponse.to_dict is invalid: {error}."
+            raise RequestError(msg, phase="encode") from error
