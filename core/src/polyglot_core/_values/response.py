@@ -78,9 +78,10 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     def __add__(self, other: Usage) -> Usage:
         """Return the sums of the counts. A count that one of both does not know is that of the other; `raw` is empty."""
-        if not isinstance(other, Usage):
+        if type(other) is not Usage:
             return NotImplemented
-        return Usage(**{name: _sum(getattr(self, name), getattr(other, name)) for name in _COUNTS})
+        sums: dict[str, Any] = {name: _sum(getattr(self, name), getattr(other, name)) for name in _COUNTS}
+        return Usage(**sums)
 
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
