@@ -144,7 +144,7 @@ class PolyglotError(Exception):
         self.args = (self.message, *self.args[1:])
 
     def redact(self, secret: Secret) -> None:
-        """Replace a key in the message, the notes and the provider's texts by ``***``: some providers quote the key they reject.
+        """Replace a key in the message, the notes and the provider's texts by ``***``: some providers quote it.
 
         Causes and contexts that contain the key, such as exceptions of the HTTP client, are detached.
         """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email.utils
 import json
-import math
 import re
 import subprocess
 import sys
@@ -52,10 +51,10 @@ NOW = 1_700_000_000.0
         ),
         ({"message": "No"}, ("No", None, None, None)),
         ({"detail": "No"}, ("No", None, None, None)),
-        ({"detail": [{"loc": ["body"], "msg": "No"}]}, ('[{"loc":["body"],"msg":"No"}]', None, None, None)),
+        ({"detail": [{"loc": ["body"], "msg": "No"}]}, ("body: No", None, None, None)),
         ({"msg": "No"}, ("No", None, None, None)),
-        ({"error": "invalid_grant", "error_description": "No"}, ("invalid_grant", None, None, None)),
-        ({"errors": [{"message": "No"}, {"message": "Neither"}]}, ("No", None, None, None)),
+        ({"error": "invalid_grant", "error_description": "No"}, ("invalid_grant: No", None, None, None)),
+        ({"errors": [{"message": "No"}, {"message": "Neither"}]}, ("No; Neither", None, None, None)),
         ({"errors": ["No"]}, ("No", None, None, None)),
         ([{"error": {"message": "No", "code": 400}}], ("No", "400", None, 400)),
         (["No"], ("No", None, None, None)),
@@ -201,6 +200,10 @@ def test_error_of_a_failure():
         ("\x1b[31mred", "\N{REPLACEMENT CHARACTER}[31mred"),
         ("\u202eright to left", "\N{REPLACEMENT CHARACTER}right to left"),
         ("grüße 🚀", "grüße 🚀"),
+        ("a\u200bb\ufeffc", "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"),
+        ("a\u3164b\u034fc\u2800d", "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c\N{REPLACEMENT CHARACTER}d"),
+        ("a\U000e0041\U000e0101", "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"),
+        ("\u2764\ufe0f", "\u2764\ufe0f"),
         ("x" * 600, "x" * 511 + "…"),
         ("", ""),
     ],
@@ -246,8 +249,20 @@ PAST = email.utils.formatdate(NOW - 30, usegmt=True)
         ({"retry-after": "inf"}, None),
         ({"retry-after": "-inf"}, None),
         ({"retry-after": "Infinity"}, None),
-        ({"retry-after": "1e400"}, math.inf),
-        ({"retry-after": "9" * 400}, math.inf),
+        ({"retry-after": "1e400"}, None),
+        ({"retry-after": "9" * 400}, sys.float_info.max),
+        ({"retry-after": "1_0"}, None),
+        ({"retry-after": "+3"}, None),
+        ({"retry-after": "\u0663"}, None),
+        ({"retry-after": "\uff13"}, None),
+        ({"retry-after": "\u00b3"}, None),
+        ({"retry-after": DATE.replace("20", "2_0")}, None),
+        ({"retry-after": "30s"}, 30.0),
+        ({"retry-after": "1m30s"}, 90.0),
+        ({"retry-after-ms": "1_500"}, None),
+        ({"gateway-retry-after": "4"}, 4.0),
+        ({"gateway-retry-after-ms": "400"}, 0.4),
+        ({"gateway-retry-after": "4", "retry-after": "3"}, 3.0),
         ({"retry-after": DATE}, 30.0),
         ({"retry-after": PAST}, None),
         ({"retry-after": "Mon, 99 Foo 2024 99:99:99 GMT"}, None),

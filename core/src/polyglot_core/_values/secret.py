@@ -83,7 +83,8 @@ def _without(characters: Sequence[frozenset[str]], text: str) -> str:
     """
     lower = text.translate(_LOWER_CASE)
     first = re.compile("|".join(map(re.escape, sorted(characters[0], key=len, reverse=True))))
-    kept, index, mark = [], 0, -1
+    kept: list[str] = []
+    index, mark = 0, _index_of_mark(lower, 0)
     while (found := first.search(lower, index)) is not None:
         start = found.start()
         if mark is not None and mark < start:

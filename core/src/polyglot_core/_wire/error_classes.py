@@ -70,9 +70,9 @@ _CODES: dict[_Class, str] = {
         service_unavailable slow_down system_overloaded temporarily_unavailable unavailable
     """,
     ServerError: """
-        api api_connection api_timeout bad_gateway connection deadline_exceeded gateway_timeout internal internal_failure
-        internal_server provider provider_timeout read_timeout request_timeout server service service_timeout timed_out
-        timeout upstream upstream_timeout
+        api api_connection api_timeout bad_gateway connection deadline_exceeded gateway_timeout internal
+        internal_failure internal_server provider provider_timeout read_timeout request_timeout server
+        service service_timeout timed_out timeout upstream upstream_timeout
     """,
     InvalidRequest: """
         bad_request content_policy_violation invalid_argument invalid_request unprocessable_entity
@@ -240,7 +240,7 @@ def _any(*phrases: str) -> re.Pattern[str]:
 
 _PER_TIME = _any(r"\bper[ _-]?(?:minute|second|hour)", r"\b[TR]PM\b", r"\brate[ _-]?limit")
 _ABSENT = (
-    r"(?:(?:does|do|did) not exist|doesn['’]t exist|(?:was |is |were |are )?not found|(?:could|can) ?not be found)"
+    r"(?:(?:does|do|did) not exist|doesn['\u2019]t exist|(?:was |is |were |are )?not found|(?:could|can) ?not be found)"
 )
 _NAME = r"['\"`“(\[]?[\w./:@+-]{1,120}['\"`”)\]]?"
 
@@ -254,8 +254,8 @@ _RULES = (
             r"max(?:imum)? (?:allowed )?context (?:length|size|window)",
             r"context (?:length|window|size)(?: is)? (?:of )?only\b",
             r"(?:exceed(?:s|ed|ing)?|larger than|longer than|greater than|beyond|fit (?:in|into|within)|overflows?|"
-            r"outside) (?:of )?(?:the |this |its |your |available |model['’]?s? |maximum |allowed |configured )*"
-            r"(?:\w+['’]s )?context(?:\b|_)",
+            r"outside) (?:of )?(?:the |this |its |your |available |model['\u2019]?s? |maximum |allowed |configured )*"
+            r"(?:\w+['\u2019]s )?context(?:\b|_)",
             r"context (?:length|window|size|limit)(?: of [\w./:-]{1,80})? (?:has been |was |is )?(?:exceeded|overflow)",
             r"\bcontext[ _-]?length[ _-]exceeded",
             r"max_model_len\b",
@@ -265,11 +265,11 @@ _RULES = (
             r"\b(?:^|: )input is too long\b",
             r"\btoo many (?:input |prompt |total )?tokens\b(?! (?:per|in logit|generated|of type))",
             r"\binput token count\b.{0,60}\bexceed",
-            r"exceed(?:s|ed)? (?:the |this )?(?:model['’]?s? )?max(?:imum)? (?:allowed )?(?:number of )?"
+            r"exceed(?:s|ed)? (?:the |this )?(?:model['\u2019]?s? )?max(?:imum)? (?:allowed )?(?:number of )?"
             r"(?:input |prompt )?tokens?\b(?! per)",
-            r"exceed(?:s|ed)? (?:the |this )?(?:model['’]?s? )?(?:max(?:imum)? )?(?:input|prompt) (?:token )?"
+            r"exceed(?:s|ed)? (?:the |this )?(?:model['\u2019]?s? )?(?:max(?:imum)? )?(?:input|prompt) (?:token )?"
             r"(?:limit|length)",
-            r"exceed(?:s|ed)? (?:the |this )?model(?:['’]s)? token limit",
+            r"exceed(?:s|ed)? (?:the |this )?model(?:['\u2019]s)? token limit",
             r"\bmaximum (?:prompt|input) length (?:is|of)\b",
             r"reduce the length of (?:the|your) (?:messages|prompt|input|conversation)",
             r"range of input length should be",
@@ -290,11 +290,14 @@ _RULES = (
             r"\b(?:not enough|no remaining|no more) (?:\w+ )?credits\b",
             r"\brequires more credits\b",
             r"\b(?:has|have|with) no (?:\w+ )?credits\b",
-            r"\b(?:does not|doesn['’]t) have any credits\b",
-            r"\b(?:used|consumed) (?:up )?all (?:of )?(?:your |the |its )?(?:available |monthly |free )?(?:credits|quota)",
-            r"(?<!thinking )(?<!reasoning )(?<!token )\bbudget (?:has been |was |is |limit )*(?:exceeded|exhausted|reached)",
+            r"\b(?:does not|doesn['\u2019]t) have any credits\b",
+            r"\b(?:used|consumed) (?:up )?all (?:of )?(?:your |the |its )?(?:available |monthly |free )?"
+            r"(?:credits|quota)",
+            r"(?<!thinking )(?<!reasoning )(?<!token )\bbudget (?:has been |was |is |limit )*"
+            r"(?:exceeded|exhausted|reached)",
             r"\b(?:exceed(?:s|ed)|over|reached) (?:the |your |its |max |monthly |team |daily )*budget\b",
-            r"\b(?:spend|spending|billing|credit)(?: hard)? (?:limit|cap) (?:has been |was |is )?(?:exceeded|reached|hit)",
+            r"\b(?:spend|spending|billing|credit)(?: hard)? (?:limit|cap) (?:has been |was |is )?"
+            r"(?:exceeded|reached|hit)",
             r"\b(?:exceeded|reached|hit) (?:the |your |its |a |monthly )*(?:spend|spending|billing|usage|credit)"
             r"(?: hard)? (?:limit|cap)",
             r"\bcheck your billing\b",
@@ -325,7 +328,7 @@ _RULES = (
             r"\b(?:incorrect|invalid|expired|missing|wrong|unknown|malformed) (?:x-)?api[ _-]?key\b(?! parameter)",
             r"\bapi[ _-]?key (?:is )?(?:not valid|invalid|expired|missing|incorrect|not provided)\b",
             r"\bapi[ _-]?key (?:has|was|is) (?:expired|revoked|disabled)\b",
-            r"\b(?:no|did ?n['’]t provide an|did not provide an) api[ _-]?key\b",
+            r"\b(?:no|did ?n['\u2019]t provide an|did not provide an) api[ _-]?key\b",
             r"\b(?:invalid|expired) (?:authentication|access|bearer|security) (?:token|credentials?)\b",
             r"\binvalid authentication\b",
             r"\bauthentication (?:failed|required)\b",

@@ -98,7 +98,7 @@ def read_error(payload: object) -> ErrorFacts:
         type=kind,
         status=_first(map(_status, ordered)),
         param=_first(map(_param, ordered)),
-        retry_after=_first(map(wait_in_object, objects)),
+        retry_after=_first(wait_in_object(each) for each in objects),
     )
 
 
@@ -129,7 +129,7 @@ def _walk(payload: object) -> Iterator[tuple[str | Mapping[str, Any], int]]:
 
 def _inner(error: Mapping[str, Any]) -> list[tuple[object, bool]]:
     """Return the values within an object that may hold its cause, and whether their text counts if it is not JSON."""
-    found = []
+    found: list[tuple[object, bool]] = []
     for name in _INNER:
         value = error.get(name)
         if isinstance(value, (Mapping, list)) and value:
@@ -195,12 +195,12 @@ def _opened(text: str) -> tuple[str, object, str]:
             found, end = _decoded(spelled)
             if isinstance(found, dict) and not _KNOWN.isdisjoint(found):
                 before = _BYTES.sub("", text[: start.start()]).rstrip(" \t\r\n:-=[('\"")
-                return before, found, spelled[end:].strip(" \t\r\n'\"])")
+                return before, found, spelled[end:].lstrip(" \t\r\n'\"]).,;").rstrip()
     return text, None, ""
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """Yield a text that begins with an object as it is, without escapes of Python or of JSON, and from Python's repr."""
+    """Yield a text as it is, without escapes of Python or of JSON, and, if it is Python's `repr`, as JSON."""
     yield text
     if "\\" in text:
         yield _ESCAPED_IN_PYTHON.sub(r"\1", text)
@@ -260,7 +260,7 @@ def _most_specific(words: list[tuple[str | None, str | None]]) -> tuple[str | No
 
 
 def _status(error: Mapping[str, Any]) -> int | None:
-    return _first(_as_status(error.get(name)) for name in _STATUSES)
+    return next((status for name in _STATUSES if (status := _as_status(error.get(name))) is not None), None)
 
 
 def _as_status(value: object) -> int | None:

@@ -66,11 +66,11 @@ def retry_override(headers: Mapping[str, str]) -> bool | None:
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
-def wait_in_object(error: Mapping[object, object]) -> float | None:
+def wait_in_object(error: Mapping[str, object]) -> float | None:
     """Return the seconds to wait that a field of an object states, such as ``retry_after``; None if none does."""
     for name, value in error.items():
-        if isinstance(name, str) and len(name) <= _LONGEST_NAME and ("retry" in (low := name.lower()) or "s" in low):
-            unit = _UNIT_BY_FIELD.get(low.replace("_", "").replace("-", ""))
+        if len(name) <= _LONGEST_NAME:
+            unit = _UNIT_BY_FIELD.get(name.lower().replace("_", "").replace("-", ""))
             if unit is not None and (wait := _wait_of(value, unit)) is not None:
                 return wait
     return None
