@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from polyglot_core._attempt.clocks import Clocks
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._values.limits import Limits
+    from polyglot_core._values.secret import Secret
     from polyglot_core._wire.messages import Chunk, Framer, WireRequest
 
 __all__ = ["Attempt"]
@@ -223,10 +224,6 @@ class Attempt:
         """The provider's id of the request, from the response headers."""
         return self._head.request_id
 
-    @request_id.setter
-    def request_id(self, request_id: str | None) -> None:
-        self._head.request_id = request_id
-
     @property
     def decoder_state(self) -> dict[str, Any]:
         """What the driver's `decode_chunk` has kept between chunks."""
@@ -343,6 +340,12 @@ class Attempt:
             headers=telling_headers(self._head.headers, self._sent.wire),
             notes=tuple(assembler.notes),
         )
+
+    def redact(self, secret: Secret) -> None:
+        """Remove a secret that the provider has repeated from the request id and the response headers."""
+        head = self._head
+        head.request_id = head.request_id and secret.redacted(head.request_id)
+        head.headers = {name: secret.redacted(value) for name, value in head.headers.items()}
 
     def resumable_text(self) -> str | None:
         """Return the text so far, if the response is text and nothing else, so that a model can continue it."""

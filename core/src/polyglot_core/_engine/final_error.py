@@ -32,18 +32,20 @@ _NO_KEY = (
 
 
 def redact(error: PolyglotError, target: Target, attempt: Attempt | None, requests: Requests) -> None:
-    """Remove secrets that a provider or a proxy has repeated from the error, its partial and the attempt's request id.
+    """Remove secrets that a provider or a proxy has repeated from the error, its partial, and the attempt.
 
     They are the key, those in the headers of the request, and user and password of the proxy.
     """
+    partial = error.partial
+    headers = {} if partial is None else dict(partial.headers)
     secrets = {secret for secret in _secrets(target, requests) if secret}
     for secret in sorted(secrets, key=lambda secret: -len(secret.reveal())):  # longest first: one may contain another
         error.redact(secret)
-        if attempt is not None and attempt.request_id is not None:
-            attempt.request_id = secret.redacted(attempt.request_id)
-    partial = error.partial
-    if partial is not None and attempt is not None and partial.request_id != attempt.request_id:
-        error.partial = replace(partial, request_id=attempt.request_id)
+        headers = {name: secret.redacted(value) for name, value in headers.items()}
+        if attempt is not None:
+            attempt.redact(secret)
+    if partial is not None and attempt is not None:
+        error.partial = replace(partial, request_id=attempt.request_id, headers=headers)
 
 
 def _secrets(target: Target, requests: Requests) -> Iterator[Secret]:
