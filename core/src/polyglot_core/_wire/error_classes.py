@@ -316,6 +316,7 @@ _RULES = (
             r"\bexceeded (?:your|the) (?:current |monthly |daily |account )*quota\b",
             r"\b(?:current|monthly|daily|account|usage) quota (?:has been |was |is )?(?:exceeded|exhausted|used up)",
             r"\bcheck your plan and billing\b",
+            r"\busage limit (?:has been |was |is )?(?:exceeded|reached|hit)\b",
             r"\b(?:monthly|weekly) (?:usage |request |token )?limit (?:has been |was |is )?(?:exceeded|reached)",
         ),
         _PER_TIME,
@@ -359,6 +360,14 @@ _RULES = (
         Overloaded,
         (RateLimited,),
         _any(_IS_OVERLOADED),
+    ),
+    _Rule(
+        Overloaded,
+        (InvalidRequest,),
+        _any(
+            r"\b(?:engine|model|server|service|system|provider|backend)s?\b.{0,60}\b(?:is|are) "
+            r"(?:currently |temporarily )?overloaded\b"
+        ),
     ),
     _Rule(
         Overloaded,

@@ -174,7 +174,8 @@ def _is_envelope(error: Mapping[str, Any]) -> bool:
 _OBJECT = re.compile(r"""\{\s*\\{0,3}["']""")
 _MOST_OBJECTS = 3
 _DECODER = json.JSONDecoder(strict=False)
-_KNOWN = frozenset({*_TEXTS, *_CODES, *_INNER, "error"}) - {"title", "description", "headers", "data", "reason"}
+_CODED = frozenset({*_CODES, *_STATUSES, "type", "error_type", "errorType", "__type"})
+_KNOWN = frozenset({*_TEXTS, *_CODED, *_INNER, "param", "request_id", "requestId", "timestamp", "path"})
 _ESCAPED_IN_PYTHON = re.compile(r"\\([\\'])")
 _ESCAPED_IN_JSON = re.compile(r'\\([\\"])')
 _PYTHON_TOKEN = re.compile(
@@ -190,13 +191,31 @@ def _opened(text: str) -> tuple[str, object, str]:
     if "{" not in text or len(text) > _LONGEST_OPENED:
         return text, None, ""
     for _, start in zip(range(_MOST_OBJECTS), _OBJECT.finditer(text), strict=False):
-        rest = text[start.start() :]
-        for spelled in _spellings(rest):
+        for spelled in _spellings(text[start.start() :]):
             found, end = _decoded(spelled)
-            if isinstance(found, dict) and not _KNOWN.isdisjoint(found):
-                before = _BYTES.sub("", text[: start.start()]).rstrip(" \t\r\n:-=[('\"")
-                return before, found, spelled[end:].lstrip(" \t\r\n'\"]).,;").rstrip()
+            if not isinstance(found, dict):
+                continue
+            if not _is_error(found):  # the text quotes a part of the request
+                return text, None, ""
+            before = _BYTES.sub("", text[: start.start()]).rstrip(" \t\r\n:-=[('\"")
+            return before, found, spelled[end:].lstrip(" \t\r\n'\"]).,;").rstrip()
     return text, None, ""
+
+
+def _is_error(found: Mapping[str, Any]) -> bool:
+    """Return True if an object in a text is an error: it has a text, and a code, or nothing that errors do not have."""
+    nested = [found[name] for name in _ENVELOPES if found.get(name)]
+    if any(isinstance(each, (str, list)) or (isinstance(each, Mapping) and _tells(each)) for each in nested):
+        return True
+    return _tells(found)
+
+
+def _tells(error: Mapping[str, Any]) -> bool:
+    return _has_text(error) and (not _CODED.isdisjoint(error) or _KNOWN.issuperset(error))
+
+
+def _has_text(error: Mapping[str, Any]) -> bool:
+    return any(isinstance(error.get(name), (str, list, Mapping)) and error[name] for name in _TEXTS)
 
 
 def _spellings(text: str) -> Iterator[str]:

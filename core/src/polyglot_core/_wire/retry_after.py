@@ -39,6 +39,7 @@ _SEARCHED = 16 * 1024  # characters of a text
 _UNIT_BY_FIELD = {
     "retryafter": 1.0, "retryafterseconds": 1.0, "retryaftersec": 1.0, "retryafters": 1.0, "retryin": 1.0,
     "retryinseconds": 1.0, "retrydelay": 1.0, "retrydelayseconds": 1.0, "waitseconds": 1.0, "resetsinseconds": 1.0,
+    "estimatedtime": 1.0,
     "retryafterms": 0.001, "retryaftermilliseconds": 0.001, "retrydelayms": 0.001,
 }  # fmt: skip
 """Names of fields, in lower case and without ``_`` and ``-``, and the unit of a number in them."""
