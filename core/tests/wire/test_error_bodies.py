@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
-import sys
 from time import perf_counter
 
 import pytest
@@ -400,6 +400,8 @@ def test_a_key_cut_off_with_the_body_is_redacted():
     assert "a-secret-key" not in whole.body
 
 
-def test_the_largest_wait_is_finite():
-    """Check that a number beyond the range of a float is the largest one, so that it is not retried."""
-    assert read(b"x", 429, {"retry-after": "9" * 400}).retry_after == sys.float_info.max
+def test_an_endless_wait_in_a_body_is_none():
+    """Check that a number beyond the range of a float counts in a header, where it prevents a retry, and nowhere else."""
+    assert read(b"x", 429, {"retry-after": "9" * 400}).retry_after == math.inf
+    assert read({"message": "x", "retry_after": "9" * 400}, 429).retry_after is None
+    assert read({"message": f"retry after {'9' * 400} seconds"}, 429).retry_after is None

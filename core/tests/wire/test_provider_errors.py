@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import math
 import re
 import subprocess
 import sys
@@ -249,8 +250,8 @@ PAST = email.utils.formatdate(NOW - 30, usegmt=True)
         ({"retry-after": "inf"}, None),
         ({"retry-after": "-inf"}, None),
         ({"retry-after": "Infinity"}, None),
-        ({"retry-after": "1e400"}, None),
-        ({"retry-after": "9" * 400}, sys.float_info.max),
+        ({"retry-after": "1e400"}, math.inf),
+        ({"retry-after": "9" * 400}, math.inf),
         ({"retry-after": "1_0"}, None),
         ({"retry-after": "+3"}, None),
         ({"retry-after": "\u0663"}, None),

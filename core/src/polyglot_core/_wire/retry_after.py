@@ -5,7 +5,6 @@ from __future__ import annotations
 import email.utils
 import math
 import re
-import sys
 import time
 from collections.abc import Mapping
 
@@ -25,7 +24,7 @@ _PART_OF_CODE = rf"(?:{_NUMBER})(?:ms|[smhd])"  # as in 1m30s: no space, so a le
 _DURATION = rf"(?:{_PART_OF_CODE})+(?![a-z0-9])|{_PART}(?:,?\s(?:and\s)?{_PART}){{0,3}}"
 _PARTS = re.compile(rf"({_NUMBER})\s?({_UNIT})(?![a-z])", re.IGNORECASE | re.ASCII)
 _WHOLE_DURATION = re.compile(_DURATION, re.IGNORECASE | re.ASCII)
-_WHOLE_NUMBER = re.compile(_NUMBER, re.ASCII)
+_WHOLE_NUMBER = re.compile(rf"(?:{_NUMBER})(?:e[+-]?[0-9]+)?", re.IGNORECASE | re.ASCII)
 _STATED = re.compile(
     r"\b(?:(?:(?:re)?try(?:ing)?(?: again| your request| the request| this request| it| later)*"
     r"|resets?|available again|(?:please|must|should) wait(?: for)?|wait(?: for)?(?= [0-9.]+ ?[a-z]+ (?:before|and)\b))"
@@ -51,7 +50,8 @@ def retry_after_seconds(headers: Mapping[str, str], now: float | None = None) ->
 
     ``retry-after-ms`` takes precedence over ``retry-after``, which is a number of seconds, a duration such as ``1m30s``
     or an HTTP date. After these, headers count whose names end with them: gateways repeat a provider's headers with a
-    prefix. Returns None for an unreadable value and for a time in the past. Numbers are read in ASCII digits.
+    prefix. Returns None for an unreadable value and for a time in the past, and infinity for a number beyond the range
+    of a float. Numbers are read in ASCII digits.
     """
     names = [name for name in headers if "retry-after" in name]
     for ending, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
@@ -72,7 +72,7 @@ def wait_in_object(error: Mapping[str, object]) -> float | None:
     for name, value in error.items():
         if len(name) <= _LONGEST_NAME:
             unit = _UNIT_BY_FIELD.get(name.lower().replace("_", "").replace("-", ""))
-            if unit is not None and (wait := _wait_of(value, unit)) is not None:
+            if unit is not None and (wait := _finite(_wait_of(value, unit))) is not None:
                 return wait
     return None
 
@@ -80,7 +80,7 @@ def wait_in_object(error: Mapping[str, object]) -> float | None:
 def stated_wait(text: str) -> float | None:
     """Return the seconds to wait that a text states, as in "try again in 1m30s"; None if it states none."""
     for found in _STATED.finditer(" ".join(text[:_SEARCHED].split())):
-        wait = _seconds(found["wait"] or found["number"], 1.0)
+        wait = _finite(_seconds(found["wait"] or found["number"], 1.0))
         if wait is not None:
             return wait
     return None
@@ -127,8 +127,11 @@ def _spaced(text: str) -> str:
 
 
 def _positive(seconds: float) -> float | None:
-    """Return a positive number of seconds, bounded by the largest float; None for any other number."""
-    return min(seconds, sys.float_info.max) if seconds > 0 else None
+    return seconds if seconds > 0 else None
+
+
+def _finite(seconds: float | None) -> float | None:
+    return None if seconds is None or math.isinf(seconds) else seconds
 
 
 def _until(text: str, now: float | None) -> float | None:
