@@ -292,7 +292,8 @@ def test_error_response_has_the_name_of_its_header(kit, status, name, message, k
         json.dumps({"message": message}).encode(), status=status, headers=headers, streamed=False
     ).error
     assert type(error) is kind
-    assert (error.code, error.message, error.status, error.retry_after) == (name, message, status, 3.0)
+    assert error.message.startswith(message)
+    assert (error.code, error.status, error.retry_after) == (name, status, 3.0)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from polyglot_core._attempt.clocks import Clocks
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._values.limits import Limits
+    from polyglot_core._values.secret import Secret
     from polyglot_core._wire.messages import Chunk, Framer, WireRequest
 
 __all__ = ["Attempt"]
@@ -69,7 +70,12 @@ _CONTROL: dict[type, Signal] = {
 }
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a global is looked up faster than an attribute of the enumeration
-_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray")
+_REQUEST_IDS = (
+    *("x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "apim-request-id", "x-ms-request-id"),
+    *("x-litellm-call-id", "x-portkey-trace-id", "cf-aig-log-id", "helicone-id", "x-vercel-id"),  # of gateways
+    *("x-correlation-id", "x-trace-id", "cf-ray"),
+)
+"""Headers with an id of the request: the provider's own first, then those of gateways, then of what lies between."""
 
 
 class _Sent(NamedTuple):
@@ -218,10 +224,6 @@ class Attempt:
         """The provider's id of the request, from the response headers."""
         return self._head.request_id
 
-    @request_id.setter
-    def request_id(self, request_id: str | None) -> None:
-        self._head.request_id = request_id
-
     @property
     def decoder_state(self) -> dict[str, Any]:
         """What the driver's `decode_chunk` has kept between chunks."""
@@ -244,7 +246,7 @@ class Attempt:
         head, (wire, _, _, limits, seam) = self._head, self._sent
         head.status = status
         head.headers = headers
-        head.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
+        head.request_id = next((found for name in _REQUEST_IDS if (found := headers.get(name))), None)
         if status not in OK or not content_type_fits(wire, headers):
             head.unexpected = self._unexpected()
             self.frame = self._keep_body
@@ -339,6 +341,12 @@ class Attempt:
             notes=tuple(assembler.notes),
         )
 
+    def redact(self, secret: Secret) -> None:
+        """Remove a secret that the provider has repeated from the request id and the response headers."""
+        head = self._head
+        head.request_id = head.request_id and secret.redacted(head.request_id)
+        head.headers = {name: secret.redacted(value) for name, value in head.headers.items()}
+
     def resumable_text(self) -> str | None:
         """Return the text so far, if the response is text and nothing else, so that a model can continue it."""
         return self.assembler.resumable_text()
@@ -400,7 +408,7 @@ class Attempt:
         self._record(before, committed=self.committed)
         yield from partials
         if isinstance(last, Failure):
-            raise self._fail(provider_error(last), now)
+            raise self._fail(provider_error(last, raw, self._sent.limits.error_body), now)
         if last is not None:
             self._record([last], committed=True)
             yield from self._end(Signal.END, now)
@@ -505,5 +513,5 @@ class Attempt:
         return cut_off() if self._progress.decoded else nothing_received()
 
     def _unexpected(self) -> UnexpectedResponse:
-        head, (_, driver, _, limits, _) = self._head, self._sent
-        return UnexpectedResponse(head.status, head.headers, limits.error_body, driver.decode_error)
+        head, (wire, driver, _, limits, _) = self._head, self._sent
+        return UnexpectedResponse(head.status, head.headers, limits.error_body, driver.decode_error, wire.url)

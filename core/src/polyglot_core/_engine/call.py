@@ -206,8 +206,7 @@ class Call:
 
         The pump still has to notify of the seam, to wait, and to raise.
         """
-        own = self.target.connection.secret
-        final_error.redact(error, self.attempt, [*self._requests.secrets, *([] if own is None else [own])])
+        final_error.redact(error, self.target, self.attempt, self._requests)
         self._requests.over_budget = False
         decision = retry_policy.decide(error, self._retry_state(), self.target.connection.retries, pay=self._pay)
         if isinstance(decision, retry_policy.Raise):

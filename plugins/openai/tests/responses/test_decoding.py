@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyglot_core.errors import InvalidRequest, ProviderError, RateLimited, Truncated
+from polyglot_core.errors import NotFound, ProviderError, RateLimited, Truncated
 from polyglot_core.plugin import Connection, Reasoning
 from polyglot_core.testing import bind
 from polyglot_openai.responses import driver
@@ -511,7 +511,7 @@ def test_error_in_a_plain_response(body):
 def test_error_as_a_string():
     """One provider sends the message as a string next to the code."""
     error = read(b'{"code": "invalid-argument", "error": "No such model."}', status=400).error
-    assert isinstance(error, InvalidRequest)
+    assert isinstance(error, NotFound)
     assert (error.message, error.code) == ("No such model.", "invalid-argument")
 
 
