@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polyglot_core._http.exchange import AsyncExchange, Exchange
-from polyglot_core._http.httpx_options import Client, build_request, http_of, transport_options
+from polyglot_core._http.httpx_options import Client, build_request, http_of, import_http, transport_options
 from polyglot_core._http.pooled import LostConnections, PooledConnections
 from polyglot_core._http.translate import check_headers, timed_out, translated
 from polyglot_core._http.watchdog import Watch
@@ -308,6 +308,10 @@ class Pools:
             pool.used = perf_counter()
             return pool
 
+    def prepare(self) -> None:
+        """Import what the first request needs, so that no clock runs meanwhile."""
+        import_http(self._client, "HTTPTransport")
+
     def close(self) -> None:
         """Close every pool."""
         with self._lock:
@@ -319,6 +323,9 @@ class Pools:
         """Drop the parent's connections in a forked child, without writing to them."""
         self._lock = threading.Lock()  # a thread that does not exist in the child may hold the parent's
         self._pools = {}
+
+
+_ASYNC_MODULES = ("anyio", "anyio.to_thread")
 
 
 class AsyncPools:
@@ -339,6 +346,10 @@ class AsyncPools:
         pool = self._pools[key]
         pool.used = perf_counter()
         return pool
+
+    def prepare(self) -> None:
+        """Import what the first request needs, so that no clock runs meanwhile."""
+        import_http(self._client, "AsyncHTTPTransport", *_ASYNC_MODULES)
 
     async def close(self) -> None:
         """Close every pool."""

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from polyglot_core._http.watchdog import Watch
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["TwoReadersError", "check_headers", "is_two_readers", "raise_translated", "timed_out", "translated"]
+__all__ = [
+    "TwoReadersError",
+    "check_headers",
+    "is_two_readers",
+    "raise_translated",
+    "timed_out",
+    "translated",
+    "without_frames",
+]
 
 
 class TwoReadersError(StreamError):
@@ -110,7 +118,7 @@ def _translation(  # noqa: PLR0911 (one for each)
     """Return our own error and the client's as its cause; no cause if the client's may quote a key or a password."""
     if is_two_readers(error):
         return TwoReadersError(), None
-    cause = _without_frames(error)
+    cause = without_frames(error)
     names = {kind.__name__ for kind in type(error).__mro__}
     if "PoolTimeout" in names:
         return TransportError(_POOL_IS_EMPTY, "pool", phase="connect"), cause
@@ -183,13 +191,15 @@ def _kind_of(error: BaseException, names: set[str]) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the exception and those in its chain, each once."""
-    link: BaseException | None = error
+    """Yield the exception and those in its chain, causes and contexts, each once."""
+    links: list[BaseException | None] = [error]
     seen: set[int] = set()
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__
+    while links:
+        link = links.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            links += [link.__context__, link.__cause__]
 
 
 def timed_out(clock: str, phase: str | None = None) -> TimedOut:
@@ -198,7 +208,7 @@ def timed_out(clock: str, phase: str | None = None) -> TimedOut:
     return TimedOut(f"The {clock} clock ran out; {advice}.", clock, phase=phase)
 
 
-def _without_frames(error: BaseException) -> BaseException:
+def without_frames(error: BaseException) -> BaseException:
     """Return the exception without tracebacks, along its chain: the client's frames hold headers in plain text."""
     for link in _chain(error):
         link.__traceback__ = None
