@@ -89,8 +89,13 @@ class PendingInference(_Pending[InferenceStream]):
         return self._started(streamed=self.request.stream).response()
 
     def text(self) -> str:
-        """Return the complete visible text. Raises as `response`."""
-        return (self.response()).content
+        """Return the complete visible text.
+
+        Raises:
+            PolyglotError: As `response`; and a `StreamError` if a read was interrupted or cancelled before.
+        """
+        stream = self._started(streamed=self.request.stream)
+        return stream._complete_text(stream.response())  # noqa: SLF001 (both are ours)
 
 
 class AsyncPendingInference(_Pending[AsyncInferenceStream]):
@@ -105,5 +110,10 @@ class AsyncPendingInference(_Pending[AsyncInferenceStream]):
         return await self._started(streamed=self.request.stream).response()
 
     async def text(self) -> str:
-        """Return the complete visible text. Raises as `response`."""
-        return (await self.response()).content
+        """Return the complete visible text.
+
+        Raises:
+            PolyglotError: As `response`; and a `StreamError` if a read was interrupted or cancelled before.
+        """
+        stream = self._started(streamed=self.request.stream)
+        return stream._complete_text(await stream.response())  # noqa: SLF001 (both are ours)

@@ -65,6 +65,16 @@ class _Stream(NotCopied, Generic[_PumpT]):
         outcome = None if call.attempt is None else call.attempt.outcome
         return f"{type(self).__name__}(model={call.target.request.model!r}, outcome={outcome and outcome.value!r})"
 
+    def _complete_text(self, response: InferenceResponse) -> str:
+        """Return the text of a response that was read to its end or closed.
+
+        Raises:
+            StreamError: A read of it was interrupted.
+        """
+        if self._pump.interrupted:
+            raise self._pump.call.interrupted_read()
+        return response.content
+
     def _watch_events(self) -> deque[Event]:
         """Begin to collect events. Return the queue that they are appended to.
 

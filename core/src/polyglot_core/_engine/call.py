@@ -192,7 +192,7 @@ class Call:
         """Return the error for a read after one that was interrupted, with the content received so far."""
         return StreamError(
             "A read of this stream was cancelled or interrupted, which closed its connection; the response is "
-            "incomplete. To wait for a limited time, use `await stream.next(timeout=s)` (sync: `stream.next(timeout=s)`): "
+            "incomplete. To wait for a limited time, use `await stream.next(timeout=s)`, in sync code without `await`: "
             "it returns None when nothing was received in time, and loses nothing.",
             connection=self.target.connection.name,
             model=self.target.request.model,

@@ -68,7 +68,13 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from polyglot_core._http.inflate import inflater_for
 from polyglot_core._http.pooled import LostConnections, is_reusable
-from polyglot_core._http.translate import TwoReadersError, is_two_readers, raise_translated, timed_out
+from polyglot_core._http.translate import (
+    TwoReadersError,
+    interruption_in,
+    is_two_readers,
+    raise_translated,
+    timed_out,
+)
 from polyglot_core._http.watchdog import Watch, on_collect, shut_down
 from polyglot_core.errors import LimitExceeded
 
@@ -167,6 +173,7 @@ class _ExchangeState:
         self._clocks.pass_over(now)
 
     def _broken(self, error: Exception) -> NoReturn:
+        self._interrupted = interruption_in(error) is not None
         if not is_two_readers(error):
             self._clocks.waited = self._clocks.asked
         raise_translated(error, self._watch, self._url)

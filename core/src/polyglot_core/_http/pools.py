@@ -20,6 +20,7 @@ from polyglot_core._http.pooled import LostConnections, PooledConnections
 from polyglot_core._http.translate import check_headers, timed_out, translated
 from polyglot_core._http.watchdog import Watch
 from polyglot_core._values.addresses import origin_of
+from polyglot_core.errors import PolyglotError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping
@@ -130,7 +131,7 @@ class Pool:
             exchange = Exchange(response, clocks, wire.url, options.limits, kept, trace=in_flight.notice)
             self._remember(exchange)
         except BaseException as error:  # Ctrl-C must not leave a connection in use for ever either
-            interrupted = not isinstance(error, Exception)
+            interrupted = not isinstance(error, PolyglotError)  # what the client raises is translated
             if interrupted:
                 watch.stop()
             if response is not None:

@@ -1,7 +1,11 @@
-"""Exceptions of the HTTP client, translated into our own. They are identified by name, so no client is imported."""
+"""Exceptions of the HTTP client, translated into our own. They are identified by name, so no client is imported.
+
+What a signal handler raises while the client waits is the caller's, and passes through.
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
@@ -10,7 +14,7 @@ from polyglot_core.errors import ConfigError, LimitExceeded, PolyglotError, Stre
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
+    from types import CodeType, TracebackType
 
     from polyglot_core._http.watchdog import Watch
     from polyglot_core._wire.messages import WireRequest
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TwoReadersError",
     "check_headers",
+    "interruption_in",
     "is_two_readers",
     "raise_translated",
     "timed_out",
@@ -53,8 +58,11 @@ class _Translator(NamedTuple):
     ) -> None:
         if not isinstance(error, Exception) or isinstance(error, PolyglotError):
             return
-        ours, cause = _translation(error, self.watch, self.url, self.clock, "headers")
-        del error, frames
+        if (interruption := interruption_in(error)) is None:
+            ours, cause = _translation(error, self.watch, self.url, self.clock, "headers")
+        else:
+            ours, cause = without_frames(interruption), None
+        del error, frames, interruption
         _raise(ours, cause)
 
 
@@ -78,10 +86,29 @@ def is_two_readers(error: Exception) -> bool:
     return isinstance(error, (ValueError, RuntimeError)) and "already " in str(error)
 
 
+def interruption_in(error: Exception) -> BaseException | None:
+    """Return what a signal handler of the caller's raised, if that is `error` or what the client replaced by it."""
+    signals = sys.modules.get("signal")
+    if signals is None:
+        return None
+    handlers = [signals.getsignal(number) for number in signals.valid_signals()]
+    codes = {code for handler in handlers if (code := getattr(handler, "__code__", None)) is not None}
+    links = _chain(error) if codes else ()
+    return next((link for link in links if not codes.isdisjoint(_codes_of(link.__traceback__))), None)
+
+
+def _codes_of(frames: TracebackType | None) -> Iterator[CodeType]:
+    while frames is not None:
+        yield frames.tb_frame.f_code
+        frames = frames.tb_next
+
+
 def raise_translated(
     error: Exception, watch: Watch | None, url: str, clock: str = "first", phase: str = "stream"
 ) -> NoReturn:
     """Raise our own error in place of the client's, which is its cause unless it may quote a key.
+
+    What a signal handler raised is raised itself.
 
     Args:
         error: What the client raised.
@@ -97,12 +124,15 @@ def raise_translated(
         ConfigError: The address or a header cannot be used.
         LimitExceeded: The response headers are too large.
     """
-    ours, cause = _translation(error, watch, url, clock, phase)
-    del error
+    if (interruption := interruption_in(error)) is None:
+        ours, cause = _translation(error, watch, url, clock, phase)
+    else:
+        ours, cause = without_frames(interruption), None
+    del error, interruption
     _raise(ours, cause)
 
 
-def _raise(ours: PolyglotError, cause: BaseException | None) -> NoReturn:
+def _raise(ours: BaseException, cause: BaseException | None) -> NoReturn:
     """Raise an error from its cause. Without a cause, the exception being handled is not kept as its context either."""
     try:
         raise ours from cause
