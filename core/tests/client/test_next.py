@@ -16,7 +16,6 @@ import time
 import traceback
 
 import anyio
-import httpx
 import pytest
 
 from polyglot_core import AsyncInference, Connection, Inference, RequestError, Retries, StreamError
@@ -350,27 +349,6 @@ def test_nothing_stays_behind(flavour, loopback, http, toy, phase, how):
     assert flavour.run(main) == "cancelled"
     assert phase == "backoff" or server.gone.wait(PATIENCE)
     assert settled(lambda: not reading_threads())
-
-
-class Silent(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that sends its first piece and nothing more."""
-
-    def __init__(self, piece):
-        self.piece, self.closed = piece, threading.Event()
-
-    def __iter__(self):
-        yield self.piece
-        self.closed.wait(PATIENCE)
-
-    async def __aiter__(self):
-        yield self.piece
-        await asyncio.sleep(PATIENCE)
-
-    def close(self):
-        self.closed.set()
-
-    async def aclose(self):
-        self.closed.set()
 
 
 def test_a_thousand_abandoned_streams_async(loopback, http, toy):
@@ -711,6 +689,18 @@ def test_a_seam_callback_that_raises_closes(flavour, loopback, http, streamed):
 
     assert flavour.run(main).outcome == "cancelled"
     assert len(server.asked) == 1
+
+
+def test_a_callback_that_raises_stop_iteration(flavour, loopback, http, toy):
+    """A StopIteration of a callback does not end the loop as if the response were complete."""
+    server = loopback(http.streamed(*toy.story, toy.done))
+
+    async def main():
+        stream = flavour.Inference(server.connection()).stream("Hi").on_partial(lambda _: next(iter(())))
+        with pytest.raises(RuntimeError, match="on_partial raised StopIteration"):
+            await flavour.all(stream)
+
+    flavour.run(main)
 
 
 async def coroutine_function(_):

@@ -140,6 +140,7 @@ class Background(Generic[_T]):
         self._work = _Work(operation)
         self._outcome: Callable[[], _T] | None = None
         self._waiting = threading.Lock()
+        self._started = False
 
     def wait(self, until: float | None) -> bool:
         """Start the operation if it has not been started. Return whether it is over by `until`; None waits for it.
@@ -169,7 +170,8 @@ class Background(Generic[_T]):
 
     def _start(self) -> None:
         work = self._work
-        if work.hook is None and self._outcome is None and work.outcomes.empty():
+        if not self._started:
+            self._started = True
             work.hook = on_collect(self, work.abandon)
             run = contextvars.copy_context().run
             threading.Thread(target=run, args=(work.run,), name="polyglot-read", daemon=True).start()

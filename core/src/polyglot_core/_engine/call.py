@@ -127,6 +127,8 @@ class Call:
         )
         if self.events is not None:
             self.attempt.watch_events(self.events)
+        if self.cancelled:  # by another thread, while there was no attempt
+            self.attempt.cancel(perf_counter())
         return self.attempt
 
     # The state of the call

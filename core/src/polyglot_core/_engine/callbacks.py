@@ -32,10 +32,16 @@ def call_each(method: str, callbacks: Sequence[Callable[[_T], object]], value: _
     """Call every callback with `value`, in the order of their registration.
 
     Raises:
-        RequestError: A callback returned a coroutine. What a callback raises passes through.
+        RequestError: A callback returned a coroutine.
+        RuntimeError: A callback raised StopIteration, which would end a loop as if the response were complete. What
+            else a callback raises passes through.
     """
     for callback in callbacks:
-        returned = callback(value)
+        try:
+            returned = callback(value)
+        except (StopIteration, StopAsyncIteration) as error:
+            msg = f"A callback of {method} raised {type(error).__name__}."
+            raise RuntimeError(msg) from error
         if returned is not None and inspect.iscoroutine(returned):
             returned.close()
             raise _not_awaited(method)

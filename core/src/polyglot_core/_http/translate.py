@@ -58,11 +58,8 @@ class _Translator(NamedTuple):
     ) -> None:
         if not isinstance(error, Exception) or isinstance(error, PolyglotError):
             return
-        if (interruption := interruption_in(error)) is None:
-            ours, cause = _translation(error, self.watch, self.url, self.clock, "headers")
-        else:
-            ours, cause = without_frames(interruption), None
-        del error, frames, interruption
+        ours, cause = _replacement(error, self.watch, self.url, self.clock, "headers")
+        del error, frames
         _raise(ours, cause)
 
 
@@ -124,12 +121,18 @@ def raise_translated(
         ConfigError: The address or a header cannot be used.
         LimitExceeded: The response headers are too large.
     """
-    if (interruption := interruption_in(error)) is None:
-        ours, cause = _translation(error, watch, url, clock, phase)
-    else:
-        ours, cause = without_frames(interruption), None
-    del error, interruption
+    ours, cause = _replacement(error, watch, url, clock, phase)
+    del error
     _raise(ours, cause)
+
+
+def _replacement(
+    error: Exception, watch: Watch | None, url: str, clock: str, phase: str
+) -> tuple[BaseException, BaseException | None]:
+    """Return what to raise in place of the client's error, and its cause."""
+    if (interruption := interruption_in(error)) is not None:
+        return without_frames(interruption), None
+    return _translation(error, watch, url, clock, phase)
 
 
 def _raise(ours: BaseException, cause: BaseException | None) -> NoReturn:
