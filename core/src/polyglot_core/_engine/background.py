@@ -38,7 +38,7 @@ class Operation(NamedTuple, Generic[_T]):
     Attributes:
         run: Performs it.
         end: Makes `run` return soon; called from another thread.
-        release: Releases the connection. Called with the result, or None if there is none, when nobody wants it.
+        release: Releases the connection of an abandoned operation. Called with its result, or None if it has none.
     """
 
     run: Callable[[], _T]
@@ -51,7 +51,7 @@ class AsyncOperation(NamedTuple, Generic[_T]):
 
     Attributes:
         run: Performs it.
-        release: Releases the connection. Called with the result, or None if there is none, when nobody wants it.
+        release: Releases the connection of an abandoned operation. Called with its result, or None if it has none.
     """
 
     run: Callable[[], Awaitable[_T]]
@@ -224,7 +224,7 @@ class AsyncBackground(Generic[_T]):
         if (task := self._task) is not None:
             task.cancel()
             await sys.modules["asyncio"].wait({task})
-            with contextlib.suppress(BaseException):  # it failed, which nobody wants to know any more
+            with contextlib.suppress(BaseException):  # it failed, and its error is not needed any more
                 result = self.result()
         await self._operation.release(result)
 

@@ -21,13 +21,22 @@
 # `advance` does one such round and returns. `events()` uses it: one read may emit events and no partial (a ping, the
 # model's name), and such events must be handed out before the next read, which may take minutes.
 #
+# Waiting in parts. `next(timeout=…)` passes a moment, `until`, down to `_step`. What waits there (a backoff, sending, a
+# read) is then performed in the background, by a thread or by a task, and `_awaited` waits for its result. If that is
+# not over by `until`, NotYetError passes through to `next`, and `_running` stays: the next step, of whichever method,
+# waits for the same result instead of starting anew. Meanwhile `_direct` is None, so that the fast branch of `__next__`
+# does not read as well; it is the exchange otherwise, and costs nothing more than `_exchange` would. Only what waits
+# runs in the background. Decoding, callbacks and decisions stay in the thread of the caller. The background refers to
+# the exchange or to the call, never to the pump: a pump that is collected ends it (see `background`).
+#
 # Who closes. The caller may run `close` in any thread, at any time, any number of times, also while another thread
 # iterates. (Of an AsyncPump: from any task of the same event loop.) `close` cannot release an exchange that is in use.
 # So it does three things in this order: it marks the call as cancelled; it ends every wait, by `wake` (authorization, a
 # connection attempt, a backoff) and by `abort` (a read: the socket is shut down, not closed); and it releases the
 # exchange itself only if no thread is inside a send or a read. Otherwise the reader wakes with an error, `_recover`
 # finds the call cancelled and returns, the loop finds it ended, and the reader releases the exchange. `_release` takes
-# the exchange out of the attribute first, so that of two threads only one closes it.
+# the exchange out of the attribute first, so that of two threads only one closes it. What runs in the background is
+# abandoned instead: it is ended, and then closes the exchange itself, because a read may still be using it.
 #
 # What `_sending` guards. It is held from before the request is encoded until the headers of the response have been
 # handed to the attempt. A second reader in that time gets TwoReadersError instead of a second request. `close` reads it
@@ -37,8 +46,11 @@
 #
 # An interruption is not an error. KeyboardInterrupt, a cancelled task and GeneratorExit say nothing about the request
 # and may be raised at any instruction. They are not retried, not wrapped, and carry no partial. `_abandon` cancels the
-# call, shuts down the socket and releases the connection; the exception passes through unchanged. The content received
-# so far stays readable in `response()`, with the outcome ``cancelled``.
+# call, shuts down the socket and releases the connection; the exception passes through. The content received so far
+# stays readable in `response()`, with the outcome ``cancelled``. But a read after an interrupted one must not end as if
+# the response were complete, so `_end` raises a StreamError then. (After `close`, which the caller has chosen, it ends
+# quietly.) One interruption is harmless: that of a wait for a task in the background, which survives it. The frames of
+# an interruption are removed, because those of the client hold the key in plain text.
 #
 # Errors pass `_recover` twice. First pass: the transport or a framer has failed while the attempt has no outcome
 # (`interruptible`). `interrupted` returns an iterator that becomes `_ready`. It flushes the text that the attempt holds
@@ -46,13 +58,14 @@
 # after the finish reason is no error. If not, the iterator raises an error with a partial, and the attempt has an
 # outcome then. Second pass: this error, or one that the attempt itself has raised while it decoded. `decide` chooses:
 # Raise, AcceptTruncated (the call ends without an error), or a further attempt, for which the call has been prepared
-# when `decide` returns. The pump releases the exchange, calls `on_seam`, sleeps, and the next round sends. A
+# when `decide` returns. The pump releases the exchange and calls `on_seam`; the next round sleeps, and the one after it
+# sends. A
 # TwoReadersError skips all of this: it belongs to the second reader, and the first one's stream continues. Once the
 # call is cancelled errors are dropped, because closing the socket causes them.
 #
 # The order in `_recover` matters. The exchange is released before the sleep, so that no connection is held during a
-# backoff. `on_seam` runs before the sleep, so that the caller can close the call instead of waiting. Whatever it raises
-# ends the call.
+# backoff. `on_seam` runs before the sleep, so that the caller can close the call instead of waiting. Whatever a callback
+# raises ends the call as `close` does.
 #
 # Sync and async are kept equal by hand and by a test (`test_parity`), which removes ``async`` and ``await`` and
 # compares the methods as syntax trees. Generating one from the other would make tracebacks point to generated lines,

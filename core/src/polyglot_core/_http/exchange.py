@@ -38,7 +38,8 @@ Bodies are read raw and inflated here with a bound, because httpx 0.28 turns 336
 # the next request is written, on the connection that the client has chosen (`InFlightRequest._check_kept`).
 #
 # **Interruptions.** Ctrl-C, an alarm, or a cancellation may be raised between any two instructions of ours and of the
-# client's. After one, the client's lists may disagree and a lock of one of its connections may be held. So a pool in
+# client's. An exception of a signal handler that is an `Exception` reaches us as one of the client's, or as the cause of
+# one; `translate.interruption_in` finds it by the handler's code, and it passes through. After one, the client's lists may disagree and a lock of one of its connections may be held. So a pool in
 # which a sync call was interrupted is abandoned, and the next call makes another; the pool of a user's client cannot be
 # replaced and is cleaned up instead (`pooled.PooledConnections`). In async
 # code cancellations are routine and happen only at an `await`; there the lost connections are found and closed, and the
