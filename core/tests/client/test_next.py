@@ -430,13 +430,14 @@ def test_a_second_reader_of_next(loopback, http, toy, gates):
 
 @pytest.mark.parametrize("limit", ["wait_for", "timeout", "anyio", "cancel"])
 @pytest.mark.parametrize("timeout", [None, PATIENCE], ids=["no timeout", "timeout"])
-def test_cancelling_next_loses_nothing(loopback, http, toy, gates, limit, timeout):
+@pytest.mark.parametrize("where", ["before the headers", "between pieces"])
+def test_cancelling_next_loses_nothing(loopback, http, toy, gates, limit, timeout, where):
     """On asyncio a caller may cancel the wait for `next` itself, and the next read gets what was received."""
-    server = loopback(http.streamed(toy.story[0], gates[0], *toy.story[1:], toy.done))
+    server = loopback(story_with_gates(http, toy, gates, where))
 
     async def main():
         stream = AsyncInference(server.connection()).stream("Hi")
-        assert (await stream.next()).content == "Once "
+        before = [await stream.next()] if where == "between pieces" else []
         if limit == "wait_for":
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(stream.next(timeout=timeout), SHORT)
@@ -455,10 +456,11 @@ def test_cancelling_next_loses_nothing(loopback, http, toy, gates, limit, timeou
             with pytest.raises(asyncio.CancelledError):
                 await task
         gates[0].set()
-        return texts(await rest(Flavours.asyncio, stream)), await stream.response()
+        return texts([*before, *await rest(Flavours.asyncio, stream)]), await stream.response()
 
     seen, response = asyncio.run(main())
-    assert (seen, response.content, response.outcome) == (["upon ", "a time", ""], STORY, "finished")
+    assert (seen, response.content, response.outcome) == (["Once ", "upon ", "a time", ""], STORY, "finished")
+    assert len(server.asked) == 1
 
 
 class Flavours:

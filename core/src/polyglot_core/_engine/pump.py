@@ -64,8 +64,8 @@
 # call is cancelled errors are dropped, because closing the socket causes them.
 #
 # The order in `_recover` matters. The exchange is released before the sleep, so that no connection is held during a
-# backoff. `on_seam` runs before the sleep, so that the caller can close the call instead of waiting. Whatever a callback
-# raises ends the call as `close` does.
+# backoff. `on_seam` runs before the sleep, so that the caller can close the call instead of waiting. Whatever a
+# callback raises ends the call as `close` does.
 #
 # Sync and async are kept equal by hand and by a test (`test_parity`), which removes ``async`` and ``await`` and
 # compares the methods as syntax trees. Generating one from the other would make tracebacks point to generated lines,
