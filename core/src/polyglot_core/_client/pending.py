@@ -95,7 +95,7 @@ class PendingInference(_Pending[InferenceStream]):
             PolyglotError: As `response`; and a `StreamError` if a read was interrupted or cancelled before.
         """
         stream = self._started(streamed=self.request.stream)
-        return stream._complete_text(stream.response())  # noqa: SLF001 (both are ours)
+        return stream._complete_text(stream.response())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 class AsyncPendingInference(_Pending[AsyncInferenceStream]):
@@ -116,4 +116,4 @@ class AsyncPendingInference(_Pending[AsyncInferenceStream]):
             PolyglotError: As `response`; and a `StreamError` if a read was interrupted or cancelled before.
         """
         stream = self._started(streamed=self.request.stream)
-        return stream._complete_text(await stream.response())  # noqa: SLF001 (both are ours)
+        return stream._complete_text(await stream.response())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

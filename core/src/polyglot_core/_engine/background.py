@@ -202,16 +202,17 @@ class AsyncBackground(Generic[_T]):
         """
         if self._waiting:
             raise TwoReadersError
-        if self._task is None:
-            self._task = sys.modules["asyncio"].create_task(_performed(self._operation))
-            _tasks.add(self._task)
-            self._task.add_done_callback(_tasks.discard)
+        asyncio = sys.modules["asyncio"]
+        if (task := self._task) is None:
+            self._task = task = asyncio.create_task(_performed(self._operation))
+            _tasks.add(task)
+            task.add_done_callback(_tasks.discard)
         self._waiting = True
         try:
-            await sys.modules["asyncio"].wait({self._task}, timeout=_seconds_until(until))
+            await asyncio.wait({task}, timeout=_seconds_until(until))
         finally:
             self._waiting = False
-        return self._task.done()
+        return task.done()
 
     def result(self) -> _T:
         """Return the result of an operation that is over, or raise its exception."""
