@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.connection import Route
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["KEEPALIVE_SECONDS", "Client", "build_request", "http_of", "transport_options"]
+__all__ = ["KEEPALIVE_SECONDS", "Client", "build_request", "http_of", "import_http", "transport_options"]
 
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
 
@@ -115,6 +115,28 @@ def _named_proxy(proxies: Mapping[str, str], scheme: str) -> Secret | None:
 def http_of(client: Client | None) -> ModuleType:
     """Return the library that a user's client belongs to, or the default one."""
     return _http() if client is None else import_module(type(client).__module__.partition(".")[0])
+
+
+_imported: set[tuple[str, str, bool]] = set()
+_LATE_MODULES = ("encodings.idna", "urllib.request")  # imported by the first connection
+
+
+def import_http(client: Client | None, transport: str, *modules: str) -> None:
+    """Import the HTTP library with everything that its first request would import, and `modules`.
+
+    The library imports some of its modules when its first transport is created, so one is created, by its class name.
+
+    Raises:
+        ConfigError: The library cannot be imported.
+    """
+    http = http_of(client)
+    needed = (http.__name__, transport, client is None)
+    if needed not in _imported:
+        for name in (*_LATE_MODULES, *modules):
+            import_module(name)
+        if client is None:
+            getattr(http, transport)(verify=False)
+        _imported.add(needed)
 
 
 def build_request(
