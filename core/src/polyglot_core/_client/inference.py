@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 from msgspec.structs import replace
 
-from polyglot_core._client.arguments import as_messages, as_response_format, as_tools, check_word
+from polyglot_core._client.arguments import (
+    as_headers,
+    as_mapping,
+    as_messages,
+    as_model,
+    as_response_format,
+    as_switch,
+    as_tool_choice,
+    as_tools,
+    check_word,
+)
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
+from polyglot_core._client.request_checks import check_request
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 from polyglot_core._config import resolve
 from polyglot_core._config.dsn import read_line
@@ -18,10 +29,12 @@ from polyglot_core._engine.call_options import UNSUPPORTED, OnTruncated, ResumeM
 from polyglot_core._engine.pump import async_pump, pump
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
+from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection, guard
+from polyglot_core._values.options import option_problem, plain_options
 from polyglot_core._values.request import InferenceRequest
 from polyglot_core._values.secret import Secret
-from polyglot_core.errors import ConfigError
+from polyglot_core.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
     import os
@@ -31,7 +44,7 @@ if TYPE_CHECKING:
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._http.httpx_options import Client
     from polyglot_core._values.limits import Retries, Timeouts
-    from polyglot_core._values.request import Messages, ResponseFormat, Tool
+    from polyglot_core._values.request import Messages, RawTool, ResponseFormat, Tool
 
 __all__ = ["AsyncInference", "Inference"]
 
@@ -111,14 +124,15 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         model: str | None = None,
         options: Mapping[str, Any] | None = None,
         stream: bool | None = None,
-        tools: Sequence[Tool | Mapping[str, Any]] = (),
-        tool_choice: str | None = None,
+        tools: Sequence[Tool | RawTool | Mapping[str, Any]] = (),
+        tool_choice: str | Mapping[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
         response_format: ResponseFormat | Mapping[str, Any] | None = None,
-        timeouts: Timeouts | Mapping[str, float | None] | None = None,
+        timeouts: Timeouts | Mapping[str, float | None] | float | None = None,
         retries: Retries | int | Mapping[str, float] | None = None,
         unsupported: Unsupported = "raise",
         extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         on_truncated: OnTruncated = "raise",
         resume: ResumeMode | None = None,
     ) -> _PendingT:
@@ -129,15 +143,19 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             model: Name of the model, instead of the connection's.
             options: Such as ``temperature`` or ``max_tokens``, over the connection's; ``stream`` is as `stream`.
             stream: True to request a stream for `response` and `text` as well; overrides ``options["stream"]``.
-            tools: Functions that the model may call, as `Tool` objects or dicts in OpenAI's shape.
+            tools: Functions that the model may call, as `Tool` objects or dicts in OpenAI's shape; and tools in the
+                provider's own format, as `RawTool` objects or dicts with a type of their own.
             tool_choice: ``auto``, ``required``, ``none``, or the name of a tool that the model must call.
             parallel_tool_calls: False to allow one tool call per response; None for the provider's default.
             response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a dict with a JSON Schema.
-            timeouts: Clocks in seconds. A `Timeouts` replaces the connection's; a dict changes some, None for no limit.
+            timeouts: Clocks in seconds. A `Timeouts` replaces the connection's; a dict changes some, None for no limit;
+                a number limits each single wait.
             retries: How requests of this call are retried. A `Retries` replaces that of every connection, an int n
                 means ``Retries(max_retries=n)``, and a dict changes the fields that it names. Waits are in seconds.
             unsupported: For options that the driver cannot express: ``raise`` a `RequestError`, ``warn``, or ``drop``.
-            extra: Fields that are added to the request body unchanged.
+            extra: Fields that are laid over the request body, field by field.
+            headers: Headers of this call, over the connection's. Values of those that carry a key become a `Secret`,
+                and are sent to the first connection's origin only. The header of the connection's key cannot be set.
             on_truncated: For a response that is cut off: ``raise`` a `Truncated`, or ``mark`` its ``outcome``.
             resume: How to resume a response that is interrupted after it has begun, as often as `retries` allow:
                 ``restart`` sends the request anew, ``prefill`` lets the model continue the text received so far, and
@@ -148,15 +166,20 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
         Raises:
             ConfigError: Neither the call nor the connection names a model, or a clock or a retry setting is invalid.
-            RequestError: The messages, the tools or another argument cannot be read.
+            RequestError: The messages, the tools or another argument cannot be read, or has a value that no driver can
+                send. The message has the place, such as ``messages[2].content[0]``.
         """
         _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume)
         request = InferenceRequest(
-            model=model or "", messages=as_messages(messages), options=options or {}, tools=as_tools(tools),
-            tool_choice=tool_choice, parallel_tool_calls=parallel_tool_calls, unsupported=unsupported,
-            response_format=as_response_format(response_format), extra=extra or {},
+            model=as_model(model) or "", messages=as_messages(messages), options=as_mapping("options", options),
+            tools=as_tools(tools), tool_choice=as_tool_choice(tool_choice), unsupported=unsupported,
+            parallel_tool_calls=as_switch("parallel_tool_calls", parallel_tool_calls),
+            response_format=as_response_format(response_format), extra=as_mapping("extra", extra),
+            headers=as_headers(headers, _key_header(self.connection)),
         )  # fmt: skip
-        targets = _targets(self._drivers, request, stream, retries)
+        _check_options(request.options, None)
+        check_request(request)
+        targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
         clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
         return self._pending(
             targets[0].request,
@@ -186,6 +209,20 @@ def _driver_for(connection: Connection) -> BoundDriver:
     return driver.bind(connection)
 
 
+def _key_header(connection: Connection) -> str | None:
+    """Return the header that carries the connection's key; None if it has no key."""
+    return None if connection.secret is None else connection.auth_header
+
+
+def _check_options(options: Mapping[str, Any], connection: str | None) -> None:
+    """Raise if an option of a call, or of the connection of this name, does not exist or has a wrong value."""
+    owner = "options" if connection is None else f"connection {connection!r}: options"
+    if problem := option_problem(options, owner):
+        if connection is None:
+            raise RequestError(problem, phase="encode")
+        raise ConfigError(problem, connection=connection, phase="configure")
+
+
 _WORDS = {
     "unsupported": UNSUPPORTED,
     "on_truncated": get_args(OnTruncated),
@@ -213,16 +250,35 @@ def _targets(
         ConfigError: A connection has no model.
     """
     targets = []
+    first = drivers[0][0]
     for index, (connection, driver) in enumerate(drivers):
+        _check_options(connection.options, connection.name)
         options = {**connection.options, **common.options}
         streamed = options.pop("stream", False)
         model = (common.model if index == 0 else "") or connection.model
         if not model:
             msg = f"Connection {connection.name!r} has no model; pass one, as in create(…, model='NAME')."
             raise ConfigError(msg, connection=connection.name, phase="configure")
-        request = replace(common, model=model, options=options, stream=bool(streamed if stream is None else stream))
-        targets.append(Target(_with_retries(connection, retries), driver, request))
+        request = replace(
+            common, model=model, options=plain_options(options), headers=_headers_for(connection, first, common.headers),
+            stream=bool(streamed if stream is None else stream),
+        )  # fmt: skip
+        target = _with_retries(connection, retries).with_call_headers(request.headers)
+        targets.append(Target(target, driver, request))
     return targets
+
+
+def _headers_for(
+    connection: Connection, first: Connection, headers: Mapping[str, str | Secret]
+) -> Mapping[str, str | Secret]:
+    """Return the headers of the call that a connection sends: those that carry a key go to one origin only."""
+    if not headers or connection is first or _endpoint(connection) == _endpoint(first):
+        return headers
+    return {name: text for name, text in headers.items() if not isinstance(text, Secret)}
+
+
+def _endpoint(connection: Connection) -> tuple[str, str]:
+    return connection.driver, origin_of(connection.base_url or "")
 
 
 def _streamed(targets: Sequence[Target], streamed: bool) -> list[Target]:  # noqa: FBT001 (a field of the request)

@@ -86,7 +86,7 @@ class Call:
     # Requests
 
     def encode(self) -> WireRequest:
-        """Encode the request of the next attempt, with the headers of the connection.
+        """Encode the request of the next attempt, with the headers of the connection and of the call.
 
         The key is added too, unless the driver authorizes requests itself. The attempt is counted from here on, so that
         a failed authorization is an attempt as well.
@@ -103,7 +103,7 @@ class Call:
         self.clocks.start_attempt(perf_counter())
         wire = resuming.encode(self.target, self._history)
         requests.budget = _budget(wire.url)
-        headers = {**wire.headers, **connection.headers}
+        headers = {**wire.headers, **{name.lower(): text for name, text in connection.headers.items()}}
         if self.target.driver.authorize is None:
             headers.update(connection.auth_headers())
         return replace(wire, headers=headers)
