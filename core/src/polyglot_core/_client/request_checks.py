@@ -212,7 +212,9 @@ def _choice_problem(request: InferenceRequest) -> str | None:
     if choice == "required" or choice in names:
         return None
     hint = f"; did you mean {close!r}?" if (close := nearest(choice, (*names, *_CHOICES))) else ""
-    return f"tool_choice is {choice!r:.80}, and should be {', '.join(_CHOICES)} or one of {names}{hint}".removesuffix("?")
+    return f"tool_choice is {choice!r:.80}, and should be {', '.join(_CHOICES)} or one of {names}{hint}".removesuffix(
+        "?"
+    )
 
 
 _TOOLS = re.compile("tool", re.IGNORECASE)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Preset
+from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
@@ -144,8 +145,13 @@ def _found(name: str, entries: Sequence[EntryPoint]) -> RegisteredName:
 
 def _find(group: str, name: str) -> RegisteredName | None:
     """Return the registration of one name. To read every distribution's name would take a hundred times as long."""
-    entries = _claims(group).get(name)
-    return None if entries is None else _found(name, entries)
+    try:
+        entries = _claims(group).get(name)
+        return None if entries is None else _found(name, entries)
+    except OSError as error:  # of the files that describe the distributions
+        if ours := no_descriptor(error):
+            raise ours from error
+        raise
 
 
 def _allowed(name: str) -> bool:

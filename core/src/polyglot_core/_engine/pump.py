@@ -71,6 +71,7 @@ from polyglot_core._attempt.lifecycle import State
 from polyglot_core._engine.backends import AsyncBackend, SyncBackend
 from polyglot_core._engine.retry_policy import AcceptTruncated, Raise
 from polyglot_core._http.translate import TwoReadersError
+from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core.errors import PolyglotError
 
@@ -235,6 +236,10 @@ class Pump(_Buffers):
             if not self.call.cancelled:
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers))
                 self._take, self._clocks = attempt.take, self.call.clocks
+        except OSError as error:  # of an import, or of what the driver reads
+            if ours := no_descriptor(error):
+                raise ours from error
+            raise
         finally:
             self._sending.release()
 
@@ -391,6 +396,10 @@ class AsyncPump(_Buffers):
             if not self.call.cancelled:
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers))
                 self._take, self._clocks = attempt.take, self.call.clocks
+        except OSError as error:  # of an import, or of what the driver reads
+            if ours := no_descriptor(error):
+                raise ours from error
+            raise
         finally:
             self._sending.release()
 

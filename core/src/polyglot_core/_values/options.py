@@ -31,15 +31,11 @@ class Options(TypedDict, total=False):
     stop: Annotated[str | Sequence[str] | None, Meta(description="text, or list of texts, to stop at")]
     seed: Annotated[int | None, Meta(description="number that makes sampling repeatable")]
     presence_penalty: Annotated[float | None, Meta(description="penalty on tokens that are in the text already")]
-    frequency_penalty: Annotated[
-        float | None, Meta(description="penalty on tokens by their number in the text so far")
-    ]
+    frequency_penalty: Annotated[float | None, Meta(description="penalty on tokens by their number in the text so far")]
     n: Annotated[int | None, Meta(description="number of choices to generate", ge=1)]
     logprobs: Annotated[bool | None, Meta(description="whether to report log probabilities")]
     top_logprobs: Annotated[int | None, Meta(description="how many alternatives to report with each token", ge=0)]
-    reasoning_effort: Annotated[
-        str | None, Meta(description="amount of reasoning", extra={"words": _EFFORTS})
-    ]
+    reasoning_effort: Annotated[str | None, Meta(description="amount of reasoning", extra={"words": _EFFORTS})]
     reasoning_budget: Annotated[int | None, Meta(description="most tokens for reasoning; 0 switches it off", ge=0)]
     service_tier: Annotated[str | None, Meta(description="class of service, in the provider's words")]
     user: Annotated[str | None, Meta(description="id of the end user, for the provider's detection of abuse")]
