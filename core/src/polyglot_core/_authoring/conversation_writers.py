@@ -49,7 +49,7 @@ class ConversationWriter:
             call without a result, and of the same tool if the result names one.
         tool_names: True if the dialect requires the name of the tool in a result.
         tool_name: Regular expression of the names that a `Tool` may have: by default, that of OpenAI's API.
-        sends_extra: True if the provider may read further fields of a block. The `extra` of a part is then laid over the
+        sends_extra: True if the provider reads further fields of a block. The `extra` of a part is then laid over the
             block that the part is written as. Else a field in the `extra` of a user's part is reported with `cannot`.
         dialect: Names of the drivers whose turns this dialect sends back unchanged, besides `driver` itself.
         given: The messages of the request, with these ids and names filled in. A turn of another provider's response

@@ -34,7 +34,7 @@ def _error(message: str) -> RequestError:
 # Messages
 
 
-def as_messages(messages: Messages) -> tuple[Message, ...]:
+def as_messages(messages: Messages | object) -> tuple[Message, ...]:
     """Return the messages as `Message` objects. A string becomes a message of the user.
 
     Raises:

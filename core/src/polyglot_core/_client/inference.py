@@ -65,7 +65,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             msg = f"{name}() takes a Connection, not {type(connection).__name__}; use {name}.using('NAME') for a name."
             raise ConfigError(msg, phase="configure")
         self.connection = connection
-        self._drivers = [(each, _driver_for(each)) for each in (connection, *connection.fallbacks)]
+        self._drivers = [(each, driver_for(each)) for each in (connection, *connection.fallbacks)]
         self._use(client)
 
     @classmethod
@@ -175,7 +175,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             tools=as_tools(tools), tool_choice=as_tool_choice(tool_choice), unsupported=unsupported,
             parallel_tool_calls=as_switch("parallel_tool_calls", parallel_tool_calls),
             response_format=as_response_format(response_format), extra=as_mapping("extra", extra),
-            headers=as_headers(headers, _key_header(self.connection)),
+            headers=as_headers(headers, _key_header(*self._drivers[0])),
         )  # fmt: skip
         _check_options(request.options, None)
         check_request(request)
@@ -202,16 +202,16 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         raise NotImplementedError
 
 
-def _driver_for(connection: Connection) -> BoundDriver:
+def driver_for(connection: Connection) -> BoundDriver:
     driver = discovery.load_driver(connection.driver)
     if driver is None:
         raise resolve.unknown_driver(connection)
     return driver.bind(connection)
 
 
-def _key_header(connection: Connection) -> str | None:
-    """Return the header that carries the connection's key; None if it has no key."""
-    return None if connection.secret is None else connection.auth_header
+def _key_header(connection: Connection, driver: BoundDriver) -> str | None:
+    """Return the header that carries the connection's key, or that its driver writes; None if there is none."""
+    return connection.auth_header if connection.secret is not None or driver.authorize is not None else None
 
 
 def _check_options(options: Mapping[str, Any], connection: str | None) -> None:
@@ -259,10 +259,9 @@ def _targets(
         if not model:
             msg = f"Connection {connection.name!r} has no model; pass one, as in create(…, model='NAME')."
             raise ConfigError(msg, connection=connection.name, phase="configure")
-        request = replace(
-            common, model=model, options=plain_options(options), headers=_headers_for(connection, first, common.headers),
-            stream=bool(streamed if stream is None else stream),
-        )  # fmt: skip
+        streamed = bool(streamed if stream is None else stream)
+        headers = _headers_for(connection, first, common.headers)
+        request = replace(common, model=model, options=plain_options(options), stream=streamed, headers=headers)
         target = _with_retries(connection, retries).with_call_headers(request.headers)
         targets.append(Target(target, driver, request))
     return targets

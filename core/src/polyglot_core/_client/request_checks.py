@@ -35,7 +35,7 @@ def check_request(request: InferenceRequest) -> None:
     """
     for problem in _problems(request):
         if problem is not None:
-            raise RequestError(f"{problem}.", phase="encode")
+            raise RequestError(problem if problem.endswith("?") else f"{problem}.", phase="encode")
 
 
 def _problems(request: InferenceRequest) -> Iterator[str | None]:
@@ -73,7 +73,7 @@ def _field_problems(value: Struct | str, where: str) -> Iterator[str | None]:
 
 _CACHE = "cache"
 _LIFETIME = re.compile("[1-9][0-9]*[smhd]")
-_HINTS = {
+_HINTS: dict[tuple[str, type[Any]], str] = {
     ("data", str): "; decode a text in base64 with base64.b64decode(text)",
     ("data", bytearray): "; pass bytes(data)",
     ("content", bytes): "; decode it",
@@ -134,7 +134,7 @@ def _role_problem(role: object, where: str) -> str | None:
     if close is None and isinstance(role, str) and role.strip():
         return text_problem(role, where)
     hint = f"; did you mean {close!r}?" if close else ""
-    return f"{where} is {_given(role)}, and should be {', '.join(_ROLES[:-1])} or {_ROLES[-1]}{hint}".removesuffix("?")
+    return f"{where} is {_given(role)}, and should be {', '.join(_ROLES[:-1])} or {_ROLES[-1]}{hint}"
 
 
 def _part_problems(part: Struct, where: str) -> Iterator[str | None]:
@@ -212,9 +212,8 @@ def _choice_problem(request: InferenceRequest) -> str | None:
     if choice == "required" or choice in names:
         return None
     hint = f"; did you mean {close!r}?" if (close := nearest(choice, (*names, *_CHOICES))) else ""
-    return f"tool_choice is {choice!r:.80}, and should be {', '.join(_CHOICES)} or one of {names}{hint}".removesuffix(
-        "?"
-    )
+    words = ", ".join(_CHOICES)
+    return f"tool_choice is {choice!r:.80}, and should be {words} or one of {names}{hint}"
 
 
 _TOOLS = re.compile("tool", re.IGNORECASE)

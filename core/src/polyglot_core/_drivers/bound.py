@@ -191,8 +191,8 @@ class BoundDriver:
             return ours
         if hook.startswith("encode") and isinstance(error, UnicodeEncodeError):
             return RequestError(
-                f"The request has text that cannot be sent: {error}. Text from os.fsdecode, or from JSON with half of a "
-                "pair of surrogates, is such text.",
+                f"The request has text that cannot be sent: {error}. Text from os.fsdecode is often such text, "
+                "and so is JSON with half of a pair of surrogates.",
                 provider=self.name,
                 phase="encode",
             )

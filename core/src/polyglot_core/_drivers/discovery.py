@@ -240,6 +240,8 @@ def _import(found: RegisteredName, kind: str) -> ModuleType:
     try:
         return importlib.import_module(found.target.partition(":")[0].strip())
     except Exception as error:
+        if isinstance(error, OSError) and (ours := no_descriptor(error)):
+            raise ours from error
         why = f"{type(error).__name__}: {error}"
         msg = f"{kind.capitalize()} {found.name!r} of {found.origin} could not be imported: {why}"
         raise PluginError(msg, phase="configure") from error

@@ -105,7 +105,7 @@ class Call:
         requests.budget = _budget(wire.url)
         headers = {**wire.headers, **{name.lower(): text for name, text in connection.headers.items()}}
         if self.target.driver.authorize is None:
-            headers.update(connection.auth_headers())
+            headers.update({name.lower(): key for name, key in connection.auth_headers().items()})
         return replace(wire, headers=headers)
 
     def start(self, wire: WireRequest) -> Attempt:

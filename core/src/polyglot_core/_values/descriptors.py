@@ -14,7 +14,7 @@ def no_descriptor(error: OSError) -> TransportError | None:
     if error.errno not in {errno.EMFILE, errno.ENFILE}:
         return None
     return TransportError(
-        f"No file descriptor is left for the connection ({error.strerror}). Close streams, inferences and files that are "
-        "not in use, or raise the limit of open files (ulimit -n).",
+        f"No file descriptor is left for the connection ({error.strerror}). Close streams, inferences and files that "
+        "are not in use, or raise the limit of open files (ulimit -n).",
         phase="connect",
     )

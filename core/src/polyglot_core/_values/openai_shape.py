@@ -122,13 +122,11 @@ def _rest(fields: JSONObject, own: Mapping[str, Collection[str]]) -> dict[str, A
     """Return the fields that are not named in `own`, also those in the objects that it names."""
     rest = {}
     for name, value in fields.items():
-        if isinstance(value, Mapping) and own.get(name):
-            value = _rest(value, dict.fromkeys(own[name], ()))
-        elif name in own:
-            continue
-        if value is not None and not (name in own and not value):
+        if name not in own:
             rest[name] = value
-    return rest
+        elif own[name] and isinstance(value, Mapping) and (inner := _rest(value, dict.fromkeys(own[name], ()))):
+            rest[name] = inner
+    return {name: value for name, value in rest.items() if value is not None}
 
 
 def _text(part: JSONObject) -> Part:

@@ -90,7 +90,7 @@ class Message(Struct, frozen=True, kw_only=True):
         name, call_id = fields.pop("name", None), fields.pop("tool_call_id", None)
         parts = read_parts(content, f"{where}.content")
         if cache := _markable(parts, calls) and read_cache(fields.get(CACHE_MARK)):
-            parts = (*parts[:-1], replace(parts[-1], cache=cache))  # type: ignore[call-arg]
+            parts = (*parts[:-1], replace(parts[-1], cache=cache))
             del fields[CACHE_MARK]
         plain = isinstance(content, str) and not calls and role != "tool" and not cache
         if role == "tool":

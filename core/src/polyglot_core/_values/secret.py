@@ -143,7 +143,7 @@ TRANSPORT_HEADERS = frozenset({
     "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer",
     "transfer-encoding", "upgrade",
 })  # fmt: skip
-"""Headers that describe the connection or where the body ends. The HTTP client writes them; others break the request."""
+"""Headers that describe the connection, or where the body ends. The HTTP client writes them."""
 
 
 def header_problem(name: object, value: object) -> str | None:
