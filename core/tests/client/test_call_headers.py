@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 
 import pytest
@@ -61,9 +62,13 @@ def test_keys_in_headers_are_shown_nowhere(flavour, server):
     assert "1234" not in repr(request)
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(request)
-    with pytest.raises(RequestError) as caught:
-        inference.create("Hi", headers={"x-token": "tenant-1234\n"})
-    assert "1234" not in str(caught.value)
+    for wrong in ({"x-token": "tenant-1234\n"}, {"x-token": "tenant-1234", "a": 5}, {"x-token": "tenant-1234", 5: "a"}):
+        with pytest.raises(RequestError) as caught:
+            inference.create("Hi", headers=wrong)
+        assert "1234" not in str(caught.value)
+        frames = [frame.frame for frame in inspect.getinnerframes(caught.tb)][1:]
+        assert frames
+        assert "1234" not in repr([frame.f_locals for frame in frames])
 
 
 def test_keys_in_headers_stay_at_their_origin(flavour, server, loopback):

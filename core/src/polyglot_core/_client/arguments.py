@@ -7,10 +7,21 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from polyglot_core._client.request_checks import check_request
 from polyglot_core._values.connection import guarded_headers
 from polyglot_core._values.openai_shape import read_parts, read_result
+from polyglot_core._values.options import option_problem
 from polyglot_core._values.parts import ToolResult
-from polyglot_core._values.request import JSONObject, JSONSchema, Message, Messages, RawTool, ResponseFormat, Tool
+from polyglot_core._values.request import (
+    InferenceRequest,
+    JSONObject,
+    JSONSchema,
+    Message,
+    Messages,
+    RawTool,
+    ResponseFormat,
+    Tool,
+)
 from polyglot_core._values.secret import Headers, header_problem
 from polyglot_core.errors import RequestError
 
@@ -18,13 +29,38 @@ __all__ = [
     "as_headers",
     "as_mapping",
     "as_messages",
-    "as_model",
+    "as_request",
     "as_response_format",
     "as_switch",
     "as_tool_choice",
     "as_tools",
     "check_word",
+    "without_plain_keys",
 ]
+
+
+def as_request(*, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: ANN401 (the arguments of create)
+    """Return the request for the arguments of `create` of the same names, with the checked headers.
+
+    Raises:
+        RequestError: An argument cannot be read, or has a wrong value. The message has its place.
+    """
+    request = InferenceRequest(
+        model=_as_model(given["model"]) or "",
+        messages=as_messages(given["messages"]),
+        options=as_mapping("options", given["options"]),
+        tools=as_tools(given["tools"]),
+        tool_choice=as_tool_choice(given["tool_choice"]),
+        parallel_tool_calls=as_switch("parallel_tool_calls", given["parallel_tool_calls"]),
+        response_format=as_response_format(given["response_format"]),
+        unsupported=given["unsupported"],
+        extra=as_mapping("extra", given["extra"]),
+        headers=headers,
+    )
+    if problem := option_problem(request.options, "options"):
+        raise _error(problem)
+    check_request(request)
+    return request
 
 
 def _error(message: str) -> RequestError:
@@ -130,7 +166,7 @@ def as_mapping(field: str, given: object) -> dict[str, Any]:
     return dict(given)
 
 
-def as_model(model: object) -> str | None:
+def _as_model(model: object) -> str | None:
     """Return the name of a model, or None.
 
     Raises:
@@ -142,17 +178,25 @@ def as_model(model: object) -> str | None:
     raise _error(f"model is {given}; pass the name of a model, or None for that of the connection.")
 
 
+def without_plain_keys(headers: Any, auth_header: str | None) -> Any:  # noqa: ANN401 (what a user may pass)
+    """Return headers with the values of those that carry a key as secrets; anything but a mapping is unchanged.
+
+    `create` does this first, because a traceback can show the variables of every frame.
+    """
+    return guarded_headers(headers, auth_header) if isinstance(headers, Mapping) else headers
+
+
 def as_headers(headers: object, auth_header: str | None = None) -> dict[str, Any]:
-    """Return the headers of a call, with names in lower case, and with the values of those that carry a key as secrets.
+    """Return the headers of a call, with names in lower case.
 
     Args:
-        headers: A mapping of names to text or to secrets; None for no headers.
+        headers: A mapping of names to text or to secrets, as `without_plain_keys` returns it; None for no headers.
         auth_header: Header that carries the connection's key, which cannot be replaced; None if there is no key.
 
     Raises:
         RequestError: It is no such mapping, or a header cannot be sent or replaces the key.
     """
-    given: Headers = guarded_headers(as_mapping("headers", headers), auth_header)
+    given: Headers = as_mapping("headers", headers)
     for name, text in given.items():
         if problem := header_problem(name, text):
             raise _error(f"headers[{name!r}] {problem}.")
@@ -217,7 +261,7 @@ def as_tool_choice(choice: object) -> str | None:
         name = named.get("name") if isinstance(named, Mapping) else None
         if isinstance(name, str) and name and choice.keys() <= {"type", "function", "name"}:
             return name
-        if choice.keys() == {"type"} and isinstance(word := choice["type"], str):
+        if set(choice) == {"type"} and isinstance(word := choice["type"], str):
             return _CHOICES.get(word, word)
     if isinstance(choice, Tool):
         return choice.name

@@ -6,20 +6,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 from msgspec.structs import replace
 
-from polyglot_core._client.arguments import (
-    as_headers,
-    as_mapping,
-    as_messages,
-    as_model,
-    as_response_format,
-    as_switch,
-    as_tool_choice,
-    as_tools,
-    check_word,
-)
+from polyglot_core._client.arguments import as_headers, as_request, as_switch, check_word, without_plain_keys
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
-from polyglot_core._client.request_checks import check_request
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 from polyglot_core._config import resolve
 from polyglot_core._config.dsn import read_line
@@ -32,9 +21,8 @@ from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection, guard
 from polyglot_core._values.options import option_problem, plain_options
-from polyglot_core._values.request import InferenceRequest
 from polyglot_core._values.secret import Secret
-from polyglot_core.errors import ConfigError, RequestError
+from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
     import os
@@ -44,7 +32,7 @@ if TYPE_CHECKING:
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._http.httpx_options import Client
     from polyglot_core._values.limits import Retries, Timeouts
-    from polyglot_core._values.request import Messages, RawTool, ResponseFormat, Tool
+    from polyglot_core._values.request import InferenceRequest, Messages, RawTool, ResponseFormat, Tool
 
 __all__ = ["AsyncInference", "Inference"]
 
@@ -143,19 +131,16 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             model: Name of the model, instead of the connection's.
             options: Such as ``temperature`` or ``max_tokens``, over the connection's; ``stream`` is as `stream`.
             stream: True to request a stream for `response` and `text` as well; overrides ``options["stream"]``.
-            tools: Functions that the model may call, as `Tool` objects or dicts in OpenAI's shape; and tools in the
-                provider's own format, as `RawTool` objects or dicts with a type of their own.
+            tools: Functions that the model may call, and tools of the provider: `Tool`, `RawTool`, or dicts of either.
             tool_choice: ``auto``, ``required``, ``none``, or the name of a tool that the model must call.
             parallel_tool_calls: False to allow one tool call per response; None for the provider's default.
             response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a dict with a JSON Schema.
-            timeouts: Clocks in seconds. A `Timeouts` replaces the connection's; a dict changes some, None for no limit;
-                a number limits each single wait.
+            timeouts: Clocks in seconds: `Timeouts`, a dict of some (None for no limit), or a number for each wait.
             retries: How requests of this call are retried. A `Retries` replaces that of every connection, an int n
                 means ``Retries(max_retries=n)``, and a dict changes the fields that it names. Waits are in seconds.
             unsupported: For options that the driver cannot express: ``raise`` a `RequestError`, ``warn``, or ``drop``.
             extra: Fields that are laid over the request body, field by field.
-            headers: Headers of this call, over the connection's. Values of those that carry a key become a `Secret`,
-                and are sent to the first connection's origin only. The header of the connection's key cannot be set.
+            headers: Headers of this call, over the connection's. Those that carry a key are sent to one origin only.
             on_truncated: For a response that is cut off: ``raise`` a `Truncated`, or ``mark`` its ``outcome``.
             resume: How to resume a response that is interrupted after it has begun, as often as `retries` allow:
                 ``restart`` sends the request anew, ``prefill`` lets the model continue the text received so far, and
@@ -166,27 +151,20 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
         Raises:
             ConfigError: Neither the call nor the connection names a model, or a clock or a retry setting is invalid.
-            RequestError: The messages, the tools or another argument cannot be read, or has a value that no driver can
-                send. The message has the place, such as ``messages[2].content[0]``.
+            RequestError: An argument cannot be read, or has a wrong value. The message has its place.
         """
+        headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
         _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume)
-        request = InferenceRequest(
-            model=as_model(model) or "", messages=as_messages(messages), options=as_mapping("options", options),
-            tools=as_tools(tools), tool_choice=as_tool_choice(tool_choice), unsupported=unsupported,
-            parallel_tool_calls=as_switch("parallel_tool_calls", parallel_tool_calls),
-            response_format=as_response_format(response_format), extra=as_mapping("extra", extra),
-            headers=as_headers(headers, _key_header(*self._drivers[0])),
+        request = as_request(
+            messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,
+            parallel_tool_calls=parallel_tool_calls, response_format=response_format, unsupported=unsupported,
+            headers=as_headers(headers, auth_header),
         )  # fmt: skip
-        _check_options(request.options, None)
-        check_request(request)
         targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
         clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
-        return self._pending(
-            targets[0].request,
-            lambda streamed: self._stream(
-                Call(_streamed(targets, streamed), clocks, on_truncated=on_truncated, resume=resume)
-            ),
-        )
+        return self._pending(targets[0].request, lambda streamed: self._stream(
+            Call(_streamed(targets, streamed), clocks, on_truncated=on_truncated, resume=resume)
+        ))  # fmt: skip
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.name!r})"
@@ -214,13 +192,10 @@ def _key_header(connection: Connection, driver: BoundDriver) -> str | None:
     return connection.auth_header if connection.secret is not None or driver.authorize is not None else None
 
 
-def _check_options(options: Mapping[str, Any], connection: str | None) -> None:
-    """Raise if an option of a call, or of the connection of this name, does not exist or has a wrong value."""
-    owner = "options" if connection is None else f"connection {connection!r}: options"
-    if problem := option_problem(options, owner):
-        if connection is None:
-            raise RequestError(problem, phase="encode")
-        raise ConfigError(problem, connection=connection, phase="configure")
+def _check_options(connection: Connection) -> None:
+    """Raise if an option of a connection does not exist or has a wrong value."""
+    if problem := option_problem(connection.options, f"connection {connection.name!r}: options"):
+        raise ConfigError(problem, connection=connection.name, phase="configure")
 
 
 _WORDS = {
@@ -252,7 +227,7 @@ def _targets(
     targets = []
     first = drivers[0][0]
     for index, (connection, driver) in enumerate(drivers):
-        _check_options(connection.options, connection.name)
+        _check_options(connection)
         options = {**connection.options, **common.options}
         streamed = options.pop("stream", False)
         model = (common.model if index == 0 else "") or connection.model

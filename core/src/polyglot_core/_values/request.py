@@ -239,7 +239,7 @@ class Tool(Struct, frozen=True):
         if (cache := read_cache(rest.get(CACHE_MARK))) is not None:
             fields["cache"] = cache
             del rest[CACHE_MARK]
-        given = {"parameters": schema, **fields, "extra": rest}
+        given: dict[str, Any] = {"parameters": schema, **fields, "extra": rest}
         return cls(**{name: value for name, value in given.items() if value is not None})
 
 
