@@ -237,8 +237,8 @@ def _targets(
         streamed = bool(streamed if stream is None else stream)
         headers = _headers_for(connection, first, common.headers)
         request = replace(common, model=model, options=plain_options(options), stream=streamed, headers=headers)
-        target = _with_retries(connection, retries).with_call_headers(request.headers)
-        targets.append(Target(target, driver, request))
+        changed = _with_headers(_with_retries(connection, retries), headers)
+        targets.append(Target(changed, driver, request))
     return targets
 
 
@@ -253,6 +253,17 @@ def _headers_for(
 
 def _endpoint(connection: Connection) -> tuple[str, str]:
     return connection.driver, origin_of(connection.base_url or "")
+
+
+def _with_headers(connection: Connection, headers: Mapping[str, str | Secret]) -> Connection:
+    """Return a connection with the headers of a call, whose names are in lower case, over its own.
+
+    So they are sent, redacted and told apart in the pools as those of the connection are.
+    """
+    if not headers:
+        return connection
+    own = {name: text for name, text in connection.headers.items() if name.lower() not in headers}
+    return connection.with_changes(headers={**own, **headers})
 
 
 def _streamed(targets: Sequence[Target], streamed: bool) -> list[Target]:  # noqa: FBT001 (a field of the request)

@@ -144,13 +144,6 @@ class Connection(Struct, frozen=True, kw_only=True):
             return {}
         return {self.auth_header: key.with_prefix(f"{self.auth_scheme} ") if self.auth_scheme else key}
 
-    def with_call_headers(self, headers: Mapping[str, str | Secret]) -> Connection:
-        """Return a copy whose requests have further headers, with names in lower case, which replace its own."""
-        if not headers:
-            return self
-        own = {name: text for name, text in self.headers.items() if name.lower() not in headers}
-        return self.with_changes(headers={**own, **headers})
-
     def with_changes(self, **changes: Any) -> Connection:  # noqa: ANN401 (the values are those of the fields)
         """Return a copy of the connection with some fields changed."""
         guard(changes, self.name)
