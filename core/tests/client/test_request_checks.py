@@ -172,6 +172,10 @@ RIGHT = {
     "cache marks": {"messages": user(Text("a", cache=True), Image(data=b"a", cache="1h"), Audio(data=b"a", cache="5m"))},
     "a raw part in a result": {"messages": user(ToolResult(id="1", content=(RawPart({"type": "own"}),)))},
     "no tools": {"tools": None},
+    "a tool without a description": {"tools": [Tool("f", None)]},
+    "a format without a name": {
+        "response_format": {"type": "json_schema", "json_schema": {"name": None, "schema": {}}},
+    },
     "tools of a dict": {"tools": {"f": Tool("f")}.values()},
     "two raw tools without a name": {"tools": [{"type": "mcp", "server_label": "a"}, {"type": "mcp", "server_label": "b"}]},
     "the choice of a raw tool": {"tools": [{"type": "web_search"}], "tool_choice": "web_search"},

@@ -294,7 +294,7 @@ def as_response_format(given: object) -> ResponseFormat | None:
         if inner is None:
             return JSONSchema(given)
         if isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping):
-            name, strict = inner.get("name", "answer"), inner.get("strict")
-            return JSONSchema(inner["schema"], name, strict, inner.get("description"))
+            name, strict = inner.get("name"), inner.get("strict")
+            return JSONSchema(inner["schema"], "answer" if name is None else name, strict, inner.get("description"))
     msg = f"response_format must be 'text', 'json', a JSONSchema or a dict with a JSON Schema, not {given!r:.80}."
     raise _error(msg)

@@ -63,6 +63,8 @@ def _field_problems(value: Struct | str, where: str) -> Iterator[str | None]:
     for name, (kinds, expected) in _fields(type(value)).items():
         field = getattr(value, name)
         place = f"{where}.{name}"
+        if field is None and (type(value), name) in _MAY_BE_NONE:
+            continue
         if not isinstance(field, kinds):
             yield f"{place} is {_given(field)}, and should be {expected}{_HINTS.get((name, type(field)), '')}"
         elif isinstance(field, (str, Mapping)):
@@ -70,6 +72,9 @@ def _field_problems(value: Struct | str, where: str) -> Iterator[str | None]:
             if name == _CACHE and not _LIFETIME.fullmatch(str(field)):
                 yield f"{place} is {field!r:.40}, and should be True, or a lifetime such as '5m' or '1h'"
 
+
+_MAY_BE_NONE = {(Tool, "description")}
+"""Fields that a user often has no value for, such as the docstring of a function."""
 
 _CACHE = "cache"
 _LIFETIME = re.compile("[1-9][0-9]*[smhd]")
