@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from polyglot_core._values.json_values import json_problem, text_problem
+from polyglot_core._values.json_values import is_plain, json_problem, text_problem
 from polyglot_core._values.parts import Audio, Document, Image, ToolResult
 from polyglot_core._values.request import Message, RawTool, Tool
 from polyglot_core._values.suggest import nearest
@@ -62,6 +62,8 @@ def _field_problems(value: Struct | str, where: str) -> Iterator[str | None]:
         return
     for name, (kinds, expected) in _fields(type(value)).items():
         field = getattr(value, name)
+        if type(field) in kinds and (not field or (name != _CACHE and is_plain(field))):
+            continue  # the quick way for most fields
         place = f"{where}.{name}"
         if field is None and (type(value), name) in _MAY_BE_NONE:
             continue
@@ -95,8 +97,13 @@ def _fields(kind: type[Struct]) -> dict[str, tuple[tuple[type, ...], str]]:
 def _kinds(hint: Any) -> tuple[tuple[type, ...], str]:  # noqa: ANN401 (an annotation)
     hints = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kinds = tuple(get_origin(each) or each for each in hints)
-    kinds = tuple(Sequence if kind is tuple else kind for kind in kinds)
-    return kinds, " or ".join(_KINDS.get(kind, kind.__name__) for kind in kinds)
+    expected = tuple(Sequence if kind is tuple else kind for kind in kinds)
+    kinds = expected + tuple(made for kind in expected for made in _BUILT_IN.get(kind, ()))
+    return kinds, " or ".join(_KINDS.get(kind, kind.__name__) for kind in expected)
+
+
+_BUILT_IN: dict[type, tuple[type, ...]] = {Mapping: (dict,), Sequence: (tuple, list)}
+"""The usual classes of abstract types, which are found faster."""
 
 
 _KINDS: dict[type, str] = {

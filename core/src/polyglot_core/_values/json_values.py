@@ -12,7 +12,7 @@ import msgspec
 
 from polyglot_core.errors import RequestError
 
-__all__ = ["encode_json", "json_problem", "text_problem"]
+__all__ = ["encode_json", "is_plain", "json_problem", "text_problem"]
 
 _DEEPEST = 100  # levels; a value that contains itself has no end
 
@@ -53,16 +53,25 @@ def json_problem(value: object, where: str, depth: int = 0) -> str | None:
         where: Its place, with which the clause begins, such as ``extra``.
         depth: Number of values that it is in.
     """
+    if is_plain(value):
+        return None
     if isinstance(value, str):
         return text_problem(value, where)
-    if value is None or isinstance(value, (bool, int)):
-        return None
     if depth > _DEEPEST:
         return f"{where} is more than {_DEEPEST} levels deep, or contains itself"
     for kinds, check in _CHECKS:
         if isinstance(value, kinds):
             return check(value, where, depth)
     return _leaf_problem(value, where)
+
+
+_PLAIN = frozenset({int, bool, type(None)})
+
+
+def is_plain(value: object) -> bool:
+    """Return True for a value of one of the types without problems, or ASCII text; the quick way for most values."""
+    kind = type(value)
+    return kind in _PLAIN or (kind is str and value.isascii())  # type: ignore[attr-defined]  # a str
 
 
 def text_problem(text: str, where: str) -> str | None:
@@ -87,6 +96,8 @@ def _mapping_problem(value: Mapping[Any, object], where: str, depth: int) -> str
     for name, item in value.items():
         if not isinstance(name, (str, int)) or isinstance(name, bool):
             return f"{where} has a name of type {type(name).__name__}; the names in a JSON object are text"
+        if is_plain(name) and is_plain(item):
+            continue
         place = f"{where}[{name!r}]"
         if problem := json_problem(name, f"a name in {where}", depth) or json_problem(item, place, depth + 1):
             return problem
@@ -94,7 +105,8 @@ def _mapping_problem(value: Mapping[Any, object], where: str, depth: int) -> str
 
 
 def _list_problem(value: list[object], where: str, depth: int) -> str | None:
-    items = (json_problem(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value))
+    others = ((index, item) for index, item in enumerate(value) if not is_plain(item))
+    items = (json_problem(item, f"{where}[{index}]", depth + 1) for index, item in others)
     return next(filter(None, items), None)
 
 
@@ -126,8 +138,9 @@ def _leaf_problem(value: Any, where: str) -> str | None:  # noqa: ANN401 (of any
 
 
 _CHECKS: tuple[tuple[type | tuple[type, ...], Callable[[Any, str, int], str | None]], ...] = (
-    (Mapping, _mapping_problem),
+    (dict, _mapping_problem),
     ((list, tuple), _list_problem),
+    (Mapping, _mapping_problem),
     (msgspec.Struct, _struct_problem),
     (Real, _number_problem),
     ((bytes, bytearray, memoryview), _bytes_problem),
