@@ -37,14 +37,15 @@ def test_text_is_a_turn_of_one_block(body):
 
 
 def test_system_and_developer_turns_become_the_system_prompt(body):
-    """Wherever they are, in their order; the other turns are unchanged."""
-    said = body(
-        [
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "Hi"},
-            {"role": "developer", "content": "Be kind."},
-        ]
-    )
+    """In their order; one after the first turn is an error, or is moved if the request allows that."""
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+        {"role": "developer", "content": "Be kind."},
+    ]
+    with pytest.raises(RequestError, match="a system message after the first turn"):
+        body(turns)
+    said = body(turns, unsupported="drop")
     assert said["system"] == [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be kind."}]
     assert [turn["role"] for turn in said["messages"]] == ["user"]
     assert "system" not in body("Hi")

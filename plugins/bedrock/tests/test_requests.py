@@ -73,6 +73,7 @@ def test_turns_of_one_role_are_merged_and_system_turns_are_separate(kit):
     body = kit.body_of(
         [
             Message(role="system", content="Be brief."),
+            Message(role="developer", content="Be kind."),
             Message(role="user", content="Rake."),
             Message(
                 role="assistant", content=(Text("Yes."), ToolCall(name="rake", id="c/1", arguments_raw='{"bed":1}'))
@@ -81,7 +82,6 @@ def test_turns_of_one_role_are_merged_and_system_turns_are_separate(kit):
             Message.tool_result(ToolCall(name="rake", id="c2"), "broken", error=True),
             Message(role="user", content="And?"),
             Message(role="assistant", content=""),
-            Message(role="developer", content="Be kind."),
         ]
     )
     assert body["system"] == [{"text": "Be brief."}, {"text": "Be kind."}]

@@ -32,13 +32,15 @@ def test_prompt_is_one_turn(body):
 
 
 def test_system_messages_are_the_instruction(body):
-    """Wherever they are; a developer's message counts as one."""
+    """A developer's message counts as one; one after the first turn is an error, or is moved."""
     turns = [
         Message(role="system", content="Be brief."),
         Message(role="user", content="Hello"),
         Message(role="developer", content="Be kind."),
     ]
-    asked = body(turns)
+    with pytest.raises(RequestError, match="a system message after the first turn"):
+        body(turns)
+    asked = body(turns, unsupported="drop")
     assert asked["systemInstruction"] == {"parts": [{"text": "Be brief."}, {"text": "Be kind."}]}
     assert [turn["role"] for turn in asked["contents"]] == ["user"]
 

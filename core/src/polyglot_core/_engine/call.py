@@ -85,7 +85,7 @@ class Call:
     # Requests
 
     def encode(self) -> WireRequest:
-        """Encode the request of the next attempt, with the headers of the connection.
+        """Encode the request of the next attempt, with the headers of the connection and of the call.
 
         The key is added too, unless the driver authorizes requests itself. The attempt is counted from here on, so that
         a failed authorization is an attempt as well.
@@ -105,9 +105,9 @@ class Call:
         if len(sys.modules) != modules:  # the driver has imported some
             self.clocks.leave_out(perf_counter() - begun)
         requests.budget = _budget(wire.url)
-        headers = {**wire.headers, **connection.headers}
+        headers = {**wire.headers, **{name.lower(): text for name, text in connection.headers.items()}}
         if self.target.driver.authorize is None:
-            headers.update(connection.auth_headers())
+            headers.update({name.lower(): key for name, key in connection.auth_headers().items()})
         return replace(wire, headers=headers)
 
     def start(self, wire: WireRequest) -> Attempt:

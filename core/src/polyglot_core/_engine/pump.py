@@ -85,6 +85,7 @@ from polyglot_core._engine.backends import AsyncBackend, SyncBackend
 from polyglot_core._engine.callbacks import call_each
 from polyglot_core._engine.retry_policy import AcceptTruncated, Raise
 from polyglot_core._http.translate import TwoReadersError, without_frames
+from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core.errors import PolyglotError
 
@@ -293,6 +294,10 @@ class Pump(_Buffers):
                 self._direct = exchange
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers))
                 self._take, self._clocks = attempt.take, self.call.clocks
+        except OSError as error:  # of an import, or of what the driver reads
+            if ours := no_descriptor(error):
+                raise ours from error
+            raise
         finally:
             self._sending.release()
 
@@ -529,6 +534,10 @@ class AsyncPump(_Buffers):
                 self._direct = exchange
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers))
                 self._take, self._clocks = attempt.take, self.call.clocks
+        except OSError as error:  # of an import, or of what the driver reads
+            if ours := no_descriptor(error):
+                raise ours from error
+            raise
         finally:
             self._sending.release()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from polyglot_core._values.addresses import is_this_machine, proxy_problem
+from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core._values.importing import import_module
 from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError
@@ -84,6 +85,8 @@ def _trust(http: ModuleType, ca: str | None) -> object:
                 http.create_ssl_context() if ca is None else import_module("ssl").create_default_context(cafile=ca)
             )
         except OSError as error:
+            if ours := no_descriptor(error):
+                raise ours from error
             raise ConfigError(f"The certificates in {ca} cannot be read: {error}.", phase="configure") from error
         _tls_contexts[http, ca] = context
     return _tls_contexts[http, ca]

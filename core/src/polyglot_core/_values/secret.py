@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Headers", "Secret", "carries_key", "unsendable"]
+__all__ = ["TRANSPORT_HEADERS", "Headers", "Secret", "carries_key", "header_problem", "unsendable"]
 
 _SHORTEST_PART = 4  # characters; a shorter secret, or the start of a truncated one, would match unrelated text
 
@@ -156,3 +156,24 @@ def _is_sendable(name: str, value: str | Secret) -> bool:
     if not isinstance(text, str) or not _HEADER_NAME.fullmatch(name):
         return False
     return text == text.strip() and text.isascii() and text.isprintable()
+
+
+TRANSPORT_HEADERS = frozenset({
+    "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade",
+})  # fmt: skip
+"""Headers that describe the connection, or where the body ends. The HTTP client writes them."""
+
+
+def header_problem(name: object, value: object) -> str | None:
+    """Return a clause on a header that a user may not set; None if it can be sent. The value is not quoted."""
+    if not isinstance(name, str) or not isinstance(value, (str, Secret)):
+        return f"is of type {type(value).__name__}, and should be text"
+    if name.lower() in TRANSPORT_HEADERS:
+        return "is written by the HTTP client, and cannot be set"
+    if _is_sendable(name, value):
+        return None
+    return (
+        "cannot be sent: it begins or ends with a space, or holds a line break, a control character or a character "
+        "outside ASCII, or is not the name of a header"
+    )

@@ -48,6 +48,8 @@ class Writer(TurnWriter):
     """
 
     roles: ClassVar[Mapping[str, str]] = {**TurnWriter.roles, "assistant": "model"}
+    tool_name: ClassVar[str] = "[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}"
+    sends_extra: ClassVar[bool] = True
     content: ClassVar[str] = "parts"
     id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True

@@ -28,6 +28,7 @@ class Writer(MessageWriter):
     """
 
     id_format: ClassVar[str | None] = "call{:05}"
+    sends_extra: ClassVar[bool] = True
 
     def normalize_id(self, call_id: str) -> str:
         """Return the id, or its replacement."""

@@ -23,6 +23,8 @@ _TEXT, _SUMMARY, _ENCRYPTED = "reasoning.text", "reasoning.summary", "reasoning.
 class Writer(MessageWriter):
     """Writes the messages of one request according to the facts of the endpoint."""
 
+    sends_extra = True
+
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
         self._facts = facts
