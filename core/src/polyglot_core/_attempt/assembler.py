@@ -64,7 +64,7 @@ class Assembler:
 
     Attributes:
         response_id: The first id that is not empty.
-        model: The first model name that is not empty.
+        model: The first model name that is not empty, or that of a model which replaced it.
         details: Facts of the response beside its content.
         notes: What was odd in the response and how it was read.
     """
@@ -113,8 +113,7 @@ class Assembler:
             elif isinstance(event, UsageReport):
                 self._report(event)
             elif isinstance(event, ResponseStarted):
-                self.response_id = self.response_id or event.id
-                self.model = self.model or event.model
+                self._take_start(event)
             elif isinstance(event, Details):
                 self._take_details(event)
             elif isinstance(event, Note):
@@ -185,6 +184,11 @@ class Assembler:
             self._choices[index] = builder
             builder.remark(self._usage)
         return builder
+
+    def _take_start(self, event: ResponseStarted) -> None:
+        known = (self.response_id, self.model)
+        first, second = ((event.id, event.model), known) if event.replaces else (known, (event.id, event.model))
+        self.response_id, self.model = first[0] or second[0], first[1] or second[1]
 
     def _take_details(self, event: Details) -> None:
         details = self.details if event.choice is None else self._choice(event.choice).details
@@ -404,7 +408,8 @@ class _ChoiceBuilder:
         return True
 
     def take_server_tool(self, event: ServerToolEvent) -> bool:
-        self._extras.server_tools.append({"type": event.type, **event.payload})
+        if event.payload:  # an empty one only takes the position of the block
+            self._extras.server_tools.append({"type": event.type, **event.payload})
         self.blocks.take_server_tool(event, len(self.text_parts))
         return True
 
