@@ -155,7 +155,8 @@ class _Writer(TurnWriter):
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
         self._accepts_unsigned = facts.unsigned_thinking
-        self._received = False  # whether the turn that is being written was received from this API
+        self._received = False  # whether the turn that is being written was received in this dialect
+        self._whole = False  # and received to its end
         self._results = frozenset(
             part.payload.get("tool_use_id")
             for message in self.given
@@ -168,6 +169,7 @@ class _Writer(TurnWriter):
 
     def blocks(self, message: Message) -> list[_JSONObject]:
         self._received = message.provider is not None
+        self._whole = self._received and message.complete
         if not message.complete:
             message = replace(message, content=tuple(part for part in message.parts if not self._is_cut_off(part)))
         return super().blocks(message)
@@ -210,9 +212,9 @@ class _Writer(TurnWriter):
             yield {"type": "redacted_thinking", "data": part.redacted, **part.extra}
         elif part.signature is not None:
             yield {"type": "thinking", "thinking": part.text, "signature": part.signature, **part.extra}
-        elif self._accepts_unsigned:
+        elif self._accepts_unsigned or self._whole:
             yield {"type": "thinking", "thinking": part.text, **part.extra}
-        # Thinking without a signature is from another provider's model; the API accepts only its own.
+        # Other thinking without a signature is from another provider's model, or was cut off; the API rejects it.
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
         name = part.name or _NAMELESS

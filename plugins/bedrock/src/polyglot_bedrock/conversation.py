@@ -48,6 +48,9 @@ _FOREIGN = frozenset(
 _NAMELESS = "unnamed_tool"
 """Name of a tool call that was received without one, because the API rejects an empty name."""
 
+_WITHOUT_THINKING = re.compile(r"deepseek\.")
+"""Models that reject a turn with thinking. Source: bug reports of AWS's own clients."""
+
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 _SOUNDS = {
     **{f"audio/{name}": name for name in ("mp3", "opus", "wav", "aac", "flac", "mp4", "ogg", "m4a", "pcm", "webm")},
@@ -84,6 +87,7 @@ class Writer(TurnWriter):
         super().__init__(request, driver)
         self._names: set[str] = set()
         self._received = False  # whether the turn that is being written was received from this API
+        self._takes_unsigned = False  # whether it may have thinking without a signature
         self._results = frozenset(
             json_access.get(part.payload, "toolResult.toolUseId")
             for message in self.given
@@ -98,6 +102,8 @@ class Writer(TurnWriter):
     def blocks(self, message: Message) -> list[_JSONObject]:
         """Return the blocks of a message, without calls whose result an interrupted response lacks."""
         self._received = message.provider is not None
+        takes_thinking = _WITHOUT_THINKING.search(self.request.model) is None
+        self._takes_unsigned = self._received and message.complete and takes_thinking
         if not message.complete:
             message = replace(message, content=tuple(part for part in message.parts if not self._is_cut_off(part)))
         return super().blocks(message)
@@ -119,7 +125,7 @@ class Writer(TurnWriter):
         cited = part.extra.get(CITED_TEXT)
         if further := sorted(set(part.extra) - {CITED_TEXT}):
             self.cannot(f"the field {further[0]!r} of a text")
-        if isinstance(cited, dict) and (part.text or cited.get("content") is not None):
+        if isinstance(cited, dict) and (part.text or cited):
             yield {CITED_TEXT: _cited(part.text, cited)}
         elif part.text:
             yield {"text": part.text}
@@ -174,12 +180,14 @@ class Writer(TurnWriter):
         return name
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
-        """Write thinking with its signature; models that accept thinking reject it without one."""
+        """Write thinking with its signature. Models that do not sign it get their own back without one."""
         if part.redacted is not None:
             yield {"reasoningContent": {"redactedContent": part.redacted, **part.extra}}
         elif part.signature is not None:
             thought = {"text": part.text, "signature": part.signature, **part.extra}
             yield {"reasoningContent": {"reasoningText": thought}}
+        elif self._takes_unsigned and part.text:
+            yield {"reasoningContent": {"reasoningText": {"text": part.text, **part.extra}}}
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
         """Write a tool call."""
@@ -210,6 +218,5 @@ class Writer(TurnWriter):
 def _cited(text: str, received: Mapping[str, Any]) -> _JSONObject:
     """Return a text with its sources as it was received, unless the text was changed since."""
     pieces = json_access.objects(received.get("content"))
-    if "content" in received and "".join(json_access.text(piece.get("text")) for piece in pieces) == text:
-        return dict(received)
-    return {**received, "content": [{"text": text}]}
+    is_unchanged = "".join(json_access.text(piece.get("text")) for piece in pieces) == text
+    return dict(received) if is_unchanged else {**received, "content": [{"text": text}]}
