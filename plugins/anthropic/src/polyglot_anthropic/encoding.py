@@ -168,7 +168,7 @@ class _Writer(TurnWriter):
         return _INVALID_IN_IDS.sub("_", call_id)
 
     def blocks(self, message: Message) -> list[_JSONObject]:
-        self._received = message.provider is not None
+        self._received = message.provider is not None and self.is_own(message)
         self._whole = self._received and message.complete
         if not message.complete:
             message = replace(message, content=tuple(part for part in message.parts if not self._is_cut_off(part)))

@@ -101,7 +101,7 @@ class Writer(TurnWriter):
 
     def blocks(self, message: Message) -> list[_JSONObject]:
         """Return the blocks of a message, without calls whose result an interrupted response lacks."""
-        self._received = message.provider is not None
+        self._received = message.provider is not None and self.is_own(message)
         takes_thinking = _WITHOUT_THINKING.search(self.request.model) is None
         self._takes_unsigned = self._received and message.complete and takes_thinking
         if not message.complete:
