@@ -71,13 +71,13 @@ class OpenBlock:
         """Yield the events of the start of the block, which reserve its position in the turn."""
         if self.is_call:
             yield _call_begins(self.fields, self.index)
-        elif self.kind != _IMAGE:
+        else:
             yield ServerToolEvent(_name(self.kind, self.fields), {}, block=self.index)
 
     def end(self) -> Iterator[Event]:
         """Yield the events of the end of the block."""
         if self.is_call:
-            early = "" if self.pieces else json_access.text(self.fields.get("input"))
+            early = "" if self.pieces else json_access.text(self.fields.get("input") or None)
             extra = _without(self.fields, _OF_CALLS)
             yield ToolCallDelta(self.index, arguments=early, complete=True, block=self.index, extra=extra)
         elif self.kind == _IMAGE and self.has_bytes:
