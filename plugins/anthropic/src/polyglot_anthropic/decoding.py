@@ -72,14 +72,15 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
         event = _decode(chunk.data)
     except msgspec.DecodeError:
         return _odd_chunk(chunk, state)
+    delta = event.delta
+    if delta is not None and delta.type == "text_delta" and event.type == "content_block_delta" and not state:
+        return (TextDelta(delta.text or "", 0, event.index or 0),)
     return _events(event, chunk, state)
 
 
 def _events(event: _Event, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
     kind, delta = event.type or chunk.event, event.delta
     if kind == "content_block_delta" and delta is not None:
-        if delta.type == "text_delta" and not state:
-            return (TextDelta(delta.text or "", 0, event.index or 0),)
         return _delta_events(delta, _number(event.index, state), chunk, state)
     read = _READERS.get(kind or "") if chunk.kind != "whole" or kind == "message" else None
     if read is None or chunk.event == "error":

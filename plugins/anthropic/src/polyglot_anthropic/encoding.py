@@ -16,6 +16,7 @@ from polyglot_core.plugin import (
     JSONSchema,
     RawPart,
     RawTool,
+    ToolCall,
     TurnWriter,
     cannot_express,
     json_access,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         Reasoning,
         Text,
         Tool,
-        ToolCall,
         ToolResult,
     )
 
@@ -237,7 +237,7 @@ class _Writer(TurnWriter):
         if not self._received and _FOREIGN.fullmatch(kind):
             self.cannot(f"a part of type {kind!r}")
         elif kind.endswith("tool_use") and isinstance(given := part.payload.get("input"), str):
-            yield {**part.payload, "input": {"INVALID_JSON": given}}  # as for tool calls; the API wants an object
+            yield {**part.payload, "input": self.arguments(ToolCall(name="", arguments_raw=given))}  # an object, always
         else:
             yield dict(part.payload)
 

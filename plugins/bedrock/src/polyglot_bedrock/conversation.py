@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from polyglot_bedrock.blocks import CITED_TEXT
-from polyglot_core.plugin import Audio, RawPart, TurnWriter, json_access
+from polyglot_core.plugin import Audio, RawPart, ToolCall, TurnWriter, json_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         Part,
         Reasoning,
         Text,
-        ToolCall,
         ToolResult,
     )
 
@@ -210,7 +209,8 @@ class Writer(TurnWriter):
         if not part.payload or (not self._received and not _FOREIGN.isdisjoint(part.payload)):
             self.cannot(f"a part with {', '.join(sorted(map(str, part.payload))) or 'nothing in it'}")
         elif isinstance(given := json_access.get(part.payload, "toolUse.input"), str):
-            yield {"toolUse": {**part.payload["toolUse"], "input": {"INVALID_JSON": given}}}  # as for tool calls
+            arguments = self.arguments(ToolCall(name="", arguments_raw=given))  # an object, always
+            yield {"toolUse": {**part.payload["toolUse"], "input": arguments}}
         else:
             yield dict(part.payload)
 
