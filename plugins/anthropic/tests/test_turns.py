@@ -214,7 +214,7 @@ def test_empty_texts_are_left_out(decode, body):
 def test_paused_turn_and_its_continuation_are_one_turn(decode, body):
     """The paused turn is sent back alone first, then with what followed it."""
     first = decode(b"".join(stream_events([SEARCH], "pause_turn"))).response
-    assert (first.finish_reason, first.finish_reason_raw) == ("other", "pause_turn")
+    assert (first.finish_reason, first.finish_reason_raw, first.notes) == ("other", "pause_turn", ())
     assert body(["Hi", first.message])["messages"][-1] == {"role": "assistant", "content": [SEARCH]}
     second = decode(plain([FOUND, {"type": "text", "text": "Low."}]), stream=False).response
     turns = body(["Hi", first.message, second.message, "Thanks"])["messages"]

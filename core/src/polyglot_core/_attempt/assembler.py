@@ -33,6 +33,7 @@ from polyglot_core._values.events import (
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.partial import Mark, PartialInferenceResponse, Transcript, UsageReading
 from polyglot_core._values.response import Choice, FinishReason
+from polyglot_core._wire.finish_words import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -236,7 +237,9 @@ class _Ending(Struct):
     def unknown_word(self) -> str | None:
         """The provider's word for the finish, if no word of ours corresponds to it."""
         finish = self.finish
-        return finish.raw if finish is not None and finish.reason == FinishReason.OTHER else None
+        if finish is None or finish.reason != FinishReason.OTHER or is_known(finish.raw):
+            return None
+        return finish.raw
 
 
 class _Details:
@@ -408,10 +411,10 @@ class _ChoiceBuilder:
         return True
 
     def take_server_tool(self, event: ServerToolEvent) -> bool:
-        if event.payload:  # an empty one only takes the position of the block
+        if event.payload:  # without one, the event only reserves the position of its block
             self._extras.server_tools.append({"type": event.type, **event.payload})
         self.blocks.take_server_tool(event, len(self.text_parts))
-        return True
+        return bool(event.payload)
 
     def take_citation(self, event: Citation) -> bool:
         self._extras.citations.append(event)

@@ -17,7 +17,6 @@ from polyglot_core.plugin import (
     Citation,
     Details,
     End,
-    FinishReason,
     Ping,
     ReasoningDelta,
     ResponseStarted,
@@ -38,9 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["decode_chunk", "read_failure"]
 
 _JSONObject = dict[str, Any]
-
-_WORDS = {"pause_turn": FinishReason.OTHER, "compaction": FinishReason.OTHER}
-"""Stop reasons of this dialect alone: the turn continues when it is sent back."""
 
 
 class _Delta(Struct, gc=False):
@@ -295,7 +291,7 @@ def _details(fields: _JSONObject) -> Iterator[Event]:
 
 
 def _finish(fields: _JSONObject) -> Iterator[Event]:
-    if (event := finish_of(fields.get("stop_reason"), _WORDS)) is not None:
+    if (event := finish_of(fields.get("stop_reason"))) is not None:
         yield event
 
 

@@ -36,9 +36,8 @@ _JSONObject = dict[str, Any]
 _WORDS = {
     "malformed_model_output": FinishReason.ERROR,
     "malformed_tool_use": FinishReason.ERROR,
-    "pause_turn": FinishReason.OTHER,
 }
-"""Stop reasons of this dialect alone, and the one of Anthropic's models with which a turn is continued."""
+"""Stop reasons of this dialect alone."""
 
 
 class _Delta(Struct, gc=False):
