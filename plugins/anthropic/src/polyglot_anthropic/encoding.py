@@ -152,6 +152,9 @@ def _tool_choice(request: InferenceRequest) -> _JSONObject | None:
 class _Writer(TurnWriter):
     """Writes one conversation as turns of blocks. A turn of this API is written as it was received, block for block."""
 
+    tool_name = "[a-zA-Z0-9_-]{1,128}"
+    sends_extra = True
+
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
         self._accepts_unsigned = facts.unsigned_thinking

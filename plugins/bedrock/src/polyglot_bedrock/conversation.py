@@ -98,6 +98,10 @@ class Writer(TurnWriter):
         """Return the id as the API accepts it. Of one that is too long the end is kept, as it is most likely unique."""
         return _NOT_IN_ID.sub("_", call_id)[-_LONGEST_ID:]
 
+    def _without_extra(self, part: Part) -> Part:
+        """Return the part as it is: files and tool calls have further fields, and `write_text` reports any others."""
+        return part
+
     def blocks(self, message: Message) -> list[_JSONObject]:
         """Return the blocks of a message, without calls whose result an interrupted response lacks."""
         self._received = message.provider is not None and self.is_own(message)
@@ -142,6 +146,8 @@ class Writer(TurnWriter):
     def write_audio(self, part: Audio) -> Iterator[_JSONObject]:
         """Write audio, for the models that accept it."""
         yield from self._file("audio", part, _SOUNDS)
+        if cache := getattr(part, "cache", False):
+            yield cache_point(cache)
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
         """Write a document with a name."""
