@@ -33,6 +33,7 @@ from polyglot_core._values.events import (
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.partial import Mark, PartialInferenceResponse, Transcript, UsageReading
 from polyglot_core._values.response import Choice, FinishReason
+from polyglot_core._wire.finish_words import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +65,7 @@ class Assembler:
 
     Attributes:
         response_id: The first id that is not empty.
-        model: The first model name that is not empty.
+        model: The first model name that is not empty, or that of a model which replaced it.
         details: Facts of the response beside its content.
         notes: What was odd in the response and how it was read.
     """
@@ -113,8 +114,7 @@ class Assembler:
             elif isinstance(event, UsageReport):
                 self._report(event)
             elif isinstance(event, ResponseStarted):
-                self.response_id = self.response_id or event.id
-                self.model = self.model or event.model
+                self._take_start(event)
             elif isinstance(event, Details):
                 self._take_details(event)
             elif isinstance(event, Note):
@@ -186,6 +186,11 @@ class Assembler:
             builder.remark(self._usage)
         return builder
 
+    def _take_start(self, event: ResponseStarted) -> None:
+        known = (self.response_id, self.model)
+        first, second = ((event.id, event.model), known) if event.replaces else (known, (event.id, event.model))
+        self.response_id, self.model = first[0] or second[0], first[1] or second[1]
+
     def _take_details(self, event: Details) -> None:
         details = self.details if event.choice is None else self._choice(event.choice).details
         if not details.merge(event.payload):
@@ -232,7 +237,9 @@ class _Ending(Struct):
     def unknown_word(self) -> str | None:
         """The provider's word for the finish, if no word of ours corresponds to it."""
         finish = self.finish
-        return finish.raw if finish is not None and finish.reason == FinishReason.OTHER else None
+        if finish is None or finish.reason != FinishReason.OTHER or is_known(finish.raw):
+            return None
+        return finish.raw
 
 
 class _Details:
@@ -404,9 +411,10 @@ class _ChoiceBuilder:
         return True
 
     def take_server_tool(self, event: ServerToolEvent) -> bool:
-        self._extras.server_tools.append({"type": event.type, **event.payload})
+        if event.payload:  # without one, the event only reserves the position of its block
+            self._extras.server_tools.append({"type": event.type, **event.payload})
         self.blocks.take_server_tool(event, len(self.text_parts))
-        return True
+        return bool(event.payload)
 
     def take_citation(self, event: Citation) -> bool:
         self._extras.citations.append(event)

@@ -10,7 +10,7 @@ from polyglot_core._values.response import FinishReason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["finish_of"]
+__all__ = ["finish_of", "is_known"]
 
 _NO_REASON = frozenset({"", "null", "none", "undefined", "finish_reason_unspecified"})
 
@@ -32,7 +32,7 @@ _WORDS: Mapping[FinishReason, tuple[str, ...]] = {
     ),
     FinishReason.REFUSAL: ("refusal",),
     FinishReason.ERROR: ("malformed_function_call", "malformed_tool_call", "unexpected_tool_call"),
-    FinishReason.OTHER: ("other",),
+    FinishReason.OTHER: ("other", "pause_turn", "compaction"),
 }
 _REASONS = {word: reason for reason, words in _WORDS.items() for word in words}
 
@@ -62,9 +62,18 @@ def finish_of(
         words: Words of the dialect, in lower case, which take precedence over the known ones.
         choice: Index of the choice.
     """
-    if not isinstance(word, str) or (plain := word.strip().lower().replace("-", "_")) in _NO_REASON:
+    if not isinstance(word, str) or (plain := _plain(word)) in _NO_REASON:
         return None
     reason = (words or {}).get(plain) or _REASONS.get(plain)
     if reason is None and plain in _FAILURES:
         return Failure(f"The model stopped: {word}.", code=word, type=_FAILURES[plain])
     return Finish(reason or FinishReason.OTHER, word, choice)
+
+
+def is_known(word: str) -> bool:
+    """Return True if a finish reason is one of the known words."""
+    return _plain(word) in _REASONS
+
+
+def _plain(word: str) -> str:
+    return word.strip().lower().replace("-", "_")

@@ -147,7 +147,7 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any]) -> Ite
         names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
         if any(names):
             state["named"] = True
-            yield ResponseStarted(*names)
+            yield ResponseStarted(id=names[0], model=names[1])
     for choice in completion.choices or ():
         yield from _choice_events(choice, whole=chunk.kind == "whole")
     if completion.usage and isinstance(completion.usage, dict):
