@@ -1,0 +1,99 @@
+"""The text of a candidate, addressed as Google's sources address it: by offsets in bytes of UTF-8."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+__all__ = ["NOWHERE", "Place", "TextOffsets"]
+
+_STEP = 4096  # bytes between two positions whose number of characters is kept
+_CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
+
+
+class Place(NamedTuple):
+    """A stretch of a block's text, in characters.
+
+    Attributes:
+        block: Number of the block; -1 if it is not known.
+        start: Offset of the first character; None with `end` if the stretch is not known.
+        end: Offset after the last character.
+    """
+
+    block: int
+    start: int | None = None
+    end: int | None = None
+
+
+NOWHERE = Place(-1)
+
+
+class TextOffsets:
+    """Converts offsets in bytes of a text that grows. The time is linear in the text and in the number of places.
+
+    Attributes:
+        pieces: The pieces of the text, to which the next one is appended.
+    """
+
+    __slots__ = ("_blocks", "_characters", "_encoded", "_read", "_starts", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self._starts: dict[int, int] = {}  # block, by the number of pieces before it
+        self._encoded = bytearray()
+        self._read = 0  # pieces that are encoded
+        self._blocks: list[tuple[int, int]] = []  # offset in bytes and number of each block
+        self._characters = [0]  # before each multiple of _STEP
+
+    def begin(self, block: int) -> None:
+        """Begin a block with the next piece."""
+        self._starts[len(self.pieces)] = block
+
+    def place(self, start: object, end: object, *, text: object = None, part: object = None) -> Place:
+        """Return the place of a stretch.
+
+        Args:
+            start: Offset in bytes of its beginning; None is 0.
+            end: Offset in bytes of its end.
+            text: The text that must be there, if it is known.
+            part: Number of the part that the offsets count from; otherwise they count from the beginning.
+        """
+        if not isinstance(end, int) or not isinstance(start or 0, int):
+            return NOWHERE
+        self._encode()
+        first, last = int(start or 0), end  # type: ignore[call-overload]  # checked above
+        wanted = text.encode("utf-8", "replace") if isinstance(text, str) else None
+        for base in (*(offset for offset, block in self._blocks if part and block == part), 0):
+            a, b = base + first, base + last
+            if 0 <= a < b <= len(self._encoded) and wanted in {None, bytes(self._encoded[a:b])}:
+                return self._place(a, b)
+        return NOWHERE
+
+    def _place(self, start: int, end: int) -> Place:
+        at = bisect_right(self._blocks, start, key=lambda each: each[0]) - 1
+        if at < 0:
+            return NOWHERE
+        offset, block = self._blocks[at]
+        limit = self._blocks[at + 1][0] if at + 1 < len(self._blocks) else len(self._encoded)
+        before = self._count(offset)
+        return Place(block, self._count(start) - before, self._count(min(end, limit)) - before)
+
+    def _encode(self) -> None:
+        """Encode the pieces that were added since the last time."""
+        encoded = self._encoded
+        for number in range(self._read, len(self.pieces)):
+            if (block := self._starts.pop(number, None)) is not None:
+                self._blocks.append((len(encoded), block))
+            encoded += self.pieces[number].encode("utf-8", "replace")
+        self._read = len(self.pieces)
+        for step in range(len(self._characters), len(encoded) // _STEP + 1):
+            self._characters.append(self._characters[-1] + _length(encoded[(step - 1) * _STEP : step * _STEP]))
+
+    def _count(self, offset: int) -> int:
+        """Return the number of characters before an offset in bytes."""
+        step = offset // _STEP
+        return self._characters[step] + _length(self._encoded[step * _STEP : offset])
+
+
+def _length(encoded: bytes | bytearray) -> int:
+    return len(encoded.translate(None, _CONTINUATION_BYTES))
