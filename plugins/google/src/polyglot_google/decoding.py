@@ -113,7 +113,9 @@ def _events(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     if chunk.event == "error" or is_failure(value):
         return (read_failure(value, raw=chunk.data),)
     responses = [value] if isinstance(value, dict) else json_access.objects(value)
-    if not responses and not named and value not in (None, "", []):
+    if named and not any(_READ & response.keys() for response in responses):
+        return (Ping(),)
+    if not responses and value not in (None, "", []):
         raise msgspec.DecodeError("the response is not a JSON object")
     arguments = _arguments(chunk.data)
     return [event for response in responses for event in _response_events(response, state, arguments)]
@@ -218,7 +220,9 @@ def _rest(name: str, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
 
 def _changed(facts: JSONObject, before: JSONObject) -> JSONObject:
     """Return the facts that are not in `before` yet, and record them there. Empty ones say nothing."""
-    changed = {name: value for name, value in facts.items() if value not in (None, {}, []) and before.get(name) != value}
+    changed = {
+        name: value for name, value in facts.items() if value not in (None, {}, []) and before.get(name) != value
+    }
     before.update(changed)
     return changed
 
@@ -249,11 +253,14 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
     counts = {name: _number(value) for name, value in payload.items()}
     tools, thoughts = counts.get("toolUsePromptTokenCount"), counts.get("thoughtsTokenCount")
     candidates, total = counts.get("candidatesTokenCount"), counts.get("totalTokenCount")
-    prompt = _sum(counts.get("promptTokenCount"), tools)
+    asked = counts.get("promptTokenCount")
+    prompt = _sum(asked, tools)
     output = _sum(candidates, thoughts)
     if output is None and prompt is not None and total == prompt:
         output = 0  # a count of zero is not sent, but the total shows that it was zero
-    elif candidates is not None and _is_inside(thoughts or 0, candidates, total, {prompt, counts.get("promptTokenCount")}):
+    elif candidates is not None and _is_inside(
+        thoughts or 0, candidates, total, {prompt, counts.get("promptTokenCount")}
+    ):
         output = candidates
     return Usage(
         input_tokens=prompt,

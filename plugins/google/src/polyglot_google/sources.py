@@ -58,7 +58,9 @@ class Sources:
 
     def recitations(self, metadata: JSONObject) -> Iterator[Citation]:
         """Yield each new source of recited text."""
-        for source in json_access.objects(metadata.get("citations") or metadata.get("citationSources")):  # the older name
+        for source in json_access.objects(
+            metadata.get("citations") or metadata.get("citationSources")
+        ):  # the older name
             if self._is_new(None, source):
                 yield self._at(self._text.place(source.get("startIndex"), source.get("endIndex")), source)
 

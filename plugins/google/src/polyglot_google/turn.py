@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from polyglot_core.plugin import MediaDelta, Note, ReasoningDelta, ServerToolEvent, TextDelta, ToolCallDelta, json_access
+from polyglot_core.plugin import (
+    MediaDelta,
+    Note,
+    ReasoningDelta,
+    ServerToolEvent,
+    TextDelta,
+    ToolCallDelta,
+    json_access,
+)
 from polyglot_google.json_pieces import JSONPieces
 from polyglot_google.sources import Sources
 from polyglot_google.text_offsets import TextOffsets
