@@ -15,7 +15,6 @@ from polyglot_core.plugin import (
     Finish,
     FinishReason,
     Logprobs,
-    Ping,
     ReasoningDelta,
     ResponseStarted,
     ServerToolEvent,
@@ -26,7 +25,7 @@ from polyglot_core.plugin import (
     hookimpl,
     json_access,
 )
-from polyglot_google.provider_errors import is_failure, read_failure
+from polyglot_google.provider_errors import read_failure
 from polyglot_google.shapes import CallArguments, TextChunk
 from polyglot_google.turn import TEXT, THOUGHT, Turn
 
@@ -60,6 +59,7 @@ _REASONS = {word: reason for reason, words in _NAMES_BY_REASON.items() for word 
 """The words of the API references that are not known to core; every other one is `other`."""
 
 _READ = frozenset({"candidates", "usageMetadata", "responseId", "modelVersion", "error"})
+_KNOWN = (_READ | {"promptFeedback", "createTime", "modelStatus"}) - {"error"}
 _READ_OF_CANDIDATE = frozenset({"content", "index", "finishReason", "logprobsResult"})
 _ACTIVITY = frozenset({"groundingMetadata", "urlContextMetadata"})
 _READ_BY_FIELD = {
@@ -99,26 +99,19 @@ def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
 
 
 def _events(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
-    """Decode any chunk. A named event other than an error that is no response is a keep-alive."""
-    named = chunk.event not in {None, "message", "error"}
-    try:
-        value = _decode(chunk.data)
-    except msgspec.DecodeError:
-        if chunk.event == "error":
-            value = chunk.data.decode("utf-8", "replace")
-        elif named:
-            return (Ping(),)
-        else:
-            raise
-    if chunk.event == "error" or is_failure(value):
-        return (read_failure(value, raw=chunk.data),)
+    """Decode any chunk: a response, or several in a list. An object without a known field is none of Google's."""
+    value = _decode(chunk.data)
     responses = [value] if isinstance(value, dict) else json_access.objects(value)
-    if named and not any(_READ & response.keys() for response in responses):
-        return (Ping(),)
-    if not responses and value not in (None, "", []):
-        raise msgspec.DecodeError("the response is not a JSON object")
+    if not responses:
+        raise msgspec.ValidationError(f"Expected `object`, got `{type(value).__name__}`")
     arguments = _arguments(chunk.data)
-    return [event for response in responses for event in _response_events(response, state, arguments)]
+    events: list[Event] = []
+    for response in responses:
+        if _KNOWN & response.keys():
+            events.extend(_response_events(response, state, arguments))
+        if response.get("error"):
+            events.append(read_failure(response, raw=chunk.data))
+    return events
 
 
 def _arguments(data: bytes) -> Iterator[str]:
@@ -140,7 +133,7 @@ def _response_events(response: JSONObject, state: dict[Any, Any], arguments: Ite
     candidates = response.get("candidates")
     for place, candidate in enumerate(candidates if isinstance(candidates, list) else []):
         if isinstance(candidate, dict):
-            yield from _candidate_events(candidate, _turn(candidate, place, state), arguments)
+            yield from _candidate_events(candidate, place, state, arguments)
     facts = {name: value for name, value in response.items() if name not in _READ}
     if changed := _changed(facts, state.setdefault("facts", {})):
         yield Details(changed)
@@ -160,17 +153,16 @@ def _names(names: tuple[str | None, ...], state: dict[Any, Any]) -> Iterator[Eve
             yield ResponseStarted(names[0], names[1])
 
 
-def _turn(candidate: JSONObject, place: int, state: dict[Any, Any]) -> Turn:
-    """Return the turn of a candidate, by its index, or else by its place in the chunk."""
-    given = candidate.get("index")
-    number = _number(given)
+def _candidate_events(
+    candidate: JSONObject, place: int, state: dict[Any, Any], arguments: Iterator[str]
+) -> Iterator[Event]:
+    """Yield the events of a candidate, which is known by its index, or else by its place in the chunk."""
+    number = _number(candidate.get("index"))
     index = place if number is None else number
-    turn: Turn = state.get(index) or state.setdefault(index, Turn(index))
-    return turn
-
-
-def _candidate_events(candidate: JSONObject, turn: Turn, arguments: Iterator[str]) -> Iterator[Event]:
-    yield TextDelta("", turn.index)  # marks the choice as begun, whatever its first part is
+    turn: Turn | None = state.get(index)
+    if turn is None:
+        turn = state[index] = Turn(index)
+        yield TextDelta("", index)  # marks the choice as begun, whatever its first part is
     content = candidate.get("content")
     content = content if isinstance(content, dict) else {}
     parts = content.get("parts")

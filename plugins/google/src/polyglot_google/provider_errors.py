@@ -12,16 +12,11 @@ from polyglot_core.plugin import failure_from_payload, hookimpl, json_access
 if TYPE_CHECKING:
     from polyglot_core.plugin import Failure, WireResponse
 
-__all__ = ["decode_error", "is_failure", "read_failure"]
+__all__ = ["decode_error", "read_failure"]
 
 _BAD_KEY = "API_KEY_INVALID"
 _TOO_LONG = re.compile(r"exceeds the maximum number of (input )?tokens", re.IGNORECASE)
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
-_OF_A_RESPONSE = ("candidates", "promptFeedback", "usageMetadata")
-_OF_AN_ERROR = (
-    *("message", "detail", "details", "msg", "errors", "fault", "error_code", "errorCode", "error_message"),
-    *("errorMessage", "error_description"),
-)
 
 
 @hookimpl
@@ -29,18 +24,6 @@ def decode_error(response: WireResponse) -> Failure | None:
     """Read the body of an error response; None if it has no google.rpc.Status."""
     payload = json_access.parse(response.body)
     return read_failure(payload, raw=response.body, status=response.status) if _status_of(payload) else None
-
-
-def is_failure(payload: object) -> bool:
-    """Return whether an object, or the first one of a list, reports an error in any of the shapes of gateways."""
-    first = payload[0] if isinstance(payload, list) and payload else payload
-    if not isinstance(first, dict):
-        return False
-    if first.get("error"):
-        return True
-    if any(first.get(name) for name in _OF_A_RESPONSE):
-        return False
-    return "error" in {first.get("object"), first.get("type")} or any(first.get(name) for name in _OF_AN_ERROR)
 
 
 def read_failure(payload: object, *, raw: bytes, status: int | None = None) -> Failure:
