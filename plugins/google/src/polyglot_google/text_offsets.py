@@ -35,7 +35,7 @@ class TextOffsets:
         pieces: The pieces of the text, to which the next one is appended.
     """
 
-    __slots__ = ("_blocks", "_characters", "_encoded", "_read", "_starts", "pieces")
+    __slots__ = ("_blocks", "_characters", "_encoded", "_offsets", "_read", "_starts", "pieces")
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
@@ -43,6 +43,7 @@ class TextOffsets:
         self._encoded = bytearray()
         self._read = 0  # pieces that are encoded
         self._blocks: list[tuple[int, int]] = []  # offset in bytes and number of each block
+        self._offsets: dict[int, int] = {}  # the same, by number
         self._characters = [0]  # before each multiple of _STEP
 
     def begin(self, block: int) -> None:
@@ -63,7 +64,8 @@ class TextOffsets:
         self._encode()
         first, last = int(start or 0), end  # type: ignore[call-overload]  # checked above
         wanted = text.encode("utf-8", "replace") if isinstance(text, str) else None
-        for base in (*(offset for offset, block in self._blocks if part and block == part), 0):
+        own = self._offsets.get(part, 0) if isinstance(part, int) else 0
+        for base in (own, 0) if own else (0,):
             a, b = base + first, base + last
             if 0 <= a < b <= len(self._encoded) and wanted in {None, bytes(self._encoded[a:b])}:
                 return self._place(a, b)
@@ -84,6 +86,7 @@ class TextOffsets:
         for number in range(self._read, len(self.pieces)):
             if (block := self._starts.pop(number, None)) is not None:
                 self._blocks.append((len(encoded), block))
+                self._offsets[block] = len(encoded)
             encoded += self.pieces[number].encode("utf-8", "replace")
         self._read = len(self.pieces)
         for step in range(len(self._characters), len(encoded) // _STEP + 1):
