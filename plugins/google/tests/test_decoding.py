@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from polyglot_core.errors import Malformed, Truncated
+from polyglot_core.errors import Malformed, ProviderError, Truncated
 from polyglot_core.plugin import Citation, Logprobs, ReasoningDelta, ServerToolEvent, TextDelta, UsageReport
 
 
@@ -87,7 +87,9 @@ def test_equal_tool_calls_without_ids_stay_two(replay_body):
 
 
 def test_numbers_in_arguments_are_unchanged(replay_body):
-    """A number that no float holds is not rounded."""
+    """A number that no float holds is not rounded, and no digit is lost."""
+    body = b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{"x":0.1000000000000000000001 }}}]},"finishReason":"STOP"}]}\n\n'
+    assert replay_body(body).response.tool_calls[0].arguments_raw == '{"x":0.1000000000000000000001}'
     body = b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{ "n": 12345678901234567890123 }}}]},"finishReason":"STOP"}]}\n\n'
     assert replay_body(body).response.tool_calls[0].arguments_raw == '{"n":12345678901234567890123}'
 
@@ -254,6 +256,13 @@ def test_blocked_prompt_has_the_content_filter_reason(replay_body, body):
         (5, "other", "OTHER"),
         (7, "content_filter", "7"),
         (99, "other", "99"),
+        ("8", "content_filter", "8"),
+        # in the words of other dialects, behind a gateway
+        ("stop", "stop", "stop"),
+        ("max_tokens", "length", "max_tokens"),
+        ("end_turn", "stop", "end_turn"),
+        ("model_context_window_exceeded", "length", "model_context_window_exceeded"),
+        ("content-filter", "content_filter", "content-filter"),
     ],
 )
 def test_finish_reasons(replay_body, raw, reason, kept):
@@ -262,7 +271,17 @@ def test_finish_reasons(replay_body, raw, reason, kept):
     assert (response.finish_reason, response.finish_reason_raw) == (reason, kept)
 
 
-@pytest.mark.parametrize("raw", ["", "FINISH_REASON_UNSPECIFIED", 0, None])
+@pytest.mark.parametrize("raw", ["ERROR", "CANCELLED", "overloaded", "network_error"])
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
+def test_failure_as_a_reason(replay_body, raw, streamed):
+    """The model did not finish."""
+    body = candidate({"text": "x"}, finishReason=raw)
+    failed = replay_body(body if streamed else body.removeprefix(b"data: "), streamed=streamed).error
+    assert isinstance(failed, ProviderError)
+    assert (failed.code, failed.partial.content) == (raw, "x")
+
+
+@pytest.mark.parametrize("raw", ["", "FINISH_REASON_UNSPECIFIED", 0, None, "null", "None", [], {}])
 def test_unspecified_reason_does_not_finish(replay_body, raw):
     """The stream is then truncated."""
     assert isinstance(replay_body(candidate({"text": "x"}, finishReason=raw)).error, Truncated)

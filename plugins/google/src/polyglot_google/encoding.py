@@ -62,6 +62,7 @@ def wire_request(model_url: str, base_url: str, request: InferenceRequest, *, dr
         stream=request.stream,
         framing=StreamFramer,
         finish_counts="last",  # a STOP may be sent with every chunk, and another reason with the last
+        response_headers=("x-gemini-service-tier",),
     )
 
 
