@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from polyglot_core.errors import ProviderError
+from polyglot_core.errors import ProviderError, Truncated
 from polyglot_core.plugin import Details
 
 RATINGS = [{"category": "HARM_CATEGORY_HARASSMENT", "probability": "LOW", "blocked": True}]
@@ -138,3 +138,12 @@ def test_events_of_others_change_nothing(replay_body, event):
     body = others.join(b"data: %b\n\n" % json.dumps(each).encode() for each in (TEXT, END))
     response = replay_body(others + body).response
     assert (response.content, response.finish_reason, response.details) == ("x", "stop", {})
+
+
+@pytest.mark.parametrize("chunks", [[], [TEXT]], ids=["alone", "after text"])
+def test_end_mark_of_a_gateway_is_no_finish(replay_body, chunks):
+    """Google has none; the reason proves that the response is whole."""
+    before = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in chunks)
+    mark, end = b"data: [DONE]\n\n", b"data: %b\n\n" % json.dumps(END).encode()
+    assert isinstance(replay_body(before + mark).error, Truncated)
+    assert replay_body(before + end + mark).response.outcome == "finished"

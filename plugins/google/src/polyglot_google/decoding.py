@@ -41,6 +41,9 @@ _decode_text = msgspec.json.Decoder(TextChunk).decode
 _decode = msgspec.json.Decoder().decode
 _decode_arguments = msgspec.json.Decoder(CallArguments | list[CallArguments]).decode
 
+_END_MARK = b"[DONE]"
+"""Added by gateways. Google has no mark, and so it proves nothing."""
+
 _NO_BLOCK_REASON = frozenset({"", "0", "BLOCK_REASON_UNSPECIFIED"})
 _NUMBERED = {0: "", 1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
 """Reasons as numbers, which are sent if a client asks for them. From 6 on the two endpoints number differently."""
@@ -77,7 +80,7 @@ def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     """
     try:
         piece = _decode_text(chunk.data)
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
         return _events(state, chunk)
     candidate = piece.candidates[0]
     part, turn = candidate.content.parts[0], state.get(candidate.index)
@@ -100,6 +103,8 @@ def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
 
 def _events(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     """Decode any chunk: a response, or several in a list. An object without a known field is none of Google's."""
+    if chunk.data.strip() == _END_MARK:
+        return ()
     value = _decode(chunk.data)
     responses = [value] if isinstance(value, dict) else json_access.objects(value)
     if not responses:
