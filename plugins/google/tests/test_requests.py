@@ -187,6 +187,13 @@ CANNOT = [
     (Message(role="user", content="x", extra={"mood": 1}), "mood"),
     (Message(role="narrator", content="x"), "narrator"),
     (Message(role="assistant", content=(Reasoning(redacted="x"),)), "redacted thinking"),
+    *(
+        (Message(role="user", content=(part,)), "a cache mark.*cachedContent")
+        for cache in (True, "1h")
+        for part in (Text("x", cache=cache), Image(data=PIXEL, cache=cache), Document(data=PIXEL, cache=cache))
+    ),
+    (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", cache=True),), name="f"),)), "a cache mark"),
+    (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", extra={"bed": 1}),), name="f"),)), "'bed'"),
 ]
 
 
@@ -257,6 +264,7 @@ UNSUPPORTED = [
     ({"options": {"reasoning_effort": "xhigh"}, "model": "gemini-2.5-pro"}, "xhigh"),
     ({"options": {"reasoning_effort": "low", "reasoning_budget": 5}}, "together"),
     ({"parallel_tool_calls": False}, "parallel_tool_calls"),
+    ({"tools": (Tool("clock", cache=True),)}, "cache mark of a tool"),
 ]
 
 
