@@ -201,6 +201,37 @@ ODD = {
 }
 
 
+CONVERTED = {
+    "content is a text": {"content": "xy"},
+    "content is a list of parts": {"content": [{"text": "x"}, {"text": "y"}]},
+    "parts are a text": {"content": {"parts": "xy"}},
+    "parts are texts": {"content": {"parts": ["x", "y"]}},
+    "part among nulls": {"content": {"parts": [None, {"text": "xy"}, None]}},
+    "reason in a list": {"content": {"parts": [{"text": "xy"}]}, "finishReason": ["STOP"]},
+    "reason as a number in text": {"content": {"parts": [{"text": "xy"}]}, "finishReason": "1"},
+}
+
+
+@pytest.mark.parametrize("candidate", CONVERTED.values(), ids=CONVERTED)
+@pytest.mark.parametrize("listed", [True, False], ids=["in a list", "alone"])
+def test_values_of_another_type_are_converted(replay_body, candidate, listed):
+    """Where they can mean only one thing."""
+    given = {"finishReason": "STOP", **candidate}
+    body = json.dumps({"candidates": [given] if listed else given}).encode()
+    for text, is_stream in ((body, False), (b"data: %b\n\n" % body, True)):
+        response = replay_body(text, streamed=is_stream).response
+        assert (response.content, response.finish_reason, response.notes) == ("xy", "stop", ())
+
+
+@pytest.mark.parametrize("value", [[1], True], ids=str)
+def test_what_is_no_part_is_noted(replay_body, value):
+    """It is not dropped silently."""
+    body = json.dumps({"candidates": [{"content": {"parts": [value, {"text": "x"}]}, "finishReason": "STOP"}, [2]]})
+    response = replay_body(body.encode(), streamed=False).response
+    assert response.content == "x"
+    assert [note.partition(" of ")[0] for note in response.notes] == ["A part", "A candidate"]
+
+
 @pytest.mark.parametrize("candidate", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "plain"])
 def test_odd_values_lose_nothing_else(replay_body, candidate, is_stream):
@@ -242,6 +273,7 @@ CALLS = {
         [(None, "soil", {"bed": 1}, True)],
     ),
     "an end without a call": ([{"name": "clock"}, {}], [(None, "clock", {}, True)]),
+    "arguments as a text": ([{"name": "soil", "args": '{"bed": 1}'}], [(None, "soil", {"bed": 1}, True)]),
     "arguments that are no object": ([{"name": "soil", "args": "bed"}], [(None, "soil", None, False)]),
 }
 
@@ -270,4 +302,4 @@ def test_broken_call_is_sent_as_an_object(body, replay_body):
     """The API refuses any other arguments in a later turn."""
     call = replay_body(streamed([{"functionCall": {"name": "soil", "args": "bed"}}])).response.message
     assert isinstance(call.parts[0], ToolCall)
-    assert sent(body, call) == [{"functionCall": {"name": "soil", "args": {"INVALID_JSON": '"bed"'}}}]
+    assert sent(body, call) == [{"functionCall": {"name": "soil", "args": {"INVALID_JSON": "bed"}}}]

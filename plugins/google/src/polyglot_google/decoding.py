@@ -15,6 +15,7 @@ from polyglot_core.plugin import (
     Finish,
     FinishReason,
     Logprobs,
+    Note,
     ReasoningDelta,
     ResponseStarted,
     ServerToolEvent,
@@ -135,10 +136,11 @@ def _response_events(response: JSONObject, state: dict[Any, Any], arguments: Ite
     names = tuple(_word(response.get(name)) for name in ("responseId", "modelVersion", "createTime"))
     yield from _names(names, state)
     state["heading"] = names
-    candidates = response.get("candidates")
-    for place, candidate in enumerate(candidates if isinstance(candidates, list) else []):
+    for place, candidate in enumerate(_listed(response.get("candidates"))):
         if isinstance(candidate, dict):
             yield from _candidate_events(candidate, place, state, arguments)
+        elif candidate is not None:
+            yield Note(f"A candidate of the response is no object but a {type(candidate).__name__}; it was left out.")
     facts = {name: value for name, value in response.items() if name not in _READ}
     if changed := _changed(facts, state.setdefault("facts", {})):
         yield Details(changed)
@@ -168,15 +170,15 @@ def _candidate_events(
     if turn is None:
         turn = state[index] = Turn(index)
         yield TextDelta("", index)  # marks the choice as begun, whatever its first part is
-    content = candidate.get("content")
-    content = content if isinstance(content, dict) else {}
-    parts = content.get("parts")
-    yield from turn.parts(json_access.objects([parts] if isinstance(parts, dict) else parts), arguments)
+    given = candidate.get("content")
+    content = given if isinstance(given, dict) else {"parts": given}
+    yield from turn.parts(_listed(content.get("parts")), arguments)
     yield from _metadata_events(candidate, content, turn)
     yield from _finish_events(candidate.get("finishReason"), turn)
 
 
 def _finish_events(reason: object, turn: Turn) -> Iterator[Event]:
+    reason = reason[0] if isinstance(reason, list) and reason else reason
     number = _number(reason)
     found = finish_of(reason if number is None else _NUMBERED.get(number, str(number)), _REASONS, turn.index)
     if found is None:
@@ -222,6 +224,11 @@ def _changed(facts: JSONObject, before: JSONObject) -> JSONObject:
     }
     before.update(changed)
     return changed
+
+
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 (any JSON value)
+    """Return a list as it is, and any other value but null as a list of one."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _word(value: object) -> str | None:

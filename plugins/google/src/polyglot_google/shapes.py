@@ -82,4 +82,6 @@ class CallArguments(Struct, gc=False):
 
 
 def _compact(text: bytes) -> str:
+    if text.startswith(b'"'):  # the JSON text of the arguments, as other dialects send them
+        return msgspec.json.decode(text, type=str)
     return "" if text in {b"", b"null"} else msgspec.json.format(text, indent=-1).decode()

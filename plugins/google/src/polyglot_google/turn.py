@@ -35,6 +35,7 @@ __all__ = ["TEXT", "THOUGHT", "Turn"]
 
 TEXT, THOUGHT = "text", "thought"
 
+_TEXTS = frozenset({str, int, float})
 _SIGNATURE = "thoughtSignature"
 _ABSENT: Mapping[str, tuple[Any, ...]] = {"thought": (None, False), _SIGNATURE: (None, "")}
 """Values that equal a missing field; for all others only null does."""
@@ -85,18 +86,23 @@ class Turn:
         self._calls = 0
         self._call: _OpenCall | None = None
 
-    def parts(self, parts: list[JSONObject], arguments: Iterator[str]) -> Iterator[Event]:
+    def parts(self, parts: list[Any], arguments: Iterator[str]) -> Iterator[Event]:
         """Yield the events of the parts of one chunk.
 
         Args:
-            parts: The parts.
+            parts: The parts. A string stands for a text; a note reports any other value that is not an object.
             arguments: The arguments of the tool calls among them, as JSON text.
 
         Raises:
             DecodeError: There are pieces of arguments without a tool call, or their paths are invalid.
         """
         self.announced = False
-        for number, part in enumerate(parts):
+        for number, value in enumerate(parts):
+            part = {TEXT: value} if type(value) in _TEXTS else value
+            if not isinstance(part, dict):
+                if part is not None:
+                    yield Note(f"A part of the response is no object but a {type(part).__name__}; it was left out.")
+                continue
             fields = {name: value for name, value in part.items() if value not in _ABSENT.get(name, (None,))}
             names = [name for name in _READERS if name in fields]
             rest = {name: value for name, value in fields.items() if name not in _READERS}
@@ -119,7 +125,7 @@ class Turn:
         signature = fields.get(_SIGNATURE, "")
         if name == "functionCall" and isinstance(fields[name], dict):
             yield from self._call_events(fields, next(arguments, None))
-        elif name == TEXT and type(fields[name]) in {str, int, float} and isinstance(signature, str):
+        elif name == TEXT and type(fields[name]) in _TEXTS and isinstance(signature, str):
             yield from self._text_events(fields, first=first)
         elif name == "inlineData" and isinstance(fields[name], dict):
             yield from self._file_events(fields, first=first)
