@@ -8,6 +8,7 @@ from typing import NamedTuple
 __all__ = ["NOWHERE", "Place", "TextOffsets"]
 
 _STEP = 4096  # bytes between two positions whose number of characters is kept
+_TOLERANCE = 64  # bytes by which offsets may be wrong, for example because the model's text was normalized
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 
 
@@ -66,10 +67,24 @@ class TextOffsets:
         wanted = text.encode("utf-8", "replace") if isinstance(text, str) else None
         own = self._offsets.get(part, 0) if isinstance(part, int) else 0
         for base in (own, 0) if own else (0,):
-            a, b = base + first, base + last
-            if 0 <= a < b <= len(self._encoded) and wanted in {None, bytes(self._encoded[a:b])}:
-                return self._place(a, b)
+            if (found := self._find(base + first, base + last, wanted)) is not None:
+                return self._place(*found)
         return NOWHERE
+
+    def _find(self, start: int, end: int, wanted: bytes | None) -> tuple[int, int] | None:
+        """Return the offsets of a stretch; slightly different ones if the wanted text is there, and only there."""
+        encoded, length = self._encoded, end - start
+        if not 0 <= start < end or wanted == b"":
+            return None
+        if wanted is None:
+            return (start, end) if end <= len(encoded) else None
+        if len(wanted) == length and encoded.startswith(wanted, start):
+            return start, end
+        if abs(len(wanted) - length) > _TOLERANCE:  # so that the time of the search is linear in the wanted text
+            return None
+        low, high = max(0, start - _TOLERANCE), end + _TOLERANCE
+        at = encoded.find(wanted, low, high)
+        return (at, at + len(wanted)) if at >= 0 and encoded.find(wanted, at + 1, high) < 0 else None
 
     def _place(self, start: int, end: int) -> Place:
         at = bisect_right(self._blocks, start, key=lambda each: each[0]) - 1
