@@ -27,18 +27,16 @@ class StreamFramer:
 
     Attributes:
         media_types: Media types that a stream may have.
-        leftovers: What the framer of the events kept of lines that are none.
     """
 
     media_types: ClassVar[frozenset[str]] = frozenset({"text/event-stream", "application/json"})
 
-    __slots__ = ("_framer", "_in_line", "_limit", "leftovers")
+    __slots__ = ("_framer", "_in_line", "_limit")
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
         self._framer: SSEFramer | JSONArrayFramer = SSEFramer(flush_at_eof=True, limit=limit)
         self._in_line = False  # the last read ended within a line
-        self.leftovers = getattr(self._framer, "leftovers", None)
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
         """Return the chunks that `data` completes.
