@@ -40,7 +40,7 @@ def test_system_messages_are_the_instruction(body):
         Message(role="user", content="Hello"),
         Message(role="developer", content="Be kind."),
     ]
-    asked = body(turns, unsupported="drop")
+    asked = body(turns)
     assert asked["systemInstruction"] == {"parts": [{"text": "Be brief."}, {"text": "Be kind."}]}
     assert [turn["role"] for turn in asked["contents"]] == ["user"]
 

@@ -56,8 +56,6 @@ class Writer(TurnWriter):
     content: ClassVar[str] = "parts"
     id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
-    tool_name: ClassVar[str] = "[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}"
-    sends_extra: ClassVar[bool] = True
     dialect: ClassVar[frozenset[str]] = frozenset({"gemini", "vertex"})
 
     def __init__(self, request: InferenceRequest, base_url: str, driver: str) -> None:
