@@ -404,7 +404,8 @@ class _ChoiceBuilder:
         return True
 
     def take_server_tool(self, event: ServerToolEvent) -> bool:
-        self._extras.server_tools.append({"type": event.type, **event.payload})
+        if event.payload:  # without one, the event only reserves the position of its block
+            self._extras.server_tools.append({"type": event.type, **event.payload})
         self.blocks.take_server_tool(event, len(self.text_parts))
         return True
 
