@@ -54,9 +54,9 @@ def items(*parts, role="assistant", **fields):
 
 
 def test_prompt_is_one_user_message():
-    """Only model and input are sent."""
+    """Only model, input and how the response is sent."""
     message = {"type": "message", "role": "user", "content": "Hello"}
-    assert body() == {"model": "m", "input": [message]}
+    assert body() == {"model": "m", "input": [message], "stream": False}
 
 
 def test_streamed_request():
@@ -136,7 +136,7 @@ def test_readme_lists_every_row():
 def test_option_fields(option, value, expected):
     """Each option becomes the dialect's own field; None counts as missing."""
     said = body(options={option: value})
-    assert {name: field for name, field in said.items() if name not in {"model", "input"}} == expected
+    assert {name: field for name, field in said.items() if name not in {"model", "input", "stream"}} == expected
 
 
 @pytest.mark.parametrize(

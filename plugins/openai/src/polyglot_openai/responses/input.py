@@ -66,21 +66,24 @@ class Writer(ConversationWriter):
             else:
                 self._others(self.write([part]))
         if not parts and message.provider is None:
-            self._items.add_content([])
+            self._content([])
         self._items.end(_extra(message), self)
 
     def _others(self, written: Iterable[_JSONObject]) -> None:
         for item in written:
-            if not _is_content(item):
-                self._items.add(item)
-            elif self._items.role == "tool":
-                raise RequestError(
-                    "A message of the role 'tool' may contain tool results only; use Message.tool_result(call, …).",
-                    provider=self.driver,
-                    phase="encode",
-                )
+            if _is_content(item):
+                self._content([item])
             else:
-                self._items.add_content([item])
+                self._items.add(item)
+
+    def _content(self, content: list[_JSONObject]) -> None:
+        if self._items.role == "tool":
+            raise RequestError(
+                "A message of the role 'tool' may contain tool results only; use Message.tool_result(call, …).",
+                provider=self.driver,
+                phase="encode",
+            )
+        self._items.add_content(content)
 
     def _received(self, part: Text | Refusal) -> None:
         """Write a text or a refusal with the fields of its message and of its part."""
