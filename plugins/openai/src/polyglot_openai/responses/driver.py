@@ -28,7 +28,7 @@ from polyglot_core.plugin import (
 )
 from polyglot_openai.responses.ending import LAST_STATUSES, closing, started
 from polyglot_openai.responses.facts import Facts
-from polyglot_openai.responses.items import citation, finished_item, started_item
+from polyglot_openai.responses.items import citation, finished_item, started_item, started_part
 from polyglot_openai.responses.output import ARGUMENTS, REFUSAL, SUMMARY, TEXT, THOUGHT
 from polyglot_openai.responses.presets import PRESETS
 from polyglot_openai.responses.reading import Reading, new_logprobs
@@ -215,6 +215,13 @@ def _whole_of(kind: str, *names: str) -> Callable[[_Event, Reading], Iterator[Ev
     return read
 
 
+def _part_added(event: _Event, reading: Reading) -> Iterator[Event]:
+    if not isinstance(event.part, dict) or event.part.get("type") in {None, *_KINDS}:
+        return iter(())
+    item = reading.repeated("message", event.output_index, event.item_id)
+    return started_part(event.part, item, event.content_index or 0, reading)
+
+
 def _part_done(event: _Event, reading: Reading) -> Iterator[Event]:
     """Yield the rest of a part, whose kind is its type."""
     kind = _KINDS.get(json_access.get(event.part, "type") or "")
@@ -278,6 +285,7 @@ _READERS: dict[str, Callable[[_Event, Reading], Iterator[Event]]] = {
     "response.in_progress": _begun,
     "response.output_item.added": _item_added,
     "response.output_item.done": _item_done,
+    "response.content_part.added": _part_added,
     "response.content_part.done": _part_done,
     "response.reasoning_part.done": _part_done,
     "response.reasoning_summary_part.done": _part_done,
@@ -308,7 +316,7 @@ _PARTIAL_IMAGE = "response.image_generation_call.partial_image"
 _REPEATED = frozenset(
     f"response.{name}"
     for name in (
-        *("content_part.added", "reasoning_part.added", "reasoning_summary_part.added"),
+        *("reasoning_part.added", "reasoning_summary_part.added"),
         *("code_interpreter_call_code.done", "apply_patch_call_operation_diff.done"),
         *("shell_call_command.added", "shell_call_command.done", "shell_call_output_content.done"),
         *("mcp_call_arguments.done", "mcp_call.arguments.done"),

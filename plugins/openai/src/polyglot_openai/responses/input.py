@@ -222,9 +222,8 @@ class _Items:
         last = self.items[-1] if len(self.items) > self._start else {}
         if item.get("type") == "message" and item.get("id") and item["id"] == last.get("id"):
             last["content"] = [*last["content"], *item["content"]]
-            return
-        self._reasoning = None
-        self._append(item)
+        else:
+            self._append(item)
 
     def add_content(self, content: list[_JSONObject]) -> None:
         """Add content to the current message, or to a new one after an item."""
@@ -232,7 +231,7 @@ class _Items:
             self._plain[-1]["content"] += content
         else:
             self._plain.append({"type": "message", "role": self.role, "content": content})
-            self.add(self._plain[-1])
+            self._append(self._plain[-1])
 
     def add_received(self, fields: _JSONObject, content: _JSONObject, *, continues: bool) -> None:
         """Add content of a message as it was received: to the last message if it continues that."""
@@ -240,7 +239,7 @@ class _Items:
         if continues and isinstance(last.get("content"), list):
             last["content"].append(content)
         else:
-            self.add({"type": "message", "role": self.role, "content": [content], **fields})
+            self._append({"type": "message", "role": self.role, "content": [content], **fields})
 
     def continues_reasoning(self, part: Reasoning, *, received: bool, number: int) -> bool:
         """Return whether thinking belongs to the last item.
@@ -271,6 +270,7 @@ class _Items:
         self._without_reasoning = True
 
     def _append(self, item: _JSONObject) -> None:
+        self._reasoning = None
         if self._without_reasoning and item.get("type") in {"message", "function_call", "custom_tool_call"}:
             item = {name: value for name, value in item.items() if name != "id"} if "id" in item else item
         self.items.append(item)

@@ -18,6 +18,7 @@ from polyglot_core.plugin import (
 )
 from polyglot_openai.responses.output import (
     ARGUMENTS,
+    OTHER,
     REFUSAL,
     SUMMARY,
     TEXT,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from polyglot_openai.responses.output import Item, Stretch
     from polyglot_openai.responses.reading import Reading
 
-__all__ = ["INDEX", "PART", "TO_ANSWER", "citation", "finished_item", "remaining_items", "started_item"]
+__all__ = ["INDEX", "PART", "TO_ANSWER", "citation", "finished_item", "remaining_items", "started_item", "started_part"]
 
 _JSONObject = dict[str, Any]
 
@@ -119,7 +120,8 @@ def _message(payload: _JSONObject, item: Item, reading: Reading) -> Iterator[Eve
     for number, part in enumerate(parts):
         kind = _kind(part)
         if kind is None:
-            yield ServerToolEvent("message", {**payload, "content": [part]}, block=reading.new_block(), replay=True)
+            block = reading.stretch(item, OTHER, number).block
+            yield ServerToolEvent("message", {**payload, "content": [part]}, block=block, replay=True)
             continue
         stretch = stretches[number]
         yield from reading.emit_rest(item, kind, stretch, part[kind])
@@ -135,6 +137,12 @@ def _message(payload: _JSONObject, item: Item, reading: Reading) -> Iterator[Eve
         yield citation(each, block)
     if not parts and not item.stretches:
         yield ServerToolEvent("message", payload, block=reading.new_block(), replay=True)
+
+
+def started_part(part: _JSONObject, item: Item, number: int, reading: Reading) -> Iterator[Event]:
+    """Yield the place of a part of a message that is neither text nor a refusal."""
+    if _kind(part) is None and item.family == "message":
+        yield ServerToolEvent("message", {}, block=reading.stretch(item, OTHER, number).block)
 
 
 def _kind(part: _JSONObject) -> str | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARGUMENTS",
+    "OTHER",
     "REFUSAL",
     "SUMMARY",
     "TEXT",
@@ -30,6 +31,9 @@ _JSONObject = dict[str, Any]
 
 TEXT, REFUSAL, SUMMARY, THOUGHT, ARGUMENTS = "text", "refusal", "summary", "thought", "arguments"
 """Kinds of text in items. A summary is of thinking that is not shown; a thought is thinking shown as it was."""
+
+OTHER = "other"
+"""What is a part of a message and no text."""
 
 _FAMILIES = {
     TEXT: "message",
