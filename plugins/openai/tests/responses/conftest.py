@@ -92,17 +92,23 @@ def _received(mode, *items, **fields):
     return seen.response
 
 
-def _sent(*turns, facts=None, **fields):
-    """Return the input items of a request with these turns."""
+def _body(*turns, facts=None, **fields):
+    """Return the body of a request with these turns."""
     messages = [turn if isinstance(turn, Message) else as_messages([turn])[0] for turn in turns]
     request = InferenceRequest(model="m", messages=tuple(messages), **fields)
-    return json.loads(_bound(facts).encode(request).body)["input"]
+    return json.loads(_bound(facts).encode(request).body)
+
+
+def _sent(*turns, **fields):
+    """Return the input items of a request with these turns."""
+    return _body(*turns, **fields)["input"]
 
 
 @pytest.fixture(scope="session")
 def responses():
     """Return the functions that decode and encode with the driver."""
     return SimpleNamespace(
+        body=_body,
         event=_event,
         events=_events,
         object=_object,

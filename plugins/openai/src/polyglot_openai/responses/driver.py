@@ -381,9 +381,12 @@ def _is_error_object(data: bytes) -> bool:
 
 def _failure(payload: object, data: bytes) -> Failure:
     """Return the failure of an error event: an object with ``error``, or a flat one, whose type may be generic."""
-    if isinstance(payload, dict) and payload.get("type") in (*_ERRORS, None):
-        payload = {**payload, "type": None}
-    return failure_from_payload(payload, raw=data)
+    if isinstance(payload, dict):
+        empty = (None, "", {}, [])
+        payload = {name: value for name, value in payload.items() if value not in empty and name != "sequence_number"}
+        if payload.get("type") in _ERRORS:
+            del payload["type"]
+    return failure_from_payload(payload or "", raw=data)
 
 
 # Usage

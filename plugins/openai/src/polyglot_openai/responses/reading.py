@@ -106,16 +106,16 @@ class Reading:
             latest = self._latest.get(family)
             item = latest if latest is not None and not latest.done and not (latest.begun and latest.ids) else None
         if item is None and done:
-            item = self._unannounced(family, payload)
+            item = self._same_text(family, payload)
         if item is None:
             item = self._new(family, position, ids)
         self._name(item, ids)
         return item
 
-    def _unannounced(self, family: str, payload: _JSONObject) -> Item | None:
-        """Return the latest item, if its text is that of a complete item and no event had its place or its id."""
+    def _same_text(self, family: str, payload: _JSONObject) -> Item | None:
+        """Return the latest item, if it has the text of a complete item, of which neither place nor id was known."""
         latest = self._latest.get(family)
-        if latest is None or latest.done or latest.begun or not (text := latest.content()):
+        if latest is None or latest.done or not (text := latest.content()):
             return None
         return latest if text == as_text(payload) else None
 
