@@ -407,7 +407,7 @@ class _ChoiceBuilder:
         if event.payload:  # without one, the event only reserves the position of its block
             self._extras.server_tools.append({"type": event.type, **event.payload})
         self.blocks.take_server_tool(event, len(self.text_parts))
-        return True
+        return bool(event.payload)
 
     def take_citation(self, event: Citation) -> bool:
         self._extras.citations.append(event)

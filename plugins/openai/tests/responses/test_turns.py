@@ -141,9 +141,9 @@ def test_interleaved_items_keep_their_order(responses):
 def test_thinking_that_only_the_last_response_has_precedes_its_item(responses):
     """The text was streamed before."""
     delta = responses.event("output_text.delta", output_index=1, item_id="msg_1", content_index=0, delta="Hello there")
-    last = responses.object(reasoning(1), HELLO)
-    seen = responses.streamed(delta, responses.event("completed", response=last))
-    assert responses.sent(seen.response.message) == [reasoning(1), HELLO]
+    items = [reasoning(1), reasoning(2), HELLO, reasoning(3), message(2, text("Bye"))]
+    seen = responses.streamed(delta, responses.event("completed", response=responses.object(*items)))
+    assert responses.sent(seen.response.message) == items
 
 
 def test_a_turn_is_sent_in_the_middle_of_a_conversation(responses):

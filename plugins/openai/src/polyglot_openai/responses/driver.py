@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
+    from polyglot_openai.responses.output import Item
 
 __all__ = ["decode_chunk", "encode_request", "encode_resume", "extract_usage"]
 
@@ -131,7 +132,7 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
     except msgspec.DecodeError as error:
         return _odd(chunk, reading, error)
     # Fast path: nearly every chunk holds one piece of text, and nothing else.
-    if event.type == _TEXT_DELTA and event.delta and type(event.delta) is str and not event.logprobs:
+    if (event.type or chunk.event) == _TEXT_DELTA and event.delta and type(event.delta) is str and not event.logprobs:
         reading.sequence_number = event.sequence_number
         stretch = reading.open.get((event.output_index, event.content_index))
         if stretch is not None and stretch.item_id == event.item_id:
@@ -141,8 +142,9 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
 
 
 def _read(event: _Event, chunk: Chunk, reading: Reading) -> Sequence[Event]:
-    kind = event.type or chunk.event or ""
-    reading.sequence_number = event.sequence_number
+    event.type = kind = event.type or chunk.event or ""
+    if event.sequence_number is not None:
+        reading.sequence_number = event.sequence_number
     if _is_error(event, kind, chunk):
         return (_failure(_decode_any(chunk.data), chunk.data),)
     read = _READERS.get(kind)
@@ -236,7 +238,8 @@ _KINDS = {"output_text": TEXT, "refusal": REFUSAL, "summary_text": SUMMARY, "rea
 def _emit_whole(kind: str, text: str, event: _Event, reading: Reading) -> Iterator[Event]:
     part = _part(event, kind)
     item = reading.repeated(kind, event.output_index, event.item_id, text)
-    number = part if (kind, part) in item.stretches else item.number_of(kind, text, part)
+    latest = item.latest.get(kind, part)
+    number = latest if (kind, part) not in item.stretches and item.emitted(kind, latest) == text else part
     if not item.done:
         yield from reading.emit_rest(item, kind, reading.stretch(item, kind, number), text)
 
@@ -264,12 +267,12 @@ def _annotation(event: _Event, reading: Reading) -> Iterator[Event]:
         item = reading.repeated(TEXT, event.output_index, event.item_id)
         if not item.done:
             item.cited += 1
-            yield citation(event.annotation, reading.stretch(item, TEXT, _cited_part(event, item.texts(TEXT))).block)
+            yield citation(event.annotation, reading.stretch(item, TEXT, _cited_part(event, item)).block)
 
 
-def _cited_part(event: _Event, known: Sequence[int]) -> int:
+def _cited_part(event: _Event, item: Item) -> int:
     part = event.content_index or 0
-    return part if part in known or not known else known[-1]
+    return part if (TEXT, part) in item.stretches else item.latest.get(TEXT, part)
 
 
 def _ended(event: _Event, reading: Reading) -> Iterator[Event]:
@@ -382,7 +385,7 @@ def _is_error_object(data: bytes) -> bool:
 def _failure(payload: object, data: bytes) -> Failure:
     """Return the failure of an error event: an object with ``error``, or a flat one, whose type may be generic."""
     if isinstance(payload, dict):
-        empty = (None, "", {}, [])
+        empty: tuple[object, ...] = (None, "", {}, [])
         payload = {name: value for name, value in payload.items() if value not in empty and name != "sequence_number"}
         if payload.get("type") in _ERRORS:
             del payload["type"]

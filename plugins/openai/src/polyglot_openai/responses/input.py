@@ -214,8 +214,8 @@ class _Items:
                 message["content"] = content[0]["text"]
             message["content"] = message["content"] or ""
             message.update(extra)
-        for item, before in self._moves:
-            self._move(item, before)
+        if self._moves:
+            self._move()
 
     def add(self, item: _JSONObject) -> None:
         """Add an item. A stretch of a message is joined to the message."""
@@ -275,12 +275,21 @@ class _Items:
             item = {name: value for name, value in item.items() if name != "id"} if "id" in item else item
         self.items.append(item)
 
-    def _move(self, item: _JSONObject, before: str) -> None:
-        for place in range(self._start, len(self.items)):
-            if before in {self.items[place].get("id"), self.items[place].get("call_id")}:
-                self.items[:] = [each for each in self.items if each is not item]
-                self.items.insert(place, item)
-                return
+    def _move(self) -> None:
+        """Put the items that were received too late before those that they precede."""
+        known = {item.get(name) for item in self.items[self._start :] for name in ("id", "call_id")}
+        moves: dict[str, list[_JSONObject]] = {}
+        for item, before in self._moves:
+            if before in known:
+                moves.setdefault(before, []).append(item)
+        moved = {id(item) for items in moves.values() for item in items}
+        turn: list[_JSONObject] = []
+        for item in self.items[self._start :]:
+            if id(item) not in moved:
+                ids = (item.get("id"), item.get("call_id"))
+                turn += [moved_item for each in ids if each is not None for moved_item in moves.pop(each, ())]
+                turn.append(item)
+        self.items[self._start :] = turn
 
 
 def _is_content(item: _JSONObject) -> bool:

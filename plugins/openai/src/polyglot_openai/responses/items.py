@@ -75,22 +75,25 @@ def finished_item(payload: _JSONObject, position: int | None, reading: Reading) 
 def remaining_items(output: Sequence[_JSONObject], reading: Reading) -> Iterator[Event]:
     """Yield what the items of the last response object hold beyond what was emitted of them."""
     pairs = reading.matched(output)
-    known = {id(item) for _, item in pairs if item.is_known}
     has_all_text = reading.has_all_text(output)
-    for number, (payload, item) in enumerate(pairs):
-        if item.done or (has_all_text and item.family == "message" and id(item) not in known):
+    following = _known_after(pairs)
+    for (payload, item), next_id in zip(pairs, following, strict=True):
+        if item.done or (has_all_text and item.family == "message" and not item.is_known):
             continue
-        if item.family == "reasoning" and id(item) not in known:
-            item.early = _place_before(pairs[number + 1 :][:1], known)
+        if item.family == "reasoning" and not item.is_known and next_id:
+            item.early = {"before": next_id}
         yield from _finish(payload, item, reading)
 
 
-def _place_before(following: Sequence[tuple[_JSONObject, Item]], known: set[int]) -> _JSONObject:
-    """Return the place of an item that was received too late: before an item that was emitted already."""
-    for payload, item in following:
-        if id(item) in known and (ids := ids_of(payload)):
-            return {"before": ids[0]}
-    return {}
+def _known_after(pairs: Sequence[tuple[_JSONObject, Item]]) -> list[str | None]:
+    """Return for each item an id of the next one of which something was emitted before."""
+    following: list[str | None] = []
+    next_id: str | None = None
+    for payload, item in reversed(pairs):
+        following.append(next_id)
+        if item.is_known:
+            next_id = next(iter(ids_of(payload)), None)
+    return following[::-1]
 
 
 def _finish(payload: _JSONObject, item: Item, reading: Reading) -> Iterator[Event]:
@@ -209,7 +212,8 @@ def _blocks_of_thinking(item: Item, reading: Reading) -> list[tuple[int, str]]:
 
 def _call(payload: _JSONObject, item: Item, reading: Reading) -> Iterator[Event]:
     call_id = _string(payload.get("call_id"))
-    if reading.is_provider_call(item, call_id):
+    is_empty = not (item.named or item.stretches or call_id or payload.get("name") or payload.get("arguments"))
+    if reading.is_provider_call(item, call_id) or is_empty:
         yield from _other(payload, item, reading)
         return
     stretch = reading.stretch(item, ARGUMENTS, 0)

@@ -90,6 +90,7 @@ class Item:
         position: The first stated position in the output.
         ids: The ids under which it was received.
         stretches: Its texts, by kind and number of the part.
+        latest: Number of the part that was received last, by kind.
         block: Number of the block of an item that is one block; None if no event had it.
         begun: Whether its beginning was received.
         done: Whether it is complete.
@@ -105,6 +106,7 @@ class Item:
         self.position = position
         self.ids = set(ids)
         self.stretches: dict[tuple[str, int], Stretch] = {}
+        self.latest: dict[str, int] = {}
         self.block: int | None = None
         self.begun = self.done = self.named = self.own = False
         self.cited = 0
@@ -125,9 +127,10 @@ class Item:
         """Return the numbers of the parts of a kind, in order."""
         return sorted(number for at, number in self.stretches if at == kind)
 
-    def number_of(self, kind: str, text: str, otherwise: int) -> int:
-        """Return the number of the part that has this text, or `otherwise`."""
-        return next((number for number in self.texts(kind) if self.stretches[kind, number].text == text), otherwise)
+    def emitted(self, kind: str, number: int) -> str | None:
+        """Return what was emitted of the text of a part; None if nothing of it was received."""
+        stretch = self.stretches.get((kind, number))
+        return None if stretch is None else stretch.text
 
     def content(self) -> str:
         """Return all that was emitted of the item, as text, to recognize it by."""

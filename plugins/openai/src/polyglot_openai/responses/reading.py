@@ -181,6 +181,7 @@ class Reading:
         if found is None:
             block = self.block(item) if kind == ARGUMENTS else self.new_block()
             found = item.stretches[kind, part] = Stretch(block)
+            item.latest[kind] = part
         return found
 
     def emit(self, item: Item, kind: str, stretch: Stretch, text: str) -> Iterator[Event]:
