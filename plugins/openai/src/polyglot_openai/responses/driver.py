@@ -89,19 +89,24 @@ def encode_resume(connection: Connection, request: InferenceRequest, state: dict
 # The response: only the fields of events that are read
 
 
-class _Event(Struct, gc=False):
+class _Piece(Struct, gc=False):
+    """The fields of a piece of text, which nearly every chunk is."""
+
     type: str | None = None
     delta: Any = None
     output_index: int | None = None
     item_id: str | None = None
     content_index: int | None = None
+    logprobs: Any = None
+    sequence_number: int | None = None
+
+
+class _Event(_Piece, gc=False):
     summary_index: int | None = None
     text: Any = None
     refusal: Any = None
     arguments: Any = None
     input: Any = None
-    logprobs: Any = None
-    sequence_number: int | None = None
     annotation: Any = None
     part: Any = None
     item: Any = None
@@ -109,6 +114,7 @@ class _Event(Struct, gc=False):
     error: Any = None
 
 
+_decode_piece = msgspec.json.Decoder(_Piece).decode
 _decode = msgspec.json.Decoder(_Event).decode
 _decode_any = msgspec.json.Decoder().decode
 
@@ -128,16 +134,18 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
     if chunk.kind == "whole":
         return list(_whole(chunk.data, reading))
     try:
+        piece = _decode_piece(chunk.data)
+        # Fast path: nearly every chunk is one piece of text that goes on where the last one ended.
+        delta = piece.delta
+        if delta and type(delta) is str and (piece.type or chunk.event) == _TEXT_DELTA and not piece.logprobs:
+            place, block, pieces = reading.growing_text
+            if place == (piece.output_index, piece.content_index, piece.item_id):
+                reading.sequence_number = piece.sequence_number
+                pieces.append(delta)
+                return (TextDelta(delta, 0, block),)
         event = _decode(chunk.data)
     except msgspec.DecodeError as error:
         return _odd(chunk, reading, error)
-    # Fast path: nearly every chunk holds one piece of text, and nothing else.
-    if (event.type or chunk.event) == _TEXT_DELTA and event.delta and type(event.delta) is str and not event.logprobs:
-        reading.sequence_number = event.sequence_number
-        stretch = reading.open.get((event.output_index, event.content_index))
-        if stretch is not None and stretch.item_id == event.item_id:
-            stretch.pieces.append(event.delta)
-            return (TextDelta(event.delta, 0, stretch.block),)
     return _read(event, chunk, reading)
 
 
@@ -195,8 +203,7 @@ def _delta_of(kind: str) -> Callable[[_Event, Reading], Iterator[Event]]:
         item = reading.growing(kind, event.output_index, event.item_id)
         stretch = reading.stretch(item, kind, _part(event, kind))
         if kind == TEXT:
-            stretch.item_id = event.item_id
-            reading.open[event.output_index, event.content_index] = stretch
+            reading.follow(stretch, (event.output_index, event.content_index, event.item_id))
         if event.delta:
             yield from reading.emit(item, kind, stretch, event.delta)
         yield from new_logprobs(event.logprobs, stretch)

@@ -62,23 +62,21 @@ class Stretch:
     Attributes:
         block: Number of the block in the response.
         pieces: What was emitted of the text.
-        item_id: The id of the item in the last delta.
         logprobs: Number of log probabilities that were emitted.
     """
 
-    __slots__ = ("block", "item_id", "logprobs", "pieces")
+    __slots__ = ("block", "logprobs", "pieces")
 
     def __init__(self, block: int) -> None:
         self.block = block
         self.pieces: list[str] = []
-        self.item_id: str | None = None
         self.logprobs = 0
 
     @property
     def text(self) -> str:
         """Return what was emitted of the text."""
         if len(self.pieces) > 1:
-            self.pieces = ["".join(self.pieces)]
+            self.pieces[:] = ["".join(self.pieces)]
         return self.pieces[0] if self.pieces else ""
 
 

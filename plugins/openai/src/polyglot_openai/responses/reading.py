@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from polyglot_core.plugin import Event
 
 __all__ = ["Reading", "new_logprobs"]
+_Place = tuple[int | None, int | None, str | None]
+"""Position of an item, number of a part, and id of the item, as a delta states them."""
+
 _JSONObject = dict[str, Any]
 
 _CHANGED = "The provider repeated a text with other words than it had sent before; the first ones are kept."
@@ -45,14 +48,14 @@ class Reading:
     """The state of decoding one response.
 
     Attributes:
-        open: The texts that grow, by position of the item and number of the part, as the deltas state them.
+        growing_text: The text that the last delta belongs to: what that named as its place, block, and pieces.
         to_answer: Ids of the calls that the user has to respond to and that are no tool calls.
         response_id: The provider's id of the response.
         sequence_number: The number of the last event.
     """
 
     def __init__(self, own_calls: Sequence[str] = ()) -> None:
-        self.open: dict[tuple[int | None, int | None], Stretch] = {}
+        self.growing_text: tuple[_Place | None, int, list[str]] = (None, 0, [])
         self.to_answer: set[str] = set()
         self.response_id: str | None = None
         self.sequence_number: int | None = None
@@ -141,7 +144,7 @@ class Reading:
     def finish(self, item: Item) -> None:
         """Record that an item is complete."""
         item.done = True
-        self.open.clear()
+        self.growing_text = (None, 0, [])
 
     def is_provider_call(self, item: Item, call_id: str | None = None) -> bool:
         """Return True if the provider runs the tool call itself, though it looks like one for a tool of the user."""
@@ -183,6 +186,10 @@ class Reading:
             found = item.stretches[kind, part] = Stretch(block)
             item.latest[kind] = part
         return found
+
+    def follow(self, stretch: Stretch, place: _Place) -> None:
+        """Record that the next delta with the same place belongs to the same text."""
+        self.growing_text = (place, stretch.block, stretch.pieces)
 
     def emit(self, item: Item, kind: str, stretch: Stretch, text: str) -> Iterator[Event]:
         """Yield an event with more of a text."""
