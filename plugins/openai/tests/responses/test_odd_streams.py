@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
-from polyglot_core.errors import ContextLengthExceeded, Overloaded, ProviderError, RateLimited
+from polyglot_core.errors import ContextLengthExceeded, Overloaded, PluginError, ProviderError, RateLimited
 from polyglot_core.plugin import Message, RawTool, ServerToolEvent, Tool
 
 PIXEL = "iVBORw0KGgo="
@@ -390,6 +392,59 @@ def test_early_images_are_shown(responses):
     assert choice.server_tools == (early, item)
     assert [media.mime_type for media in choice.media] == ["image/png"]
     assert responses.sent(seen.response.message) == [item]
+
+
+# Values of odd types, anywhere
+
+
+def paths_of(value, path=()):
+    """Yield the path of every value in a JSON value."""
+    yield path
+    names = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for name in names:
+        yield from paths_of(value[name], (*path, name))
+
+
+def with_value(value, path, odd):
+    """Return a copy of a JSON value with another value at the path."""
+    if not path:
+        return odd
+    changed = copy.copy(value)
+    changed[path[0]] = with_value(value[path[0]], path[1:], odd)
+    return changed
+
+
+SAMPLES = {
+    "thinking": THOUGHT,
+    "a message": message("Hello."),
+    "a call": call(),
+    "a tool": {
+        "type": "shell_call",
+        "id": "sh_1",
+        "call_id": "c",
+        "action": {"commands": ["ls"]},
+        "status": "completed",
+    },
+}
+
+
+@pytest.mark.parametrize("odd", [None, 5, "x", "7", [], {}, [[]], {"a": 1}], ids=repr)
+@pytest.mark.parametrize("item", SAMPLES.values(), ids=SAMPLES)
+def test_values_of_odd_types_are_no_fault_of_the_driver(responses, item, odd):
+    """Each value of an event or a response may have any type; the turn can be sent back in any case."""
+    events = responses.events(item)
+    streams = [
+        [*events[:number], with_value(event, path, odd), *events[number + 1 :]]
+        for number, event in enumerate(events)
+        for path in paths_of(event)
+    ]
+    whole = responses.object(item)
+    seen = [responses.streamed(*stream) for stream in streams]
+    seen += [responses.plain(with_value(whole, path, odd)) for path in paths_of(whole)]
+    for each in seen:
+        assert not isinstance(each.error, PluginError)
+        if each.response is not None:
+            responses.sent(each.response.message)
 
 
 # Details

@@ -225,7 +225,7 @@ def _whole_of(kind: str, *names: str) -> Callable[[_Event, Reading], Iterator[Ev
 
 
 def _part_added(event: _Event, reading: Reading) -> Iterator[Event]:
-    if not isinstance(event.part, dict) or event.part.get("type") in {None, *_KINDS}:
+    if not isinstance(event.part, dict) or event.part.get("type") in (None, *_KINDS):
         return iter(())
     item = reading.repeated("message", event.output_index, event.item_id)
     return started_part(event.part, item, event.content_index or 0, reading)
@@ -233,7 +233,7 @@ def _part_added(event: _Event, reading: Reading) -> Iterator[Event]:
 
 def _part_done(event: _Event, reading: Reading) -> Iterator[Event]:
     """Yield the rest of a part, whose kind is its type."""
-    kind = _KINDS.get(json_access.get(event.part, "type") or "")
+    kind = _KINDS.get(str(json_access.get(event.part, "type")))
     text = json_access.get(event.part, "refusal" if kind == REFUSAL else "text")
     if kind is not None and isinstance(text, str) and text:
         yield from _emit_whole(kind, text, event, reading)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import ConversationWriter, RawPart, RawTool, Reasoning, Refusal, Text, json_access
 from polyglot_openai.responses.items import INDEX, PART, TO_ANSWER
+from polyglot_openai.responses.output import ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -142,7 +143,7 @@ class Writer(ConversationWriter):
 
         If the endpoint neither stores its responses nor sent the thinking, there is nothing to send back.
         """
-        own = {"type": self._thinking_type, **(part.extra.get(PART) or {})}
+        own: _JSONObject = {"type": self._thinking_type, **(part.extra.get(PART) or {})}
         number = own.pop(INDEX, 0)
         shown = own["type"] == "reasoning_text"
         text = {**own, "text": part.text} if part.text or set(own) > {"type"} else None
@@ -277,7 +278,7 @@ class _Items:
 
     def _move(self) -> None:
         """Put the items that were received too late before those that they precede."""
-        known = {item.get(name) for item in self.items[self._start :] for name in ("id", "call_id")}
+        known = {id_ for item in self.items[self._start :] for id_ in ids_of(item)}
         moves: dict[str, list[_JSONObject]] = {}
         for item, before in self._moves:
             if before in known:
@@ -286,8 +287,7 @@ class _Items:
         turn: list[_JSONObject] = []
         for item in self.items[self._start :]:
             if id(item) not in moved:
-                ids = (item.get("id"), item.get("call_id"))
-                turn += [moved_item for each in ids if each is not None for moved_item in moves.pop(each, ())]
+                turn += [before for id_ in ids_of(item) for before in moves.pop(id_, ())]
                 turn.append(item)
         self.items[self._start :] = turn
 
@@ -343,8 +343,8 @@ def _whole(parts: Iterable[Part], outputs: set[str]) -> list[Part]:
 
 
 def _lacks_output(part: RawPart, outputs: set[str]) -> bool:
-    kind, call_id = part.payload.get("type"), part.payload.get("call_id")
-    return kind in TO_ANSWER and call_id is not None and call_id not in outputs
+    call_id = part.payload.get("call_id")
+    return part.payload.get("type") in TO_ANSWER and call_id is not None and str(call_id) not in outputs
 
 
 def _remove_last_reasoning(parts: list[Part]) -> None:

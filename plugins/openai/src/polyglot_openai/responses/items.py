@@ -45,7 +45,7 @@ INDEX = "index"
 """Key among the fields of a part for its number in the item, except for the first one, which begins the item."""
 
 _TYPES = {TEXT: "output_text", REFUSAL: "refusal", SUMMARY: "summary_text", THOUGHT: "reasoning_text"}
-TO_ANSWER = frozenset({"computer_call", "shell_call", "local_shell_call", "apply_patch_call", "mcp_approval_request"})
+TO_ANSWER = ("computer_call", "shell_call", "local_shell_call", "apply_patch_call", "mcp_approval_request")
 """Types of items that the user has to respond to, unless a later item is their output."""
 
 
@@ -168,7 +168,7 @@ def _stretches_of_message(parts: Sequence[_JSONObject], item: Item, reading: Rea
 def _part_fields(part: _JSONObject, kind: str, number: int) -> _JSONObject:
     """Return the fields of a part without its text and its usual type, and its number unless it is the first part."""
     fields = {name: value for name, value in part.items() if name not in {"text", "refusal", INDEX}}
-    if fields.get("type") in {None, _TYPES[kind]}:
+    if fields.get("type") in (None, _TYPES[kind]):
         fields.pop("type", None)
     return {**fields, INDEX: number} if number else fields
 
