@@ -287,3 +287,10 @@ def test_sources_in_events_are_not_repeated(responses):
     seen = responses.streamed(*events)
     assert [event for event in seen.events if isinstance(event, Citation)] == [Citation(CITED, block=1, start=0, end=5)]
     assert [(cited.part, cited.start) for cited in seen.response.choices[0].cited] == [(1, 0)]
+
+
+def test_sources_that_only_the_last_response_has(responses):
+    """They are emitted once, with the text that they support."""
+    first, last = message(1, text("Hello")), message(1, text("Hello", annotations=[CITED]))
+    seen = responses.streamed(*responses.events(first, last=responses.object(last)))
+    assert [(cited.part, cited.start) for cited in seen.response.choices[0].cited] == [(0, 0)]

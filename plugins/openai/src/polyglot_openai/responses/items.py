@@ -78,6 +78,8 @@ def remaining_items(output: Sequence[_JSONObject], reading: Reading) -> Iterator
     has_all_text = reading.has_all_text(output)
     following = _known_after(pairs)
     for (payload, item), next_id in zip(pairs, following, strict=True):
+        if item.done and item.family == "message":
+            yield from _late_citations(payload, item, reading)
         if item.done or (has_all_text and item.family == "message" and not item.is_known):
             continue
         if item.family == "reasoning" and not item.is_known and next_id:
@@ -136,8 +138,7 @@ def _message(payload: _JSONObject, item: Item, reading: Reading) -> Iterator[Eve
         logprobs = part.get("logprobs")
         yield from new_logprobs(json_access.objects(logprobs)[stretch.logprobs :], stretch)
         citations += [(each, stretch.block) for each in json_access.objects(part.get("annotations"))]
-    for each, block in citations[item.cited :]:
-        yield citation(each, block)
+    yield from _new_citations(citations, item)
     if not parts and not item.stretches:
         yield ServerToolEvent("message", payload, block=reading.new_block(), replay=True)
 
@@ -146,6 +147,27 @@ def started_part(part: _JSONObject, item: Item, number: int, reading: Reading) -
     """Yield the place of a part of a message that is neither text nor a refusal."""
     if _kind(part) is None and item.family == "message":
         yield ServerToolEvent("message", {}, block=reading.stretch(item, OTHER, number).block)
+
+
+def _new_citations(citations: Sequence[tuple[_JSONObject, int]], item: Item) -> Iterator[Event]:
+    """Yield those citations, given with their blocks, that were not emitted yet."""
+    new = citations[item.cited :]
+    item.cited += len(new)
+    for payload, block in new:
+        yield citation(payload, block)
+
+
+def _late_citations(payload: _JSONObject, item: Item, reading: Reading) -> Iterator[Event]:
+    """Yield the citations that a complete message has only in the last response."""
+    parts = _parts(payload.get("content"), "output_text")
+    stretches = [reading.stretch(item, TEXT, number) for number in item.texts(TEXT)]
+    texts = [part for part in parts if _kind(part) == TEXT]
+    citations = [
+        (each, stretch.block)
+        for part, stretch in zip(texts, stretches, strict=False)
+        for each in json_access.objects(part.get("annotations"))
+    ]
+    return _new_citations(citations, item)
 
 
 def _kind(part: _JSONObject) -> str | None:
