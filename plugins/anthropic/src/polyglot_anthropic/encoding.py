@@ -155,9 +155,6 @@ class _Writer(TurnWriter):
     tool_name = "[a-zA-Z0-9_-]{1,128}"
     sends_extra = True
 
-    tool_name = "[a-zA-Z0-9_-]{1,128}"
-    sends_extra = True
-
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
         self._accepts_unsigned = facts.unsigned_thinking
