@@ -51,6 +51,7 @@ class ConversationWriter:
         tool_name: Regular expression of the names that a `Tool` may have: by default, that of OpenAI's API.
         sends_extra: True if the provider reads further fields of a block. The `extra` of a part is then laid over the
             block that the part is written as. Else a field in the `extra` of a user's part is reported with `cannot`.
+        writes_extra: True if the ``write_…`` methods send the `extra` of their parts themselves, in another way.
         dialect: Names of the drivers whose turns this dialect sends back unchanged, besides `driver` itself.
         given: The messages of the request, with these ids and names filled in. A turn of another provider's response
             is reduced to what is not that provider's own.
@@ -67,6 +68,7 @@ class ConversationWriter:
     tool_names: ClassVar[bool] = False
     tool_name: ClassVar[str] = "[a-zA-Z0-9_-]{1,64}"
     sends_extra: ClassVar[bool] = False
+    writes_extra: ClassVar[bool] = False
     dialect: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, request: InferenceRequest, driver: str) -> None:
@@ -93,7 +95,7 @@ class ConversationWriter:
 
         Its own blocks are reported with `cannot`. The other fields have no meaning elsewhere and are left out.
         """
-        if message.provider is None and not self.sends_extra:
+        if message.provider is None and not (self.sends_extra or self.writes_extra):
             return replace(message, content=tuple(map(self._without_extra, message.parts)))
         if self.is_own(message):
             return message

@@ -82,6 +82,8 @@ def cache_point(cache: bool | str) -> _JSONObject:  # noqa: FBT001 (as the parts
 class Writer(TurnWriter):
     """Writes one conversation as turns of blocks. Every document gets a unique name."""
 
+    writes_extra = True  # into the inner object of a block
+
     def __init__(self, request: InferenceRequest, driver: str) -> None:
         super().__init__(request, driver)
         self._names: set[str] = set()
@@ -97,10 +99,6 @@ class Writer(TurnWriter):
     def normalize_id(self, call_id: str) -> str:
         """Return the id as the API accepts it. Of one that is too long the end is kept, as it is most likely unique."""
         return _NOT_IN_ID.sub("_", call_id)[-_LONGEST_ID:]
-
-    def _without_extra(self, part: Part) -> Part:
-        """Return the part as it is: files and tool calls have further fields, and `write_text` reports any others."""
-        return part
 
     def blocks(self, message: Message) -> list[_JSONObject]:
         """Return the blocks of a message, without calls whose result an interrupted response lacks."""

@@ -33,6 +33,7 @@ class Writer(ConversationWriter):
     """Writes the messages of one request."""
 
     roles: ClassVar[Mapping[str, str]] = {**ConversationWriter.roles, "developer": "developer"}
+    writes_extra = True
 
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
