@@ -160,8 +160,11 @@ def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) ->
         delta = choice.delta
         if delta is not None and choice.index in state and choice.finish_reason is None:
             text = delta.get("content")
-            alone = type(text) is str and (len(delta) == 1 or is_text_only(delta))
-            if alone and not (choice.logprobs or completion.error or choice.error):
+            if (
+                type(text) is str
+                and (len(delta) == 1 or is_text_only(delta))
+                and not (choice.logprobs or completion.error or choice.error)
+            ):
                 return (TextDelta(text, choice.index or 0),)
     return list(_events(completion, None, chunk, state, _known(connection, state)))
 
