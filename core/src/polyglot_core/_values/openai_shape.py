@@ -16,6 +16,7 @@ from polyglot_core._values.parts import (
     Part,
     RawPart,
     Reasoning,
+    Refusal,
     Text,
     ToolCall,
     ToolResult,
@@ -41,7 +42,7 @@ def read_parts(content: object) -> tuple[Part, ...]:
     raise RequestError(msg, phase="encode")
 
 
-_PARTS = (Text, Image, Audio, Document, Reasoning, ToolCall, ToolResult, RawPart)
+_PARTS = (Text, Image, Audio, Document, Reasoning, Refusal, ToolCall, ToolResult, RawPart)
 
 
 def _part(part: object) -> Part:

@@ -104,7 +104,7 @@ def _part(part: object, choice: int, received: Received) -> Iterator[Event]:
         yield RefusalDelta(part["refusal"], choice, received.in_block("refusal"), extra)
     elif isinstance(part.get("text"), str) and not _is_tool(kind):
         yield from _text_part(part, kind, choice, received)
-    elif set(part) - {"type", "text", "index"}:  # an empty text has no other field
+    elif kind not in {"", "text"} or set(part) - {"type", "text", "index"}:  # an empty text has no other field
         yield ServerToolEvent(kind or "part", part, choice, received.in_block("part", fresh=True), replay=True)
 
 
