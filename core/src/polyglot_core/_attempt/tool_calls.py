@@ -183,7 +183,7 @@ class ToolCallMatcher:
         """Return whether a piece under a known index or id is the beginning of another tool call.
 
         It is if it has another name, or if it has a whole object's beginning where the object before is complete. A
-        name without arguments, where none have come yet, may be the rest of a name.
+        name without arguments, before any were received, may be the rest of a name.
         """
         if event.complete and event.id and event.id == call.id:
             return False  # the same tool call once more, as a whole

@@ -177,8 +177,8 @@ def _content(event: _Event, message: _JSONObject, known: _State) -> Iterator[Eve
 def _piece(content: object, block: int, known: _State) -> Iterator[Event]:
     """Yield a piece of a content, or a whole one; a type that is not known is sent back as it is."""
     if not isinstance(content, dict):
-        if text := json_access.text(content):
-            yield TextDelta(text, block=block)
+        if content not in (None, ""):
+            yield TextDelta(json_access.text(content), block=block)
         return
     kind, extra = content.get("type"), _others(content, _READ_OF_CONTENT)
     if kind not in _TEXTS and not isinstance(content.get("text"), str):
@@ -186,10 +186,11 @@ def _piece(content: object, block: int, known: _State) -> Iterator[Event]:
         return
     if thinking := content.get("thinking"):
         yield ReasoningDelta(_readable(thinking), block=block, extra=extra or None)
-    if (text := content.get("text")) is not None:
+    text = content.get("text")
+    if text is not None:
         known.text_block = block
         yield TextDelta(json_access.text(text), block=block, extra=extra or None)
-    if extra and not thinking and text is None:  # a piece of a type that is not known
+    elif extra and not thinking:  # a piece of a type that is not known
         yield ServerToolEvent("content", content, block=block)
 
 

@@ -225,7 +225,8 @@ def _choice_events(choice: _Choice, chunk: Chunk, received: Received, *, whole: 
 def _messages(choice: _Choice, received: Received, *, whole: bool) -> Iterator[tuple[dict[str, Any], bool]]:
     """Yield the delta or the message of a choice, and whether it is whole.
 
-    Gateways send a message in place of deltas: once, in pieces, or as all content so far. Beside deltas it repeats them.
+    Gateways send a message in place of deltas: once, in pieces, or as all content so far. Beside deltas it repeats
+    them.
     """
     message, delta = choice.message, choice.delta
     if whole and message is not None and (message.get("content") or message.get("tool_calls") or delta is None):

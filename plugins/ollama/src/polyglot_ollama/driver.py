@@ -89,6 +89,7 @@ _CALLS, _IMAGES = -1, -1000
 _COUNTS = frozenset({"prompt_eval_count", "eval_count"})
 _TIMES = frozenset({"total_duration", "load_duration", "prompt_eval_duration", "eval_duration"})
 _READ = _COUNTS | {"message", "delta", "response", "done", "done_reason", "logprobs", "error", "model"}
+_TEXT_FIELDS = frozenset({"role", "content"})
 _READ_OF_MESSAGES = frozenset({"role", "content", "thinking", "tool_calls", "images"})
 _READ_OF_CALLS = frozenset({"id", "function", "type", "index"})
 _READ_OF_FUNCTIONS = frozenset({"name", "arguments", "index"})
@@ -116,14 +117,14 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
     # Fast path: nearly every line is one piece of text, and nothing else.
     if type(message) is dict and not line.done and "named" in state:
         text = message.get("content")
-        alone = type(text) is str and text and not (line.logprobs or line.error)
-        if alone and ((len(message) == 2 and "role" in message) or _is_text_only(message)):
+        alone = (len(message) == len(_TEXT_FIELDS) and "role" in message) or _is_text_only(message)
+        if alone and type(text) is str and text and not (line.logprobs or line.error):
             return (TextDelta(text),)
     return list(_events(line, chunk, state))
 
 
 def _is_text_only(message: _JSONObject) -> bool:
-    return not any(value for name, value in message.items() if name not in {"role", "content"})
+    return not any(value for name, value in message.items() if name not in _TEXT_FIELDS)
 
 
 def _events(line: _Line, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]:

@@ -203,7 +203,7 @@ def test_error_in_any_shape(openai, name, kind):
 
 @pytest.mark.parametrize("error", [7, True])
 def test_error_that_is_a_number(openai, error):
-    """It is an error, though nobody knows which."""
+    """It is an error without a message."""
     assert isinstance(openai.decoded({"error": error})[0][0], Failure)
 
 

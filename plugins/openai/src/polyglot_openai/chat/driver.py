@@ -190,41 +190,48 @@ def _events(
     completion: Completion, payload: dict[str, Any] | None, chunk: Chunk, state: dict[Any, Any], known: _State
 ) -> Iterator[Event]:
     """Yield the events of a completion. `payload` is the same without types, if that is known already."""
-    if not completion.choices or completion.error:
-        payload = decode_any(chunk.data) if payload is None else payload
-        if (failure := _failure_in(payload, completion, chunk)) is not None:
-            yield failure
-            return
-        if not completion.choices and (inner := unwrapped(payload)) is not None:
-            yield Note("The completion was inside another object; it was read nevertheless.")
-            payload, completion = inner, converted(inner)
-    first = bool(completion.choices) and not known.opened
-    known.opened = known.opened or first
+    if completion.choices and not completion.error:
+        yield from _completion_events(completion, payload, chunk, state, known)
+        return
+    read: dict[str, Any] = decode_any(chunk.data) if payload is None else payload
+    if (failure := _failure_in(read, completion, chunk)) is not None:
+        yield failure
+    elif not completion.choices and (inner := unwrapped(read)) is not None:
+        yield Note("The completion was inside another object; it was read nevertheless.")
+        yield from _completion_events(converted(inner), inner, chunk, state, known)
+    else:
+        yield from _completion_events(completion, read, chunk, state, known)
+
+
+def _completion_events(
+    completion: Completion, payload: dict[str, Any] | None, chunk: Chunk, state: dict[Any, Any], known: _State
+) -> Iterator[Event]:
+    choices, whole = completion.choices or [], chunk.kind == "whole"
+    telling = whole or (bool(choices) and not known.opened) or not all(map(_is_piece, choices or (_NOTHING,)))
+    known.opened = known.opened or bool(choices)
     if not (known.id and known.model):
         yield from _names(chunk.data if payload is None else msgspec.json.encode(payload), known)
-    whole = chunk.kind == "whole"
-    for choice in completion.choices or ():
+    for choice in choices:
         yield from _choice_events(choice, chunk, known, whole=whole)
-    _speed_up(completion, state, known)
+    _speed_up(choices, state, known)
     facts, usage = known.facts, completion.usage
-    telling = first or whole or not all(map(_is_piece, completion.choices or (_NOTHING,)))
-    if telling or facts.citations_at or facts.error_at or facts.usage_at or usage:
-        payload = decode_any(chunk.data) if payload is None else payload
-        yield from _outside_choices(payload, chunk, known)
-        usage = usage or next((found for path in facts.usage_at if (found := json_access.get(payload, path))), None)
-        if telling and (completion.choices or (chunk.event or "") in _EVENTS):
-            yield from _details(payload, completion, known)
+    if telling or facts.citations_at or facts.error_at or facts.usage_at:
+        read: dict[str, Any] = decode_any(chunk.data) if payload is None else payload
+        yield from _outside_choices(read, chunk, known)
+        usage = usage or next((found for path in facts.usage_at if (found := json_access.get(read, path))), None)
+        if telling and (choices or (chunk.event or "") in _EVENTS):
+            yield from _details(read, choices, known)
     if isinstance(usage, list):
         usage = next(reversed(json_access.objects(usage)), None)
     if usage and isinstance(usage, dict):
         yield UsageReport(usage)
 
 
-def _speed_up(completion: Completion, state: dict[Any, Any], known: _State) -> None:
+def _speed_up(choices: Sequence[Choice], state: dict[Any, Any], known: _State) -> None:
     """Let the next chunks of the choices take the fast path, if they may."""
     if not (known.id and known.model):
         return
-    for choice in completion.choices or ():
+    for choice in choices:
         received = known.choice(choice.index or 0)
         if received.listed:
             state.pop(choice.index, None)
@@ -364,13 +371,13 @@ def _sources(payload: Mapping[str, Any], facts: Facts) -> tuple[str, list[Any]]:
     return path, found if isinstance(found, list) else []
 
 
-def _details(payload: Mapping[str, Any], completion: Completion, known: _State) -> Iterator[Event]:
+def _details(payload: Mapping[str, Any], choices: Sequence[Choice], known: _State) -> Iterator[Event]:
     """Yield the fields of the response and of its choices that are not read."""
     facts = known.facts
     read = _READ | {_sources(payload, facts)[0].partition(".")[0], (facts.error_at or "").partition(".")[0]}
     if further := _further(payload, read):
         yield Details(further)
-    for choice, fields in zip(completion.choices or (), json_access.objects(payload.get("choices")), strict=False):
+    for choice, fields in zip(choices, json_access.objects(payload.get("choices")), strict=False):
         if further := _further(fields, _READ_OF_CHOICES):
             yield Details(further, choice.index or 0)
 

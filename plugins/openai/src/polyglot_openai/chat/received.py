@@ -13,7 +13,7 @@ __all__ = ["Received"]
 
 _JSONObject = dict[str, Any]
 
-_EMPTY = (None, "", [], {})
+_EMPTY: tuple[object, ...] = (None, "", [], {})
 _LABELS = frozenset({"channel", "name", "token_id", "object", "type", "id"})
 """Unknown fields whose values describe a chunk; the texts in others are pieces of one text."""
 _NO_FACTS = frozenset({"role", "padding", "obfuscation"})
