@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from polyglot_core._attempt.attempt import Attempt
+from polyglot_core._attempt.clocks import Clocks
 from polyglot_core.errors import PolyglotError, ProviderError
-from polyglot_core.plugin import Details, Failure, JSONSchema, Message, RawTool, Tool
+from polyglot_core.plugin import Details, Failure, InferenceRequest, JSONSchema, Message, RawTool, Timeouts, Tool
 
 DONE = b"[DONE]"
 HELLO = {"role": "assistant", "content": "Hello there."}
@@ -342,3 +344,18 @@ def test_error_in_the_middle_keeps_the_content(openai):
         openai.read(body)
     assert isinstance(caught.value, ProviderError)
     assert caught.value.partial.content == "a"
+
+
+@pytest.mark.parametrize("complete_on", ["finish", "end", "both"])
+def test_server_that_ignores_the_number_of_choices(openai, complete_on):
+    """Its end marker completes the choices that it sent; a note states that others were requested."""
+    bound = openai.bound(facts={"complete_on": complete_on})
+    request = InferenceRequest(model="m", messages=(Message(role="user", content="Hi"),), stream=True, options={"n": 2})
+    attempt = Attempt(bound.encode(request), bound, Clocks(Timeouts(), 0.0), choices=2)
+    attempt.begin(200, {"content-type": "text/event-stream"})
+    for chunk in (openai.stream(event({"delta": HELLO}), ended()), openai.stream(DONE)):
+        list(attempt.feed(chunk, 0.0))
+    list(attempt.finish(0.0))
+    response = attempt.response
+    assert (response.content, response.outcome) == ("Hello there.", "finished")
+    assert response.notes == ("The response has 1 of the 2 requested choices.",)
