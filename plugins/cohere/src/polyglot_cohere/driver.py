@@ -90,7 +90,7 @@ _READ_OF_MESSAGES = frozenset({"role", "content", "tool_plan", "tool_calls", "ci
 _READ_OF_CALLS = frozenset({"id", "index", "type", "function"})
 _READ_OF_FUNCTIONS = frozenset({"name", "arguments"})
 _READ_OF_CONTENT = frozenset({"type", "text", "thinking"})
-_TEXTS = frozenset({None, "", "text", "thinking"})
+_TEXTS = (None, "", "text", "thinking")
 
 
 class _State(Struct):
@@ -138,7 +138,7 @@ def _events(event: _Event, chunk: Chunk, known: _State) -> Iterator[Event]:
         yield from read(event, _object(delta.get("message")), known)
     elif event.type == "message-end":
         yield from _ending(delta, chunk.data, known)
-    elif event.error or (event.type in {None, "", "error"} and _is_error(chunk)):
+    elif event.error or (event.type in (None, "", "error") and _is_error(chunk)):
         yield _failure(msgspec.json.decode(chunk.data), chunk.data)
     elif event.type is None and isinstance(event.message, dict):  # a whole response as the only event
         yield from _whole(msgspec.json.decode(chunk.data), chunk.data, known)
@@ -213,7 +213,7 @@ def _call_events(call: _JSONObject, index: object, *, complete: bool) -> Iterato
     call_id = "" if call.get("id") is None else str(call["id"])
     name, arguments = _string(function.get("name")), json_access.text(function.get("arguments"))
     extra = _others(call, _READ_OF_CALLS)
-    if call.get("type") not in {None, "", "function"}:
+    if call.get("type") not in (None, "", "function"):
         extra["type"] = call["type"]
     if further := _others(function, _READ_OF_FUNCTIONS):
         extra["function"] = further

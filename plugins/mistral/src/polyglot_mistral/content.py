@@ -26,7 +26,7 @@ _JSONObject = dict[str, Any]
 _CALLS = -1
 """Block of the tool calls, which are in a field beside the content."""
 
-_NO_ID = frozenset({"", "null"})
+_NO_ID = (None, "", "null")
 """Values that mean no id: some models write the word."""
 
 _REFERENCES = frozenset({"reference", "tool_reference"})
@@ -146,9 +146,9 @@ def _tool_call(call: _JSONObject, index: object, choice: int, *, whole: bool) ->
     function = call.get("function")
     fields: _JSONObject = function if isinstance(function, dict) else {}
     name, arguments = _string(fields.get("name")), json_access.text(fields.get("arguments"))
-    call_id = None if call.get("id") in _NO_ID or call.get("id") is None else str(call["id"])
+    call_id = None if call.get("id") in _NO_ID else str(call["id"])
     extra = _others(call, _READ_OF_CALLS)
-    if call.get("type") not in {None, "", "function"}:
+    if call.get("type") not in (None, "", "function"):
         extra["type"] = call["type"]
     if further := _others(fields, _READ_OF_FUNCTIONS):
         extra["function"] = further

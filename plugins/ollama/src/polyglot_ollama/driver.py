@@ -193,7 +193,7 @@ def _tool_call(call: _JSONObject) -> Iterator[Event]:
     if further := _others(function, _READ_OF_FUNCTIONS):
         extra["function"] = further
     text = json_access.text(function.get("arguments") or None)
-    call_id = None if call.get("id") in {None, ""} else str(call["id"])
+    call_id = None if call.get("id") in (None, "") else str(call["id"])
     name = function.get("name")
     yield ToolCallDelta(
         None, call_id, name if isinstance(name, str) else None, text, complete=True, block=_CALLS, extra=extra or None

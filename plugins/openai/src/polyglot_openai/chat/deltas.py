@@ -37,7 +37,7 @@ _READ_OF_CALLS = frozenset({"id", "index", "type", "function", "custom"})
 _READ_OF_FUNCTIONS = frozenset({"name", "arguments"})
 _TEXT_FIELDS = frozenset({"content", "role"})
 
-IN_CONTENT = frozenset({"reasoning", "thinking"})
+IN_CONTENT = ("reasoning", "thinking")
 """Types of thinking that is a part of the content; that in a field of its own has other types, or none."""
 
 _CALLS, _REFUSAL, _IMAGES, _AUDIO = -1, -2, -1000, -3
@@ -252,7 +252,7 @@ def _tool_call(call: _JSONObject, number: object, choice: int, facts: Facts, *, 
 def _further_fields(call: _JSONObject, facts: Facts) -> _JSONObject:
     """Return the fields of a tool call that are not read, at their places."""
     extra = {name: value for name, value in call.items() if name not in _READ_OF_CALLS and value is not None}
-    if call.get("type") not in {None, "", "function"} or "custom" in call:
+    if call.get("type") not in (None, "", "function") or "custom" in call:
         extra["type"] = call.get("type") or "custom"
     for inside in ("function", "custom"):
         fields = call.get(inside)

@@ -21,7 +21,7 @@ __all__ = ["Writer", "cache_mark"]
 _JSONObject = dict[str, Any]
 
 _TEXT, _SUMMARY, _ENCRYPTED = "reasoning.text", "reasoning.summary", "reasoning.encrypted"
-_BLOCKS = frozenset({"thinking", "redacted_thinking"})
+_BLOCKS = ("thinking", "redacted_thinking")
 """Types of thinking in blocks as Anthropic names them; the others begin with ``reasoning.``."""
 
 _SHAPES = frozenset({"summary", "thinking", "text"})
@@ -223,7 +223,7 @@ def _detail(part: Reasoning, index: int) -> Iterator[_JSONObject]:
     if part.text or part.signature:
         signature = {} if part.signature is None else {"signature": part.signature}
         field = "summary" if kind == _SUMMARY else "text"
-        yield {**fields, "type": _TEXT if kind in {None, _ENCRYPTED} else kind, field: part.text, **signature}
+        yield {**fields, "type": _TEXT if kind in (None, _ENCRYPTED) else kind, field: part.text, **signature}
     if part.redacted:
         yield {**fields, "type": _ENCRYPTED, "data": part.redacted}
 
