@@ -67,8 +67,8 @@ _NOTES: dict[str, tuple[str, ...]] = {
     "ollama-openai": (_NATIVE,),
     "litellm-proxy": (
         "Signed thinking of Claude is sent back in `thinking_blocks`, each block with its signature.",
-        "If the connection to the model's provider breaks, LiteLLM sends `stop` and `[DONE]`: nothing in the response "
-        "shows that the text is incomplete.",
+        "If the connection to the model's provider breaks, LiteLLM sends `stop` and `[DONE]`.",
+        "Nothing in the response shows then that the text is incomplete.",
     ),
     "openrouter": (
         "`native_finish_reason` counts if it contradicts a `stop`: `response.notes` states it.",
