@@ -130,9 +130,12 @@ class Assembler:
     @property
     def all_finished(self) -> bool:
         """Whether at least the requested number of choices has begun, and each of them has its finish."""
-        return len(self._choices) >= self._requested and all(
-            builder.ending.finish is not None for builder in self._choices.values()
-        )
+        return len(self._choices) >= self._requested and self.begun_finished
+
+    @property
+    def begun_finished(self) -> bool:
+        """Whether each choice that has begun has its finish, and there is one: servers may ignore the number."""
+        return bool(self._choices) and all(builder.ending.finish is not None for builder in self._choices.values())
 
     @property
     def pieces(self) -> int:
@@ -148,6 +151,8 @@ class Assembler:
         """Close a finished stream; return one closing partial for each choice, by index, the last with the usage."""
         if not self._choices:
             self._choice(0)
+        if 0 < len(self._choices) < self._requested:
+            self.note(f"The response has {len(self._choices)} of the {self._requested} requested choices.")
         for builder in self._choices.values():
             if (word := builder.ending.unknown_word) is not None:
                 self.note(f"The finish reason {word!r} is not known; it is reported as 'other'.")

@@ -482,6 +482,8 @@ class Attempt:
     def _end(
         self, signal: Signal, now: float, error: PolyglotError | None = None
     ) -> Iterator[PartialInferenceResponse]:
+        if signal is Signal.END and self.state is State.COMMITTED and self.assembler.begun_finished:
+            self._move(Signal.FINISH)  # fewer choices than requested, all of them with their finish
         if self._settle(signal, now) is not Outcome.FINISHED:
             raise self._with_partial(error or self._cut_off())
         closing = self.assembler.closing()
