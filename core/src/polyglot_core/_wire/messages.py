@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.secret import Headers
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = [
     "CR",
@@ -24,6 +26,8 @@ __all__ = [
     "FramerClass",
     "WireRequest",
     "WireResponse",
+    "is_json",
+    "lines_of",
     "too_large",
 ]
 
@@ -131,3 +135,29 @@ LARGEST_EVENT = Limits().event
 def too_large(limit: int) -> LimitExceeded:
     """Return the error for an event of more than `limit` bytes."""
     return LimitExceeded(f"An event of the response is larger than {limit} bytes. To allow more, raise limits.event.")
+
+
+_FEW_BYTES = 1 << 16
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def is_json(data: bytes) -> bool:
+    """Return whether the bytes are one JSON text."""
+    try:
+        _check(data)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def lines_of(data: bytes) -> Iterable[bytes]:
+    """Return the lines of a text. Those of a long one are not all in memory at once."""
+    return data.split(b"\n") if len(data) < _FEW_BYTES else _lines(data)
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        yield data[start:end]
+        start = end + 1
+    yield data[start:]

@@ -64,10 +64,10 @@ class _Splitter:
     """
 
     def __init__(self, opening: str, closing: str) -> None:
-        self.thinking = False
+        self.thinking = not opening
         self.kept = ""
         self._space: list[str] = []  # white space before the text, in pieces, each of which is examined once
-        self._tag = opening  # the tag to find next; empty if there is none
+        self._tag = opening or closing  # the tag to find next; empty if there is none
         self._closing = closing
         self._fresh = False  # directly after the closing tag, whose white space is not part of the text
 
