@@ -432,6 +432,8 @@ class Attempt:
             if isinstance(error, UNREADABLE) and (other := reading(chunk, error)) is not None:
                 return self._take_other(other, now)
         cut = self._progress.body_over and is_cut(chunk, error)
+        if chunk.kind == "whole" and not cut and self._sent.wire.framing != "whole":
+            raise self._fail(self._unexpected(chunk.data).error(), now) from error
         pieces, driver = self.assembler.pieces, self._sent.driver
         raise self._fail(self._cut_off() if cut else undecodable(chunk, error, pieces, driver), now) from error
 
@@ -580,9 +582,7 @@ class Attempt:
         progress = self._progress
         whole = progress.decoded and not progress.in_parts and any(chunk.kind == "whole" for chunk in chunks)
         if whole and not progress.begun:  # JSON without content: a proxy's, or that of a failure
-            unexpected = self._unexpected()
-            unexpected.feed(b"".join(chunk.data for chunk in chunks))
-            raise self._fail(unexpected.error(), now)
+            raise self._fail(self._unexpected(b"".join(chunk.data for chunk in chunks)).error(), now)
         if whole and self.state is State.HELD:
             self._move(Signal.CONTENT)  # a whole response may consist of an empty text
         yield from self._end(Signal.END if whole else Signal.EOF, now)
@@ -631,6 +631,8 @@ class Attempt:
         beside = bytes(self._leftovers().text)
         return cut_off(beside, decoded=self._progress.decoded, marked=signal is Signal.END)
 
-    def _unexpected(self) -> UnexpectedResponse:
+    def _unexpected(self, body: bytes = b"") -> UnexpectedResponse:
         head, (_, driver, _, limits, _) = self._head, self._sent
-        return UnexpectedResponse(head.status, head.headers, limits.error_body, driver.decode_error)
+        unexpected = UnexpectedResponse(head.status, head.headers, limits.error_body, driver.decode_error)
+        unexpected.feed(body)
+        return unexpected

@@ -52,13 +52,12 @@
 # proves it, an `end` of the provider's or the finish of every choice. In `finishing`, where only usage may follow, an
 # expired clock (as a rule `grace`) loses nothing, and neither does the end of the body or a broken connection, unless
 # the dialect promises an explicit end, which is then missing. With `complete_on="both"` an `end` without a finish is no
-# proof: there are servers that send it after an interruption, too. Neither is it before any content, in `held`: a server
-# that failed at once may still send its end mark. In all other states the absence of a finish is not
-# read as success: an orderly end of the body is `truncated`, a broken connection `failed`, an expired clock
-# `timed_out`. Without this, a proxy that closes its connections after 60 seconds would produce short responses that
-# look complete. Two outcomes are set outside the table, both from an error: `Truncated`, raised where a chunk is cut by
-# the end of the body or the body has no content, gives `truncated`; and usage that the driver cannot read gives
-# `failed`.
+# proof: there are servers that send it after an interruption, too. Neither is it before any content, in `held`: a
+# server that failed at once may still send its end mark. In all other states the absence of a finish is not read as
+# success: an orderly end of the body is `truncated`, a broken connection `failed`, an expired clock `timed_out`.
+# Without this, a proxy that closes its connections after 60 seconds would produce short responses that look complete.
+# Two outcomes are set outside the table, both from an error: `Truncated`, raised where a chunk is cut by the end of the
+# body or the body has no content, gives `truncated`; and usage that the driver cannot read gives `failed`.
 
 from __future__ import annotations
 

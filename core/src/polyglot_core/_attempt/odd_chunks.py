@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core._wire.error_events import is_keep_alive, is_neutral
 from polyglot_core._wire.json_framers import JSONArrayFramer
 from polyglot_core._wire.messages import is_json, lines_of
@@ -48,43 +47,47 @@ def reading(chunk: Chunk, error: Exception) -> Reading | None:
         error: What its decoding raised: one of `UNREADABLE`.
     """
     data = chunk.data.strip()
-    if isinstance(error, msgspec.ValidationError):
-        return _of_json(chunk, data) if "- at `$" not in str(error) and "got `object`" not in str(error) else None
+    if not (isinstance(error, msgspec.ValidationError) and is_json(data)):
+        return _of_text(chunk, data)
+    of_a_field = "- at `$" in str(error) or "got `object`" in str(error)
+    return None if of_a_field else _of_json(chunk, msgspec.json.decode(data))
+
+
+def _of_text(chunk: Chunk, data: bytes) -> Reading | None:
+    """Read data that is no JSON text: several of them, one with a prefix, or a keep-alive."""
     if data.startswith(_PREFIX):
         rest = data.removeprefix(_PREFIX).strip()
         return Reading((replace(chunk, data=rest),), "A chunk of the response was read without its prefix 'data:'.")
-    if data.startswith(_SKIPPED_LINES) and b"\n" not in data:
-        return Reading(())
-    if is_keep_alive(data):
+    if is_keep_alive(data) or (data.startswith(_SKIPPED_LINES) and b"\n" not in data):
         return Reading((), "An event whose data is a keep-alive was skipped.")
-    lines = _texts(data)
-    if lines is not None:
-        return Reading(_parts(chunk, lines), "Several JSON texts in one event were read one by one.")
+    if (texts := _texts(data)) is not None:
+        return Reading(_parts(chunk, texts), "Several JSON texts in one event were read one by one.")
     if not is_neutral(chunk.event) and not data.startswith(_BRACKETS):
         name = str(chunk.event)[:_SHOWN]
         return Reading((), f"An event {name!r} was skipped: its data is no JSON.")
     return None
 
 
-def _of_json(chunk: Chunk, data: bytes) -> Reading | None:
+def _of_json(chunk: Chunk, payload: object) -> Reading | None:
     """Read JSON that is not an object: nothing, a list of chunks, a chunk as a text."""
-    try:
-        payload = msgspec.json.decode(data)
-    except UNREADABLE:
-        return None
     if isinstance(payload, str) and payload.strip():
         text = payload.encode("utf-8", "replace").strip()
         if text == _END_MARK or (text.startswith(_BRACKETS) and is_json(text)):
             return Reading((replace(chunk, data=text),), "A chunk of the response was read from JSON within a text.")
         return Reading((), f"An event that is only a text was skipped: {payload[:_SHOWN]!r}.", text)
     if isinstance(payload, list) and payload:
-        if not all(isinstance(each, dict) for each in payload):
-            return None
-        elements = [msgspec.json.encode(each) for each in payload]
-        if len(elements) == 1:
-            return Reading((replace(chunk, data=elements[0]),), "A chunk of the response was read from a list of one.")
-        return Reading(_parts(chunk, elements), "A list of chunks in one event was read one by one.")
-    return Reading((), f"An event without an object was skipped: {data[:_SHOWN].decode('utf-8', 'replace')}")
+        return _of_list(chunk, payload)
+    return Reading((), f"An event without an object was skipped: {str(payload)[:_SHOWN]}.")
+
+
+def _of_list(chunk: Chunk, payload: list[object]) -> Reading | None:
+    """Read a list of chunks; a list of anything else cannot be read."""
+    if not all(isinstance(each, dict) for each in payload):
+        return None
+    elements = [msgspec.json.encode(each) for each in payload]
+    if len(elements) == 1:
+        return Reading((replace(chunk, data=elements[0]),), "A chunk of the response was read from a list of one.")
+    return Reading(_parts(chunk, elements), "A list of chunks in one event was read one by one.")
 
 
 def _texts(data: bytes) -> Iterable[bytes] | None:

@@ -36,7 +36,9 @@ _CODES = ("code", "error_code", "errorCode", "status_code", "statusCode", "err_c
 _MARK = re.compile(rb'"(?:' + b"|".join(name.encode() for name in (*_STRONG, *_MESSAGES, "success", "ok")) + rb')"')
 _NO_ERRORS = frozenset({"", "0", "success", "null", "none"})
 _SUCCESSES = frozenset(map(str, range(200, 300)))
-_ERROR_WORDS = re.compile(r"error|exception|invalid|denied|unauthorized|forbidden|exceeded|unavailable|fail", re.ASCII | re.I)
+_ERROR_WORDS = re.compile(
+    r"error|exception|invalid|denied|unauthorized|forbidden|exceeded|unavailable|fail", re.ASCII | re.IGNORECASE
+)
 
 
 class Suspicion(NamedTuple):

@@ -109,7 +109,9 @@ class FirstBytes:
         if form == "sse":
             return self._event_framer()
         lines = self._wire.framing == "ndjson" and self._type not in FRAMERS["whole"].media_types and self._fits
-        return self._own if lines or self._wire.framing in {"whole", "json-array"} else JSONBodyFramer(limit=self._limit)
+        return (
+            self._own if lines or self._wire.framing in {"whole", "json-array"} else JSONBodyFramer(limit=self._limit)
+        )
 
     def _event_framer(self) -> Framer | None:
         if not isinstance(self._wire.framing, str):

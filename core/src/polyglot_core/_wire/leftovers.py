@@ -1,4 +1,4 @@
-"""What a framer or an attempt could not read as part of the response: kept, bounded, as a possible reason of its end."""
+"""What was received and is no part of the response: kept, up to a limit, as the possible reason of its end."""
 
 from __future__ import annotations
 

@@ -42,6 +42,8 @@ _HEAD, _PAYLOAD, _TAIL = slice(_SKIP), slice(_SKIP, -2), slice(-2, None)
 
 _BRACKETS = (b"{", b"[")
 
+_QUIET_FIELDS = frozenset({b"", b"id", b"retry"})
+
 _ERROR = "error"
 
 _END_MARK = b"[DONE]"
@@ -170,22 +172,26 @@ class SSEFramer:
                     chunks.append(self._chunk(data, event))
                     data = None
                 event = value.decode("utf-8", "replace") or None
-            elif name == b"id" and b"\0" not in value:
-                self._last_id = value.decode("utf-8", "replace")
-            elif name == b"retry" and value.isdigit() and len(value) <= _MOST_DIGITS:
-                self.retry = int(value)
-            elif name and name not in FIELDS[:-1]:  # a line that begins with a colon is a comment
-                if (found := _data_in(line)) is not None:
-                    self.leftovers.note("A line of the stream was read as data although its field name is misspelled.")
-                    data = found if data is None else _joined(data, found)
-                elif name.strip().lower() == b"error":
-                    chunks.append(Chunk(value, line, "part", _ERROR))
-                else:
-                    odd = bytearray(line) if odd is None else _joined(odd, line)
+            elif name in _QUIET_FIELDS:
+                self._note_field(name, value)
+            elif (found := _data_in(line)) is not None:
+                self.leftovers.note("A line of the stream was read as data although its field name is misspelled.")
+                data = found if data is None else _joined(data, found)
+            elif name.strip().lower() == b"error":
+                chunks.append(Chunk(value, line, "part", _ERROR))
+            else:
+                odd = bytearray(line) if odd is None else _joined(odd, line)
         if data is not None or (event is not None and event.lower() == _ERROR):
             chunks.append(self._chunk(data or b"", event))
         if odd is not None:
             self._read_odd(bytes(odd), chunks)
+
+    def _note_field(self, name: bytes, value: bytes) -> None:
+        """Keep the value of ``id`` or ``retry``, if it is valid. A line without a name is a comment, or blank."""
+        if name == b"id" and b"\0" not in value:
+            self._last_id = value.decode("utf-8", "replace")
+        elif name == b"retry" and value.isdigit() and len(value) <= _MOST_DIGITS:
+            self.retry = int(value)
 
     def _chunk(self, data: bytes | bytearray, event: str | None) -> Chunk:
         payload = bytes(data)
