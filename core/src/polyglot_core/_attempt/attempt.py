@@ -18,7 +18,7 @@ from polyglot_core._attempt.filters.json_repair import repaired
 from polyglot_core._attempt.filters.pipeline import Pipeline
 from polyglot_core._attempt.filters.type_repair import retyped
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
-from polyglot_core._attempt.odd_chunks import reading
+from polyglot_core._attempt.odd_chunks import END_MARK, reading
 from polyglot_core._attempt.stream_errors import cut_off, is_cut, undecodable
 from polyglot_core._attempt.unexpected_response import OK, UnexpectedResponse
 from polyglot_core._values.events import (
@@ -404,9 +404,11 @@ class Attempt:
 
     def _judged(self, chunk: Chunk, events: Sequence[Event]) -> Sequence[Event]:
         """Return the events of a chunk, with a failure if it reports one that the driver does not know as one."""
-        if chunk.kind == "whole" or (events and chunk.event is None and type(events[0]) not in _EMPTY):
-            return events
-        if any(isinstance(event, Failure) for event in events):
+        if chunk.kind == "whole":
+            # an end alone is no response, but the body of a gateway that a driver reads as an empty one
+            return events if any(_CONTROL.get(type(event)) is None for event in events) else _without_end(events)
+        known = events and chunk.event is None and type(events[0]) not in _EMPTY
+        if known or any(isinstance(event, Failure) for event in events):
             return events
         if is_error_name(chunk.event):
             return [*events, named_failure(chunk.data)]
@@ -425,6 +427,8 @@ class Attempt:
             return self._absorb([named_failure(chunk.data)], chunk.raw, now)
         if not chunk.data.strip():  # a block with an empty data field has no meaning
             return ()
+        if chunk.data.strip() == END_MARK:  # gateways append it in dialects that do not have it
+            return self._absorb([End()], chunk.raw, now)
         if isinstance(error, UNREADABLE):
             events, error = self._decoded_again(chunk, error)
             if events is not None:
@@ -636,3 +640,7 @@ class Attempt:
         unexpected = UnexpectedResponse(head.status, head.headers, limits.error_body, driver.decode_error)
         unexpected.feed(body)
         return unexpected
+
+
+def _without_end(events: Sequence[Event]) -> Sequence[Event]:
+    return [event for event in events if not isinstance(event, End)]

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from polyglot_core._wire.messages import Chunk
 
-__all__ = ["Reading", "reading"]
+__all__ = ["END_MARK", "Reading", "reading"]
 
-_END_MARK = b"[DONE]"
+END_MARK = b"[DONE]"
 _PREFIX = b"data:"
+_OF_LISTS = b"[], \t\r\n"
 _BRACKETS = (b"{", b"[")
 _SKIPPED_LINES = (b":", b"event:", b"id:", b"retry:")
 _SHOWN = 100  # bytes of data that a note quotes
@@ -60,6 +61,9 @@ def _of_text(chunk: Chunk, data: bytes) -> Reading | None:
         return Reading((replace(chunk, data=rest),), "A chunk of the response was read without its prefix 'data:'.")
     if is_keep_alive(data) or (data.startswith(_SKIPPED_LINES) and b"\n" not in data):
         return Reading((), "An event whose data is a keep-alive was skipped.")
+    element = data.strip(_OF_LISTS)
+    if element != data and element.startswith(b"{") and is_json(element):
+        return Reading((replace(chunk, data=element),), "A chunk of the response was read from a line of a list.")
     if (texts := _texts(data)) is not None:
         return Reading(_parts(chunk, texts), "Several JSON texts in one event were read one by one.")
     if not is_neutral(chunk.event) and not data.startswith(_BRACKETS):
@@ -72,7 +76,7 @@ def _of_json(chunk: Chunk, payload: object) -> Reading | None:
     """Read JSON that is not an object: nothing, a list of chunks, a chunk as a text."""
     if isinstance(payload, str) and payload.strip():
         text = payload.encode("utf-8", "replace").strip()
-        if text == _END_MARK or (text.startswith(_BRACKETS) and is_json(text)):
+        if text == END_MARK or (text.startswith(_BRACKETS) and is_json(text)):
             return Reading((replace(chunk, data=text),), "A chunk of the response was read from JSON within a text.")
         return Reading((), f"An event that is only a text was skipped: {payload[:_SHOWN]!r}.", text)
     if isinstance(payload, list) and payload:
@@ -101,10 +105,10 @@ def _texts(data: bytes) -> Iterable[bytes] | None:
         return None
     objects = [each.data for each in JSONArrayFramer(limit=len(data)).feed(data)]
     rest = len(data) - sum(map(len, objects))
-    between = len(data) - len(b"".join(data.split())) + len(_END_MARK)  # white space, and an end mark at most
+    between = len(data) - len(b"".join(data.split())) + len(END_MARK)  # white space, and an end mark at most
     if not objects or objects == [data] or rest > between or not is_json(objects[0]):
         return None
-    return [*objects, _END_MARK] if data.endswith(_END_MARK) else objects
+    return [*objects, END_MARK] if data.endswith(END_MARK) else objects
 
 
 def _parts(chunk: Chunk, texts: Iterable[bytes]) -> Iterator[Chunk]:

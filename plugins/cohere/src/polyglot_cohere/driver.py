@@ -159,7 +159,7 @@ def _events(event: _Event, data: bytes) -> Iterator[Event]:
         yield from read(event, delta.message or _Message())
     elif event.type == "message-end":
         yield from _ending(delta, data)
-    elif event.error or (event.type is None and isinstance(event.message, str)):
+    elif event.error:  # core recognizes an object that is only a message
         yield _failure(msgspec.json.decode(data), data)
     if isinstance(event.logprobs, dict):
         yield Logprobs(event.logprobs, block=_block(event.index))
