@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -20,6 +21,7 @@ __all__ = ["END_MARK", "Reading", "reading"]
 
 END_MARK = b"[DONE]"
 _PREFIX = b"data:"
+_PREFIXES = re.compile(rb"(?:data:\s*+)++")
 _OF_LISTS = b"[], \t\r\n"
 _BRACKETS = (b"{", b"[")
 _SKIPPED_LINES = (b":", b"event:", b"id:", b"retry:")
@@ -56,8 +58,8 @@ def reading(chunk: Chunk, error: Exception) -> Reading | None:
 
 def _of_text(chunk: Chunk, data: bytes) -> Reading | None:
     """Read data that is no JSON text: several of them, one with a prefix, or a keep-alive."""
-    if data.startswith(_PREFIX):
-        rest = data.removeprefix(_PREFIX).strip()
+    if (prefixes := _PREFIXES.match(data)) is not None:
+        rest = data[prefixes.end() :]
         return Reading((replace(chunk, data=rest),), "A chunk of the response was read without its prefix 'data:'.")
     if is_keep_alive(data) or (data.startswith(_SKIPPED_LINES) and b"\n" not in data):
         return Reading((), "An event whose data is a keep-alive was skipped.")

@@ -154,6 +154,8 @@ def _text(value: object) -> object:
         return _LEFT_OUT if any(part is _LEFT_OUT for part in parts) else "".join(map(str, parts))
     if isinstance(value, dict):
         return next((found for name in _TEXT_FIELDS if isinstance(found := value.get(name), str)), _LEFT_OUT)
+    if isinstance(value, bool):
+        return _LEFT_OUT
     return msgspec.json.encode(value).decode()
 
 
@@ -184,7 +186,15 @@ def _parsed(value: object) -> object:
         return value
 
 
+def _truth(value: object) -> object:
+    plain = value.strip().lower() if isinstance(value, str) else value
+    return {"true": True, "1": True, 1: True, "false": False, "0": False, 0: False}.get(
+        plain if isinstance(plain, (str, int)) else None, _LEFT_OUT
+    )
+
+
 _CONVERSIONS: dict[str, Callable[[object], object]] = {
+    "bool": _truth,
     "int": _number,
     "float": _real,
     "str": _text,
