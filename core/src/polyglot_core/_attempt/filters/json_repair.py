@@ -2,8 +2,8 @@
 
 Five defects are known. Half of a surrogate pair as an escape: some servers split a character and send each half in a
 delta of its own, and msgspec accepts pairs only. ``NaN`` and ``Infinity``, which Python's ``json`` writes and RFC 8259
-does not allow. Numbers beyond the range of a double. Control characters within a string, which RFC 8259 wants escaped. A byte
-order mark before the text.
+does not allow. Numbers beyond the range of a double. Control characters within a string that are not escaped. A byte order
+mark before the text.
 
 Half of a pair cannot be encoded as UTF-8. While the driver decodes, a mark of two characters replaces it;
 `SurrogateJoiner` turns the marks into characters before the events are passed on.
@@ -29,10 +29,13 @@ __all__ = ["SurrogateJoiner", "repaired"]
 
 # A match is all valid JSON up to the next token that may need repair, and that token. Strings are matched whole, so
 # that nothing within them is taken for a number. No part can match in two ways, so the time is linear.
-_SOUND = rb"""(?:[^"\dNI-]++|"(?:[^"\\\x00-\x1f]++|\\[^u])*+"|-?\d[\d.eE+-]{0,3}+(?![\d.eE+-])|N(?!aN)|I(?!nfinity))*+"""
+_SOUND = (
+    rb"""(?:[^"\dNI-]++|"(?:[^"\\\x00-\x1f]++|\\[^u])*+"|-?\d[\d.eE+-]{0,3}+(?![\d.eE+-])|N(?!aN)|I(?!nfinity))*+"""
+)
 _TOKEN = re.compile(rb"(" + _SOUND + rb""")("(?:[^"\\]++|\\.)*+"?|-?(?:NaN|Infinity)|[\d-][\d.eE+-]*+|\Z)""", re.DOTALL)
 _ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\.|([\x00-\x1f])", re.DOTALL
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\.|([\x00-\x1f])",
+    re.DOTALL,
 )
 
 _BOM = b"\xef\xbb\xbf"
