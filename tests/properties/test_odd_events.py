@@ -148,7 +148,11 @@ def test_other_line_ends(exchange, ends):
 
 def lines_of(exchange):
     """Return the JSON texts of a stream, without an end mark."""
-    return [line.removeprefix(b"data: ").strip() for line in exchange.body.split(b"\n") if line.startswith((b"data: {", b"{"))]
+    return [
+        line.removeprefix(b"data: ").strip()
+        for line in exchange.body.split(b"\n")
+        if line.startswith((b"data: {", b"{"))
+    ]
 
 
 REWRITTEN = {

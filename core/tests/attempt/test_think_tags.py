@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglot_core._attempt.filters.think_tags import ThinkTags
 from polyglot_core._attempt.filters.pipeline import Pipeline
+from polyglot_core._attempt.filters.think_tags import ThinkTags
 from polyglot_core._values.events import Finish, Ping, ReasoningDelta, TextDelta
 from polyglot_core._wire.messages import Chunk
 

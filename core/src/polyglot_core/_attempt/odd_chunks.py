@@ -23,6 +23,7 @@ END_MARK = b"[DONE]"
 _PREFIX = b"data:"
 _PREFIXES = re.compile(rb"(?:data:\s*+)++")
 _OF_LISTS = b"[], \t\r\n"
+_BETWEEN = b", \t\r\n"
 _BRACKETS = (b"{", b"[")
 _SKIPPED_LINES = (b":", b"event:", b"id:", b"retry:")
 _SHOWN = 100  # bytes of data that a note quotes
@@ -78,7 +79,7 @@ def _of_json(chunk: Chunk, payload: object) -> Reading | None:
     """Read JSON that is not an object: nothing, a list of chunks, a chunk as a text."""
     if isinstance(payload, str) and payload.strip():
         text = payload.encode("utf-8", "replace").strip()
-        if text == END_MARK or (text.startswith(_BRACKETS) and is_json(text)):
+        if text == END_MARK or (text.startswith((*_BRACKETS, b'"')) and is_json(text)):
             return Reading((replace(chunk, data=text),), "A chunk of the response was read from JSON within a text.")
         return Reading((), f"An event that is only a text was skipped: {payload[:_SHOWN]!r}.", text)
     if isinstance(payload, list) and payload:
@@ -106,11 +107,22 @@ def _texts(data: bytes) -> Iterable[bytes] | None:
     if not data.startswith(b"{"):
         return None
     objects = [each.data for each in JSONArrayFramer(limit=len(data)).feed(data)]
-    rest = len(data) - sum(map(len, objects))
-    between = len(data) - len(b"".join(data.split())) + len(END_MARK)  # white space, and an end mark at most
-    if not objects or objects == [data] or rest > between or not is_json(objects[0]):
+    if not objects or objects == [data] or not is_json(objects[0]):
         return None
-    return [*objects, END_MARK] if data.endswith(END_MARK) else objects
+    beside = _beside(data, objects).strip(_BETWEEN)
+    if beside not in {b"", END_MARK}:
+        return None
+    return [*objects, END_MARK] if beside else objects
+
+
+def _beside(data: bytes, objects: list[bytes]) -> bytes:
+    """Return what is between and behind the objects in `data`."""
+    between, position = [], 0
+    for each in objects:
+        start = data.index(each, position)
+        between.append(data[position:start])
+        position = start + len(each)
+    return b"".join([*between, data[position:]])
 
 
 def _parts(chunk: Chunk, texts: Iterable[bytes]) -> Iterator[Chunk]:

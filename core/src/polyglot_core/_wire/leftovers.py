@@ -30,13 +30,13 @@ class Leftovers:
         self.notes: list[str] = []
 
     def keep(self, line: bytes) -> None:
-        """Keep a line that is not blank, as far as there is room."""
+        """Keep a line that is not blank, up to the limit."""
         if not line.strip():
             return
         self.telling = self.telling or not _VENDOR_FIELD.match(line)
-        room = _MOST_BYTES - len(self.text)
-        if room > 0:
-            self.text += (b"\n" if self.text else b"") + line[:room]
+        left = _MOST_BYTES - len(self.text)
+        if left > 0:
+            self.text += (b"\n" if self.text else b"") + line[:left]
 
     def keep_object(self, data: bytes) -> None:
         """Keep an object, if it is the first one and not too large."""

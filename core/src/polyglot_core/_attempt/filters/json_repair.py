@@ -2,8 +2,8 @@
 
 Five defects are known. Half of a surrogate pair as an escape: some servers split a character and send each half in a
 delta of its own, and msgspec accepts pairs only. ``NaN`` and ``Infinity``, which Python's ``json`` writes and RFC 8259
-does not allow. Numbers beyond the range of a double. Control characters within a string that are not escaped. A byte order
-mark before the text.
+does not allow. Numbers beyond the range of a double. Control characters within a string that are not escaped. A byte
+order mark before the text.
 
 Half of a pair cannot be encoded as UTF-8. While the driver decodes, a mark of two characters replaces it;
 `SurrogateJoiner` turns the marks into characters before the events are passed on.

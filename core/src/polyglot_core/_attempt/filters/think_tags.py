@@ -1,8 +1,8 @@
 """Extracts thinking that a server leaves in the text, between tags, even where a tag is split over two chunks.
 
 `WireRequest.think_tags` switches it on. Only a tag at the beginning of the text counts: later on, a model may write
-about the tags. An empty opening tag stands for thinking that the prompt has begun: the text is thinking up to the closing
-tag, and an opening tag that the model repeats, which differs from the closing one by its slash, is dropped.
+about the tags. An empty opening tag stands for thinking that the prompt has begun: the text is thinking up to the
+closing tag, and an opening tag that the model repeats, which differs from the closing one by its slash, is dropped.
 """
 
 from __future__ import annotations
