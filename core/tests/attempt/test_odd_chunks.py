@@ -10,7 +10,7 @@ import pytest
 from polyglot_core._attempt.filters.type_repair import retyped
 from polyglot_core._values.response import Outcome
 from polyglot_core.errors import Malformed, ProviderError, Truncated
-from polyglot_core.plugin import End, Finish, ResponseStarted, TextDelta, Usage, hookimpl
+from polyglot_core.plugin import End, Finish, ResponseStarted, TextDelta, Usage, UsageReport, hookimpl
 
 
 class _Line(msgspec.Struct):
@@ -143,6 +143,14 @@ def test_end_mark_without_content_is_truncated(toy, before):
     """An end mark proves nothing where nothing was received."""
     with pytest.raises(Truncated, match="marker"):
         read(toy, *before, DONE)
+
+
+def test_end_mark_after_token_counts_is_an_empty_response(toy):
+    """A choice that has begun and its counts prove that the response was meant to be empty; a note states it."""
+    attempt = toy.attempt()
+    toy.read(attempt, toy.say(TextDelta("")), toy.say(UsageReport({"in": 1})), toy.done)
+    assert (attempt.outcome, attempt.response.content) == (Outcome.FINISHED, "")
+    assert "without content" in attempt.response.notes[0]
 
 
 def test_vendors_object_is_the_reason_without_a_finish(toy):

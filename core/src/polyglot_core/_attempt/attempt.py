@@ -518,6 +518,9 @@ class Attempt:
             raise self._fail(provider_error(last), now)
         if last is not None:
             self._record([last], committed=True)
+            if self.state is State.HELD and self._progress.begun and self.response.usage is not None:
+                self._move(Signal.CONTENT)  # a choice and its token counts prove that an empty response was meant
+                self.assembler.note("The response has ended without content and without a finish reason.")
             # lines between the events may say why there is no finish reason
             interrupted = self.state is not State.FINISHING and self._leftovers().telling
             yield from self._end(Signal.EOF if interrupted else Signal.END, now)
