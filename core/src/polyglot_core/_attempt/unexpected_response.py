@@ -8,7 +8,6 @@ import msgspec
 
 from polyglot_core._attempt.wrong_address import WRONG_ADDRESS, about_the_url
 from polyglot_core._values.unreadable import UNREADABLE
-from polyglot_core._wire.framings import FRAMERS, media_type
 from polyglot_core._wire.messages import WireResponse
 from polyglot_core._wire.provider_errors import (
     failure_from_payload,
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from polyglot_core._values.events import Failure
-    from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["OK", "UnexpectedResponse", "content_type_fits", "nothing_received", "quoted"]
+__all__ = ["OK", "UnexpectedResponse", "nothing_received", "quoted"]
 
 OK = range(200, 300)
 """HTTP statuses of a successful response."""
@@ -85,19 +83,6 @@ class UnexpectedResponse:
         if failure is None:
             return _wrong_content(response)
         return provider_error(_with_wait(failure, response), response.body, self._limit)
-
-
-def content_type_fits(wire: WireRequest, headers: Mapping[str, str]) -> bool:
-    """Return whether the content type of a response fits the framing that its request names.
-
-    A missing content type fits. For a driver's own framer any type fits, unless its class lists some in `media_types`.
-    """
-    found = media_type(headers.get("content-type"))
-    named = FRAMERS[wire.framing] if isinstance(wire.framing, str) else wire.framing
-    expected: frozenset[str] | None = getattr(named, "media_types", None)
-    if found is None or expected is None:
-        return True
-    return found in expected or (wire.framing == "whole" and found.endswith("+json"))
 
 
 def nothing_received() -> Truncated:
