@@ -66,7 +66,7 @@ def test_no_descriptor_to_find_a_driver(monkeypatch):
 def test_no_descriptor_to_import_a_driver(monkeypatch):
     """It is no fault of the driver."""
     found = discovery.RegisteredName("a", "a.b", "polyglot-a", "1", ())
-    monkeypatch.setattr(discovery.importlib, "import_module", without())
+    monkeypatch.setattr(discovery, "import_module", without())
     with pytest.raises(TransportError, match=CAUSE):
         discovery._import(found, "driver")
     monkeypatch.setattr(discovery.importlib, "import_module", without(errno.EACCES))

@@ -271,7 +271,7 @@ def test_a_result_is_any_json_value(result, content):
         ([Text("a"), 5], "Text among other values"),
         (iter([1]), "iterator"),
     ],
-    ids=str,
+    ids=["object", "bytes", "set", "nan", "infinity", "surrogate", "audio", "mixed", "iterator"],
 )
 def test_a_result_that_is_no_json_value(result, expected):
     """The error names the type and the place."""

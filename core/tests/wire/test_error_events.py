@@ -15,7 +15,7 @@ CERTAIN = {
     b'{"Message": "No."}': ("No.", None),
     b'{"msg": "No.", "code": 7}': ("No.", "7"),
     b'{"detail": "No."}': ("No.", None),
-    b'{"detail": [{"msg": "No."}]}': ('[{"msg":"No."}]', None),
+    b'{"detail": [{"msg": "No."}]}': ("No.", None),
     b'{"error_code": 17, "error_msg": "No."}': ("No.", "17"),
     b'{"errorMessage": "No.", "errorCode": "E1"}': ("No.", "E1"),
     b'{"object": "error", "message": "No."}': ("No.", None),

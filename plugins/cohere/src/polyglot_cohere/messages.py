@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from polyglot_core.plugin import Document, MessageWriter, Reasoning, Text, merged
+from polyglot_core.plugin import Document, MessageWriter, RawPart, Reasoning, Text, merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from polyglot_core.plugin import Image, Message, RawPart, ToolCall, ToolResult
+    from polyglot_core.plugin import Image, Message, ToolCall, ToolResult
 
 __all__ = ["PLAN", "SOURCES", "Writer"]
 
@@ -68,10 +68,10 @@ class Writer(MessageWriter):
         content = pieces[0]["text"] if len(pieces) == 1 and "text" in pieces[0] else pieces
         return {"role": "tool", "tool_call_id": result.id, "content": content}
 
-    def _piece(self, part: Text | Image | Document) -> Iterator[_JSONObject]:
+    def _piece(self, part: Text | Image | Document | RawPart) -> Iterator[_JSONObject]:
         text = _text_of(part) if isinstance(part, Document) else None
-        if isinstance(part, Text):
-            yield from self.write_text(part)
+        if isinstance(part, (Text, RawPart)):
+            yield from self.write([part])
         elif isinstance(part, Document) and text is not None:
             yield {"type": "document", "document": {"data": {"text": text}, **({"id": part.name} if part.name else {})}}
         else:
