@@ -69,6 +69,6 @@ def test_no_descriptor_to_import_a_driver(monkeypatch):
     monkeypatch.setattr(discovery, "import_module", without())
     with pytest.raises(TransportError, match=CAUSE):
         discovery._import(found, "driver")
-    monkeypatch.setattr(discovery.importlib, "import_module", without(errno.EACCES))
+    monkeypatch.setattr(discovery, "import_module", without(errno.EACCES))
     with pytest.raises(PluginError):
         discovery._import(found, "driver")
