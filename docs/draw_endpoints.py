@@ -65,7 +65,13 @@ _NOTES: dict[str, tuple[str, ...]] = {
     "minimax": ("Without the field in the body, the text would contain thinking, in tags.",),
     "ollama-anthropic": (_NATIVE,),
     "ollama-openai": (_NATIVE,),
+    "litellm-proxy": (
+        "Signed thinking of Claude is sent back in `thinking_blocks`, each block with its signature.",
+        "If the connection to the model's provider breaks, LiteLLM sends `stop` and `[DONE]`.",
+        "Nothing in the response shows then that the text is incomplete.",
+    ),
     "openrouter": (
+        "`native_finish_reason` counts if it contradicts a `stop`: `response.notes` states it.",
         "The provider sends comments while the model is busy; they reset the clock `silence` only.",
         "An error of the provider behind it has the status 200, with that provider's status as its code.",
     ),

@@ -72,6 +72,9 @@ _CHAT: _Words = {
     "document_urls": lambda _: "A `Document` may be given by its `url`.",
     "result_parts": lambda _: "The result of a tool may contain images and documents.",
     "reasoning_back": lambda fields: f"Thinking of earlier turns is sent back in {_listed(fields)}.",
+    "reasoning_default": lambda text: (
+        f"A turn with tool calls but without thinking is rejected, so it is sent with the thinking `{text}`."
+    ),
     "prefill": lambda _: 'A model can continue its own text: `resume="prefill"` is supported.',
     # response
     "failed_on": lambda statuses: f"The finish reason {_pairs(statuses, 'is an error with status')}.",
@@ -81,6 +84,8 @@ _CHAT: _Words = {
     "reasoning_encrypted": lambda path: f"Encrypted thinking is read from `{path}`.",
     "think_tags": lambda tags: (
         f"Thinking that a model writes into its text, between `{tags[0]}` and `{tags[1]}`, is removed from the text."
+        if tags[0]
+        else f"Thinking at the start of the text, up to `{tags[1]}`, is removed from the text."
     ),
     "call_signature": lambda path: f"The signature of a tool call is read from `{path}`, and sent back there.",
     "citations_at": lambda paths: f"Sources are read from {_listed(paths, 'or else')}, beside the choices.",
@@ -90,6 +95,7 @@ _CHAT: _Words = {
     "complete_on": lambda sign: _COMPLETE_ON[sign],
     "finish_counts": lambda which: f"Of several finish reasons the {which} one counts.",
     "flush_at_eof": lambda _: "The last event counts without its closing blank line.",
+    "response_headers": lambda names: f"The headers {_listed(names)} of the response are in `response.headers` too.",
 }
 
 _RESPONSES: _Words = {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from draw_capabilities import draw_capabilities, draw_encoding, draw_wire
 from draw_endpoints import draw_endpoints, draw_list
 from draw_life import draw_endings, draw_life
+from draw_mistakes import draw_mistakes
 from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_events, draw_fields, draw_layers
 
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "drivers": draw_drivers,
     "presets": draw_presets,
     "options": draw_options,
+    "mistakes": draw_mistakes,
     "capabilities": draw_capabilities,
     "encoding": draw_encoding,
     "wire": draw_wire,

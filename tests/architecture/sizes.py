@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from .passages import CHECKOUT, docstring_lines
 
-APART = frozenset({"eventstream", "framing", "json_pieces"})
-"""Modules that cut bytes into chunks or write JSON text: formats of their own, tested apart from any driver."""
+APART = frozenset({"eventstream", "framing", "json_pieces", "text_offsets"})
+"""Modules that cut bytes into chunks, write JSON text or count in UTF-8: formats of their own, tested by themselves."""
 
 _LAYOUT = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}

@@ -83,7 +83,7 @@ def pump_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[Parti
     """What a loop over a stream goes through, but for the HTTP client."""
     run = Call([Target(_CONNECTION, driver, _REQUEST)], Timeouts())
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))
-    pools: Any = SimpleNamespace(pool=lambda *_: pool)
+    pools: Any = SimpleNamespace(prepare=lambda: None, pool=lambda *_: pool)
     return pump(run, pools)
 
 

@@ -102,7 +102,9 @@ class PolyglotError(Exception):
         retry_after: Seconds to wait before a retry, as the provider specifies them.
         attempts: Number of requests that were sent.
         elapsed: Seconds from the start of the call to the error.
-        body: The beginning of the error as the provider sent it, without keys; None if there was none.
+        body: The beginning of the error as the provider sent it, as text without keys: the body of an error response,
+            or the chunk of a stream that held it. At most `Limits.error_body` bytes, and at most 64 KiB; ``…`` at its
+            end marks that there may be more. None for an error that is not the provider's.
         partial: The content received before the error, as a response; None if no request was sent.
     """
 
@@ -137,11 +139,12 @@ class PolyglotError(Exception):
 
     def explain(self, more: str) -> None:
         """Append a sentence to the message."""
-        self.message = f"{self.message} {more}"
+        stop = "" if not self.message or self.message.endswith((".", "!", "?", "…", ":")) else "."
+        self.message = f"{self.message}{stop} {more}"
         self.args = (self.message, *self.args[1:])
 
     def redact(self, secret: Secret) -> None:
-        """Replace a key in the message and the provider's texts by ``***``: some providers quote the key they reject.
+        """Replace a key in the message, the notes and the provider's texts by ``***``: some providers quote it.
 
         Causes and contexts that contain the key, such as exceptions of the HTTP client, are detached.
         """
@@ -150,6 +153,8 @@ class PolyglotError(Exception):
         for field in ("code", "param", "request_id", "body"):
             if (text := getattr(self, field)) is not None:
                 setattr(self, field, secret.redacted(text))
+        if notes := getattr(self, "__notes__", None):
+            self.__notes__ = [secret.redacted(note) for note in notes if isinstance(note, str)]
         _detach_causes_with(secret, self)
 
     def __str__(self) -> str:

@@ -26,6 +26,7 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     Usage,
     UsageReport,
+    finish_of,
 )
 
 
@@ -287,13 +288,35 @@ def test_media_are_joined_by_block_and_type():
         ([ResponseStarted("1", "m"), ResponseStarted("2", "n")], ("1", "m")),
         ([ResponseStarted("", "m"), ResponseStarted("2", "n")], ("2", "m")),
         ([ResponseStarted(None, None), ResponseStarted(None, "n")], (None, "n")),
+        ([ResponseStarted("1", "m"), ResponseStarted(None, "n", replaces=True)], ("1", "n")),
+        ([ResponseStarted(None, "n", replaces=True), ResponseStarted("1", "m")], ("1", "n")),
+        ([ResponseStarted("1", "m"), ResponseStarted("", "", replaces=True)], ("1", "m")),
         ([], (None, None)),
     ],
 )
 def test_first_id_and_model_count(events, expected):
-    """Id and model are the first ones that are not empty."""
+    """Id and model are the first ones that are not empty, unless others replace them."""
     assembler, _ = assembler_of(events)
     assert (assembler.response_id, assembler.model) == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "notes"), [("pause_turn", 0), ("Pause-Turn", 0), ("compaction", 0), ("other", 0), ("new", 1)]
+)
+def test_only_an_unknown_finish_reason_is_noted(word, notes):
+    """Some known words have the reason `other`."""
+    assembler, _ = assembler_of([finish_of(word)])
+    (last,) = assembler.closing()
+    assert (last.finish_reason, len(assembler.notes)) == ("other", notes)
+
+
+def test_an_event_without_a_payload_takes_the_position_of_its_block():
+    """It is no activity itself."""
+    whole = ServerToolEvent("search", {"query": "q"}, block=0, replay=True)
+    assembler, _ = assembler_of(*each(ServerToolEvent("search", {}), TextDelta("a", block=1), whole))
+    (choice,) = assembler.choices()
+    assert choice.server_tools == ({"type": "search", "query": "q"},)
+    assert choice.parts == (RawPart({"query": "q"}), Text("a"))
 
 
 # Usage

@@ -71,7 +71,7 @@ def test_outcome_of_every_ending(state, signal, complete_on):
     """The outcome follows from state, signal and `complete_on`, and only a finish makes a cut response complete."""
     done = state is State.FINISHING
     expected = {
-        "end": "finished" if done or complete_on != "both" else "truncated",
+        "end": "finished" if done or (state is State.COMMITTED and complete_on != "both") else "truncated",
         "eof": "finished" if done and complete_on == "finish" else "truncated",
         "broken": "finished" if done and complete_on == "finish" else "failed",
         "clock": "finished" if done else "timed_out",
@@ -150,10 +150,10 @@ def test_whole_body_without_finish(toy):
 
 
 @pytest.mark.parametrize(
-    "said", [[TextDelta("")], [STOP], [ToolCallDelta(name="f", complete=True)], [ReasoningDelta("hm")], [End()]]
+    "said", [[TextDelta("")], [STOP], [ToolCallDelta(name="f", complete=True)], [ReasoningDelta("hm")]]
 )
 def test_whole_body_without_text(toy, said):
-    """A whole body with only an empty text, a finish, a tool call, reasoning or an end is a response."""
+    """A whole body with only an empty text, a finish, a tool call or reasoning is a response."""
     attempt = toy.attempt(framing="whole", headers={"content-type": "application/json"})
     toy.read(attempt, toy.body(UsageReport({"in": 1}), *said))
     assert (attempt.outcome, attempt.response.content) == (Outcome.FINISHED, "")
@@ -464,8 +464,8 @@ def test_error_object_instead_of_a_stream(toy):
         ("sse", "text/event-stream", True),
         ("sse", "TEXT/EVENT-STREAM;charset=x", True),
         ("sse", None, True),
-        ("sse", "application/json", False),
-        ("sse", "text/plain", False),
+        ("sse", "application/json", True),
+        ("sse", "text/plain", True),
         ("whole", "application/json", True),
         ("whole", "application/vnd.example+json; v=1", True),
         ("whole", None, True),
@@ -473,7 +473,7 @@ def test_error_object_instead_of_a_stream(toy):
     ],
 )
 def test_content_types(toy, framing, content_type, fits):
-    """A body is read if its content type fits the framing, or if it has none."""
+    """A body is read if its content type fits the framing, or if its first bytes show what it is."""
     attempt = toy.attempt(framing=framing, headers={"content-type": content_type} if content_type else {})
     said = (TextDelta("a"), STOP)
     body = toy.body(*said) if framing == "whole" else toy.say(*said)
@@ -676,8 +676,8 @@ def test_held_events_are_shown_at_an_early_end(toy):
     """A response that ends before any content shows the events held so far."""
     attempt = toy.attempt()
     seen = toy.watch_events(attempt)
-    toy.read(attempt, toy.say(ResponseStarted("1")), toy.done)
-    assert list(seen) == [ResponseStarted("1"), End()]
+    toy.read(attempt, toy.say(ResponseStarted("1")), toy.say(STOP), toy.done)
+    assert list(seen) == [ResponseStarted("1"), STOP, End()]
 
 
 def test_events_are_shown_from_the_call_on(toy):

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyglot_core._attempt.filters.pipeline import Pipeline
 from polyglot_core._attempt.filters.think_tags import ThinkTags
 from polyglot_core._values.events import Finish, Ping, ReasoningDelta, TextDelta
+from polyglot_core._wire.messages import Chunk
 
 
-def split(text, size):
+def split(text, size, opening="<think>"):
     """Return the thinking and the text of `text`, received in pieces of `size` characters."""
-    tags = ThinkTags("<think>", "</think>")
+    tags = ThinkTags(opening, "</think>")
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     events = [event for piece in pieces for event in tags.apply([TextDelta(piece)])]
     events += tags.rest()
@@ -37,6 +39,47 @@ def split(text, size):
 def test_thinking_at_the_start_is_extracted(text, thinking, rest, size):
     """Only a tag at the beginning of the text counts, and it may be split anywhere."""
     assert split(text, size) == (thinking, rest)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize(
+    ("text", "thinking", "rest"),
+    [
+        ("hm</think>\n\nHello", "hm", "Hello"),
+        (" \n hm</think>Hello", " \n hm", "Hello"),
+        ("<think>hm</think>Hello", "hm", "Hello"),
+        ("a</thin</think>b </think>", "a</thin", "b </think>"),
+        ("never closed", "never closed", ""),
+        ("</think>Hello", "", "Hello"),
+        ("<thi", "<thi", ""),
+        ("  ", "  ", ""),
+        ("", "", ""),
+    ],
+)
+def test_thinking_that_has_begun(text, thinking, rest, size):
+    """With an empty opening tag all is thinking up to the closing tag, and a repeated opening tag is dropped."""
+    assert split(text, size, opening="") == (thinking, rest)
+
+
+def test_thinking_that_has_begun_in_each_choice():
+    """Each choice has a thinking of its own, and an empty text at its beginning stays."""
+    tags = ThinkTags("", "</think>")
+    said = [TextDelta("", 1), TextDelta("a</think>b", 1), TextDelta("c", 0), Finish("stop", "stop", 0)]
+    events = tags.apply(said) + tags.rest()
+    assert [(type(event).__name__, event.choice) for event in events] == [
+        ("TextDelta", 1),
+        ("ReasoningDelta", 1),
+        ("TextDelta", 1),
+        ("ReasoningDelta", 0),
+        ("Finish", 0),
+    ]
+
+
+def test_resumed_response_is_not_thinking_again(toy):
+    """After a prefill the thinking is over, as the text before the resume point proves."""
+    pipeline = Pipeline(toy.bound(), {}, ("", "</think>"), "Once upon")
+    (event,) = pipeline.decode(Chunk(toy.body(TextDelta(" a time")), b""))
+    assert event == TextDelta(" a time")
 
 
 @given(text=st.text(alphabet="<>/thinka \n", max_size=60), size=st.integers(1, 9))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from polyglot_core._attempt.assembler import Assembler
+from polyglot_core._values.limits import Limits
 from polyglot_core._values.response import FinishReason
 from polyglot_core.plugin import Finish, TextDelta, ToolCallDelta, Usage
 
@@ -156,6 +159,91 @@ CASES = {
     ),
     "a placeholder alone": (each(call(0), call()), []),
     "a piece with arguments alone": (each(call(0, arguments="{}")), [(None, "", "{}")]),
+    "the name in pieces": (
+        each(call(0, "1", "s"), call(0, name="um"), call(0, arguments='{"a": 1}')),
+        [SUM],
+    ),
+    "the name in pieces, with the id": (
+        each(call(0, "1", "s"), call(0, "1", "um"), call(0, "1", arguments='{"a": 1}')),
+        [SUM],
+    ),
+    "the name in pieces, no index": (
+        each(call(None, "1", "s"), call(name="um"), call(arguments='{"a": 1}')),
+        [SUM],
+    ),
+    "the name as it is so far": (
+        each(call(0, "1", "s"), call(0, "1", "su"), call(0, name="sum"), call(0, arguments='{"a": 1}')),
+        [SUM],
+    ),
+    "the name as it is so far, with the arguments": (
+        each(call(0, "1", "s"), call(0, "1", "sum", '{"a": 1}')),
+        [SUM],
+    ),
+    "one index and one id, whole": (
+        each(call(0, "1", "sum", '{"a": 1}'), call(0, "1", "mul", '{"b": 2}')),
+        [SUM, ("1", "mul", '{"b": 2}')],
+    ),
+    "one index and one id, one name": (
+        each(call(0, "sum", "sum", '{"a": 1}'), call(0, "sum", "sum", '{"a": 2}')),
+        [("sum", "sum", '{"a": 1}'), ("sum", "sum", '{"a": 2}')],
+    ),
+    "one index and one id, in pieces": (
+        each(
+            call(0, "1", "sum", '{"a"'),
+            call(0, arguments=": 1}"),
+            call(0, "1", "mul", '{"b"'),
+            call(0, arguments=": 2}"),
+        ),
+        [SUM, ("1", "mul", '{"b": 2}')],
+    ),
+    "one index and no id, whole": (
+        each(call(0, "", "sum", '{"a": 1}'), call(0, "", "mul", '{"b": 2}')),
+        [(None, "sum", '{"a": 1}'), (None, "mul", '{"b": 2}')],
+    ),
+    "one index, without arguments": (
+        each(call(0, "", "sum", "{}"), call(0, "", "mul", "{}")),
+        [(None, "sum", "{}"), (None, "mul", "{}")],
+    ),
+    "arguments once more at the end": (
+        each(call(0, "1", "sum", '{"a"'), call(0, arguments=": 1}"), call(0, "1", "sum", '{"a": 1}')),
+        [SUM],
+    ),
+    "arguments once more, with other spaces": (
+        each(call(0, "1", "sum", '{"a": 1}'), call(0, "1", "sum", '{"a":1}')),
+        [SUM],
+    ),
+    "empty arguments first": (
+        each(call(0, "1", "sum", "{}"), call(0, arguments='{"a": '), call(0, arguments="1}")),
+        [SUM],
+    ),
+    "empty arguments first, as null": (
+        each(call(0, "1", "sum", "null"), call(0, arguments='{"a": 1}')),
+        [SUM],
+    ),
+    "empty arguments first, no index": (
+        each(call(None, "1", "sum", "{}"), call(arguments='{"a": 1}')),
+        [SUM],
+    ),
+    "empty arguments, then the end of the call": (
+        each(call(0, "1", "sum", "{}"), call(0, complete=True), call(1, "2", "mul", "{}"), call(1, complete=True)),
+        [("1", "sum", "{}"), ("2", "mul", "{}")],
+    ),
+    "empty arguments twice": (
+        each(call(0, "1", "sum", "{}"), call(0, "1", "sum", "{}")),
+        [("1", "sum", "{}")],
+    ),
+    "an object in a string of the arguments": (
+        each(call(0, "1", "sum", '{"a": "'), call(0, arguments='{"b'), call(0, arguments='"}')),
+        [("1", "sum", '{"a": "{"b"}')],
+    ),
+    "an object in the arguments": (
+        each(call(0, "1", "sum", '{"a": '), call(0, arguments='{"b": 1}'), call(0, arguments="}")),
+        [("1", "sum", '{"a": {"b": 1}}')],
+    ),
+    "another index on each piece": (
+        each(call(0, "1", "sum", '{"a"'), call(1, "1", arguments=": "), call(2, "1", arguments="1}")),
+        [SUM],
+    ),
     "indexes with gaps": (
         each(call(3, "1", "sum", '{"a": 1}'), call(7, "2", "mul", '{"b": 2}')),
         TWO,
@@ -311,3 +399,49 @@ def test_ten_thousand_pieces_are_joined():
             assert len(partial.tool_calls[0].arguments_raw) == number + len('{"text": "') + 1
     assembler.absorb([call(0, arguments='"}')], b"")
     assert assembler.choices()[0].tool_calls[0].arguments == {"text": "x" * 10_000}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [call(0, arguments='{"a": 1}'), call(1, arguments='{"a": 1}'), call(1, "2", arguments='{"a": 1}')],
+    ids=["known index", "new index", "new index and id"],
+)
+def test_tool_call_without_a_name_is_never_ready(event):
+    """Arguments that belong to no name cannot be run."""
+    assembler, _ = assembled(*each(call(0, "1", "", ""), event))
+    assert not any(made.ready for made in assembler.choices()[0].tool_calls)
+
+
+def _seconds(chunks):
+    """Return the CPU time that chunks take: the least of three runs."""
+    times = []
+    for _ in range(3):
+        start = process_time()
+        assembled(*chunks, limits=Limits(tool_calls=10**6))
+        times.append(process_time() - start)
+    return min(times)
+
+
+LONG = {
+    "many calls": lambda count: each(*(call(number, f"c{number}", "sum", '{"a": 1}') for number in range(count))),
+    "many calls under one index": lambda count: each(
+        *(call(0, f"c{number}", f"sum{number}", '{"a": 1}') for number in range(count))
+    ),
+    "many calls under one index and id": lambda count: each(
+        *(call(0, "c", "sum", f'{{"a": {number}}}') for number in range(count))
+    ),
+    "many pieces": lambda count: each(call(0, "c", "sum", '{"a": "'), *(call(0, arguments="x{") for _ in range(count))),
+    "many pieces of a name": lambda count: each(call(0, "c", "s"), *(call(0, name="um") for _ in range(count))),
+    "many empty arguments": lambda count: each(*(call(0, "c", "sum", "{}") for _ in range(count))),
+    "many pieces that begin an object": lambda count: each(
+        call(0, "c", "sum", '{"a": "'), *(call(0, arguments='{"b": ') for _ in range(count))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_twice_the_pieces_take_twice_the_time(name):
+    """Tool calls are matched in time linear in their pieces."""
+    chunks = LONG[name]
+    _seconds(chunks(100))
+    assert _seconds(chunks(4_000)) < 12 * _seconds(chunks(1_000)) + 0.05

@@ -6,10 +6,11 @@ import json
 from typing import ClassVar
 
 import pytest
+from msgspec.structs import replace
 
 from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
 from polyglot_core._values.parts import Image, RawPart, Reasoning, Text, ToolCall, ToolResult
-from polyglot_core._values.request import InferenceRequest, Message
+from polyglot_core._values.request import InferenceRequest, Message, RawTool, Tool
 from polyglot_core.errors import RequestError
 
 
@@ -170,12 +171,14 @@ def test_each_result_is_a_message():
 
 
 def test_turns_of_one_role_are_merged():
-    """Check that system messages are separate at any index, and that a message without blocks is no turn."""
+    """Check that the first system messages are separate, and that a message without blocks is no turn."""
     system, said = turns(
         ("system", "Be kind."),
+        ("user", ""),
+        ("developer", "Be brief."),
         ("user", "a"),
         ("tool", (ToolResult(id="1", content=""),)),
-        ("developer", "Be brief."),
+        ("system", ""),
         ("user", "b"),
         ("assistant", ""),
         ("assistant", "c"),
@@ -186,6 +189,131 @@ def test_turns_of_one_role_are_merged():
         {"role": "user", "content": [{"text": "a"}, {"result": "1", "of": None}, {"text": "b"}]},
         {"role": "assistant", "content": [{"text": "c"}]},
     ]
+
+
+class InPlace(Turns):
+    """Has turns of the system."""
+
+    system_in_place: ClassVar[bool] = True
+
+
+LATE = (("system", "a"), ("user", "b"), ("developer", "c"), ("assistant", "d"), ("system", "e"))
+
+
+def test_late_system_message_is_reported():
+    """Check that it raises, and that it goes into the system prompt if the request allows that."""
+    with pytest.raises(
+        RequestError, match=r"'garden' cannot express a system message after the first turn; use a user's"
+    ):
+        turns(*LATE)
+    system, said = turns(*LATE, unsupported="drop")
+    assert system == [{"text": "a"}, {"text": "c"}, {"text": "e"}]
+    assert [turn["role"] for turn in said] == ["user", "assistant"]
+    with pytest.warns(UserWarning, match="a system message after the first turn"):
+        turns(*LATE, unsupported="warn")
+
+
+def test_late_system_message_stays_in_place():
+    """Check that a dialect with turns of the system keeps the order, and flat messages too."""
+    system, said = turns(*LATE, kind=InPlace)
+    assert system == [{"text": "a"}]
+    assert [(turn["role"], turn["content"]) for turn in said] == [
+        ("user", [{"text": "b"}]),
+        ("system", [{"text": "c"}]),
+        ("assistant", [{"text": "d"}]),
+        ("system", [{"text": "e"}]),
+    ]
+    assert [message["content"] for message in flat(*LATE)] == list("abcde")
+
+
+# Further fields of parts
+
+
+class Open(Turns):
+    """Lays further fields over the blocks."""
+
+    sends_extra: ClassVar[bool] = True
+
+    def write_tool_result(self, part):
+        yield {"result": self.write(part.content)}
+
+
+class OpenFlat(Flat):
+    """Lays further fields over parts and tool calls."""
+
+    sends_extra: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Text("a", extra={"x": {"y": 1}}),
+        ToolCall(name="f", id="1", extra={"x": 1}),
+        ToolResult(id="1", content=(Text("a", extra={"x": 1}),)),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+@pytest.mark.parametrize("kind", [Turns, Flat])
+def test_field_of_a_part_is_reported(part, kind):
+    """Check that it is named, and omitted if the request allows that; another response's fields are left out."""
+    request = asked(("user", (part,)))
+    write = "conversation" if kind is Turns else "messages"
+    with pytest.raises(RequestError, match="cannot express the field 'x' of a part of type (Text|ToolCall)"):
+        getattr(kind(request, "garden"), write)()
+    dropped = getattr(kind(asked(("user", (part,)), unsupported="drop"), "garden"), write)()
+    assert "'x'" not in repr(dropped)
+    foreign = Message(role="assistant", content=(part,), provider="orchard")
+    getattr(kind(asked(foreign), "garden"), write)()
+
+
+def test_field_of_a_part_is_sent():
+    """Check that it is laid over the block, field by field, also in a result."""
+    call = ToolCall(name="f", id="1", extra={"x": 1})
+    result = ToolResult(id="1", content=(Text("b", extra={"x": 2}),))
+    _, said = turns(("user", (Text("a", extra={"x": {"y": 1}}), call, result)), kind=Open)
+    assert said[0]["content"] == [
+        {"text": "a", "x": {"y": 1}},
+        {"call": "1", "arguments": {}, "x": 1},
+        {"result": [{"text": "b", "x": 2}]},
+    ]
+    message = Message(
+        role="assistant", content=(Text("a", extra={"x": 1}), replace(call, extra={"function": {"y": 2}}))
+    )
+    assert OpenFlat(asked(message), "garden").messages() == [
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "a", "x": 1}],
+            "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}", "y": 2}},
+            ],
+        }
+    ]
+
+
+def test_fields_of_a_message_are_laid_over_it():
+    """Check that a field of an object that the writer writes too keeps the others."""
+    message = Message(role="user", content=(Text("a"), Text("b")), extra={"content": "c", "mood": {"x": 1}})
+    assert flat(message) == [{"role": "user", "content": "c", "mood": {"x": 1}}]
+
+
+# Names of tools
+
+
+class Dotted(Turns):
+    """Takes names with dots."""
+
+    tool_name: ClassVar[str] = "[a-z.]+"
+
+
+@pytest.mark.parametrize("name", ["get weather", "wetter-für", "a" * 65, "a.b", "a\n", ""])
+def test_name_of_a_tool_is_refused(name):
+    """Check the usual names, whatever may be dropped, and those of a dialect with others; raw tools are not checked."""
+    for unsupported in ("raise", "drop"):
+        with pytest.raises(RequestError, match=r"tools\[1\].name is .*the driver 'garden' takes names that match"):
+            Turns(replace(asked(("user", "a"), unsupported=unsupported), tools=(Tool("f"), Tool(name))), "garden")
+    Turns(replace(asked(("user", "a")), tools=(Tool("a" * 64), RawTool({"name": name}))), "garden")
+    if name == "a.b":
+        Dotted(replace(asked(("user", "a")), tools=(Tool(name),)), "garden")
 
 
 def test_unsupported_block_of_the_system_prompt():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+from fractions import Fraction
 from typing import Literal
 
 import msgspec
@@ -11,8 +13,9 @@ from polyglot_core._authoring import json_access
 from polyglot_core._authoring.facts import import_optional, read_facts
 from polyglot_core._authoring.json_requests import json_request, merged
 from polyglot_core._values.connection import Connection
+from polyglot_core._values.secret import Secret
 from polyglot_core._wire.sse import SSEFramer
-from polyglot_core.errors import ConfigError
+from polyglot_core.errors import ConfigError, RequestError
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,40 @@ def test_extra_fields_are_merged_into_a_body():
     }
     assert merged(body, extra, lists=("stop",))["stop"] == ["a", "b"]
     assert body["tools"] == [1]
+
+
+def test_extra_fields_are_merged_at_every_depth():
+    """Merge nested objects and append nested lists; change neither argument."""
+    body = {"config": {"thinking": {"level": "low"}, "stop": ["a"], "tools": [1]}, "x": None}
+    extra = {"config": {"thinking": {"shown": False}, "stop": [], "tools": [2]}, "x": {"y": 1}}
+    expected = {"config": {"thinking": {"level": "low", "shown": False}, "stop": [], "tools": [1, 2]}, "x": {"y": 1}}
+    assert merged(body, extra) == expected
+    assert merged(merged(body, {}), extra) == expected
+    assert (body["config"]["thinking"], extra["config"]["tools"]) == ({"level": "low"}, [2])
+    assert merged({"a": {"b": 1}}, {"a": None}) == {"a": None}
+
+
+def test_numbers_and_mappings_of_other_kinds_are_written_as_json():
+    """In the body of a request, as a number and as an object."""
+    body = {"a": Fraction(1, 2), "b": types.MappingProxyType({"c": 1})}
+    assert json_request("http://a", body, stream=False).body == b'{"a":0.5,"b":{"c":1}}'
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("a\ud800", r"body\['a'\]\['b'\] has a lone surrogate"),
+        (object(), r"body\['a'\]\['b'\] is of type object"),
+        (Secret("test-key"), r"body\['a'\]\['b'\] is of type Secret"),
+        ({None: 1}, "has a name of type NoneType"),
+    ],
+    ids=["surrogate", "object", "secret", "name"],
+)
+def test_body_that_is_no_json(value, expected):
+    """It is the user's error, with the place, and not the driver's."""
+    with pytest.raises(RequestError, match=expected) as caught:
+        json_request("http://a", {"a": {"b": value}}, stream=False)
+    assert "test-key" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,9 @@ def test_a_tool_may_be_a_dict(tool, expected):
     ("tool", "says"),
     [
         (7, "not int"),
-        ({"type": "web_search"}, "a function that has a name"),
+        ({"type": "function"}, "a function that has a name"),
+        ({}, "a function that has a name"),
+        ({"nme": "f", "parameters": {}}, "a function that has a name"),
         ({"function": {"name": "f", "paramters": {}}}, "and not paramters"),
         ({"function": 5}, "a function that has a name"),
     ],

@@ -118,12 +118,12 @@ def test_connection_option_requests_streams(flavour, story):
     """`stream` among the connection's options holds for its calls."""
 
     async def main():
-        inference = flavour.Inference(story.connection(options={"stream": True, "seed": 1, "top": 1}))
+        inference = flavour.Inference(story.connection(options={"stream": True, "seed": 1, "top_k": 1}))
         await flavour.wait(inference.create("Hi", options={"seed": 2}).response())
 
     flavour.run(main)
     sent = story.asked[0].json
-    assert (sent["stream"], sent["seed"], sent["top"]) == (True, 2, 1)
+    assert (sent["stream"], sent["seed"], sent["top_k"]) == (True, 2, 1)
 
 
 def test_stream_method_requests_a_stream(flavour, story):
@@ -508,7 +508,7 @@ def test_connection_refused(flavour, loopback, http):
         ({"messages": [5]}, RequestError, "not int"),
         ({"messages": [{"content": "x"}]}, RequestError, "requires a role"),
         ({"messages": "Hi", "timeouts": {"idel": 1}}, ConfigError, "idle"),
-        ({"messages": "Hi", "timeouts": 30}, ConfigError, "timeouts"),
+        ({"messages": "Hi", "timeouts": "30"}, ConfigError, "timeouts"),
     ],
 )
 def test_invalid_arguments_fail_when_prepared(flavour, story, asked, kind, part):

@@ -124,9 +124,9 @@ BAD = {
         "[connections.a]\ndriver = 'toy'\ntimeouts = {idle = 'long'}",
         ["line 3", "timeouts", "Expected `float`, got `str`"],
     ),
-    "clocks that are a number": (
-        "[connections.a]\ndriver = 'toy'\ntimeouts = 30",
-        ["line 3", "timeouts", "Expected `object`"],
+    "clocks that are a text": (
+        "[connections.a]\ndriver = 'toy'\ntimeouts = '30'",
+        ["line 3", "timeouts", "got `str`"],
     ),
     "a driver that is a number": ("[connections.a]\ndriver = 5", ["line 2", "driver", "got `int`"]),
     "a model that is a list": ("[connections.a]\ndriver = 'toy'\nmodel = ['m']", ["line 3", "model", "got `array`"]),
@@ -312,7 +312,8 @@ def test_missing_default_is_reported_with_the_path_of_the_file(config):
         ({"modle": "m"}, ["no field 'modle'", "did you mean 'model'?"]),
         ({"stream": True}, ["no field 'stream'", "Known are"]),
         ({"timeouts": {"idel": 1}}, ["no 'idel' in timeouts", "did you mean 'idle'?"]),
-        ({"timeouts": 30}, ["timeouts", "int"]),
+        ({"timeouts": True}, ["timeouts", "bool"]),
+        ({"timeouts": -1}, ["'connect' in timeouts", "negative"]),
         ({"timeouts": "30"}, ["timeouts", "str"]),
         ({"timeouts": [30]}, ["timeouts", "list"]),
         ({"base_url": "nowhere"}, ["base_url"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import itertools
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from polyglot_core._client.arguments import as_messages
 from polyglot_core._drivers import discovery
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.request import InferenceRequest
-from polyglot_core.errors import RequestError
+from polyglot_core.errors import RequestError, TransportError
 from polyglot_core.plugin import CONTRACT_VERSION, Chunk, Failure, Usage, WireRequest, WireResponse, hookimpl
 
 CONNECTION = Connection(name="here", driver="mine")
@@ -333,3 +334,45 @@ def test_registered_driver_overrides_an_installed_one(monkeypatch):
     monkeypatch.setenv("POLYGLOT_DRIVERS", "")
     with register(driver(), "openai"):
         assert discovery.load_driver("openai").distribution == ""
+
+
+# What is not the driver's fault
+
+
+def mine(encode):
+    """Return a bound driver with this function as `encode_request`."""
+    hooks = {"encode_request": encode, "decode_chunk": lambda chunk: (), "extract_usage": lambda payload: USAGE}
+    module = SimpleNamespace(**{name: hookimpl(renamed(function, name)) for name, function in hooks.items()})
+    return Driver("mine", module, "polyglot-mine", "1.2").bind(CONNECTION)
+
+
+def renamed(function, name):
+    function.__name__ = name
+    return function
+
+
+def test_text_that_cannot_be_encoded_is_the_users_mistake():
+    """A driver that encodes a lone surrogate by itself is not blamed for it."""
+
+    def encode(request):
+        return "a\ud800".encode()
+
+    with pytest.raises(RequestError, match="has text that cannot be sent") as caught:
+        mine(encode).encode(REQUEST)
+    assert "Report this" not in caught.value.message
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_lack_of_file_descriptors_is_not_the_drivers_fault(number):
+    """It is a `TransportError` that states the cause; another error of the system is the driver's."""
+
+    def encode(request):
+        raise OSError(number, "Too many open files")
+
+    def other(request):
+        raise OSError(errno.ENOENT, "No such file")
+
+    with pytest.raises(TransportError, match=r"No file descriptor is left .*Too many open files.*ulimit"):
+        mine(encode).encode(REQUEST)
+    with pytest.raises(PluginError, match="Report this to polyglot-mine"):
+        mine(other).encode(REQUEST)

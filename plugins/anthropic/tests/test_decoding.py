@@ -165,10 +165,15 @@ def test_truncated_tool_call_is_not_ready(decode):
 
 
 def test_server_tools_are_not_tool_calls(decode):
-    """They are reported as whole blocks with their joined input; citations are separate."""
+    """They are reported when they begin, and whole, with their joined input; citations are separate."""
     decoded = decode("server_tools.sse")
     assert decoded.response.tool_calls == ()
-    used, result = [event for event in decoded.events if isinstance(event, ServerToolEvent)]
+    events = [event for event in decoded.events if isinstance(event, ServerToolEvent)]
+    assert [(event.type, event.payload) for event in events[::2]] == [
+        ("server_tool_use", {}),
+        ("web_search_tool_result", {}),
+    ]
+    used, result = events[1::2]
     assert (used.type, used.payload["name"], used.payload["input"]) == (
         "server_tool_use",
         "web_search",

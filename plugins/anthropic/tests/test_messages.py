@@ -37,14 +37,15 @@ def test_text_is_a_turn_of_one_block(body):
 
 
 def test_system_and_developer_turns_become_the_system_prompt(body):
-    """Wherever they are, in their order; the other turns are unchanged."""
-    said = body(
-        [
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "Hi"},
-            {"role": "developer", "content": "Be kind."},
-        ]
-    )
+    """In their order; one after the first turn is an error, or is moved if the request allows that."""
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+        {"role": "developer", "content": "Be kind."},
+    ]
+    with pytest.raises(RequestError, match="a system message after the first turn"):
+        body(turns)
+    said = body(turns, unsupported="drop")
     assert said["system"] == [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be kind."}]
     assert [turn["role"] for turn in said["messages"]] == ["user"]
     assert "system" not in body("Hi")
@@ -83,25 +84,62 @@ def test_empty_turns_and_texts_are_omitted(body):
     assert said["messages"] == [{"role": "user", "content": [{"type": "text", "text": t} for t in ("Hi", "Ho")]}]
 
 
-def test_cache_markers(body):
-    """`Text.cache` becomes cache_control, also in the system prompt."""
-    said = body([Message(role="system", content=(Text("Long.", cache=True),)), user(Text("Hi"), Text("!", cache=True))])
-    assert said["system"] == [{"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral"}}]
-    assert [block.get("cache_control") for block in said["messages"][0]["content"]] == [None, {"type": "ephemeral"}]
+MARKS = {
+    "default": (True, {"type": "ephemeral"}),
+    "an hour": ("1h", {"type": "ephemeral", "ttl": "1h"}),
+    "five minutes": ("5m", {"type": "ephemeral", "ttl": "5m"}),
+}
+MARKED = {
+    "text": lambda cache: user(Text("x", cache=cache)),
+    "image": lambda cache: user(Image(url="https://example.com/a.png", cache=cache)),
+    "document": lambda cache: user(Document(data=b"%PDF", cache=cache)),
+    "result": lambda cache: Message(role="tool", content=(ToolResult(id="t", content=(Text("x", cache=cache),)),)),
+}
 
 
-def test_cache_marker_inside_a_result_moves_to_the_result(body):
-    """Blocks inside of a result cannot be marked themselves."""
-    result = ToolResult(id="t", content=(Text("long", cache=True),))
-    said = body([Message(role="tool", content=(result,))])
-    assert said["messages"][0]["content"] == [
-        {
-            "type": "tool_result",
-            "tool_use_id": "t",
-            "content": [{"type": "text", "text": "long"}],
-            "cache_control": {"type": "ephemeral"},
-        }
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("kind", MARKED)
+def test_cache_markers(body, kind, mark):
+    """The lifetime is sent only if it is specified. Blocks inside of a result cannot be marked themselves."""
+    cache, expected = MARKS[mark]
+    (block,) = body([MARKED[kind](cache)])["messages"][0]["content"]
+    assert block.pop("cache_control") == expected
+    assert [block] == body([MARKED[kind](False)])["messages"][0]["content"]
+
+
+def test_cache_marker_of_the_system_prompt(body):
+    """Only the marked text has it."""
+    texts = (Text("Long.", cache="1h"), Text("Short."))
+    assert body([Message(role="system", content=texts), user(Text("Hi"))])["system"] == [
+        {"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+        {"type": "text", "text": "Short."},
     ]
+
+
+def test_longest_cache_marker_of_a_result_counts(body):
+    """A result has one marker."""
+    result = ToolResult(id="t", content=(Text("a", cache=True), Text("b", cache="1h"), Text("c", cache="5m")))
+    (block,) = body([Message(role="tool", content=(result,))])["messages"][0]["content"]
+    assert block["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+    assert block["content"] == [{"type": "text", "text": text} for text in "abc"]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Text("x", extra={"cache_control": {"type": "ephemeral"}}),
+        Image(url="https://example.com/a.png", extra={"colour": "red"}),
+        Document(data=b"%PDF", extra={"citations": {"enabled": True}, "context": "A plan."}),
+        Reasoning(text="Hm.", signature="s", extra={"colour": "red"}),
+        Reasoning(redacted="x", extra={"colour": "red"}),
+        ToolCall(name="a", id="t", extra={"caller": {"type": "direct"}}),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_further_fields_of_a_part_are_sent(body, part):
+    """They are fields of the block."""
+    (block,) = body([user(part)])["messages"][0]["content"]
+    assert {name: block[name] for name in part.extra} == part.extra
 
 
 @pytest.mark.parametrize(
@@ -164,12 +202,17 @@ def test_tool_call_arguments_are_an_object(body):
     ]
 
 
-def test_tool_call_with_invalid_arguments(body):
-    """It is an error; with `drop` it is sent without arguments, so that its result has a tool call."""
-    turns = ["Hi", assistant(ToolCall(name="weather", id="t", arguments_raw='{"ci'))]
-    with pytest.raises(RequestError, match="'weather' whose arguments are not a JSON object"):
-        body(turns)
-    assert body(turns, unsupported="drop")["messages"][1]["content"][0]["input"] == {}
+@pytest.mark.parametrize("arguments", ['{"ci', "[1]", '"Oslo"', "7"], ids=["cut", "list", "string", "number"])
+def test_tool_call_with_invalid_arguments(body, arguments):
+    """The API accepts objects only, so the text goes into one."""
+    turns = ["Hi", assistant(ToolCall(name="weather", id="t", arguments_raw=arguments))]
+    assert body(turns)["messages"][1]["content"][0]["input"] == {"INVALID_JSON": arguments}
+
+
+def test_tool_call_without_a_name(body):
+    """The API rejects an empty name, and the result needs its tool call."""
+    said = body(["Hi", assistant(ToolCall(name="", id="t")), Message.tool_result("t", "no tool", error=True)])
+    assert said["messages"][1]["content"][0]["name"] == "unnamed_tool"
 
 
 def test_failed_tool_result(body):
@@ -213,20 +256,31 @@ def test_missing_ids_are_numbered(body):
     assert [result["tool_use_id"] for result in results] == ["call_2", "call_1", "call_3"]
 
 
-def test_raw_blocks_pass_unchanged(body):
-    """A dict that is one of the dialect's blocks, such as a search result, is not changed."""
-    blocks = [
+@pytest.mark.parametrize(
+    "block",
+    [
         {"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "x"}]},
         {"type": "web_search_tool_result", "tool_use_id": "srv", "content": []},
-    ]
-    assert body([{"role": "user", "content": blocks}])["messages"][0]["content"] == blocks
+        {"type": "fallback", "from": {"model": "claude-a"}, "to": {"model": "claude-b"}},
+        {"type": "compaction", "content": "So far."},
+        {"type": "added_tomorrow", "x": 1},
+    ],
+    ids=lambda block: block["type"],
+)
+def test_raw_blocks_pass_unchanged(body, block):
+    """A dict that is one of the dialect's blocks, of whatever type, is not changed."""
+    assert body([{"role": "user", "content": [block]}])["messages"][0]["content"] == [block]
 
 
 @pytest.mark.parametrize(
     ("part", "named"),
     [
         (Audio(data=b"RIFF"), "Audio"),
-        (RawPart({"type": "input_video"}), "'input_video'"),
+        *(
+            (RawPart({"type": kind}), f"'{kind}'")
+            for kind in ("image_url", "input_audio", "input_video", "output_text", "file", "function_call", "refusal")
+        ),
+        (RawPart({"inlineData": {}}), "'None'"),
         (Document(data=b"PK", mime_type="application/zip"), "a document of type application/zip"),
     ],
 )

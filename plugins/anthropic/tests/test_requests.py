@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from polyglot_core.errors import ConfigError, RequestError
-from polyglot_core.plugin import JSONSchema, Secret, Tool
+from polyglot_core.plugin import JSONSchema, RawTool, Secret, Tool
 
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 WEATHER = Tool("weather", "Tells the weather.", PERSON)
@@ -110,6 +110,25 @@ def test_tool_fields(body):
     ]
 
 
+def test_tools_of_the_api_and_further_fields_of_tools(body):
+    """A raw tool is sent as it is, in its place; cache marks and further fields are fields of the tool."""
+    search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
+    deferred = Tool("time", cache="1h", extra={"defer_loading": True, "allowed_callers": ["direct"]})
+    assert body("Hi", tools=(RawTool(search), deferred, Tool("sum", cache=True)), tool_choice="web_search")[
+        "tools"
+    ] == [
+        search,
+        {
+            "name": "time",
+            "input_schema": {"type": "object", "properties": {}},
+            "cache_control": {"type": "ephemeral", "ttl": "1h"},
+            "defer_loading": True,
+            "allowed_callers": ["direct"],
+        },
+        {"name": "sum", "input_schema": {"type": "object", "properties": {}}, "cache_control": {"type": "ephemeral"}},
+    ]
+
+
 @pytest.mark.parametrize(
     ("choice", "parallel", "said"),
     [
@@ -166,6 +185,54 @@ def test_model_and_version_of_an_endpoint(encode, body):
     said = body("Hi", connection=there)
     assert said["anthropic_version"] == "v9"
     assert "model" not in said
+
+
+@pytest.mark.parametrize(
+    ("fields", "extra", "name", "expected"),
+    [
+        (
+            {"options": {"reasoning_effort": "low"}, "response_format": JSONSchema(PERSON)},
+            {"output_config": {"task_budget": {"type": "tokens", "total": 9}}},
+            "output_config",
+            {
+                "effort": "low",
+                "format": {"type": "json_schema", "schema": PERSON},
+                "task_budget": {"type": "tokens", "total": 9},
+            },
+        ),
+        (
+            {"options": {"reasoning_budget": 2000}},
+            {"thinking": {"display": "omitted"}},
+            "thinking",
+            {"type": "enabled", "budget_tokens": 2000, "display": "omitted"},
+        ),
+        (
+            {"tools": (Tool("sum"),), "tool_choice": "auto"},
+            {"tool_choice": {"disable_parallel_tool_use": True}},
+            "tool_choice",
+            {"type": "auto", "disable_parallel_tool_use": True},
+        ),
+        ({"options": {"user": "u1"}}, {"metadata": {"team": "t"}}, "metadata", {"user_id": "u1", "team": "t"}),
+        (
+            {"tools": (Tool("sum", parameters={}),)},
+            {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+            "tools",
+            [{"name": "sum", "input_schema": {}}, {"type": "web_search_20250305", "name": "web_search"}],
+        ),
+    ],
+    ids=["output_config", "thinking", "tool_choice", "metadata", "tools"],
+)
+def test_extra_fields_of_an_object_keep_the_others(body, fields, extra, name, expected):
+    """Objects are merged field by field, and tools are added."""
+    assert body("Hi", extra=extra, **fields)[name] == expected
+
+
+@pytest.mark.parametrize("model", ["", ".", "..", "a\udc80"])
+def test_model_that_cannot_be_in_a_path_is_rejected(encode, model):
+    """It would select another path."""
+    facts = {"path": "/models/{model}/ask", "body_version": "v9"}
+    with pytest.raises(RequestError, match="model"):
+        encode("Hi", connection={"base_url": "http://127.0.0.1", "facts": facts}, model=model)
 
 
 @pytest.mark.parametrize("facts", [{"max_tokens": "many"}, {"colour": "red"}])

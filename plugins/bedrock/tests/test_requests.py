@@ -16,6 +16,7 @@ from polyglot_core.plugin import (
     JSONSchema,
     Message,
     RawPart,
+    RawTool,
     Reasoning,
     Text,
     Tool,
@@ -73,6 +74,7 @@ def test_turns_of_one_role_are_merged_and_system_turns_are_separate(kit):
     body = kit.body_of(
         [
             Message(role="system", content="Be brief."),
+            Message(role="developer", content="Be kind."),
             Message(role="user", content="Rake."),
             Message(
                 role="assistant", content=(Text("Yes."), ToolCall(name="rake", id="c/1", arguments_raw='{"bed":1}'))
@@ -81,7 +83,6 @@ def test_turns_of_one_role_are_merged_and_system_turns_are_separate(kit):
             Message.tool_result(ToolCall(name="rake", id="c2"), "broken", error=True),
             Message(role="user", content="And?"),
             Message(role="assistant", content=""),
-            Message(role="developer", content="Be kind."),
         ]
     )
     assert body["system"] == [{"text": "Be brief."}, {"text": "Be kind."}]
@@ -119,13 +120,58 @@ def test_long_id_keeps_its_end(kit):
     assert call["toolUse"]["toolUseId"] == result["toolResult"]["toolUseId"] == "x" * 54 + "-" * 9 + "1"
 
 
-def test_text_to_cache_is_followed_by_a_marker(kit):
-    """In a turn, in the system prompt, and after a result that contains it."""
-    assert blocks(kit, Text("long", cache=True), Text("short")) == [{"text": "long"}, POINT, {"text": "short"}]
-    system = Message(role="system", content=(Text("long", cache=True),))
-    assert kit.body_of([system, user(Text("a"))])["system"] == [{"text": "long"}, POINT]
-    result = blocks(kit, ToolResult(id="c", content=(Text("long", cache=True),)))
-    assert result == [{"toolResult": {"toolUseId": "c", "content": [{"text": "long"}]}}, POINT]
+@pytest.mark.parametrize("cache", [True, "1h", "5m"])
+def test_parts_to_cache_are_followed_by_a_marker(kit, cache):
+    """In a turn, in the system prompt, and after a result that contains it. The lifetime is sent if it is specified."""
+    point = POINT if cache is True else {"cachePoint": {"type": "default", "ttl": cache}}
+    assert blocks(kit, Text("long", cache=cache), Text("short")) == [{"text": "long"}, point, {"text": "short"}]
+    for part in (Image(data=b"a", cache=cache), Document(data=b"a", cache=cache)):
+        assert blocks(kit, part)[1:] == [point]
+    system = Message(role="system", content=(Text("long", cache=cache),))
+    assert kit.body_of([system, user(Text("a"))])["system"] == [{"text": "long"}, point]
+    result = blocks(kit, ToolResult(id="c", content=(Text("long", cache=cache), Image(data=b"a", cache=cache))))
+    assert [next(iter(block)) for block in result] == ["toolResult", "cachePoint"]
+    assert [next(iter(block)) for block in result[0]["toolResult"]["content"]] == ["text", "image"]
+    assert result[1] == point
+
+
+def test_further_fields_of_a_part_are_sent(kit):
+    """They are fields of the block; a text has none."""
+    assert blocks(
+        kit,
+        Image(data=b"a", extra={"colour": "red"}),
+        Audio(data=b"a", extra={"colour": "red"}),
+        Document(data=b"a", name="a.pdf", extra={"citations": {"enabled": True}, "context": "A plan."}),
+        Reasoning(text="Hm.", signature="s", extra={"colour": "red"}),
+        ToolCall(name="a", id="t", extra={"colour": "red"}),
+    ) == [
+        {"image": {"format": "png", "source": {"bytes": "YQ=="}, "colour": "red"}},
+        {"audio": {"format": "wav", "source": {"bytes": "YQ=="}, "colour": "red"}},
+        {
+            "document": {
+                "format": "pdf",
+                "source": {"bytes": "YQ=="},
+                "name": "a",
+                "citations": {"enabled": True},
+                "context": "A plan.",
+            }
+        },
+        {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "s", "colour": "red"}}},
+        {"toolUse": {"toolUseId": "t", "name": "a", "input": {}, "colour": "red"}},
+    ]
+
+
+@pytest.mark.parametrize("arguments", ["[", "[1]", '"Oslo"', "7"], ids=["cut", "list", "string", "number"])
+def test_tool_call_with_invalid_arguments(kit, arguments):
+    """The API accepts objects only, so the text goes into one."""
+    (call,) = blocks(kit, ToolCall(name="a", id="t", arguments_raw=arguments))
+    assert call["toolUse"]["input"] == {"INVALID_JSON": arguments}
+
+
+def test_tool_call_without_a_name(kit):
+    """The API rejects an empty name, and the result needs its tool call."""
+    (call,) = blocks(kit, ToolCall(name="", id="t"))
+    assert call["toolUse"]["name"] == "unnamed_tool"
 
 
 def test_files_have_a_format_and_bytes_or_an_s3_location(kit):
@@ -179,6 +225,67 @@ def test_tools_and_tool_choice(kit):
     }
     for choice, said in (("auto", {"auto": {}}), ("required", {"any": {}})):
         assert kit.body_of(tools=tools, tool_choice=choice)["toolConfig"]["toolChoice"] == said
+
+
+def test_tools_of_the_api_and_further_fields_of_tools(kit):
+    """A raw tool is sent as it is; a cache marker follows its tool."""
+    system_tool = {"systemTool": {"name": "nova_grounding"}}
+    tools = (
+        RawTool(system_tool),
+        Tool("dig", parameters={}, cache="1h", extra={"colour": "red"}),
+        Tool("rake", parameters={}),
+    )
+    assert kit.body_of(tools=tools)["toolConfig"]["tools"] == [
+        system_tool,
+        {"toolSpec": {"name": "dig", "inputSchema": {"json": {}}, "colour": "red"}},
+        {"cachePoint": {"type": "default", "ttl": "1h"}},
+        {"toolSpec": {"name": "rake", "inputSchema": {"json": {}}}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "extra", "name", "expected"),
+    [
+        (
+            {"options": {"temperature": 0}},
+            {"inferenceConfig": {"topP": 0.5}},
+            "inferenceConfig",
+            {"temperature": 0, "topP": 0.5},
+        ),
+        (
+            {"options": {"top_k": 3}, "model": CLAUDE},
+            {"additionalModelRequestFields": {"anthropic_beta": ["x"]}},
+            "additionalModelRequestFields",
+            {"top_k": 3, "anthropic_beta": ["x"]},
+        ),
+        (
+            {"options": {"metadata": {"a": "1"}}},
+            {"requestMetadata": {"b": "2"}},
+            "requestMetadata",
+            {"a": "1", "b": "2"},
+        ),
+    ],
+    ids=["inferenceConfig", "additionalModelRequestFields", "requestMetadata"],
+)
+def test_extra_fields_of_an_object_keep_the_others(kit, fields, extra, name, expected):
+    """Objects are merged field by field."""
+    assert kit.body_of(extra=extra, **fields)[name] == expected
+
+
+@pytest.mark.parametrize("model", ["", ".", "..", "a\udc80"])
+def test_model_that_cannot_be_in_a_path_is_rejected(kit, model):
+    """It would select another path."""
+    with pytest.raises(RequestError, match="model"):
+        kit.connect().encode(kit.request(model=model))
+
+
+@pytest.mark.parametrize(
+    ("model", "segment"),
+    [("a/../b", "a%2F..%2Fb"), ("a?b#c", "a%3Fb%23c"), ("a b\r\n", "a%20b%0D%0A"), ("a%2e", "a%252e")],
+)
+def test_model_stays_one_segment_of_the_path(kit, model, segment):
+    """Whatever characters it has."""
+    assert kit.connect().encode(kit.request(model=model)).url.endswith(f".com/model/{segment}/converse")
 
 
 def test_schema_is_the_text_format(kit):
@@ -252,7 +359,11 @@ def test_option_fields(kit, model, options, said):
         {"messages": [Message(role="gardener", content="a")]},
         {"messages": [Message(role="user", content="a", name="Ann")]},
         {"messages": [Message(role="user", content="a", extra={"leaf": 1})]},
-        {"messages": [Message(role="assistant", content=(ToolCall(name="a", arguments_raw="["),))]},
+        *(
+            {"messages": [user(RawPart({kind: {}}))]}
+            for kind in ("inlineData", "functionCall", "functionResponse", "fileData")
+        ),
+        {"messages": [user(Text("a", extra={"cache_control": {"type": "ephemeral"}}))]},
     ],
 )
 def test_unsupported_features(kit, fields):

@@ -33,7 +33,12 @@ PARTS = [
 ]
 
 patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-plain = st.text(st.characters(exclude_categories=["Cs"]).filter(lambda character: not STEERING.match(character)))
+NOT_SHOWN = ("Cs", "Cf", "Cn", "Zl", "Zp", "Mn")  # categories with invisible characters
+plain = st.text(
+    st.characters(exclude_categories=NOT_SHOWN, exclude_characters="\u115f\u1160\u2800\u3164\uffa0").filter(
+        lambda character: not STEERING.match(character)
+    )
+)
 hostile = st.lists(st.sampled_from(PARTS) | st.text(max_size=3), max_size=30).map("".join)
 csi = st.from_regex(r"(\x1b\[|\x9b)[0-?]{0,6}[ -/]{0,2}[@-~]", fullmatch=True)
 osc = st.from_regex(r"(\x1b\]|\x9d)[ -~]{0,12}(\x07|\x1b\\|\x9c)", fullmatch=True)
@@ -98,6 +103,61 @@ def test_a_sequence_may_be_cut_anywhere(pieces, expected):
 def test_a_change_of_direction_is_shown():
     """What would turn the text around is written out, so that it can be seen and does nothing."""
     assert clean("safe\u202egnp.exe\u2066 \u200f\u061c") == "safe<U+202E>gnp.exe<U+2066> <U+200F><U+061C>"
+
+
+INVISIBLE = {
+    "zero-width space": "\u200b",
+    "word joiner": "\u2060",
+    "byte order mark": "\ufeff",
+    "soft hyphen": "\u00ad",
+    "invisible times": "\u2062",
+    "Hangul filler": "\u3164",
+    "half-width filler": "\uffa0",
+    "choseong filler": "\u115f",
+    "blank of Braille": "\u2800",
+    "grapheme joiner": "\u034f",
+    "vowel separator": "\u180e",
+    "annotation": "\ufff9",
+    "line separator": "\u2028",
+    "tag": "\U000e0041",
+    "variation selector": "\U000e0101",
+    "first variation selector": "\ufe00",
+    "musical": "\U0001d173",
+    "half of a pair": "\ud800",
+}
+
+
+@pytest.mark.parametrize("character", INVISIBLE.values(), ids=INVISIBLE)
+def test_an_invisible_character_is_shown(character):
+    """What shows nothing is written out, be it alone, in a word, or in a string sequence that does not end."""
+    number = f"<U+{ord(character):04X}>"
+    assert clean(character) == number
+    assert clean(f"pass{character}word") == f"pass{number}word"
+    assert clean(f"\x1b]0;a{character}b") == f"0;a{number}b"
+    cleaner = Cleaner()
+    assert "".join(map(cleaner.feed, ("pass", character, "word"))) == f"pass{number}word"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\u2764\ufe0f", "\u2764\ufe0f"),
+        ("1\ufe0f\u20e3", "1\ufe0f\u20e3"),
+        ("\U0001f469\u200d\U0001f680", "\U0001f469\u200d\U0001f680"),
+        ("\U0001f3f3\ufe0f\u200d\U0001f308", "\U0001f3f3\ufe0f\u200d\U0001f308"),
+        ("\u0645\u06cc\u200c\u0631\u0648\u0645", "\u0645\u06cc\u200c\u0631\u0648\u0645"),
+        ("a\u200db", "a<U+200D>b"),
+        ("\u200c", "<U+200C>"),
+        ("a\ufe0f", "a<U+FE0F>"),
+        ("\u2764\ufe0f\ufe0f\ufe0e", "\u2764\ufe0f<U+FE0F><U+FE0E>"),
+        ("\u2764\u200d\u200d\u200c", "\u2764\u200d<U+200D><U+200C>"),
+    ],
+)
+def test_joiners_are_kept_where_they_join(text, expected):
+    """A joiner stays in an emoji and in a script that needs it, in one piece or several; elsewhere it is shown."""
+    assert clean(text) == expected
+    cleaner = Cleaner()
+    assert "".join(map(cleaner.feed, text)) == expected
 
 
 def test_unterminated_string_does_not_swallow_the_text():

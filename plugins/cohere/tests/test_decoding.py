@@ -57,7 +57,7 @@ def test_plan_thinking_text_sources_and_tool_calls(decode):
     assert (response.id, response.model, decoded.error) == ("chat-1", None, None)
     assert (response.reasoning_content, response.content) == ("I add. Hm.", "Größe 🍎")
     assert [(part.text, part.id) for part in response.choices[0].reasoning] == [("I add. ", "tool_plan"), ("Hm.", None)]
-    assert Citation(SOURCE, block=2) in decoded.events
+    assert Citation(SOURCE, block=2, start=0, end=5) in decoded.events
     assert [(each.id, each.name, each.arguments) for each in response.tool_calls] == [("sum_1", "sum", {"a": 2})]
     assert response.finish_reason == "tool_calls"
 

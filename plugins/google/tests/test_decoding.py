@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from polyglot_core.errors import Malformed, Truncated
-from polyglot_core.plugin import Citation, Logprobs, ReasoningDelta, ServerToolEvent, UsageReport
+from polyglot_core.errors import Malformed, ProviderError, Truncated
+from polyglot_core.plugin import Citation, Logprobs, ReasoningDelta, ServerToolEvent, TextDelta, UsageReport
 
 
 def chunk(candidate, **beside):
@@ -30,11 +30,13 @@ def test_response_has_text_thinking_reason_and_names(replay_body, body):
 
 
 def test_streamed_and_plain_fixtures_of_one_response_agree(replay_body):
-    """The same content is the same response, streamed and plain."""
+    """The same content is the same response, streamed and plain. A signature at the end is a part of its own."""
     for name in ("answer", "calls", "blocked"):
         streamed, plain = (replay_body(f"{name}.{kind}").response.to_dict() for kind in ("sse", "json"))
         for told in (streamed, plain):
             told.pop("timing")
+            for choice in told["choices"]:
+                choice["parts"] = len(choice["parts"]) - (name == "answer" and told is streamed)
         assert streamed == plain
 
 
@@ -46,10 +48,12 @@ def test_thinking_is_never_in_the_text(replay_body):
 
 
 @pytest.mark.parametrize("body", ["answer.sse", "answer.json"])
-def test_signature_of_a_text_is_kept_as_thinking(replay_body, body):
-    """A signature that must be sent back with a text is a stretch of thinking of its own."""
-    thinking = replay_body(body).response.choices[0].reasoning
-    assert [(part.text, part.signature) for part in thinking] == [("Roses need sun.", None), ("", "c2VlZA==")]
+def test_signature_of_a_text_is_kept_with_it(replay_body, body):
+    """A signature that must be sent back with a text is in the `extra` of the text."""
+    thought, *texts = replay_body(body).response.choices[0].parts
+    assert (thought.text, thought.signature) == ("Roses need sun.", None)
+    assert "".join(text.text for text in texts) == "Plant them facing south – always."
+    assert texts[-1].extra == {"thoughtSignature": "c2VlZA=="}
 
 
 def test_each_signature_ends_its_stretch_of_thinking(replay_body):
@@ -83,7 +87,9 @@ def test_equal_tool_calls_without_ids_stay_two(replay_body):
 
 
 def test_numbers_in_arguments_are_unchanged(replay_body):
-    """A number that no float holds is not rounded."""
+    """A number that no float holds is not rounded, and no digit is lost."""
+    body = b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{"x":0.1000000000000000000001 }}}]},"finishReason":"STOP"}]}\n\n'
+    assert replay_body(body).response.tool_calls[0].arguments_raw == '{"x":0.1000000000000000000001}'
     body = b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{ "n": 12345678901234567890123 }}}]},"finishReason":"STOP"}]}\n\n'
     assert replay_body(body).response.tool_calls[0].arguments_raw == '{"n":12345678901234567890123}'
 
@@ -168,14 +174,15 @@ def test_text_after_a_first_stop_is_text(replay_body):
 def test_sources_have_the_text_that_they_support(events):
     """Each source is a citation; the rest of a search is an event of its own."""
     seen = events("grounded.sse")
-    recited, roses, ferns = [event.payload for event in seen if isinstance(event, Citation)]
-    assert recited["uri"] == "https://recited.example"
-    assert roses["web"]["uri"] == "https://roses.example"
-    assert [support["segment"]["text"] for support in roses["groundingSupports"]] == [
-        "Roses like sun.",
-        "Ferns do not.",
+    recited, *grounded = [event for event in seen if isinstance(event, Citation)]
+    assert (recited.payload["uri"], recited.start, recited.end) == ("https://recited.example", 0, 15)
+    supported = [(each.payload["web"]["title"], each.payload["groundingSupports"]) for each in grounded]
+    assert [(title, [one["segment"]["text"] for one in supports]) for title, supports in supported] == [
+        ("Roses", ["Roses like sun."]),
+        ("Roses", ["Ferns do not."]),
+        ("Ferns", ["Ferns do not."]),
     ]
-    assert [support["segment"]["text"] for support in ferns["groundingSupports"]] == ["Ferns do not."]
+    assert [(each.start, each.end) for each in grounded] == [(0, 15), (16, 29), (16, 29)]
     others = {event.type: event.payload for event in seen if isinstance(event, ServerToolEvent)}
     assert others["groundingMetadata"]["webSearchQueries"] == ["roses sun"]
     assert others["urlContextMetadata"]["urlMetadata"][0]["retrievedUrl"] == "https://roses.example"
@@ -249,6 +256,13 @@ def test_blocked_prompt_has_the_content_filter_reason(replay_body, body):
         (5, "other", "OTHER"),
         (7, "content_filter", "7"),
         (99, "other", "99"),
+        ("8", "content_filter", "8"),
+        # in the words of other dialects, behind a gateway
+        ("stop", "stop", "stop"),
+        ("max_tokens", "length", "max_tokens"),
+        ("end_turn", "stop", "end_turn"),
+        ("model_context_window_exceeded", "length", "model_context_window_exceeded"),
+        ("content-filter", "content_filter", "content-filter"),
     ],
 )
 def test_finish_reasons(replay_body, raw, reason, kept):
@@ -257,7 +271,17 @@ def test_finish_reasons(replay_body, raw, reason, kept):
     assert (response.finish_reason, response.finish_reason_raw) == (reason, kept)
 
 
-@pytest.mark.parametrize("raw", ["", "FINISH_REASON_UNSPECIFIED", 0, None])
+@pytest.mark.parametrize("raw", ["ERROR", "CANCELLED", "overloaded", "network_error"])
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
+def test_failure_as_a_reason(replay_body, raw, streamed):
+    """The model did not finish."""
+    body = candidate({"text": "x"}, finishReason=raw)
+    failed = replay_body(body if streamed else body.removeprefix(b"data: "), streamed=streamed).error
+    assert isinstance(failed, ProviderError)
+    assert (failed.code, failed.partial.content) == (raw, "x")
+
+
+@pytest.mark.parametrize("raw", ["", "FINISH_REASON_UNSPECIFIED", 0, None, "null", "None", [], {}])
 def test_unspecified_reason_does_not_finish(replay_body, raw):
     """The stream is then truncated."""
     assert isinstance(replay_body(candidate({"text": "x"}, finishReason=raw)).error, Truncated)
@@ -288,6 +312,45 @@ def test_plain_response_without_a_reason_is_complete(replay_body):
         ({"promptTokenCount": 5, "totalTokenCount": 5}, (5, 0, None, None)),
         ({"promptTokenCount": 5}, (5, None, None, None)),
         ({"trafficType": "ON_DEMAND"}, (None, None, None, None)),
+        # thinking counted among the candidates' tokens, as the total proves
+        (
+            {"promptTokenCount": 5, "candidatesTokenCount": 9, "thoughtsTokenCount": 6, "totalTokenCount": 14},
+            (5, 9, None, 6),
+        ),
+        (
+            {"promptTokenCount": 5, "candidatesTokenCount": 9, "thoughtsTokenCount": 6, "totalTokenCount": 20},
+            (5, 15, None, 6),
+        ),
+        (
+            {
+                "promptTokenCount": 5,
+                "toolUsePromptTokenCount": 4,
+                "candidatesTokenCount": 9,
+                "thoughtsTokenCount": 6,
+                "totalTokenCount": 18,
+            },
+            (9, 9, None, 6),
+        ),
+        (
+            {
+                "promptTokenCount": 5,
+                "toolUsePromptTokenCount": 6,
+                "candidatesTokenCount": 9,
+                "thoughtsTokenCount": 6,
+                "totalTokenCount": 20,
+            },
+            (11, 15, None, 6),
+        ),
+        (
+            {"promptTokenCount": 5, "candidatesTokenCount": 9, "thoughtsTokenCount": 0, "totalTokenCount": 14},
+            (5, 9, None, 0),
+        ),
+        (
+            {"promptTokenCount": 5, "candidatesTokenCount": 2, "thoughtsTokenCount": 6, "totalTokenCount": 7},
+            (5, 8, None, 6),
+        ),
+        ({"promptTokenCount": "5", "candidatesTokenCount": "9", "totalTokenCount": 14.0}, (5, 9, None, None)),
+        ({"promptTokenCount": "five", "candidatesTokenCount": None, "totalTokenCount": [14]}, (None, None, None, None)),
     ],
 )
 def test_usage(replay_body, counts, expected):
@@ -333,9 +396,11 @@ def test_null_and_unread_fields_are_ignored(replay_body):
 
 
 def test_thinking_events_have_blocks(events):
-    """A signature of a text does not belong to the thinking before it."""
-    blocks = [(event.block, event.text) for event in events("answer.sse") if isinstance(event, ReasoningDelta)]
-    assert blocks == [(0, "Roses need "), (0, "sun."), (1, "")]
+    """Pieces of one stretch have one block; what follows has others."""
+    kinds = (ReasoningDelta, TextDelta)
+    blocks = [(event.block, event.text) for event in events("answer.sse") if isinstance(event, kinds)]
+    thinking, text = [(0, "Roses need "), (0, "sun.")], [(1, "Plant them"), (1, " facing south – always."), (2, "")]
+    assert blocks == [(0, ""), *thinking, *text]
 
 
 def test_usage_is_emitted_with_every_chunk_that_has_it(events):

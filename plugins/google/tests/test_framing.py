@@ -22,6 +22,12 @@ LIMIT = 1 << 20
 ERROR = json.dumps({"error": {"code": 499, "message": "gone }"}}, indent=2).encode()
 
 
+CHUNKS = [
+    {"candidates": [{"content": {"parts": [{"text": "Pla"}]}}]},
+    {"candidates": [{"content": {"parts": [{"text": "nt."}]}, "finishReason": "STOP"}]},
+]
+
+
 def framed(*pieces):
     framer = StreamFramer(limit=LIMIT)
     chunks = [chunk for piece in pieces for chunk in framer.feed(piece)]
@@ -126,6 +132,27 @@ def test_array_stream_is_a_response(replay_body):
     response = replay_body(body, headers={"content-type": "application/json; charset=UTF-8"}).response
     assert (response.content, response.finish_reason_raw) == ('Plant [them] {now}".', "STOP")
     assert response.usage.output_tokens == 7
+
+
+SHAPES = {
+    "events": b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in CHUNKS),
+    "events after comments": b": quiet\r\n\r\n"
+    + b"".join(b"data: %b\r\n\r\n" % json.dumps(one).encode() for one in CHUNKS),
+    "array": json.dumps(CHUNKS).encode(),
+    "indented array": json.dumps(CHUNKS, indent=2).encode(),
+    "objects": b"\n".join(json.dumps(one).encode() for one in CHUNKS),
+    "one object": json.dumps(
+        {"candidates": [{"content": {"parts": [{"text": "Plant."}]}, "finishReason": "STOP"}]}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json; charset=UTF-8", None])
+@pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES)
+def test_shape_of_a_stream_is_seen_from_its_bytes(replay_body, body, kind):
+    """Gateways drop ``alt=sse``, add it, or answer plainly, and state either content type."""
+    response = replay_body(body, headers={"content-type": kind} if kind else {}).response
+    assert (response.content, response.finish_reason, response.outcome) == ("Plant.", "stop", "finished")
 
 
 def test_html_page_is_no_stream(replay_body):

@@ -31,7 +31,7 @@ LONG = "The input token count (2000000) exceeds the maximum number of tokens all
 TABLE = [
     (error(400, "INVALID_ARGUMENT"), InvalidRequest, "INVALID_ARGUMENT"),
     (error(400, "INVALID_ARGUMENT", "API key not valid.", [BAD_KEY]), AuthenticationError, "API_KEY_INVALID"),
-    (error(400, "INVALID_ARGUMENT", LONG), ContextLengthExceeded, "400"),
+    (error(400, "INVALID_ARGUMENT", LONG), ContextLengthExceeded, "INVALID_ARGUMENT"),
     (error(401, "UNAUTHENTICATED"), AuthenticationError, "UNAUTHENTICATED"),
     (error(403, "PERMISSION_DENIED"), PermissionDenied, "PERMISSION_DENIED"),
     (error(404, "NOT_FOUND"), NotFound, "NOT_FOUND"),
@@ -51,7 +51,7 @@ def test_error_status(replay_body, body, kind, code, streamed):
     failed = replay_body(json.dumps(body).encode(), status=body["error"]["code"], streamed=streamed).error
     assert type(failed) is kind
     assert (failed.status, failed.code) == (body["error"]["code"], code)
-    assert failed.message == body["error"]["message"]
+    assert failed.message.startswith(body["error"]["message"])
 
 
 @pytest.mark.parametrize(("body", "kind", "code"), TABLE)
@@ -77,7 +77,7 @@ def test_retry_delay_is_in_the_details(replay_body):
     assert failed.retry_after == 36.5
 
 
-@pytest.mark.parametrize("delay", [None, 7, "soon", "-3s", ""])
+@pytest.mark.parametrize("delay", [None, [7], "soon", "-3s", "1_0s", ""])
 def test_invalid_delay_is_ignored(replay_body, delay):
     """The error itself is reported all the same."""
     details = [{"retryDelay": delay}, "no object"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import (
@@ -12,6 +13,7 @@ from polyglot_core.plugin import (
     JSONSchema,
     Message,
     RawPart,
+    RawTool,
     Reasoning,
     Text,
     Tool,
@@ -32,13 +34,15 @@ def test_prompt_is_one_turn(body):
 
 
 def test_system_messages_are_the_instruction(body):
-    """Wherever they are; a developer's message counts as one."""
+    """A developer's message counts as one; one after the first turn is an error, or is moved."""
     turns = [
         Message(role="system", content="Be brief."),
         Message(role="user", content="Hello"),
         Message(role="developer", content="Be kind."),
     ]
-    asked = body(turns)
+    with pytest.raises(RequestError, match="a system message after the first turn"):
+        body(turns)
+    asked = body(turns, unsupported="drop")
     assert asked["systemInstruction"] == {"parts": [{"text": "Be brief."}, {"text": "Be kind."}]}
     assert [turn["role"] for turn in asked["contents"]] == ["user"]
 
@@ -69,11 +73,44 @@ def test_files_are_inline_or_uris(body):
     ]
 
 
-@pytest.mark.parametrize(("detail", "level"), [("low", "MEDIA_RESOLUTION_LOW"), ("high", "MEDIA_RESOLUTION_HIGH")])
-def test_detail_is_a_resolution(body, detail, level):
-    """Low and high are encoded; auto is the default."""
-    assert parts(body, Image(data=PIXEL, detail=detail))[0]["mediaResolution"] == {"level": level}
-    assert "mediaResolution" not in parts(body, Image(data=PIXEL, detail="auto"))[0]
+@pytest.mark.parametrize("detail", ["low", "medium", "high", "ultra_high"])
+def test_detail_is_a_resolution(body, detail):
+    """Each of Google's levels has its word, and its own name."""
+    level = f"MEDIA_RESOLUTION_{detail.upper()}"
+    for word in (detail, level):
+        assert parts(body, Image(data=PIXEL, detail=word))[0]["mediaResolution"] == {"level": level}
+
+
+@pytest.mark.parametrize("detail", ["auto", None])
+def test_default_detail_is_not_sent(body, detail):
+    """Google chooses the resolution."""
+    assert "mediaResolution" not in parts(body, Image(data=PIXEL, detail=detail))[0]
+
+
+def test_unknown_detail_is_named(body):
+    """It is not dropped silently."""
+    with pytest.raises(RequestError, match="'bogus'.*ultra_high"):
+        parts(body, Image(data=PIXEL, detail="bogus"))
+
+
+FILES = [
+    Image(data=PIXEL, extra={"videoMetadata": {"fps": 2}}),
+    Image(data=PIXEL, extra={"inlineData": {"displayName": "rose"}}),
+    Audio(data=PIXEL, extra={"videoMetadata": {"fps": 2}}),
+    Document(url="gs://garden/film.mp4", mime_type="video/mp4", extra={"videoMetadata": {"startOffset": "2s"}}),
+    Text("south", extra={"partMetadata": {"bed": 1}}),
+    ToolCall(name="soil", complete=True, extra={"functionCall": {"bed": 1}, "thought": True}),
+]
+
+
+@pytest.mark.parametrize("part", FILES, ids=lambda part: f"{type(part).__name__}-{'-'.join(part.extra)}")
+def test_further_fields_of_a_part_are_sent(body, part):
+    """They are laid over the part; those of an object are laid over the object."""
+    role = "assistant" if isinstance(part, ToolCall) else "user"
+    plain, sent = (parts(body, each, role=role)[0] for each in (replace(part, extra={}), part))
+    for name, value in part.extra.items():
+        assert sent[name] == ({**plain.get(name, {}), **value} if isinstance(value, dict) else value)
+    assert {**sent, **plain, **part.extra}.keys() == sent.keys()
 
 
 def test_thinking_is_sent_back_with_its_signatures(body):
@@ -152,6 +189,13 @@ CANNOT = [
     (Message(role="user", content="x", extra={"mood": 1}), "mood"),
     (Message(role="narrator", content="x"), "narrator"),
     (Message(role="assistant", content=(Reasoning(redacted="x"),)), "redacted thinking"),
+    *(
+        (Message(role="user", content=(part,)), "a cache mark.*cachedContent")
+        for cache in (True, "1h")
+        for part in (Text("x", cache=cache), Image(data=PIXEL, cache=cache), Document(data=PIXEL, cache=cache))
+    ),
+    (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", cache=True),), name="f"),)), "a cache mark"),
+    (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", extra={"bed": 1}),), name="f"),)), "'bed'"),
 ]
 
 
@@ -163,10 +207,15 @@ def test_unsupported_features(body, turn, what):
     assert "contents" in body([turn], unsupported="drop")
 
 
-def test_invalid_tool_calls_and_results(body):
-    """They are an error whatever the request allows, as nothing could be sent."""
-    with pytest.raises(RequestError, match="not a JSON object"):
-        parts(body, ToolCall(name="soil", arguments_raw="{", complete=True), role="assistant")
+@pytest.mark.parametrize("raw", ['{"bed": 1', "[1]", "7", "bed"])
+def test_arguments_that_are_no_object_are_sent_as_one(body, raw):
+    """The API accepts objects only."""
+    (sent,) = parts(body, ToolCall(name="soil", arguments_raw=raw, complete=True), role="assistant")
+    assert sent == {"functionCall": {"name": "soil", "args": {"INVALID_JSON": raw}}}
+
+
+def test_result_of_an_unknown_tool(body):
+    """It is an error whatever the request allows, as nothing could be sent."""
     with pytest.raises(RequestError, match="needs the tool's name"):
         parts(body, ToolResult(id="w9", content="x"), role="tool")
 
@@ -217,6 +266,7 @@ UNSUPPORTED = [
     ({"options": {"reasoning_effort": "xhigh"}, "model": "gemini-2.5-pro"}, "xhigh"),
     ({"options": {"reasoning_effort": "low", "reasoning_budget": 5}}, "together"),
     ({"parallel_tool_calls": False}, "parallel_tool_calls"),
+    ({"tools": (Tool("clock", cache=True),)}, "cache mark of a tool"),
 ]
 
 
@@ -254,6 +304,29 @@ def test_tool_choices_are_modes(body, choice, strict, expected):
     """A name requires that tool, and strict tools are validated."""
     asked = body("x", tools=(Tool("clock", strict=strict),), tool_choice=choice)
     assert asked["toolConfig"] == {"functionCallingConfig": expected}
+
+
+@pytest.mark.parametrize("payload", [{"googleSearch": {}}, {"functionDeclarations": [{"name": "own"}]}], ids=list)
+def test_raw_tools_are_sent_unchanged(body, payload):
+    """After the functions, or alone."""
+    sent = body("x", tools=(RawTool(payload), Tool("clock", strict=True)))
+    functions, own = sent["tools"]
+    assert [function["name"] for function in functions["functionDeclarations"]] == ["clock"]
+    assert own == payload
+    assert sent["toolConfig"] == {"functionCallingConfig": {"mode": "VALIDATED"}}
+    assert body("x", tools=(RawTool(payload),))["tools"] == [payload]
+
+
+def test_further_fields_of_a_tool_are_sent(body):
+    """In its declaration."""
+    tool = Tool("clock", extra={"behavior": "NON_BLOCKING", "response": {"type": "object"}})
+    (declared,) = body("x", tools=(tool,))["tools"][0]["functionDeclarations"]
+    assert declared == {"name": "clock", "parametersJsonSchema": tool.parameters, **tool.extra}
+
+
+def test_cached_content_is_sent(body):
+    """A field of the request that has no option."""
+    assert body("x", extra={"cachedContent": "cachedContents/garden"})["cachedContent"] == "cachedContents/garden"
 
 
 def test_missing_choice_is_not_sent(body):

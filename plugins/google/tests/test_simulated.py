@@ -48,6 +48,33 @@ def test_conversation(driver):
     assert sent[2]["parts"][0]["functionResponse"]["name"] == "soil"
 
 
+REPLIES = {
+    "text": Reply("Facing south."),
+    "thinking": Reply("Facing south.", reasoning="Let me think."),
+    "calls": Reply("I look.", [ToolCall("soil", {"bed": 3}), ToolCall("soil", {"bed": 4})]),
+    "all": REPLY,
+    "nothing": Reply(""),
+}
+
+
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
+def test_simulated_turn_goes_back(driver, reply, stream):
+    """Part for part: what a plain response has, or the pieces of a streamed one."""
+    with Simulator(reply) as simulator:
+        inference = Inference.from_connection(simulator.connection_for(driver))
+        message = inference.create("Where?", tools=[Tool("soil")], stream=stream).response().message
+        inference.create(["Where?", message]).response()
+        sent = simulator.requests[1].body["contents"][1]["parts"]
+    calls = [part["functionCall"] for part in sent if "functionCall" in part]
+    assert "".join(part["text"] for part in sent if part.get("thought")) == (reply.reasoning or "")
+    assert "".join(part["text"] for part in sent if "text" in part and not part.get("thought")) == reply.text
+    assert [(call["name"], call["args"]) for call in calls] == [
+        (call.name, call.arguments) for call in reply.tool_calls
+    ]
+    assert len([part for part in sent if "thoughtSignature" in part]) == bool(reply.reasoning)
+
+
 def test_errors_over_a_socket(driver):
     """By status, inside a stream, and as a truncated stream."""
     faults = [Status(503), ErrorEvent(after_events=1, error={"code": 503, "message": "no"}), Drop(after_events=1)]

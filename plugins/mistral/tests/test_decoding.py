@@ -41,8 +41,8 @@ BODY = (
 
 
 @pytest.mark.parametrize("kind", [[], {}, None, 1])
-def test_part_of_an_unknown_type_is_skipped(decode, kind):
-    """Also if its type is no string; within thinking, a part without a type is text."""
+def test_part_without_a_type(decode, kind):
+    """It has no content unless it has a text; within thinking it is text."""
     inner = {"type": "thinking", "thinking": [{"type": kind, "text": "Hm"}]}
     decoded = decode(chunk(content=[{"type": kind}, inner, {"type": "text", "text": "a"}]) + chunk("stop") + DONE)
     assert (decoded.error, decoded.response.content, decoded.response.reasoning_content) == (None, "a", "Hm")
@@ -53,9 +53,9 @@ def test_thinking_text_sources_and_tool_calls(decode):
     decoded = decode(BODY + DONE)
     response = decoded.response
     assert (response.id, response.model) == ("chat-1", "garden-1")
-    assert (response.reasoning_content, response.content) == ("Hm.", "Größe 🍎!")
-    assert Citation(SOURCE) in decoded.events
-    assert ServerToolEvent("tool_file", FILE) in decoded.events
+    assert (response.reasoning_content, response.content) == ("Hm.", "Größe 🍎!3")
+    assert Citation(SOURCE, block=1) in decoded.events
+    assert ServerToolEvent("tool_file", FILE, block=3, replay=True) in decoded.events
     assert [(each.id, each.name, each.arguments) for each in response.tool_calls] == [("abcdef123", "sum", {"a": 2})]
     assert (response.finish_reason, response.usage.input_tokens) == ("tool_calls", 3)
 
@@ -98,12 +98,20 @@ def test_content_after_a_finish_counts_and_the_first_finish_wins(decode):
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [("stop", "stop"), ("length", "length"), ("model_length", "length"), ("tool_calls", "tool_calls"),
-     ("error", "error"), ("invented", "other")],
+     ("Eos_Token", "stop"), ("invented", "other")],
 )  # fmt: skip
 def test_finish_reasons(decode, raw, reason):
     """The provider's raw value is kept."""
     response = decode(chunk(raw, content="Hi") + DONE).response
     assert (response.finish_reason, response.finish_reason_raw) == (reason, raw)
+
+
+@pytest.mark.parametrize("raw", ["error", "network_error", "abort"])
+def test_finish_reasons_that_are_failures(decode, raw):
+    """They are errors, with the content received before."""
+    error = decode(chunk(content="Hi") + chunk(raw) + DONE).error
+    assert isinstance(error, ProviderError)
+    assert (error.code, error.partial.content) == (raw, "Hi")
 
 
 def test_tool_calls_in_pieces_and_without_ids(decode):

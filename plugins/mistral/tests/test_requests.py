@@ -35,7 +35,7 @@ OPTIONS = {
     "reasoning_budget": (0, {"reasoning_effort": "none"}),
     "metadata": ({"a": "b"}, {"metadata": {"a": "b"}}),
 }
-SAME = {"model": "garden-1", "messages": [{"role": "user", "content": "Hello"}]}
+SAME = {"model": "garden-1", "messages": [{"role": "user", "content": "Hello"}], "stream": False}
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -72,7 +72,7 @@ def test_agent_has_its_own_path_and_model(encode, body):
     """The model of the request is omitted."""
     extra = {"agent_id": "ag_1"}
     assert encode(extra=extra).url.endswith("/v1/agents/completions")
-    assert body(extra=extra) == {"messages": SAME["messages"], **extra}
+    assert body(extra=extra) == {"messages": SAME["messages"], "stream": False, **extra}
 
 
 @pytest.mark.parametrize(

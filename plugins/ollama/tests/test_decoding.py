@@ -156,7 +156,7 @@ def test_error_line(decode):
     assert error.partial.content == "Half a sen"
 
 
-@pytest.mark.parametrize(("status", "expected"), [(404, NotFound), (500, ServerError), (200, ProviderError)])
+@pytest.mark.parametrize(("status", "expected"), [(404, NotFound), (500, ServerError), (200, NotFound)])
 def test_errors_by_status_and_in_a_200(decode, status, expected):
     """The server's text is the message."""
     error = decode(b'{"error":"model \'nobody\' not found"}', status=status, stream=False).error

@@ -136,12 +136,9 @@ def test_unsupported_parts(body, part, named):
 
 
 def test_tool_call_with_invalid_arguments(body):
-    """It is an error; with `drop` it is sent without arguments."""
-    turns = ["Hi", assistant(ToolCall(name="a", arguments_raw='{"x'))]
-    with pytest.raises(RequestError, match="'a' whose arguments are not a JSON object"):
-        body(turns)
-    calls = body(turns, unsupported="drop")["messages"][1]["tool_calls"]
-    assert calls[0]["function"]["arguments"] == {}
+    """They are sent as an object, because the server rejects anything else."""
+    calls = body(["Hi", assistant(ToolCall(name="a", arguments_raw='{"x'))])["messages"][1]["tool_calls"]
+    assert calls[0]["function"]["arguments"] == {"INVALID_JSON": '{"x'}
 
 
 @pytest.mark.parametrize(

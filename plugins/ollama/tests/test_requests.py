@@ -120,9 +120,9 @@ def test_format_is_a_word_or_a_schema(body, shape, said):
 
 
 def test_extra_fields_override_the_body(body):
-    """They take precedence over everything."""
+    """They take precedence field by field: a further option keeps the others."""
     said = body("Hi", options={"temperature": 1}, extra={"keep_alive": "5m", "options": {"num_ctx": 8192}})
-    assert (said["keep_alive"], said["options"]) == ("5m", {"num_ctx": 8192})
+    assert (said["keep_alive"], said["options"]) == ("5m", {"temperature": 1, "num_ctx": 8192})
 
 
 def test_key_is_not_in_the_encoded_request(encode):

@@ -9,7 +9,7 @@ import pytest
 
 import polyglot_openai.chat.driver
 from polyglot_core._client.arguments import as_messages
-from polyglot_core.plugin import Chunk, Connection, InferenceRequest
+from polyglot_core.plugin import Chunk, Connection, Details, InferenceRequest
 from polyglot_core.testing import bind, replay
 
 
@@ -36,10 +36,11 @@ def _chunk(chunk, kind="part"):
     return Chunk(_data(chunk), _data(chunk), kind)
 
 
-def _decoded(*chunks, kind="part", facts=None):
-    """Return the events of each chunk, decoded one after another by one attempt."""
+def _decoded(*chunks, kind="part", facts=None, details=False):
+    """Return the events of each chunk, decoded one after another by one attempt, without details unless asked."""
     decode = _bound(facts=facts or {}).decoder({})
-    return [list(decode(_chunk(chunk, kind))) for chunk in chunks]
+    decoded = [list(decode(_chunk(chunk, kind))) for chunk in chunks]
+    return decoded if details else [[each for each in events if type(each) is not Details] for events in decoded]
 
 
 def _stream(*chunks):

@@ -291,8 +291,8 @@ def test_what_the_unknown_changes_is_named():
 @pytest.mark.parametrize(
     ("recording", "raised"),
     [
-        (Recording(name="lines", body=b'{"t":"Hello"}\n{"f":"stop"}\n'), "lines: Truncated"),
-        (Recording(name="lines", body=b'{"e":"busy"}\n', fails=True), "lines: instead of a ProviderError: Truncated"),
+        (Recording(name="lines", body=b"t Hello\nf stop\n"), "lines: Truncated"),
+        (Recording(name="lines", body=b"e busy\n", fails=True), "lines: instead of a ProviderError: Truncated"),
     ],
 )
 def test_a_wrong_framing_is_named(recording, raised):

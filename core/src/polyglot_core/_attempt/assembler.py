@@ -33,6 +33,7 @@ from polyglot_core._values.events import (
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.partial import Mark, PartialInferenceResponse, Transcript, UsageReading
 from polyglot_core._values.response import Choice, FinishReason
+from polyglot_core._wire.finish_words import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +65,7 @@ class Assembler:
 
     Attributes:
         response_id: The first id that is not empty.
-        model: The first model name that is not empty.
+        model: The first model name that is not empty, or that of a model which replaced it.
         details: Facts of the response beside its content.
         notes: What was odd in the response and how it was read.
     """
@@ -113,8 +114,7 @@ class Assembler:
             elif isinstance(event, UsageReport):
                 self._report(event)
             elif isinstance(event, ResponseStarted):
-                self.response_id = self.response_id or event.id
-                self.model = self.model or event.model
+                self._take_start(event)
             elif isinstance(event, Details):
                 self._take_details(event)
             elif isinstance(event, Note):
@@ -130,9 +130,12 @@ class Assembler:
     @property
     def all_finished(self) -> bool:
         """Whether at least the requested number of choices has begun, and each of them has its finish."""
-        return len(self._choices) >= self._requested and all(
-            builder.ending.finish is not None for builder in self._choices.values()
-        )
+        return len(self._choices) >= self._requested and self.begun_finished
+
+    @property
+    def begun_finished(self) -> bool:
+        """Whether each choice that has begun has its finish, and there is one: servers may ignore the number."""
+        return bool(self._choices) and all(builder.ending.finish is not None for builder in self._choices.values())
 
     @property
     def pieces(self) -> int:
@@ -148,6 +151,8 @@ class Assembler:
         """Close a finished stream; return one closing partial for each choice, by index, the last with the usage."""
         if not self._choices:
             self._choice(0)
+        if 0 < len(self._choices) < self._requested:
+            self.note(f"The response has {len(self._choices)} of the {self._requested} requested choices.")
         for builder in self._choices.values():
             if (word := builder.ending.unknown_word) is not None:
                 self.note(f"The finish reason {word!r} is not known; it is reported as 'other'.")
@@ -185,6 +190,11 @@ class Assembler:
             self._choices[index] = builder
             builder.remark(self._usage)
         return builder
+
+    def _take_start(self, event: ResponseStarted) -> None:
+        known = (self.response_id, self.model)
+        first, second = ((event.id, event.model), known) if event.replaces else (known, (event.id, event.model))
+        self.response_id, self.model = first[0] or second[0], first[1] or second[1]
 
     def _take_details(self, event: Details) -> None:
         details = self.details if event.choice is None else self._choice(event.choice).details
@@ -232,7 +242,9 @@ class _Ending(Struct):
     def unknown_word(self) -> str | None:
         """The provider's word for the finish, if no word of ours corresponds to it."""
         finish = self.finish
-        return finish.raw if finish is not None and finish.reason == FinishReason.OTHER else None
+        if finish is None or finish.reason != FinishReason.OTHER or is_known(finish.raw):
+            return None
+        return finish.raw
 
 
 class _Details:
@@ -404,9 +416,10 @@ class _ChoiceBuilder:
         return True
 
     def take_server_tool(self, event: ServerToolEvent) -> bool:
-        self._extras.server_tools.append({"type": event.type, **event.payload})
+        if event.payload:  # without one, the event only reserves the position of its block
+            self._extras.server_tools.append({"type": event.type, **event.payload})
         self.blocks.take_server_tool(event, len(self.text_parts))
-        return True
+        return bool(event.payload)
 
     def take_citation(self, event: Citation) -> bool:
         self._extras.citations.append(event)

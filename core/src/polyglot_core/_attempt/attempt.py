@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
+import msgspec
 from msgspec import Struct
 
 from polyglot_core._attempt.assembler import DEFAULT_LIMITS, Assembler
@@ -15,9 +16,11 @@ from polyglot_core._attempt.driver_framer import DriverFramer
 from polyglot_core._attempt.event_log import EventLog
 from polyglot_core._attempt.filters.json_repair import repaired
 from polyglot_core._attempt.filters.pipeline import Pipeline
+from polyglot_core._attempt.filters.type_repair import retyped
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
+from polyglot_core._attempt.odd_chunks import END_MARK, reading
 from polyglot_core._attempt.stream_errors import cut_off, is_cut, undecodable
-from polyglot_core._attempt.unexpected_response import OK, UnexpectedResponse, content_type_fits, nothing_received
+from polyglot_core._attempt.unexpected_response import OK, UnexpectedResponse
 from polyglot_core._values.events import (
     Details,
     End,
@@ -34,7 +37,11 @@ from polyglot_core._values.events import (
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core._values.response import InferenceResponse, Outcome, Timing
 from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._wire.error_events import is_error_name, named_failure, suspicion
+from polyglot_core._wire.first_bytes import FirstBytes
 from polyglot_core._wire.framings import framer_for
+from polyglot_core._wire.leftovers import Leftovers
+from polyglot_core._wire.messages import Chunk
 from polyglot_core._wire.provider_errors import provider_error, retry_after_seconds
 from polyglot_core._wire.response_headers import telling_headers
 from polyglot_core.errors import (
@@ -51,9 +58,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from polyglot_core._attempt.clocks import Clocks
+    from polyglot_core._attempt.odd_chunks import Reading
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._values.limits import Limits
-    from polyglot_core._wire.messages import Chunk, Framer, WireRequest
+    from polyglot_core._values.secret import Secret
+    from polyglot_core._wire.messages import Framer, WireRequest
 
 __all__ = ["Attempt"]
 
@@ -67,9 +76,16 @@ _CONTROL: dict[type, Signal] = {
     ResponseStarted: Signal.QUIET,
     UsageReport: Signal.QUIET,
 }
+_EMPTY = frozenset({Note, Ping, ResponseStarted})  # events that no response consists of
+_MOST_REPAIRS = 16  # of the fields of one chunk
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a global is looked up faster than an attribute of the enumeration
-_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray")
+_REQUEST_IDS = (
+    *("x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "apim-request-id", "x-ms-request-id"),
+    *("x-litellm-call-id", "x-portkey-trace-id", "cf-aig-log-id", "helicone-id", "x-vercel-id"),  # of gateways
+    *("x-correlation-id", "x-trace-id", "cf-ray"),
+)
+"""Headers with an id of the request: the provider's own first, then those of gateways, then of what lies between."""
 
 
 class _Sent(NamedTuple):
@@ -97,13 +113,17 @@ class _Head(Struct):
         status: HTTP status; 0 before it was received.
         headers: Response headers, with lower-case names.
         request_id: The provider's id of the request.
+        first_bytes: The bytes of the body until its framing is known; None if it is.
         unexpected: Collects the body if the response is not the requested stream; else None.
+        leftovers: What was received and is no part of the response.
     """
 
     status: int = 0
     headers: Mapping[str, str] = {}
     request_id: str | None = None
+    first_bytes: FirstBytes | None = None
     unexpected: UnexpectedResponse | None = None
+    leftovers: Leftovers = msgspec.field(default_factory=Leftovers)
 
 
 class _Progress(Struct):
@@ -113,6 +133,7 @@ class _Progress(Struct):
         outcome: How the attempt ended; None until it has.
         decoded: Whether a chunk was decoded.
         begun: Whether a chunk contained content, be it an empty text.
+        in_parts: Whether a chunk held several others, so that a whole body is none.
         body_over: Whether the body has ended.
         first_event: Seconds from the call to the first event with meaning; None before it.
         duration: Seconds from the call to the outcome; None before it, or where the time is not known.
@@ -122,6 +143,7 @@ class _Progress(Struct):
     outcome: Outcome | None = None
     decoded: bool = False
     begun: bool = False
+    in_parts: bool = False
     body_over: bool = False
     first_event: float | None = None
     duration: float | None = None
@@ -134,8 +156,9 @@ class Attempt:
     Two attributes hold functions that are replaced as the attempt proceeds, so that a text chunk, the hot path, passes
     no branches for the rare cases. They must not be kept from one read to the next.
 
-    - `frame` is the framer's `feed` at first; `_keep_body` from `begin` on, if the response is not the requested
-      stream; and `_ignore_data` once there is an outcome.
+    - `frame` is the framer's `feed` at first; from `begin` on, `_choose` until the first bytes show the framing if the
+      content type does not, and `_keep_body` if the response is not the requested stream; and `_ignore_data` once there
+      is an outcome.
     - `_text` is the assembler's `text` at first, and `_record_and_text` once events are watched.
 
     Args:
@@ -218,10 +241,6 @@ class Attempt:
         """The provider's id of the request, from the response headers."""
         return self._head.request_id
 
-    @request_id.setter
-    def request_id(self, request_id: str | None) -> None:
-        self._head.request_id = request_id
-
     @property
     def decoder_state(self) -> dict[str, Any]:
         """What the driver's `decode_chunk` has kept between chunks."""
@@ -244,10 +263,14 @@ class Attempt:
         head, (wire, _, _, limits, seam) = self._head, self._sent
         head.status = status
         head.headers = headers
-        head.request_id = next((headers[name] for name in _REQUEST_IDS if name in headers), None)
-        if status not in OK or not content_type_fits(wire, headers):
+        head.request_id = next((found for name in _REQUEST_IDS if (found := headers.get(name))), None)
+        first_bytes = FirstBytes(wire, headers, self._framer, limits.event)
+        if status not in OK:
             head.unexpected = self._unexpected()
             self.frame = self._keep_body
+        elif first_bytes.needed:
+            head.first_bytes = first_bytes
+            self.frame = self._choose
         if sum(map(len, headers)) + sum(map(len, headers.values())) > limits.headers:
             raise self._fail(
                 LimitExceeded(
@@ -273,7 +296,9 @@ class Attempt:
         if type(event) is TextDelta and self.state is _COMMITTED and event.text and type(event.text) is str:
             self._clocks.meaning = now
             return self._text(event, chunk.raw)
-        return self._ignore_data(chunk.raw) if self.state is State.ENDED else self._absorb(events, chunk.raw, now)
+        if self.state is State.ENDED:
+            return self._ignore_data(chunk.raw)
+        return self._absorb(self._judged(chunk, events), chunk.raw, now)
 
     def feed(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
         """Frame and take `data`. The iterator must be exhausted before the next call."""
@@ -285,6 +310,8 @@ class Attempt:
         Raises:
             PolyglotError: As `feed`; `Truncated` if the model was not done.
         """
+        if self._head.first_bytes is not None and self.state is not State.ENDED:
+            self._use(self._head.first_bytes.last)
         if self._head.unexpected is not None and self.state is not State.ENDED:
             raise self._fail(self._head.unexpected.error(), now)
         if self.state is not State.ENDED:
@@ -339,13 +366,19 @@ class Attempt:
             notes=tuple(assembler.notes),
         )
 
+    def redact(self, secret: Secret) -> None:
+        """Remove a secret that the provider has repeated from the request id and the response headers."""
+        head = self._head
+        head.request_id = head.request_id and secret.redacted(head.request_id)
+        head.headers = {name: secret.redacted(value) for name, value in head.headers.items()}
+
     def resumable_text(self) -> str | None:
         """Return the text so far, if the response is text and nothing else, so that a model can continue it."""
         return self.assembler.resumable_text()
 
     # Reading
 
-    def _take_all(self, chunks: Sequence[Chunk], now: float) -> Iterator[PartialInferenceResponse]:
+    def _take_all(self, chunks: Iterable[Chunk], now: float) -> Iterator[PartialInferenceResponse]:
         for chunk in chunks:
             taken = self.take(chunk, now)
             if type(taken) is PartialInferenceResponse:
@@ -353,20 +386,110 @@ class Attempt:
             else:
                 yield from taken  # type: ignore[misc]  # it is the other of the two
 
+    def _choose(self, data: bytes) -> Sequence[Chunk]:
+        """Choose the framer by the first bytes of the body, and frame them; return nothing while they are too few."""
+        first_bytes = self._head.first_bytes
+        if first_bytes is None or not self._use(lambda: first_bytes.framer(data)):
+            return ()
+        return self.frame(first_bytes.received)
+
+    def _use(self, choose: Callable[[], Framer | None]) -> bool:
+        """Frame the body as `choose` returns, or keep it as an unexpected response; return False if it is too early."""
+        head, first_bytes = self._head, self._head.first_bytes
+        try:
+            framer = choose()
+        except ValueError:
+            head.unexpected = self._unexpected()
+            self.frame = self._keep_body
+        else:
+            if framer is None:
+                return False
+            self._framer, self.frame = framer, framer.feed
+            if first_bytes is not None and first_bytes.note:
+                self.assembler.note(first_bytes.note)
+        head.first_bytes = None
+        return True
+
+    def _judged(self, chunk: Chunk, events: Sequence[Event]) -> Sequence[Event]:
+        """Return the events of a chunk, with a failure if it reports one that the driver does not know as one."""
+        if chunk.kind == "whole":
+            # an end alone is no response, but the body of a gateway that a driver reads as an empty one
+            return events if any(_CONTROL.get(type(event)) is None for event in events) else _without_end(events)
+        known = events and chunk.event is None and type(events[0]) not in _EMPTY
+        if known or any(isinstance(event, Failure) for event in events):
+            return events
+        if is_error_name(chunk.event):
+            return [*events, named_failure(chunk.data)]
+        if any(type(event) not in _EMPTY for event in events) or (found := suspicion(chunk)) is None:
+            return events
+        if found.degree == "certain":
+            return [*events, found.failure]
+        self._leftovers().keep_object(chunk.data)
+        return events
+
     def _repair_or_fail(self, chunk: Chunk, error: Exception, now: float) -> Iterable[PartialInferenceResponse]:
-        """Decode a chunk again if its JSON can be repaired. Else raise, unless it is empty or follows the end."""
+        """Decode a chunk again in another way, if there is one. Else raise, unless it is empty or follows the end."""
         if self.state is State.ENDED:
             return self._ignore_data(chunk.raw)
-        if isinstance(error, UNREADABLE) and (data := repaired(chunk.data)) is not None:
-            try:
-                return self._absorb(self._pipeline.decode_repaired(chunk, data), chunk.raw, now)
-            except Exception as again:  # noqa: BLE001 (the repaired data may be wrong in another way)
-                error = again
-        if chunk.data.strip():  # a block with an empty data field has no meaning
-            cut = self._progress.body_over and is_cut(chunk, error)
-            pieces, driver = self.assembler.pieces, self._sent.driver
-            raise self._fail(self._cut_off() if cut else undecodable(chunk, error, pieces, driver), now) from error
-        return ()
+        if is_error_name(chunk.event) and isinstance(error, UNREADABLE):
+            return self._absorb([named_failure(chunk.data)], chunk.raw, now)
+        if not chunk.data.strip():  # a block with an empty data field has no meaning
+            return ()
+        if chunk.data.strip() == END_MARK:  # gateways append it in dialects that do not have it
+            return self._absorb([End()], chunk.raw, now)
+        if isinstance(error, UNREADABLE):
+            events, error = self._decoded_again(chunk, error)
+            if events is not None:
+                return self._absorb(self._judged(chunk, events), chunk.raw, now)
+            if isinstance(error, UNREADABLE) and (other := reading(chunk, error)) is not None:
+                return self._take_other(other, now)
+        cut = self._progress.body_over and is_cut(chunk, error)
+        if chunk.kind == "whole" and not cut and self._sent.wire.framing != "whole":
+            raise self._fail(self._unexpected(chunk.data).error(), now) from error
+        pieces, driver = self.assembler.pieces, self._sent.driver
+        raise self._fail(self._cut_off() if cut else undecodable(chunk, error, pieces, driver), now) from error
+
+    def _decoded_again(self, chunk: Chunk, error: Exception) -> tuple[Sequence[Event] | None, Exception]:
+        """Return the events of a chunk after repairs of its JSON, or else None and the last error."""
+        found = suspicion(chunk)
+        if found is not None and found.degree == "certain":
+            return [found.failure], error
+        decode, data, notes = self._pipeline.decode_again, chunk.data, []
+        if (sound := repaired(chunk.data)) is not None:
+            decode, data = self._pipeline.decode_repaired, sound
+            notes.append("A chunk of the response is no valid JSON; it was repaired.")
+        elif not isinstance(error, msgspec.ValidationError):
+            return None, error
+        for _ in range(_MOST_REPAIRS):
+            if notes:
+                try:
+                    events = decode(chunk, data)
+                except Exception as again:  # noqa: BLE001 (the repaired data may be wrong in another way)
+                    error = again
+                else:
+                    for note in notes:
+                        self.assembler.note(note)
+                    return events, error
+            if (fixed := retyped(data, error)) is None:
+                break
+            data = fixed.data
+            notes.append(fixed.note)
+        return None, error
+
+    def _take_other(self, other: Reading, now: float) -> Iterator[PartialInferenceResponse]:
+        """Take the chunks that a chunk stands for."""
+        if other.kept:
+            self._leftovers().keep(other.kept)
+        if other.note:
+            self.assembler.note(other.note)
+        for chunk in other.chunks:
+            self._progress.in_parts = self._progress.in_parts or chunk.kind == "part"
+            yield from self._take_all((chunk,), now)
+
+    def _leftovers(self) -> Leftovers:
+        """Return what was received and is no part of the response: the framer's, if it keeps any."""
+        found: Leftovers = getattr(self._framer, "leftovers", None) or self._head.leftovers
+        return found
 
     def _ignore_data(self, data: bytes) -> tuple[()]:
         self._progress.ignored_bytes += len(data)
@@ -400,10 +523,15 @@ class Attempt:
         self._record(before, committed=self.committed)
         yield from partials
         if isinstance(last, Failure):
-            raise self._fail(provider_error(last), now)
+            raise self._fail(provider_error(last, raw, self._sent.limits.error_body), now)
         if last is not None:
             self._record([last], committed=True)
-            yield from self._end(Signal.END, now)
+            if self.state is State.HELD and self._progress.begun and self.response.usage is not None:
+                self._move(Signal.CONTENT)  # a choice and its token counts prove that an empty response was meant
+                self.assembler.note("The response has ended without content and without a finish reason.")
+            # lines between the events may say why there is no finish reason
+            interrupted = self.state is not State.FINISHING and self._leftovers().telling
+            yield from self._end(Signal.EOF if interrupted else Signal.END, now)
 
     def _check(self, events: Sequence[Event], now: float) -> None:
         """Raise `PluginError` if an object is not an event, or has a value of a wrong type."""
@@ -456,6 +584,8 @@ class Attempt:
             return progress.outcome
         progress.outcome = outcome = outcome_of(self.state, signal, self._sent.wire.complete_on)
         progress.duration = None if now is None else self._clocks.elapsed(now)
+        for note in self._leftovers().notes:
+            self.assembler.note(note)
         self._move(signal)
         self.frame = self._ignore_data
         return outcome
@@ -464,18 +594,23 @@ class Attempt:
         """End the attempt with its body. A whole body that was decoded is complete if it contained a response."""
         if self.state is State.ENDED:
             return
-        whole = self._sent.wire.framing == "whole" and self._progress.decoded
-        if whole and not self._progress.begun:  # JSON without content: a proxy's, or that of a failure
-            unexpected = self._unexpected()
-            unexpected.feed(b"".join(chunk.data for chunk in chunks))
-            raise self._fail(unexpected.error(), now)
+        progress = self._progress
+        whole = progress.decoded and not progress.in_parts and any(chunk.kind == "whole" for chunk in chunks)
+        if whole and not progress.begun:  # JSON without content: a proxy's, or that of a failure
+            raise self._fail(self._unexpected(b"".join(chunk.data for chunk in chunks)).error(), now)
+        if whole and self.state is State.HELD:
+            self._move(Signal.CONTENT)  # a whole response may consist of an empty text
         yield from self._end(Signal.END if whole else Signal.EOF, now)
 
     def _end(
         self, signal: Signal, now: float, error: PolyglotError | None = None
     ) -> Iterator[PartialInferenceResponse]:
+        if signal is Signal.END and self.state is State.COMMITTED and self.assembler.begun_finished:
+            self._move(Signal.FINISH)  # fewer choices than requested, all of them with their finish
         if self._settle(signal, now) is not Outcome.FINISHED:
-            raise self._with_partial(error or self._cut_off())
+            if signal is not Signal.CLOCK and (reason := self._reason()) is not None:
+                self._progress.outcome, error = Outcome.FAILED, reason
+            raise self._with_partial(error or self._cut_off(signal))
         closing = self.assembler.closing()
         try:
             self.assembler.usage  # noqa: B018 (read now, so that usage which the driver cannot read fails the attempt)
@@ -501,9 +636,24 @@ class Attempt:
             partial=self.response,
         )
 
-    def _cut_off(self) -> Truncated:
-        return cut_off() if self._progress.decoded else nothing_received()
+    def _reason(self) -> PolyglotError | None:
+        """Return the error that something received beside the response gives as the reason of an interruption."""
+        leftovers = self._leftovers()
+        for data in (*leftovers.objects, bytes(leftovers.text)):
+            if (found := suspicion(Chunk(data, data))) is not None:
+                return provider_error(found.failure, data, self._sent.limits.error_body)
+        return None
 
-    def _unexpected(self) -> UnexpectedResponse:
-        head, (_, driver, _, limits, _) = self._head, self._sent
-        return UnexpectedResponse(head.status, head.headers, limits.error_body, driver.decode_error)
+    def _cut_off(self, signal: Signal = Signal.EOF) -> Truncated:
+        beside = bytes(self._leftovers().text)
+        return cut_off(beside, decoded=self._progress.decoded, marked=signal is Signal.END)
+
+    def _unexpected(self, body: bytes = b"") -> UnexpectedResponse:
+        head, (wire, driver, _, limits, _) = self._head, self._sent
+        unexpected = UnexpectedResponse(head.status, head.headers, limits.error_body, driver.decode_error, wire.url)
+        unexpected.feed(body)
+        return unexpected
+
+
+def _without_end(events: Sequence[Event]) -> Sequence[Event]:
+    return [event for event in events if not isinstance(event, End)]

@@ -48,6 +48,11 @@ class Clocks:
         self.meaning = self._finish = None
         self.changed = no_change
 
+    def leave_out(self, seconds: float) -> None:
+        """Exclude seconds that have passed since the attempt began, before its request was sent, from every clock."""
+        self._call += seconds
+        self._attempt += seconds
+
     def pass_over(self, now: float) -> None:
         """Begin a read: stop `idle` and `grace` for the time since the last one, which was the caller's."""
         pause = now - self.waited

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core._wire.framings import framer_for
+from polyglot_core._wire.leftovers import Leftovers
 from polyglot_core._wire.messages import Chunk
 from polyglot_core.errors import PolyglotError
 
@@ -41,6 +42,12 @@ class DriverFramer:
             self._framer = framer_for(wire, limit)
         except Exception as error:
             raise driver.broken("its framer", error) from error
+
+    @property
+    def leftovers(self) -> Leftovers | None:
+        """What the framer keeps beside the chunks, if it has such an attribute."""
+        found = getattr(self._framer, "leftovers", None)
+        return found if isinstance(found, Leftovers) else None
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
         """Return the chunks that `data` completes.

@@ -52,12 +52,12 @@
 # proves it, an `end` of the provider's or the finish of every choice. In `finishing`, where only usage may follow, an
 # expired clock (as a rule `grace`) loses nothing, and neither does the end of the body or a broken connection, unless
 # the dialect promises an explicit end, which is then missing. With `complete_on="both"` an `end` without a finish is no
-# proof: there are servers that send it after an interruption, too. In all other states the absence of a finish is not
-# read as success: an orderly end of the body is `truncated`, a broken connection `failed`, an expired clock
-# `timed_out`. Without this, a proxy that closes its connections after 60 seconds would produce short responses that
-# look complete. Two outcomes are set outside the table, both from an error: `Truncated`, raised where a chunk is cut by
-# the end of the body or the body has no content, gives `truncated`; and usage that the driver cannot read gives
-# `failed`.
+# proof: there are servers that send it after an interruption, too. Neither is it before any content, in `held`: a
+# server that failed at once may still send its end mark. In all other states the absence of a finish is not read as
+# success: an orderly end of the body is `truncated`, a broken connection `failed`, an expired clock `timed_out`.
+# Without this, a proxy that closes its connections after 60 seconds would produce short responses that look complete.
+# Two outcomes are set outside the table, both from an error: `Truncated`, raised where a chunk is cut by the end of the
+# body or the body has no content, gives `truncated`; and usage that the driver cannot read gives `failed`.
 
 from __future__ import annotations
 
@@ -120,8 +120,9 @@ def outcome_of(state: State, signal: Signal, complete_on: CompletionSign) -> Out
     """Return the outcome of an attempt that `signal` ends in `state`."""
     finished = state is State.FINISHING
     complete = finished and complete_on == "finish"
+    proven = state is State.COMMITTED and complete_on != "both"  # an end mark alone proves nothing without content
     return {
-        Signal.END: Outcome.FINISHED if finished or complete_on != "both" else Outcome.TRUNCATED,
+        Signal.END: Outcome.FINISHED if finished or proven else Outcome.TRUNCATED,
         Signal.EOF: Outcome.FINISHED if complete else Outcome.TRUNCATED,
         Signal.BROKEN: Outcome.FINISHED if complete else Outcome.FAILED,
         Signal.CLOCK: Outcome.FINISHED if finished else Outcome.TIMED_OUT,  # `grace` expired; nothing is missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polyglot_core._attempt.unexpected_response import quoted
+from polyglot_core._attempt.unexpected_response import nothing_received, quoted
 from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core.errors import Malformed, PolyglotError, Truncated
 
@@ -15,12 +15,23 @@ if TYPE_CHECKING:
 __all__ = ["cut_off", "is_cut", "undecodable"]
 
 
-def cut_off() -> Truncated:
-    """Return the error for a stream whose body ended before the model was done."""
-    return Truncated(
-        "The stream ended before the model was done: no finish reason and no end-of-stream marker were received. "
-        "The content received so far is in error.partial."
-    )
+def cut_off(beside: bytes = b"", *, decoded: bool = True, marked: bool = False) -> Truncated:
+    """Return the error for a stream that ended before the model was done.
+
+    Args:
+        beside: Lines that were received and are no part of the response.
+        decoded: Whether any part of the response was received.
+        marked: Whether the stream ended with its end-of-stream marker.
+    """
+    error = nothing_received()
+    if marked:
+        error = Truncated("The stream ended with its marker, but without a finish reason that proves it complete.")
+    elif decoded:
+        error = Truncated(
+            "The stream ended before the model was done: no finish reason and no end-of-stream marker were received. "
+            "The content received so far is in error.partial."
+        )
+    return Truncated(f"{error.message} Lines beside the response: {quoted(beside)}") if beside else error
 
 
 def undecodable(chunk: Chunk, error: Exception, pieces: int, driver: BoundDriver) -> PolyglotError:

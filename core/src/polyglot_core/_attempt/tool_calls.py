@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from polyglot_core._values.partial import ToolCallPiece
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ def too_many(what: str, most: int) -> LimitExceeded:
         f"The response has more than {most} {what.replace('_', ' ')}. Raise limits.{what} to accept more."
     )
 
+
+_EMPTY = frozenset({"{}", "null"})
+"""Arguments with which some servers begin every tool call, before they send those that the model writes."""
 
 _MARKS = re.compile(r'["\\{}]')
 
@@ -62,16 +68,18 @@ class OpenToolCall:
         id: The first id that is not empty.
         name: The name received so far.
         arguments: The pieces of the arguments.
+        held: Empty arguments, which are passed on only if no others follow.
         complete: Whether no further pieces follow.
     """
 
-    __slots__ = ("_scanned", "_scanner", "arguments", "complete", "id", "index", "name")
+    __slots__ = ("_scanned", "_scanner", "arguments", "complete", "held", "id", "index", "name")
 
     def __init__(self, index: int | None, id_: str | None, name: str | None) -> None:
         self.index = index
         self.id = id_
         self.name = name
         self.arguments: list[str] = []
+        self.held = ""
         self.complete = False
         self._scanner = _ObjectScanner()
         self._scanned = 0
@@ -84,8 +92,19 @@ class OpenToolCall:
         return self._scanner.closed
 
     def repeats(self, arguments: str) -> bool:
-        """Return whether `arguments` are those received so far, once more."""
-        return arguments.strip() == "".join(self.arguments).strip()
+        """Return whether `arguments` are those received so far, once more, be it with other white space."""
+        if not arguments.rstrip().endswith("}"):
+            return False
+        before = "".join(self.arguments)
+        return arguments.strip() == before.strip() or _value(arguments) == _value(before)
+
+
+def _value(text: str) -> object:
+    """Return the value of a JSON text; the text itself if it is invalid."""
+    try:
+        return msgspec.json.decode(text)
+    except UNREADABLE:
+        return text
 
 
 class ToolCallMatcher:
@@ -93,8 +112,9 @@ class ToolCallMatcher:
 
     Observed on the wire: interleaved tool calls; index 0 on every tool call; one index and one id on every tool call;
     no index at all; the id on the first piece only, on every piece, changing from piece to piece, or empty on later
-    ones; the name on every piece, or in pieces; whole tool calls in one piece; the arguments once more at the end;
-    placeholders without a name.
+    ones; the name on every piece, in pieces, or as it is so far; whole tool calls in one piece; the arguments once
+    more at the end; placeholders without a name; empty arguments before the real ones; another index on every piece of
+    one id.
     """
 
     def __init__(self, most: int) -> None:
@@ -132,7 +152,7 @@ class ToolCallMatcher:
         for slot, call in enumerate(self._calls):
             if not call.complete:
                 call.complete = True
-                pieces.append(ToolCallPiece(slot, None, None, "", complete=True))
+                pieces.append(ToolCallPiece(slot, None, None, call.held, complete=True))
         return pieces
 
     def _begin(self, event: ToolCallDelta) -> ToolCallPiece:
@@ -144,13 +164,17 @@ class ToolCallMatcher:
             self._by_index[event.index] = slot
         if event.id:
             self._by_id[event.id] = slot
-        return self._piece(slot, event, event.id or None, event.name or None, event.arguments)
+        arguments = self._new_arguments(self._calls[slot], event)
+        return self._piece(slot, event, event.id or None, event.name or None, arguments)
 
     def _piece(
         self, slot: int, event: ToolCallDelta, id_: str | None, name: str | None, arguments: str
     ) -> ToolCallPiece:
         call = self._calls[slot]
         if arguments:
+            call.arguments.append(arguments)
+        if event.complete and not call.arguments and call.held:
+            arguments = call.held
             call.arguments.append(arguments)
         call.complete = call.complete or event.complete
         return ToolCallPiece(slot, id_, name, arguments, event.complete, event.signature, event.extra)
@@ -159,25 +183,35 @@ class ToolCallMatcher:
         """Return whether a piece under a known index or id is the beginning of another tool call.
 
         It is if it has another name, or if it has a whole object's beginning where the object before is complete. A
-        name without arguments, where none were received yet, may be the rest of a name.
+        name without arguments, before any were received, may be the rest of a name.
         """
         if event.complete and event.id and event.id == call.id:
             return False  # the same tool call once more, as a whole
+        received = bool(call.arguments or call.held)
         if event.name and call.name and event.name != call.name:
-            return bool(call.arguments or event.arguments) or bool(event.id and event.id != call.id)
+            grows = bool(event.id and event.id == call.id and event.name.startswith(call.name) and not received)
+            return not grows and (received or bool(event.arguments) or bool(event.id and event.id != call.id))
         begins = event.arguments.lstrip().startswith("{")
+        if call.held and not call.arguments:
+            return bool(begins and event.name and event.arguments.strip() != call.held)
         return bool(begins and call.arguments and call.has_whole_object() and not call.repeats(event.arguments))
 
     def _new_name(self, call: OpenToolCall, event: ToolCallDelta) -> str | None:
-        """Return what a piece adds to the name: all of it, or its rest."""
+        """Return what a piece adds to the name: all of it, or what it has more than the name received so far."""
         if not event.name or event.name == call.name:
             return None
-        return event.name
+        return event.name.removeprefix(call.name or "")
 
     def _new_arguments(self, call: OpenToolCall, event: ToolCallDelta) -> str:
         """Return the arguments that a piece adds: none if it repeats those received so far."""
         if not event.arguments or (event.complete and call.arguments):
             return ""
+        if not (call.arguments or event.complete) and event.arguments.strip() in _EMPTY:
+            call.held = event.arguments
+            return ""
+        if call.held:
+            held, call.held = call.held, ""
+            return event.arguments if event.arguments.lstrip().startswith("{") else held + event.arguments
         begins = event.arguments.lstrip().startswith("{")
         if begins and call.arguments and call.has_whole_object() and call.repeats(event.arguments):
             return ""
@@ -188,7 +222,9 @@ class ToolCallMatcher:
         if event.index is None:
             return self._without_index(event)
         slot = self._by_index.get(event.index)
-        return None if slot is None else self._under_index(slot, event)
+        if slot is not None:
+            return self._under_index(slot, event)
+        return self._by_id.get(event.id) if event.id and not event.name else None
 
     def _under_index(self, slot: int, event: ToolCallDelta) -> int | None:
         """Return the slot of a piece with a known index: by its id, else that index; None for a new id with a name."""
@@ -207,7 +243,14 @@ class ToolCallMatcher:
         if event.id and (owner := self._by_id.get(event.id)) is not None:
             return owner
         last = len(self._calls) - 1 if self._calls else None
+        if last is not None and self._is_rest_of_name(self._calls[last], event):
+            return last
         if event.id or event.name:
             late_id = bool(event.id and last is not None and not self._calls[last].id and not event.name)
             return last if late_id else None
         return last
+
+    def _is_rest_of_name(self, call: OpenToolCall, event: ToolCallDelta) -> bool:
+        """Return whether a piece with a name alone continues that of a call with an id: another call would have one."""
+        alone = event.name and not (event.id or event.arguments)
+        return bool(alone and call.id and not (call.arguments or call.held or call.complete))

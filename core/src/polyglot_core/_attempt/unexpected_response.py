@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from polyglot_core._attempt.wrong_address import WRONG_ADDRESS, about_the_url
 from polyglot_core._values.unreadable import UNREADABLE
-from polyglot_core._wire.framings import FRAMERS, media_type
 from polyglot_core._wire.messages import WireResponse
 from polyglot_core._wire.provider_errors import (
     failure_from_payload,
     failure_from_response,
+    kept_body,
     printable,
     provider_error,
+    retry_after_seconds,
     retry_override,
 )
 from polyglot_core.errors import PolyglotError, ProviderError, Truncated, UnexpectedContentType
@@ -22,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from polyglot_core._values.events import Failure
-    from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["OK", "UnexpectedResponse", "content_type_fits", "nothing_received", "quoted"]
+__all__ = ["OK", "UnexpectedResponse", "nothing_received", "quoted"]
 
 OK = range(200, 300)
 """HTTP statuses of a successful response."""
@@ -43,9 +44,10 @@ class UnexpectedResponse:
         headers: Response headers, with lower-case names.
         limit: Bytes of the body that are read at most.
         decode_error: The driver's own reader of error bodies.
+        url: URL of the request.
     """
 
-    __slots__ = ("_body", "_decode_error", "_headers", "_limit", "_status")
+    __slots__ = ("_body", "_decode_error", "_headers", "_limit", "_status", "_url")
 
     def __init__(
         self,
@@ -53,7 +55,9 @@ class UnexpectedResponse:
         headers: Mapping[str, str],
         limit: int,
         decode_error: Callable[[WireResponse], Failure | None],
+        url: str = "",
     ) -> None:
+        self._url = url
         self._status = status
         self._headers = headers
         self._limit = limit
@@ -70,26 +74,15 @@ class UnexpectedResponse:
         body = bytes(self._body[: self._limit])
         response = WireResponse(status=self._status, headers=self._headers, body=body)
         if self._status in _REDIRECT:
-            return _redirected(response)
+            return _redirected(response, self._limit)
         if self._status not in OK:
-            return _http_error(response, self._decode_error)
+            return _http_error(response, self._decode_error, self._limit, self._url)
         if self._status == _NO_CONTENT or not body.strip():
             return nothing_received()
         failure = _failure_in(response, self._decode_error)
-        return _wrong_content(response) if failure is None else provider_error(failure)
-
-
-def content_type_fits(wire: WireRequest, headers: Mapping[str, str]) -> bool:
-    """Return whether the content type of a response fits the framing that its request names.
-
-    A missing content type fits. For a driver's own framer any type fits, unless its class lists some in `media_types`.
-    """
-    found = media_type(headers.get("content-type"))
-    named = FRAMERS[wire.framing] if isinstance(wire.framing, str) else wire.framing
-    expected: frozenset[str] | None = getattr(named, "media_types", None)
-    if found is None or expected is None:
-        return True
-    return found in expected or (wire.framing == "whole" and found.endswith("+json"))
+        if failure is None:
+            return _wrong_content(response)
+        return provider_error(_with_wait(failure, response), response.body, self._limit)
 
 
 def nothing_received() -> Truncated:
@@ -103,20 +96,32 @@ def quoted(body: bytes) -> str:
     return printable(shown.decode("utf-8", "replace"), _SHOWN_BODY)
 
 
-def _redirected(response: WireResponse) -> ProviderError:
+def _redirected(response: WireResponse, limit: int) -> ProviderError:
     target = printable(response.headers.get("location", "nowhere"))
     return ProviderError(
         f"The provider redirects to {target}. Redirects are not followed, because they could send the key to another "
         "host; set base_url to the intended URL.",
         status=response.status,
+        body=kept_body(response.body, limit),
     )
 
 
-def _http_error(response: WireResponse, decode_error: Callable[[WireResponse], Failure | None]) -> PolyglotError:
-    error = provider_error(decode_error(response) or failure_from_response(response))
+def _http_error(
+    response: WireResponse, decode_error: Callable[[WireResponse], Failure | None], limit: int, url: str
+) -> PolyglotError:
+    failure = decode_error(response) or failure_from_response(response)
+    error = provider_error(_with_wait(failure, response), response.body, limit)
     if (override := retry_override(response.headers)) is not None:
         error.retryable = override
+    if response.status in WRONG_ADDRESS and url:
+        error.explain(about_the_url(url, error.message))
     return error
+
+
+def _with_wait(failure: Failure, response: WireResponse) -> Failure:
+    """Return the failure with the wait that the headers state, which takes precedence over the one in the body."""
+    wait = retry_after_seconds(response.headers)
+    return failure if wait is None else msgspec.structs.replace(failure, retry_after=wait)
 
 
 def _failure_in(response: WireResponse, decode_error: Callable[[WireResponse], Failure | None]) -> Failure | None:

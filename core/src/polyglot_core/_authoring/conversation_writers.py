@@ -7,13 +7,17 @@ A writer visits the parts of all messages, as `ast.NodeVisitor` visits the nodes
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from msgspec.structs import replace
 
+from polyglot_core._authoring.json_requests import merged
 from polyglot_core._authoring.options import cannot_express
 from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Refusal, Text, ToolCall, ToolResult
+from polyglot_core._values.request import Tool
+from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +30,9 @@ __all__ = ["ConversationWriter", "MessageWriter", "TurnWriter"]
 _JSONObject = dict[str, Any]
 
 _SYSTEM = "system"
+
+_BLOCKS = (Text, Refusal, Image, Audio, Document, ToolCall)
+"""Parts whose `extra` belongs to the block that they are written as."""
 
 
 class ConversationWriter:
@@ -41,6 +48,10 @@ class ConversationWriter:
             results to tool calls by id; None generates none. A result without an id gets the id of the oldest such tool
             call without a result, and of the same tool if the result names one.
         tool_names: True if the dialect requires the name of the tool in a result.
+        tool_name: Regular expression of the names that a `Tool` may have: by default, that of OpenAI's API.
+        sends_extra: True if the provider reads further fields of a block. The `extra` of a part is then laid over the
+            block that the part is written as. Else a field in the `extra` of a user's part is reported with `cannot`.
+        writes_extra: True if the ``write_…`` methods send the `extra` of their parts themselves, in another way.
         dialect: Names of the drivers whose turns this dialect sends back unchanged, besides `driver` itself.
         given: The messages of the request, with these ids and names filled in. A turn of another provider's response
             is reduced to what is not that provider's own.
@@ -55,12 +66,25 @@ class ConversationWriter:
     }
     id_format: ClassVar[str | None] = "call_{}"
     tool_names: ClassVar[bool] = False
+    tool_name: ClassVar[str] = "[a-zA-Z0-9_-]{1,64}"
+    sends_extra: ClassVar[bool] = False
+    writes_extra: ClassVar[bool] = False
     dialect: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, request: InferenceRequest, driver: str) -> None:
         self.request = request
         self.driver = driver
+        self._check_tool_names()
         self.given = _Calls(self).joined(map(self._readable, request.messages))
+
+    def _check_tool_names(self) -> None:
+        for index, tool in enumerate(self.request.tools):
+            if isinstance(tool, Tool) and not re.fullmatch(self.tool_name, tool.name):
+                msg = (
+                    f"tools[{index}].name is {tool.name!r:.160}, and the driver {self.driver!r} takes names that match "
+                    f"{self.tool_name}; rename the tool, or pass it as a RawTool."
+                )
+                raise RequestError(msg, provider=self.driver, phase="encode")
 
     def is_own(self, message: Message) -> bool:
         """Return True unless a message is the response of a driver with another dialect."""
@@ -71,6 +95,8 @@ class ConversationWriter:
 
         Its own blocks are reported with `cannot`. The other fields have no meaning elsewhere and are left out.
         """
+        if message.provider is None and not (self.sends_extra or self.writes_extra):
+            return replace(message, content=tuple(map(self._without_extra, message.parts)))
         if self.is_own(message):
             return message
         kept: list[Part] = []
@@ -86,6 +112,17 @@ class ConversationWriter:
             else:
                 kept.append(part)
         return replace(message, content=tuple(kept))
+
+    def _without_extra(self, part: Part) -> Part:
+        """Return a user's part without its `extra`, whose fields are reported with `cannot`."""
+        if isinstance(part, ToolResult) and not isinstance(part.content, str):
+            inner: Any = tuple(map(self._without_extra, part.content))
+            return replace(part, content=inner)
+        if not isinstance(part, _BLOCKS) or not part.extra:
+            return part
+        for name in part.extra:
+            self.cannot(f"the field {name!r} of a part of type {type(part).__name__}")
+        return replace(part, extra={})
 
     def cannot(self, what: str, instead: str | None = None) -> None:
         """Report something that the dialect cannot express; see `cannot_express`.
@@ -116,7 +153,9 @@ class ConversationWriter:
         if method is None:
             self.cannot(f"a part of type {type(part).__name__}")
             return ()
-        written: Iterable[_JSONObject] = method(part)
+        written: list[_JSONObject] = list(method(part))
+        if written and self.sends_extra and isinstance(part, _BLOCKS):
+            written[-1] = merged(written[-1], part.extra)
         return written
 
     def arguments(self, call: ToolCall) -> _JSONObject:
@@ -148,7 +187,7 @@ class MessageWriter(ConversationWriter):
         Raises:
             RequestError: Something cannot be expressed, and `request.unsupported` is ``raise``.
         """
-        return [{**written, **message.extra} for message in self.given for written in self._messages_of(message)]
+        return [merged(written, message.extra) for message in self.given for written in self._messages_of(message)]
 
     def _messages_of(self, message: Message) -> Iterator[_JSONObject]:
         """Yield a message for each tool result, then one for all other parts."""
@@ -160,13 +199,16 @@ class MessageWriter(ConversationWriter):
 
     def turn(self, message: Message) -> _JSONObject:
         """Return the message for parts that are not tool results."""
-        calls = [self.call(part) for part in message.parts if isinstance(part, ToolCall)]
+        calls = [self._call(part) for part in message.parts if isinstance(part, ToolCall)]
         others = [part for part in message.parts if not isinstance(part, ToolCall)]
         content = self.content(others if message.provider is None else _joined_texts(others))
         turn: _JSONObject = {"role": self.role(message) or message.role}
         if content or not calls:
             turn["content"] = content
         return {**turn, "tool_calls": calls} if calls else turn
+
+    def _call(self, part: ToolCall) -> _JSONObject:
+        return merged(self.call(part), part.extra) if self.sends_extra else self.call(part)
 
     def content(self, parts: Iterable[Part]) -> str | list[_JSONObject]:
         """Return the content: a string for a single text, else a list of encoded parts."""
@@ -192,12 +234,16 @@ class MessageWriter(ConversationWriter):
 class TurnWriter(ConversationWriter):
     """Encodes messages as turns of blocks, with a separate system prompt. Tool results belong to the user's turns.
 
+    A system message after the first turn is reported with `cannot`; if that returns, it goes into the system prompt.
+
     Attributes:
         content: Name of the field with a turn's blocks.
+        system_in_place: True if the dialect has turns of the system, for system messages after the first turn.
     """
 
     roles: ClassVar[Mapping[str, str]] = {**ConversationWriter.roles, "tool": "user"}
     content: ClassVar[str] = "content"
+    system_in_place: ClassVar[bool] = False
 
     def conversation(self) -> tuple[list[_JSONObject], list[_JSONObject]]:
         """Return the blocks of all system messages, and the turns. A turn without blocks is omitted.
@@ -210,16 +256,24 @@ class TurnWriter(ConversationWriter):
         before: Message | None = None
         for message in self.given:
             role, blocks = self.role(message), self.blocks(message)
-            if role == _SYSTEM:
+            if role == _SYSTEM and self._leads(before, blocks):
                 system += blocks
-            elif role is None or not blocks:
                 continue
-            elif before is not None and self.goes_on(before, message):
-                turns[-1][self.content] += blocks
-            else:
-                turns.append({"role": role, self.content: blocks})
-            before = before if role == _SYSTEM else message
+            if role is not None and blocks:
+                if before is not None and self.goes_on(before, message):
+                    turns[-1][self.content] += blocks
+                else:
+                    turns.append({"role": role, self.content: blocks})
+                before = message
         return system, turns
+
+    def _leads(self, before: Message | None, blocks: Sequence[_JSONObject]) -> bool:
+        """Return True if the blocks of a system message belong to the system prompt, and not to a turn in place."""
+        if before is None or not blocks:
+            return True
+        if not self.system_in_place:
+            self.cannot("a system message after the first turn", instead=_SYSTEM_LATER)
+        return not self.system_in_place
 
     def role(self, message: Message) -> str | None:
         """Return the role of a message in the dialect; None if it has none. A turn cannot hold a message's `extra`."""
@@ -241,6 +295,9 @@ class TurnWriter(ConversationWriter):
     def goes_on(self, before: Message, message: Message) -> bool:
         """Return True if a message continues the previous turn: by default, if both have the same role."""
         return self.roles[before.role] == self.roles[message.role]
+
+
+_SYSTEM_LATER = "a user's message instead, or unsupported='drop' to move it to the beginning"
 
 
 def _joined_texts(parts: Sequence[Part]) -> list[Part]:

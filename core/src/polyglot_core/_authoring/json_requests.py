@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from polyglot_core._values.json_values import encode_json
 from polyglot_core._wire.messages import WireRequest
 
 if TYPE_CHECKING:
@@ -30,12 +29,15 @@ def json_request(url: str, body: object, *, stream: bool, **reading: Any) -> Wir
         stream: True if the response is a stream, False if it is one JSON text.
         reading: Further fields of the `WireRequest`, which specify how the response is read. `framing` applies to a
             stream only.
+
+    Raises:
+        RequestError: The body has a value that cannot be written as JSON.
     """
     framing, headers = reading.pop("framing", "sse"), reading.pop("headers", {})
     accept = _STREAMS.get(framing, _EVENTS) if stream else _JSON
     return WireRequest(
         url=url,
-        body=msgspec.json.encode(body),
+        body=encode_json(body, "The request's body"),
         headers={"content-type": _JSON, "accept": accept, **headers},
         framing=framing if stream else "whole",
         **reading,
@@ -43,16 +45,19 @@ def json_request(url: str, body: object, *, stream: bool, **reading: Any) -> Wir
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, Any], *, lists: Collection[str] = ("tools",)) -> dict[str, Any]:
-    """Return the body with the user's `extra` fields merged in.
+    """Return the body with the user's `extra` fields laid over it: the one rule of all drivers.
 
-    Objects are merged field by field, so that a further setting keeps the others. Lists named in `lists` are appended,
-    so that tools of the provider are added to the user's. Any other field replaces that of the body.
+    Objects are merged field by field, at every depth, so that a further setting keeps the others. Lists whose field is
+    named in `lists`, at any depth, are appended, so that tools of the provider are added to the user's. Any other value
+    replaces that of the body.
     """
-    fields = dict(extra)
+    fields = dict(body)
     for name, value in extra.items():
-        before = body.get(name)
+        before = fields.get(name)
         if isinstance(before, Mapping) and isinstance(value, Mapping):
-            fields[name] = {**before, **value}
+            fields[name] = merged(before, value, lists=lists)
         elif isinstance(before, list) and isinstance(value, (list, tuple)) and name in lists:
             fields[name] = [*before, *value]
-    return {**body, **fields}
+        else:
+            fields[name] = value
+    return fields

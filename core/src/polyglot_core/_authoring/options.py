@@ -7,8 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core._values.options import NAMES
-from polyglot_core._values.suggest import nearest
+from polyglot_core._values.options import NAMES, unknown_option
 from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def translate_options(
         if value is None:
             continue
         if option not in NAMES:
-            raise _unknown(option)
+            raise RequestError(unknown_option(option), provider=driver, phase="encode")
         if option in names:
             _put(body, names[option], value)
         elif option not in _NEUTRAL or value != _NEUTRAL[option]:
@@ -82,16 +81,6 @@ def _warn(message: str) -> None:
         warnings.warn(message, skip_file_prefixes=(str(Path(__file__).parents[2] / "polyglot_"),))
     else:
         warnings.warn(message, stacklevel=3)
-
-
-def _unknown(option: str) -> RequestError:
-    close = nearest(option, NAMES)
-    hint = f"; did you mean {close!r}?" if close else "."
-    return RequestError(
-        f"There is no option {option!r}{hint} Options are {', '.join(NAMES)}. A field of the provider's own goes into "
-        "extra={…}.",
-        phase="encode",
-    )
 
 
 def _put(body: dict[str, Any], dotted: str, value: object) -> None:

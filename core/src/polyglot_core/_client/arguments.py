@@ -3,42 +3,129 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from polyglot_core._values.openai_shape import read_parts
-from polyglot_core._values.request import JSONObject, JSONSchema, Message, Messages, ResponseFormat, Tool
+from polyglot_core._client.request_checks import check_request
+from polyglot_core._values.connection import guarded_headers
+from polyglot_core._values.openai_shape import read_parts, read_result
+from polyglot_core._values.options import option_problem
+from polyglot_core._values.parts import ToolResult
+from polyglot_core._values.request import (
+    InferenceRequest,
+    JSONObject,
+    JSONSchema,
+    Message,
+    Messages,
+    RawTool,
+    ResponseFormat,
+    Tool,
+)
+from polyglot_core._values.secret import Headers, header_problem
 from polyglot_core.errors import RequestError
 
-__all__ = ["as_messages", "as_response_format", "as_tools", "check_word"]
+__all__ = [
+    "as_headers",
+    "as_mapping",
+    "as_messages",
+    "as_request",
+    "as_response_format",
+    "as_switch",
+    "as_tool_choice",
+    "as_tools",
+    "check_word",
+    "without_plain_keys",
+]
 
 
-def as_messages(messages: Messages) -> tuple[Message, ...]:
+def as_request(*, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: ANN401 (the arguments of create)
+    """Return the request for the arguments of `create` of the same names, with the checked headers.
+
+    Raises:
+        RequestError: An argument cannot be read, or has a wrong value. The message has its place.
+    """
+    request = InferenceRequest(
+        model=_as_model(given["model"]) or "",
+        messages=as_messages(given["messages"]),
+        options=as_mapping("options", given["options"]),
+        tools=as_tools(given["tools"]),
+        tool_choice=as_tool_choice(given["tool_choice"]),
+        parallel_tool_calls=as_switch("parallel_tool_calls", given["parallel_tool_calls"]),
+        response_format=as_response_format(given["response_format"]),
+        unsupported=given["unsupported"],
+        extra=as_mapping("extra", given["extra"]),
+        headers=headers,
+    )
+    if problem := option_problem(request.options, "options"):
+        raise _error(problem)
+    check_request(request)
+    return request
+
+
+def _error(message: str) -> RequestError:
+    return RequestError(message, phase="encode")
+
+
+# Messages
+
+
+def as_messages(messages: Messages | object) -> tuple[Message, ...]:
     """Return the messages as `Message` objects. A string becomes a message of the user.
 
     Raises:
         RequestError: There are no messages, or one is neither a string, a `Message` nor a mapping with a role.
     """
-    if not isinstance(messages, (str, Message, Mapping, Iterable)):
-        msg = f"messages must be a string or a list of messages, not {type(messages).__name__}."
-        raise RequestError(msg, phase="encode")
-    turns = [messages] if isinstance(messages, (str, Message, Mapping)) else list(messages)
-    if not turns:
-        msg = "There are no messages; pass a string or at least one message."
-        raise RequestError(msg, phase="encode")
-    return tuple(_as_message(turn) for turn in turns)
+    if isinstance(messages, (str, Message, Mapping)):
+        if not messages:
+            raise _error(_NO_MESSAGES)
+        return (_as_message(messages, "messages"),)
+    if not isinstance(messages, Sequence) or isinstance(messages, (bytes, bytearray)):
+        hint = "; make a list of it, as in list(turns)" if isinstance(messages, Iterable) else ""
+        hint = "; decode it" if isinstance(messages, (bytes, bytearray)) else hint
+        raise _error(f"messages must be a string or a list of messages, not {_named(messages)}{hint}.")
+    if not messages:
+        raise _error(_NO_MESSAGES)
+    return tuple(_as_message(turn, f"messages[{index}]") for index, turn in enumerate(messages))
 
 
-def _as_message(turn: object) -> Message:
+_NO_MESSAGES = "There are no messages; pass a string that is not empty, or at least one message."
+
+
+def _named(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _as_message(turn: object, where: str) -> Message:
     if isinstance(turn, Message):
-        return turn if isinstance(turn.content, str) else replace(turn, content=read_parts(turn.content))
+        return turn if isinstance(turn.content, str) else _read_again(turn, f"{where}.content")
     if isinstance(turn, str):
         return Message(role="user", content=turn)
     if isinstance(turn, Mapping):
-        return Message.from_dict(turn)
-    msg = f"A message must be a string, a Message or a dict with role and content, not {type(turn).__name__}."
-    raise RequestError(msg, phase="encode")
+        return Message.from_dict(turn, where)
+    msg = f"{where} must be a string, a Message or a dict with role and content, not {type(turn).__name__}."
+    raise _error(msg)
+
+
+def _read_again(turn: Message, where: str) -> Message:
+    """Return a message whose parts, and those of its tool results, may be written as dicts."""
+    parts = read_parts(turn.content, where)
+    return replace(
+        turn,
+        content=tuple(
+            replace(part, content=_result(part.content, f"{where}[{index}].content"))
+            if isinstance(part, ToolResult)
+            else part
+            for index, part in enumerate(parts)
+        ),
+    )
+
+
+def _result(content: object, where: str) -> Any:  # noqa: ANN401 (the content of a tool result)
+    return content if isinstance(content, str) else read_result(content, read_parts(content, where), where)
+
+
+# Words and switches
 
 
 def check_word(field: str, word: object, words: Sequence[object]) -> None:
@@ -47,27 +134,142 @@ def check_word(field: str, word: object, words: Sequence[object]) -> None:
     Raises:
         RequestError: `word` is not one of `words`.
     """
-    if word not in words:
+    if not any(word is known or (isinstance(word, str) and word == known) for known in words):
         *most, last = map(repr, words)
-        raise RequestError(f"{field} must be {', '.join(most)} or {last}, not {word!r:.80}.", phase="encode")
+        raise _error(f"{field} must be {', '.join(most)} or {last}, not {word!r:.80}.")
 
 
-def as_tools(tools: Sequence[Tool | JSONObject]) -> tuple[Tool, ...]:
-    """Return the tools as `Tool` objects. Each may be a `Tool` or a dict in OpenAI's shape.
+def as_switch(field: str, given: object) -> bool | None:
+    """Return an argument that is True, False or None.
 
     Raises:
-        RequestError: A tool is neither.
+        RequestError: It is neither.
     """
-    return tuple(_as_tool(tool) for tool in tools)
+    if given is None or isinstance(given, bool):
+        return given
+    raise _error(f"{field} must be True, False or None, not {given!r:.80}.")
 
 
-def _as_tool(tool: object) -> Tool:
-    if isinstance(tool, Tool):
+def as_mapping(field: str, given: object) -> dict[str, Any]:
+    """Return an argument that is a mapping with names, or None, as a dict.
+
+    Raises:
+        RequestError: It is neither.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise _error(f"{field} must be a dict, not {type(given).__name__}.")
+    for name in given:
+        if not isinstance(name, str):
+            raise _error(f"{field} has the name {name!r:.80} of type {type(name).__name__}; names are text.")
+    return dict(given)
+
+
+def _as_model(model: object) -> str | None:
+    """Return the name of a model, or None.
+
+    Raises:
+        RequestError: It is empty, or no text.
+    """
+    if model is None or (isinstance(model, str) and model.strip()):
+        return model
+    given = "empty" if isinstance(model, str) else f"of type {type(model).__name__}"
+    raise _error(f"model is {given}; pass the name of a model, or None for that of the connection.")
+
+
+def without_plain_keys(headers: Any, auth_header: str | None) -> Any:  # noqa: ANN401 (what a user may pass)
+    """Return headers with the values of those that carry a key as secrets; anything but a mapping is unchanged.
+
+    `create` does this first, because a traceback can show the variables of every frame.
+    """
+    return guarded_headers(headers, auth_header) if isinstance(headers, Mapping) else headers
+
+
+def as_headers(headers: object, auth_header: str | None = None) -> dict[str, Any]:
+    """Return the headers of a call, with names in lower case.
+
+    Args:
+        headers: A mapping of names to text or to secrets, as `without_plain_keys` returns it; None for no headers.
+        auth_header: Header that carries the connection's key, which cannot be replaced; None if there is no key.
+
+    Raises:
+        RequestError: It is no such mapping, or a header cannot be sent or replaces the key.
+    """
+    given: Headers = as_mapping("headers", headers)
+    for name, text in given.items():
+        if problem := header_problem(name, text):
+            raise _error(f"headers[{name!r}] {problem}.")
+        if auth_header is not None and name.lower() == auth_header.lower():
+            raise _error(
+                f"headers[{name!r}] would replace the key of the connection; for another key use another connection, "
+                "as in Inference.using(…, api_key=…)."
+            )
+    return {name.lower(): text for name, text in given.items()}
+
+
+# Tools and formats
+
+
+def as_tools(tools: object) -> tuple[Tool | RawTool, ...]:
+    """Return the tools as `Tool` and `RawTool` objects.
+
+    A dict in OpenAI's format becomes a `Tool`. A dict of another type, or without a name, is a tool in the provider's
+    own format and becomes a `RawTool`.
+
+    Raises:
+        RequestError: A tool is none of these.
+    """
+    if tools is None:
+        return ()
+    if isinstance(tools, (str, bytes, Mapping, Tool, RawTool)) or not isinstance(tools, Iterable):
+        hint = "; put it in a list" if isinstance(tools, (Mapping, Tool, RawTool)) else ""
+        raise _error(f"tools must be a list of Tool, RawTool or dicts, not {type(tools).__name__}{hint}.")
+    return tuple(_as_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools))
+
+
+def _as_tool(tool: object, where: str) -> Tool | RawTool:
+    if isinstance(tool, (Tool, RawTool)):
         return tool
-    if isinstance(tool, Mapping):
-        return Tool.from_dict(tool)
-    raise RequestError(f"A tool must be a Tool or a dict with a function, not {type(tool).__name__}.", phase="encode")
+    if not isinstance(tool, Mapping):
+        msg = f"{where} must be a Tool, a RawTool or a dict with a function, not {type(tool).__name__}."
+        raise _error(msg)
+    return RawTool(tool) if _is_own(tool) else Tool.from_dict(tool, where)
 
+
+_OF_A_FUNCTION = frozenset({"function", "name", "parameters", "input_schema", "description"})
+
+
+def _is_own(tool: JSONObject) -> bool:
+    """Return True for a tool in a provider's own format: one with a type of its own, or with no field of a function."""
+    kind = tool.get("type")
+    if kind is None:
+        return bool(tool) and _OF_A_FUNCTION.isdisjoint(tool)
+    return isinstance(kind, str) and kind != "function"
+
+
+def as_tool_choice(choice: object) -> str | None:
+    """Return the choice of tools as a word or the name of a tool. It may be a dict in OpenAI's or Anthropic's format.
+
+    Raises:
+        RequestError: It is none of these.
+    """
+    if choice is None or (isinstance(choice, str) and choice):
+        return choice
+    if isinstance(choice, Mapping):
+        named = choice.get("function", choice)
+        name = named.get("name") if isinstance(named, Mapping) else None
+        if isinstance(name, str) and name and choice.keys() <= {"type", "function", "name"}:
+            return name
+        if set(choice) == {"type"} and isinstance(word := choice["type"], str):
+            return _CHOICES.get(word, word)
+    if isinstance(choice, Tool):
+        return choice.name
+    raise _error(f"tool_choice must be 'auto', 'required', 'none' or the name of a tool, not {choice!r:.80}.")
+
+
+_CHOICES = {"any": "required"}
+"""Words of dicts in Anthropic's format that differ."""
 
 _NAMED_FORMATS: dict[str, Literal["text", "json"]] = {
     "text": "text",
@@ -92,7 +294,7 @@ def as_response_format(given: object) -> ResponseFormat | None:
         if inner is None:
             return JSONSchema(given)
         if isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping):
-            name, strict = inner.get("name", "answer"), inner.get("strict")
-            return JSONSchema(inner["schema"], name, strict, inner.get("description"))
+            name, strict = inner.get("name"), inner.get("strict")
+            return JSONSchema(inner["schema"], "answer" if name is None else name, strict, inner.get("description"))
     msg = f"response_format must be 'text', 'json', a JSONSchema or a dict with a JSON Schema, not {given!r:.80}."
-    raise RequestError(msg, phase="encode")
+    raise _error(msg)

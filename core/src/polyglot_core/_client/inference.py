@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 from msgspec.structs import replace
 
-from polyglot_core._client.arguments import as_messages, as_response_format, as_tools, check_word
+from polyglot_core._client.arguments import as_headers, as_request, as_switch, check_word, without_plain_keys
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
@@ -18,8 +18,9 @@ from polyglot_core._engine.call_options import UNSUPPORTED, OnTruncated, ResumeM
 from polyglot_core._engine.pump import async_pump, pump
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
+from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection, guard
-from polyglot_core._values.request import InferenceRequest
+from polyglot_core._values.options import option_problem, plain_options
 from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._http.httpx_options import Client
     from polyglot_core._values.limits import Retries, Timeouts
-    from polyglot_core._values.request import Messages, ResponseFormat, Tool
+    from polyglot_core._values.request import InferenceRequest, Messages, RawTool, ResponseFormat, Tool
 
 __all__ = ["AsyncInference", "Inference"]
 
@@ -52,7 +53,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             msg = f"{name}() takes a Connection, not {type(connection).__name__}; use {name}.using('NAME') for a name."
             raise ConfigError(msg, phase="configure")
         self.connection = connection
-        self._drivers = [(each, _driver_for(each)) for each in (connection, *connection.fallbacks)]
+        self._drivers = [(each, driver_for(each)) for each in (connection, *connection.fallbacks)]
         self._use(client)
 
     @classmethod
@@ -111,14 +112,15 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         model: str | None = None,
         options: Mapping[str, Any] | None = None,
         stream: bool | None = None,
-        tools: Sequence[Tool | Mapping[str, Any]] = (),
-        tool_choice: str | None = None,
+        tools: Sequence[Tool | RawTool | Mapping[str, Any]] = (),
+        tool_choice: str | Mapping[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
         response_format: ResponseFormat | Mapping[str, Any] | None = None,
-        timeouts: Timeouts | Mapping[str, float | None] | None = None,
+        timeouts: Timeouts | Mapping[str, float | None] | float | None = None,
         retries: Retries | int | Mapping[str, float] | None = None,
         unsupported: Unsupported = "raise",
         extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         on_truncated: OnTruncated = "raise",
         resume: ResumeMode | None = None,
     ) -> _PendingT:
@@ -129,15 +131,16 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             model: Name of the model, instead of the connection's.
             options: Such as ``temperature`` or ``max_tokens``, over the connection's; ``stream`` is as `stream`.
             stream: True to request a stream for `response` and `text` as well; overrides ``options["stream"]``.
-            tools: Functions that the model may call, as `Tool` objects or dicts in OpenAI's shape.
+            tools: Functions that the model may call, and tools of the provider: `Tool`, `RawTool`, or dicts of either.
             tool_choice: ``auto``, ``required``, ``none``, or the name of a tool that the model must call.
             parallel_tool_calls: False to allow one tool call per response; None for the provider's default.
             response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a dict with a JSON Schema.
-            timeouts: Clocks in seconds. A `Timeouts` replaces the connection's; a dict changes some, None for no limit.
+            timeouts: Clocks in seconds: `Timeouts`, a dict of some (None for no limit), or a number for each wait.
             retries: How requests of this call are retried. A `Retries` replaces that of every connection, an int n
                 means ``Retries(max_retries=n)``, and a dict changes the fields that it names. Waits are in seconds.
             unsupported: For options that the driver cannot express: ``raise`` a `RequestError`, ``warn``, or ``drop``.
-            extra: Fields that are added to the request body unchanged.
+            extra: Fields that are laid over the request body, field by field.
+            headers: Headers of this call, over the connection's. Those that carry a key are sent to one origin only.
             on_truncated: For a response that is cut off: ``raise`` a `Truncated`, or ``mark`` its ``outcome``.
             resume: How to resume a response that is interrupted after it has begun, as often as `retries` allow:
                 ``restart`` sends the request anew, ``prefill`` lets the model continue the text received so far, and
@@ -148,22 +151,20 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
         Raises:
             ConfigError: Neither the call nor the connection names a model, or a clock or a retry setting is invalid.
-            RequestError: The messages, the tools or another argument cannot be read.
+            RequestError: An argument cannot be read, or has a wrong value. The message has its place.
         """
+        headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
         _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume)
-        request = InferenceRequest(
-            model=model or "", messages=as_messages(messages), options=options or {}, tools=as_tools(tools),
-            tool_choice=tool_choice, parallel_tool_calls=parallel_tool_calls, unsupported=unsupported,
-            response_format=as_response_format(response_format), extra=extra or {},
+        request = as_request(
+            messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,
+            parallel_tool_calls=parallel_tool_calls, response_format=response_format, unsupported=unsupported,
+            headers=as_headers(headers, auth_header),
         )  # fmt: skip
-        targets = _targets(self._drivers, request, stream, retries)
+        targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
         clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
-        return self._pending(
-            targets[0].request,
-            lambda streamed: self._stream(
-                Call(_streamed(targets, streamed), clocks, on_truncated=on_truncated, resume=resume)
-            ),
-        )
+        return self._pending(targets[0].request, lambda streamed: self._stream(
+            Call(_streamed(targets, streamed), clocks, on_truncated=on_truncated, resume=resume)
+        ))  # fmt: skip
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.name!r})"
@@ -179,11 +180,22 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         raise NotImplementedError
 
 
-def _driver_for(connection: Connection) -> BoundDriver:
+def driver_for(connection: Connection) -> BoundDriver:
     driver = discovery.load_driver(connection.driver)
     if driver is None:
         raise resolve.unknown_driver(connection)
     return driver.bind(connection)
+
+
+def _key_header(connection: Connection, driver: BoundDriver) -> str | None:
+    """Return the header that carries the connection's key, or that its driver writes; None if there is none."""
+    return connection.auth_header if connection.secret is not None or driver.authorize is not None else None
+
+
+def _check_options(connection: Connection) -> None:
+    """Raise if an option of a connection does not exist or has a wrong value."""
+    if problem := option_problem(connection.options, f"connection {connection.name!r}: options"):
+        raise ConfigError(problem, connection=connection.name, phase="configure")
 
 
 _WORDS = {
@@ -213,16 +225,45 @@ def _targets(
         ConfigError: A connection has no model.
     """
     targets = []
+    first = drivers[0][0]
     for index, (connection, driver) in enumerate(drivers):
+        _check_options(connection)
         options = {**connection.options, **common.options}
         streamed = options.pop("stream", False)
         model = (common.model if index == 0 else "") or connection.model
         if not model:
             msg = f"Connection {connection.name!r} has no model; pass one, as in create(…, model='NAME')."
             raise ConfigError(msg, connection=connection.name, phase="configure")
-        request = replace(common, model=model, options=options, stream=bool(streamed if stream is None else stream))
-        targets.append(Target(_with_retries(connection, retries), driver, request))
+        streamed = bool(streamed if stream is None else stream)
+        headers = _headers_for(connection, first, common.headers)
+        request = replace(common, model=model, options=plain_options(options), stream=streamed, headers=headers)
+        changed = _with_headers(_with_retries(connection, retries), headers)
+        targets.append(Target(changed, driver, request))
     return targets
+
+
+def _headers_for(
+    connection: Connection, first: Connection, headers: Mapping[str, str | Secret]
+) -> Mapping[str, str | Secret]:
+    """Return the headers of the call that a connection sends: those that carry a key go to one origin only."""
+    if not headers or connection is first or _endpoint(connection) == _endpoint(first):
+        return headers
+    return {name: text for name, text in headers.items() if not isinstance(text, Secret)}
+
+
+def _endpoint(connection: Connection) -> tuple[str, str]:
+    return connection.driver, origin_of(connection.base_url or "")
+
+
+def _with_headers(connection: Connection, headers: Mapping[str, str | Secret]) -> Connection:
+    """Return a connection with the headers of a call, whose names are in lower case, over its own.
+
+    So they are sent, redacted and told apart in the pools as those of the connection are.
+    """
+    if not headers:
+        return connection
+    own = {name: text for name, text in connection.headers.items() if name.lower() not in headers}
+    return connection.with_changes(headers={**own, **headers})
 
 
 def _streamed(targets: Sequence[Target], streamed: bool) -> list[Target]:  # noqa: FBT001 (a field of the request)

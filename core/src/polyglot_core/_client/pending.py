@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
+from polyglot_core._engine.callbacks import check_callback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ class _Pending(NotCopied, Generic[_StreamT]):
         self.request = request
         self._start = start
         self._stream: _StreamT | None = None
-        self._on_seam: Callable[[Seam], object] | None = None
+        self._seam_callbacks: list[Callable[[Seam], object]] = []
         self._starting = threading.Lock()
 
     def stream(self) -> _StreamT:
@@ -49,9 +50,18 @@ class _Pending(NotCopied, Generic[_StreamT]):
     def on_seam(self, callback: Callable[[Seam], object]) -> Self:
         """Call `callback` with a `Seam` when a further request has been decided on, before the wait for it.
 
-        Returns the pending call.
+        May be called several times: every callback is called, in the order of their registration. What a callback
+        raises passes to the caller and ends the call. Returns the pending call.
+
+        Raises:
+            RequestError: `callback` is not a function, or is a coroutine function.
         """
-        self._on_seam = callback
+        check_callback("on_seam", callback)
+        with self._starting:
+            if self._stream is None:
+                self._seam_callbacks.append(callback)
+            else:
+                self._stream.on_seam(callback)
         return self
 
     def __repr__(self) -> str:
@@ -62,8 +72,8 @@ class _Pending(NotCopied, Generic[_StreamT]):
         with self._starting:  # two threads may arrive here together; the request is sent once
             if self._stream is None:
                 self._stream = self._start(streamed)
-                if self._on_seam is not None:
-                    self._stream.on_seam(self._on_seam)
+                for callback in self._seam_callbacks:
+                    self._stream.on_seam(callback)
             return self._stream
 
 
@@ -79,8 +89,13 @@ class PendingInference(_Pending[InferenceStream]):
         return self._started(streamed=self.request.stream).response()
 
     def text(self) -> str:
-        """Return the complete visible text. Raises as `response`."""
-        return (self.response()).content
+        """Return the complete visible text.
+
+        Raises:
+            PolyglotError: As `response`; and a `StreamError` if a read was interrupted or cancelled before.
+        """
+        stream = self._started(streamed=self.request.stream)
+        return stream._complete_text(stream.response())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 class AsyncPendingInference(_Pending[AsyncInferenceStream]):
@@ -95,5 +110,10 @@ class AsyncPendingInference(_Pending[AsyncInferenceStream]):
         return await self._started(streamed=self.request.stream).response()
 
     async def text(self) -> str:
-        """Return the complete visible text. Raises as `response`."""
-        return (await self.response()).content
+        """Return the complete visible text.
+
+        Raises:
+            PolyglotError: As `response`; and a `StreamError` if a read was interrupted or cancelled before.
+        """
+        stream = self._started(streamed=self.request.stream)
+        return stream._complete_text(await stream.response())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from polyglot_core._client.not_copied import NotCopied
-from polyglot_core._engine.pump import AsyncPump, Pump
+from polyglot_core._engine.callbacks import check_callback
+from polyglot_core._engine.pump import AsyncPump, NotYetError, Pump
 from polyglot_core.errors import PolyglotError, StreamError
 
 if TYPE_CHECKING:
@@ -31,29 +32,48 @@ class _Stream(NotCopied, Generic[_PumpT]):
 
     def __init__(self, pump: _PumpT) -> None:
         self._pump = pump
-        self._callback: Callable[[PartialInferenceResponse], object] | None = None
         self._kept: list[PartialInferenceResponse] | None = None  # of a plain response that was read by `response()`
 
     def on_partial(self, callback: Callable[[PartialInferenceResponse], object]) -> Self:
         """Call `callback` with each partial before it is returned, by whichever method the stream is read.
 
-        Returns the stream.
+        May be called several times: every callback is called, in the order of their registration. Register them before
+        the stream is read. What a callback raises passes to the caller and closes the stream. Returns the stream.
+
+        Raises:
+            RequestError: `callback` is not a function, or is a coroutine function.
         """
-        self._callback = callback
+        check_callback("on_partial", callback)
+        self._pump.partial_callbacks.append(callback)
         return self
 
     def on_seam(self, callback: Callable[[Seam], object]) -> Self:
         """Call `callback` with a `Seam` when a further request has been decided on, before the wait for it.
 
-        Returns the stream.
+        May be called several times, as `on_partial`, and what a callback raises closes the stream as well. Returns the
+        stream.
+
+        Raises:
+            RequestError: `callback` is not a function, or is a coroutine function.
         """
-        self._pump.call.on_seam = callback
+        check_callback("on_seam", callback)
+        self._pump.seam_callbacks.append(callback)
         return self
 
     def __repr__(self) -> str:
         call = self._pump.call
         outcome = None if call.attempt is None else call.attempt.outcome
         return f"{type(self).__name__}(model={call.target.request.model!r}, outcome={outcome and outcome.value!r})"
+
+    def _complete_text(self, response: InferenceResponse) -> str:
+        """Return the text of a response that was read to its end or closed.
+
+        Raises:
+            StreamError: A read of it was interrupted.
+        """
+        if self._pump.interrupted:
+            raise self._pump.call.interrupted_read()
+        return response.content
 
     def _watch_events(self) -> deque[Event]:
         """Begin to collect events. Return the queue that they are appended to.
@@ -117,11 +137,37 @@ class InferenceStream(_Stream[Pump]):
         Only pings are emitted until the first content is received: before that the request may be retried.
         Raises as iteration of the stream does.
         """
-        return _Events(self._pump, self._watch_events(), self._callback)
+        return _Events(self._pump, self._watch_events())
 
     def text(self) -> Iterator[str]:
         """Return an iterator of the visible text of choice 0, in pieces. Raises as iteration of the stream does."""
         return _Texts(self._partials())
+
+    def next(self, timeout: float | None = None) -> PartialInferenceResponse | None:
+        """Return the next partial, or None if none was received within `timeout` seconds.
+
+        Nothing is lost by a timeout: the request and the read continue, and the next call, a loop or `response` gets
+        what was received. The clocks of the call run as usual. 0 returns what has been received already, within a few
+        milliseconds; None waits without a limit.
+
+        Raises:
+            StopIteration: The stream has ended or was closed, as `next` does.
+            RequestError: The timeout is not a number of seconds.
+            PolyglotError: As iteration of the stream does. Repeated calls raise the same error.
+        """
+        until = self._pump.deadline(timeout)
+        if self._kept:  # of a plain response that has been read
+            return self._kept.pop(0)
+        if self._pump.call.error is not None:
+            raise self._pump.call.error.with_traceback(None)
+        try:
+            while not self._pump.exhausted:
+                if (partial := self._pump.advance(until)) is not None:
+                    self._pump.call_back(partial)
+                    return partial
+        except NotYetError:
+            return None
+        raise StopIteration
 
     def response(self) -> InferenceResponse:
         """Read the rest of the stream and return the complete response.
@@ -154,22 +200,21 @@ class InferenceStream(_Stream[Pump]):
         """Return an iterator of the rest of the stream, which runs the callback if there is one."""
         if (kept := self._take_kept()) is not None:
             return iter(kept)
-        return self._pump if self._callback is None else _Watched(self._pump, self._callback)
+        return _Watched(self._pump) if self._pump.partial_callbacks else self._pump
 
 
 class _Watched:
-    """Iterates partials, and runs a callback with each before it is returned."""
+    """Iterates partials, and runs the callbacks with each before it is returned."""
 
-    def __init__(self, pump: Pump, callback: Callable[[PartialInferenceResponse], object]) -> None:
+    def __init__(self, pump: Pump) -> None:
         self._pump = pump
-        self._callback = callback
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> PartialInferenceResponse:
         partial = next(self._pump)
-        self._callback(partial)
+        self._pump.call_back(partial)
         return partial
 
 
@@ -192,15 +237,9 @@ class _Texts:
 class _Events:
     """Iterates events. The partials that are built from them are consumed with them."""
 
-    def __init__(
-        self,
-        pump: Pump,
-        events: deque[Event],
-        callback: Callable[[PartialInferenceResponse], object] | None,
-    ) -> None:
+    def __init__(self, pump: Pump, events: deque[Event]) -> None:
         self._pump = pump
         self._events = events
-        self._callback = callback
         self._error: PolyglotError | None = None
 
     def __iter__(self) -> Self:
@@ -214,10 +253,11 @@ class _Events:
                 raise StopIteration
             try:
                 partial = self._pump.advance()
-                if partial is not None and self._callback is not None:
-                    self._callback(partial)
             except PolyglotError as error:
                 self._error = error  # raised after the events received before it
+                continue
+            if partial is not None:
+                self._pump.call_back(partial)
         return self._events.popleft()
 
 
@@ -242,11 +282,40 @@ class AsyncInferenceStream(_Stream[AsyncPump]):
         Only pings are emitted until the first content is received: before that the request may be retried.
         Raises as iteration of the stream does.
         """
-        return _AsyncEvents(self._pump, self._watch_events(), self._callback)
+        return _AsyncEvents(self._pump, self._watch_events())
 
     def text(self) -> AsyncIterator[str]:
         """Return an iterator of the visible text of choice 0, in pieces. Raises as iteration of the stream does."""
         return _AsyncTexts(self._partials())
+
+    async def next(self, timeout: float | None = None) -> PartialInferenceResponse | None:  # noqa: ASYNC109 (a cancellation would lose the read)
+        """Return the next partial, or None if none was received within `timeout` seconds.
+
+        Nothing is lost by a timeout: the request and the read continue, and the next call, a loop or `response` gets
+        what was received. The clocks of the call run as usual. 0 returns what has been received already, within a few
+        milliseconds; None waits without a limit.
+
+        Cancelling this wait loses nothing either on asyncio. In trio only ``timeout=None`` is possible, and a
+        cancellation of the wait ends the stream.
+
+        Raises:
+            StopAsyncIteration: The stream has ended or was closed, as `anext` does.
+            RequestError: The timeout is not a number of seconds; or it is set, and the event loop is trio's.
+            PolyglotError: As iteration of the stream does. Repeated calls raise the same error.
+        """
+        until = self._pump.deadline(timeout)
+        if self._kept:  # of a plain response that has been read
+            return self._kept.pop(0)
+        if self._pump.call.error is not None:
+            raise self._pump.call.error.with_traceback(None)
+        try:
+            while not self._pump.exhausted:
+                if (partial := await self._pump.advance(until)) is not None:
+                    await self._pump.call_back(partial)
+                    return partial
+        except NotYetError:
+            return None
+        raise StopAsyncIteration
 
     async def response(self) -> InferenceResponse:
         """Read the rest of the stream and return the complete response.
@@ -283,7 +352,7 @@ class AsyncInferenceStream(_Stream[AsyncPump]):
         """Return an iterator of the rest of the stream, which runs the callback if there is one."""
         if (kept := self._take_kept()) is not None:
             return _AsyncKept(kept)
-        return self._pump if self._callback is None else _AsyncWatched(self._pump, self._callback)
+        return _AsyncWatched(self._pump) if self._pump.partial_callbacks else self._pump
 
 
 class _AsyncKept:
@@ -302,18 +371,17 @@ class _AsyncKept:
 
 
 class _AsyncWatched:
-    """Iterates partials, and runs a callback with each before it is returned."""
+    """Iterates partials, and runs the callbacks with each before it is returned."""
 
-    def __init__(self, pump: AsyncPump, callback: Callable[[PartialInferenceResponse], object]) -> None:
+    def __init__(self, pump: AsyncPump) -> None:
         self._pump = pump
-        self._callback = callback
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> PartialInferenceResponse:
         partial = await anext(self._pump)
-        self._callback(partial)
+        await self._pump.call_back(partial)
         return partial
 
 
@@ -336,15 +404,9 @@ class _AsyncTexts:
 class _AsyncEvents:
     """Iterates events. The partials that are built from them are consumed with them."""
 
-    def __init__(
-        self,
-        pump: AsyncPump,
-        events: deque[Event],
-        callback: Callable[[PartialInferenceResponse], object] | None,
-    ) -> None:
+    def __init__(self, pump: AsyncPump, events: deque[Event]) -> None:
         self._pump = pump
         self._events = events
-        self._callback = callback
         self._error: PolyglotError | None = None
 
     def __aiter__(self) -> Self:
@@ -358,8 +420,9 @@ class _AsyncEvents:
                 raise StopAsyncIteration
             try:
                 partial = await self._pump.advance()
-                if partial is not None and self._callback is not None:
-                    self._callback(partial)
             except PolyglotError as error:
                 self._error = error  # raised after the events received before it
+                continue
+            if partial is not None:
+                await self._pump.call_back(partial)
         return self._events.popleft()

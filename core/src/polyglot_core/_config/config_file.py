@@ -59,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         api_key: The key itself; better kept out of the file.
         options: Options for every call.
         headers: Headers for every request.
-        timeouts: The clocks, in seconds.
+        timeouts: The clocks, in seconds; a number is the limit of each single wait.
         retries: Maximum number of retries, or a table with it and the backoff in seconds.
         limits: Maximum sizes of a response.
         fallbacks: Names of the connections to use, in order, if this one fails.
@@ -78,7 +78,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     api_key: str | None = None
     options: dict[str, Any] = {}
     headers: dict[str, str] = {}
-    timeouts: dict[str, float] = {}
+    timeouts: dict[str, float] | float = {}
     retries: dict[str, int | float] | int = {}
     limits: dict[str, int] = {}
     fallbacks: list[str] = []

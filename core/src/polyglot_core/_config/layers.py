@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection
-from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, as_retries, row_problem
+from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, as_retries, as_waits, row_problem
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error, suggestion
 
@@ -186,8 +186,10 @@ def _merged_mapping(field: str, name: str, below: Mapping[str, Any] | None, abov
     return {**(below or {}), **above}
 
 
-def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | None) -> Timeouts:
+def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | float | None) -> Timeouts:
     """Merge the clocks of a connection or a call: `Timeouts` replace those below, a dict changes single ones.
+
+    A number changes the clocks of all waits, and neither `grace` nor `total`.
 
     Raises:
         ConfigError: There is no clock of a name, or a number cannot be used for it.
@@ -212,13 +214,21 @@ _NumbersT = TypeVar("_NumbersT", bound=Timeouts | Retries | Limits)
 def _folded_numbers(row: _NumbersT, field: str, name: str, *layers: Any) -> _NumbersT:  # noqa: ANN401 (checked here)
     """Merge rows of numbers: each layer is a whole row, or single numbers by name."""
     for given in layers:
-        layer = as_retries(given) if isinstance(row, Retries) else given
+        layer = _READS[type(row)](given)
         if layer is None:
             continue
         row = layer if isinstance(layer, type(row)) else replace(row, **_known(layer, row, field, name))
         if problem := row_problem(row, f"{field} of connection {name!r}"):
             raise config_error(problem)
     return row
+
+
+_READS: dict[type, Callable[[object], object]] = {
+    Retries: as_retries,
+    Timeouts: lambda given: as_waits(given) or given,
+    Limits: lambda given: given,
+}
+"""What a layer may be besides a whole row or single numbers: a number, for some rows."""
 
 
 def _known(layer: object, row: Timeouts | Retries | Limits, field: str, name: str) -> Mapping[str, Any]:

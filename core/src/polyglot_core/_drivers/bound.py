@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pluggy
 
 from polyglot_core import hookspecs
+from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core._values.events import Failure
 from polyglot_core._values.response import Usage
 from polyglot_core._wire.framings import FRAMERS
@@ -184,8 +185,17 @@ class BoundDriver:
         """Return the error for a violation of the contract; `what` continues a sentence that begins with the name."""
         return self._driver.error(what)
 
-    def broken(self, hook: str, error: Exception) -> PluginError:
-        """Return the error for an exception that `hook` raised."""
+    def broken(self, hook: str, error: Exception) -> PolyglotError:
+        """Return the error for an exception that `hook` raised: a `PluginError`, unless the request is the cause."""
+        if isinstance(error, OSError) and (ours := no_descriptor(error)):
+            return ours
+        if hook.startswith("encode") and isinstance(error, UnicodeEncodeError):
+            return RequestError(
+                f"The request has text that cannot be sent: {error}. Text from os.fsdecode is often such text, "
+                "and so is JSON with half of a pair of surrogates.",
+                provider=self.name,
+                phase="encode",
+            )
         return self._driver.error(f"raised {type(error).__name__} in {hook}: {error}")
 
     def _guarded(self, hook: str, call: Callable[..., Any], argument: object) -> Any:  # noqa: ANN401 (each hook's own)

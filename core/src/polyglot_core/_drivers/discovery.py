@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Preset
+from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core._values.importing import import_module
 from polyglot_core.errors import ConfigError, PluginError
 
@@ -144,8 +145,13 @@ def _found(name: str, entries: Sequence[EntryPoint]) -> RegisteredName:
 
 def _find(group: str, name: str) -> RegisteredName | None:
     """Return the registration of one name. To read every distribution's name would take a hundred times as long."""
-    entries = _claims(group).get(name)
-    return None if entries is None else _found(name, entries)
+    try:
+        entries = _claims(group).get(name)
+        return None if entries is None else _found(name, entries)
+    except OSError as error:  # of the files that describe the distributions
+        if ours := no_descriptor(error):
+            raise ours from error
+        raise
 
 
 def _allow_list() -> frozenset[str] | None:
@@ -257,6 +263,8 @@ def _import(found: RegisteredName, kind: str) -> ModuleType:
     try:
         return import_module(found.target.partition(":")[0].strip())
     except Exception as error:
+        if isinstance(error, OSError) and (ours := no_descriptor(error)):
+            raise ours from error
         why = f"{type(error).__name__}: {error}"
         msg = f"{kind.capitalize()} {found.name!r} of {found.origin} could not be imported: {why}"
         raise PluginError(msg, phase="configure") from error

@@ -6,19 +6,30 @@ Everything that differs in kind between sync and async is here.
 from __future__ import annotations
 
 import contextvars
+import math
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from polyglot_core._engine.background import (
+    AsyncBackground,
+    AsyncOperation,
+    Background,
+    Operation,
+    closed,
+    outcome_of,
+)
 from polyglot_core._http.event_loops import AsyncSource, closer_here
 from polyglot_core._http.exchange import DRAIN_SECONDS
 from polyglot_core._http.in_flight import InFlightRequest
 from polyglot_core._http.pools import LONGEST_WAIT, Pools, SendOptions
 from polyglot_core._http.translate import timed_out
 from polyglot_core._wire.messages import WireRequest
+from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
     import anyio
@@ -27,6 +38,9 @@ if TYPE_CHECKING:
     from polyglot_core._http.exchange import AsyncExchange, Exchange
 
 __all__ = ["AsyncBackend", "SyncBackend"]
+
+_POLL = 0.005
+"""Seconds that a wait lasts at least: what has been received is read by a thread or a task, which has to start."""
 
 
 class SyncBackend:
@@ -38,6 +52,13 @@ class SyncBackend:
         self._woken = threading.Event()
         self._authorized: SimpleQueue[Callable[[], WireRequest]] | None = None  # set while `authorize` runs
 
+    def open(self, call: Call) -> Exchange:
+        """Encode, authorize and send the request of the next attempt, and wait for status and headers."""
+        self._pools.prepare()  # before the clocks of the call start
+        wire = self.authorize(call, call.encode())
+        call.start(wire)
+        return self.send(call, wire)
+
     def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
         """Return the request with the credentials that the driver adds. A thread runs the hook, which may block.
 
@@ -48,7 +69,7 @@ class SyncBackend:
             return wire
         self._authorized = results = SimpleQueue[Callable[[], WireRequest]]()
         moment, clock = call.clocks.due(now := perf_counter())
-        run = partial(_put_result, call.target.driver.authorize, wire, results)
+        run = partial(_put_outcome, partial(call.target.driver.authorize, wire), results)
         threading.Thread(
             target=contextvars.copy_context().run, args=(run,), name="polyglot-authorize", daemon=True
         ).start()
@@ -83,7 +104,29 @@ class SyncBackend:
         self._woken.set()
         self._in_flight.abort()
         if (results := self._authorized) is not None:
-            results.put(_closed)
+            results.put(closed)
+
+    # Waits in parts
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """Return until when `next` waits, as a moment of `perf_counter`; None to wait in this thread.
+
+        Raises:
+            RequestError: The timeout is not a number of seconds.
+        """
+        return None if timeout is None else perf_counter() + max(_POLL, _checked(timeout))
+
+    def opening(self, call: Call) -> Background[Exchange]:
+        """Return `open`, to be performed in the background."""
+        return Background(Operation(partial(self.open, call), self.wake, _close))
+
+    def reading(self, exchange: Exchange) -> Background[bytes]:
+        """Return a read, to be performed in the background."""
+        return Background(Operation(exchange.read, exchange.abort, lambda _: exchange.close()))
+
+    def sleeping(self, seconds: float) -> Background[None]:
+        """Return `sleep`, to be performed in the background."""
+        return Background(Operation(partial(self.sleep, seconds), self.wake, _nothing))
 
 
 class AsyncBackend:
@@ -93,6 +136,13 @@ class AsyncBackend:
         self._source = source
         self._scope: anyio.CancelScope | None = None
         self._woken = False
+
+    async def open(self, call: Call) -> AsyncExchange:
+        """Encode, authorize and send the request of the next attempt, and wait for status and headers."""
+        (await self._source.pools()).prepare()  # before the clocks of the call start
+        wire = await self.authorize(call, call.encode())
+        call.start(wire)
+        return await self.send(call, wire)
 
     async def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
         """Return the request with the credentials that the driver adds. A worker thread runs the hook, which may block.
@@ -165,25 +215,79 @@ class AsyncBackend:
         if self._scope is not None:
             self._scope.cancel()
 
+    # Waits in parts
 
-def _put_result(
-    authorize: Callable[[WireRequest], WireRequest], wire: WireRequest, results: SimpleQueue[Callable[[], WireRequest]]
-) -> None:
-    """Run `authorize`, and put a function into the queue that returns its result or raises its exception."""
-    try:
-        authorized = authorize(wire)
-    except BaseException as error:  # noqa: BLE001 (raised in the thread that waits)
-        results.put(partial(_raise, error))
-    else:
-        results.put(lambda: authorized)
+    def deadline(self, timeout: float | None) -> float | None:
+        """Return until when `next` waits, as a moment of `perf_counter`; None to wait in this task.
+
+        Raises:
+            RequestError: The timeout is not a number of seconds; or the event loop is trio's, where a read belongs to
+                its task and a timeout would end it.
+        """
+        seconds = math.inf if timeout is None else _checked(timeout)
+        if _runs_asyncio():
+            return perf_counter() + max(_POLL, seconds)
+        if timeout is None:
+            return None
+        raise RequestError(_NOT_IN_TRIO, phase="stream")
+
+    def opening(self, call: Call) -> AsyncBackground[AsyncExchange]:
+        """Return `open`, to be performed in the background."""
+        return AsyncBackground(AsyncOperation(partial(self.open, call), _aclose))
+
+    def reading(self, exchange: AsyncExchange) -> AsyncBackground[bytes]:
+        """Return a read, to be performed in the background."""
+        return AsyncBackground(AsyncOperation(exchange.read, lambda _: exchange.close()))
+
+    def sleeping(self, seconds: float) -> AsyncBackground[None]:
+        """Return `sleep`, to be performed in the background."""
+        return AsyncBackground(AsyncOperation(partial(self.sleep, seconds), _anothing))
 
 
-def _raise(error: BaseException) -> NoReturn:
-    raise error
+_NOT_IN_TRIO = (
+    "next(timeout=…) works on asyncio only: in trio a read ends with the wait for it. Iterate the stream in a task of "
+    "its own, which sends the partials into a memory channel, and receive from the channel with a timeout."
+)
 
 
-def _closed() -> NoReturn:
-    raise timed_out("total")  # dropped by the pump: the call is cancelled
+def _runs_asyncio() -> bool:
+    """Return whether the running event loop is asyncio's."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 (documented, for libraries)
+
+
+def _checked(timeout: object) -> float:
+    """Return a timeout of `next`.
+
+    Raises:
+        RequestError: It is not a number of seconds.
+    """
+    if isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout >= 0:
+        return timeout
+    msg = f"timeout must be a number of seconds, 0 or more, or None to wait without a limit, not {timeout!r:.80}."
+    raise RequestError(msg, phase="stream")
+
+
+def _put_outcome(run: Callable[[], WireRequest], outcomes: SimpleQueue[Callable[[], WireRequest]]) -> None:
+    outcomes.put(outcome_of(run))
+
+
+def _close(exchange: Exchange | None) -> None:
+    if exchange is not None:
+        exchange.close()
+
+
+async def _aclose(exchange: AsyncExchange | None) -> None:
+    if exchange is not None:
+        await exchange.close()
+
+
+def _nothing(_: object) -> None:
+    pass
+
+
+async def _anothing(_: object) -> None:
+    pass
 
 
 def _send_options(call: Call) -> SendOptions:

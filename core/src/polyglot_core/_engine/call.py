@@ -5,6 +5,7 @@ The pump performs what is decided here; see the comment at the top of `pump`.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -22,10 +23,10 @@ from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.events import Seam
 from polyglot_core._values.response import FailedAttempt, Outcome
 from polyglot_core._values.secret import Secret
-from polyglot_core.errors import TimedOut
+from polyglot_core.errors import StreamError, TimedOut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from polyglot_core._engine.call_options import OnTruncated, ResumeMode
     from polyglot_core._values.events import Event
@@ -58,7 +59,6 @@ class Call:
         clocks: The clocks of the call; set anew when the first request is encoded.
         attempt: The current attempt; None before the first, and between two.
         events: The queue that events are appended to; None if no iterator of events was created.
-        on_seam: Called with the seam when a further attempt has been decided on.
         error: The error that the call ended with, if it failed.
         cancelled: True once the caller has closed the call.
     """
@@ -76,7 +76,6 @@ class Call:
         self.clocks = Clocks(timeouts, perf_counter())
         self.attempt: Attempt | None = None
         self.events: deque[Event] | None = None
-        self.on_seam: Callable[[Seam], object] | None = None
         self.error: PolyglotError | None = None
         self.cancelled = False
         self._fallbacks = deque(fallbacks)
@@ -86,7 +85,7 @@ class Call:
     # Requests
 
     def encode(self) -> WireRequest:
-        """Encode the request of the next attempt, with the headers of the connection.
+        """Encode the request of the next attempt, with the headers of the connection and of the call.
 
         The key is added too, unless the driver authorizes requests itself. The attempt is counted from here on, so that
         a failed authorization is an attempt as well.
@@ -100,12 +99,15 @@ class Call:
             resuming.check(self.target, self._fallbacks, self.options.resume)
         requests.attempts += 1
         requests.attempts_here += 1
-        self.clocks.start_attempt(perf_counter())
+        self.clocks.start_attempt(begun := perf_counter())
+        modules = len(sys.modules)
         wire = resuming.encode(self.target, self._history)
+        if len(sys.modules) != modules:  # the driver has imported some
+            self.clocks.leave_out(perf_counter() - begun)
         requests.budget = _budget(wire.url)
-        headers = {**wire.headers, **connection.headers}
+        headers = {**wire.headers, **{name.lower(): text for name, text in connection.headers.items()}}
         if self.target.driver.authorize is None:
-            headers.update(connection.auth_headers())
+            headers.update({name.lower(): key for name, key in connection.auth_headers().items()})
         return replace(wire, headers=headers)
 
     def start(self, wire: WireRequest) -> Attempt:
@@ -125,6 +127,8 @@ class Call:
         )
         if self.events is not None:
             self.attempt.watch_events(self.events)
+        if self.cancelled:  # by another thread, while there was no attempt
+            self.attempt.cancel(perf_counter())
         return self.attempt
 
     @property
@@ -153,6 +157,11 @@ class Call:
     def response(self) -> InferenceResponse:
         """The response as far as it was received."""
         return self._history.response(self.attempt, self.target.connection.name)
+
+    @property
+    def seam(self) -> Seam | None:
+        """The seam before the current or the next attempt, if that is not the first."""
+        return self._history.seam
 
     def watch_events(self) -> deque[Event]:
         """Begin to collect events. Return the queue that they are appended to."""
@@ -191,6 +200,18 @@ class Call:
             if attempt is not None:
                 attempt.cancel(perf_counter())
 
+    def interrupted_read(self) -> StreamError:
+        """Return the error for a read after one that was interrupted, with the content received so far."""
+        return StreamError(
+            "A read of this stream was cancelled or interrupted, which closed its connection; the response is "
+            "incomplete. To wait for a limited time, use `await stream.next(timeout=s)`, in sync code without `await`: "
+            "it returns None when nothing was received in time, and loses nothing.",
+            connection=self.target.connection.name,
+            model=self.target.request.model,
+            phase="stream",
+            partial=self.response,
+        )
+
     def release(self) -> bool:
         """Record that the exchange is released. Return True if its body was read to the end, so that it can be reused.
 
@@ -204,10 +225,9 @@ class Call:
     def decide(self, error: PolyglotError) -> retry_policy.Decision:
         """Decide what follows an error that ended the attempt, and change the state of the call accordingly.
 
-        The pump still has to notify of the seam, to wait, and to raise.
+        The pump still has to call `on_seam`, to wait, and to raise.
         """
-        own = self.target.connection.secret
-        final_error.redact(error, self.attempt, [*self._requests.secrets, *([] if own is None else [own])])
+        final_error.redact(error, self.target, self.attempt, self._requests)
         self._requests.over_budget = False
         decision = retry_policy.decide(error, self._retry_state(), self.target.connection.retries, pay=self._pay)
         if isinstance(decision, retry_policy.Raise):
@@ -223,11 +243,6 @@ class Call:
         elif not isinstance(decision, retry_policy.AcceptTruncated):
             self._prepare(decision, error)
         return decision
-
-    def notify_seam(self) -> None:
-        """Call `on_seam` with the seam that `decide` has made."""
-        if self._history.seam is not None and self.on_seam is not None:
-            self.on_seam(self._history.seam)
 
     def _pay(self, cost: int) -> bool:
         return self._requests.pay(cost, perf_counter())

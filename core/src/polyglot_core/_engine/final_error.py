@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from polyglot_core._values.credentials import secrets_in
 from polyglot_core._values.response import Outcome
+from polyglot_core._values.secret import Secret
 from polyglot_core.errors import AuthenticationError, TimedOut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from polyglot_core._attempt.attempt import Attempt
     from polyglot_core._engine.call_state import History, Requests, Target
     from polyglot_core._values.response import FailedAttempt
-    from polyglot_core._values.secret import Secret
     from polyglot_core.errors import PolyglotError
 
 __all__ = ["complete", "redact"]
@@ -29,15 +31,41 @@ _NO_KEY = (
 )
 
 
-def redact(error: PolyglotError, attempt: Attempt | None, secrets: Iterable[Secret]) -> None:
-    """Remove secrets that the provider has repeated from the error, its partial and the attempt's request id."""
+def redact(error: PolyglotError, target: Target, attempt: Attempt | None, requests: Requests) -> None:
+    """Remove secrets that a provider or a proxy has repeated from the error, its partial, and the attempt.
+
+    They are the key, those in the headers of the request, and user and password of the proxy.
+    """
+    partial = error.partial
+    headers = {} if partial is None else dict(partial.headers)
+    secrets = {secret for secret in _secrets(target, requests) if secret}
     for secret in sorted(secrets, key=lambda secret: -len(secret.reveal())):  # longest first: one may contain another
         error.redact(secret)
-        if attempt is not None and attempt.request_id is not None:
-            attempt.request_id = secret.redacted(attempt.request_id)
-    partial = error.partial
-    if partial is not None and attempt is not None and partial.request_id != attempt.request_id:
-        error.partial = replace(partial, request_id=attempt.request_id)
+        headers = {name: secret.redacted(value) for name, value in headers.items()}
+        if attempt is not None:
+            attempt.redact(secret)
+    if partial is not None and attempt is not None:
+        error.partial = replace(partial, request_id=attempt.request_id, headers=headers)
+
+
+def _secrets(target: Target, requests: Requests) -> Iterator[Secret]:
+    connection = target.connection
+    sent = [*requests.secrets, *(value for value in connection.headers.values() if isinstance(value, Secret))]
+    if connection.secret is not None:
+        sent.append(connection.secret)
+    yield from sent
+    for secret in (*sent, *_proxies(target)):
+        yield from secrets_in(secret)
+
+
+def _proxies(target: Target) -> Iterator[Secret]:
+    """Yield the URLs of the proxies that the request may have been sent through."""
+    proxy = target.connection.route.proxy
+    if proxy is not None:
+        yield proxy
+    for name, value in os.environ.items():
+        if name.lower().endswith("_proxy") and "@" in value:
+            yield Secret(value if "://" in value else f"http://{value}")
 
 
 def complete(

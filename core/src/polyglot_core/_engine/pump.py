@@ -21,13 +21,22 @@
 # `advance` does one such round and returns. `events()` uses it: one read may emit events and no partial (a ping, the
 # model's name), and such events must be handed out before the next read, which may take minutes.
 #
+# Waiting in parts. `next(timeout=…)` passes a moment, `until`, down to `_step`. What waits there (a backoff, sending, a
+# read) is then performed in the background, by a thread or by a task, and `_awaited` waits for its result. If that is
+# not over by `until`, NotYetError passes through to `next`, and `_running` stays: the next step, of whichever method,
+# waits for the same result instead of starting anew. Meanwhile `_direct` is None, so that the fast branch of `__next__`
+# does not read as well; it is the exchange otherwise, and costs nothing more than `_exchange` would. Only what waits
+# runs in the background. Decoding, callbacks and decisions stay in the thread of the caller. The background refers to
+# the exchange or to the call, never to the pump: a pump that is collected ends it (see `background`).
+#
 # Who closes. The caller may run `close` in any thread, at any time, any number of times, also while another thread
 # iterates. (Of an AsyncPump: from any task of the same event loop.) `close` cannot release an exchange that is in use.
 # So it does three things in this order: it marks the call as cancelled; it ends every wait, by `wake` (authorization, a
 # connection attempt, a backoff) and by `abort` (a read: the socket is shut down, not closed); and it releases the
 # exchange itself only if no thread is inside a send or a read. Otherwise the reader wakes with an error, `_recover`
 # finds the call cancelled and returns, the loop finds it ended, and the reader releases the exchange. `_release` takes
-# the exchange out of the attribute first, so that of two threads only one closes it.
+# the exchange out of the attribute first, so that of two threads only one closes it. What runs in the background is
+# abandoned instead: it is ended, and then closes the exchange itself, because a read may still be using it.
 #
 # What `_sending` guards. It is held from before the request is encoded until the headers of the response have been
 # handed to the attempt. A second reader in that time gets TwoReadersError instead of a second request. `close` reads it
@@ -37,8 +46,11 @@
 #
 # An interruption is not an error. KeyboardInterrupt, a cancelled task and GeneratorExit say nothing about the request
 # and may be raised at any instruction. They are not retried, not wrapped, and carry no partial. `_abandon` cancels the
-# call, shuts down the socket and releases the connection; the exception passes through unchanged. The content received
-# so far stays readable in `response()`, with the outcome ``cancelled``.
+# call, shuts down the socket and releases the connection; the exception passes through. The content received so far
+# stays readable in `response()`, with the outcome ``cancelled``. But a read after an interrupted one must not end as if
+# the response were complete, so `_end` raises a StreamError then. (After `close`, which the caller has chosen, it ends
+# quietly.) One interruption is harmless: that of a wait for a task in the background, which survives it. The frames of
+# an interruption are removed, because those of the client hold the key in plain text.
 #
 # Errors pass `_recover` twice. First pass: the transport or a framer has failed while the attempt has no outcome
 # (`interruptible`). `interrupted` returns an iterator that becomes `_ready`. It flushes the text that the attempt holds
@@ -46,13 +58,14 @@
 # after the finish reason is no error. If not, the iterator raises an error with a partial, and the attempt has an
 # outcome then. Second pass: this error, or one that the attempt itself has raised while it decoded. `decide` chooses:
 # Raise, AcceptTruncated (the call ends without an error), or a further attempt, for which the call has been prepared
-# when `decide` returns. The pump releases the exchange, calls `on_seam`, sleeps, and the next round sends. A
+# when `decide` returns. The pump releases the exchange and calls `on_seam`; the next round sleeps, and the one after it
+# sends. A
 # TwoReadersError skips all of this: it belongs to the second reader, and the first one's stream continues. Once the
 # call is cancelled errors are dropped, because closing the socket causes them.
 #
 # The order in `_recover` matters. The exchange is released before the sleep, so that no connection is held during a
-# backoff. `on_seam` runs before the sleep, so that the caller can close the call instead of waiting. Whatever it raises
-# ends the call.
+# backoff. `on_seam` runs before the sleep, so that the caller can close the call instead of waiting. Whatever a
+# callback raises ends the call as `close` does.
 #
 # Sync and async are kept equal by hand and by a test (`test_parity`), which removes ``async`` and ``await`` and
 # compares the methods as syntax trees. Generating one from the other would make tracebacks point to generated lines,
@@ -65,31 +78,40 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from polyglot_core._attempt.lifecycle import State
 from polyglot_core._engine.backends import AsyncBackend, SyncBackend
+from polyglot_core._engine.callbacks import call_each
 from polyglot_core._engine.retry_policy import AcceptTruncated, Raise
-from polyglot_core._http.translate import TwoReadersError
+from polyglot_core._http.translate import TwoReadersError, without_frames
+from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core.errors import PolyglotError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
 
+    from polyglot_core._engine.background import AsyncBackground, Background
     from polyglot_core._engine.call import Call
     from polyglot_core._http.event_loops import AsyncSource
     from polyglot_core._http.exchange import AsyncExchange, Exchange
     from polyglot_core._http.pools import Pools
+    from polyglot_core._values.events import Seam
     from polyglot_core._wire.messages import Chunk
 
     _Taken = PartialInferenceResponse | Iterable[PartialInferenceResponse]
 
-__all__ = ["AsyncPump", "Pump", "async_pump", "pump"]
+__all__ = ["AsyncPump", "NotYetError", "Pump", "async_pump", "pump"]
 
 
 _COMMITTED = State.COMMITTED
+_T = TypeVar("_T")
+
+
+class NotYetError(Exception):
+    """A step is not over at the moment until which it was waited for. It continues."""
 
 
 class _Buffers:
@@ -98,13 +120,19 @@ class _Buffers:
     Attributes:
         call: The call.
         exhausted: True once the iterator has ended.
+        interrupted: True if the call was ended by an interruption of a read, and not by its end or `close`.
+        partial_callbacks: Called with each partial by `call_back`.
+        seam_callbacks: Called with the seam when a further attempt has been decided on.
     """
 
     _take: Callable[[Chunk, float], _Taken]  # `call.attempt.take`, once there is an attempt
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.exhausted = False
+        self.exhausted = self.interrupted = False
+        self.partial_callbacks: list[Callable[[PartialInferenceResponse], object]] = []
+        self.seam_callbacks: list[Callable[[Seam], object]] = []
+        self._backoff = 0.0  # seconds to wait before the next request
         self._clocks = call.clocks
         self._chunks: Iterator[Chunk] = iter(())
         self._ready: Iterator[PartialInferenceResponse] | None = None
@@ -133,6 +161,8 @@ class Pump(_Buffers):
         super().__init__(call)
         self._backend = backend
         self._exchange: Exchange | None = None
+        self._direct: Exchange | None = None  # the same; None while something runs in the background
+        self._running: Background[Any] | None = None  # what `_step` waits for in parts
 
     def __iter__(self) -> Self:
         return self
@@ -151,7 +181,7 @@ class Pump(_Buffers):
                     self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
                 else:
-                    attempt, exchange = self.call.attempt, self._exchange
+                    attempt, exchange = self.call.attempt, self._direct
                     if attempt is not None and exchange is not None and attempt.state is _COMMITTED:
                         # As `_step`, without its calls: a stream spends its time here.
                         if not (data := exchange.read()):
@@ -169,33 +199,48 @@ class Pump(_Buffers):
                         self._step()
             except PolyglotError as error:
                 self._recover(error)
-            except BaseException:
-                self._abandon()
+            except BaseException as interruption:
+                self._abandon(interruption)
                 raise
-        self.exhausted = True
-        self._release()
+        self._end()
         raise StopIteration
 
-    def advance(self) -> PartialInferenceResponse | None:
+    def advance(self, until: float | None = None) -> PartialInferenceResponse | None:
         """Return a partial that has been read. Otherwise send the request or read once, and return None.
 
-        `exhausted` is True when there is nothing more. Raises as iteration does.
+        `exhausted` is True when there is nothing more. `until` is the moment until which it waits for the step, which
+        the next call continues. Raises as iteration does.
+
+        Raises:
+            NotYetError: The step is not over by then.
         """
         try:
             if (partial := self._buffered()) is not None:
                 return partial
             if not self.call.ended:
-                self._step()
+                self._step(until)
                 return None
+        except NotYetError:
+            raise
         except PolyglotError as error:
             self._recover(error)
             return None
-        except BaseException:
-            self._abandon()
+        except BaseException as interruption:
+            if until is not None and self._running is not None and self._running.survives:
+                _hide_frames(interruption)
+            else:
+                self._abandon(interruption)
             raise
-        self.exhausted = True
-        self._release()
+        self._end()
         return None
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """Return the `until` of `advance` for a timeout in seconds.
+
+        Raises:
+            RequestError: The timeout is not valid, or timeouts are not possible here.
+        """
+        return self._backend.deadline(timeout)
 
     def close(self) -> None:
         """End the call in any phase. Any thread may call it, any number of times."""
@@ -203,40 +248,76 @@ class Pump(_Buffers):
         self._backend.wake()
         if (exchange := self._exchange) is not None:
             exchange.abort()
-        if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes and releases
-            self._ready, self._chunks = None, iter(())
+        if self._running is not None or not (self._sending.locked() or self._clocks.waiting):
+            self._ready, self._chunks = None, iter(())  # else the reader wakes and releases
             self._release()
 
-    def _step(self) -> None:
-        """Send the request, or read once.
+    def _step(self, until: float | None = None) -> None:
+        """Wait for the backoff, send the request, or read once.
 
         Raises:
             TwoReadersError: Another thread or task sends the request.
+            NotYetError: It is not done by `until`.
         """
         if self._sending.locked():
             raise TwoReadersError
         exchange, attempt = self._exchange, self.call.attempt
-        if exchange is None or attempt is None:
-            self._send()
-        elif data := exchange.read():
+        if self._backoff:
+            self._sleep(until)
+        elif exchange is None or attempt is None:
+            self._send(until)
+        elif data := self._read(exchange, until):
             self._chunks = iter(attempt.frame(data))
         elif not self.call.cancelled:
             self._ready = self.call.finish()
 
-    def _send(self) -> None:
+    def _sleep(self, until: float | None) -> None:
+        if until is None and self._running is None:
+            self._backend.sleep(self._backoff)
+        else:
+            self._awaited(self._running or self._backend.sleeping(self._backoff), until)
+        self._backoff = 0.0
+
+    def _send(self, until: float | None) -> None:
         if not self._sending.acquire(blocking=False):
             raise TwoReadersError
         try:
             if self.call.cancelled or self._exchange is not None:  # another thread was faster
                 return
-            wire = self._backend.authorize(self.call, self.call.encode())
-            attempt = self.call.start(wire)
-            self._exchange = exchange = self._backend.send(self.call, wire)
-            if not self.call.cancelled:
+            if until is None and self._running is None:
+                self._exchange = exchange = self._backend.open(self.call)
+            else:
+                opening = self._running or self._backend.opening(self.call)
+                self._exchange = exchange = self._awaited(opening, until)
+            attempt = self.call.attempt
+            if attempt is not None and not self.call.cancelled:
+                self._direct = exchange
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers))
                 self._take, self._clocks = attempt.take, self.call.clocks
+        except OSError as error:  # of an import, or of what the driver reads
+            if ours := no_descriptor(error):
+                raise ours from error
+            raise
         finally:
             self._sending.release()
+
+    def _read(self, exchange: Exchange, until: float | None) -> bytes:
+        if until is None and self._running is None:
+            return exchange.read()
+        reading: Background[bytes] = self._running or self._backend.reading(exchange)
+        return self._awaited(reading, until)
+
+    def _awaited(self, running: Background[_T], until: float | None) -> _T:
+        """Return the result of what runs in the background.
+
+        Raises:
+            NotYetError: It is not over by `until`; the next step continues to wait for it.
+        """
+        self._direct, self._running = None, running
+        if not running.wait(until):
+            raise NotYetError
+        self._direct, self._running = self._exchange, None
+        return running.result()
 
     def _recover(self, error: PolyglotError) -> None:
         """End the attempt that `error` interrupted; or, if it has ended, prepare the next one or raise.
@@ -254,18 +335,42 @@ class Pump(_Buffers):
         decision = self.call.decide(error)
         try:
             self._release()
-            if not isinstance(decision, (AcceptTruncated, Raise)):
-                self._chunks = iter(())
-                self.call.notify_seam()
-                self._backend.sleep(decision.wait)
-        except BaseException:
-            self._abandon()
+        except BaseException as interruption:
+            self._abandon(interruption)
             raise
         if isinstance(decision, Raise):
             raise error
+        if not isinstance(decision, AcceptTruncated):
+            self._chunks = iter(())
+            self._backoff = decision.wait
+            self._call_back("on_seam", self.seam_callbacks, self.call.seam)
 
-    def _abandon(self) -> None:
+    def call_back(self, partial: PartialInferenceResponse) -> None:
+        """Call `on_partial` with a partial that is about to be returned. What it raises ends the call."""
+        self._call_back("on_partial", self.partial_callbacks, partial)
+
+    def _call_back(self, method: str, callbacks: Sequence[Callable[[Any], object]], value: object) -> None:
+        try:
+            call_each(method, callbacks, value)
+        except BaseException:
+            self.close()
+            raise
+
+    def _end(self) -> None:
+        """Record the end of the iteration.
+
+        Raises:
+            StreamError: The call has not ended, but a read of it was interrupted.
+        """
+        if self.interrupted:
+            raise self.call.interrupted_read()
+        self.exhausted = True
+        self._release()
+
+    def _abandon(self, interruption: BaseException) -> None:
         """End the call because of an interruption, which the caller of this method re-raises."""
+        _hide_frames(interruption)
+        self.interrupted = self.interrupted or not self.call.ended
         self.call.cancel()
         if self._exchange is not None:
             self._exchange.abort()
@@ -273,13 +378,20 @@ class Pump(_Buffers):
 
     def _release(self) -> None:
         """Return the connection to its pool if the body was read to the end, else close it."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            try:
-                if self.call.release():
-                    self._backend.drain(exchange)
-            finally:
-                exchange.close()
+        exchange, self._exchange, self._direct = self._exchange, None, None
+        running, self._running = self._running, None
+        try:
+            if running is not None:  # which closes the exchange
+                running.abandon()
+            elif exchange is not None:
+                try:
+                    if self.call.release():
+                        self._backend.drain(exchange)
+                finally:
+                    exchange.close()
+        except BaseException as interruption:
+            _hide_frames(interruption)
+            raise
 
 
 class AsyncPump(_Buffers):
@@ -289,6 +401,8 @@ class AsyncPump(_Buffers):
         super().__init__(call)
         self._backend = backend
         self._exchange: AsyncExchange | None = None
+        self._direct: AsyncExchange | None = None  # the same; None while something runs in the background
+        self._running: AsyncBackground[Any] | None = None  # what `_step` waits for in parts
 
     def __aiter__(self) -> Self:
         return self
@@ -307,7 +421,7 @@ class AsyncPump(_Buffers):
                     self._ready = iter(taken)  # type: ignore[arg-type]  # it is the other of the two
                     break
                 else:
-                    attempt, exchange = self.call.attempt, self._exchange
+                    attempt, exchange = self.call.attempt, self._direct
                     if attempt is not None and exchange is not None and attempt.state is _COMMITTED:
                         # As `_step`, without its calls: a stream spends its time here.
                         if not (data := await exchange.read()):
@@ -325,33 +439,48 @@ class AsyncPump(_Buffers):
                         await self._step()
             except PolyglotError as error:
                 await self._recover(error)
-            except BaseException:
-                await self._abandon()
+            except BaseException as interruption:
+                await self._abandon(interruption)
                 raise
-        self.exhausted = True
-        await self._release()
+        await self._end()
         raise StopAsyncIteration
 
-    async def advance(self) -> PartialInferenceResponse | None:
+    async def advance(self, until: float | None = None) -> PartialInferenceResponse | None:
         """Return a partial that has been read. Otherwise send the request or read once, and return None.
 
-        `exhausted` is True when there is nothing more. Raises as iteration does.
+        `exhausted` is True when there is nothing more. `until` is the moment until which it waits for the step, which
+        the next call continues. Raises as iteration does.
+
+        Raises:
+            NotYetError: The step is not over by then.
         """
         try:
             if (partial := self._buffered()) is not None:
                 return partial
             if not self.call.ended:
-                await self._step()
+                await self._step(until)
                 return None
+        except NotYetError:
+            raise
         except PolyglotError as error:
             await self._recover(error)
             return None
-        except BaseException:
-            await self._abandon()
+        except BaseException as interruption:
+            if until is not None and self._running is not None and self._running.survives:
+                _hide_frames(interruption)
+            else:
+                await self._abandon(interruption)
             raise
-        self.exhausted = True
-        await self._release()
+        await self._end()
         return None
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """Return the `until` of `advance` for a timeout in seconds.
+
+        Raises:
+            RequestError: The timeout is not valid, or timeouts are not possible here.
+        """
+        return self._backend.deadline(timeout)
 
     async def close(self) -> None:
         """End the call in any phase. Any task of the event loop may call it, any number of times."""
@@ -359,40 +488,76 @@ class AsyncPump(_Buffers):
         self._backend.wake()
         if (exchange := self._exchange) is not None:
             exchange.abort()
-        if not (self._sending.locked() or self._clocks.waiting):  # else the reader wakes and releases
-            self._ready, self._chunks = None, iter(())
+        if self._running is not None or not (self._sending.locked() or self._clocks.waiting):
+            self._ready, self._chunks = None, iter(())  # else the reader wakes and releases
             await self._release()
 
-    async def _step(self) -> None:
-        """Send the request, or read once.
+    async def _step(self, until: float | None = None) -> None:
+        """Wait for the backoff, send the request, or read once.
 
         Raises:
             TwoReadersError: Another thread or task sends the request.
+            NotYetError: It is not done by `until`.
         """
         if self._sending.locked():
             raise TwoReadersError
         exchange, attempt = self._exchange, self.call.attempt
-        if exchange is None or attempt is None:
-            await self._send()
-        elif data := await exchange.read():
+        if self._backoff:
+            await self._sleep(until)
+        elif exchange is None or attempt is None:
+            await self._send(until)
+        elif data := await self._read(exchange, until):
             self._chunks = iter(attempt.frame(data))
         elif not self.call.cancelled:
             self._ready = self.call.finish()
 
-    async def _send(self) -> None:
+    async def _sleep(self, until: float | None) -> None:
+        if until is None and self._running is None:
+            await self._backend.sleep(self._backoff)
+        else:
+            await self._awaited(self._running or self._backend.sleeping(self._backoff), until)
+        self._backoff = 0.0
+
+    async def _send(self, until: float | None) -> None:
         if not self._sending.acquire(blocking=False):
             raise TwoReadersError
         try:
             if self.call.cancelled or self._exchange is not None:  # another thread was faster
                 return
-            wire = await self._backend.authorize(self.call, self.call.encode())
-            attempt = self.call.start(wire)
-            self._exchange = exchange = await self._backend.send(self.call, wire)
-            if not self.call.cancelled:
+            if until is None and self._running is None:
+                self._exchange = exchange = await self._backend.open(self.call)
+            else:
+                opening = self._running or self._backend.opening(self.call)
+                self._exchange = exchange = await self._awaited(opening, until)
+            attempt = self.call.attempt
+            if attempt is not None and not self.call.cancelled:
+                self._direct = exchange
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers))
                 self._take, self._clocks = attempt.take, self.call.clocks
+        except OSError as error:  # of an import, or of what the driver reads
+            if ours := no_descriptor(error):
+                raise ours from error
+            raise
         finally:
             self._sending.release()
+
+    async def _read(self, exchange: AsyncExchange, until: float | None) -> bytes:
+        if until is None and self._running is None:
+            return await exchange.read()
+        reading: AsyncBackground[bytes] = self._running or self._backend.reading(exchange)
+        return await self._awaited(reading, until)
+
+    async def _awaited(self, running: AsyncBackground[_T], until: float | None) -> _T:
+        """Return the result of what runs in the background.
+
+        Raises:
+            NotYetError: It is not over by `until`; the next step continues to wait for it.
+        """
+        self._direct, self._running = None, running
+        if not await running.wait(until):
+            raise NotYetError
+        self._direct, self._running = self._exchange, None
+        return running.result()
 
     async def _recover(self, error: PolyglotError) -> None:
         """End the attempt that `error` interrupted; or, if it has ended, prepare the next one or raise.
@@ -410,18 +575,42 @@ class AsyncPump(_Buffers):
         decision = self.call.decide(error)
         try:
             await self._release()
-            if not isinstance(decision, (AcceptTruncated, Raise)):
-                self._chunks = iter(())
-                self.call.notify_seam()
-                await self._backend.sleep(decision.wait)
-        except BaseException:
-            await self._abandon()
+        except BaseException as interruption:
+            await self._abandon(interruption)
             raise
         if isinstance(decision, Raise):
             raise error
+        if not isinstance(decision, AcceptTruncated):
+            self._chunks = iter(())
+            self._backoff = decision.wait
+            await self._call_back("on_seam", self.seam_callbacks, self.call.seam)
 
-    async def _abandon(self) -> None:
+    async def call_back(self, partial: PartialInferenceResponse) -> None:
+        """Call `on_partial` with a partial that is about to be returned. What it raises ends the call."""
+        await self._call_back("on_partial", self.partial_callbacks, partial)
+
+    async def _call_back(self, method: str, callbacks: Sequence[Callable[[Any], object]], value: object) -> None:
+        try:
+            call_each(method, callbacks, value)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _end(self) -> None:
+        """Record the end of the iteration.
+
+        Raises:
+            StreamError: The call has not ended, but a read of it was interrupted.
+        """
+        if self.interrupted:
+            raise self.call.interrupted_read()
+        self.exhausted = True
+        await self._release()
+
+    async def _abandon(self, interruption: BaseException) -> None:
         """End the call because of an interruption, which the caller of this method re-raises."""
+        _hide_frames(interruption)
+        self.interrupted = self.interrupted or not self.call.ended
         self.call.cancel()
         if self._exchange is not None:
             self._exchange.abort()
@@ -429,13 +618,26 @@ class AsyncPump(_Buffers):
 
     async def _release(self) -> None:
         """Return the connection to its pool if the body was read to the end, else close it."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            try:
-                if self.call.release():
-                    await self._backend.drain(exchange)
-            finally:
-                await exchange.close()
+        exchange, self._exchange, self._direct = self._exchange, None, None
+        running, self._running = self._running, None
+        try:
+            if running is not None:  # which closes the exchange
+                await running.abandon()
+            elif exchange is not None:
+                try:
+                    if self.call.release():
+                        await self._backend.drain(exchange)
+                finally:
+                    await exchange.close()
+        except BaseException as interruption:
+            _hide_frames(interruption)
+            raise
+
+
+def _hide_frames(interruption: BaseException) -> None:
+    """Remove the tracebacks of an interruption, whose frames may hold a key. Those of the caller are added later."""
+    if not isinstance(interruption, Exception):
+        without_frames(interruption)
 
 
 def pump(call: Call, pools: Pools) -> Pump:

@@ -38,11 +38,12 @@ Bodies are read raw and inflated here with a bound, because httpx 0.28 turns 336
 # the next request is written, on the connection that the client has chosen (`InFlightRequest._check_kept`).
 #
 # **Interruptions.** Ctrl-C, an alarm, or a cancellation may be raised between any two instructions of ours and of the
-# client's. After one, the client's lists may disagree and a lock of one of its connections may be held. So a pool in
-# which a sync call was interrupted is abandoned, and the next call makes another; the pool of a user's client cannot be
-# replaced and is cleaned up instead (`pooled.PooledConnections`). In async
-# code cancellations are routine and happen only at an `await`; there the lost connections are found and closed, and the
-# pool stays (`pooled.LostConnections`).
+# client's. An exception of a signal handler that is an `Exception` reaches us as one of the client's, or as the cause
+# of one; `translate.interruption_in` finds it by the handler's code, and it passes through. After one, the client's
+# lists may disagree and a lock of one of its connections may be held. So a pool in which a sync call was interrupted is
+# abandoned, and the next call makes another; the pool of a user's client cannot be replaced and is cleaned up instead
+# (`pooled.PooledConnections`). In async code cancellations are routine and happen only at an `await`; there the lost
+# connections are found and closed, and the pool stays (`pooled.LostConnections`).
 #
 # **Collection.** A stream that is garbage collected must release its connection. The sync client's generator closes
 # itself when it is collected, and takes the pool's lock to do so; the garbage collector may run it in a thread that
@@ -68,7 +69,13 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from polyglot_core._http.inflate import inflater_for
 from polyglot_core._http.pooled import LostConnections, data_waits, is_reusable
-from polyglot_core._http.translate import TwoReadersError, is_two_readers, raise_translated, timed_out
+from polyglot_core._http.translate import (
+    TwoReadersError,
+    interruption_in,
+    is_two_readers,
+    raise_translated,
+    timed_out,
+)
 from polyglot_core._http.watchdog import Watch, on_collect, shut_down
 from polyglot_core.errors import LimitExceeded
 
@@ -168,6 +175,7 @@ class _ExchangeState:
         self._clocks.pass_over(now)
 
     def _broken(self, error: Exception) -> NoReturn:
+        self._interrupted = interruption_in(error) is not None
         if not is_two_readers(error):
             self._clocks.waited = self._clocks.asked
         raise_translated(error, self._watch, self._url)

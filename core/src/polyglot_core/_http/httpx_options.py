@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from polyglot_core._values.addresses import is_this_machine, proxy_problem
+from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core._values.importing import import_module
 from polyglot_core._values.secret import Secret
 from polyglot_core.errors import ConfigError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.connection import Route
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["KEEPALIVE_SECONDS", "Client", "build_request", "http_of", "transport_options"]
+__all__ = ["KEEPALIVE_SECONDS", "Client", "build_request", "http_of", "import_http", "transport_options"]
 
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
 
@@ -84,6 +85,8 @@ def _trust(http: ModuleType, ca: str | None) -> object:
                 http.create_ssl_context() if ca is None else import_module("ssl").create_default_context(cafile=ca)
             )
         except OSError as error:
+            if ours := no_descriptor(error):
+                raise ours from error
             raise ConfigError(f"The certificates in {ca} cannot be read: {error}.", phase="configure") from error
         _tls_contexts[http, ca] = context
     return _tls_contexts[http, ca]
@@ -115,6 +118,28 @@ def _named_proxy(proxies: Mapping[str, str], scheme: str) -> Secret | None:
 def http_of(client: Client | None) -> ModuleType:
     """Return the library that a user's client belongs to, or the default one."""
     return _http() if client is None else import_module(type(client).__module__.partition(".")[0])
+
+
+_imported: set[tuple[str, str, bool]] = set()
+_LATE_MODULES = ("encodings.idna", "urllib.request")  # imported by the first connection
+
+
+def import_http(client: Client | None, transport: str, *modules: str) -> None:
+    """Import the HTTP library with everything that its first request would import, and `modules`.
+
+    The library imports some of its modules when its first transport is created, so one is created, by its class name.
+
+    Raises:
+        ConfigError: The library cannot be imported.
+    """
+    http = http_of(client)
+    needed = (http.__name__, transport, client is None)
+    if needed not in _imported:
+        for name in (*_LATE_MODULES, *modules):
+            import_module(name)
+        if client is None:
+            getattr(http, transport)(verify=False)
+        _imported.add(needed)
 
 
 def build_request(

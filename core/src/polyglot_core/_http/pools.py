@@ -16,11 +16,19 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polyglot_core._http.exchange import AsyncExchange, Exchange
-from polyglot_core._http.httpx_options import KEEPALIVE_SECONDS, Client, build_request, http_of, transport_options
+from polyglot_core._http.httpx_options import (
+    KEEPALIVE_SECONDS,
+    Client,
+    build_request,
+    http_of,
+    import_http,
+    transport_options,
+)
 from polyglot_core._http.pooled import ExpiredConnections, LostConnections, PooledConnections, expired_connections
 from polyglot_core._http.translate import check_headers, timed_out, translated
 from polyglot_core._http.watchdog import Timer, Watch
 from polyglot_core._values.addresses import origin_of
+from polyglot_core.errors import PolyglotError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping
@@ -138,7 +146,7 @@ class Pool:
             exchange = Exchange(response, clocks, wire.url, options.limits, kept, trace=in_flight.notice)
             self._remember(exchange)
         except BaseException as error:  # Ctrl-C must not leave a connection in use for ever either
-            interrupted = not isinstance(error, Exception)
+            interrupted = not isinstance(error, PolyglotError)  # what the client raises is translated
             if interrupted:
                 watch.stop()
             if response is not None:
@@ -348,6 +356,10 @@ class Pools:
                 self._pools.pop(key).retire()
             return bool(self._pools)
 
+    def prepare(self) -> None:
+        """Import what the first request needs, so that no clock runs meanwhile."""
+        import_http(self._client, "HTTPTransport")
+
     def close(self) -> None:
         """Close every pool."""
         with self._lock:
@@ -359,6 +371,9 @@ class Pools:
         """Drop the parent's connections in a forked child, without writing to them."""
         self._lock = threading.Lock()  # a thread that does not exist in the child may hold the parent's
         self._pools = {}
+
+
+_ASYNC_MODULES = ("anyio", "anyio.to_thread")
 
 
 class AsyncPools:
@@ -395,6 +410,10 @@ class AsyncPools:
         self._expiring = False
         if self._pools:
             self._expire_later(closer)
+
+    def prepare(self) -> None:
+        """Import what the first request needs, so that no clock runs meanwhile."""
+        import_http(self._client, "AsyncHTTPTransport", *_ASYNC_MODULES)
 
     async def close(self) -> None:
         """Close every pool."""

@@ -1,7 +1,11 @@
-"""Exceptions of the HTTP client, translated into our own. They are identified by name, so no client is imported."""
+"""Exceptions of the HTTP client, translated into our own. They are identified by name, so no client is imported.
+
+What a signal handler raises while the client waits is the caller's, and passes through.
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
@@ -10,12 +14,21 @@ from polyglot_core.errors import ConfigError, LimitExceeded, PolyglotError, Stre
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
+    from types import CodeType, TracebackType
 
     from polyglot_core._http.watchdog import Watch
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["TwoReadersError", "check_headers", "is_two_readers", "raise_translated", "timed_out", "translated"]
+__all__ = [
+    "TwoReadersError",
+    "check_headers",
+    "interruption_in",
+    "is_two_readers",
+    "raise_translated",
+    "timed_out",
+    "translated",
+    "without_frames",
+]
 
 
 class TwoReadersError(StreamError):
@@ -45,7 +58,7 @@ class _Translator(NamedTuple):
     ) -> None:
         if not isinstance(error, Exception) or isinstance(error, PolyglotError):
             return
-        ours, cause = _translation(error, self.watch, self.url, self.clock, "headers")
+        ours, cause = _replacement(error, self.watch, self.url, self.clock, "headers")
         del error, frames
         _raise(ours, cause)
 
@@ -70,10 +83,29 @@ def is_two_readers(error: Exception) -> bool:
     return isinstance(error, (ValueError, RuntimeError)) and "already " in str(error)
 
 
+def interruption_in(error: Exception) -> BaseException | None:
+    """Return what a signal handler of the caller's raised, if that is `error` or what the client replaced by it."""
+    signals = sys.modules.get("signal")
+    if signals is None:
+        return None
+    handlers = [signals.getsignal(number) for number in signals.valid_signals()]
+    codes = {code for handler in handlers if (code := getattr(handler, "__code__", None)) is not None}
+    links = _chain(error) if codes else ()
+    return next((link for link in links if not codes.isdisjoint(_codes_of(link.__traceback__))), None)
+
+
+def _codes_of(frames: TracebackType | None) -> Iterator[CodeType]:
+    while frames is not None:
+        yield frames.tb_frame.f_code
+        frames = frames.tb_next
+
+
 def raise_translated(
     error: Exception, watch: Watch | None, url: str, clock: str = "first", phase: str = "stream"
 ) -> NoReturn:
     """Raise our own error in place of the client's, which is its cause unless it may quote a key.
+
+    What a signal handler raised is raised itself.
 
     Args:
         error: What the client raised.
@@ -89,12 +121,21 @@ def raise_translated(
         ConfigError: The address or a header cannot be used.
         LimitExceeded: The response headers are too large.
     """
-    ours, cause = _translation(error, watch, url, clock, phase)
+    ours, cause = _replacement(error, watch, url, clock, phase)
     del error
     _raise(ours, cause)
 
 
-def _raise(ours: PolyglotError, cause: BaseException | None) -> NoReturn:
+def _replacement(
+    error: Exception, watch: Watch | None, url: str, clock: str, phase: str
+) -> tuple[BaseException, BaseException | None]:
+    """Return what to raise in place of the client's error, and its cause."""
+    if (interruption := interruption_in(error)) is not None:
+        return without_frames(interruption), None
+    return _translation(error, watch, url, clock, phase)
+
+
+def _raise(ours: BaseException, cause: BaseException | None) -> NoReturn:
     """Raise an error from its cause. Without a cause, the exception being handled is not kept as its context either."""
     try:
         raise ours from cause
@@ -110,7 +151,7 @@ def _translation(  # noqa: PLR0911 (one for each)
     """Return our own error and the client's as its cause; no cause if the client's may quote a key or a password."""
     if is_two_readers(error):
         return TwoReadersError(), None
-    cause = _without_frames(error)
+    cause = without_frames(error)
     names = {kind.__name__ for kind in type(error).__mro__}
     if "PoolTimeout" in names:
         return TransportError(_POOL_IS_EMPTY, "pool", phase="connect"), cause
@@ -183,13 +224,15 @@ def _kind_of(error: BaseException, names: set[str]) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the exception and those in its chain, each once."""
-    link: BaseException | None = error
+    """Yield the exception and those in its chain, causes and contexts, each once."""
+    links: list[BaseException | None] = [error]
     seen: set[int] = set()
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__
+    while links:
+        link = links.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            links += [link.__context__, link.__cause__]
 
 
 def timed_out(clock: str, phase: str | None = None) -> TimedOut:
@@ -198,7 +241,7 @@ def timed_out(clock: str, phase: str | None = None) -> TimedOut:
     return TimedOut(f"The {clock} clock ran out; {advice}.", clock, phase=phase)
 
 
-def _without_frames(error: BaseException) -> BaseException:
+def without_frames(error: BaseException) -> BaseException:
     """Return the exception without tracebacks, along its chain: the client's frames hold headers in plain text."""
     for link in _chain(error):
         link.__traceback__ = None

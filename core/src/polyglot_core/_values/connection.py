@@ -10,11 +10,11 @@ from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
 from polyglot_core._values.addresses import base_url_problem, is_this_machine, proxy_problem
-from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, as_retries, row_problem
-from polyglot_core._values.secret import Secret, carries_key, unsendable
+from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, as_retries, as_timeouts, row_problem
+from polyglot_core._values.secret import TRANSPORT_HEADERS, Secret, carries_key, unsendable
 from polyglot_core.errors import ConfigError
 
-__all__ = ["Connection", "Preset", "Route", "guard", "is_this_machine", "proxy_problem"]
+__all__ = ["Connection", "Preset", "Route", "guard", "guarded_headers", "is_this_machine", "proxy_problem"]
 
 
 class Preset(Struct, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         api_key: The key.
         options: Options for every call; the options of a call override them.
         headers: Headers for every request.
-        timeouts: The clocks.
+        timeouts: The clocks. A number is the limit of each single wait, in seconds.
         retries: Retries of a failed request. A number is the maximum number of retries.
         limits: Maximum sizes of a response.
         fallbacks: Connections to use, in order, if this one fails before any content of a response was received. Their
@@ -109,6 +109,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         for field, value in given.items():
             force_setattr(self, field, value)
         force_setattr(self, "retries", as_retries(self.retries))
+        force_setattr(self, "timeouts", as_timeouts(self.timeouts))
         others: object = self.fallbacks
         if isinstance(others, Iterable) and not isinstance(others, (str, Mapping)):
             force_setattr(self, "fallbacks", tuple(others))
@@ -165,7 +166,7 @@ def guard(fields: dict[str, Any], name: str | None = None) -> None:
         if isinstance(fields.get(field), str):
             fields[field] = Secret(fields[field])
     if isinstance(fields.get("headers"), Mapping):
-        fields["headers"] = _guarded(fields["headers"], fields.get("auth_header"))
+        fields["headers"] = guarded_headers(fields["headers"], fields.get("auth_header"))
     for field in ("api_key", "proxy"):
         if not isinstance(fields.get(field), (Secret, type(None))):
             given = type(fields.pop(field)).__name__
@@ -177,7 +178,7 @@ def _of(name: str | None) -> str:
     return "" if name is None else f"of connection {name!r} "
 
 
-def _guarded(headers: Mapping[str, str | Secret], auth_header: object) -> dict[str, str | Secret]:
+def guarded_headers(headers: Mapping[str, str | Secret], auth_header: object) -> dict[str, str | Secret]:
     """Return the headers, with the values of those that carry a key as secrets."""
     return {
         name: Secret(text) if isinstance(text, str) and _is_for_key(name, auth_header) else text
@@ -270,6 +271,10 @@ def _check_addresses(connection: Connection) -> None:
 
 
 def _check_headers(connection: Connection) -> None:
+    for name in connection.headers:
+        if name.lower() in TRANSPORT_HEADERS:
+            msg = f"Header {name!r} of connection {connection.name!r} is written by the HTTP client, and cannot be set."
+            raise ConfigError(msg, connection=connection.name, phase="configure")
     scheme, key = {connection.auth_header: connection.auth_scheme}, {connection.auth_header: connection.secret or ""}
     for headers in (connection.headers, scheme, key):
         if (header := unsendable(headers)) is None:

@@ -40,10 +40,12 @@ class ResponseStarted(Struct, frozen=True, gc=False):
     Attributes:
         id: The provider's id of the response.
         model: Name of the model that generates the response, which may be more specific than the requested one.
+        replaces: True if the values replace those received before, because another model continues the response.
     """
 
     id: str | None = None
     model: str | None = None
+    replaces: bool = False
 
 
 class TextDelta(Struct, frozen=True, gc=False):
@@ -123,7 +125,7 @@ class ServerToolEvent(Struct, frozen=True):
 
     Attributes:
         type: The provider's type of the activity, if it has one.
-        payload: The provider's object, unchanged.
+        payload: The provider's object, unchanged. An empty one only marks that the block has begun.
         replay: True if the object is a block of the turn, which is sent back in the position of the first event of its
             block when the conversation continues.
     """

@@ -7,11 +7,14 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-__all__ = ["NUMBERS", "Limits", "Retries", "Timeouts", "as_retries", "row_problem"]
+__all__ = ["NUMBERS", "Limits", "Retries", "Timeouts", "as_retries", "as_timeouts", "as_waits", "row_problem"]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
     """The clocks of a call, in seconds; None switches one off.
+
+    Where timeouts are given, a number n limits each single wait: it stands for
+    ``Timeouts(connect=n, first=n, idle=n, silence=n)``.
 
     Attributes:
         connect: Until the connection is established.
@@ -84,6 +87,20 @@ NUMBERS: dict[str, type[Timeouts | Retries | Limits]] = {"timeouts": Timeouts, "
 def as_retries(given: object) -> object:
     """Return ``Retries(max_retries=n)`` for an integer n; return anything else, booleans included, unchanged."""
     return Retries(max_retries=given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+_WAITS = ("connect", "first", "idle", "silence")
+"""The clocks of a wait for the provider. A number means these, as a single number means all waits in httpx."""
+
+
+def as_timeouts(given: object) -> object:
+    """Return `Timeouts` whose waits are all n seconds for a number n; return anything else, booleans included."""
+    return Timeouts(**waits) if (waits := as_waits(given)) else given
+
+
+def as_waits(given: object) -> dict[str, float]:
+    """Return the clocks that a number sets, by name; empty for anything else."""
+    return dict.fromkeys(_WAITS, given) if isinstance(given, (int, float)) and not isinstance(given, bool) else {}
 
 
 _LONGEST = 10**9  # seconds, about thirty years; system clocks overflow not far beyond

@@ -96,11 +96,13 @@ class Audio(Struct, frozen=True, tag="audio", kw_only=True):
     Attributes:
         data: The bytes.
         mime_type: Media type of the bytes, such as ``audio/wav``.
+        cache: As of `Text`.
         extra: Further fields of the provider's part, which are sent unchanged.
     """
 
     data: bytes
     mime_type: str = "audio/wav"
+    cache: Cache = False
     extra: JSONObject = {}
 
     @property
@@ -186,18 +188,28 @@ class ToolCall(Struct, frozen=True, tag="tool_call", kw_only=True):
         return bool(self.complete and self.name and self.arguments is not None)
 
 
+class RawPart(Struct, frozen=True, tag="raw"):
+    """A part in a provider's own format, which only that provider's driver can send.
+
+    Attributes:
+        payload: The provider's object, which is sent unchanged.
+    """
+
+    payload: JSONObject
+
+
 class ToolResult(Struct, frozen=True, tag="tool_result", kw_only=True):
     """The result of a tool call.
 
     Attributes:
         id: Id of the tool call.
-        content: Text, or parts such as images.
+        content: Text, or parts such as images. A `RawPart` is in the provider's own format.
         error: True if the tool failed and `content` describes the failure.
         name: Name of the tool, which some providers require.
     """
 
     id: str | None
-    content: str | tuple[Text | Image | Document, ...]
+    content: str | tuple[Text | Image | Document | RawPart, ...]
     error: bool = False
     name: str | None = None
 
@@ -207,12 +219,12 @@ class ToolResult(Struct, frozen=True, tag="tool_result", kw_only=True):
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @property
-    def parts(self) -> tuple[Text | Image | Document, ...]:
+    def parts(self) -> tuple[Text | Image | Document | RawPart, ...]:
         """Return the content as parts."""
         return (Text(self.content),) if isinstance(self.content, str) else self.content
 
     @property
-    def said(self) -> tuple[Text | Image | Document, ...]:
+    def said(self) -> tuple[Text | Image | Document | RawPart, ...]:
         """Return the content as parts. "Error:" precedes the text of a failure, for dialects without an error field."""
         parts = self.parts
         if not self.error:
@@ -221,16 +233,6 @@ class ToolResult(Struct, frozen=True, tag="tool_result", kw_only=True):
             if isinstance(part, Text):
                 return (*parts[:index], replace(part, text=f"Error: {part.text}"), *parts[index + 1 :])
         return (Text("Error:"), *parts)
-
-
-class RawPart(Struct, frozen=True, tag="raw"):
-    """A part in a provider's own format, which only that provider's driver can send.
-
-    Attributes:
-        payload: The provider's object, which is sent unchanged.
-    """
-
-    payload: JSONObject
 
 
 Part = Text | Image | Audio | Document | Reasoning | Refusal | ToolCall | ToolResult | RawPart

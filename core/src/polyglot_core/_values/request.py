@@ -6,15 +6,18 @@ receive only the types of this module and of `parts`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from polyglot_core._values.openai_shape import read_parts, read_result, read_tool_call
-from polyglot_core._values.parts import Document, Image, Part, Text, ToolCall, ToolResult
+from polyglot_core._values.json_values import encode_json, json_problem
+from polyglot_core._values.openai_shape import CACHE_MARK, read_cache, read_parts, read_result, read_tool_call
+from polyglot_core._values.parts import Audio, Document, Image, Part, RawPart, Text, ToolCall, ToolResult
+from polyglot_core._values.secret import Secret
+from polyglot_core._values.suggest import nearest
 from polyglot_core.errors import RequestError
 
 __all__ = ["InferenceRequest", "JSONSchema", "Message", "Messages", "RawTool", "ResponseFormat", "Tool"]
@@ -64,8 +67,14 @@ class Message(Struct, frozen=True, kw_only=True):
         return made | {"polyglot": 1}
 
     @classmethod
-    def from_dict(cls, turn: JSONObject) -> Self:
+    def from_dict(cls, turn: JSONObject, where: str = "The message") -> Self:
         """Create a message from the dict of `to_dict`, or from one in OpenAI's format. Other fields go into `extra`.
+
+        A cache mark of the message, ``cache_control``, becomes that of its last part.
+
+        Args:
+            turn: The dict.
+            where: Its place, for messages, such as ``messages[2]``.
 
         Raises:
             RequestError: The role is missing, or the content is neither a string nor a list of parts.
@@ -75,15 +84,19 @@ class Message(Struct, frozen=True, kw_only=True):
         fields = dict(turn)
         role = fields.pop("role", None)
         if not isinstance(role, str):
-            msg = f"A message requires a role, as in {{'role': 'user', 'content': '…'}}; this one has {sorted(turn)}."
+            msg = f"{where} requires a role, as in {{'role': 'user', 'content': '…'}}; this one has {_names(turn)}."
             raise RequestError(msg, phase="encode")
         content, calls = fields.pop("content", None), fields.pop("tool_calls", None)
         name, call_id = fields.pop("name", None), fields.pop("tool_call_id", None)
-        parts = read_parts(content)
+        parts = read_parts(content, f"{where}.content")
+        if cache := _markable(parts, calls) and read_cache(fields.get(CACHE_MARK)):
+            parts = (*parts[:-1], replace(parts[-1], cache=cache))
+            del fields[CACHE_MARK]
+        plain = isinstance(content, str) and not calls and role != "tool" and not cache
         if role == "tool":
-            parts = (ToolResult(id=call_id, content=read_result(content, parts), name=name),)
-        parts += tuple(read_tool_call(call) for call in calls or ())
-        plain = isinstance(content, str) and not calls and role != "tool"
+            given = content if not cache else parts
+            parts = (ToolResult(id=call_id, content=read_result(given, parts, f"{where}.content"), name=name),)
+        parts += _tool_calls(calls, f"{where}.tool_calls")
         return cls(role=role, content=content if plain else parts, name=None if role == "tool" else name, extra=fields)
 
     @classmethod
@@ -95,19 +108,64 @@ class Message(Struct, frozen=True, kw_only=True):
             raise RequestError(f"A dict of Message.to_dict is invalid: {error}.", phase="encode") from error
 
     @classmethod
-    def tool_result(
-        cls, call: ToolCall | str | None, content: str | Sequence[Text | Image | Document], *, error: bool = False
-    ) -> Self:
+    def tool_result(cls, call: ToolCall | str | None, content: object, *, error: bool = False) -> Self:
         """Return the message with the result of a tool call.
 
         Args:
             call: The tool call, or its id.
-            content: The tool's result.
+            content: The tool's result: text, or parts (`Text`, `Image`, `Document`, `RawPart`), alone or in a list. Any
+                other value is sent as JSON text: a dict, a list, a number, True, False, None, a dataclass or a Struct.
             error: True if the tool failed and `content` describes the failure.
+
+        Raises:
+            RequestError: The result, or something in it, is no JSON value.
         """
         id_, name = (call.id, call.name) if isinstance(call, ToolCall) else (call, None)
-        given = content if isinstance(content, str) else tuple(content)
-        return cls(role="tool", content=(ToolResult(id=id_, content=given, error=error, name=name),))
+        return cls(role="tool", content=(ToolResult(id=id_, content=_result(content), error=error, name=name),))
+
+
+def _names(fields: JSONObject) -> list[str]:
+    return sorted(map(str, fields))
+
+
+def _markable(parts: Sequence[Part], calls: object) -> bool:
+    """Return True if the last part of a message can hold a cache mark."""
+    return not calls and bool(parts) and isinstance(parts[-1], (Text, Image, Audio, Document))
+
+
+def _tool_calls(calls: object, where: str) -> tuple[ToolCall, ...]:
+    if calls is None:
+        return ()
+    if not isinstance(calls, (list, tuple)):
+        msg = f"{where} is of type {type(calls).__name__}, and should be a list of tool calls."
+        raise RequestError(msg, phase="encode")
+    return tuple(read_tool_call(call, f"{where}[{index}]") for index, call in enumerate(calls))
+
+
+_RESULT_PARTS = (Text, Image, Document, RawPart)
+
+
+def _result(content: object) -> str | tuple[Text | Image | Document | RawPart, ...]:
+    """Return the content of a tool result: text and parts as they are, any other value as JSON text."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, _RESULT_PARTS):
+        return (content,)
+    if isinstance(content, (list, tuple)) and content and all(isinstance(part, _RESULT_PARTS) for part in content):
+        return tuple(content)
+    if problem := _no_part(content) or json_problem(content, "The result of the tool"):
+        msg = f"{problem}. A result is text, a list of parts (Text, Image, Document, RawPart), or a JSON value."
+        raise RequestError(msg, phase="encode")
+    return encode_json(content, "The result of the tool").decode()
+
+
+def _no_part(content: object) -> str | None:
+    """Return a clause on the first part among other values, which is not to become JSON text; None if there is none."""
+    items = content if isinstance(content, (list, tuple)) else (content,)
+    for item in items:
+        if isinstance(item, Part):
+            return f"The result of the tool holds {type(item).__name__} among other values, or cannot hold it"
+    return None
 
 
 Messages = str | Message | JSONObject | Sequence[str | Message | JSONObject]
@@ -140,6 +198,9 @@ class Tool(Struct, frozen=True):
     def fields(self, schema: str = "parameters", *, strict: bool = True) -> dict[str, Any]:
         """Return the tool's fields as nearly every dialect has them, without those that are not set.
 
+        `cache` and `extra` are not among them: a driver adds them where its dialect has them, or reports them with
+        `cannot_express`.
+
         Args:
             schema: The dialect's name for `parameters`.
             strict: True if the dialect has a field ``strict``.
@@ -148,21 +209,46 @@ class Tool(Struct, frozen=True):
         return _given({**fields, "strict": self.strict if strict else None})
 
     @classmethod
-    def from_dict(cls, tool: JSONObject) -> Self:
+    def from_dict(cls, tool: JSONObject, where: str = "The tool") -> Self:
         """Create a tool from OpenAI's format: ``{"type": "function", "function": {"name": …}}``, or the inner dict.
+
+        ``cache_control`` becomes `cache`, and the fields beside ``function`` go into `extra`. ``input_schema`` is taken
+        for ``parameters``.
+
+        Args:
+            tool: The dict.
+            where: Its place, for messages, such as ``tools[0]``.
 
         Raises:
             RequestError: The dict is not in that format.
         """
-        function = tool.get("function", tool)
-        known = {"type"} if function is tool else set()
+        nested = "function" in tool
+        function = tool["function"] if nested else tool
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            msg = f"A tool must be a Tool, or a dict with a function that has a name, not {tool!r:.80}."
+            msg = f"{where} must be a Tool, or a dict with a function that has a name, not {tool!r:.80}."
             raise RequestError(msg, phase="encode")
-        if unknown := set(function) - known - set(cls.__struct_fields__):
-            msg = f"A tool has the fields {', '.join(cls.__struct_fields__)}, and not {', '.join(sorted(unknown))}."
-            raise RequestError(msg, phase="encode")
-        return cls(**{field: function[field] for field in cls.__struct_fields__ if function.get(field) is not None})
+        beside = {name: value for name, value in tool.items() if name not in {"type", "function"}} if nested else {}
+        inside = {name: value for name, value in function.items() if name != "type" or nested}
+        schema = inside.pop("input_schema", None)
+        fields = {name: inside.pop(name) for name in cls.__struct_fields__ if name in inside}
+        if nested:
+            _refuse(inside.keys() - {CACHE_MARK}, f"{where}.function", cls, "; put a field of the provider beside it")
+        else:
+            _refuse([name for name in inside if nearest(str(name), cls.__struct_fields__)], where, cls)
+        rest = {**inside, **beside, **(fields.pop("extra", None) or {})}
+        if (cache := read_cache(rest.get(CACHE_MARK))) is not None:
+            fields["cache"] = cache
+            del rest[CACHE_MARK]
+        given: dict[str, Any] = {"parameters": schema, **fields, "extra": rest}
+        return cls(**{name: value for name, value in given.items() if value is not None})
+
+
+def _refuse(names: Iterable[str], where: str, kind: type[Struct], instead: str = "") -> None:
+    """Raise if there is any name: it is not one of the fields of `kind`."""
+    for name in names:
+        hint = f"; did you mean {close!r}?" if (close := nearest(str(name), kind.__struct_fields__)) else f"{instead}."
+        known = ", ".join(kind.__struct_fields__)
+        raise RequestError(f"{where} has the fields {known}, and not {name}{hint}", phase="encode")
 
 
 class RawTool(Struct, frozen=True):
@@ -224,7 +310,8 @@ class InferenceRequest(Struct, frozen=True, kw_only=True):
         response_format: Required format of the response's text.
         unsupported: What happens with an option that the driver cannot express: ``raise``, ``warn`` or ``drop``.
         extra: Further fields of the request body, sent unchanged.
-        headers: Further headers of the request. Core adds them; a driver reads them only if it signs requests.
+        headers: Headers of this call, with names in lower case. Core adds them; a driver reads them only if it signs
+            requests.
     """
 
     model: str
@@ -237,7 +324,7 @@ class InferenceRequest(Struct, frozen=True, kw_only=True):
     response_format: ResponseFormat | None = None
     unsupported: Literal["raise", "warn", "drop"] = "raise"
     extra: JSONObject = {}
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str | Secret] = {}
 
     def with_prefill(self, text: str, **extra: object) -> InferenceRequest:
         """Return this request with `text`, the beginning of the response, as a last turn of the assistant.

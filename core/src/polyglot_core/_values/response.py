@@ -106,6 +106,8 @@ class Media(Struct, frozen=True, kw_only=True):
 class Timing(Struct, frozen=True, kw_only=True):
     """Durations in seconds from the start of the call; None if the call did not get that far.
 
+    The time in which the first call of a process imports modules is not counted.
+
     Attributes:
         first_event: Seconds until the first event with content.
         duration: Seconds until the end.

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Headers", "Secret", "carries_key", "unsendable"]
+__all__ = ["TRANSPORT_HEADERS", "Headers", "Secret", "carries_key", "header_problem", "unsendable"]
 
 _SHORTEST_PART = 4  # characters; a shorter secret, or the start of a truncated one, would match unrelated text
+
+_LONGEST_FORM = 8  # characters of an escaped one, as in `\\\\u0026`
 
 _LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)  # unlike lower(), it keeps every index
 
@@ -74,29 +76,46 @@ class Secret:
         raise TypeError(msg)
 
 
-def _without(characters: Sequence[Iterable[str]], text: str) -> str:
-    """Return `text` with each sequence of these characters, in any of their forms, replaced by ``***``."""
+def _without(characters: Sequence[frozenset[str]], text: str) -> str:
+    """Return `text` with each sequence of these characters, in any of their forms, replaced by ``***``.
+
+    The time is linear in the length of the text: the sequence is compared only where its first character occurs.
+    """
     lower = text.translate(_LOWER_CASE)
-    kept, index = [], 0
-    while index < len(text):
-        end = _end_of(characters, lower, index)
-        kept.append(text[index] if end is None else "***")
-        index = index + 1 if end is None else end
-    return "".join(kept)
+    first = re.compile("|".join(map(re.escape, sorted(characters[0], key=len, reverse=True))))
+    kept: list[str] = []
+    index, mark = 0, _index_of_mark(lower, 0)
+    while (found := first.search(lower, index)) is not None:
+        start = found.start()
+        if mark is not None and mark < start:
+            mark = _index_of_mark(lower, start)
+        end = _end_of(characters, lower, start, mark)
+        kept += text[index:start], text[start] if end is None else "***"
+        index = start + 1 if end is None else end
+    return "".join([*kept, text[index:]])
 
 
-def _end_of(characters: Sequence[Iterable[str]], text: str, start: int) -> int | None:
+def _index_of_mark(text: str, start: int) -> int | None:
+    """Return the index of the next ``…``; None if there is none."""
+    found = text.find("…", start)
+    return None if found < 0 else found
+
+
+def _end_of(characters: Sequence[Iterable[str]], text: str, start: int, mark: int | None) -> int | None:
     """Return the index after the characters that begin at `start`; None if the text has others there.
 
-    Characters that are truncated by a ``…`` match too, if at least `_SHORTEST_PART` of them precede it.
+    Characters that are truncated by a ``…``, at the index `mark`, match too, if at least `_SHORTEST_PART` of them
+    precede it.
     """
-    ends, mark, truncated = {start}, text.find("…", start), None
+    ends, truncated = {start}, None
     for found, forms in enumerate(characters):
-        if found >= _SHORTEST_PART and any(form.startswith(text[end:mark]) for end in ends for form in forms):
-            truncated = mark  # between two characters, or within an escape
+        if found >= _SHORTEST_PART and mark is not None and any(mark - end <= _LONGEST_FORM for end in ends):
+            cut = [text[end:mark] for end in ends if end <= mark <= end + _LONGEST_FORM]
+            if any(form.startswith(part) for part in cut for form in forms):
+                truncated = mark  # between two characters, or within an escape
         ends = {end + len(form) for end in ends for form in forms if text.startswith(form, end)}
         if not ends:
-            return truncated if mark >= 0 else None
+            return truncated
     return max(ends)
 
 
@@ -137,3 +156,24 @@ def _is_sendable(name: str, value: str | Secret) -> bool:
     if not isinstance(text, str) or not _HEADER_NAME.fullmatch(name):
         return False
     return text == text.strip() and text.isascii() and text.isprintable()
+
+
+TRANSPORT_HEADERS = frozenset({
+    "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade",
+})  # fmt: skip
+"""Headers that describe the connection, or where the body ends. The HTTP client writes them."""
+
+
+def header_problem(name: object, value: object) -> str | None:
+    """Return a clause on a header that a user may not set; None if it can be sent. The value is not quoted."""
+    if not isinstance(name, str) or not isinstance(value, (str, Secret)):
+        return f"is of type {type(value).__name__}, and should be text"
+    if name.lower() in TRANSPORT_HEADERS:
+        return "is written by the HTTP client, and cannot be set"
+    if _is_sendable(name, value):
+        return None
+    return (
+        "cannot be sent: it begins or ends with a space, or holds a line break, a control character or a character "
+        "outside ASCII, or is not the name of a header"
+    )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._wire.messages import Framer, WireRequest
 
-__all__ = ["FRAMERS", "WholeFramer", "framer_for", "media_type"]
+__all__ = ["FRAMERS", "WholeFramer", "fits", "framer_for", "media_type"]
 
 
 class WholeFramer:
@@ -72,6 +72,16 @@ def framer_for(wire: WireRequest, limit: int = LARGEST_EVENT) -> Framer:
         KeyError: The framing has no row in `FRAMERS`.
     """
     return FRAMERS[wire.framing].make(wire, limit) if isinstance(wire.framing, str) else wire.framing(limit=limit)
+
+
+def fits(wire: WireRequest, found: str) -> bool:
+    """Return whether a media type fits the framing of the request.
+
+    Any type fits a driver's own framer, unless its class lists some in `media_types`.
+    """
+    named = FRAMERS[wire.framing] if isinstance(wire.framing, str) else wire.framing
+    expected: frozenset[str] | None = getattr(named, "media_types", None)
+    return expected is None or found in expected or (wire.framing == "whole" and found.endswith("+json"))
 
 
 def media_type(content_type: str | None) -> str | None:

@@ -10,7 +10,7 @@ from polyglot_core._wire.messages import LARGEST_EVENT, LF, Chunk, too_large
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["JSONArrayFramer", "NDJSONFramer"]
+__all__ = ["JSONArrayFramer", "JSONBodyFramer", "NDJSONFramer"]
 
 _QUOTE, _BACKSLASH, _OPEN_BRACE = b'"\\{'
 
@@ -106,3 +106,37 @@ class JSONArrayFramer:
         element = b"".join((self._open, last))
         self._open.clear()
         return Chunk(element, element)
+
+
+class JSONBodyFramer:
+    """Splits a response of JSON objects that was not requested in this form: a single one, lines, or an array.
+
+    A single object is the whole response; each of several objects is a part. The first one is therefore held until the
+    next one, or until the end of the body.
+    """
+
+    __slots__ = ("_array", "_held", "_several")
+
+    def __init__(self, *, limit: int = LARGEST_EVENT) -> None:
+        self._array = JSONArrayFramer(limit=limit)
+        self._held: Chunk | None = None
+        self._several = False
+
+    def feed(self, data: bytes) -> Sequence[Chunk]:
+        """Return the objects that `data` completes. Raises as `JSONArrayFramer.feed` does."""
+        chunks = self._array.feed(data)
+        if self._several or not chunks:
+            return chunks
+        if self._held is None and len(chunks) == 1:
+            self._held = chunks[0]
+            return ()
+        self._several = True
+        held, self._held = self._held, None
+        return chunks if held is None else [held, *chunks]
+
+    def finish(self) -> Sequence[Chunk]:
+        """Return the single object as a whole response, or an incomplete object, which cannot be parsed."""
+        last, held = self._array.finish(), self._held
+        if self._several or (held is not None and last):
+            return last if held is None else [held, *last]
+        return [Chunk(chunk.data, chunk.raw, "whole") for chunk in (last if held is None else (held,))]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.secret import Headers
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = [
     "CR",
@@ -24,6 +26,8 @@ __all__ = [
     "FramerClass",
     "WireRequest",
     "WireResponse",
+    "is_json",
+    "lines_of",
     "too_large",
 ]
 
@@ -41,7 +45,8 @@ class Chunk(Struct, frozen=True, gc=False):
     Attributes:
         data: The payload. For SSE, the ``data`` lines joined with line feeds.
         raw: The bytes shown as `raw` of a partial: the payload, or the whole frame of a binary framing.
-        kind: ``whole`` for the complete body of a response, ``part`` for a unit of a stream.
+        kind: ``whole`` for the complete body of a response, even if a stream was requested; ``part`` for a unit of a
+            stream.
         event: The SSE ``event`` field, or the type of a binary frame.
         id: The last SSE ``id`` received.
         headers: Headers of a binary frame.
@@ -85,8 +90,8 @@ class WireRequest(Struct, frozen=True, kw_only=True):
         headers: Headers with lower-case names. A `Secret` is revealed only when the request is sent.
         framing: How the body of the response is split into chunks: ``sse``, ``ndjson``, ``json-array``, ``whole``, or
             a `Framer` class.
-        flush_at_eof: If True, the last SSE block counts without its closing blank line. The HTML standard discards
-            it; recorded Messages, Responses, Gemini and Mistral streams end with such a block.
+        flush_at_eof: If True, the last SSE block counts without its closing blank line, whatever its data. Otherwise
+            it counts only if its data is whole JSON, and with a note.
         complete_on: The events that mark the response as complete: ``finish``, ``end`` or ``both``. Use ``both`` for a
             server that sends its end marker for an interrupted response too.
         finish_counts: Which `Finish` of a choice is its finish reason if the provider sends several: ``first`` or
@@ -94,7 +99,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
         response_headers: Names of further response headers for `InferenceResponse.headers`, in lower case; ``*`` stands
             for any characters.
         think_tags: Opening and closing tag of reasoning that the server leaves in the text. Core emits the text between
-            them as reasoning.
+            them as reasoning. An empty opening tag means that the text begins within the reasoning.
     """
 
     url: str
@@ -131,3 +136,29 @@ LARGEST_EVENT = Limits().event
 def too_large(limit: int) -> LimitExceeded:
     """Return the error for an event of more than `limit` bytes."""
     return LimitExceeded(f"An event of the response is larger than {limit} bytes. To allow more, raise limits.event.")
+
+
+_FEW_BYTES = 1 << 16
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def is_json(data: bytes) -> bool:
+    """Return whether the bytes are one JSON text."""
+    try:
+        _check(data)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def lines_of(data: bytes) -> Iterable[bytes]:
+    """Return the lines of a text. Those of a long one are not all in memory at once."""
+    return data.split(b"\n") if len(data) < _FEW_BYTES else _lines(data)
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        yield data[start:end]
+        start = end + 1
+    yield data[start:]

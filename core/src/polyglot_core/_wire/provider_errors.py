@@ -1,37 +1,27 @@
-"""Parses error responses of any known shape, and chooses the class of the error."""
+"""Turns error responses of any known shape into failures, and failures into errors."""
 
 from __future__ import annotations
 
-import email.utils
-import math
 import re
-import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from polyglot_core._values.events import Failure
 from polyglot_core._values.unreadable import UNREADABLE
-from polyglot_core.errors import (
-    AuthenticationError,
-    ContextLengthExceeded,
-    InvalidRequest,
-    NotFound,
-    Overloaded,
-    PermissionDenied,
-    ProviderError,
-    QuotaExceeded,
-    RateLimited,
-    ServerError,
-)
+from polyglot_core._wire.error_classes import class_of_failure, provider_error_class, retryable_by_status
+from polyglot_core._wire.error_objects import read_error
+from polyglot_core._wire.retry_after import retry_after_seconds, retry_override, stated_wait
 
 if TYPE_CHECKING:
     from polyglot_core._wire.messages import WireResponse
+    from polyglot_core.errors import ProviderError
 
 __all__ = [
+    "LARGEST_BODY",
     "failure_from_payload",
     "failure_from_response",
+    "kept_body",
     "printable",
     "provider_error",
     "provider_error_class",
@@ -39,34 +29,41 @@ __all__ = [
     "retry_override",
 ]
 
+LARGEST_BODY = 64 * 1024
+"""Bytes of an error's body that are kept, unless `Limits.error_body` is lower."""
+
 _SHOWN_BYTES = 512
 _HIDDEN_ELEMENT = re.compile(rb"<(script|style)\b")  # matched at one position, on text in lower case
 _SPACE = re.compile(rb"\s*")
-_LOWEST_ERROR_STATUS = 400
-_HIGHEST_STATUS = 599
+_CUT = "…"
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+)
+"""Characters that count as printable and show nothing: fillers, and variation selectors but those of emoji."""
 
 
 def failure_from_payload(payload: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
     """Parse an error object of any of the shapes that providers send.
 
     They are ``{"error": {…}}``, ``{"error": "text"}``, ``{"message": …}``, ``{"detail": …}``, ``{"errors": […]}``,
-    a list of any of these, and a string. If `status` is None, a ``code`` or ``status`` from 400 to 599 is the status.
+    a list of any of these, and a string. A cause within the object is read too, for the message and for the code:
+    fields such as ``details``, ``metadata.raw``, ``cause`` and ``inner_error``, and JSON within a text. If `status` is
+    None, a ``code`` or ``status`` from 400 to 599 is the status. A wait that a field or the text states, as in "try
+    again in 20s", is `retry_after`.
 
     Args:
         payload: The parsed body of the response, or the object in it.
         status: HTTP status of the response; None for an error inside a response with status 200.
         raw: The bytes that were parsed, which are kept in the failure.
     """
-    error = _innermost(payload)
-    if not isinstance(error, Mapping):
-        return Failure(message=_text_of(error), status=status, raw=raw)
-    code, kind = error.get("code"), error.get("type") or error.get("status")
+    facts = read_error(payload)
     return Failure(
-        message=_text_of(error),
-        code=None if code is None else str(code),
-        param=error["param"] if isinstance(error.get("param"), str) and error["param"] else None,
-        type=None if kind is None else str(kind),
-        status=status or _as_status(code) or _as_status(error.get("status")) or _as_status(error.get("status_code")),
+        message=facts.message,
+        code=facts.code,
+        param=facts.param,
+        type=facts.type,
+        status=status or facts.status,
+        retry_after=facts.retry_after or stated_wait(facts.message),
         raw=raw,
     )
 
@@ -78,12 +75,19 @@ def failure_from_response(response: WireResponse) -> Failure:
     except UNREADABLE:
         payload = _without_tags(response.body).decode("utf-8", "replace")
     failure = failure_from_payload(payload, status=response.status, raw=response.body)
-    return msgspec.structs.replace(failure, retry_after=retry_after_seconds(response.headers))
+    wait = retry_after_seconds(response.headers)
+    return failure if wait is None else msgspec.structs.replace(failure, retry_after=wait)
 
 
-def provider_error(failure: Failure) -> ProviderError:
-    """Return the error for a failure, from an error status or from inside a response with status 200."""
-    error_class = provider_error_class(failure.status, failure.code, failure.type)
+def provider_error(failure: Failure, raw: bytes = b"", limit: int = LARGEST_BODY) -> ProviderError:
+    """Return the error for a failure, from an error status or from inside a response with status 200.
+
+    Args:
+        failure: The failure.
+        raw: The bytes that it was read from, if the failure does not hold them.
+        limit: Bytes of them that the error keeps at most, if this is less than `LARGEST_BODY`.
+    """
+    error_class = class_of_failure(failure)
     message = printable(failure.message) or "The provider returned an error without a message."
     error = error_class(
         message,
@@ -91,45 +95,34 @@ def provider_error(failure: Failure) -> ProviderError:
         code=printable(str(failure.code or failure.type or "")) or None,
         param=failure.param and printable(failure.param),
         retry_after=failure.retry_after,
+        body=kept_body(failure.raw or raw, limit),
     )
-    if (retryable := retryable_by_status(failure.status)) is not None:
+    if (retryable := retryable_by_status(failure.status, error_class)) is not None:
         error.retryable = retryable
     return error
 
 
-def retry_after_seconds(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the seconds to wait before a retry, from the headers of a response.
+def kept_body(raw: bytes, limit: int = LARGEST_BODY) -> str | None:
+    """Return the beginning of a body as text of at most `limit` bytes, with ``…`` at its end if there may be more.
 
-    ``retry-after-ms`` takes precedence over ``retry-after``, which is a number of seconds or an HTTP date. Returns None
-    for an unreadable value and for a time in the past, and infinity for a number beyond the range of a float.
+    The mark lets `Secret.redacted` recognize a key that was truncated with the text. None for an empty body.
     """
-    milliseconds = _as_seconds(headers.get("retry-after-ms"), 0.001)
-    if milliseconds is not None:
-        return milliseconds
-    text = headers.get("retry-after")
-    seconds = _as_seconds(text, 1.0)
-    if seconds is not None or not text:
-        return seconds
-    try:
-        moment = email.utils.parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    wait = moment - (time.time() if now is None else now)
-    return wait if wait > 0 else None
-
-
-def retry_override(headers: Mapping[str, str]) -> bool | None:
-    """Return the value of ``x-should-retry``, with which several providers override the status; None if absent."""
-    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+    limit = min(limit, LARGEST_BODY)
+    text = raw[:limit].decode("utf-8", "replace")
+    if len(raw) < limit and len(text.encode()) <= limit:
+        return text or None
+    encoded = text.encode()[: max(0, limit - len(_CUT.encode()))]
+    return encoded.decode("utf-8", "ignore") + _CUT if encoded else None
 
 
 def printable(text: str, limit: int = _SHOWN_BYTES) -> str:
-    """Return a provider's text on one line, with control characters replaced, truncated to `limit` characters.
+    """Return a provider's text on one line, truncated to `limit` characters; control and invisible ones are replaced.
 
     A truncated text ends with ``…``, which lets `Secret.redacted` recognize a key that was truncated with it.
     """
     folded = " ".join(text[: 4 * limit].split()) + ("…" if len(text) > 4 * limit else "")
     clean = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in folded)
+    clean = _INVISIBLE.sub("\N{REPLACEMENT CHARACTER}", clean)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
@@ -163,137 +156,3 @@ def _after_closing_tag(lowered: bytes, name: bytes, position: int) -> int | None
         if lowered.startswith(b">", position):
             return position + 1
     return None
-
-
-def _innermost(payload: object) -> object:
-    """Return the object or text that describes the error, without the objects around it."""
-    for _ in range(4):  # real responses nest at most error → error
-        if isinstance(payload, list) and payload:
-            payload = payload[0]
-        elif isinstance(payload, Mapping) and (inner := payload.get("error") or payload.get("errors")):
-            payload = {**payload, "error": None, "errors": None, "message": inner} if isinstance(inner, str) else inner
-        else:
-            break
-    return payload
-
-
-def _text_of(error: object) -> str:
-    if isinstance(error, str):
-        return error
-    if isinstance(error, Mapping):
-        for name in ("message", "detail", "msg", "error_description"):
-            if (text := error.get(name)) is not None:
-                return text if isinstance(text, str) else _json_text(text)
-    return _json_text(error)
-
-
-def _json_text(value: Any) -> str:  # noqa: ANN401 (any JSON value)
-    return msgspec.json.encode(value).decode() if value else ""
-
-
-def _as_status(value: object) -> int | None:
-    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) == len("429") else value
-    if isinstance(number, int) and _LOWEST_ERROR_STATUS <= number <= _HIGHEST_STATUS:
-        return number
-    return None
-
-
-def _as_seconds(text: str | None, unit: float) -> float | None:
-    try:
-        seconds = float(text or "") * unit
-    except ValueError:
-        return None
-    overflowed = math.isinf(seconds) and "inf" not in (text or "").lower()
-    if math.isnan(seconds) or seconds <= 0 or (math.isinf(seconds) and not overflowed):
-        return None
-    return seconds
-
-
-# The provider's code or type is more specific than the status of the response, so it is looked up first. The codes are
-# from the providers' error references and from recorded responses; they are compared in lower case.
-_CLASS_BY_CODE: dict[str, type[ProviderError]] = {
-    "authentication_error": AuthenticationError,
-    "invalid_api_key": AuthenticationError,
-    "unauthenticated": AuthenticationError,
-    "unauthorized": AuthenticationError,
-    "access_denied": PermissionDenied,
-    "permission_denied": PermissionDenied,
-    "permission_error": PermissionDenied,
-    "model_not_found": NotFound,
-    "not_found": NotFound,
-    "not_found_error": NotFound,
-    "context_length_exceeded": ContextLengthExceeded,
-    "error_limit": ContextLengthExceeded,
-    "too_many_tokens": ContextLengthExceeded,
-    "exceed_context_size_error": ContextLengthExceeded,
-    "string_above_max_length": ContextLengthExceeded,
-    "billing_error": QuotaExceeded,
-    "billing_hard_limit_reached": QuotaExceeded,
-    "credits_exhausted": QuotaExceeded,
-    "insufficient_quota": QuotaExceeded,
-    "rate_limit_error": RateLimited,
-    "rate_limit_exceeded": RateLimited,
-    "resource_exhausted": RateLimited,
-    "throttlingexception": RateLimited,
-    "too_many_requests": RateLimited,
-    "engine_overloaded_error": Overloaded,
-    "overloaded": Overloaded,
-    "overloaded_error": Overloaded,
-    "unavailable": Overloaded,
-    "api_error": ServerError,
-    "internal": ServerError,
-    "internal_error": ServerError,
-    "internal_server_error": ServerError,
-    "server_error": ServerError,
-    "invalid_argument": InvalidRequest,
-    "invalid_request": InvalidRequest,
-    "invalid_request_error": InvalidRequest,
-    "unsupported_parameter": InvalidRequest,
-}
-
-_CLASS_BY_STATUS: dict[int, type[ProviderError]] = {
-    401: AuthenticationError,
-    402: QuotaExceeded,
-    403: PermissionDenied,
-    404: NotFound,
-    429: RateLimited,
-    503: Overloaded,
-    529: Overloaded,
-}
-
-_RETRYABLE_BY_STATUS = {408: True, 409: True, 425: True, 501: False, 505: False}
-"""Statuses that differ from their class in whether a retry may succeed."""
-
-_GENERAL = (InvalidRequest, ServerError)
-
-_SERVER_ERRORS = range(500, 600)
-
-_CLIENT_ERRORS = range(400, 500)
-
-
-def provider_error_class(status: int | None, *words: str | None) -> type[ProviderError]:
-    """Return the class of a provider's error: by the first code or type that is known, else by the HTTP status.
-
-    A code for a general "invalid request" or "server error" does not override a more specific status of the response: a
-    404 with type ``invalid_request_error`` is `NotFound`, a 503 with ``server_error`` is `Overloaded`.
-    """
-    by_word = next((found for word in words if word and (found := _CLASS_BY_CODE.get(str(word).lower()))), None)
-    by_status = _class_by_status(status)
-    if by_word is None or (by_word in _GENERAL and status in _CLASS_BY_STATUS):
-        return by_status
-    return by_word
-
-
-def retryable_by_status(status: int | None) -> bool | None:
-    """Return whether a retry may succeed after this status; None if the class of the error determines it."""
-    return None if status is None else _RETRYABLE_BY_STATUS.get(status)
-
-
-def _class_by_status(status: int | None) -> type[ProviderError]:
-    if status in _CLASS_BY_STATUS:
-        return _CLASS_BY_STATUS[status]
-    if status in _SERVER_ERRORS:
-        return ServerError
-    if status in _CLIENT_ERRORS:
-        return InvalidRequest
-    return ProviderError

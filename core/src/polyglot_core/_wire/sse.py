@@ -1,20 +1,30 @@
 """The framer for server-sent events.
 
 It follows the HTML standard, section 9.2 (event streams): the encoding is UTF-8 regardless of the response's headers,
-one leading byte order mark is dropped, lines end with LF, CR or CRLF, comments and unknown fields are skipped, and an
-unterminated last block is discarded. `flush_at_eof` is the only deviation; some dialects need it.
+one leading byte order mark is dropped, lines end with LF, CR or CRLF, and comments are skipped. It deviates where the
+standard would lose a part of a response that a client of a browser never receives:
+
+- The last block counts without its closing blank line if its data is whole JSON, or in any case with `flush_at_eof`.
+- A field ``error`` is an event of that name, with or without data.
+- A line that is no field but JSON, as of a server that drops the framing, is data. Any other line is kept in
+  `leftovers`.
+- A second ``event`` field behind data begins another event.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polyglot_core._wire.messages import CR, LARGEST_EVENT, LF, Chunk, too_large
+from polyglot_core._wire.leftovers import Leftovers
+from polyglot_core._wire.messages import CR, LARGEST_EVENT, LF, Chunk, is_json, lines_of, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SSEFramer"]
+__all__ = ["FIELDS", "SSEFramer"]
+
+FIELDS = (b"data", b"event", b"id", b"retry", b"error")
+"""Names of the fields of a block; the last one is not in the standard."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -30,24 +40,39 @@ _NEXT_FIELD = _BLANK_LINE + _FIELD
 
 _HEAD, _PAYLOAD, _TAIL = slice(_SKIP), slice(_SKIP, -2), slice(-2, None)
 
+_BRACKETS = (b"{", b"[")
+
+_QUIET_FIELDS = frozenset({b"", b"id", b"retry"})
+
+_ERROR = "error"
+
+_END_MARK = b"[DONE]"
+
 
 class SSEFramer:
     """Splits a response of server-sent events. Each block with data is a chunk; comments and `retry` are not.
 
     Attributes:
         retry: The last reconnection time that the server sent, in milliseconds, or None.
+        leftovers: The lines that are no fields, and notes on what was odd.
     """
 
-    __slots__ = ("_at_start", "_between", "_flush", "_last_id", "_limit", "_open", "_returned", "retry")
+    __slots__ = (
+        *("_at_start", "_between", "_first", "_flush", "_held", "_last_id", "_limit", "_open", "_returned"),
+        *("leftovers", "retry"),
+    )
 
     def __init__(self, *, flush_at_eof: bool = False, limit: int = LARGEST_EVENT) -> None:
         self.retry: int | None = None
+        self.leftovers = Leftovers()
         self._flush = flush_at_eof
         self._at_start = True  # a byte order mark may follow
         self._returned = False  # the last read ended with CR: an LF that follows belongs to it
         self._open = bytearray()  # the incomplete block
         self._limit = limit
         self._last_id: str | None = None
+        self._first = True  # no chunk was returned
+        self._held: bytes | None = None  # JSON without a framing, which is the whole body if nothing follows it
         self._between = False  # at the start of a block, and none of the states above applies
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
@@ -63,7 +88,8 @@ class SSEFramer:
             if LF not in payload and CR not in payload:
                 return (Chunk(payload, payload),)
         chunks = self._feed(data)
-        self._between = not (self._at_start or self._returned or self._open or self._last_id is not None)
+        odd = self._at_start or self._returned or self._first
+        self._between = not (odd or self._open or self._last_id is not None)
         return chunks
 
     def _feed(self, data: bytes) -> list[Chunk]:
@@ -99,39 +125,90 @@ class SSEFramer:
         return data
 
     def finish(self) -> list[Chunk]:
-        """Return the last block without its closing blank line if `flush_at_eof` is set, else nothing."""
+        """Return the last block without its closing blank line, if it counts; else nothing.
+
+        JSON without a framing that is the only content of the body is a whole response.
+        """
         block = self._with_open(b"").rstrip(b"\n")
-        return self._chunks(block, len(block)) if self._flush and block.strip() else []
+        last = self._chunks(block, len(block)) if block.strip() else []
+        if last and not self._flush:
+            last = [chunk for chunk in last if _counts_unterminated(chunk)]
+            if last:
+                self.leftovers.note("The last event of the stream was read without the blank line that ends an event.")
+        held, self._held = self._held, None
+        return [*last, Chunk(held, held, "whole")] if held is not None else last
 
     def _chunks(self, data: bytes, end: int) -> list[Chunk]:
         """Return the chunks of the blocks up to `end`."""
         # Nearly always each block is one line of data. Then one split yields the payloads; the number of line feeds
         # proves that there were no other lines.
+        chunks: list[Chunk] = []
         if data.startswith(_FIELD) and self._last_id is None:
             payloads = data[_SKIP:end].split(_NEXT_FIELD)
             if data.count(b"\n", 0, end) == 2 * (len(payloads) - 1):
-                return [Chunk(payload, payload) for payload in payloads]
-        chunks = (self._read_block(block) for block in data[:end].split(_BLANK_LINE))
-        return [chunk for chunk in chunks if chunk is not None]
+                chunks = [Chunk(payload, payload) for payload in payloads]
+        if not chunks:
+            for block in data[:end].split(_BLANK_LINE):
+                self._read_block(block, chunks)
+        if self._first and chunks:
+            self._first = False
+            if self._held is not None:
+                chunks.insert(0, Chunk(self._held, self._held))
+                self._held = None
+        return chunks
 
-    def _read_block(self, block: bytes) -> Chunk | None:
+    def _read_block(self, block: bytes, chunks: list[Chunk]) -> None:
+        """Append the chunk of a block to `chunks`; several, or none, if the block is odd."""
         event: str | None = None
-        lines: list[bytes] = []
-        for line in block.split(b"\n"):
+        data: bytes | bytearray | None = None  # one buffer: a list of the lines takes ten times their memory
+        odd: bytearray | None = None
+        for line in lines_of(block):
             name, _, value = line.partition(b":")
             value = value.removeprefix(b" ")
             if name == b"data":
-                lines.append(value)
+                data = value if data is None else _joined(data, value)
             elif name == b"event":
+                if event is not None and data is not None:
+                    chunks.append(self._chunk(data, event))
+                    data = None
                 event = value.decode("utf-8", "replace") or None
-            elif name == b"id" and b"\0" not in value:
-                self._last_id = value.decode("utf-8", "replace")
-            elif name == b"retry" and value.isdigit() and len(value) <= _MOST_DIGITS:
-                self.retry = int(value)
-        if not lines:
-            return None
-        data = lines[0] if len(lines) == 1 else b"\n".join(lines)
-        return Chunk(data, data, "part", event, self._last_id)
+            elif name in _QUIET_FIELDS:
+                self._note_field(name, value)
+            elif (found := _data_in(line)) is not None:
+                self.leftovers.note("A line of the stream was read as data although its field name is misspelled.")
+                data = found if data is None else _joined(data, found)
+            elif name.strip().lower() == b"error":
+                chunks.append(Chunk(value, line, "part", _ERROR))
+            else:
+                odd = bytearray(line) if odd is None else _joined(odd, line)
+        if data is not None or (event is not None and event.lower() == _ERROR):
+            chunks.append(self._chunk(data or b"", event))
+        if odd is not None:
+            self._read_odd(bytes(odd), chunks)
+
+    def _note_field(self, name: bytes, value: bytes) -> None:
+        """Keep the value of ``id`` or ``retry``, if it is valid. A line without a name is a comment, or blank."""
+        if name == b"id" and b"\0" not in value:
+            self._last_id = value.decode("utf-8", "replace")
+        elif name == b"retry" and value.isdigit() and len(value) <= _MOST_DIGITS:
+            self.retry = int(value)
+
+    def _chunk(self, data: bytes | bytearray, event: str | None) -> Chunk:
+        payload = bytes(data)
+        return Chunk(payload, payload, "part", event, self._last_id)
+
+    def _read_odd(self, text: bytes, chunks: list[Chunk]) -> None:
+        """Append chunks of the lines without a field name that are JSON to `chunks`, and keep the others."""
+        whole = text.lstrip().startswith(_BRACKETS) and is_json(text)
+        for line in (text,) if whole else lines_of(text):
+            if not (whole or (line.lstrip().startswith(_BRACKETS) and is_json(line))):
+                self.leftovers.keep(line)
+                continue
+            self.leftovers.note("A line of the stream was read as data although it has no field name.")
+            if self._first and self._held is None and not chunks:
+                self._held = line
+            else:
+                chunks.append(Chunk(line, line))
 
     def _without_mark(self, data: bytes) -> bytes:
         data = self._with_open(data)
@@ -148,3 +225,27 @@ class SSEFramer:
         if data:
             self._returned = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _joined(buffer: bytes | bytearray, line: bytes) -> bytearray:
+    """Return the lines in `buffer`, changed in place if possible, and one more."""
+    joined = buffer if isinstance(buffer, bytearray) else bytearray(buffer)
+    joined += b"\n"
+    joined += line
+    return joined
+
+
+def _data_in(line: bytes) -> bytes | None:
+    """Return the JSON in a line whose field name is ``data`` but for its case, white space or a byte order mark."""
+    name, _, value = line.partition(b":")
+    value = value.strip()
+    misspelled = name.replace(_BOM, b"").strip().lower() == b"data"
+    return value if misspelled and value.startswith(_BRACKETS) else None
+
+
+def _counts_unterminated(chunk: Chunk) -> bool:
+    """Return whether the last event, which its blank line does not end, was received in full."""
+    if chunk.event == _ERROR:
+        return True
+    first = next(iter(lines_of(chunk.data)), b"").strip()
+    return first == _END_MARK or any(each.startswith(_BRACKETS) and is_json(each) for each in (first, chunk.data))

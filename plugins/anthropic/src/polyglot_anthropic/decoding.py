@@ -1,7 +1,7 @@
 """Decoding of the response: events of a stream, or a whole message.
 
-A message consists of blocks. A stream opens a block, adds to it and closes it. The fields that are needed are read into
-structs; blocks of tools that the provider runs itself are emitted unchanged.
+A message consists of blocks, which `blocks` reads. A stream opens a block, adds to it and closes it. The fields of the
+frequent events are read into structs; values of other types are converted.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from polyglot_anthropic.blocks import TEXT, OpenBlock, whole_block
 from polyglot_core.plugin import (
     Citation,
+    Details,
     End,
-    Finish,
-    FinishReason,
     Ping,
     ReasoningDelta,
     ResponseStarted,
-    ServerToolEvent,
     TextDelta,
     ToolCallDelta,
     UsageReport,
     failure_from_payload,
+    finish_of,
     hookimpl,
     json_access,
 )
@@ -37,16 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["decode_chunk", "read_failure"]
 
 _JSONObject = dict[str, Any]
-
-_REASONS = {
-    "end_turn": FinishReason.STOP,
-    "stop_sequence": FinishReason.STOP,
-    "max_tokens": FinishReason.LENGTH,
-    "model_context_window_exceeded": FinishReason.LENGTH,
-    "tool_use": FinishReason.TOOL_CALLS,
-    "refusal": FinishReason.REFUSAL,
-}
-"""By value of the API reference. Another one is ``pause_turn``: the turn continues when it is sent back."""
 
 
 class _Delta(Struct, gc=False):
@@ -63,244 +53,246 @@ class _Event(Struct, gc=False):
     delta: _Delta | None = None
 
 
-class _Message(Struct, gc=False):
-    id: str | None = None
-    model: str | None = None
-    content: list[_JSONObject] | None = None
-    stop_reason: str | None = None
-    usage: _JSONObject | None = None
-
-
-class _Change(Struct, gc=False):
-    """The part of a ``message_delta`` that concerns the whole message."""
-
-    stop_reason: str | None = None
-
-
-class _RareEvent(Struct, gc=False):
-    message: _Message | None = None
-    content_block: _JSONObject | None = None
-    delta: _JSONObject | None = None
-    usage: _JSONObject | None = None
-
-
-class _Block(Struct, gc=False):
-    type: str | None = None
-    text: str | None = None
-    thinking: str | None = None
-    signature: str | None = None
-    data: str | None = None
-    citations: list[_JSONObject] | None = None
-    id: str | None = None
-    name: str | None = None
-    input: Any = None
-
-
-class _OpenBlock:
-    """A block that is emitted when it closes: a tool call, or a block of the provider's own tools."""
-
-    __slots__ = ("block", "is_call", "pieces")
-
-    def __init__(self, block: _JSONObject) -> None:
-        self.block = block
-        self.is_call = _type_of(block) == _TOOL_USE
-        self.pieces: list[str] = []
-
-    @property
-    def whole(self) -> _JSONObject:
-        """Return the block with the input received so far; input that is not JSON stays text."""
-        text = "".join(self.pieces)
-        return {**self.block, "input": json_access.parse(text, text)} if text else self.block
-
-
 _decode = msgspec.json.Decoder(_Event).decode
-_decode_rare = msgspec.json.Decoder(_RareEvent).decode
-_decode_message = msgspec.json.Decoder(_Message).decode
-_decode_any = msgspec.json.Decoder().decode
 
-_TOOL_USE = "tool_use"
 _DONE = b"[DONE]"  # sent by gateways after the last event
 _END = (End(),)
 _PING = (Ping(),)
+_LATEST = "latest"  # key of the number of the latest block, if the provider numbers none
 
 
 @hookimpl
 def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
-    """Decode an event or a whole message. `state` holds the open blocks by their index."""
+    """Decode an event or a whole message. `state` holds those open blocks that are more than a text, by their index."""
     try:
         event = _decode(chunk.data)
     except msgspec.DecodeError:
-        if chunk.data.strip() == _DONE:
-            return _END
-        raise
-    kind, delta = event.type, event.delta
+        return _odd_chunk(chunk, state)
+    delta = event.delta
+    if delta is not None and delta.type == "text_delta" and event.type == "content_block_delta" and not state:
+        return (TextDelta(delta.text or "", 0, event.index or 0),)
+    return _events(event, chunk, state)
+
+
+def _events(event: _Event, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
+    kind, delta = event.type or chunk.event, event.delta
     if kind == "content_block_delta" and delta is not None:
-        if delta.type == "text_delta":
-            return (TextDelta(delta.text or "", 0, event.index or 0),)
-        return _delta(delta, event.index or 0, chunk, state)
-    if kind == "error" or (chunk.kind == "whole" and kind != "message"):
-        return _error_or_message(chunk)
-    read = _READERS.get(kind or "")
-    return () if read is None else list(read(chunk, event.index or 0, state))
+        return _delta_events(delta, _number(event.index, state), chunk, state)
+    read = _READERS.get(kind or "") if chunk.kind != "whole" or kind == "message" else None
+    if read is None or chunk.event == "error":
+        return _other_event(chunk)
+    return list(read(_object(chunk.data), event.index, state))
 
 
-def _delta(delta: _Delta, index: int, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
-    """Return the events of a delta other than visible text."""
-    match delta.type:
-        case "thinking_delta":
-            return (ReasoningDelta(delta.thinking or "", block=index),)
-        case "signature_delta":
-            return (ReasoningDelta(signature=delta.signature, block=index),)
-        case "input_json_delta":
-            return _input_delta(delta.partial_json or "", index, state.get(str(index)))
-        case _:
-            return _other_delta(_decode_rare(chunk.data).delta or {}, index, state.get(str(index)))
+def _delta_events(delta: _Delta, index: int, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
+    """Return the events of a delta, which belongs to the open block with its index."""
+    opened: OpenBlock | None = state.get(str(index))
+    read = None if opened is not None and opened.is_raw else _DELTAS.get(delta.type or _likely_type(delta))
+    if read is not None:
+        return read(delta, index, opened)
+    if opened is None:
+        opened = state[str(index)] = OpenBlock({"type": TEXT}, index)
+    return _merged(_object(chunk.data, "delta"), index, opened)
 
 
-def _other_delta(delta: _JSONObject, index: int, opened: _OpenBlock | None) -> Sequence[Event]:
-    """Return a citation, or merge fields into an open block: the text of a compaction, and deltas of unknown types."""
-    if delta.get("type") == "citations_delta":
-        citation = delta.get("citation")
-        return (Citation(citation, block=index),) if isinstance(citation, dict) else ()
-    if opened is not None:
-        opened.block |= {name: value for name, value in delta.items() if name != "type"}
-    return ()
+def _likely_type(delta: _Delta) -> str:
+    """Return the type of a delta without one, by the field that it has."""
+    return next((kind for kind, field in _FIELDS.items() if getattr(delta, field) is not None), "")
 
 
-def _input_delta(text: str, index: int, opened: _OpenBlock | None) -> Sequence[Event]:
-    if not text:
+def _input_delta(delta: _Delta, index: int, opened: OpenBlock | None) -> Sequence[Event]:
+    if not delta.partial_json:
         return ()
     if opened is not None:
-        opened.pieces.append(text)
-        if not opened.is_call:
-            return ()
-    return (ToolCallDelta(index, arguments=text, block=index),)
+        opened.add("input", delta.partial_json)
+    return (ToolCallDelta(index, arguments=delta.partial_json, block=index),)
+
+
+_DELTAS: dict[str, Callable[[_Delta, int, OpenBlock | None], Sequence[Event]]] = {
+    "text_delta": lambda delta, index, _opened: (TextDelta(delta.text or "", 0, index),),
+    "thinking_delta": lambda delta, index, _opened: (ReasoningDelta(delta.thinking or "", block=index),),
+    "signature_delta": lambda delta, index, _opened: (ReasoningDelta(signature=delta.signature, block=index),),
+    "input_json_delta": _input_delta,
+}
+_FIELDS = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+    "input_json_delta": "partial_json",
+}
+
+
+def _merged(delta: _JSONObject, index: int, opened: OpenBlock) -> Sequence[Event]:
+    """Merge a delta into an open block: a citation, the text of a compaction, or a delta of an unknown type."""
+    if delta.get("type") != "citations_delta":
+        opened.merge(delta)
+        return ()
+    citation = delta.get("citation")
+    opened.add("citations", [citation])
+    return (Citation(citation, block=index),) if isinstance(citation, dict) else ()
+
+
+# Values of other types than those of the API reference, and chunks that are no JSON object
+
+
+def _odd_chunk(chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
+    """Return the events of a chunk whose values have other types than expected, or that is not JSON.
+
+    Raises:
+        msgspec.DecodeError: It is not JSON, although it is an event of this API.
+    """
+    try:
+        payload = msgspec.json.decode(chunk.data)
+    except msgspec.DecodeError:
+        if chunk.data.strip() == _DONE:
+            return [*_rest(state), *_END]
+        if chunk.event == "error":
+            return (read_failure(chunk.data.decode("utf-8", "replace").strip(), raw=chunk.data),)
+        if chunk.event is None or chunk.event in _READERS.keys() - {"ping"}:
+            raise
+        return _PING
+    return _events(_converted(payload), chunk, state)
+
+
+def _converted(payload: object) -> _Event:
+    """Return an event with the values that are of the right type, or can be converted to it."""
+    if not isinstance(payload, dict):
+        return _Event()
+    index, delta = payload.get("index"), payload.get("delta")
+    return _Event(
+        type=_text_or_none(payload.get("type")),
+        index=int(index) if isinstance(index, str) and index.isdecimal() else json_access.number(payload, "index"),
+        delta=_Delta(**{name: _text_or_none(delta.get(name)) for name in _Delta.__struct_fields__})
+        if isinstance(delta, dict)
+        else None,
+    )
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else json_access.text(value)
+
+
+def _object(data: bytes, field: str | None = None) -> _JSONObject:
+    """Return the object in a JSON text, or in one of its fields; an empty one for any other value."""
+    payload = msgspec.json.decode(data)
+    found = payload if field is None else json_access.get(payload, field)
+    return found if isinstance(found, dict) else {}
+
+
+def _number(index: int | None, state: dict[str, Any]) -> int:
+    """Return the number of the block that an event belongs to: the latest one if the event does not name it."""
+    return int(state.get(_LATEST, 0)) if index is None else index
 
 
 # Events sent once per message or block
 
 
-def _message_started(chunk: Chunk, _index: int, state: dict[str, Any]) -> Iterator[Event]:
+def _message_started(event: _JSONObject, _index: int | None, state: dict[str, Any]) -> Iterator[Event]:
+    yield from _rest(state)
     state.clear()
-    message = _decode_rare(chunk.data).message
-    if message is not None:
+    message = event.get("message")
+    if isinstance(message, dict):
         yield from _message_so_far(message)
 
 
-def _block_started(chunk: Chunk, index: int, state: dict[str, Any]) -> Iterator[Event]:
-    block = _decode_rare(chunk.data).content_block
-    if not block:
+def _block_started(event: _JSONObject, index: int | None, state: dict[str, Any]) -> Iterator[Event]:
+    fields = event.get("content_block")
+    if not isinstance(fields, dict) or not fields:
         return
-    read = _READ_BLOCKS.get(_type_of(block))
-    if read is not None:
-        yield from read(msgspec.convert(block, _Block), index)
-        return
-    opened = state[str(index)] = _OpenBlock(block)
-    if opened.is_call:
-        call = msgspec.convert(block, _Block)
-        yield ToolCallDelta(index, call.id, call.name, block=index)
+    if index is None:
+        index = state[_LATEST] = int(state.get(_LATEST, -1)) + 1
+    if (before := state.pop(str(index), None)) is not None:
+        yield from before.end()
+    block = OpenBlock(fields, index)
+    if block.kind != TEXT or block.extra():
+        state[str(index)] = block
+    yield from block.begin()
 
 
-def _block_stopped(_chunk: Chunk, index: int, state: dict[str, Any]) -> Iterator[Event]:
-    opened: _OpenBlock | None = state.pop(str(index), None)
-    if opened is None:
-        return
-    if opened.is_call:
-        early = "" if opened.pieces else json_access.text(opened.block.get("input") or None)
-        yield ToolCallDelta(index, arguments=early, complete=True, block=index)
-    else:
-        yield _server_tool(opened.whole, index)
+def _block_stopped(_event: _JSONObject, index: int | None, state: dict[str, Any]) -> Iterator[Event]:
+    opened: OpenBlock | None = state.pop(str(_number(index, state)), None)
+    if opened is not None:
+        yield from opened.end()
 
 
-def _message_changed(chunk: Chunk, _index: int, _state: dict[str, Any]) -> Iterator[Event]:
-    event = _decode_rare(chunk.data)
-    if event.usage:  # merged into that of the start; an unknown count does not replace a known one
-        known = {name: value for name, value in event.usage.items() if value is not None}
-        yield UsageReport(known, merge=True)
-    yield from _finish(msgspec.convert(event.delta or {}, _Change).stop_reason)
+def _message_changed(event: _JSONObject, _index: int | None, _state: dict[str, Any]) -> Iterator[Event]:
+    change, usage = event.get("delta"), event.get("usage")
+    change = change if isinstance(change, dict) else {}
+    yield from _details(event)
+    yield from _details(change)
+    if isinstance(usage, dict) and usage:  # merged into that of the start; an unknown count replaces no known one
+        yield UsageReport({name: value for name, value in usage.items() if value is not None}, merge=True)
+    yield from _finish(change)
 
 
-_READERS: dict[str, Callable[[Chunk, int, dict[str, Any]], Iterator[Event] | Sequence[Event]]] = {
-    "message_start": _message_started,
-    "content_block_start": _block_started,
-    "content_block_stop": _block_stopped,
-    "message_delta": _message_changed,
-    "message_stop": lambda _chunk, _index, _state: _END,
-    "ping": lambda _chunk, _index, _state: _PING,
-    "message": lambda chunk, _index, _state: _whole(chunk),
-}
-
-
-# Whole messages and blocks
-
-
-def _error_or_message(chunk: Chunk) -> Sequence[Event]:
-    """Return the events of a body without a type, or with the type of an error."""
-    payload = _decode_any(chunk.data)
-    if payload.get("type") == "error" or payload.get("error"):
-        return (read_failure(payload, raw=chunk.data),)
-    return list(_whole(chunk))
-
-
-def _whole(chunk: Chunk) -> Iterator[Event]:
-    message = _decode_message(chunk.data)
-    yield from _message_so_far(message)
-    yield from _finish(message.stop_reason)
+def _message_stopped(_event: _JSONObject, _index: int | None, state: dict[str, Any]) -> Iterator[Event]:
+    yield from _rest(state)
     yield from _END
 
 
-def _message_so_far(message: _Message) -> Iterator[Event]:
-    if message.id or message.model:
-        yield ResponseStarted(message.id, message.model)
-    for index, block in enumerate(message.content or ()):
-        read = _READ_BLOCKS.get(_type_of(block))
-        if read is not None:
-            yield from read(msgspec.convert(block, _Block), index)
-        elif _type_of(block) == _TOOL_USE:
-            yield _whole_call(msgspec.convert(block, _Block), index)
-        else:
-            yield _server_tool(block, index)
-    if message.usage:
-        yield UsageReport(message.usage)
+def _ping(event: _JSONObject, _index: int | None, _state: dict[str, Any]) -> Iterator[Event]:
+    yield from _details(event)
+    yield from _PING
 
 
-def _finish(reason: str | None) -> Iterator[Event]:
-    if reason:
-        yield Finish(_REASONS.get(reason, FinishReason.OTHER), reason)
+def _rest(state: dict[str, Any]) -> Iterator[Event]:
+    """Close the blocks that are still open: some gateways do not send the event for it."""
+    for key in [key for key, block in state.items() if isinstance(block, OpenBlock)]:
+        yield from state.pop(key).end()
 
 
-def _text(block: _Block, index: int) -> Iterator[Event]:
-    yield TextDelta(block.text or "", block=index)
-    for citation in block.citations or ():
-        yield Citation(citation, block=index)
-
-
-def _thinking(block: _Block, index: int) -> Iterator[Event]:
-    if block.thinking or block.signature:
-        yield ReasoningDelta(block.thinking or "", block.signature or None, block=index)
-
-
-def _redacted_thinking(block: _Block, index: int) -> Iterator[Event]:
-    yield ReasoningDelta(redacted=block.data, block=index)
-
-
-_READ_BLOCKS: dict[str, Callable[[_Block, int], Iterator[Event]]] = {
-    "text": _text,
-    "thinking": _thinking,
-    "redacted_thinking": _redacted_thinking,
+_READERS: dict[str, Callable[[_JSONObject, int | None, dict[str, Any]], Iterator[Event]]] = {
+    "message_start": _message_started,
+    "content_block_start": _block_started,
+    "content_block_delta": lambda _event, _index, _state: iter(()),  # without a delta in it
+    "content_block_stop": _block_stopped,
+    "message_delta": _message_changed,
+    "message_stop": _message_stopped,
+    "ping": _ping,
+    "message": lambda event, _index, _state: _whole(event),
 }
 
 
-def _whole_call(block: _Block, index: int) -> ToolCallDelta:
-    return ToolCallDelta(index, block.id, block.name, json_access.text(block.input or None), complete=True, block=index)
+# Whole messages
 
 
-def _server_tool(block: _JSONObject, index: int) -> ServerToolEvent:
-    return ServerToolEvent(_type_of(block), block, block=index)
+_OF_MESSAGES = frozenset({"type", "id", "model", "role", "content", "usage", "stop_reason", "delta", "index"})
+"""The fields of a message and of its events that are not details."""
 
 
-def _type_of(block: _JSONObject) -> str:
-    return str(block.get("type") or "")
+def _whole(message: _JSONObject) -> Iterator[Event]:
+    yield from _message_so_far(message)
+    yield from _finish(message)
+    yield from _END
+
+
+def _message_so_far(message: _JSONObject) -> Iterator[Event]:
+    name, model = (json_access.text(message.get(field)) or None for field in ("id", "model"))
+    if name or model:
+        yield ResponseStarted(name, model)
+    for index, block in enumerate(_blocks_of(message.get("content"))):
+        yield from whole_block(block, index)
+    yield from _details(message)
+    if isinstance(usage := message.get("usage"), dict) and usage:
+        yield UsageReport(usage)
+
+
+def _blocks_of(content: object) -> list[_JSONObject]:
+    """Return the blocks of a message. Some gateways send a string in place of a block, or of all blocks."""
+    items = content if isinstance(content, list) else [content]
+    return json_access.objects([{"type": TEXT, "text": item} if isinstance(item, str) else item for item in items])
+
+
+def _details(fields: _JSONObject) -> Iterator[Event]:
+    """Yield the facts beside the content: container, stop sequence, edits of the context, and unknown fields."""
+    rest = {name: value for name, value in fields.items() if value is not None and name not in _OF_MESSAGES}
+    if rest:
+        yield Details(rest)
+
+
+def _finish(fields: _JSONObject) -> Iterator[Event]:
+    if (event := finish_of(fields.get("stop_reason"))) is not None:
+        yield event
 
 
 # Errors in the response
@@ -311,6 +303,26 @@ _CODES_BY_TEXT = {
     "credit balance is too low": "insufficient_quota",
 }
 """Texts of errors that the API classifies only as an invalid request."""
+
+_OF_ERRORS = frozenset({"message", "detail", "msg", "errors", "error_code"})
+"""Fields of which an object without a type and without content has at least one if it is an error."""
+
+
+def _other_event(chunk: Chunk) -> Sequence[Event]:
+    """Return the events of an error in any spelling, or of a whole message without a type; none for another event."""
+    payload = msgspec.json.decode(chunk.data)
+    if chunk.event == "error":
+        return (read_failure(payload, raw=chunk.data),)
+    if not isinstance(payload, dict):
+        return ()
+    if payload.get("type") == "error" or payload.get("error"):
+        return (read_failure(payload, raw=chunk.data),)
+    if chunk.kind == "whole" and {"content", "stop_reason"}.intersection(payload):
+        return list(_whole(payload))
+    nameless = not payload.get("type") and chunk.event is None
+    if nameless and any(payload.get(name) for name in _OF_ERRORS):
+        return (read_failure(payload, raw=chunk.data),)
+    return ()
 
 
 def read_failure(payload: object, *, status: int | None = None, raw: bytes = b"") -> Failure:

@@ -13,7 +13,8 @@ from polyglot_anthropic.decoding import decode_chunk, read_failure
 from polyglot_anthropic.encoding import body_of
 from polyglot_anthropic.facts import Facts
 from polyglot_anthropic.presets import PRESETS
-from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, read_facts
+from polyglot_core.errors import RequestError
+from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, merged, read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,7 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     heading = {"model": request.model} if version is None else {"anthropic_version": version}
     return json_request(
         _url(connection, request, facts),
-        {**heading, **body_of(connection, request, facts), **request.extra},
+        merged({**heading, **body_of(connection, request, facts)}, request.extra),
         stream=request.stream,
         headers={"anthropic-version": _VERSION} if version is None else {},
         flush_at_eof=True,
@@ -55,8 +56,26 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
 def _url(connection: Connection, request: InferenceRequest, facts: Facts) -> str:
     base_url = connection.base_url or str(PRESETS["anthropic"].base_url)
     path = facts.stream_path if request.stream and facts.stream_path else facts.path
-    path = path.replace("{model}", quote(request.model, safe=_PLAIN_IN_PATH))
+    if "{model}" in path:
+        path = path.replace("{model}", _in_path(request.model, connection.driver))
     return f"{base_url.rstrip('/')}{path}"
+
+
+def _in_path(model: str, driver: str) -> str:
+    """Return the name of a model as one segment of a path.
+
+    Raises:
+        RequestError: The name would select another path, or cannot be encoded.
+    """
+    try:
+        segment = quote(model, safe=_PLAIN_IN_PATH)
+    except UnicodeEncodeError:
+        segment = ""
+    if segment.strip(".") == "":
+        raise RequestError(
+            f"The model {model!r} cannot be part of a URL. Check the name.", provider=driver, phase="encode"
+        )
+    return segment
 
 
 @hookimpl

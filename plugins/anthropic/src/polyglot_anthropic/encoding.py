@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from polyglot_core.plugin import JSONSchema, TurnWriter, cannot_express, translate_options
+from polyglot_core.plugin import (
+    JSONSchema,
+    RawPart,
+    RawTool,
+    ToolCall,
+    TurnWriter,
+    cannot_express,
+    json_access,
+    translate_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +32,11 @@ if TYPE_CHECKING:
         Document,
         Image,
         InferenceRequest,
-        RawPart,
+        Message,
+        Part,
         Reasoning,
         Text,
-        ToolCall,
+        Tool,
         ToolResult,
     )
 
@@ -48,15 +58,13 @@ _OPTIONS = {
 
 _TOOL_CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
-_CACHE = {"type": "ephemeral"}
-
-_OWN_BLOCKS = frozenset(
-    {
-        *("text", "image", "document", "search_result", "container_upload", "compaction"),
-        *("thinking", "redacted_thinking", "tool_use", "server_tool_use", "mcp_tool_use"),
-    }
+_FOREIGN = re.compile(
+    r"(input|output)_.*|.*_url|.*_call(_output)?|file|message|reasoning|reference|refusal|item_reference|None"
 )
-"""Types of blocks that are passed on unchanged, besides those that end in ``tool_result``."""
+"""Types of parts that other dialects have. Any other type is sent, for the API to judge, which adds types often."""
+
+_NAMELESS = "unnamed_tool"
+"""Name of a tool call that was received without one, because the API rejects a turn with an empty name."""
 
 _INVALID_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")  # characters that an id may not contain here; other providers' ids do
 
@@ -73,7 +81,7 @@ def body_of(connection: Connection, request: InferenceRequest, facts: Facts) -> 
     if system:
         body["system"] = system
     if request.tools:
-        body["tools"] = [tool.fields("input_schema") for tool in request.tools]
+        body["tools"] = [_tool(tool) for tool in request.tools]
     if (choice := _tool_choice(request)) is not None:
         body["tool_choice"] = choice
     if request.response_format == "json":
@@ -114,6 +122,19 @@ def _plain_options(request: InferenceRequest, driver: str) -> _JSONObject:
     return options
 
 
+def _tool(tool: Tool | RawTool) -> _JSONObject:
+    if isinstance(tool, RawTool):
+        return dict(tool.payload)
+    return {**tool.fields("input_schema"), **_cache_mark(tool.cache), **tool.extra}
+
+
+def _cache_mark(cache: bool | str) -> _JSONObject:  # noqa: FBT001 (as the parts have it)
+    """Return the field that marks the end of a prompt to cache, with its lifetime if it is specified."""
+    if not cache:
+        return {}
+    return {"cache_control": {"type": "ephemeral"} if cache is True else {"type": "ephemeral", "ttl": cache}}
+
+
 def _tool_choice(request: InferenceRequest) -> _JSONObject | None:
     choice, parallel = request.tool_choice, request.parallel_tool_calls
     if choice is None and (parallel is None or not request.tools):
@@ -129,14 +150,38 @@ def _tool_choice(request: InferenceRequest) -> _JSONObject | None:
 
 
 class _Writer(TurnWriter):
-    """Writes one conversation as turns of blocks."""
+    """Writes one conversation as turns of blocks. A turn of this API is written as it was received, block for block."""
+
+    tool_name = "[a-zA-Z0-9_-]{1,128}"
+    sends_extra = True
 
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
         self._accepts_unsigned = facts.unsigned_thinking
+        self._received = False  # whether the turn that is being written was received in this dialect
+        self._whole = False  # and received to its end
+        self._results = frozenset(
+            part.payload.get("tool_use_id")
+            for message in self.given
+            for part in message.parts
+            if isinstance(part, RawPart)
+        )
 
     def normalize_id(self, call_id: str) -> str:
         return _INVALID_IN_IDS.sub("_", call_id)
+
+    def blocks(self, message: Message) -> list[_JSONObject]:
+        self._received = message.provider is not None and self.is_own(message)
+        self._whole = self._received and message.complete
+        if not message.complete:
+            message = replace(message, content=tuple(part for part in message.parts if not self._is_cut_off(part)))
+        return super().blocks(message)
+
+    def _is_cut_off(self, part: Part) -> bool:
+        """Return True for a call of one of the API's own tools without its result."""
+        if not isinstance(part, RawPart) or not str(part.payload.get("type")).endswith("tool_use"):
+            return False
+        return part.payload.get("id") not in self._results
 
     def in_system(self, block: _JSONObject) -> bool:
         if (kind := block.get("type")) != "text":
@@ -145,13 +190,12 @@ class _Writer(TurnWriter):
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
         if part.text:  # the API rejects an empty text
-            mark = {"cache_control": _CACHE} if part.cache else {}
-            yield {"type": "text", "text": part.text, **mark}
+            yield {"type": "text", "text": part.text, **_cache_mark(part.cache), **part.extra}
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
         if part.detail not in {None, "auto"}:
             self.cannot("detail of an image")
-        yield {"type": "image", "source": _source(part)}
+        yield {"type": "image", "source": _source(part), **_cache_mark(part.cache), **part.extra}
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
         source = _source(part)
@@ -163,38 +207,47 @@ class _Writer(TurnWriter):
         elif part.url is None and part.mime_type != "application/pdf":
             self.cannot(f"a document of type {part.mime_type}", instead="text/plain or application/pdf")
             return
-        yield {"type": "document", "source": source, **({"title": part.name} if part.name else {})}
+        title = {"title": part.name} if part.name else {}
+        yield {"type": "document", "source": source, **title, **_cache_mark(part.cache), **part.extra}
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
         if part.redacted is not None:
-            yield {"type": "redacted_thinking", "data": part.redacted}
+            yield {"type": "redacted_thinking", "data": part.redacted, **part.extra}
         elif part.signature is not None:
-            yield {"type": "thinking", "thinking": part.text, "signature": part.signature}
-        elif self._accepts_unsigned:
-            yield {"type": "thinking", "thinking": part.text}
-        # Thinking without a signature is from another provider's model; the API accepts only its own.
+            yield {"type": "thinking", "thinking": part.text, "signature": part.signature, **part.extra}
+        elif self._accepts_unsigned or self._whole:
+            yield {"type": "thinking", "thinking": part.text, **part.extra}
+        # Other thinking without a signature is from another provider's model, or was cut off; the API rejects it.
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
-        yield {"type": "tool_use", "id": part.id, "name": part.name, "input": self.arguments(part)}
+        name = part.name or _NAMELESS
+        yield {"type": "tool_use", "id": part.id, "name": name, "input": self.arguments(part), **part.extra}
 
     def write_tool_result(self, part: ToolResult) -> Iterator[_JSONObject]:
         block: _JSONObject = {"type": "tool_result", "tool_use_id": part.id, "content": part.content}
         if not isinstance(part.content, str):
             inner = block["content"] = self.write(part.content)
             # Blocks inside of a result cannot be marked; the marker belongs to the result.
-            marks = [nested.pop("cache_control", None) for nested in inner]
-            if any(marks):
-                block["cache_control"] = _CACHE
+            marks = [mark for nested in inner if (mark := nested.pop("cache_control", None))]
+            if marks:
+                block["cache_control"] = max(marks, key=_lifetime)
         if part.error:
             block["is_error"] = True
         yield block
 
     def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
         kind = str(part.payload.get("type"))
-        if kind in _OWN_BLOCKS or kind.endswith("tool_result"):
-            yield dict(part.payload)
-        else:
+        if not self._received and _FOREIGN.fullmatch(kind):
             self.cannot(f"a part of type {kind!r}")
+        elif kind.endswith("tool_use") and isinstance(given := part.payload.get("input"), str):
+            yield {**part.payload, "input": self.arguments(ToolCall(name="", arguments_raw=given))}  # an object, always
+        else:
+            yield dict(part.payload)
+
+
+def _lifetime(mark: object) -> bool:
+    """Return the order of lifetimes: an hour is longer than five minutes, the default."""
+    return bool(json_access.get(mark, "ttl") == "1h")
 
 
 def _source(part: Image | Document) -> _JSONObject:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from polyglot_bedrock.conversation import Writer
-from polyglot_core.plugin import JSONSchema, cannot_express, json_access, translate_options
+from polyglot_bedrock.conversation import Writer, cache_point
+from polyglot_core.plugin import JSONSchema, RawTool, cannot_express, json_access, translate_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ def _check_metadata(request: InferenceRequest, options: _JSONObject, driver: str
 
 
 def _tool_config(request: InferenceRequest, driver: str) -> _JSONObject:
-    config: _JSONObject = {"tools": [_tool(tool) for tool in request.tools]} if request.tools else {}
+    config: _JSONObject = {"tools": [entry for tool in request.tools for entry in _tool(tool)]} if request.tools else {}
     if request.parallel_tool_calls is False:  # allowing several is the default, for which there is no field
         cannot_express(request, "parallel_tool_calls=False", driver=driver)
     choice = request.tool_choice
@@ -125,8 +125,12 @@ def _tool_config(request: InferenceRequest, driver: str) -> _JSONObject:
     return config
 
 
-def _tool(tool: Tool) -> _JSONObject:
-    return {"toolSpec": {**tool.fields("inputSchema"), "inputSchema": {"json": tool.parameters}}}
+def _tool(tool: Tool | RawTool) -> list[_JSONObject]:
+    """Return the entries for a tool: itself, and its cache marker."""
+    if isinstance(tool, RawTool):
+        return [dict(tool.payload)]
+    entry = {"toolSpec": {**tool.fields("inputSchema"), "inputSchema": {"json": tool.parameters}, **tool.extra}}
+    return [entry, cache_point(tool.cache)] if tool.cache else [entry]
 
 
 def _text_format(wanted: JSONSchema) -> _JSONObject:

@@ -11,7 +11,7 @@ from polyglot_core.plugin import failure_from_payload, hookimpl, json_access
 if TYPE_CHECKING:
     from polyglot_core.plugin import Chunk, Failure, WireResponse
 
-__all__ = ["decode_error", "exception_frame", "read_failure"]
+__all__ = ["decode_error", "exception_frame", "failure_in", "is_exception"]
 
 _KINDS = {
     "accessdeniedexception": "permission_denied",
@@ -42,21 +42,41 @@ def decode_error(response: WireResponse) -> Failure | None:
     if not isinstance(payload, dict):
         return None
     name = response.headers.get("x-amzn-errortype") or payload.get("__type")
-    return read_failure(payload, name, status=response.status, raw=response.body)
+    return _read_failure(payload, name, status=response.status, raw=response.body)
+
+
+def is_exception(chunk: Chunk) -> bool:
+    """Return True for a frame that is no event, whether its type or its name reports that."""
+    headers = chunk.headers or {}
+    if headers.get(":message-type", "event") != "event" or ":exception-type" in headers or ":error-code" in headers:
+        return True
+    return (chunk.event or "").lower().endswith(("exception", "error"))
 
 
 def exception_frame(chunk: Chunk) -> Failure:
     """Read a frame that is no event: an exception with a payload, or an error that is described in its headers only."""
     headers = chunk.headers or {}
-    name = headers.get(":exception-type") or headers.get(":error-code")
+    name = headers.get(":exception-type") or headers.get(":error-code") or chunk.event
     payload = json_access.parse(chunk.data)
     if not isinstance(payload, dict):
         payload = {"message": headers.get(":error-message") or chunk.data.decode("utf-8", "replace")}
     status = payload.get("originalStatusCode")
-    return read_failure(payload, name, status=status if isinstance(status, int) else None, raw=chunk.data)
+    return _read_failure(payload, name, status=status if isinstance(status, int) else None, raw=chunk.data)
 
 
-def read_failure(payload: dict[str, Any], name: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
+def failure_in(payload: object, *, raw: bytes, whole: bool = False) -> Failure | None:
+    """Return the failure in an object that is no event, or no response if `whole`; None if it describes none."""
+    if not isinstance(payload, dict):
+        return None
+    for name, value in payload.items():
+        if name.lower().endswith("exception") and isinstance(value, dict):
+            return _read_failure(value, name, raw=raw)
+    if payload.get("__type") or payload.get("error") or (whole and payload):
+        return _read_failure(payload, payload.get("__type"), raw=raw)
+    return None
+
+
+def _read_failure(payload: dict[str, Any], name: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
     """Return the failure that an object with a message describes, by AWS's name of the exception."""
     spelled = {"message": payload["Message"]} if "Message" in payload and "message" not in payload else payload
     failure = failure_from_payload(spelled, status=status, raw=raw)

@@ -1,4 +1,4 @@
-"""Removes control sequences and invisible changes of direction from text for a terminal.
+"""Removes control sequences from text for a terminal, and shows characters that are invisible.
 
 A model's text is untrusted. Written to a terminal unchanged, it could rewrite the screen, fill the clipboard or hide
 words. The code does no I/O; a sequence that is split across two pieces is still recognized.
@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["Cleaner", "clean", "one_line"]
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-_HARMLESS = re.compile(rf"[^\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}]*")
-_SHOWN = re.compile(f"[{_BIDI}]")
+_INVISIBLE = (
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2028\u2029\u2060-\u2064\u206a-\u206f\u2800\u3164"
+    "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_JOINERS = "\u200c\u200d\ufe0e\ufe0f"  # of emoji and of scripts such as Arabic
+_HARMLESS = re.compile(rf"[^\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_BIDI}{_INVISIBLE}{_JOINERS}]*")
+_SHOWN = re.compile(f"[\ud800-\udfff{_BIDI}{_INVISIBLE}]")
+_KEYCAPS = "0123456789#*"  # with a variation selector they are emoji
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 _ESCAPE = "\x1b"
@@ -31,26 +37,30 @@ class Cleaner:
     """Cleans a text that is received in pieces. The result does not depend on how it is split.
 
     It removes control characters except tab and newline, and whole sequences: ESC with its parameters, CSI, OSC, DCS,
-    APC, PM, SOS. Characters that change the direction of writing are shown, as in ``<U+202E>``. A string sequence
-    that never ends would swallow the rest of the text, so `finish` returns its content, cleaned.
+    APC, PM, SOS. Characters that change the direction of writing, or are invisible, are shown, as in ``<U+202E>``; a
+    joiner is not where it may belong to an emoji or to a script other than Latin. A string sequence that never ends
+    would swallow the rest of the text, so `finish` returns its content, cleaned.
     """
 
     def __init__(self) -> None:
         self._take: Callable[[str], str] = self._ground
         self._swallowed: list[str] = []
         self._bell_ends = False
+        self._last = ""  # the last character of the text, which a joiner joins
 
     def feed(self, text: str) -> str:
         """Return the next piece, cleaned; empty while a sequence is open."""
         if self._take == self._ground and _HARMLESS.fullmatch(text):
+            self._last = text[-1:] or self._last
             return text
         return "".join([self._take(character) for character in text])
 
     def finish(self) -> str:
         """Return the content of an unterminated string sequence, and reset the cleaner."""
-        rest = _shown(_CONTROL.sub("", "".join(self._swallowed)))
+        rest = "".join([self._plain(character) for character in _CONTROL.sub("", "".join(self._swallowed))])
         self._swallowed.clear()
         self._take = self._ground
+        self._last = ""
         return rest
 
     # Each state returns the text for the next character, or nothing, and may change the state.
@@ -63,8 +73,15 @@ class Cleaner:
         elif character in _STRINGS:
             self._open_string(character)
         elif not _CONTROL.match(character):
-            return _shown(character)
+            return self._plain(character)
         return ""
+
+    def _plain(self, character: str) -> str:
+        """Return a character of the text, or its number if it is invisible where it stands."""
+        last, self._last = self._last, character
+        if character in _JOINERS:
+            return character if _may_be_joined(last, character) else _number(character)
+        return _number(character) if _SHOWN.match(character) else character
 
     def _escape(self, character: str) -> str:
         if "@" <= character <= "_":
@@ -122,5 +139,14 @@ def one_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
-def _shown(text: str) -> str:
-    return _SHOWN.sub(lambda match: f"<U+{ord(match[0]):04X}>", text)
+def _may_be_joined(last: str, joiner: str) -> bool:
+    """Return True if a joiner behind this character may be part of an emoji, or of a word in another script."""
+    if last == "\ufe0f":  # an emoji with its variation selector
+        return joiner == "\u200d"
+    if last in _KEYCAPS:
+        return bool(last) and joiner in "\ufe0e\ufe0f"
+    return last > "\xa0" and last not in _JOINERS and not _SHOWN.match(last)
+
+
+def _number(character: str) -> str:
+    return f"<U+{ord(character):04X}>"

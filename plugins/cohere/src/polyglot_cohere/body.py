@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from polyglot_cohere.messages import Writer
-from polyglot_core.plugin import JSONSchema, cannot_express, translate_options
+from polyglot_core.plugin import JSONSchema, RawTool, Tool, cannot_express, merged, translate_options
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import InferenceRequest
@@ -42,7 +44,7 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
     body.update(_tools(request, driver))
     if request.response_format is not None:
         body["response_format"] = _response_format(request.response_format)
-    return {**body, **request.extra}
+    return merged(body, request.extra)
 
 
 def _options(request: InferenceRequest, driver: str) -> _JSONObject:
@@ -55,8 +57,8 @@ def _options(request: InferenceRequest, driver: str) -> _JSONObject:
 def _tools(request: InferenceRequest, driver: str) -> _JSONObject:
     fields: _JSONObject = {}
     if request.tools:
-        fields["tools"] = [{"type": "function", "function": tool.fields(strict=False)} for tool in request.tools]
-    strict = {tool.strict for tool in request.tools}
+        fields["tools"] = list(map(_tool, request.tools))
+    strict = {tool.strict for tool in request.tools if isinstance(tool, Tool)}
     if True in strict:  # there is one switch for all tools
         fields["strict_tools"] = True
         if False in strict:
@@ -69,6 +71,13 @@ def _tools(request: InferenceRequest, driver: str) -> _JSONObject:
     if request.parallel_tool_calls is False:
         cannot_express(request, "parallel_tool_calls False", driver=driver)
     return fields
+
+
+def _tool(tool: Tool | RawTool) -> _JSONObject:
+    """Return a tool. Its further fields are beside ``function``, and those under that name inside it."""
+    if isinstance(tool, RawTool):
+        return dict(tool.payload)
+    return merged({"type": "function", "function": replace(tool, extra={}).fields(strict=False)}, tool.extra)
 
 
 def _response_format(wanted: str | JSONSchema) -> _JSONObject:

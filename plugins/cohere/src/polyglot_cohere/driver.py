@@ -10,24 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from polyglot_cohere.body import body_of
 from polyglot_cohere.messages import PLAN
 from polyglot_cohere.presets import PRESETS
 from polyglot_core.plugin import (
     Citation,
+    Details,
     End,
     Failure,
-    Finish,
-    FinishReason,
     Logprobs,
     ReasoningDelta,
     ResponseStarted,
+    ServerToolEvent,
     TextDelta,
     ToolCallDelta,
     Usage,
     UsageReport,
     failure_from_payload,
+    finish_of,
     hookimpl,
     json_access,
     json_request,
@@ -54,88 +56,56 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 # The response: only the fields that are read
 
 
-class _Content(Struct, gc=False):
-    text: str | None = None
-    thinking: str | None = None
-
-
-class _Function(Struct, gc=False):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _ToolCall(Struct, gc=False):
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Message(Struct, gc=False):
-    # A whole message has lists where an event has a single object.
-    content: list[_Content] | _Content | None = None
-    tool_plan: str | None = None
-    tool_calls: list[_ToolCall] | _ToolCall | None = None
-    citations: Any = None
-
-
-class _Delta(Struct, gc=False):
-    message: _Message | None = None
-    finish_reason: str | None = None
-    usage: Any = None
-    error: Any = None
-    error_type: Any = None
-
-
 class _Event(Struct, gc=False):
-    type: str | None = None
+    type: Any = None
     index: Any = None
     id: Any = None
-    delta: _Delta | None = None
+    delta: Any = None
     logprobs: Any = None
     message: Any = None
     error: Any = None
 
 
-class _Response(Struct, gc=False):
-    message: _Message | str | None = None
-    id: Any = None
-    finish_reason: str | None = None
-    usage: Any = None
-    logprobs: Any = None
-    error: Any = None
-    error_type: Any = None
-
+_JSONObject = dict[str, Any]
 
 _decode = msgspec.json.Decoder(_Event).decode
-_decode_whole = msgspec.json.Decoder(_Response).decode
 
 _DONE = b"[DONE]"
 _PLAN_BLOCK = 0
 """Block of the plan; the blocks of the content follow it."""
+_CALLS = -1
+"""Block of the tool calls, which are in a field beside the content."""
 
-_REASONS = {
-    "COMPLETE": FinishReason.STOP,
-    "STOP_SEQUENCE": FinishReason.STOP,
-    "MAX_TOKENS": FinishReason.LENGTH,
-    "TOOL_CALL": FinishReason.TOOL_CALLS,
-    "ERROR": FinishReason.ERROR,
-    "ERROR_TOXIC": FinishReason.CONTENT_FILTER,
-    "ERROR_LIMIT": FinishReason.ERROR,
-    "TIMEOUT": FinishReason.ERROR,
-}
 _FAILURES = {
-    "ERROR": "The model failed.",
-    "ERROR_TOXIC": "The response was withheld as toxic.",
-    "ERROR_LIMIT": "The request is longer than the model's context.",
-    "TIMEOUT": "The model ran out of time.",
+    "ERROR": ("The model failed.", "server_error"),
+    "ERROR_TOXIC": ("The response was withheld as toxic.", None),
+    "ERROR_LIMIT": ("The request is longer than the model's context.", None),
+    "TIMEOUT": ("The model ran out of time.", "server_error"),
+    "USER_CANCEL": ("The response was cancelled.", "server_error"),
 }
-"""Messages of finish reasons that are failures, if the provider sends no message."""
+"""Finish reasons that are failures: the message, if the provider sends none, and the type of the error."""
+
+_READ = frozenset({"id", "message", "finish_reason", "usage", "logprobs", "error", "error_type", "type", "index"})
+_READ_OF_MESSAGES = frozenset({"role", "content", "tool_plan", "tool_calls", "citations"})
+_READ_OF_CALLS = frozenset({"id", "index", "type", "function"})
+_READ_OF_FUNCTIONS = frozenset({"name", "arguments"})
+_READ_OF_CONTENT = frozenset({"type", "text", "thinking"})
+_TEXTS = (None, "", "text", "thinking")
+
+
+class _State(Struct):
+    """What is known of a response: the block of its latest text, and the sources received so far, by block."""
+
+    text_block: int = 1
+    sources: dict[int, list[_JSONObject]] = {}
 
 
 @hookimpl
-def decode_chunk(chunk: Chunk) -> Sequence[Event]:
-    """Decode an event or a whole response."""
+def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
+    """Decode an event or a whole response. `state` holds the `_State`."""
     if chunk.kind == "whole":
-        return list(_whole(_decode_whole(chunk.data), chunk.data))
+        _decode(chunk.data)  # raises what is no object
+        return list(_whole(msgspec.json.decode(chunk.data), chunk.data, _State()))
     try:
         event = _decode(chunk.data)
     except msgspec.DecodeError:
@@ -143,75 +113,134 @@ def decode_chunk(chunk: Chunk) -> Sequence[Event]:
             return ()
         raise
     # Fast path: nearly every event is one piece of text, and nothing else.
-    if event.type == "content-delta" and event.logprobs is None and event.delta is not None:
-        message = event.delta.message
-        if message is not None and type(message.content) is _Content:
-            text = message.content.text
-            if text and type(event.index) is int:
-                return (TextDelta(text, block=event.index + 1),)
-    return list(_events(event, chunk.data))
+    if event.type == "content-delta" and event.logprobs is None and type(event.index) is int:
+        content = _content_of(event.delta)
+        if content is not None and (len(content) == 1 or (len(content) == 2 and "type" in content)):
+            text = content.get("text")
+            if text and type(text) is str:
+                known = state.get("known")
+                if known is not None and known.text_block == event.index + 1:
+                    return (TextDelta(text, block=event.index + 1),)
+    return list(_events(event, chunk, state.setdefault("known", _State())))
 
 
-def _events(event: _Event, data: bytes) -> Iterator[Event]:
-    delta = event.delta or _Delta()
-    read = _READERS.get(event.type or "")
+def _content_of(delta: object) -> _JSONObject | None:
+    """Return the content of an event if it is a single object."""
+    message = delta.get("message") if type(delta) is dict else None
+    content = message.get("content") if type(message) is dict else None
+    return content if type(content) is dict else None
+
+
+def _events(event: _Event, chunk: Chunk, known: _State) -> Iterator[Event]:
+    delta = _object(event.delta)
+    read = _READERS.get(event.type) if isinstance(event.type, str) else None
     if read is not None:
-        yield from read(event, delta.message or _Message())
+        yield from read(event, _object(delta.get("message")), known)
     elif event.type == "message-end":
-        yield from _ending(delta, data)
-    elif event.error or (event.type is None and isinstance(event.message, str)):
-        yield _failure(msgspec.json.decode(data), data)
+        yield from _ending(delta, chunk.data, known)
+    elif event.error or (event.type in (None, "", "error") and _is_error(chunk)):
+        yield _failure(msgspec.json.decode(chunk.data), chunk.data)
+    elif event.type is None and isinstance(event.message, dict):  # a whole response as the only event
+        yield from _whole(msgspec.json.decode(chunk.data), chunk.data, known)
+        return
     if isinstance(event.logprobs, dict):
         yield Logprobs(event.logprobs, block=_block(event.index))
 
 
-def _started(event: _Event, message: _Message) -> Iterator[Event]:
+def _is_error(chunk: Chunk) -> bool:
+    """Return True if an event without a type has the message of an error."""
+    payload = msgspec.json.decode(chunk.data)
+    reasons = (payload.get(name) for name in ("message", "detail", "error_type", "errors"))
+    named = chunk.event in {None, "", "message", "error"}
+    return named and any(reason and not isinstance(reason, dict) for reason in reasons)
+
+
+def _started(event: _Event, message: _JSONObject, known: _State) -> Iterator[Event]:
     if event.id and isinstance(event.id, str):
         yield ResponseStarted(id=event.id)
-    yield from _plan(event, message)
+    if others := _others(message, _READ_OF_MESSAGES):
+        yield Details({"message": others}, 0)
+    yield from _plan(event, message, known)
+    yield from _content(event, message, known)
 
 
-def _plan(_event: _Event, message: _Message) -> Iterator[Event]:
-    if message.tool_plan:
-        yield ReasoningDelta(message.tool_plan, id=PLAN, block=_PLAN_BLOCK)
+def _plan(_event: _Event, message: _JSONObject, _known: _State) -> Iterator[Event]:
+    if plan := _string(message.get("tool_plan")):
+        yield ReasoningDelta(plan, id=PLAN, block=_PLAN_BLOCK)
 
 
-def _content(event: _Event, message: _Message) -> Iterator[Event]:
-    for content in _as_list(message.content):
-        yield from _piece(content, _block(event.index))
+def _content(event: _Event, message: _JSONObject, known: _State) -> Iterator[Event]:
+    for content in _as_list(message.get("content")):
+        yield from _piece(content, _block(event.index), known)
 
 
-def _piece(content: _Content, block: int) -> Iterator[Event]:
-    if content.thinking:
-        yield ReasoningDelta(content.thinking, block=block)
-    if content.text is not None:
-        yield TextDelta(content.text, block=block)
+def _piece(content: object, block: int, known: _State) -> Iterator[Event]:
+    """Yield a piece of a content, or a whole one; a type that is not known is sent back as it is."""
+    if not isinstance(content, dict):
+        if content not in (None, ""):
+            yield TextDelta(json_access.text(content), block=block)
+        return
+    kind, extra = content.get("type"), _others(content, _READ_OF_CONTENT)
+    if kind not in _TEXTS and not isinstance(content.get("text"), str):
+        yield ServerToolEvent(_string(kind) or "content", content, block=block, replay=True)
+        return
+    if thinking := content.get("thinking"):
+        yield ReasoningDelta(_readable(thinking), block=block, extra=extra or None)
+    text = content.get("text")
+    if text is not None:
+        known.text_block = block
+        yield TextDelta(json_access.text(text), block=block, extra=extra or None)
+    elif extra and not thinking:  # a piece of a type that is not known
+        yield ServerToolEvent("content", content, block=block)
 
 
-def _call(event: _Event, message: _Message) -> Iterator[Event]:
-    for call in _as_list(message.tool_calls):
+def _readable(value: object) -> str:
+    """Return the text of thinking, which may be a list of texts."""
+    if isinstance(value, list):
+        return "".join(map(_readable, value))
+    if isinstance(value, dict):
+        return _string(value.get("text")) or _string(value.get("thinking")) or json_access.text(value)
+    return json_access.text(value)
+
+
+def _call(event: _Event, message: _JSONObject, _known: _State) -> Iterator[Event]:
+    for call in json_access.objects(_as_list(message.get("tool_calls"))):
         yield from _call_events(call, event.index, complete=False)
 
 
-def _call_events(call: _ToolCall, index: object, *, complete: bool) -> Iterator[Event]:
-    function = call.function or _Function()
-    number = index if isinstance(index, int) else None
-    if call.id or function.name or function.arguments:
-        yield ToolCallDelta(number, call.id or None, function.name or None, function.arguments or "", complete)
+def _call_events(call: _JSONObject, index: object, *, complete: bool) -> Iterator[Event]:
+    function = _object(call.get("function"))
+    call_id = "" if call.get("id") is None else str(call["id"])
+    name, arguments = _string(function.get("name")), json_access.text(function.get("arguments"))
+    extra = _others(call, _READ_OF_CALLS)
+    if call.get("type") not in (None, "", "function"):
+        extra["type"] = call["type"]
+    if further := _others(function, _READ_OF_FUNCTIONS):
+        extra["function"] = further
+    if call_id or name or arguments or extra:
+        number = _number(index)
+        yield ToolCallDelta(
+            number, call_id or None, name or None, arguments, complete, block=_CALLS, extra=extra or None
+        )
 
 
-def _call_ends(event: _Event, _message: _Message) -> Iterator[Event]:
-    if isinstance(event.index, int):
-        yield ToolCallDelta(event.index, complete=True)
+def _call_ends(event: _Event, _message: _JSONObject, _known: _State) -> Iterator[Event]:
+    if (number := _number(event.index)) is not None:
+        yield ToolCallDelta(number, complete=True, block=_CALLS)
 
 
-def _citation(event: _Event, message: _Message) -> Iterator[Event]:
-    for citation in _as_list(message.citations):
-        if isinstance(citation, dict):
-            yield Citation(citation, block=_block(event.index))
+def _citation(_event: _Event, message: _JSONObject, known: _State) -> Iterator[Event]:
+    """Yield the sources of an event. Its index numbers the sources, not the contents."""
+    for source in json_access.objects(_as_list(message.get("citations"))):
+        number = _number(source.get("content_index"))
+        block = known.text_block if number is None else number + 1
+        start, end = (json_access.number(source, name) for name in ("start", "end"))
+        known.sources.setdefault(block, []).append(source)
+        ranged = start is not None and end is not None and 0 <= start < end
+        yield Citation(source, block=block, start=start if ranged else None, end=end if ranged else None)
 
 
-_READERS: dict[str, Callable[[_Event, _Message], Iterator[Event]]] = {
+_READERS: dict[str, Callable[[_Event, _JSONObject, _State], Iterator[Event]]] = {
     "message-start": _started,
     "content-start": _content,
     "content-delta": _content,
@@ -223,45 +252,71 @@ _READERS: dict[str, Callable[[_Event, _Message], Iterator[Event]]] = {
 }
 
 
-def _whole(response: _Response, data: bytes) -> Iterator[Event]:
-    if response.error or isinstance(response.message, str):
-        yield _failure(msgspec.json.decode(data), data)
+def _whole(response: _JSONObject, data: bytes, known: _State) -> Iterator[Event]:
+    reasons = (response.get(name) for name in ("message", "detail", "errors"))
+    named = any(reason and not isinstance(reason, dict) for reason in reasons)
+    if response.get("error") or named:
+        yield _failure(response, data)
         return
-    message = response.message or _Message()
-    yield from _started(_Event(id=response.id), message)
-    for index, content in enumerate(_as_list(message.content)):
-        yield from _piece(content, _block(index))
-    for index, call in enumerate(_as_list(message.tool_calls)):
+    found = response.get("message")
+    message = _object(found)
+    started = {name: value for name, value in message.items() if name != "content"}
+    yield from _started(_Event(id=response.get("id")), started, known)
+    for index, content in enumerate(_as_list(message.get("content"))):
+        yield from _piece(content, _block(index), known)
+    for index, call in enumerate(json_access.objects(_as_list(message.get("tool_calls")))):
         yield from _call_events(call, index, complete=True)
-    for citation in _as_list(message.citations):
-        if isinstance(citation, dict):
-            yield Citation(citation, block=_block(citation.get("content_index")))
-    for logprobs in _as_list(response.logprobs):
-        if isinstance(logprobs, dict):
-            yield Logprobs(logprobs)
-    if response.finish_reason:
-        yield from _ending(
-            _Delta(finish_reason=response.finish_reason, usage=response.usage, error_type=response.error_type), data
-        )
+    yield from _citation(_Event(), message, known)
+    for logprobs in json_access.objects(_as_list(response.get("logprobs"))):
+        yield Logprobs(logprobs)
+    if response.get("finish_reason"):
+        yield from _ending(response, data, known)
 
 
-def _ending(delta: _Delta, data: bytes) -> Iterator[Event]:
-    """Yield usage and the finish reason, or a failure if the reason is one."""
-    if isinstance(delta.usage, dict) and delta.usage:
-        yield UsageReport(delta.usage)
-    raw = delta.finish_reason
-    if raw:
-        yield Finish(_REASONS.get(raw, FinishReason.OTHER), raw)
-    if delta.error or raw in _FAILURES:
-        message = delta.error if isinstance(delta.error, str) else _FAILURES.get(raw or "", "")
-        code = delta.error_type if isinstance(delta.error_type, str) and delta.error_type else raw
-        yield Failure(message, type=code, raw=data)
-    else:
-        yield End()
+def _ending(delta: _JSONObject, data: bytes, known: _State) -> Iterator[Event]:
+    """Yield the sources to send back, usage, details and the finish reason, or a failure if the reason is one."""
+    for block, sources in known.sources.items():
+        yield TextDelta("", block=block, extra={"citations": sources})
+    usage = delta.get("usage")
+    if isinstance(usage, list):
+        usage = next(reversed(json_access.objects(usage)), None)
+    if isinstance(usage, dict) and usage:
+        yield UsageReport(usage)
+    if others := _others(delta, _READ):
+        yield Details(others)
+    raw, said, kind = delta.get("finish_reason"), delta.get("error"), _string(delta.get("error_type"))
+    word = raw if isinstance(raw, str) else json_access.text(raw)
+    if said or word in _FAILURES:
+        message, usual = _FAILURES.get(word, ("", None))
+        yield Failure(_string(said) or json_access.text(said) or message, kind or word or None, usual, raw=data)
+        return
+    if (ending := finish_of(word)) is not None:
+        yield replace(ending, raw=data) if isinstance(ending, Failure) else ending
+    yield End()
 
 
 def _block(index: object) -> int:
-    return index + 1 if isinstance(index, int) else 1
+    number = _number(index)
+    return 1 if number is None else number + 1
+
+
+def _number(index: object) -> int | None:
+    """Return an index, which may be the text of a number."""
+    if isinstance(index, str) and index.strip().isdecimal():
+        return int(index)
+    return index if isinstance(index, int) and not isinstance(index, bool) else None
+
+
+def _others(fields: _JSONObject, read: frozenset[str]) -> _JSONObject:
+    return {name: value for name, value in fields.items() if name not in read and value not in (None, "", [], {})}
+
+
+def _object(value: object) -> _JSONObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 (one thing, several, or none)
@@ -296,4 +351,4 @@ def decode_error(response: WireResponse) -> Failure | None:
 def _failure(payload: object, raw: bytes, status: int | None = None) -> Failure:
     kind = json_access.get(payload, "error_type")
     failure = failure_from_payload(payload, status=status, raw=raw)
-    return msgspec.structs.replace(failure, type=kind) if isinstance(kind, str) else failure
+    return replace(failure, type=kind) if isinstance(kind, str) else failure

@@ -11,238 +11,238 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from polyglot_core.plugin import (
-    Citation,
+    Details,
     Finish,
     FinishReason,
     Logprobs,
-    MediaDelta,
+    Note,
     ReasoningDelta,
     ResponseStarted,
     ServerToolEvent,
     TextDelta,
-    ToolCallDelta,
     Usage,
     UsageReport,
+    finish_of,
     hookimpl,
     json_access,
 )
-from polyglot_google.json_pieces import JSONPieces
 from polyglot_google.provider_errors import read_failure
-from polyglot_google.shapes import Response
+from polyglot_google.shapes import CallArguments, TextChunk
+from polyglot_google.turn import TEXT, THOUGHT, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from polyglot_core.plugin import Chunk, Event
-    from polyglot_google.shapes import Blob, Candidate, FunctionCall, JSONObject, Part, PartialArg
+    from polyglot_google.shapes import JSONObject
 
 __all__ = ["decode_chunk", "extract_usage"]
 
-_decode = msgspec.json.Decoder(Response).decode
+_decode_text = msgspec.json.Decoder(TextChunk).decode
+_decode = msgspec.json.Decoder().decode
+_decode_arguments = msgspec.json.Decoder(CallArguments | list[CallArguments]).decode
 
-_UNSPECIFIED = {"", "FINISH_REASON_UNSPECIFIED", 0}
-_NUMBERED = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
+_END_MARK = b"[DONE]"
+"""Added by gateways. Google has no mark, and so it proves nothing."""
+
+_NO_BLOCK_REASON = frozenset({"", "0", "BLOCK_REASON_UNSPECIFIED"})
+_NUMBERED = {0: "", 1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
 """Reasons as numbers, which are sent if a client asks for them. From 6 on the two endpoints number differently."""
 
 _NAMES_BY_REASON = {
-    FinishReason.STOP: ("STOP",),
-    FinishReason.LENGTH: ("MAX_TOKENS", "CONTINUATION"),
+    FinishReason.LENGTH: ("continuation",),
     FinishReason.CONTENT_FILTER: (
-        *("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "ESCALATION"),
-        *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+        *("model_armor", "escalation"),
         *("6", "7", "8"),  # 6 to 8 mean, on either endpoint: a language, a blocklist, prohibited or personal content
     ),
     FinishReason.ERROR: (
-        *("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE"),
-        *("MISSING_THOUGHT_SIGNATURE", "PUP_LIMITED_DISABLED"),
+        *("too_many_tool_calls", "malformed_response", "missing_thought_signature", "pup_limited_disabled"),
     ),
 }
 _REASONS = {word: reason for reason, words in _NAMES_BY_REASON.items() for word in words}
-"""By finish reason of the API references; every other one is `other`."""
+"""The words of the API references that are not known to core; every other one is `other`."""
 
-_SERVER_TOOL_PARTS = {
-    "executable_code": "executableCode",
-    "code_execution_result": "codeExecutionResult",
-    "tool_call": "toolCall",
-    "tool_response": "toolResponse",
+_READ = frozenset({"candidates", "usageMetadata", "responseId", "modelVersion", "error"})
+_KNOWN = (_READ | {"promptFeedback", "createTime", "modelStatus"}) - {"error"}
+_READ_OF_CANDIDATE = frozenset({"content", "index", "finishReason", "logprobsResult"})
+_ACTIVITY = frozenset({"groundingMetadata", "urlContextMetadata"})
+_READ_BY_FIELD = {
+    "groundingMetadata": frozenset({"groundingChunks", "groundingSupports"}),
+    "citationMetadata": frozenset({"citations", "citationSources"}),
 }
-
-
-class _Progress:
-    """The state of decoding a candidate. Each of the counters numbers what has to stay separate."""
-
-    __slots__ = ("call", "calls", "media", "thinking")
-
-    def __init__(self) -> None:
-        self.thinking = 0  # a stretch of thinking ends with its signature
-        self.media = 0  # an image is a file; pieces of audio continue the last file
-        self.calls = 0  # tool calls in pieces
-        self.call: JSONPieces | None = None  # the tool call that is open
 
 
 @hookimpl
 def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     """Decode a chunk or a whole response.
 
-    `state` has the progress of each candidate, and records whether id and model have been received.
+    `state` has the `Turn` of each candidate by its index, the heading of the last chunk, and the details that were
+    emitted.
     """
-    response = _decode(chunk.data)
-    if response.error:
-        return (read_failure(msgspec.json.decode(chunk.data), raw=chunk.data),)
-    events: list[Event] = [] if "named" in state else _names(response, state)
-    for candidate in response.candidates or ():
-        events.extend(_candidate_events(candidate, state))
-    if response.prompt_feedback is not None and response.prompt_feedback.block_reason:
-        events.append(Finish(FinishReason.CONTENT_FILTER, str(response.prompt_feedback.block_reason)))
-    if response.usage_metadata:
-        events.append(UsageReport(response.usage_metadata))
+    try:
+        piece = _decode_text(chunk.data)
+    except msgspec.DecodeError:
+        return _events(state, chunk)
+    candidate = piece.candidates[0]
+    part, turn = candidate.content.parts[0], state.get(candidate.index)
+    if (
+        turn is None
+        or turn.open != (THOUGHT if part.thought else TEXT)
+        or not part.text
+        or state.get("heading") != (piece.response_id, piece.model_version, piece.create_time)
+    ):
+        return _events(state, chunk)
+    text = part.text
+    delta: Event
+    if part.thought:
+        delta = ReasoningDelta(text, None, None, None, candidate.index, turn.block)
+    else:
+        turn.text.pieces.append(text)
+        delta = TextDelta(text, candidate.index, turn.block)
+    return (delta, UsageReport(piece.usage_metadata)) if piece.usage_metadata else (delta,)
+
+
+def _events(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
+    """Decode any chunk: a response, or several in a list. An object without a known field is none of Google's."""
+    if chunk.data.strip() == _END_MARK:
+        return ()
+    value = _decode(chunk.data)
+    responses = [value] if isinstance(value, dict) else json_access.objects(value)
+    if not responses:
+        raise msgspec.ValidationError(f"Expected `object`, got `{type(value).__name__}`")
+    arguments = _arguments(chunk.data)
+    events: list[Event] = []
+    for response in responses:
+        if _KNOWN & response.keys():
+            events.extend(_response_events(response, state, arguments))
+        if response.get("error"):
+            events.append(read_failure(response, raw=chunk.data))
     return events
 
 
-def _names(response: Response, state: dict[Any, Any]) -> list[Event]:
-    """Return id and model until both have been received."""
-    names = response.response_id, response.model_version
-    seen = state["id"], state["model"] = names[0] or state.get("id"), names[1] or state.get("model")
-    if all(seen):
-        state["named"] = True
-    return [ResponseStarted(*names)] if any(names) else []
-
-
-def _candidate_events(candidate: Candidate, state: dict[Any, Any]) -> Iterator[Event]:
-    index = candidate.index or 0
-    progress: _Progress | None = state.get(index)
-    if progress is None:
-        progress = state[index] = _Progress()
-        yield TextDelta("", index)  # marks the choice as begun, whatever its first part is
-    for part in (candidate.content.parts if candidate.content else None) or ():
-        if part.text is not None and part.thought_signature is None and not part.thought:  # fast path: nearly all parts
-            yield TextDelta(part.text, index)
-        else:
-            yield from _part_events(part, index, progress)
-    yield from _metadata_events(candidate, index)
-    if candidate.finish_reason not in _UNSPECIFIED and candidate.finish_reason is not None:
-        yield from _finish_events(candidate.finish_reason, index, progress)
-
-
-def _finish_events(reason: str | int, index: int, progress: _Progress) -> Iterator[Event]:
-    word = str(_NUMBERED.get(reason, reason)) if isinstance(reason, int) else reason
-    if word == "STOP":  # another reason may have truncated the tool call, which then must not be complete
-        yield from _close_call(index, progress)
-    yield Finish(_REASONS.get(word, FinishReason.OTHER), word, index)
-
-
-# Parts
-
-
-def _part_events(part: Part, index: int, progress: _Progress) -> Iterator[Event]:
-    signature = part.thought_signature or None
-    tools = {name: found for field, name in _SERVER_TOOL_PARTS.items() if (found := getattr(part, field)) is not None}
-    if part.function_call is not None:
-        yield from _call_events(part.function_call, signature, index, progress)
-    elif part.text is not None or not (part.inline_data or tools):
-        yield from _text_events(part, signature, index, progress)
-    if part.inline_data is not None:
-        yield _media_event(part.inline_data, index, progress, thought=bool(part.thought))
-    for name, payload in tools.items():
-        signed = {"thoughtSignature": signature} if signature else {}
-        yield ServerToolEvent(name, {name: payload, **signed}, index, replay=True)
-
-
-def _text_events(part: Part, signature: str | None, index: int, progress: _Progress) -> Iterator[Event]:
-    """Yield text or thinking. A signature belongs to its part only, so it ends a stretch of thinking."""
-    if part.thought:
-        yield ReasoningDelta(part.text or "", signature, None, None, index, progress.thinking)
-    else:
-        yield TextDelta(part.text or "", index)
-        if signature:
-            progress.thinking += 1
-            yield ReasoningDelta("", signature, None, None, index, progress.thinking)
-    progress.thinking += signature is not None
-
-
-def _media_event(blob: Blob, index: int, progress: _Progress, *, thought: bool) -> Event:
-    """Return a file as media. A draft that the model made while thinking is reported as an event instead."""
-    if thought:
-        return ServerToolEvent("inlineData", {"inlineData": msgspec.to_builtins(blob), "thought": True}, index)
-    mime_type = blob.mime_type or "application/octet-stream"
-    progress.media += not mime_type.startswith("audio/")
-    return MediaDelta(mime_type, blob.data or b"", index, progress.media)
-
-
-# Tool calls
-
-
-def _call_events(call: FunctionCall, signature: str | None, index: int, progress: _Progress) -> Iterator[Event]:
-    if call.name:
-        yield from _close_call(index, progress)
-        if not (call.will_continue or call.partial_args):
-            text = _arguments(call.args)
-            yield ToolCallDelta(None, call.id or None, call.name, text, True, index, signature=signature)  # noqa: FBT003
-            return
-        progress.call = JSONPieces()
-        progress.calls += 1
-        yield ToolCallDelta(progress.calls, call.id or None, call.name, choice=index, signature=signature)
-    for piece in call.partial_args or ():
-        if progress.call is None:
-            raise msgspec.DecodeError("the response has arguments of a tool call before the tool call")
-        if text := _argument_text(progress.call, piece):
-            yield ToolCallDelta(progress.calls, arguments=text, choice=index)
-    if not call.will_continue:
-        yield from _close_call(index, progress)
-
-
-def _close_call(index: int, progress: _Progress) -> Iterator[Event]:
-    if progress.call is None:
+def _arguments(data: bytes) -> Iterator[str]:
+    """Yield the arguments of all tool calls as JSON text; nothing if the shape of the response is not the usual one."""
+    if b'"functionCall"' not in data:
         return
-    if text := progress.call.close():
-        yield ToolCallDelta(progress.calls, arguments=text, choice=index)
-    yield ToolCallDelta(progress.calls, complete=True, choice=index)
-    progress.call = None
+    try:
+        found = _decode_arguments(data)
+    except msgspec.ValidationError:
+        return
+    for response in found if isinstance(found, list) else [found]:
+        yield from response.texts()
 
 
-def _arguments(args: msgspec.Raw) -> str:
-    """Return the arguments as compact JSON text; an empty text if there are none."""
-    text = bytes(args)
-    return "" if text in {b"", b"null"} else msgspec.json.format(text, indent=-1).decode()
+def _response_events(response: JSONObject, state: dict[Any, Any], arguments: Iterator[str]) -> Iterator[Event]:
+    names = tuple(_word(response.get(name)) for name in ("responseId", "modelVersion", "createTime"))
+    yield from _names(names, state)
+    state["heading"] = names
+    for place, candidate in enumerate(_listed(response.get("candidates"))):
+        if isinstance(candidate, dict):
+            yield from _candidate_events(candidate, place, state, arguments)
+        elif candidate is not None:
+            yield Note(f"A candidate of the response is no object but a {type(candidate).__name__}; it was left out.")
+    facts = {name: value for name, value in response.items() if name not in _READ}
+    if changed := _changed(facts, state.setdefault("facts", {})):
+        yield Details(changed)
+    reason = str(json_access.get(response, "promptFeedback.blockReason") or "")
+    if reason not in _NO_BLOCK_REASON:
+        yield Finish(FinishReason.CONTENT_FILTER, reason)
+    if isinstance(usage := response.get("usageMetadata"), dict) and usage:
+        yield UsageReport(usage)
 
 
-def _argument_text(arguments: JSONPieces, piece: PartialArg) -> str:
-    values = (piece.string_value, piece.number_value, piece.bool_value)
-    value = next((value for value in values if value is not None), None)
-    if value is None and piece.null_value is msgspec.UNSET:
-        return ""
-    return arguments.add(piece.json_path, value, continues=bool(piece.will_continue))
+def _names(names: tuple[str | None, ...], state: dict[Any, Any]) -> Iterator[Event]:
+    """Yield id and model until both have been received."""
+    seen = state.get("id"), state.get("model")
+    if not all(seen):
+        state["id"], state["model"] = names[0] or seen[0], names[1] or seen[1]
+        if names[0] or names[1]:
+            yield ResponseStarted(names[0], names[1])
+
+
+def _candidate_events(
+    candidate: JSONObject, place: int, state: dict[Any, Any], arguments: Iterator[str]
+) -> Iterator[Event]:
+    """Yield the events of a candidate, which is known by its index, or else by its place in the chunk."""
+    number = _number(candidate.get("index"))
+    index = place if number is None else number
+    turn: Turn | None = state.get(index)
+    if turn is None:
+        turn = state[index] = Turn(index)
+        yield TextDelta("", index)  # marks the choice as begun, whatever its first part is
+    given = candidate.get("content")
+    content = given if isinstance(given, dict) else {"parts": given}
+    yield from turn.parts(_listed(content.get("parts")), arguments)
+    yield from _metadata_events(candidate, content, turn)
+    yield from _finish_events(candidate.get("finishReason"), turn)
+
+
+def _finish_events(reason: object, turn: Turn) -> Iterator[Event]:
+    reason = reason[0] if isinstance(reason, list) and reason else reason
+    number = _number(reason)
+    found = finish_of(reason if number is None else _NUMBERED.get(number, str(number)), _REASONS, turn.index)
+    if found is None:
+        return
+    stopped = isinstance(found, Finish) and found.reason == FinishReason.STOP
+    if stopped and not turn.announced:  # another reason may have truncated the tool call, which then is not complete
+        yield from turn.close()
+    yield found
 
 
 # Metadata
 
 
-def _metadata_events(candidate: Candidate, index: int) -> Iterator[Event]:
-    if found := candidate.citation_metadata:
-        for source in json_access.objects(found.get("citations") or found.get("citationSources")):  # the older name
-            yield Citation(source, index)
-    if candidate.grounding_metadata:
-        yield from _grounding_events(candidate.grounding_metadata, index)
-    if candidate.url_context_metadata:
-        yield ServerToolEvent("urlContextMetadata", candidate.url_context_metadata, index)
-    if candidate.logprobs_result:
-        yield Logprobs(candidate.logprobs_result, index)
+def _metadata_events(candidate: JSONObject, content: JSONObject, turn: Turn) -> Iterator[Event]:
+    """Yield the sources and log probabilities of a candidate, and all its other fields as details."""
+    if isinstance(found := candidate.get("citationMetadata"), dict):
+        yield from turn.sources.recitations(found)
+    if isinstance(found := candidate.get("groundingMetadata"), dict):
+        yield from turn.sources.grounding(found)
+    if isinstance(found := candidate.get("logprobsResult"), dict) and found:
+        yield Logprobs(found, turn.index)
+    facts = {name: _rest(name, value) for name, value in candidate.items() if name not in _READ_OF_CANDIDATE}
+    rest = {name: value for name, value in content.items() if name != "parts" and (name, value) != ("role", "model")}
+    changed = _changed({**facts, "content": rest}, turn.facts)
+    for name in _ACTIVITY & changed.keys():
+        if isinstance(payload := changed[name], dict) and any(payload.values()):
+            yield ServerToolEvent(name, payload, turn.index, max(turn.block, 0))
+    if changed:
+        yield Details(changed, turn.index)
 
 
-def _grounding_events(metadata: JSONObject, index: int) -> Iterator[Event]:
-    """Yield each source with the text segments that it supports, then the queries and other metadata."""
-    supports = json_access.objects(metadata.get("groundingSupports"))
-    for number, source in enumerate(json_access.objects(metadata.get("groundingChunks"))):
-        supported = [support for support in supports if number in _source_indexes(support)]
-        yield Citation({**source, "groundingSupports": supported}, index)
-    rest = {name: value for name, value in metadata.items() if name not in {"groundingChunks", "groundingSupports"}}
-    if any(rest.values()):
-        yield ServerToolEvent("groundingMetadata", rest, index)
+def _rest(name: str, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+    """Return a field without what is read of it."""
+    if isinstance(value, dict) and (read := _READ_BY_FIELD.get(name)):
+        return {key: each for key, each in value.items() if key not in read}
+    return value
 
 
-def _source_indexes(support: JSONObject) -> list[Any]:
-    indexes = support.get("groundingChunkIndices")
-    return indexes if isinstance(indexes, list) else []
+def _changed(facts: JSONObject, before: JSONObject) -> JSONObject:
+    """Return the facts that are not in `before` yet, and record them there. Empty ones say nothing."""
+    changed = {
+        name: value for name, value in facts.items() if value not in (None, {}, []) and before.get(name) != value
+    }
+    before.update(changed)
+    return changed
+
+
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 (any JSON value)
+    """Return a list as it is, and any other value but null as a list of one."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: object) -> int | None:
+    """Return a number that may be written as text."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _MOST_DIGITS:
+        return int(value)
+    return int(value) if type(value) is int or (type(value) is float and value.is_integer()) else None
+
+
+_MOST_DIGITS = 19
 
 
 # Usage
@@ -250,21 +250,35 @@ def _source_indexes(support: JSONObject) -> list[Any]:
 
 @hookimpl
 def extract_usage(payload: Mapping[str, Any]) -> Usage:
-    """Read a usage object. Tokens of tools in the prompt and of thinking are counted apart from the others."""
-    thoughts = json_access.number(payload, "thoughtsTokenCount")
-    prompt = _sum(
-        json_access.number(payload, "promptTokenCount"), json_access.number(payload, "toolUsePromptTokenCount")
-    )
-    output = _sum(json_access.number(payload, "candidatesTokenCount"), thoughts)
-    if output is None and prompt is not None and json_access.number(payload, "totalTokenCount") == prompt:
+    """Read a usage object. Tokens of tools in the prompt and of thinking are counted apart from the others.
+
+    Some responses count thinking among the candidates' tokens as well; the total shows it.
+    """
+    counts = {name: _number(value) for name, value in payload.items()}
+    tools, thoughts = counts.get("toolUsePromptTokenCount"), counts.get("thoughtsTokenCount")
+    candidates, total = counts.get("candidatesTokenCount"), counts.get("totalTokenCount")
+    asked = counts.get("promptTokenCount")
+    prompt = _sum(asked, tools)
+    output = _sum(candidates, thoughts)
+    if output is None and prompt is not None and total == prompt:
         output = 0  # a count of zero is not sent, but the total shows that it was zero
+    elif candidates is not None and _is_inside(
+        thoughts or 0, candidates, total, {prompt, counts.get("promptTokenCount")}
+    ):
+        output = candidates
     return Usage(
         input_tokens=prompt,
         output_tokens=output,
-        cache_read_tokens=json_access.number(payload, "cachedContentTokenCount"),
+        cache_read_tokens=counts.get("cachedContentTokenCount"),
         reasoning_tokens=thoughts,
         raw=payload,
     )
+
+
+def _is_inside(thoughts: int, candidates: int, total: int | None, prompts: set[int | None]) -> bool:
+    """Return whether the total proves that the candidates' tokens include those of thinking."""
+    sums = {prompt + candidates for prompt in prompts if prompt is not None}
+    return 0 < thoughts <= candidates and total in sums - {each + thoughts for each in sums}
 
 
 def _sum(*counts: int | None) -> int | None:

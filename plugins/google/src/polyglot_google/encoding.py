@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import JSONSchema, cannot_express, json_request, merged, translate_options
+from polyglot_core.plugin import JSONSchema, RawTool, Tool, cannot_express, json_request, merged, translate_options
 from polyglot_google.framing import StreamFramer
 from polyglot_google.parts import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from polyglot_core.plugin import InferenceRequest, WireRequest
 
 __all__ = ["wire_request"]
@@ -60,6 +62,7 @@ def wire_request(model_url: str, base_url: str, request: InferenceRequest, *, dr
         stream=request.stream,
         framing=StreamFramer,
         finish_counts="last",  # a STOP may be sent with every chunk, and another reason with the last
+        response_headers=("x-gemini-service-tier",),
     )
 
 
@@ -73,14 +76,23 @@ def _body(base_url: str, request: InferenceRequest, driver: str) -> _JSONObject:
     if settings:
         body["generationConfig"] = settings
     if request.tools:
-        functions = [tool.fields("parametersJsonSchema", strict=False) for tool in request.tools]
-        body["tools"] = [{"functionDeclarations": functions}]
+        body["tools"] = _tools(request, driver)
     if calling := _calling(request, driver):
         body["toolConfig"] = {"functionCallingConfig": calling}
     return merged(body, request.extra)
 
 
-# Settings
+# Tools
+
+
+def _tools(request: InferenceRequest, driver: str) -> list[Mapping[str, Any]]:
+    """Return the functions as one tool, then the tools of the API's own shape."""
+    functions = [tool for tool in request.tools if isinstance(tool, Tool)]
+    if any(tool.cache for tool in functions):
+        cannot_express(request, "the cache mark of a tool", driver=driver, instead="extra={'cachedContent': …}")
+    declared = [{**tool.fields("parametersJsonSchema", strict=False), **tool.extra} for tool in functions]
+    own = [tool.payload for tool in request.tools if isinstance(tool, RawTool)]
+    return [*([{"functionDeclarations": declared}] if declared else []), *own]
 
 
 def _calling(request: InferenceRequest, driver: str) -> _JSONObject:
@@ -88,11 +100,14 @@ def _calling(request: InferenceRequest, driver: str) -> _JSONObject:
     if request.parallel_tool_calls is False:
         cannot_express(request, "parallel_tool_calls=False", driver=driver)
     choice = request.tool_choice
-    if any(tool.strict for tool in request.tools) and choice in {None, "auto"}:
+    if any(isinstance(tool, Tool) and tool.strict for tool in request.tools) and choice in {None, "auto"}:
         return {"mode": "VALIDATED"}
     if choice is None:
         return {}
     return {"mode": _MODES[choice]} if choice in _MODES else {"mode": "ANY", "allowedFunctionNames": [choice]}
+
+
+# Settings
 
 
 def _settings(request: InferenceRequest, settings: _JSONObject, driver: str) -> _JSONObject:

@@ -27,15 +27,18 @@ class StreamFramer:
 
     Attributes:
         media_types: Media types that a stream may have.
+        leftovers: The lines beside the events.
     """
 
     media_types: ClassVar[frozenset[str]] = frozenset({"text/event-stream", "application/json"})
 
-    __slots__ = ("_framer", "_in_line", "_limit")
+    __slots__ = ("_framer", "_in_line", "_limit", "leftovers")
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
-        self._framer: SSEFramer | JSONArrayFramer = SSEFramer(flush_at_eof=True, limit=limit)
+        events = SSEFramer(flush_at_eof=True, limit=limit)
+        self.leftovers = events.leftovers
+        self._framer: SSEFramer | JSONArrayFramer = events
         self._in_line = False  # the last read ended within a line
 
     def feed(self, data: bytes) -> Sequence[Chunk]:

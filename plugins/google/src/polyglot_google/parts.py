@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
+import msgspec
+
 from polyglot_core.errors import RequestError
-from polyglot_core.plugin import Text, TurnWriter, json_access
+from polyglot_core.plugin import RawPart, Text, TurnWriter, json_access, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from polyglot_core.plugin import (
         Audio,
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
         Image,
         InferenceRequest,
         Message,
-        RawPart,
+        Part,
         Reasoning,
         ToolCall,
         ToolResult,
@@ -28,7 +30,10 @@ __all__ = ["Writer"]
 _JSONObject = dict[str, Any]
 
 _IMAGE_TYPES = {"jpg": "image/jpeg"} | {name: f"image/{name}" for name in ("jpeg", "webp", "gif", "heic", "heif")}
-_RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
+_RESOLUTION = "media_resolution_"
+_RESOLUTIONS = ("low", "medium", "high", "ultra_high")
+_PAIRS = {"executableCode": "codeExecutionResult", "toolCall": "toolResponse"}
+"""Uses of Google's tools, and the part with the result, which must follow in a turn that is sent back."""
 _OWN_FIELDS = frozenset(
     {
         *("text", "inlinedata", "filedata", "functioncall", "functionresponse", "executablecode"),
@@ -48,20 +53,31 @@ class Writer(TurnWriter):
     """
 
     roles: ClassVar[Mapping[str, str]] = {**TurnWriter.roles, "assistant": "model"}
+    tool_name: ClassVar[str] = "[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}"
+    sends_extra: ClassVar[bool] = True
     content: ClassVar[str] = "parts"
     id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
+    dialect: ClassVar[frozenset[str]] = frozenset({"gemini", "vertex"})
 
     def __init__(self, request: InferenceRequest, base_url: str, driver: str) -> None:
         super().__init__(request, driver)
         self._base_url = base_url
+        self._received = False  # the turn that is being written is a response of this dialect
 
     def goes_on(self, before: Message, message: Message) -> bool:
         """Return True for the results of one turn's tool calls, which must be in one turn; others are kept apart."""
         return before.role == message.role == "tool"
 
     def blocks(self, message: Message) -> list[_JSONObject]:
-        """Return the parts of a message, at least one. A signature without text belongs to the text before it."""
+        """Return the parts of a message, at least one. Those of a response are the ones that were received.
+
+        In any other turn a signature without text belongs to the text before it.
+        """
+        self._received = message.provider is not None and self.is_own(message)
+        if self._received:
+            parts = message.parts if message.complete else _without_unanswered(message.parts)
+            return self.write(parts) or [{"text": ""}]
         made: list[_JSONObject] = []
         for part in super().blocks(message):
             if (
@@ -77,36 +93,60 @@ class Writer(TurnWriter):
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
         """Write text."""
-        yield {"text": part.text}
+        self._refuse_cache(part)
+        yield merged({"text": part.text}, part.extra)
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
         """Write an image; the media type may follow from the suffix of its URL."""
+        self._refuse_cache(part)
         suffix = urlsplit(part.url or "").path.rpartition(".")[2].lower()
         # image/png is the default, so the user may not have set it
         guessed = _IMAGE_TYPES.get(suffix) if part.mime_type == "image/png" else None
-        detail = {"mediaResolution": {"level": _RESOLUTIONS[part.detail]}} if part.detail in _RESOLUTIONS else {}
-        yield {**_file(part, guessed or part.mime_type, part.url), **detail}
+        written = {**_file(part, guessed or part.mime_type, part.url), **self._resolution(part.detail)}
+        yield merged(written, part.extra)
+
+    def _resolution(self, detail: str | None) -> _JSONObject:
+        """Return the resolution for the detail of an image; empty for Google's default."""
+        if detail in {None, "auto"}:
+            return {}
+        level = str(detail).lower().removeprefix(_RESOLUTION)
+        if level not in _RESOLUTIONS:
+            self.cannot(f"detail={detail!r} of an image", instead=f"{', '.join(_RESOLUTIONS)} or auto")
+            return {}
+        return {"mediaResolution": {"level": (_RESOLUTION + level).upper()}}
+
+    def _refuse_cache(self, part: Text | Image | Audio | Document) -> None:
+        """Report a cache mark: the API caches prompts by itself, or content that is created before."""
+        if getattr(part, "cache", False):
+            self.cannot("a cache mark", instead="extra={'cachedContent': …}")
 
     def write_audio(self, part: Audio) -> Iterator[_JSONObject]:
         """Write audio."""
-        yield _inline(part.mime_type, part.base64)
+        self._refuse_cache(part)
+        yield merged(_inline(part.mime_type, part.base64), part.extra)
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
         """Write a file. Its name is dropped: the API has no field for it."""
+        self._refuse_cache(part)
         path = part.url or part.file_id or ""
-        yield _file(part, part.mime_type, f"{self._base_url}/{path}" if path.startswith("files/") else path)
+        url = f"{self._base_url}/{path}" if path.startswith("files/") else path
+        yield merged(_file(part, part.mime_type, url), part.extra)
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
         """Write thinking, or a signature that was received after it."""
         if part.redacted is not None:
             self.cannot("redacted thinking, which is from another provider", instead="the turn without it")
         else:
-            yield {"text": part.text, **({"thought": True} if part.text else {}), **_signed(part)}
+            text = {"text": part.text, "thought": True} if part.text else {} if self._received else {"text": ""}
+            if written := merged({**text, **_signed(part)}, part.extra):
+                yield written
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
         """Write a tool call."""
-        call = {"name": part.name, "args": self.arguments(part), **({"id": part.id} if part.id else {})}
-        yield {"functionCall": call, **_signed(part)}
+        text = "" if self._received and not part.arguments_raw else self.arguments_text(part)
+        call = {"name": part.name, "args": msgspec.Raw(text.encode()), "id": part.id}
+        given = {name: value for name, value in call.items() if value or (name == "args" and text)}
+        yield merged({"functionCall": given, **_signed(part)}, part.extra)
 
     def write_tool_result(self, part: ToolResult) -> Iterator[_JSONObject]:
         """Write a tool result with its files."""
@@ -118,16 +158,37 @@ class Writer(TurnWriter):
                 phase="encode",
             )
         files = self.write(inner for inner in part.parts if not isinstance(inner, Text))
+        for text in part.parts:
+            if isinstance(text, Text):
+                self._refuse_cache(text)
+                for name in text.extra:
+                    self.cannot(f"the field {name!r} of a text in the result of a tool")
         body = {"name": part.name, "response": _outcome(part), "id": part.id, "parts": files}
         yield {"functionResponse": {name: value for name, value in body.items() if value or name == "response"}}
 
     def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
-        """Write a part in the API's own shape."""
+        """Write a part in the API's own shape. In a response that was received, it may have any fields."""
         fields = {str(name).replace("_", "").lower() for name in part.payload}
-        if "type" in fields or not fields & _OWN_FIELDS:
+        if not self._received and ("type" in fields or not fields & _OWN_FIELDS):
             self.cannot(f"a part with the fields {sorted(part.payload)}", instead="a part of Google's own shape")
         else:
             yield dict(part.payload)
+
+
+def _without_unanswered(parts: Sequence[Part]) -> list[Part]:
+    """Return the parts of an interrupted turn without the uses of Google's tools that have no result."""
+    kept: list[Part] = []
+    results: set[str] = set()  # result parts that follow
+    for part in reversed(parts):
+        fields = part.payload.keys() if isinstance(part, RawPart) else frozenset()
+        results |= fields & set(_PAIRS.values())
+        if uses := fields & _PAIRS.keys():
+            wanted = {_PAIRS[use] for use in uses}
+            if not wanted <= results:
+                continue
+            results -= wanted
+        kept.append(part)
+    return kept[::-1]
 
 
 def _signed(part: Reasoning | ToolCall) -> _JSONObject:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -14,10 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["decode_error", "read_failure"]
 
-_BAD_KEY = "API_KEY_INVALID"
-_TOO_LONG = re.compile(r"exceeds the maximum number of (input )?tokens", re.IGNORECASE)
-_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
-
 
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
@@ -27,7 +22,7 @@ def decode_error(response: WireResponse) -> Failure | None:
 
 
 def read_failure(payload: object, *, raw: bytes, status: int | None = None) -> Failure:
-    """Read an error object. Its status name takes precedence over its number, and some details over the name.
+    """Read an error object. The name of its status is the code, unless a detail names a more specific one.
 
     Args:
         payload: The object, or a list of it.
@@ -35,16 +30,9 @@ def read_failure(payload: object, *, raw: bytes, status: int | None = None) -> F
         status: HTTP status, if there is one.
     """
     failure = failure_from_payload(payload, status=status, raw=raw)
-    error = _status_of(payload)
-    details = json_access.objects(error.get("details"))
-    waits = [match for detail in details if (match := _SECONDS.fullmatch(str(detail.get("retryDelay"))))]
-    word = error.get("status")
-    code, kind = word if isinstance(word, str) and word else failure.code, failure.type
-    if any(detail.get("reason") == _BAD_KEY for detail in details):  # sent as INVALID_ARGUMENT
-        code, kind = _BAD_KEY, "authentication_error"
-    elif _TOO_LONG.search(failure.message):  # sent as INVALID_ARGUMENT, too
-        code, kind = failure.code, "context_length_exceeded"
-    return replace(failure, code=code, type=kind, retry_after=float(waits[0][1]) if waits else None)
+    word = _status_of(payload).get("status")
+    numeric = failure.code is None or failure.code.isdecimal()
+    return replace(failure, code=word) if numeric and isinstance(word, str) and word else failure
 
 
 def _status_of(payload: object) -> dict[str, Any]:

@@ -1,90 +1,87 @@
-"""Shapes of generateContent's responses: only the fields that are read."""
+"""Shapes of generateContent's responses that are decoded into types. Everything else is read as plain JSON values."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-__all__ = ["Blob", "Candidate", "FunctionCall", "JSONObject", "Part", "PartialArg", "Response"]
+__all__ = ["CallArguments", "JSONObject", "TextChunk"]
 
 JSONObject = dict[str, Any]
 """A JSON object that is passed on unchanged."""
 
 
-class PartialArg(Struct, rename="camel", gc=False):
-    """A value of a tool call's arguments, or a piece of a string among them."""
-
-    json_path: str = ""
-    string_value: str | None = None
-    number_value: float | int | None = None
-    bool_value: bool | None = None
-    null_value: Any = msgspec.UNSET
-    will_continue: bool | None = None
+# A chunk that is one piece of text or of thinking, as nearly all are
 
 
-class FunctionCall(Struct, rename="camel", gc=False):
-    """A tool call: whole, opened, continued, or closed."""
+class TextPart(Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+    """A piece of text, or of thinking, without anything that has to be sent back with it."""
 
-    id: str | None = None
-    name: str | None = None
-    args: msgspec.Raw = msgspec.Raw()
-    partial_args: list[PartialArg] | None = None
-    will_continue: bool | None = None
+    text: str
+    thought: bool = False
 
 
-class Blob(Struct, rename="camel", gc=False):
-    """A file in the response; its bytes are sent as base64."""
+class TextContent(Struct, forbid_unknown_fields=True, gc=False):
+    """The content of such a candidate."""
 
-    mime_type: str | None = None
-    data: bytes | None = None
-
-
-class Part(Struct, rename="camel", gc=False):
-    """A part of the response: one of these fields, with its attributes."""
-
-    text: str | None = None
-    thought: bool | None = None
-    thought_signature: str | None = None
-    function_call: FunctionCall | None = None
-    inline_data: Blob | None = None
-    executable_code: JSONObject | None = None
-    code_execution_result: JSONObject | None = None
-    tool_call: JSONObject | None = None
-    tool_response: JSONObject | None = None
+    parts: tuple[TextPart]
+    role: Literal["model"] = "model"
 
 
-class Content(Struct, gc=False):
-    """The content of a candidate."""
+class TextCandidate(Struct, forbid_unknown_fields=True, gc=False):
+    """A candidate that has nothing but such a piece."""
 
-    parts: list[Part] | None = None
-
-
-class Candidate(Struct, rename="camel", gc=False):
-    """A candidate response, or more of it."""
-
-    index: int | None = None
-    content: Content | None = None
-    finish_reason: str | int | None = None
-    citation_metadata: JSONObject | None = None
-    grounding_metadata: JSONObject | None = None
-    url_context_metadata: JSONObject | None = None
-    logprobs_result: JSONObject | None = None
+    content: TextContent
+    index: int = 0
 
 
-class Feedback(Struct, rename="camel", gc=False):
-    """The assessment of the prompt."""
+class TextChunk(Struct, rename="camel", forbid_unknown_fields=True, gc=False):
+    """A chunk with such a candidate. A chunk with any other field does not have this shape."""
 
-    block_reason: str | int | None = None
-
-
-class Response(Struct, rename="camel", gc=False):
-    """A chunk, or a whole response."""
-
-    candidates: list[Candidate] | None = None
+    candidates: tuple[TextCandidate]
     usage_metadata: JSONObject | None = None
-    prompt_feedback: Feedback | None = None
     response_id: str | None = None
     model_version: str | None = None
-    error: Any = None
+    create_time: str | None = None
+
+
+# The arguments of tool calls, as the text that was received
+
+
+class _Call(Struct, gc=False):
+    args: msgspec.Raw = msgspec.Raw()
+
+
+class _Part(Struct, rename="camel", gc=False):
+    function_call: _Call | None = None
+
+
+class _Content(Struct, gc=False):
+    parts: list[_Part] | None = None
+
+
+class _Candidate(Struct, gc=False):
+    content: _Content | None = None
+
+
+class CallArguments(Struct, gc=False):
+    """A chunk, of which only the arguments of the tool calls are read."""
+
+    candidates: list[_Candidate] | None = None
+
+    def texts(self) -> list[str]:
+        """Return the arguments of each tool call, in order, as compact JSON text; an empty text if there are none."""
+        return [
+            _compact(bytes(part.function_call.args))
+            for candidate in self.candidates or ()
+            for part in (candidate.content.parts if candidate.content else None) or ()
+            if part.function_call is not None
+        ]
+
+
+def _compact(text: bytes) -> str:
+    if text.startswith(b'"'):  # the JSON text of the arguments, as other dialects send them
+        return msgspec.json.decode(text, type=str)
+    return "" if text in {b"", b"null"} else msgspec.json.format(text, indent=-1).decode()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import JSONSchema, cannot_express, translate_options
+from msgspec.structs import replace
+
+from polyglot_core.plugin import JSONSchema, RawTool, cannot_express, merged, translate_options
 from polyglot_mistral.messages import Writer
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import InferenceRequest
+    from polyglot_core.plugin import InferenceRequest, Tool
 
 __all__ = ["body_of"]
 
@@ -40,16 +42,22 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
     body["messages"] = Writer(request, driver).messages()
     body.update(_options(request, driver))
     if request.tools:
-        body["tools"] = [{"type": "function", "function": tool.fields()} for tool in request.tools]
+        body["tools"] = list(map(_tool, request.tools))
     if request.tool_choice is not None:
         body["tool_choice"] = _tool_choice(request.tool_choice)
     if request.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.response_format is not None:
         body["response_format"] = _response_format(request.response_format)
-    if request.stream:  # usage is reported without a request, and `stream_options` is rejected
-        body["stream"] = True
-    return {**body, **request.extra}
+    body["stream"] = request.stream  # usage is reported without a request, and `stream_options` is rejected
+    return merged(body, request.extra)
+
+
+def _tool(tool: Tool | RawTool) -> _JSONObject:
+    """Return a tool. Its further fields are beside ``function``, and those under that name inside it."""
+    if isinstance(tool, RawTool):
+        return dict(tool.payload)
+    return merged({"type": "function", "function": replace(tool, extra={}).fields()}, tool.extra)
 
 
 def _options(request: InferenceRequest, driver: str) -> _JSONObject:

@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from polyglot_core.plugin import (
-    Citation,
+    Details,
     End,
-    Finish,
-    FinishReason,
-    ReasoningDelta,
+    Failure,
+    Note,
     ResponseStarted,
-    ServerToolEvent,
     TextDelta,
-    ToolCallDelta,
     Usage,
     UsageReport,
     failure_from_payload,
+    finish_of,
     hookimpl,
     json_access,
     json_request,
 )
 from polyglot_mistral.body import body_of
+from polyglot_mistral.content import Received, message_events
 from polyglot_mistral.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -69,26 +69,10 @@ def _wire(connection: Connection, request: InferenceRequest, body: dict[str, Any
 # The response: only the fields that are read
 
 
-class _Function(Struct, gc=False):
-    name: str | None = None
-    arguments: Any = None
-
-
-class _ToolCall(Struct, gc=False):
-    id: Any = None
-    index: Any = None
-    function: _Function | None = None
-
-
-class _Message(Struct, gc=False):
-    content: str | list[Any] | None = None
-    tool_calls: list[_ToolCall] | None = None
-
-
 class _Choice(Struct, gc=False):
     index: int | None = 0
-    delta: _Message | None = None
-    message: _Message | None = None
+    delta: dict[str, Any] | None = None
+    message: dict[str, Any] | None = None
     finish_reason: str | None = None
 
 
@@ -106,106 +90,158 @@ _decode = msgspec.json.Decoder(_Completion).decode
 _DONE = b"[DONE]"
 _END = (End(),)
 
-_REASONS = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "model_length": FinishReason.LENGTH,
-    "tool_calls": FinishReason.TOOL_CALLS,
-    "error": FinishReason.ERROR,
-}
-_NO_ID = frozenset({"", "null"})
-"""Values that mean no id: some models write the word."""
+_READ = frozenset({"choices", "usage", "id", "model", "object", "error", "p"})
+_READ_OF_CHOICES = frozenset({"index", "delta", "message", "finish_reason"})
+_TEXT = frozenset({"content", "role", "tool_calls"})
+_ODD = "A chunk of the response has other types than those of the dialect; it was read nevertheless."
+
+
+class _State(Struct):
+    """What is known of a response: what each choice has received, and whether id and model were emitted."""
+
+    received: dict[int, Received] = {}
+    named: bool = False
+    opened: bool = False
+
+    def choice(self, index: int) -> Received:
+        """Return what a choice has received."""
+        return self.received.get(index) or self.received.setdefault(index, Received())
 
 
 @hookimpl
-def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
-    """Decode a chunk or a whole completion. `state` records whether id and model were emitted."""
+def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
+    """Decode a chunk or a whole completion.
+
+    `state` holds the index of each choice whose chunks may take the fast path: its content was text only, so that a
+    piece of text continues it. All else is in a `_State`.
+    """
     try:
         completion = _decode(chunk.data)
-    except msgspec.DecodeError:
+    except msgspec.DecodeError as error:
         if chunk.data.strip() == _DONE:
             return _END
-        raise
+        payload = json_access.parse(chunk.data)
+        if not isinstance(error, msgspec.ValidationError) or not _is_readable(payload):
+            raise
+        return [Note(_ODD), *_events(_converted(payload), chunk, state)]
     choices = completion.choices
     # Fast path: nearly every chunk is one piece of text of one choice, and nothing else.
-    if choices is not None and len(choices) == 1 and completion.usage is None and "named" in state:
+    if choices is not None and len(choices) == 1 and completion.usage is None:
         choice = choices[0]
-        message = choice.delta
-        if message is not None and not choice.finish_reason and not message.tool_calls and not completion.error:
-            text = message.content
-            if type(text) is str:
+        delta = choice.delta
+        if delta is not None and choice.index in state and not choice.finish_reason and not completion.error:
+            text = delta.get("content")
+            if type(text) is str and (len(delta) == 1 or (not delta.get("tool_calls") and _TEXT.issuperset(delta))):
                 return (TextDelta(text, choice.index or 0),)
     return list(_events(completion, chunk, state))
 
 
-def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]:
-    if completion.error or completion.object == "error":
-        payload = msgspec.json.decode(chunk.data)
-        yield failure_from_payload(payload, status=json_access.number(payload, "raw_status_code"), raw=chunk.data)
+def _is_readable(payload: object) -> bool:
+    return isinstance(payload, dict) and isinstance(payload.get("choices"), (list, dict, type(None)))
+
+
+def _converted(payload: dict[str, Any]) -> _Completion:
+    """Return a completion whose fields have other types than the typed decoder accepts."""
+    found = payload.get("choices") or []
+    choices = json_access.objects(found if isinstance(found, list) else [found])
+    fields = {name: payload.get(name) for name in ("usage", "id", "model", "object", "error")}
+    return _Completion(choices=[_converted_choice(*pair) for pair in enumerate(choices)], **fields)
+
+
+def _converted_choice(position: int, choice: dict[str, Any]) -> _Choice:
+    index, word = choice.get("index"), choice.get("finish_reason")
+    said = [choice.get(name) for name in ("delta", "message")]
+    delta, message = (each if isinstance(each, (dict, type(None))) else {"content": each} for each in said)
+    number = int(index) if isinstance(index, (int, str, float)) and str(index).isdecimal() else position
+    return _Choice(number, delta, message, word if isinstance(word, str) else json_access.text(word) or None)
+
+
+def _events(completion: _Completion, chunk: Chunk, state: dict[Any, Any]) -> Iterator[Event]:
+    known: _State = state.setdefault("known", _State())
+    if (failure := _failure_in(completion, chunk)) is not None:
+        yield failure
         return
-    if "named" not in state:
+    if not known.named:
         names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
         if any(names):
-            state["named"] = True
-            yield ResponseStarted(*names)
-    for choice in completion.choices or ():
-        yield from _choice_events(choice, whole=chunk.kind == "whole")
-    if completion.usage and isinstance(completion.usage, dict):
-        yield UsageReport(completion.usage)
+            known.named = True
+            yield ResponseStarted(id=names[0], model=names[1])
+    choices, whole = completion.choices or [], chunk.kind == "whole"
+    if whole or (choices and not known.opened) or not all(map(_is_piece, choices)):
+        yield from _details(msgspec.json.decode(chunk.data), choices)
+    known.opened = known.opened or bool(choices)
+    for choice in choices:
+        received = known.choice(choice.index or 0)
+        yield from _choice_events(choice, chunk, received, whole=whole)
+        if received.listed:
+            state.pop(choice.index, None)
+        elif known.named and received.begun:
+            state[choice.index] = True
+    usage = completion.usage
+    if isinstance(usage, list):
+        usage = next(reversed(json_access.objects(usage)), None)
+    if usage and isinstance(usage, dict):
+        yield UsageReport(usage)
 
 
-def _choice_events(choice: _Choice, *, whole: bool) -> Iterator[Event]:
+def _failure_in(completion: _Completion, chunk: Chunk) -> Failure | None:
+    """Return the failure that a chunk reports: by its type, in ``error``, or by a message without choices."""
+    named = bool(completion.error) or completion.object == "error"
+    if not named and (completion.choices or completion.usage or chunk.event not in {None, "", "message", "error"}):
+        return None
+    payload = msgspec.json.decode(chunk.data)
+    if not named and not any(payload.get(name) for name in ("message", "detail", "errors")):
+        return None
+    return failure_from_payload(payload, status=json_access.number(payload, "raw_status_code"), raw=chunk.data)
+
+
+def _is_piece(choice: _Choice) -> bool:
+    """Return True if a choice has a piece of content, and does not end."""
+    return not choice.finish_reason and bool(choice.delta) and any((choice.delta or {}).values())
+
+
+def _details(payload: Any, choices: Sequence[_Choice]) -> Iterator[Event]:  # noqa: ANN401 (any JSON value)
+    """Yield the fields of the response and of its choices that are not read."""
+    if further := _others(payload, _READ):
+        yield Details(further)
+    for choice, fields in zip(choices, json_access.objects(payload.get("choices")), strict=False):
+        if further := _others(fields, _READ_OF_CHOICES):
+            yield Details(further, choice.index or 0)
+
+
+def _others(fields: Mapping[str, Any], read: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in read and value not in (None, "", [], {})}
+
+
+def _choice_events(choice: _Choice, chunk: Chunk, received: Received, *, whole: bool) -> Iterator[Event]:
     index = choice.index or 0
-    message = choice.message if whole else choice.delta
-    if message is not None:
-        yield from _content(message.content, index)
-        for number, call in enumerate(message.tool_calls or ()):
-            yield from _tool_call(call, number if whole else call.index, index, whole=whole)
-    if choice.finish_reason:
-        reason = _REASONS.get(choice.finish_reason, FinishReason.OTHER)
-        yield Finish(reason, choice.finish_reason, index)
+    for message, complete in _messages(choice, received, whole=whole):
+        yield from message_events(message, index, received, whole=complete)
+    ending = finish_of(choice.finish_reason, choice=index)
+    if ending is not None:
+        yield replace(ending, raw=chunk.data) if isinstance(ending, Failure) else ending
 
 
-# Content
+def _messages(choice: _Choice, received: Received, *, whole: bool) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield the delta or the message of a choice, and whether it is whole.
 
-
-def _content(content: str | list[Any] | None, choice: int) -> Iterator[Event]:
+    Gateways send a message in place of deltas: once, in pieces, or as all content so far. Beside deltas it repeats
+    them.
+    """
+    message, delta = choice.message, choice.delta
+    if whole and message is not None and (message.get("content") or message.get("tool_calls") or delta is None):
+        yield message, True
+        return
+    if delta is not None:
+        yield delta, whole
+    if whole or not message or (received.begun and not received.so_far):
+        return
+    content = message.get("content")
     if isinstance(content, str):
-        yield TextDelta(content, choice)
-    elif content is not None:
-        for part in json_access.objects(content):
-            yield from _part(part, choice)
-
-
-def _part(part: dict[str, Any], choice: int) -> Iterator[Event]:
-    """Yield the events of a part: text, thinking with parts of its own, sources, or the output of a provider's tool."""
-    kind = _string(part.get("type"))
-    if kind == "text":
-        yield TextDelta(_string(part.get("text")), choice)
-    elif kind == "thinking":
-        for inner in json_access.objects(part.get("thinking")):
-            if _string(inner.get("type")) in {"", "text"}:
-                yield ReasoningDelta(_string(inner.get("text")), choice=choice)
-            else:
-                yield from _part(inner, choice)
-    elif kind in {"reference", "tool_reference"}:
-        yield Citation(part, choice)
-    elif kind in {"image_url", "document_url", "file", "tool_file"}:
-        yield ServerToolEvent(kind, part, choice)
-
-
-def _tool_call(call: _ToolCall, index: object, choice: int, *, whole: bool) -> Iterator[ToolCallDelta]:
-    """Yield a tool call, which the provider's own models send in one piece; nothing for a placeholder."""
-    function = call.function or _Function()
-    arguments = json_access.text(function.arguments)
-    call_id = call.id if isinstance(call.id, str) and call.id not in _NO_ID else None
-    if call_id or function.name or arguments:
-        number = index if isinstance(index, int) else None
-        yield ToolCallDelta(number, call_id, function.name or None, arguments, whole, choice)
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
+        new = content.removeprefix(received.so_far)
+        received.so_far = content if new != content or not received.so_far else received.so_far + content
+        message = {**message, "content": new}
+    yield message, True
 
 
 # Usage

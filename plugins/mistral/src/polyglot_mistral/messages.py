@@ -6,12 +6,25 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from polyglot_core.plugin import MessageWriter
+from msgspec.structs import replace
+
+from polyglot_core.plugin import MessageWriter, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from polyglot_core.plugin import Audio, Document, Image, RawPart, Reasoning, ToolResult
+    from polyglot_core.plugin import (
+        Audio,
+        Document,
+        Image,
+        Message,
+        Part,
+        RawPart,
+        Reasoning,
+        Text,
+        ToolCall,
+        ToolResult,
+    )
 
 __all__ = ["Writer"]
 
@@ -28,32 +41,56 @@ class Writer(MessageWriter):
     """
 
     id_format: ClassVar[str | None] = "call{:05}"
+    sends_extra: ClassVar[bool] = True
 
     def normalize_id(self, call_id: str) -> str:
         """Return the id, or its replacement."""
         return call_id if _OWN_ID.fullmatch(call_id) else hashlib.sha256(call_id.encode()).hexdigest()[:9]
 
+    def turn(self, message: Message) -> _JSONObject:
+        """Return a message. Texts that were received as parts of their own stay so."""
+        return super().turn(replace(message, provider=None))
+
+    def content(self, parts: Iterable[Part]) -> str | list[_JSONObject]:
+        """Return the content, with the pieces of one part of thinking joined."""
+        content = super().content(parts)
+        return content if isinstance(content, str) else _joined_thinking(content)
+
+    def call(self, call: ToolCall) -> _JSONObject:
+        """Return a tool call with its further fields."""
+        return merged(super().call(call), call.extra)
+
+    def write_text(self, part: Text) -> Iterator[_JSONObject]:
+        """Write a text with its further fields."""
+        yield {"type": "text", "text": part.text, **part.extra}
+
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
         """Write an image."""
         detail = {} if part.detail is None else {"detail": part.detail}
-        yield {"type": "image_url", "image_url": {"url": part.data_url, **detail}}
+        yield merged({"type": "image_url", "image_url": {"url": part.data_url, **detail}}, part.extra)
 
     def write_audio(self, part: Audio) -> Iterator[_JSONObject]:
         """Write audio."""
-        yield {"type": "input_audio", "input_audio": {"data": part.base64, "format": part.format}}
+        yield merged({"type": "input_audio", "input_audio": {"data": part.base64, "format": part.format}}, part.extra)
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
         """Write a document by its id or its URL."""
         if part.file_id is not None:
-            yield {"type": "file", "file_id": part.file_id}
+            yield merged({"type": "file", "file_id": part.file_id}, part.extra)
         else:
             name = {} if part.name is None else {"document_name": part.name}
-            yield {"type": "document_url", "document_url": part.data_url, **name}
+            yield merged({"type": "document_url", "document_url": part.data_url, **name}, part.extra)
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
         """Write a stretch of thinking; encrypted thinking is another provider's and is dropped."""
-        if part.text:
-            yield {"type": "thinking", "thinking": [{"type": "text", "text": part.text}], "closed": True}
+        shape = part.extra.get("thinking")
+        if shape is None:
+            if part.text:
+                yield {"type": "thinking", "thinking": [{"type": "text", "text": part.text}], "closed": True}
+        elif isinstance(shape, list):
+            yield {**part.extra, "thinking": [{**inner, "text": part.text} for inner in shape[:1]]}
+        else:
+            yield {**part.extra, "thinking": part.text}
 
     def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
         """Write a part in the API's own shape."""
@@ -62,3 +99,16 @@ class Writer(MessageWriter):
     def result(self, result: ToolResult) -> _JSONObject:
         """Return a tool result, with the name of its tool if it is known."""
         return {**super().result(result), **({} if result.name is None else {"name": result.name})}
+
+
+def _joined_thinking(written: list[_JSONObject]) -> list[_JSONObject]:
+    """Return the parts, with thinking joined to the thinking before it, unless that was closed."""
+    joined: list[_JSONObject] = []
+    for part in written:
+        before = joined[-1] if joined else {}
+        both = [each.get("thinking") if each.get("type") == "thinking" else None for each in (before, part)]
+        if all(isinstance(inner, list) for inner in both) and not before.get("closed"):
+            joined[-1] = {**before, **part, "thinking": [piece for inner in both for piece in inner or ()]}
+        else:
+            joined.append(part)
+    return joined

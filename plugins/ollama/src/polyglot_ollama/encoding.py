@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from polyglot_core.plugin import JSONSchema, MessageWriter, cannot_express, translate_options
+from msgspec.structs import replace
+
+from polyglot_core.plugin import (
+    JSONSchema,
+    MessageWriter,
+    RawTool,
+    Tool,
+    cannot_express,
+    merged,
+    translate_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,8 +54,8 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
         **_options(request, driver),
     }
     if request.tools and request.tool_choice != "none":  # a model cannot call a tool that it does not know
-        body["tools"] = [{"type": "function", "function": tool.fields(strict=False)} for tool in request.tools]
-    if any(tool.strict for tool in request.tools):
+        body["tools"] = list(map(_tool, request.tools))
+    if any(isinstance(tool, Tool) and tool.strict for tool in request.tools):
         cannot_express(request, "strict of a tool", driver=driver)
     if request.tool_choice not in {None, "auto", "none"}:
         cannot_express(request, f"tool_choice {request.tool_choice!r}", driver=driver, instead="'auto' or 'none'")
@@ -56,6 +66,13 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
     elif isinstance(request.response_format, JSONSchema):
         body["format"] = request.response_format.schema
     return body
+
+
+def _tool(tool: Tool | RawTool) -> _JSONObject:
+    """Return a tool. Its further fields are beside ``function``, and those under that name inside it."""
+    if isinstance(tool, RawTool):
+        return dict(tool.payload)
+    return merged({"type": "function", "function": replace(tool, extra={}).fields(strict=False)}, tool.extra)
 
 
 def _options(request: InferenceRequest, driver: str) -> _JSONObject:
@@ -76,6 +93,7 @@ class _Writer(MessageWriter):
 
     id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
+    tool_name: ClassVar[str] = ".+"
 
     def turn(self, message: Message) -> _JSONObject:
         return {"role": self.role(message) or message.role, **self._fields(message.parts)}
@@ -93,6 +111,7 @@ class _Writer(MessageWriter):
         return fields
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
+        self._no_fields(part)
         yield {"content": part.text}
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
@@ -100,6 +119,7 @@ class _Writer(MessageWriter):
             yield {"thinking": part.text}
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
+        self._no_fields(part)
         if part.detail not in {None, "auto"}:
             self.cannot("detail of an image")
         if part.inline is None:
@@ -109,4 +129,10 @@ class _Writer(MessageWriter):
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
         function = {"name": part.name, "arguments": self.arguments(part)}
-        yield {"tool_calls": [{**({"id": part.id} if part.id else {}), "type": "function", "function": function}]}
+        call = {**({"id": part.id} if part.id else {}), "type": "function", "function": function}
+        yield {"tool_calls": [merged(call, part.extra)]}
+
+    def _no_fields(self, part: Text | Image) -> None:
+        """Report further fields of a text or an image, for which a message has no place."""
+        for name in part.extra:
+            self.cannot(f"the field {name!r} of a part of type {type(part).__name__}")

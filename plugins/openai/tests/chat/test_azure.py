@@ -8,7 +8,7 @@ import pytest
 
 import polyglot_openai.chat.azure
 from polyglot_core import ConfigError
-from polyglot_core.plugin import Chunk, Connection, InferenceRequest, Message, Secret, TextDelta
+from polyglot_core.plugin import Chunk, Connection, Details, InferenceRequest, Message, Secret, TextDelta
 from polyglot_core.testing import bind
 
 HERE = "https://mine.openai.azure.com"
@@ -101,5 +101,6 @@ def test_dialect_is_chat_completions():
     filtered = b'{"id": "", "model": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]}'
     piece = b'{"id": "1", "model": "gpt", "choices": [{"index": 0, "delta": {"content": "a"}}]}'
     decode = bound(query={"api-version": "1"}).decoder({})
-    assert list(decode(Chunk(filtered, filtered))) == []
+    results = {"prompt_filter_results": [{"prompt_index": 0}]}
+    assert list(decode(Chunk(filtered, filtered))) == [Details(results)]
     assert list(decode(Chunk(piece, piece)))[-1] == TextDelta("a")

@@ -52,7 +52,9 @@ def thinking_of(text="", signature=None, redacted=None, id_=None, *, number=0, k
         ({"reasoning_content": None, "content": "a"}, [TextDelta("a")]),
         ({"reasoning_content": "Hm", "content": ""}, [ReasoningDelta("Hm"), TextDelta("")]),
         ({"reasoning_content": "Hm", "content": "a"}, [ReasoningDelta("Hm"), TextDelta("a")]),
-        ({"reasoning_content": {"odd": 1}, "content": "a"}, [TextDelta("a")]),
+        ({"reasoning_content": {"odd": 1}, "content": "a"}, [ReasoningDelta('{"odd":1}'), TextDelta("a")]),
+        ({"reasoning_content": {"text": "Hm"}}, [ReasoningDelta("Hm")]),
+        ({"reasoning_content": [{"type": "text", "text": "H"}, "m"]}, [ReasoningDelta("Hm")]),
         ({"reasoning_details": [block("Hm")]}, [thinking_of("Hm")]),
         ({"reasoning_details": []}, []),
         ({"reasoning": "Hm", "reasoning_details": [block("Hm", 1)]}, [thinking_of("Hm", number=1)]),
@@ -77,13 +79,19 @@ def thinking_of(text="", signature=None, redacted=None, id_=None, *, number=0, k
         ({"reasoning_details": [{"text": "Hm"}]}, [ReasoningDelta("Hm")]),
         (
             {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}, {"text": "a"}]},
-            [ReasoningDelta("Hm"), TextDelta("a")],
+            [
+                ReasoningDelta("Hm", extra={"type": "thinking", "thinking": [{"type": "text"}]}),
+                TextDelta("a", block=1),
+            ],
         ),
         (
             {"content": [{"type": "reasoning", "summary": [{"text": "Hm", "signature": "s"}]}]},
-            [ReasoningDelta("Hm", "s")],
+            [ReasoningDelta("Hm", "s", extra={"type": "reasoning", "summary": [{}]})],
         ),
-        ({"content": [{"type": "reasoning", "text": "Hm"}]}, [ReasoningDelta("Hm")]),
+        (
+            {"content": [{"type": "reasoning", "text": "Hm"}]},
+            [ReasoningDelta("Hm", extra={"type": "reasoning", "text": ""})],
+        ),
     ],
 )
 def test_thinking(openai, said, expected):
@@ -168,15 +176,65 @@ def test_summary_and_cipher_may_share_an_index(openai):
         ("sensitive", "content_filter"),
         ("safety", "content_filter"),
         ("refusal", "refusal"),
-        ("error", "error"),
-        ("network_error", "error"),
-        ("insufficient_system_resource", "error"),
+        ("eos_token", "stop"),
+        ("model_context_window_exceeded", "length"),
+        ("PROHIBITED_CONTENT", "content_filter"),
+        ("BLOCKLIST", "content_filter"),
+        ("SPII", "content_filter"),
+        ("malformed_function_call", "error"),
         ("odd", "other"),
     ],
 )
 def test_finish_reasons(openai, word, reason):
     """Every endpoint's value maps to a `FinishReason`, and the raw value is kept."""
     assert openai.decoded(delta(word)) == [[Finish(reason, word)]]
+
+
+@pytest.mark.parametrize("word", ["error", "network_error", "insufficient_system_resource", "abort", "cancelled"])
+@pytest.mark.parametrize("kind", ["part", "whole"])
+def test_finish_reasons_that_are_failures(openai, word, kind):
+    """The place could not go on: a failure, whatever the row."""
+    ((failure,),) = openai.decoded(delta(word), kind=kind)
+    assert isinstance(failure, Failure)
+    assert (failure.code, failure.raw) == (word, openai.data(delta(word)))
+
+
+@pytest.mark.parametrize("word", ["null", "None", "", None])
+def test_words_that_are_no_finish_reason(openai, word):
+    """Some servers send them with every chunk."""
+    assert openai.decoded(delta(word, content="a")) == [[TextDelta("a")]]
+
+
+@pytest.mark.parametrize(
+    ("word", "native", "reason"),
+    [
+        ("stop", "MAX_TOKENS", "length"),
+        ("stop", "content_filter", "content_filter"),
+        ("stop", "MALFORMED_FUNCTION_CALL", "error"),
+        ("odd", "max_output_tokens", "length"),
+        ("stop", "end_turn", "stop"),
+        ("stop", "invented", "stop"),
+        ("length", "stop", "length"),
+        ("tool_calls", "STOP", "tool_calls"),
+        ("stop", ["odd"], "stop"),
+    ],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+def test_contradicting_native_finish_reason(openai, word, native, reason, streamed):
+    """A gateway's ``stop`` does not hide that its provider was cut off; a note states it."""
+    content, field = {"content": "a"}, "delta" if streamed else "message"
+    chunk = {"choices": [{"index": 0, field: content, "finish_reason": word, "native_finish_reason": native}]}
+    response = openai.read(openai.stream(chunk) if streamed else openai.data(chunk), stream=streamed)[1]
+    assert (response.finish_reason, response.finish_reason_raw) == (reason, word)
+    assert response.details["native_finish_reason"] == native
+    assert any("native_finish_reason" in note for note in response.notes) == (reason != word)
+
+
+@pytest.mark.parametrize("native", ["error", "network_error"])
+def test_native_finish_reason_that_is_a_failure(openai, native):
+    """It is the provider's failure, although the gateway has another word for it."""
+    chunk = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", "native_finish_reason": native}]}
+    assert isinstance(openai.decoded(chunk)[0][-1], Failure)
 
 
 def test_end_marker_can_be_required(openai):
@@ -319,13 +377,13 @@ def test_failed_choice(openai):
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
-        ({"index": 0, "id": 7, "function": {"name": "a"}}, ToolCallDelta(0, "7", "a", "")),
-        ({"index": "0", "id": "c", "function": {"name": "a"}}, ToolCallDelta(None, "c", "a", "")),
+        ({"index": 0, "id": 7, "function": {"name": "a"}}, ToolCallDelta(0, "7", "a", "", block=-1)),
+        ({"index": "0", "id": "c", "function": {"name": "a"}}, ToolCallDelta(0, "c", "a", "", block=-1)),
         (
             {"index": 0, "id": "c", "function": {"name": "a"}, "custom": {"name": "", "input": ""}},
-            ToolCallDelta(0, "c", "a", ""),
+            ToolCallDelta(0, "c", "a", "", block=-1, extra={"type": "custom"}),
         ),
-        ({"index": 0, "id": "c", "function": "odd"}, ToolCallDelta(0, "c", None, "")),
+        ({"index": 0, "id": "c", "function": "odd"}, ToolCallDelta(0, "c", None, "", block=-1)),
     ],
 )
 def test_malformed_tool_calls(openai, call, expected):
@@ -337,13 +395,15 @@ def test_tool_call_keeps_its_signature(openai):
     """If an endpoint signs tool calls, the tool call keeps the signature."""
     call = {"index": 0, "id": "c", "function": {"name": "a"}, "extra": {"deep": {"seal": "s"}}}
     facts = {"call_signature": "extra.deep.seal"}
-    assert openai.decoded(delta(tool_calls=[call]), facts=facts) == [[ToolCallDelta(0, "c", "a", "", signature="s")]]
+    assert openai.decoded(delta(tool_calls=[call]), facts=facts) == [
+        [ToolCallDelta(0, "c", "a", "", block=-1, signature="s")]
+    ]
 
 
 def test_tool_run_by_the_provider(openai):
     """Such a tool is not a tool call for the user."""
     tool = {"type": "search", "arguments": "{}", "output": "…"}
-    assert openai.decoded(delta(executed_tools=[tool])) == [[ServerToolEvent("search", tool)]]
+    assert openai.decoded(delta(executed_tools=[tool])) == [[ServerToolEvent("search", tool, block=-1)]]
 
 
 # Sources
@@ -369,13 +429,17 @@ def test_sources_outside_the_choices(openai):
 
 
 def test_images(openai):
-    """An image in the response becomes its bytes; an image that is only a URL stays an object."""
+    """An image in the response becomes its bytes; an image that is only a URL stays an object.
+
+    One beside the content has its type in `extra`: it is sent back there.
+    """
     data = base64.b64encode(b"\x89PNG").decode()
     inside = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
     outside = {"type": "image_url", "image_url": {"url": "https://a/b.png"}}
-    image = MediaDelta("image/png", b"\x89PNG")
-    assert openai.decoded(delta(images=[inside, outside])) == [[image, ServerToolEvent("image_url", outside)]]
-    assert openai.decoded(delta(content=[inside])) == [[image]]
+    image = MediaDelta("image/png", b"\x89PNG", block=-1001, extra={"type": "image_url"})
+    link = ServerToolEvent("image_url", {"images": [outside]}, block=-1002, replay=True)
+    assert openai.decoded(delta(images=[inside, outside])) == [[image, link]]
+    assert openai.decoded(delta(content=[inside])) == [[MediaDelta("image/png", b"\x89PNG")]]
 
 
 @pytest.mark.parametrize(
@@ -391,12 +455,13 @@ def test_images(openai):
 def test_audio(openai, data, mime_type):
     """The response does not name the media type of audio, so it is read from the first bytes."""
     audio = {"id": "a", "data": base64.b64encode(data).decode(), "transcript": "beep"}
-    assert openai.decoded(delta(audio=audio)) == [[MediaDelta(mime_type, data)]]
+    name = ServerToolEvent("audio", {"audio": {"id": "a"}}, block=-4, replay=True)
+    assert openai.decoded(delta(audio=audio)) == [[name, MediaDelta(mime_type, data, block=-3, replay=False)]]
 
 
 def test_invalid_audio(openai):
-    """Text that is not base64 becomes audio without bytes, and raises nothing."""
-    assert openai.decoded(delta(audio={"data": "a"})) == [[MediaDelta("audio/pcm", b"")]]
+    """Text that is not base64 is kept as it was received, and raises nothing."""
+    assert openai.decoded(delta(audio={"data": "a"})) == [[ServerToolEvent("audio", {"data": "a"}, block=-5)]]
 
 
 # Speed
@@ -405,7 +470,7 @@ def test_invalid_audio(openai):
 def test_text_takes_the_fast_path(openai):
     """After the first chunk a piece of text is one event in a tuple, whatever empty fields the chunk has."""
     decode = openai.bound().decoder({})
-    first = {**delta(role="assistant", content=""), "id": "1", "model": "m"}
+    first = {**delta(role="assistant", content="A"), "id": "1", "model": "m"}
     beside = {"role": "assistant", "reasoning": None, "tool_calls": [], "refusal": None, "reasoning_details": []}
     for said in ({"content": "a"}, {"content": "a", **beside}):
         decode(openai.chunk(first))
@@ -441,4 +506,4 @@ def test_prefill(openai, prefill, turn, fields):
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "Once", **turn},
     ]
-    assert body == {"model": "m", **fields}
+    assert body == {"model": "m", "stream": False, **fields}

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from polyglot_core.plugin import (
     Chunk,
@@ -17,9 +18,9 @@ from polyglot_core.plugin import (
     Failure,
     Finish,
     Logprobs,
-    MediaDelta,
     RefusalDelta,
     ResponseStarted,
+    ServerToolEvent,
     TextDelta,
     ToolCallDelta,
     UsageReport,
@@ -35,6 +36,16 @@ def calls(*pieces):
     return piece({"tool_calls": list(pieces)})
 
 
+def call_delta(*fields):
+    """Return a piece of a tool call, whose block is not one of the content."""
+    return replace(ToolCallDelta(*fields), block=-1)
+
+
+def refusal_delta(*fields):
+    """Return a piece of a refusal in the field beside the content."""
+    return replace(RefusalDelta(*fields), block=-2)
+
+
 def function(name=None, arguments=None):
     return {name: value for name, value in (("name", name), ("arguments", arguments)) if value is not None}
 
@@ -42,7 +53,10 @@ def function(name=None, arguments=None):
 # a chunk → its events
 CHUNKS = {
     "a part of a kind that is no word": (piece({"content": [{"type": [], "text": "a"}]}), [TextDelta("a")]),
-    "a sound that is no base64": (piece({"audio": {"data": "é"}}), [MediaDelta("audio/pcm", b"")]),
+    "a sound that is no base64": (
+        piece({"audio": {"data": "é"}}),
+        [ServerToolEvent("audio", {"data": "é"}, block=-5)],
+    ),
     "a piece of text": (piece({"content": "a"}), [TextDelta("a")]),
     "an empty text": (piece({"role": "assistant", "content": ""}), [TextDelta("")]),
     "a role alone": (piece({"role": "assistant"}), []),
@@ -80,7 +94,7 @@ CHUNKS = {
         piece({}, "stop", usage={"odd": {"x": 1}}),
         [Finish("stop", "stop"), UsageReport({"odd": {"x": 1}})],
     ),
-    "a refusal": (piece({"refusal": "No."}), [RefusalDelta("No.")]),
+    "a refusal": (piece({"refusal": "No."}), [refusal_delta("No.")]),
     "a refusal that is null": (piece({"content": "a", "refusal": None}), [TextDelta("a")]),
     "log probabilities": (
         {"choices": [{"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [1]}}]},
@@ -100,47 +114,47 @@ CHUNKS = {
     ),
     "a call begins": (
         calls({"index": 0, "id": "1", "type": "function", "function": function("sum", "")}),
-        [ToolCallDelta(0, "1", "sum", "")],
+        [call_delta(0, "1", "sum", "")],
     ),
     "a call goes on": (
         calls({"index": 0, "function": function(arguments='{"a"')}),
-        [ToolCallDelta(0, None, None, '{"a"')],
+        [call_delta(0, None, None, '{"a"')],
     ),
     "an empty id and name": (
         calls({"index": 0, "id": "", "function": function("", "x")}),
-        [ToolCallDelta(0, None, None, "x")],
+        [call_delta(0, None, None, "x")],
     ),
     "nulls in a call": (
         calls({"index": 0, "id": None, "function": {"name": None, "arguments": "x"}}),
-        [ToolCallDelta(0, None, None, "x")],
+        [call_delta(0, None, None, "x")],
     ),
     "a call without index": (
         calls({"id": "1", "function": function("sum", "{}")}),
-        [ToolCallDelta(None, "1", "sum", "{}")],
+        [call_delta(None, "1", "sum", "{}")],
     ),
     "a placeholder": (calls({"index": 0, "function": {}}), []),
     "a placeholder without function": (calls({"index": 0, "type": "function"}), []),
-    "a function that is null": (calls({"index": 0, "id": "1", "function": None}), [ToolCallDelta(0, "1", None, "")]),
+    "a function that is null": (calls({"index": 0, "id": "1", "function": None}), [call_delta(0, "1", None, "")]),
     "arguments as an object": (
         calls({"index": 0, "id": "1", "function": {"name": "sum", "arguments": {"a": 1}}}),
-        [ToolCallDelta(0, "1", "sum", '{"a":1}')],
+        [call_delta(0, "1", "sum", '{"a":1}')],
     ),
     "two calls in one chunk": (
         calls({"index": 0, "id": "1", "function": function("a")}, {"index": 1, "id": "2", "function": function("b")}),
-        [ToolCallDelta(0, "1", "a", ""), ToolCallDelta(1, "2", "b", "")],
+        [call_delta(0, "1", "a", ""), call_delta(1, "2", "b", "")],
     ),
     "calls that are null": (piece({"content": "a", "tool_calls": None}), [TextDelta("a")]),
     "calls that are none": (piece({"content": "a", "tool_calls": []}), [TextDelta("a")]),
-    "the older call": (piece({"function_call": function("sum", "{")}), [ToolCallDelta(0, None, "sum", "{")]),
-    "the older call goes on": (piece({"function_call": function(arguments="}")}), [ToolCallDelta(0, None, None, "}")]),
+    "the older call": (piece({"function_call": function("sum", "{")}), [call_delta(0, None, "sum", "{")]),
+    "the older call goes on": (piece({"function_call": function(arguments="}")}), [call_delta(0, None, None, "}")]),
     "the older call, null": (piece({"content": "a", "function_call": None}), [TextDelta("a")]),
     "a custom tool": (
         calls({"index": 0, "id": "1", "type": "custom", "custom": {"name": "sql", "input": "SELECT"}}),
-        [ToolCallDelta(0, "1", "sql", "SELECT")],
+        [replace(call_delta(0, "1", "sql", "SELECT"), extra={"type": "custom"})],
     ),
     "content in parts": (
         piece({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": None}, "x", {"text": "b"}]}),
-        [TextDelta("a"), TextDelta("b")],
+        [TextDelta("a"), TextDelta("x"), TextDelta("b")],
     ),
     "content as an object": (piece({"content": {"a": 1}}), [TextDelta('{"a":1}')]),
     "an obfuscation": (piece({"content": "a"}, obfuscation="xyz"), [TextDelta("a")]),
@@ -170,8 +184,8 @@ CHUNKS = {
         [
             ResponseStarted("1", None),
             TextDelta("a", 1),
-            RefusalDelta("r", 1),
-            ToolCallDelta(0, None, "f", "", False, 1),
+            refusal_delta("r", 1),
+            call_delta(0, None, "f", "", False, 1),
             Logprobs({"content": []}, 1),
             Finish("stop", "stop", 1),
             UsageReport({"prompt_tokens": 1}),
@@ -251,12 +265,12 @@ def test_undecodable_chunk(openai, data):
 
 WHOLES = {
     "a text": ({"content": "a"}, [TextDelta("a")]),
-    "a refusal": ({"content": None, "refusal": "No."}, [RefusalDelta("No.")]),
+    "a refusal": ({"content": None, "refusal": "No."}, [refusal_delta("No.")]),
     "two calls without index": (
         {"tool_calls": [{"id": "1", "function": function("a", "{}")}, {"id": "2", "function": function("b", "{}")}]},
-        [ToolCallDelta(0, "1", "a", "{}", True), ToolCallDelta(1, "2", "b", "{}", True)],
+        [call_delta(0, "1", "a", "{}", True), call_delta(1, "2", "b", "{}", True)],
     ),
-    "the older call": ({"function_call": function("a", "{}")}, [ToolCallDelta(0, None, "a", "{}", True)]),
+    "the older call": ({"function_call": function("a", "{}")}, [call_delta(0, None, "a", "{}", True)]),
     "annotations": ({"content": "a", "annotations": [{"url": "u"}]}, [TextDelta("a"), Citation({"url": "u"})]),
     "content in parts": ({"content": [{"type": "text", "text": "a"}]}, [TextDelta("a")]),
 }

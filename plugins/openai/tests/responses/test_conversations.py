@@ -74,6 +74,22 @@ def test_thinking_is_sent_back():
     assert sent[3]["call_id"] == sent[4]["call_id"]
 
 
+@pytest.mark.parametrize("reply", [*TURNS, Reply("")], ids=["call", "text", "empty"])
+def test_items_of_a_response_are_sent_back(reply):
+    """Streamed and plain turns are the same items, those of the provider."""
+    with Simulator([reply] * 4) as simulator, Inference(connection(simulator)) as inference:
+        sent = []
+        for stream in (True, False):
+            turn = inference.create("Hello", stream=stream).response().message
+            inference.create(["Hello", turn, "Go on"]).response()
+            sent.append(simulator.requests[-1].body["input"][1:-1])
+    kinds = {"type", "id", "status", "role", "content", "summary", "call_id", "name", "arguments"}
+    assert all(set(item) <= kinds and item["id"] for items in sent for item in items)
+    first, second = ([{**item, "id": "", "call_id": ""} for item in items] for items in sent)
+    assert first == second
+    assert first
+
+
 def test_truncated_stream_is_an_error():
     """The content received is in the error."""
     with Simulator(TURNS[1], fault=Cut(after_events=-1)) as simulator, Inference(connection(simulator)) as inference:

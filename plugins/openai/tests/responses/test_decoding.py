@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyglot_core.errors import InvalidRequest, ProviderError, RateLimited, Truncated
+from polyglot_core.errors import NotFound, ProviderError, RateLimited, Truncated
 from polyglot_core.plugin import Connection, Reasoning
 from polyglot_core.testing import bind
 from polyglot_openai.responses import driver
@@ -123,7 +123,6 @@ EVENTS = [
     {"type": "response.custom_tool_call_input.done", "output_index": 4, "input": "ls"},
     done(4, CUSTOM),
     added(5, IMAGE),
-    {"type": "response.image_generation_call.partial_image", "output_index": 5, "partial_image_b64": "AAAA"},
     done(5, IMAGE),
     ended(*ITEMS),
 ]
@@ -187,7 +186,7 @@ def test_response():
         ("call_2", "sh", "ls"),
     ]
     assert [(media.mime_type, media.data) for media in choice.media] == [("image/webp", b"\x89PNG\r\n\x1a\n")]
-    assert choice.server_tools == (SEARCH, {name: value for name, value in IMAGE.items() if name != "result"})
+    assert choice.server_tools == (SEARCH, IMAGE)
 
 
 def test_plain_response_equals_the_streamed_one():
@@ -209,8 +208,8 @@ def test_any_split_gives_the_same_response(places):
 
 def test_text_is_emitted_piece_by_piece():
     """There is one partial for each piece, and none for events without content."""
-    seen = read(sse(CREATED, added(0, MESSAGE), text_delta(0, "Hel"), text_delta(0, "lo"), ended(MESSAGE)))
-    assert [partial.content_delta for partial in seen.partials] == ["Hel", "lo", "", ""]
+    seen = read(sse(CREATED, added(0, MESSAGE), text_delta(0, "Hello"), text_delta(0, " there"), ended(MESSAGE)))
+    assert [partial.content_delta for partial in seen.partials] == ["Hello", " there", "", ""]
 
 
 # The end
@@ -224,14 +223,28 @@ def test_text_is_emitted_piece_by_piece():
         ("incomplete", {"reason": "content_filter"}, "content_filter", "content_filter"),
         ("incomplete", {"reason": "tired"}, "other", "tired"),
         ("incomplete", None, "other", "incomplete"),
-        ("cancelled", None, "other", "cancelled"),
+        ("completed", {"reason": "max_output_tokens"}, "length", "max_output_tokens"),
+        ("COMPLETED", None, "stop", "COMPLETED"),
+        ("incomplete", {"reason": None}, "other", "incomplete"),
+        ("incomplete", "content_filter", "content_filter", "content_filter"),
     ],
 )
 def test_status_is_the_finish_reason(status, details, reason, raw):
     """Or, if a response is incomplete, its detail; streamed and plain."""
-    streamed = choice_of(CREATED, text_delta(0, "hm"), ended(MESSAGE, status=status, incomplete_details=details))
-    for choice in (streamed, plain(MESSAGE, status=status, incomplete_details=details)):
+    last = {**ended(MESSAGE, status=status, incomplete_details=details), "type": "response.completed"}
+    for choice in (choice_of(CREATED, last), plain(MESSAGE, status=status, incomplete_details=details)):
         assert (choice.finish_reason, choice.finish_reason_raw) == (reason, raw)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed"])
+def test_failed_or_cancelled_response_is_an_error(status):
+    """Streamed and plain; the content is kept."""
+    for seen in (
+        read(sse(CREATED, done(0, MESSAGE), ended(MESSAGE, status=status))),
+        read(json.dumps(response(MESSAGE, status=status)).encode(), streamed=False),
+    ):
+        assert isinstance(seen.error, ProviderError)
+        assert seen.error.partial.content == "Hello there"
 
 
 def test_tool_calls_are_the_reason_of_a_complete_response():
@@ -434,17 +447,18 @@ def test_refusal_is_not_text():
 
 def test_thinking_can_be_sent_back():
     """Each stretch has the id, and the first has the cipher of the whole item, not the initial one."""
+    part = {"type": "summary_text"}
     assert read(STREAM).response.choices[0].reasoning == (
-        Reasoning(text="First.", redacted="final-cipher", id="rs_1"),
-        Reasoning(text="Then.", id="rs_1"),
+        Reasoning(text="First.", redacted="final-cipher", id="rs_1", extra={"part": part}),
+        Reasoning(text="Then.", id="rs_1", extra={"part": part | {"index": 1}}),
     )
 
 
 def test_hidden_thinking_is_kept_for_sending_back():
     """An id alone is what the provider accepts."""
     silent = {"id": "rs_9", "type": "reasoning", "summary": []}
-    assert plain(silent, MESSAGE).reasoning == (Reasoning(id="rs_9"),)
-    assert choice_of(CREATED, done(0, silent), ended(silent)).reasoning == (Reasoning(id="rs_9"),)
+    for choice in (plain(silent, MESSAGE), choice_of(CREATED, done(0, silent), ended(silent))):
+        assert [(part.id, part.text) for part in choice.reasoning] == [("rs_9", "")]
 
 
 def test_shown_thinking_is_thinking():
@@ -455,7 +469,8 @@ def test_shown_thinking_is_thinking():
     )
     for choice in (streamed, plain(item)):
         assert (choice.reasoning_content, choice.content) == ("hm", "")
-        assert choice.reasoning == (Reasoning(text="hm", id="rs_1"),)
+        extra = {"part": {"type": "reasoning_text"}}
+        assert choice.reasoning == (Reasoning(text="hm", id="rs_1", extra=extra),)
 
 
 # Errors
@@ -511,7 +526,7 @@ def test_error_in_a_plain_response(body):
 def test_error_as_a_string():
     """One provider sends the message as a string next to the code."""
     error = read(b'{"code": "invalid-argument", "error": "No such model."}', status=400).error
-    assert isinstance(error, InvalidRequest)
+    assert isinstance(error, NotFound)
     assert (error.message, error.code) == ("No such model.", "invalid-argument")
 
 

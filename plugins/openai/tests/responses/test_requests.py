@@ -20,6 +20,7 @@ from polyglot_core.plugin import (
     Message,
     RawPart,
     Reasoning,
+    Refusal,
     Text,
     Tool,
     ToolCall,
@@ -54,9 +55,9 @@ def items(*parts, role="assistant", **fields):
 
 
 def test_prompt_is_one_user_message():
-    """Only model and input are sent."""
+    """Only model, input and how the response is sent."""
     message = {"type": "message", "role": "user", "content": "Hello"}
-    assert body() == {"model": "m", "input": [message]}
+    assert body() == {"model": "m", "input": [message], "stream": False}
 
 
 def test_streamed_request():
@@ -136,7 +137,7 @@ def test_readme_lists_every_row():
 def test_option_fields(option, value, expected):
     """Each option becomes the dialect's own field; None counts as missing."""
     said = body(options={option: value})
-    assert {name: field for name, field in said.items() if name not in {"model", "input"}} == expected
+    assert {name: field for name, field in said.items() if name not in {"model", "input", "stream"}} == expected
 
 
 @pytest.mark.parametrize(
@@ -300,6 +301,63 @@ def test_unsupported_part_of_a_message(role, part, what):
         warnings.simplefilter("always")
         assert items(Text("hm"), part, role=role, unsupported="warn")[0]["content"] == "hm"
     assert what in str(caught[0].message)
+
+
+CACHED = {
+    "a text": (Text("Hi", cache=True), {"type": "message", "role": "user", "content": "Hi"}),
+    "a text, for an hour": (Text("Hi", cache="1h"), {"type": "message", "role": "user", "content": "Hi"}),
+    "a document": (
+        Document(file_id="f", cache=True),
+        {"type": "message", "role": "user", "content": [{"type": "input_file", "file_id": "f"}]},
+    ),
+    "an image": (
+        Image(url="https://a.test/", cache=True),
+        {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "https://a.test/"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("part", "item"), CACHED.values(), ids=CACHED)
+def test_cache_marks_are_unsupported(part, item):
+    """The dialect caches prompts without them; the message names the field for that."""
+    with pytest.raises(RequestError, match="a cache mark; use .*prompt_cache_key"):
+        items(part, role="user")
+    assert items(part, role="user", unsupported="drop") == [item]
+
+
+def test_cache_mark_of_a_tool_is_unsupported():
+    """As of a part."""
+    with pytest.raises(RequestError, match="the cache mark of a tool"):
+        body(tools=(Tool("clock", cache=True),))
+
+
+@pytest.mark.parametrize("detail", ["bogus", "medium", "HIGH"])
+def test_unknown_detail_is_unsupported(detail):
+    """Those of the API that have no common name are further fields."""
+    with pytest.raises(RequestError, match=f"the detail '{detail}' of an image; use low, high or auto"):
+        items(Image(data=b"abc", detail=detail), role="user")
+    said = items(Image(url="https://a.test/", extra={"detail": "original"}), role="user")
+    assert said[0]["content"] == [{"type": "input_image", "image_url": "https://a.test/", "detail": "original"}]
+
+
+def test_further_fields_of_parts_are_sent():
+    """They belong to the part; those of a text of the assistant to its message."""
+    parts = (Text("Hi", extra={"mood": "glad"}), Document(file_id="f", extra={"detail": "high"}))
+    assert items(*parts, role="user")[0]["content"] == [
+        {"type": "input_text", "text": "Hi", "mood": "glad"},
+        {"type": "input_file", "file_id": "f", "detail": "high"},
+    ]
+    text = {"type": "output_text", "text": "Hi"}
+    assert items(Text("Hi", extra={"phase": "commentary"})) == [
+        {"type": "message", "role": "assistant", "content": [text], "phase": "commentary"}
+    ]
+
+
+def test_refusal_is_a_part_of_the_assistants_message():
+    """Elsewhere it is text."""
+    refusal = Refusal("I cannot.")
+    assert items(refusal)[0]["content"] == [{"type": "refusal", "refusal": "I cannot."}]
+    assert items(refusal, role="user")[0]["content"] == "I cannot."
 
 
 def test_speaker_name_is_unsupported():

@@ -139,8 +139,11 @@ def only_polyglot_errors_are_raised(exam: Exam) -> bool:
 
 
 def _fields_of(response: InferenceResponse, *, raw: bool = True) -> dict[str, Any]:
-    """Return the fields of a response without times; `raw` includes the provider's own usage object."""
+    """Return the fields of a response without times; `raw` includes what is in the provider's words."""
     said = {name: value for name, value in response.to_dict().items() if name not in {"timing", "request_id"}}
+    if not raw:
+        said["choices"] = [{**choice, "details": {}} for choice in said["choices"]]
+        said["details"] = {}
     if not raw and said["usage"]:
         said["usage"] = {name: value for name, value in said["usage"].items() if name != "raw"}
     return said

@@ -26,6 +26,14 @@ from polyglot_testkit.encoding_checks import (
     stream_is_only_a_switch,
     the_key_stays_out_of_url_and_body,
 )
+from polyglot_testkit.honesty_checks import (
+    a_turn_goes_back_as_it_was_received,
+    broken_tool_calls_go_back_as_objects,
+    details_can_be_read,
+    every_spelling_of_an_error_fails,
+    finish_words_are_read,
+    interleaved_streams_do_not_mix,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,6 +115,12 @@ CHECKS: dict[str, Callable[[Exam], bool]] = {
         errors_are_provider_errors,
         unknown_fields_and_events_are_ignored,
         only_polyglot_errors_are_raised,
+        a_turn_goes_back_as_it_was_received,
+        broken_tool_calls_go_back_as_objects,
+        details_can_be_read,
+        every_spelling_of_an_error_fails,
+        finish_words_are_read,
+        interleaved_streams_do_not_mix,
     )
 }
 """The checks, by their names in plain words. Each returns whether there was something to check."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from polyglot_testkit.recording import Recording
 
-__all__ = ["broken_bodies", "with_unknown_event", "with_unknown_fields"]
+__all__ = ["broken_bodies", "sse_blocks", "with_error", "with_finish_word", "with_unknown_event", "with_unknown_fields"]
 
 _UNKNOWN = {"added_tomorrow": {"list": [1, None, "x"], "nothing": None}, "nothing_added": None}
 _BROKEN = 60
@@ -61,3 +61,52 @@ def broken_bodies(body: bytes) -> Iterator[bytes]:
     yield b'{"choices": 7, "type": [], "error": 3}'
     yield b"data: " + b"[" * 100_000 + b"\n\n"
     yield b"\xff\xfe\x00" * 20
+
+
+def sse_blocks(body: bytes) -> list[bytes]:
+    """Return the blocks of a stream of server-sent events, each with its blank line; none for any other body."""
+    if not body.lstrip().startswith((b"data:", b"event:", b":", b"id:")):
+        return []
+    plain = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return [block + b"\n\n" for block in plain.split(b"\n\n") if block.strip()]
+
+
+_ERROR = b'{"message":"The model is overheated.","code":"overheated"}'
+_SPELLINGS = {
+    "an event named error with an object": b"event: error\ndata: " + _ERROR + b"\n\n",
+    "an event named error with text": b"event: error\ndata: The model is overheated.\n\n",
+    "an object with error": b'data: {"error":' + _ERROR + b"}\n\n",
+    "an object with an error text": b'data: {"error":"The model is overheated."}\n\n',
+    "an object with object error": b'data: {"object":"error","message":"The model is overheated.","code":500}\n\n',
+    "a field error": b'error: {"message":"The model is overheated.","code":500}\n\n',
+    "an object with detail": b'data: {"detail":"The model is overheated."}\n\n',
+    "an object with message": b"data: " + _ERROR + b"\n\n",
+}
+"""Spellings of an error within a stream of server-sent events that gateways and servers use."""
+
+
+def with_error(recording: Recording, place: str) -> Iterator[tuple[str, Recording]]:
+    """Yield the recording with an error in place of the rest, in each spelling, after none, half or all but the last.
+
+    Args:
+        recording: A stream of server-sent events.
+        place: ``first``, ``middle`` or ``last``.
+    """
+    blocks = sse_blocks(recording.body)
+    kept = {"first": 0, "middle": len(blocks) // 2, "last": _before_the_end(blocks)}[place]
+    for spelling, block in _SPELLINGS.items():
+        body = b"".join([*blocks[:kept], block])
+        yield spelling, msgspec.structs.replace(recording, body=body, headers=recording.headers)
+
+
+def _before_the_end(blocks: list[bytes]) -> int:
+    """Return how many blocks precede the one that may hold the finish: the last three may hold finish, usage, end."""
+    return max(1, len(blocks) - 3)
+
+
+def with_finish_word(recording: Recording, word: str, other: str) -> Recording | None:
+    """Return the recording with another finish reason, as JSON text; None if the word is not in the body."""
+    before, after = msgspec.json.encode(word), msgspec.json.encode(other)
+    if recording.body[:1] == b"\0" or before not in recording.body:
+        return None
+    return msgspec.structs.replace(recording, body=recording.body.replace(before, after))

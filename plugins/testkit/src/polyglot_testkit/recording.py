@@ -33,6 +33,9 @@ class Recording(Struct, frozen=True, kw_only=True):
         fails: Whether it is an error, by its status or inside a 200.
         code: The provider's code of that error, if it is to be compared.
         same_as: Name of the recording with the same response, streamed instead of plain or the reverse.
+        turn: The JSON value with which the response goes back in the next request, if it is to be compared: a message,
+            or the list of its blocks.
+        details: Fields that `response.details` has to have.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Recording(Struct, frozen=True, kw_only=True):
     fails: bool = False
     code: str | None = None
     same_as: str | None = None
+    turn: object = None
+    details: Mapping[str, object] = {}
 
 
 def replay(

@@ -1,8 +1,9 @@
 """Repairs JSON that servers send and msgspec rejects: after decoding has failed, the repaired text is decoded again.
 
-Four defects are known. Half of a surrogate pair as an escape: some servers split a character and send each half in a
+Five defects are known. Half of a surrogate pair as an escape: some servers split a character and send each half in a
 delta of its own, and msgspec accepts pairs only. ``NaN`` and ``Infinity``, which Python's ``json`` writes and RFC 8259
-does not allow. Numbers beyond the range of a double. A byte order mark before the text.
+does not allow. Numbers beyond the range of a double. Control characters within a string that are not escaped. A byte
+order mark before the text.
 
 Half of a pair cannot be encoded as UTF-8. While the driver decodes, a mark of two characters replaces it;
 `SurrogateJoiner` turns the marks into characters before the events are passed on.
@@ -28,10 +29,13 @@ __all__ = ["SurrogateJoiner", "repaired"]
 
 # A match is all valid JSON up to the next token that may need repair, and that token. Strings are matched whole, so
 # that nothing within them is taken for a number. No part can match in two ways, so the time is linear.
-_SOUND = rb"""(?:[^"\dNI-]++|"(?:[^"\\]++|\\[^u])*+"|-?\d[\d.eE+-]{0,3}+(?![\d.eE+-])|N(?!aN)|I(?!nfinity))*+"""
+_SOUND = (
+    rb"""(?:[^"\dNI-]++|"(?:[^"\\\x00-\x1f]++|\\[^u])*+"|-?\d[\d.eE+-]{0,3}+(?![\d.eE+-])|N(?!aN)|I(?!nfinity))*+"""
+)
 _TOKEN = re.compile(rb"(" + _SOUND + rb""")("(?:[^"\\]++|\\.)*+"?|-?(?:NaN|Infinity)|[\d-][\d.eE+-]*+|\Z)""", re.DOTALL)
 _ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\.|([\x00-\x1f])",
+    re.DOTALL,
 )
 
 _BOM = b"\xef\xbb\xbf"
@@ -74,6 +78,8 @@ def _token(match: re.Match[bytes]) -> bytes:
 
 
 def _escape(match: re.Match[bytes]) -> bytes:
+    if match[2] is not None:
+        return b"\\u%04x" % match[2][0]
     if match[1] is None:
         return match[0]
     return (_TAG + chr(int(match[1], 16) - _HIGH + _MOVED)).encode()

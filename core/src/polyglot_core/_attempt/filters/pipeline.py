@@ -59,23 +59,28 @@ class Pipeline:
     ) -> None:
         self.state = state
         self._driver = driver
-        self._think_tags = ThinkTags(*think_tags) if think_tags else None
+        begun = text_before and not (think_tags and think_tags[0])  # the thinking ended before the resume point
+        self._think_tags = ThinkTags(*think_tags) if think_tags and not begun else None
         self._joiner: SurrogateJoiner | None = None
         self._whitespace = ResumeWhitespace(text_before) if text_before != text_before.rstrip() else None
         self.decode = self._connected()
+
+    def decode_again(self, chunk: Chunk, data: bytes) -> Sequence[Event]:
+        """Decode a chunk again, from other data in its place. Raises whatever the driver raises."""
+        if chunk.kind == "whole":
+            self.state = {}  # what the driver noted in the first attempt to decode the body must not count
+            self.decode = self._connected()
+        return self.decode(replace(chunk, data=data))
 
     def decode_repaired(self, chunk: Chunk, data: bytes) -> Sequence[Event]:
         """Decode a chunk again, from data that `json_repair.repaired` returned.
 
         From here on, all events pass a `SurrogateJoiner`: the repaired data may contain marks for it.
         """
-        whole = chunk.kind == "whole"
-        if whole:
-            self.state = {}  # what the driver noted in the first attempt to decode the body must not count
-        if whole or self._joiner is None:
+        if chunk.kind == "whole" or self._joiner is None:
             self._joiner = SurrogateJoiner()
             self.decode = self._connected()
-        return self.decode(replace(chunk, data=data))
+        return self.decode_again(chunk, data)
 
     def rest(self) -> Sequence[Event]:
         """Return the events that the filters still hold back; no more chunks follow."""

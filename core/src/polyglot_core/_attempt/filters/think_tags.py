@@ -1,7 +1,8 @@
 """Extracts thinking that a server leaves in the text, between tags, even where a tag is split over two chunks.
 
 `WireRequest.think_tags` switches it on. Only a tag at the beginning of the text counts: later on, a model may write
-about the tags.
+about the tags. An empty opening tag stands for thinking that the prompt has begun: the text is thinking up to the
+closing tag, and an opening tag that the model repeats, which differs from the closing one by its slash, is dropped.
 """
 
 from __future__ import annotations
@@ -64,10 +65,12 @@ class _Splitter:
     """
 
     def __init__(self, opening: str, closing: str) -> None:
-        self.thinking = False
+        self._begun = not opening  # the text is thinking unless it is found to end
+        opening = opening or closing.replace("/", "", 1)
+        self.thinking = self._begun and opening == closing
         self.kept = ""
         self._space: list[str] = []  # white space before the text, in pieces, each of which is examined once
-        self._tag = opening  # the tag to find next; empty if there is none
+        self._tag = closing if self.thinking else opening  # the tag to find next; empty if there is none
         self._closing = closing
         self._fresh = False  # directly after the closing tag, whose white space is not part of the text
 
@@ -82,6 +85,8 @@ class _Splitter:
                 return
             if start.startswith(self._tag):
                 self.thinking, text, self._tag = True, start[len(self._tag) :], self._closing
+            elif self._begun:
+                self.thinking, text, self._tag = True, "".join([*self._space, start]), self._closing
             else:
                 text, self._tag = "".join([*self._space, start]), ""
             self._space.clear()
@@ -95,7 +100,7 @@ class _Splitter:
         kept, self.kept = "".join([*self._space, self.kept]), ""
         self._space.clear()
         if kept and not self.thinking:
-            self._tag = ""
+            self.thinking, self._tag = self._begun, self._closing if self._begun else ""
         return kept
 
     def _within(self, text: str) -> Iterator[tuple[bool, str]]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from polyglot_core.plugin import JSONSchema, cannot_express, json_request, translate_options
-from polyglot_openai.chat.messages import Writer
+from msgspec.structs import replace
+
+from polyglot_core.plugin import JSONSchema, RawTool, cannot_express, json_request, merged, translate_options
+from polyglot_openai.chat.messages import Writer, cache_mark
+from polyglot_openai.chat.paths import laid_over
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
+    from collections.abc import Iterable
+
+    from polyglot_core.plugin import Connection, InferenceRequest, Tool, WireRequest
     from polyglot_openai.chat.facts import Facts
 
 __all__ = ["wire_request"]
@@ -52,6 +58,7 @@ def wire_request(connection: Connection, request: InferenceRequest, facts: Facts
         _body(connection, request, facts),
         stream=request.stream,
         headers=facts.headers,
+        response_headers=facts.response_headers,
         flush_at_eof=facts.flush_at_eof,
         complete_on=facts.complete_on,
         finish_counts=facts.finish_counts,
@@ -68,17 +75,15 @@ def _url(request: InferenceRequest, facts: Facts, base_url: str) -> str:
 
 def _body(connection: Connection, request: InferenceRequest, facts: Facts) -> _JSONObject:
     driver = connection.driver
-    body: _JSONObject = {**facts.body, "model": request.model}
-    body["messages"] = Writer(request, facts, driver).messages()
+    body: _JSONObject = {"model": request.model, "messages": Writer(request, facts, driver).messages()}
     body.update(_options(request, facts, driver))
     body.update(_tools(request, facts, driver))
     if request.response_format is not None:
         body.update(_response_format(request, facts, driver))
-    if request.stream:
-        body["stream"] = True
-        if facts.stream_usage:
-            body["stream_options"] = {"include_usage": True}
-    return {**body, **request.extra}
+    body["stream"] = request.stream  # also if False: some servers stream by default
+    if request.stream and facts.stream_usage:
+        body["stream_options"] = {"include_usage": True}
+    return merged(laid_over(facts.body, body), request.extra)
 
 
 def _options(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
@@ -90,9 +95,9 @@ def _options(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObjec
 def _tools(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
     fields: _JSONObject = {}
     if request.tools:
-        fields["tools"] = [{"type": "function", "function": tool.fields()} for tool in request.tools]
+        fields["tools"] = [_tool(tool, facts) for tool in request.tools]
     if request.tool_choice is not None:
-        fields["tool_choice"] = _tool_choice(request.tool_choice)
+        fields["tool_choice"] = _tool_choice(request.tool_choice, request.tools)
     if request.parallel_tool_calls is not None:
         fields["parallel_tool_calls"] = request.parallel_tool_calls
     for feature in [feature for feature in fields if feature in facts.unsupported]:
@@ -101,8 +106,26 @@ def _tools(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
     return fields
 
 
-def _tool_choice(choice: str) -> str | _JSONObject:
-    return choice if choice in _TOOL_CHOICES else {"type": "function", "function": {"name": choice}}
+def _tool(tool: Tool | RawTool, facts: Facts) -> _JSONObject:
+    """Return a tool. Its further fields are beside ``function``, and those under that name inside it."""
+    if isinstance(tool, RawTool):
+        return dict(tool.payload)
+    written = {"type": "function", "function": replace(tool, extra={}).fields(), **cache_mark(tool.cache, facts)}
+    return laid_over(written, dict(tool.extra))
+
+
+def _tool_choice(choice: str, tools: Iterable[Tool | RawTool]) -> str | _JSONObject:
+    """Return the choice; a tool in the provider's own format is named in the field of its type."""
+    if choice in _TOOL_CHOICES:
+        return choice
+    kinds = (str(tool.payload.get("type")) for tool in tools if isinstance(tool, RawTool) and _names(tool, choice))
+    kind = next(kinds, "function")
+    return {"type": kind, kind: {"name": choice}}
+
+
+def _names(tool: RawTool, choice: str) -> bool:
+    inner = tool.payload.get(str(tool.payload.get("type")))
+    return isinstance(inner, Mapping) and inner.get("name") == choice
 
 
 def _response_format(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:

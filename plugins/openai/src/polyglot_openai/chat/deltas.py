@@ -19,19 +19,30 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     json_access,
 )
+from polyglot_openai.chat.paths import without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from polyglot_core.plugin import Event
     from polyglot_openai.chat.facts import Facts
+    from polyglot_openai.chat.received import Received
 
-__all__ = ["content_events", "is_text_only"]
+__all__ = ["IN_CONTENT", "content_events", "is_text_only"]
 
 _JSONObject = dict[str, Any]
 
-_READ_OF_BLOCKS = frozenset({"text", "summary", "signature", "data", "id", "index"})
+_READ_OF_BLOCKS = frozenset({"text", "summary", "thinking", "signature", "data", "id", "index"})
+_READ_OF_CALLS = frozenset({"id", "index", "type", "function", "custom"})
+_READ_OF_FUNCTIONS = frozenset({"name", "arguments"})
 _TEXT_FIELDS = frozenset({"content", "role"})
+
+IN_CONTENT = ("reasoning", "thinking")
+"""Types of thinking that is a part of the content; that in a field of its own has other types, or none."""
+
+_CALLS, _REFUSAL, _IMAGES, _AUDIO = -1, -2, -1000, -3
+"""Blocks of what is in fields beside the content, which is one text however these come in between. Each image has its
+own."""
 
 
 def is_text_only(message: _JSONObject) -> bool:
@@ -39,91 +50,178 @@ def is_text_only(message: _JSONObject) -> bool:
     return not any(value for name, value in message.items() if name not in _TEXT_FIELDS)
 
 
-def content_events(message: _JSONObject, choice: int, facts: Facts, *, whole: bool) -> Iterator[Event]:
+def content_events(
+    message: _JSONObject, choice: int, facts: Facts, received: Received, *, whole: bool
+) -> Iterator[Event]:
     """Yield the events of a choice's delta or, if `whole`, of its message."""
-    yield from _reasoning(message, choice, facts)
+    yield from _reasoning(message, choice, facts, received)
     if (content := message.get("content")) is not None:
-        yield from _content(content, choice)
+        yield from _content(content, choice, received, whole=whole)
     if refusal := _string(message.get("refusal")):
-        yield RefusalDelta(refusal, choice)
-    for number, call in enumerate(json_access.objects(message.get("tool_calls"))):
-        yield from _tool_call(call, number if whole else call.get("index"), choice, facts, whole=whole)
-    if isinstance(legacy := message.get("function_call"), dict):  # the deprecated form of a single tool call
-        yield from _tool_call({"function": legacy}, 0, choice, facts, whole=whole)
+        yield RefusalDelta(refusal, choice, _REFUSAL)
+    yield from _tool_calls(message, choice, facts, received, whole=whole)
     for annotation in json_access.objects(message.get("annotations")):
-        yield Citation(annotation, choice)
+        yield _citation(annotation, choice, received.text_block)
     for tool in json_access.objects(message.get("executed_tools")):
-        yield ServerToolEvent(_string(tool.get("type")) or "executed_tool", tool, choice)
+        yield ServerToolEvent(_string(tool.get("type")) or "executed_tool", tool, choice, _CALLS)
     for image in json_access.objects(message.get("images")):
-        yield _image(image, choice)
-    if sound := _string(json_access.get(message, "audio.data")):
-        data = _from_base64(sound)
-        yield MediaDelta(_sound_type(data), data, choice)
+        received.images += 1
+        yield _image(image, choice, _IMAGES - received.images, marked=True)
+    if isinstance(audio := message.get("audio"), dict):
+        yield from _audio(audio, choice, received)
 
 
 # Text
 
 
-def _content(content: object, choice: int) -> Iterator[Event]:
+def _content(content: object, choice: int, received: Received, *, whole: bool) -> Iterator[Event]:
     """Yield text from a string, the parts of a list one by one, and any other JSON value as JSON text."""
     if isinstance(content, str):
-        yield TextDelta(content, choice)
+        yield TextDelta(content, choice, received.in_block("text") if content else received.text_block)
     elif isinstance(content, list):
-        yield from (event for part in json_access.objects(content) for event in _part(part, choice))
+        received.listed = True
+        for part in content:
+            if whole:
+                received.end_block()
+            yield from _part(part, choice, received)
     else:
-        yield TextDelta(json_access.text(content), choice)
+        yield TextDelta(json_access.text(content), choice, received.in_block("text"))
 
 
-def _part(part: _JSONObject, choice: int) -> Iterator[Event]:
-    """Yield the event of one part of a content list: text, thinking with its summary, or an image."""
-    if _string(part.get("type")) in {"reasoning", "thinking"}:
-        for piece in json_access.objects(part.get("summary")) or json_access.objects(part.get("thinking")) or [part]:
-            yield ReasoningDelta(_string(piece.get("text")), _string(piece.get("signature")) or None, choice=choice)
-    elif part.get("type") == "image_url":
-        yield _image(part, choice)
-    elif text := _string(part.get("text")):
-        yield TextDelta(text, choice)
+def _part(part: object, choice: int, received: Received) -> Iterator[Event]:
+    """Yield the events of one part of a content list, which keeps its position."""
+    if not isinstance(part, dict):
+        if text := json_access.text(part):
+            yield TextDelta(text, choice, received.in_block("text"))
+        return
+    kind = _string(part.get("type"))
+    if kind in IN_CONTENT:
+        yield from _thinking(part, choice, received)
+    elif kind == "image_url":
+        yield _image(part, choice, received.in_block("image", fresh=True), marked=False)
+    elif kind == "refusal" and isinstance(part.get("refusal"), str):
+        extra = {name: value for name, value in part.items() if name not in {"refusal", "index"}}
+        yield RefusalDelta(part["refusal"], choice, received.in_block("refusal"), extra)
+    elif isinstance(part.get("text"), str) and not _is_tool(kind):
+        yield from _text_part(part, kind, choice, received)
+    elif kind not in {"", "text"} or set(part) - {"type", "text", "index"}:  # an empty text has no other field
+        yield ServerToolEvent(kind or "part", part, choice, received.in_block("part", fresh=True), replay=True)
+
+
+def _is_tool(kind: str) -> bool:
+    return "tool" in kind or "file" in kind
+
+
+def _text_part(part: _JSONObject, kind: str, choice: int, received: Received) -> Iterator[Event]:
+    """Yield a text with its further fields, and its sources."""
+    plain = {"text", "annotations", "index"} | ({"type"} if kind in {"", "text", "output_text"} else set())
+    extra = {name: value for name, value in part.items() if name not in plain and value is not None}
+    text = part["text"]
+    if text or extra:
+        block = received.in_block("text")
+        yield TextDelta(text, choice, block, extra or None)
+    for annotation in json_access.objects(part.get("annotations")):
+        yield _citation(annotation, choice, received.text_block)
+
+
+def _citation(annotation: _JSONObject, choice: int, block: int) -> Citation:
+    """Return a source with the range of the text that it supports, if there is one."""
+    details = annotation.get("url_citation")
+    place = details if isinstance(details, dict) else annotation
+    start, end = (json_access.number(place, name) for name in ("start_index", "end_index"))
+    if start is None or end is None or not 0 <= start < end:
+        return Citation(annotation, choice, block)
+    return Citation(annotation, choice, block, start, end)
 
 
 # Thinking
 
 
-def _reasoning(message: _JSONObject, choice: int, facts: Facts) -> Iterator[Event]:
+def _reasoning(message: _JSONObject, choice: int, facts: Facts, received: Received) -> Iterator[Event]:
     """Yield thinking from the endpoint's first field that has text, and the signatures from other fields.
 
     If an endpoint sends the same text both in a field and in blocks, it is emitted once, from the blocks.
     """
-    text = next((value for field in facts.reasoning_fields if (value := _string(message.get(field)))), "")
+    text = next((text for field in facts.reasoning_fields if (text := readable(message.get(field)))), "")
     blocks = json_access.objects(message.get(facts.reasoning_blocks))
     in_blocks = not text or text == "".join(map(_block_text, blocks))
     if text and not (blocks and in_blocks):
         yield ReasoningDelta(text, choice=choice)
-    yield from (_block(block, choice, with_text=in_blocks) for block in blocks)
+    yield from (_block(block, choice, received, with_text=in_blocks) for block in blocks)
     signature = _string(json_access.get(message, facts.reasoning_signature)) or None
     redacted = _string(json_access.get(message, facts.reasoning_encrypted)) or None
     if signature or redacted:
         yield ReasoningDelta("", signature, redacted, choice=choice)
 
 
-def _block(block: _JSONObject, choice: int, *, with_text: bool) -> ReasoningDelta:
+def readable(value: object) -> str:
+    """Return the text of thinking that is a string, a list of texts or objects, or an object with a text."""
+    if isinstance(value, list):
+        return "".join(map(readable, value))
+    if isinstance(value, dict):
+        texts = (readable(value.get(name)) for name in ("text", "content", "thinking", "summary", "reasoning"))
+        return next(filter(None, texts), "") or ("" if not value or "type" in value else json_access.text(value))
+    return value if isinstance(value, str) else ""
+
+
+def _block(block: _JSONObject, choice: int, received: Received, *, with_text: bool) -> ReasoningDelta:
     number = block.get("index")
+    signature, redacted = _string(block.get("signature")) or None, _string(block.get("data")) or None
+    if not isinstance(number, int):
+        number = received.thinking_block(sealed=bool(signature or redacted))
     extra = {name: value for name, value in block.items() if name not in _READ_OF_BLOCKS}
     return ReasoningDelta(
         _block_text(block) if with_text else "",
-        _string(block.get("signature")) or None,
-        _string(block.get("data")) or None,
+        signature,
+        redacted,
         _string(block.get("id")) or None,
         choice,
-        number if isinstance(number, int) else 0,
+        number,
         extra or None,
     )
 
 
 def _block_text(block: _JSONObject) -> str:
-    return _string(block.get("text")) or _string(block.get("summary"))
+    return _string(block.get("text")) or _string(block.get("summary")) or _string(block.get("thinking"))
+
+
+def _thinking(part: _JSONObject, choice: int, received: Received) -> Iterator[Event]:
+    """Yield thinking that is a part of the content. `extra` keeps the part without its text, to send it back."""
+    field = next((name for name in ("summary", "thinking", "text") if part.get(name)), "text")
+    value = part.get(field)
+    pieces = json_access.objects(value) if isinstance(value, list) else [{"text": value, **_sealed(part)}]
+    for piece in pieces:
+        inner = {name: each for name, each in piece.items() if name not in {"text", "signature"}}
+        rest = {name: each for name, each in part.items() if name not in {field, "signature", "index"}}
+        block = received.in_block("thinking")
+        signature = _string(piece.get("signature")) or None
+        shape = {**rest, field: [inner] if isinstance(value, list) else ""}
+        yield ReasoningDelta(readable(piece.get("text")), signature, choice=choice, block=block, extra=shape)
+        if signature:
+            received.end_block()
+
+
+def _sealed(part: _JSONObject) -> _JSONObject:
+    return {"signature": part["signature"]} if part.get("signature") else {}
 
 
 # Tool calls
+
+
+def _tool_calls(
+    message: _JSONObject, choice: int, facts: Facts, received: Received, *, whole: bool
+) -> Iterator[ToolCallDelta]:
+    """Yield pieces of tool calls.
+
+    The deprecated field of a single one counts only if there is nothing in the new one: some servers send both.
+    """
+    for number, call in enumerate(json_access.objects(message.get("tool_calls"))):
+        for piece in _tool_call(call, number if whole else call.get("index"), choice, facts, whole=whole):
+            received.calls = True
+            yield piece
+    legacy = message.get("function_call")
+    if isinstance(legacy, dict) and not received.calls:
+        yield from _tool_call({"function": legacy}, 0, choice, facts, whole=whole)
 
 
 def _tool_call(call: _JSONObject, number: object, choice: int, facts: Facts, *, whole: bool) -> Iterator[ToolCallDelta]:
@@ -136,25 +234,76 @@ def _tool_call(call: _JSONObject, number: object, choice: int, facts: Facts, *, 
     text = json_access.text(arguments)
     call_id = "" if call.get("id") is None else str(call["id"])
     signature = _string(json_access.get(call, facts.call_signature)) if facts.call_signature else ""
-    if call_id or name or text:
-        index = number if isinstance(number, int) else None
+    extra = _further_fields(call, facts)
+    if call_id or name or text or signature or set(extra) - {"type"}:
         yield ToolCallDelta(
-            index, call_id or None, _string(name) or None, text, whole, choice, signature=signature or None
+            _number(number),
+            call_id or None,
+            _string(name) or None,
+            text,
+            whole,
+            choice,
+            _CALLS,
+            signature or None,
+            extra or None,
         )
+
+
+def _further_fields(call: _JSONObject, facts: Facts) -> _JSONObject:
+    """Return the fields of a tool call that are not read, at their places."""
+    extra = {name: value for name, value in call.items() if name not in _READ_OF_CALLS and value is not None}
+    if call.get("type") not in (None, "", "function") or "custom" in call:
+        extra["type"] = call.get("type") or "custom"
+    for inside in ("function", "custom"):
+        fields = call.get(inside)
+        known = _READ_OF_FUNCTIONS if inside == "function" else {"name", "input"}
+        if isinstance(fields, dict) and (more := {k: v for k, v in fields.items() if k not in known and v is not None}):
+            extra[inside] = more
+    return without(extra, facts.call_signature)
+
+
+def _number(value: object) -> int | None:
+    """Return the index of a tool call, which may be the text of a number."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 # Media
 
 
-def _image(part: _JSONObject, choice: int) -> Event:
-    """Return the image's bytes, or an event with the part as received if it is only a URL."""
+def _image(part: _JSONObject, choice: int, block: int, *, marked: bool) -> Event:
+    """Return the image's bytes, or an event with the part as received if it is only a URL.
+
+    If `marked`, the image was in a field beside the content, and its type in `extra` shows that it goes back there.
+    """
     inline = Image(url=_string(json_access.get(part, "image_url.url"))).inline
-    if inline is None:
-        return ServerToolEvent("image_url", part, choice)
-    return MediaDelta(inline[0], _from_base64(inline[1]), choice)
+    data = _from_base64(inline[1]) if inline else b""
+    if inline is None or not data:
+        payload = {"images": [part]} if marked else part
+        return ServerToolEvent("image_url", payload, choice, block, replay=True)
+    extra = {name: value for name, value in part.items() if name not in {"type", "image_url"}}
+    if more := {name: value for name, value in part["image_url"].items() if name != "url"}:
+        extra["image_url"] = more
+    return MediaDelta(inline[0], data, choice, block, {"type": "image_url", **extra} if marked else extra or None)
 
 
 _SOUNDS = {b"RIFF": "audio/wav", b"OggS": "audio/ogg", b"fLaC": "audio/flac", b"ID3": "audio/mpeg"}
+
+
+def _audio(audio: _JSONObject, choice: int, received: Received) -> Iterator[Event]:
+    """Yield the bytes of a sound, and once its id, which is what is sent back. Its other fields become details."""
+    sound_id = _string(audio.get("id"))
+    if sound_id and not received.sound_id:
+        received.sound_id = sound_id
+        yield ServerToolEvent("audio", {"audio": {"id": sound_id}}, choice, _AUDIO - 1, replay=True)
+    if sound := _string(audio.get("data")):
+        data = _from_base64(sound)
+        if not data:
+            yield ServerToolEvent("audio", {"data": sound}, choice, _AUDIO - 2)
+            return
+        received.sound_type = received.sound_type or _sound_type(data)
+        yield MediaDelta(received.sound_type, data, choice, _AUDIO, replay=not received.sound_id)
 
 
 def _sound_type(data: bytes) -> str:

@@ -15,23 +15,36 @@ from msgspec.structs import replace
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import (
     Citation,
+    Details,
     End,
     Failure,
     Finish,
     FinishReason,
     Logprobs,
+    Note,
     ResponseStarted,
     TextDelta,
     UsageReport,
     failure_from_payload,
+    finish_of,
     hookimpl,
     json_access,
     read_facts,
 )
 from polyglot_openai.chat.body import wire_request
+from polyglot_openai.chat.completion import (
+    Choice,
+    Completion,
+    converted,
+    decode,
+    decode_any,
+    decode_leniently,
+    unwrapped,
+)
 from polyglot_openai.chat.deltas import content_events, is_text_only
 from polyglot_openai.chat.facts import Facts
 from polyglot_openai.chat.presets import PRESETS
+from polyglot_openai.chat.received import Received
 from polyglot_openai.chat.usage import read_usage
 
 if TYPE_CHECKING:
@@ -70,23 +83,11 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
     return encode_request(connection, replace(prefilled, extra={**marks.get("body", {}), **prefilled.extra}))
 
 
-# The response: only the fields that are read
+# The response
 
-
-class _Choice(Struct, gc=False):
-    # Deltas and messages stay dicts: their fields differ between endpoints, and len() detects a delta with text only.
-    index: int | None = 0
-    delta: dict[str, Any] | None = None
-    message: dict[str, Any] | None = None
-    finish_reason: str | None = None
-    logprobs: Any = None
-    error: Any = None
-
-
-class _Completion(Struct, gc=False):
-    choices: list[_Choice] | None = None
-    usage: Any = None
-    error: Any = None
+_DONE = b"[DONE]"
+_END = (End(),)
+_NOTHING = Choice()
 
 
 class _Names(Struct, gc=False):
@@ -94,112 +95,295 @@ class _Names(Struct, gc=False):
     model: Any = None
 
 
-_decode = msgspec.json.Decoder(_Completion).decode
 _decode_names = msgspec.json.Decoder(_Names).decode
-_decode_any = msgspec.json.Decoder().decode
 
-_DONE = b"[DONE]"
-_END = (End(),)
+_READ = frozenset({"choices", "usage", "error", "id", "model", "object", "obfuscation"})
+_READ_OF_CHOICES = frozenset({"index", "delta", "message", "messages", "finish_reason", "logprobs", "error", "text"})
+_READ_OF_MESSAGES = frozenset(
+    {"content", "refusal", "tool_calls", "function_call", "annotations", "executed_tools", "images", "audio"}
+)
+_NO_CONTENT = frozenset({"role"})
+_ERROR_FIELDS = ("message", "detail", "errors", "error_code", "error_message", "error_msg", "msg")
+_EVENTS = frozenset({"", "message", "data", "error", "chunk", "completion", "delta"})
+"""SSE event names under which an object without choices may be an error; other names are those of other events."""
 
-_WORDS = {
-    FinishReason.STOP: ("stop", "eos", "end_turn", "stop_sequence", "complete", "completed"),
-    FinishReason.LENGTH: ("length", "max_tokens", "max_output_tokens", "model_length"),
-    FinishReason.TOOL_CALLS: ("tool_calls", "tool_call", "tool_use", "function_call"),
-    FinishReason.CONTENT_FILTER: ("content_filter", "safety", "recitation", "sensitive"),
-    FinishReason.REFUSAL: ("refusal",),
-    FinishReason.ERROR: ("error", "network_error", "insufficient_system_resource", "malformed_function_call"),
-}
-_REASONS = {word: reason for reason, words in _WORDS.items() for word in words}
-"""By the value of ``finish_reason``: those of the API reference, and those that other endpoints use instead."""
+_OVERRULED = frozenset({FinishReason.STOP, FinishReason.OTHER})
+_TELLING = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.REFUSAL, FinishReason.ERROR})
+_ODD = "A chunk of the response has other types than those of chat completions; it was read nevertheless."
+
+
+class _State(Struct):
+    """What is known of a response besides its choices.
+
+    Attributes:
+        facts: The facts of the connection.
+        read: Fields of messages that are read.
+        received: What each choice has received.
+        id: The id, once it was received.
+        model: The model, once it was received.
+        opened: Whether a chunk was decoded.
+        sources: How many sources beside the choices were emitted.
+    """
+
+    facts: Facts
+    read: frozenset[str]
+    received: dict[int, Received] = {}
+    id: str | None = None
+    model: str | None = None
+    opened: bool = False
+    sources: int = 0
+
+    def choice(self, index: int) -> Received:
+        """Return what a choice has received."""
+        return self.received.get(index) or self.received.setdefault(index, Received())
 
 
 @hookimpl
-def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
+def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     """Decode a chunk or a whole completion.
 
-    `state` holds the facts of the connection, whether id and model have been received (they are searched for only until
-    then), and the number of sources next to the choices that were emitted.
+    `state` holds the index of each choice whose chunks may take the fast path: id and model are known, and a delta has
+    had text, so that no later field can be the first to have it. All else is in a `_State`.
     """
     try:
-        completion = _decode(chunk.data)
-    except msgspec.DecodeError:
+        completion = decode(chunk.data)
+    except msgspec.DecodeError as error:
         if chunk.data.strip() == _DONE:
             return _END
+        if isinstance(error, msgspec.ValidationError):
+            return _leniently(connection, state, chunk)
         raise
     choices = completion.choices
     # Fast path: nearly every chunk holds one piece of text of one choice, and nothing else.
-    if choices is not None and len(choices) == 1 and completion.usage is None and "named" in state:
+    if choices is not None and len(choices) == 1 and completion.usage is None:
         choice = choices[0]
         delta = choice.delta
-        if delta is not None and choice.finish_reason is None and not (choice.logprobs or completion.error):
+        if delta is not None and choice.index in state and choice.finish_reason is None:
             text = delta.get("content")
-            if type(text) is str and (len(delta) == 1 or is_text_only(delta)):
+            if (
+                type(text) is str
+                and (len(delta) == 1 or is_text_only(delta))
+                and not (choice.logprobs or completion.error or choice.error)
+            ):
                 return (TextDelta(text, choice.index or 0),)
-    if "facts" not in state:
-        state["facts"] = read_facts(connection, Facts)
-    return list(_events(completion, chunk, state, state["facts"]))
+    return list(_events(completion, None, chunk, state, _known(connection, state)))
 
 
-def _events(completion: _Completion, chunk: Chunk, state: dict[str, Any], facts: Facts) -> Iterator[Event]:
-    if completion.error:
-        yield failure_from_payload(_decode_any(chunk.data), raw=chunk.data)
+def _leniently(connection: Connection, state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
+    events: list[Event] = [Note(_ODD)]
+    for completion, payload in decode_leniently(chunk.data):
+        events += _events(completion, payload, chunk, state, _known(connection, state))
+    return events
+
+
+def _known(connection: Connection, state: dict[Any, Any]) -> _State:
+    known: _State | None = state.get("known")
+    if known is None:
+        facts = read_facts(connection, Facts)
+        paths = (facts.reasoning_blocks, facts.reasoning_signature, facts.reasoning_encrypted)
+        own = {path.partition(".")[0] for path in paths}
+        known = state["known"] = _State(facts, _READ_OF_MESSAGES | own | set(facts.reasoning_fields))
+    return known
+
+
+def _events(
+    completion: Completion, payload: dict[str, Any] | None, chunk: Chunk, state: dict[Any, Any], known: _State
+) -> Iterator[Event]:
+    """Yield the events of a completion. `payload` is the same without types, if that is known already."""
+    if completion.choices and not completion.error:
+        yield from _completion_events(completion, payload, chunk, state, known)
         return
-    if "named" not in state:
-        yield from _names(chunk.data, state)
-    for choice in completion.choices or ():
-        yield from _choice_events(choice, chunk, facts)
-    usage = completion.usage
-    if facts.citations_at or facts.error_at or facts.usage_at:
-        payload = _decode_any(chunk.data)
-        yield from _outside_choices(payload, chunk, state, facts)
-        usage = usage or next((found for path in facts.usage_at if (found := json_access.get(payload, path))), None)
+    read: dict[str, Any] = decode_any(chunk.data) if payload is None else payload
+    if (failure := _failure_in(read, completion, chunk)) is not None:
+        yield failure
+    elif not completion.choices and (inner := unwrapped(read)) is not None:
+        yield Note("The completion was inside another object; it was read nevertheless.")
+        yield from _completion_events(converted(inner), inner, chunk, state, known)
+    else:
+        yield from _completion_events(completion, read, chunk, state, known)
+
+
+def _completion_events(
+    completion: Completion, payload: dict[str, Any] | None, chunk: Chunk, state: dict[Any, Any], known: _State
+) -> Iterator[Event]:
+    choices, whole = completion.choices or [], chunk.kind == "whole"
+    telling = whole or (bool(choices) and not known.opened) or not all(map(_is_piece, choices or (_NOTHING,)))
+    known.opened = known.opened or bool(choices)
+    if not (known.id and known.model):
+        yield from _names(chunk.data if payload is None else msgspec.json.encode(payload), known)
+    for choice in choices:
+        yield from _choice_events(choice, chunk, known, whole=whole)
+    _speed_up(choices, state, known)
+    facts, usage = known.facts, completion.usage
+    if telling or facts.citations_at or facts.error_at or facts.usage_at:
+        read: dict[str, Any] = decode_any(chunk.data) if payload is None else payload
+        yield from _outside_choices(read, chunk, known)
+        usage = usage or next((found for path in facts.usage_at if (found := json_access.get(read, path))), None)
+        if telling and (choices or (chunk.event or "") in _EVENTS):
+            yield from _details(read, choices, known)
+    if isinstance(usage, list):
+        usage = next(reversed(json_access.objects(usage)), None)
     if usage and isinstance(usage, dict):
         yield UsageReport(usage)
 
 
-def _names(data: bytes, state: dict[str, Any]) -> Iterator[Event]:
+def _speed_up(choices: Sequence[Choice], state: dict[Any, Any], known: _State) -> None:
+    """Let the next chunks of the choices take the fast path, if they may."""
+    if not (known.id and known.model):
+        return
+    for choice in choices:
+        received = known.choice(choice.index or 0)
+        if received.listed:
+            state.pop(choice.index, None)
+        elif "content" in received.names:
+            state[choice.index] = True
+
+
+def _is_piece(choice: Choice) -> bool:
+    """Return True if a choice has a piece of content, and does not end."""
+    return bool(choice.delta) and not choice.finish_reason and any((choice.delta or {}).values())
+
+
+def _names(data: bytes, known: _State) -> Iterator[Event]:
     """Yield id and model until both have been received; some servers leave them empty in the first chunk."""
     names = _decode_names(data)
     response_id, model = (value if isinstance(value, str) else None for value in (names.id, names.model))
-    seen = state["id"], state["model"] = response_id or state.get("id"), model or state.get("model")
-    if all(seen):
-        state["named"] = True
+    known.id, known.model = response_id or known.id, model or known.model
     if response_id or model:
         yield ResponseStarted(response_id, model)
 
 
-def _choice_events(choice: _Choice, chunk: Chunk, facts: Facts) -> Iterator[Event]:
-    index, whole = choice.index or 0, chunk.kind == "whole"
-    # A chunk may hold a delta and also the message so far; a whole completion has only the message.
-    message = choice.message if whole else choice.delta
-    if message is not None:
-        yield from content_events(message, index, facts, whole=whole)
+# Choices
+
+
+def _choice_events(choice: Choice, chunk: Chunk, known: _State, *, whole: bool) -> Iterator[Event]:
+    index = choice.index or 0
+    received = known.choice(index)
+    for message, complete in _messages(choice, received, whole=whole):
+        yield from content_events(message, index, known.facts, received, whole=complete)
+        _keep_others(message, known, received)
     if isinstance(choice.logprobs, dict):
         yield Logprobs(choice.logprobs, index)
+    elif isinstance(choice.logprobs, list) and choice.logprobs:
+        yield Logprobs({"content": choice.logprobs}, index)
+    ending = list(_ending(choice, chunk, known.facts))
+    if (ending or whole) and (details := received.details(index)) is not None:
+        yield details
+    yield from ending
+
+
+def _messages(choice: Choice, received: Received, *, whole: bool) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield what is new in delta, message and text of a choice, each with whether its tool calls are complete.
+
+    Servers send all of them, or one in place of another; what one of them has sent, the others repeat.
+    """
+    message, delta = choice.message, choice.delta
+    if whole and message is not None and (delta is None or not is_text_only(message) or message.get("content")):
+        yield received.new_in_delta(message), True
+    elif delta is not None:
+        yield received.new_in_delta(delta), whole
+    if not whole and message and (more := received.new_in_message(message)):
+        yield more, True
+    if isinstance(choice.text, str) and choice.text and not (received.names - _NO_CONTENT or message):
+        yield {"content": choice.text}, whole
+
+
+def _keep_others(message: dict[str, Any], known: _State, received: Received) -> None:
+    """Keep the fields of a message that are not read, and further texts of thinking, for the details."""
+    if isinstance(audio := message.get("audio"), dict):
+        received.keep_audio(audio)
+    if not known.read.issuperset(message):
+        received.keep(message, known.read)
+    texts = {field: text for field in known.facts.reasoning_fields if (text := message.get(field))}
+    if len(texts) > 1:
+        chosen = next(iter(texts.values()))
+        received.keep({field: text for field, text in texts.items() if text != chosen}, ())
+
+
+def _ending(choice: Choice, chunk: Chunk, facts: Facts) -> Iterator[Event]:
+    """Yield the finish of a choice, or the failure that ended it."""
+    word = choice.finish_reason
     if choice.error:
         yield failure_from_payload({"error": choice.error}, raw=chunk.data)
-    elif (status := facts.failed_on.get(choice.finish_reason or "")) is not None:
-        yield Failure(
-            f"The model stopped: {choice.finish_reason}.", choice.finish_reason, status=status, raw=chunk.data
-        )
-    elif choice.finish_reason:
-        reason = _REASONS.get(choice.finish_reason.lower(), FinishReason.OTHER)
-        yield Finish(reason, choice.finish_reason, index)
+    elif word and (status := facts.failed_on.get(word)) is not None:
+        yield Failure(f"The model stopped: {word}.", word, status=status, raw=chunk.data)
+    elif (ending := finish_of(word, choice=choice.index or 0)) is not None:
+        yield from _honest(ending, choice, chunk)
 
 
-def _outside_choices(payload: object, chunk: Chunk, state: dict[str, Any], facts: Facts) -> Iterator[Event]:
+def _honest(ending: Finish | Failure, choice: Choice, chunk: Chunk) -> Iterator[Event]:
+    """Yield the finish, or what a gateway's field with the word of its own provider says against it."""
+    native = finish_of(choice.native_finish_reason, choice=choice.index or 0)
+    contradicts = isinstance(native, Failure) or (native is not None and native.reason in _TELLING)
+    if isinstance(ending, Finish) and ending.reason in _OVERRULED and native is not None and contradicts:
+        words = f"{choice.finish_reason!r}, but native_finish_reason is {choice.native_finish_reason!r}"
+        yield Note(f"The finish reason is {words}, which counts.")
+        ending = native if isinstance(native, Failure) else Finish(native.reason, ending.raw, ending.choice)
+    yield replace(ending, raw=chunk.data) if isinstance(ending, Failure) else ending
+
+
+# Beside the choices
+
+
+def _failure_in(payload: Mapping[str, Any], completion: Completion, chunk: Chunk) -> Failure | None:
+    """Return the failure that a chunk reports, in any of the ways in which servers do; None if it reports none."""
+    if completion.error:
+        return failure_from_payload(payload, raw=chunk.data)
+    if completion.choices or completion.usage or (chunk.event or "") not in _EVENTS:
+        return None
+    named = payload.get("object") == "error" or payload.get("type") == "error" or chunk.event == "error"
+    if named or any(_is_reason(payload.get(name)) for name in _ERROR_FIELDS):
+        return failure_from_payload(_with_code(payload), raw=chunk.data)
+    return None
+
+
+def _is_reason(value: object) -> bool:
+    """Return True if a value can be an error's message or code; a message of the conversation is no reason."""
+    return bool(value) and not (isinstance(value, dict) and ("content" in value or "role" in value))
+
+
+def _with_code(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an error with its code and message under the usual names."""
+    code = payload.get("error_code")
+    message = next((payload[name] for name in ("message", "error_message", "error_msg") if payload.get(name)), None)
+    fields = {"code": code, "message": message}
+    return {**payload, **{name: value for name, value in fields.items() if value and not payload.get(name)}}
+
+
+def _outside_choices(payload: Mapping[str, Any], chunk: Chunk, known: _State) -> Iterator[Event]:
     """Yield what an endpoint sends next to the choices: an error in an envelope of its own, and sources.
 
     The list of sources grows from chunk to chunk; only the new ones are emitted.
     """
-    if (failure := _failure_at(payload, facts, chunk.data)) is not None:
+    if (failure := _failure_at(payload, known.facts, chunk.data)) is not None:
         yield failure
         return
-    found = next((value for path in facts.citations_at if (value := json_access.get(payload, path))), None)
-    sources: list[Any] = found if isinstance(found, list) else []
-    for source in sources[state.get("sources", 0) :]:
+    sources = _sources(payload, known.facts)[1]
+    for source in sources[known.sources :]:
         yield Citation(source if isinstance(source, dict) else {"url": source})
-    state["sources"] = max(len(sources), state.get("sources", 0))
+    known.sources = max(len(sources), known.sources)
+
+
+def _sources(payload: Mapping[str, Any], facts: Facts) -> tuple[str, list[Any]]:
+    """Return the path at which sources are, and the sources."""
+    pairs = ((path, json_access.get(payload, path)) for path in facts.citations_at)
+    path, found = next(((path, value) for path, value in pairs if value), ("", None))
+    return path, found if isinstance(found, list) else []
+
+
+def _details(payload: Mapping[str, Any], choices: Sequence[Choice], known: _State) -> Iterator[Event]:
+    """Yield the fields of the response and of its choices that are not read."""
+    facts = known.facts
+    read = _READ | {_sources(payload, facts)[0].partition(".")[0], (facts.error_at or "").partition(".")[0]}
+    if further := _further(payload, read):
+        yield Details(further)
+    for choice, fields in zip(choices, json_access.objects(payload.get("choices")), strict=False):
+        if further := _further(fields, _READ_OF_CHOICES):
+            yield Details(further, choice.index or 0)
+
+
+def _further(fields: Mapping[str, Any], read: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in read and value not in (None, "", [], {})}
 
 
 # Usage and errors

@@ -30,6 +30,7 @@ class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     document_urls: bool = False
     result_parts: bool = False
     reasoning_back: tuple[str, ...] = ()
+    reasoning_default: str = ""
     prefill: dict[str, dict[str, Any]] | None = None
     # the response
     reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
@@ -46,3 +47,4 @@ class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     complete_on: Literal["finish", "end", "both"] = "finish"
     finish_counts: Literal["first", "last"] = "first"
     flush_at_eof: bool = False
+    response_headers: tuple[str, ...] = ()

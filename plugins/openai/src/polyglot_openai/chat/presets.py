@@ -13,6 +13,8 @@ __all__ = ["PRESETS"]
 
 _THINK_TAGS = ("<think>", "</think>")
 _TOP_K = {"top_k": "top_k"}
+_NO_THINKING = "(none)"
+"""Stands for thinking where an endpoint rejects a turn with tool calls that has none, or an empty text."""
 
 PRESETS = {
     # Developers of models
@@ -38,6 +40,7 @@ PRESETS = {
             "developer_role": "system",
             "unsupported": ("json_schema", "image", "audio", "document"),
             "reasoning_back": ("reasoning_content",),
+            "reasoning_default": _NO_THINKING,
             "failed_on": {"insufficient_system_resource": 503},
         },
     ),
@@ -101,6 +104,7 @@ PRESETS = {
         facts={
             "developer_role": "system",
             "reasoning_back": ("reasoning_content",),
+            "reasoning_default": _NO_THINKING,
             "usage_at": ("choices.0.usage",),
             "prefill": {"message": {"partial": True}},
         },
@@ -308,7 +312,12 @@ PRESETS = {
     "litellm-proxy": Preset(
         driver="openai",
         base_url="http://localhost:4000/v1",
-        facts={"cache_marks": True, "reasoning_back": ("reasoning_content",)},
+        facts={
+            "cache_marks": True,
+            "reasoning_blocks": "thinking_blocks",
+            "reasoning_back": ("reasoning_content", "thinking_blocks"),
+            "response_headers": ("x-litellm-*", "llm_provider-*"),
+        },
     ),
     "opencode-zen": Preset(
         driver="openai",
@@ -493,6 +502,8 @@ Request:
     document_urls: True if a document may be sent by its URL; false.
     result_parts: True if a tool result may have parts, such as images; false: it is text.
     reasoning_back: Fields in which the assistant's thinking is sent back; none, and thinking is dropped.
+    reasoning_default: What is sent in the first of them on a turn with tool calls but without thinking, for endpoints
+        that reject such a turn; nothing.
     prefill: How a request makes the model continue the assistant's last message: fields of that message (``message``)
         and of the body (``body``). Unknown, and ``resume="prefill"`` is an error. An empty object: no field is needed.
 Response:
@@ -512,4 +523,5 @@ Response:
         ``end`` marker, or only at that marker after a reason (``both``); ``finish``.
     finish_counts: Which finish reason counts if there are several: ``first`` or ``last``; ``first``.
     flush_at_eof: True if a last event without its blank line counts; false.
+    response_headers: Further headers of the response to keep, in lower case; ``*`` stands for any characters. None.
 """

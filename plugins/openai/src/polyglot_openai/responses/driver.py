@@ -15,41 +15,30 @@ from msgspec.structs import replace
 
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import (
-    Citation,
-    End,
+    Details,
     Failure,
-    Finish,
-    FinishReason,
-    ResponseStarted,
+    ServerToolEvent,
     TextDelta,
     Usage,
-    UsageReport,
     failure_from_payload,
     hookimpl,
     json_access,
     json_request,
     read_facts,
 )
+from polyglot_openai.responses.ending import LAST_STATUSES, closing, started
 from polyglot_openai.responses.facts import Facts
-from polyglot_openai.responses.items import (
-    ARGUMENTS,
-    REFUSAL,
-    SUMMARY,
-    TEXT,
-    THOUGHT,
-    Reading,
-    item_events,
-    new_logprobs,
-    remaining_items,
-    started_item,
-)
+from polyglot_openai.responses.items import citation, finished_item, started_item, started_part
+from polyglot_openai.responses.output import ARGUMENTS, REFUSAL, SUMMARY, TEXT, THOUGHT
 from polyglot_openai.responses.presets import PRESETS
+from polyglot_openai.responses.reading import Reading, new_logprobs
 from polyglot_openai.responses.request import request_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
+    from polyglot_openai.responses.output import Item
 
 __all__ = ["decode_chunk", "encode_request", "encode_resume", "extract_usage"]
 
@@ -97,48 +86,37 @@ def encode_resume(connection: Connection, request: InferenceRequest, state: dict
     return replace(wire, method="GET", url=url, body=b"")
 
 
-# The response: only the fields that are read
+# The response: only the fields of events that are read
 
 
-class _Event(Struct, gc=False):
+class _Piece(Struct, gc=False):
+    """The fields of a piece of text, which nearly every chunk is."""
+
     type: str | None = None
     delta: Any = None
     output_index: int | None = None
     item_id: str | None = None
     content_index: int | None = None
+    logprobs: Any = None
+    sequence_number: int | None = None
+
+
+class _Event(_Piece, gc=False):
     summary_index: int | None = None
     text: Any = None
     refusal: Any = None
     arguments: Any = None
     input: Any = None
-    logprobs: Any = None
-    sequence_number: int | None = None
     annotation: Any = None
-    item: msgspec.Raw = msgspec.Raw()
-    response: msgspec.Raw = msgspec.Raw()
+    part: Any = None
+    item: Any = None
+    response: Any = None
     error: Any = None
 
 
-class _Response(Struct, gc=False):
-    id: str | None = None
-    model: str | None = None
-    status: str | None = None
-    output: list[msgspec.Raw] | None = None
-    usage: dict[str, Any] | None = None
-    incomplete_details: dict[str, Any] | None = None
-    error: Any = None
-
-
-class _Names(Struct, gc=False):
-    id: str | None = None
-    model: str | None = None
-
-
+_decode_piece = msgspec.json.Decoder(_Piece).decode
 _decode = msgspec.json.Decoder(_Event).decode
-_decode_response = msgspec.json.Decoder(_Response).decode
-_decode_response_or_null = msgspec.json.Decoder(_Response | None).decode
-_decode_names = msgspec.json.Decoder(_Names).decode
-_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_any = msgspec.json.Decoder().decode
 
 _TEXT_DELTA = "response.output_text.delta"
 _DONE = b"[DONE]"
@@ -156,151 +134,269 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
     if chunk.kind == "whole":
         return list(_whole(chunk.data, reading))
     try:
+        piece = _decode_piece(chunk.data)
+        # Fast path: nearly every chunk is one piece of text that goes on where the last one ended.
+        delta = piece.delta
+        if delta and type(delta) is str and (piece.type or chunk.event) == _TEXT_DELTA and not piece.logprobs:
+            place, block, pieces = reading.growing_text
+            if place == (piece.output_index, piece.content_index, piece.item_id):
+                reading.sequence_number = piece.sequence_number
+                pieces.append(delta)
+                return (TextDelta(delta, 0, block),)
         event = _decode(chunk.data)
-    except msgspec.DecodeError:
-        if chunk.data.strip() == _DONE:  # some gateways append it after the event that ends the stream
-            return ()
-        raise
-    kind = event.type or chunk.event
-    reading.sequence_number = event.sequence_number
-    # Fast path: nearly every chunk holds one piece of text, and nothing else.
-    if kind == _TEXT_DELTA and event.delta and type(event.delta) is str and not event.logprobs:
-        position = event.output_index
-        if position is None:
-            position = reading.position(None, event.item_id)
-        reading.emitted.add((TEXT, position, event.content_index or 0))
-        return (TextDelta(event.delta, 0, position),)
-    if kind == "error" or event.error:
-        return (_failure(chunk.data),)
-    read = _READERS.get(kind or "")
-    return () if read is None else list(read(event, reading))
+    except msgspec.DecodeError as error:
+        return _odd(chunk, reading, error)
+    return _read(event, chunk, reading)
+
+
+def _read(event: _Event, chunk: Chunk, reading: Reading) -> Sequence[Event]:
+    event.type = kind = event.type or chunk.event or ""
+    if event.sequence_number is not None:
+        reading.sequence_number = event.sequence_number
+    if _is_error(event, kind, chunk):
+        return (_failure(_decode_any(chunk.data), chunk.data),)
+    read = _READERS.get(kind)
+    return _unknown(kind, event, chunk.data, reading) if read is None else list(read(event, reading))
+
+
+def _odd(chunk: Chunk, reading: Reading, error: msgspec.DecodeError) -> Sequence[Event]:
+    """Return the events of a chunk that is not an object with fields of the usual types.
+
+    Numbers may be strings. Other values have no meaning here, unless they are named as an error.
+    """
+    payload = json_access.parse(chunk.data, chunk.data)
+    if isinstance(payload, dict):
+        return _read(_converted(payload), chunk, reading)
+    if chunk.event == "error":
+        text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else payload
+        return (failure_from_payload(text, raw=chunk.data),)
+    if isinstance(payload, bytes) and payload.strip() != _DONE:  # some gateways append that after the last event
+        raise error
+    return ()
+
+
+_NUMBERS = ("output_index", "content_index", "summary_index", "sequence_number")
+_STRINGS = ("type", "item_id")
+
+
+def _converted(payload: dict[str, Any]) -> _Event:
+    """Return an event with those of its fields that can be read."""
+    fields = {name: value for name, value in payload.items() if name in _Event.__struct_fields__}
+    for name in _NUMBERS:
+        value = fields.get(name)
+        fields[name] = int(value) if isinstance(value, str) and value.isdecimal() else json_access.number(fields, name)
+    for name in _STRINGS:
+        value = fields.get(name)
+        fields[name] = value if isinstance(value, str) or value is None else json_access.text(value)
+    return _Event(**fields)
 
 
 # Events
-
-_LAST_STATUSES = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 
 def _delta_of(kind: str) -> Callable[[_Event, Reading], Iterator[Event]]:
     """Return a reader of the delta events of a kind of text."""
 
     def read(event: _Event, reading: Reading) -> Iterator[Event]:
-        position = reading.position(event.output_index, event.item_id)
-        if isinstance(event.delta, str):
-            yield from reading.emit(kind, position, _part(event, kind), event.delta)
-        yield from new_logprobs(event.logprobs, position)
+        if not isinstance(event.delta, str) or not (event.delta or event.logprobs):
+            return
+        item = reading.growing(kind, event.output_index, event.item_id)
+        stretch = reading.stretch(item, kind, _part(event, kind))
+        if kind == TEXT:
+            reading.follow(stretch, (event.output_index, event.content_index, event.item_id))
+        if event.delta:
+            yield from reading.emit(item, kind, stretch, event.delta)
+        yield from new_logprobs(event.logprobs, stretch)
 
     return read
 
 
-def _whole_of(kind: str) -> Callable[[_Event, Reading], Iterator[Event]]:
-    """Return a reader of the events that repeat a whole text."""
+def _whole_of(kind: str, *names: str) -> Callable[[_Event, Reading], Iterator[Event]]:
+    """Return a reader of the events that repeat a whole text, in one of the fields or in those of a part."""
 
     def read(event: _Event, reading: Reading) -> Iterator[Event]:
-        position = reading.position(event.output_index, event.item_id)
-        text = event.text or event.refusal or event.arguments or event.input
+        text = next((value for name in names if (value := getattr(event, name))), None)
+        if isinstance(text, dict) and kind == ARGUMENTS:
+            text = json_access.text(text)
         if isinstance(text, str):
-            yield from reading.emit_whole(kind, position, _part(event, kind), text)
+            yield from _emit_whole(kind, text, event, reading)
 
     return read
+
+
+def _part_added(event: _Event, reading: Reading) -> Iterator[Event]:
+    if not isinstance(event.part, dict) or event.part.get("type") in (None, *_KINDS):
+        return iter(())
+    item = reading.repeated("message", event.output_index, event.item_id)
+    return started_part(event.part, item, event.content_index or 0, reading)
+
+
+def _part_done(event: _Event, reading: Reading) -> Iterator[Event]:
+    """Yield the rest of a part, whose kind is its type."""
+    kind = _KINDS.get(str(json_access.get(event.part, "type")))
+    text = json_access.get(event.part, "refusal" if kind == REFUSAL else "text")
+    if kind is not None and isinstance(text, str) and text:
+        yield from _emit_whole(kind, text, event, reading)
+
+
+_KINDS = {"output_text": TEXT, "refusal": REFUSAL, "summary_text": SUMMARY, "reasoning_text": THOUGHT}
+
+
+def _emit_whole(kind: str, text: str, event: _Event, reading: Reading) -> Iterator[Event]:
+    part = _part(event, kind)
+    item = reading.repeated(kind, event.output_index, event.item_id, text)
+    latest = item.latest.get(kind, part)
+    number = latest if (kind, part) not in item.stretches and item.emitted(kind, latest) == text else part
+    if not item.done:
+        yield from reading.emit_rest(item, kind, reading.stretch(item, kind, number), text)
 
 
 def _part(event: _Event, kind: str) -> int:
+    if kind == ARGUMENTS:
+        return 0
     return (event.summary_index if kind == SUMMARY else event.content_index) or 0
 
 
-def _created(event: _Event, reading: Reading) -> Iterator[Event]:
-    names = _decode_names(event.response) if event.response else _Names()
-    if names.id or names.model:
-        reading.response_id = names.id
-        yield ResponseStarted(names.id, names.model)
+def _begun(event: _Event, reading: Reading) -> Iterator[Event]:
+    return started(event.response, reading) if isinstance(event.response, dict) else iter(())
 
 
 def _item_added(event: _Event, reading: Reading) -> Iterator[Event]:
-    return started_item(event.item, event.output_index, reading)
+    return started_item(event.item, event.output_index, reading) if isinstance(event.item, dict) else iter(())
 
 
 def _item_done(event: _Event, reading: Reading) -> Iterator[Event]:
-    return item_events(event.item, event.output_index, reading)
+    return finished_item(event.item, event.output_index, reading) if isinstance(event.item, dict) else iter(())
 
 
 def _annotation(event: _Event, reading: Reading) -> Iterator[Event]:
-    position = reading.position(event.output_index, event.item_id)
     if isinstance(event.annotation, dict):
-        reading.cited[position] += 1
-        yield Citation(event.annotation, block=position)
+        item = reading.repeated(TEXT, event.output_index, event.item_id)
+        if not item.done:
+            item.cited += 1
+            yield citation(event.annotation, reading.stretch(item, TEXT, _cited_part(event, item)).block)
+
+
+def _cited_part(event: _Event, item: Item) -> int:
+    part = event.content_index or 0
+    return part if (TEXT, part) in item.stretches else item.latest.get(TEXT, part)
 
 
 def _ended(event: _Event, reading: Reading) -> Iterator[Event]:
-    response = (_decode_response_or_null(event.response) if event.response else None) or _Response()
-    if response.status not in _LAST_STATUSES:  # missing, or not updated
-        response.status = (event.type or "").removeprefix("response.")
-    return _closing(response, reading)
+    response = dict(event.response) if isinstance(event.response, dict) else {}
+    if str(response.get("status")).lower() not in LAST_STATUSES:  # missing, or not updated
+        response["status"] = (event.type or "").removeprefix("response.")
+    return closing(response, reading)
 
 
 _READERS: dict[str, Callable[[_Event, Reading], Iterator[Event]]] = {
-    "response.created": _created,
+    "response.created": _begun,
+    "response.queued": _begun,
+    "response.in_progress": _begun,
     "response.output_item.added": _item_added,
     "response.output_item.done": _item_done,
+    "response.content_part.added": _part_added,
+    "response.content_part.done": _part_done,
+    "response.reasoning_part.done": _part_done,
+    "response.reasoning_summary_part.done": _part_done,
     _TEXT_DELTA: _delta_of(TEXT),
-    "response.output_text.done": _whole_of(TEXT),
+    "response.output_text.done": _whole_of(TEXT, "text"),
     "response.output_text.annotation.added": _annotation,
     "response.refusal.delta": _delta_of(REFUSAL),
-    "response.refusal.done": _whole_of(REFUSAL),
+    "response.refusal.done": _whole_of(REFUSAL, "refusal", "text"),
     "response.reasoning_summary_text.delta": _delta_of(SUMMARY),
-    "response.reasoning_summary_text.done": _whole_of(SUMMARY),
+    "response.reasoning_summary_text.done": _whole_of(SUMMARY, "text"),
     "response.reasoning_text.delta": _delta_of(THOUGHT),
-    "response.reasoning_text.done": _whole_of(THOUGHT),
+    "response.reasoning_text.done": _whole_of(THOUGHT, "text"),
     "response.function_call_arguments.delta": _delta_of(ARGUMENTS),
-    "response.function_call_arguments.done": _whole_of(ARGUMENTS),
+    "response.function_call_arguments.done": _whole_of(ARGUMENTS, "arguments"),
     "response.custom_tool_call_input.delta": _delta_of(ARGUMENTS),
-    "response.custom_tool_call_input.done": _whole_of(ARGUMENTS),
+    "response.custom_tool_call_input.done": _whole_of(ARGUMENTS, "input"),
     "response.completed": _ended,
     "response.incomplete": _ended,
     "response.failed": _ended,
     "response.cancelled": _ended,
 }
-"""Readers by type of event. The other types report the progress of a provider's tool; its finished item has it all."""
+"""Readers by type of event."""
+
+
+# Other events
+
+_PARTIAL_IMAGE = "response.image_generation_call.partial_image"
+_REPEATED = frozenset(
+    f"response.{name}"
+    for name in (
+        *("reasoning_part.added", "reasoning_summary_part.added"),
+        *("code_interpreter_call_code.done", "apply_patch_call_operation_diff.done"),
+        *("shell_call_command.added", "shell_call_command.done", "shell_call_output_content.done"),
+        *("mcp_call_arguments.done", "mcp_call.arguments.done"),
+    )
+)
+"""Events whose content the finished item has too."""
+
+_PLACE = frozenset(
+    {
+        *("type", "sequence_number", "output_index", "item_id", "content_index", "summary_index", "annotation_index"),
+        *("command_index", "obfuscation"),
+    }
+)
+
+
+def _unknown(kind: str, event: _Event, data: bytes, reading: Reading) -> Sequence[Event]:
+    """Return what an event states that is none of the response's text: an early image, or a fact of the provider's.
+
+    An event that only reports the progress of an item has no fields besides those that name it. Pieces are repeated by
+    the finished item.
+    """
+    if event.delta is not None or kind in _REPEATED:
+        return ()
+    payload: dict[str, Any] = _decode_any(data)
+    if kind == _PARTIAL_IMAGE:
+        item = reading.repeated("image_generation_call", event.output_index, event.item_id)
+        return (ServerToolEvent(kind, {"type": kind, **payload}, block=reading.block(item)),)
+    facts = {name: value for name, value in payload.items() if name not in _PLACE and value is not None}
+    return (Details({kind or "event": facts}),) if facts else ()
 
 
 # The end
 
-_REASONS = {
-    "completed": FinishReason.STOP,
-    "max_output_tokens": FinishReason.LENGTH,
-    "content_filter": FinishReason.CONTENT_FILTER,
-    "queued": FinishReason.UNKNOWN,
-    "in_progress": FinishReason.UNKNOWN,
-}
-"""By status or, with the status ``incomplete``, by its reason."""
-
 
 def _whole(data: bytes, reading: Reading) -> Iterator[Event]:
-    response = _decode_response(data)
-    if response.status is None and (response.error or response.output is None):  # an error body rather than a response
-        return iter((_failure(data),))
-    return _closing(response, reading)
+    response = _decode_any(data)
+    if not isinstance(response, dict) or _is_error_body(response):
+        yield _failure(response, data)
+    else:
+        yield from closing(response, reading)
 
 
-def _closing(response: _Response, reading: Reading) -> Iterator[Event]:
-    """Yield the events of the last or only response object: what was not emitted yet, the usage, and the end."""
-    if response.id or response.model:
-        yield ResponseStarted(response.id, response.model)
-    yield from remaining_items(response.output or (), reading)
-    if response.usage:
-        yield UsageReport(response.usage)
-    if response.status == "failed" or response.error:
-        yield failure_from_payload({"error": response.error}) if response.error else Failure("")
-        return
-    status = response.status or "completed"
-    raw = str((response.incomplete_details or {}).get("reason") or status) if status == "incomplete" else status
-    yield Finish(_REASONS.get(raw, FinishReason.OTHER), raw)
-    yield End()
+def _is_error_body(response: dict[str, Any]) -> bool:
+    return response.get("status") is None and bool(response.get("error") or response.get("output") is None)
 
 
-def _failure(data: bytes) -> Failure:
-    """Return the failure of an error event: an object with ``error``, or a flat one. Its type is generic."""
-    return failure_from_payload({**_decode_object(data), "type": None}, raw=data)
+_ERRORS = ("error", "response.error")
+
+
+def _is_error(event: _Event, kind: str, chunk: Chunk) -> bool:
+    """Return whether an event is an error: by its name, by its type, by its field, or as an object without a type."""
+    if chunk.event == "error" or kind in _ERRORS or kind.endswith("_error") or event.error:
+        return True
+    return not kind and _is_error_object(chunk.data)
+
+
+def _is_error_object(data: bytes) -> bool:
+    payload: dict[str, Any] = _decode_any(data)
+    stated = ("error", "message", "detail", "error_code", "errors")
+    return any(payload.get(name) is not None for name in stated) or payload.get("object") == "error"
+
+
+def _failure(payload: object, data: bytes) -> Failure:
+    """Return the failure of an error event: an object with ``error``, or a flat one, whose type may be generic."""
+    if isinstance(payload, dict):
+        empty: tuple[object, ...] = (None, "", {}, [])
+        payload = {name: value for name, value in payload.items() if value not in empty and name != "sequence_number"}
+        if payload.get("type") in _ERRORS:
+            del payload["type"]
+    return failure_from_payload(payload or "", raw=data)
 
 
 # Usage

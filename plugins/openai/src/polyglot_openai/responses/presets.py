@@ -66,5 +66,6 @@ Facts:
     own_calls: Prefixes of the ids of tool calls that the provider runs itself, though they look like calls of the
         user's tools.
     query: Query of the URL, such as the ``api-version`` that Azure's older endpoints require.
-    thinking: Type of the parts in which thinking is sent back: ``summary_text``, the default, or ``reasoning_text``.
+    thinking: Type of the parts in which thinking is sent back: ``summary_text``, the default, or ``reasoning_text``. A
+        part that was received in this dialect keeps its type.
 """

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import JSONSchema, merged, translate_options
+from polyglot_core.plugin import JSONSchema, RawTool, cannot_express, merged, translate_options
 from polyglot_openai.responses.input import Writer
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import InferenceRequest
+    from polyglot_core.plugin import InferenceRequest, Tool
     from polyglot_openai.responses.facts import Facts
 
 __all__ = ["request_body"]
@@ -43,20 +43,32 @@ def request_body(request: InferenceRequest, facts: Facts, driver: str) -> _JSONO
     if body.pop("logprobs", None):
         body["include"] = [_LOGPROBS]
     if request.tools:
-        body["tools"] = [{"type": "function", **tool.fields()} for tool in request.tools]
+        body["tools"] = [_tool(tool, request, driver) for tool in request.tools]
     if request.tool_choice is not None:
-        body["tool_choice"] = _tool_choice(request.tool_choice)
+        body["tool_choice"] = _tool_choice(request.tool_choice, request)
     if request.parallel_tool_calls is not None:
         body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.response_format is not None:
         body["text"] = {"format": _format(request.response_format)}
-    if request.stream:
-        body["stream"] = True
+    body["stream"] = request.stream  # always: some servers stream unless they are told not to
     return merged(body, request.extra, lists=("tools", "include"))
 
 
-def _tool_choice(choice: str) -> str | _JSONObject:
-    return choice if choice in _TOOL_CHOICES else {"type": "function", "name": choice}
+def _tool(tool: Tool | RawTool, request: InferenceRequest, driver: str) -> _JSONObject:
+    if isinstance(tool, RawTool):
+        return dict(tool.payload)
+    if tool.cache:
+        cannot_express(request, "the cache mark of a tool", driver=driver)
+    return {"type": "function", **tool.fields(), **tool.extra}
+
+
+def _tool_choice(choice: str, request: InferenceRequest) -> str | _JSONObject:
+    """Return the choice of a tool: a word, a tool by its name, or one of the provider's by its type."""
+    if choice in _TOOL_CHOICES:
+        return choice
+    raw = next((tool.payload for tool in request.tools if isinstance(tool, RawTool) and tool.name == choice), None)
+    kind = "function" if raw is None else raw.get("type")
+    return {"type": kind, "name": choice} if raw is None or raw.get("name") else {"type": kind}
 
 
 def _format(wanted: str | JSONSchema) -> _JSONObject:

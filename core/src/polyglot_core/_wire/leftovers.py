@@ -1,0 +1,49 @@
+"""What was received and is no part of the response: kept, up to a limit, as the possible reason of its end."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["Leftovers"]
+
+_MOST_BYTES = 4096
+_MOST_NOTES = 32
+_VENDOR_FIELD = re.compile(rb"[A-Za-z][\w.-]*:")
+
+
+class Leftovers:
+    """Lines and objects of a body that are no part of the response, and notes on what was read in spite of a defect.
+
+    Attributes:
+        text: The lines that were kept, up to 4 KiB, joined with line feeds.
+        objects: Objects that describe an error, but did not end the response where they were received.
+        telling: Whether a line is more than a field that an event stream allows and clients ignore.
+        notes: What was odd and how it was read, each sentence once.
+    """
+
+    __slots__ = ("notes", "objects", "telling", "text")
+
+    def __init__(self) -> None:
+        self.text = bytearray()
+        self.objects: list[bytes] = []
+        self.telling = False
+        self.notes: list[str] = []
+
+    def keep(self, line: bytes) -> None:
+        """Keep a line that is not blank, up to the limit."""
+        if not line.strip():
+            return
+        self.telling = self.telling or not _VENDOR_FIELD.match(line)
+        left = _MOST_BYTES - len(self.text)
+        if left > 0:
+            self.text += (b"\n" if self.text else b"") + line[:left]
+
+    def keep_object(self, data: bytes) -> None:
+        """Keep an object, if it is the first one and not too large."""
+        if not self.objects and len(data) <= _MOST_BYTES:
+            self.objects.append(data)
+
+    def note(self, text: str) -> None:
+        """Add a note, unless it was added before."""
+        if len(self.notes) < _MOST_NOTES and text not in self.notes:
+            self.notes.append(text)
