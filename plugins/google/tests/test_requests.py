@@ -190,11 +190,11 @@ CANNOT = [
     (Message(role="narrator", content="x"), "narrator"),
     (Message(role="assistant", content=(Reasoning(redacted="x"),)), "redacted thinking"),
     *(
-        (Message(role="user", content=(part,)), "a cache mark.*cachedContent")
+        (Message(role="user", content=(part,)), "the cache mark of .*cachedContent")
         for cache in (True, "1h")
         for part in (Text("x", cache=cache), Image(data=PIXEL, cache=cache), Document(data=PIXEL, cache=cache))
     ),
-    (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", cache=True),), name="f"),)), "a cache mark"),
+    (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", cache=True),), name="f"),)), "the cache mark of"),
     (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", extra={"bed": 1}),), name="f"),)), "'bed'"),
 ]
 

@@ -51,6 +51,8 @@ class ConversationWriter:
         tool_name: Regular expression of the names that a `Tool` may have: by default, that of OpenAI's API.
         sends_extra: True if the provider reads further fields of a block. The `extra` of a part is then laid over the
             block that the part is written as. Else a field in the `extra` of a user's part is reported with `cannot`.
+        cache_marks: True if the dialect has cache marks. Else a mark of a part or of a tool is reported with `cannot`.
+        instead_of_cache_marks: Alternative to suggest for a cache mark.
         writes_extra: True if the ``write_…`` methods send the `extra` of their parts themselves, in another way.
         dialect: Names of the drivers whose turns this dialect sends back unchanged, besides `driver` itself.
         given: The messages of the request, with these ids and names filled in. A turn of another provider's response
@@ -69,13 +71,25 @@ class ConversationWriter:
     tool_name: ClassVar[str] = "[a-zA-Z0-9_-]{1,64}"
     sends_extra: ClassVar[bool] = False
     writes_extra: ClassVar[bool] = False
+    cache_marks: ClassVar[bool] = False
+    instead_of_cache_marks: ClassVar[str | None] = None
     dialect: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, request: InferenceRequest, driver: str) -> None:
         self.request = request
         self.driver = driver
         self._check_tool_names()
+        if not self.cache_marks:
+            self._report_cache_marks()
         self.given = _Calls(self).joined(map(self._readable, request.messages))
+
+    def _report_cache_marks(self) -> None:
+        parts = [part for message in self.request.messages for part in message.parts]
+        inner = [each for part in parts if isinstance(part, ToolResult) for each in part.parts]
+        for marked in (*parts, *inner, *self.request.tools):
+            if getattr(marked, "cache", False):
+                what = "a tool" if isinstance(marked, Tool) else f"a part of type {type(marked).__name__}"
+                self.cannot(f"the cache mark of {what}", self.instead_of_cache_marks)
 
     def _check_tool_names(self) -> None:
         for index, tool in enumerate(self.request.tools):

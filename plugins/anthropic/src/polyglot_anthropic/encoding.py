@@ -154,6 +154,7 @@ class _Writer(TurnWriter):
 
     tool_name = "[a-zA-Z0-9_-]{1,128}"
     sends_extra = True
+    cache_marks = True
 
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)

@@ -82,6 +82,7 @@ def cache_point(cache: bool | str) -> _JSONObject:  # noqa: FBT001 (as the parts
 class Writer(TurnWriter):
     """Writes one conversation as turns of blocks. Every document gets a unique name."""
 
+    cache_marks = True
     writes_extra = True  # into the inner object of a block
 
     def __init__(self, request: InferenceRequest, driver: str) -> None:

@@ -76,7 +76,7 @@ def _body(base_url: str, request: InferenceRequest, driver: str) -> _JSONObject:
     if settings:
         body["generationConfig"] = settings
     if request.tools:
-        body["tools"] = _tools(request, driver)
+        body["tools"] = _tools(request)
     if calling := _calling(request, driver):
         body["toolConfig"] = {"functionCallingConfig": calling}
     return merged(body, request.extra)
@@ -85,11 +85,9 @@ def _body(base_url: str, request: InferenceRequest, driver: str) -> _JSONObject:
 # Tools
 
 
-def _tools(request: InferenceRequest, driver: str) -> list[Mapping[str, Any]]:
+def _tools(request: InferenceRequest) -> list[Mapping[str, Any]]:
     """Return the functions as one tool, then the tools of the API's own shape."""
     functions = [tool for tool in request.tools if isinstance(tool, Tool)]
-    if any(tool.cache for tool in functions):
-        cannot_express(request, "the cache mark of a tool", driver=driver, instead="extra={'cachedContent': …}")
     declared = [{**tool.fields("parametersJsonSchema", strict=False), **tool.extra} for tool in functions]
     own = [tool.payload for tool in request.tools if isinstance(tool, RawTool)]
     return [*([{"functionDeclarations": declared}] if declared else []), *own]

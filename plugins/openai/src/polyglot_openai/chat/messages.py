@@ -42,6 +42,7 @@ class Writer(MessageWriter):
     dialect: ClassVar[frozenset[str]] = frozenset({"openai", "azure-openai"})
 
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
+        self.cache_marks = facts.cache_marks  # type: ignore[misc]  # of this endpoint
         super().__init__(request, driver)
         self._facts = facts
 
