@@ -194,7 +194,10 @@ CANNOT = [
         for cache in (True, "1h")
         for part in (Text("x", cache=cache), Image(data=PIXEL, cache=cache), Document(data=PIXEL, cache=cache))
     ),
-    (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", cache=True),), name="f"),)), "the cache mark of"),
+    (
+        Message(role="tool", content=(ToolResult(id=None, content=(Text("x", cache=True),), name="f"),)),
+        "the cache mark of",
+    ),
     (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", extra={"bed": 1}),), name="f"),)), "'bed'"),
 ]
 

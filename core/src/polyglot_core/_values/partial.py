@@ -101,11 +101,12 @@ def _append(calls: list[ToolCall], pieces: list[ToolCallPiece]) -> None:
     for slot in sorted(heads):
         head, text = heads[slot], "".join(fragments[slot])
         before = calls[slot] if slot < len(calls) else ToolCall(name="")
+        arguments, complete = before.arguments_raw + text, head.complete or before.complete
         call = ToolCall(
             name=before.name + (head.name or ""),
             id=head.id or before.id,
-            arguments_raw=before.arguments_raw + text,
-            complete=head.complete or before.complete,
+            arguments_raw=arguments if arguments or not complete else "{}",  # some servers send none instead
+            complete=complete,
             signature=head.signature or before.signature,
             extra={**(head.extra or {}), **before.extra} if head.extra else before.extra,
         )
