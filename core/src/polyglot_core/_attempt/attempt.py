@@ -76,7 +76,7 @@ _CONTROL: dict[type, Signal] = {
     ResponseStarted: Signal.QUIET,
     UsageReport: Signal.QUIET,
 }
-_EMPTY = frozenset({Note, Ping, ResponseStarted})  # events that no response consists of
+_EMPTY = frozenset({Details, Note, Ping, ResponseStarted})  # events that no response consists of
 _MOST_REPAIRS = 16  # of the fields of one chunk
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a global is looked up faster than an attribute of the enumeration

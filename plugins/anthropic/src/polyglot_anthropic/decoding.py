@@ -151,6 +151,8 @@ def _odd_chunk(chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
         if chunk.event is None or chunk.event in _READERS.keys() - {"ping"}:
             raise
         return _PING
+    if chunk.event != "error" and not isinstance(payload, dict):  # core reads what a list or a text contains
+        _decode(chunk.data)
     return _events(_converted(payload), chunk, state)
 
 
@@ -319,7 +321,7 @@ def _other_event(chunk: Chunk) -> Sequence[Event]:
         return (read_failure(payload, raw=chunk.data),)
     if chunk.kind == "whole" and {"content", "stop_reason"}.intersection(payload):
         return list(_whole(payload))
-    nameless = not payload.get("type") and chunk.event is None
+    nameless = not payload.get("type") and chunk.kind == "whole"  # within a stream, core decides about such an object
     if nameless and any(payload.get(name) for name in _OF_ERRORS):
         return (read_failure(payload, raw=chunk.data),)
     return ()

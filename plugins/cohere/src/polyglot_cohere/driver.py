@@ -152,7 +152,8 @@ def _is_error(chunk: Chunk) -> bool:
     payload = msgspec.json.decode(chunk.data)
     reasons = (payload.get(name) for name in ("message", "detail", "error_type", "errors"))
     named = chunk.event in {None, "", "message", "error"}
-    return named and any(reason and not isinstance(reason, dict) for reason in reasons)
+    stated = chunk.kind == "whole" or chunk.event == "error"  # any other object within a stream is judged by core
+    return stated and named and any(reason and not isinstance(reason, dict) for reason in reasons)
 
 
 def _started(event: _Event, message: _JSONObject, known: _State) -> Iterator[Event]:

@@ -190,7 +190,8 @@ def _failure_in(completion: _Completion, chunk: Chunk) -> Failure | None:
     if not named and (completion.choices or completion.usage or chunk.event not in {None, "", "message", "error"}):
         return None
     payload = msgspec.json.decode(chunk.data)
-    if not named and not any(payload.get(name) for name in ("message", "detail", "errors")):
+    stated = chunk.kind == "whole" and any(payload.get(name) for name in ("message", "detail", "errors"))
+    if not named and not stated:  # within a stream, core decides whether such an object is an error
         return None
     return failure_from_payload(payload, status=json_access.number(payload, "raw_status_code"), raw=chunk.data)
 

@@ -131,7 +131,8 @@ def _events(line: _Line, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]
     known: _State = state.setdefault("known", _State())
     if not isinstance(line.message, dict) or line.error:
         payload = msgspec.json.decode(chunk.data)
-        if line.error or (not line.done and any(payload.get(name) for name in _ERROR_FIELDS)):
+        whole = chunk.kind == "whole"  # within a stream, core decides whether an object without an error is one
+        if line.error or (whole and not line.done and any(payload.get(name) for name in _ERROR_FIELDS)):
             yield failure_from_payload(payload, raw=chunk.data)
             return
         line.message = _message_elsewhere(payload)

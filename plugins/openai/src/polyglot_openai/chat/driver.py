@@ -332,7 +332,8 @@ def _failure_in(payload: Mapping[str, Any], completion: Completion, chunk: Chunk
     if completion.choices or completion.usage or (chunk.event or "") not in _EVENTS:
         return None
     named = payload.get("object") == "error" or payload.get("type") == "error" or chunk.event == "error"
-    if named or any(_is_reason(payload.get(name)) for name in _ERROR_FIELDS):
+    # within a stream, core decides whether an object that is not named an error is one
+    if named or (chunk.kind == "whole" and any(_is_reason(payload.get(name)) for name in _ERROR_FIELDS)):
         return failure_from_payload(_with_code(payload), raw=chunk.data)
     return None
 

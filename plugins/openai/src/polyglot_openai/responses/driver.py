@@ -144,8 +144,8 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
                 pieces.append(delta)
                 return (TextDelta(delta, 0, block),)
         event = _decode(chunk.data)
-    except msgspec.DecodeError as error:
-        return _odd(chunk, reading, error)
+    except msgspec.DecodeError:
+        return _odd(chunk, reading)
     return _read(event, chunk, reading)
 
 
@@ -159,10 +159,13 @@ def _read(event: _Event, chunk: Chunk, reading: Reading) -> Sequence[Event]:
     return _unknown(kind, event, chunk.data, reading) if read is None else list(read(event, reading))
 
 
-def _odd(chunk: Chunk, reading: Reading, error: msgspec.DecodeError) -> Sequence[Event]:
+def _odd(chunk: Chunk, reading: Reading) -> Sequence[Event]:
     """Return the events of a chunk that is not an object with fields of the usual types.
 
     Numbers may be strings. Other values have no meaning here, unless they are named as an error.
+
+    Raises:
+        DecodeError: The chunk is not JSON.
     """
     payload = json_access.parse(chunk.data, chunk.data)
     if isinstance(payload, dict):
@@ -170,8 +173,8 @@ def _odd(chunk: Chunk, reading: Reading, error: msgspec.DecodeError) -> Sequence
     if chunk.event == "error":
         text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else payload
         return (failure_from_payload(text, raw=chunk.data),)
-    if isinstance(payload, bytes) and payload.strip() != _DONE:  # some gateways append that after the last event
-        raise error
+    if chunk.data.strip() != _DONE:  # some gateways append that after the last event
+        _decode(chunk.data)
     return ()
 
 
@@ -385,8 +388,7 @@ def _is_error(event: _Event, kind: str, chunk: Chunk) -> bool:
 
 def _is_error_object(data: bytes) -> bool:
     payload: dict[str, Any] = _decode_any(data)
-    stated = ("error", "message", "detail", "error_code", "errors")
-    return any(payload.get(name) is not None for name in stated) or payload.get("object") == "error"
+    return bool(payload.get("error") or payload.get("errors")) or payload.get("object") == "error"
 
 
 def _failure(payload: object, data: bytes) -> Failure:
