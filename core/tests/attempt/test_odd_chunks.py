@@ -10,7 +10,7 @@ import pytest
 from polyglot_core._attempt.filters.type_repair import retyped
 from polyglot_core._values.response import Outcome
 from polyglot_core.errors import Malformed, ProviderError, Truncated
-from polyglot_core.plugin import End, Finish, ResponseStarted, TextDelta, Usage, UsageReport, hookimpl
+from polyglot_core.plugin import Details, End, Finish, ResponseStarted, TextDelta, Usage, UsageReport, hookimpl
 
 
 class _Line(msgspec.Struct):
@@ -205,3 +205,28 @@ def test_each_text_of_an_event_is_decoded_once(toy, form, count, monkeypatch):
     toy.read(attempt, event(data), event(STOP))
     assert attempt.response.content == "a" * count
     assert calls <= count + 3
+
+
+@pytest.mark.parametrize("data", [b"[DONE]", b"", b"{}"])
+def test_event_named_an_error_fails_whatever_its_data(toy, data):
+    """Check that an end mark under the name of an error is no end."""
+    attempt = toy.attempt(module=Terse())
+    with pytest.raises(ProviderError):
+        toy.read(attempt, event(A), b"event: error\ndata: " + data + b"\n\n", event(STOP), event(DONE))
+    assert attempt.response.outcome is Outcome.FAILED
+
+
+class Detailed(Terse):
+    """A dialect that keeps what it does not read as details."""
+
+    @hookimpl
+    def decode_chunk(self, chunk):
+        fields = {} if chunk.data == b"[DONE]" else msgspec.json.decode(chunk.data)
+        further = {name: value for name, value in fields.items() if name not in {"text", "stop"}}
+        return [Details(further)] if further else super().decode_chunk(chunk)
+
+
+def test_error_that_is_kept_in_the_details_fails(toy):
+    """Check that details are no content."""
+    with pytest.raises(ProviderError, match="Storm"):
+        toy.read(toy.attempt(module=Detailed()), event(A), event(b'{"Message":"Storm."}'), event(STOP), event(DONE))

@@ -25,6 +25,21 @@ CERTAIN = {
     b'{"success": false, "message": "No."}': ("No.", None),
     b'{"choices": [], "error": "No."}': ("No.", None),
     b'{"status": 500, "message": "No."}': ("No.", None),
+    b'{"type": "about:blank", "title": "Bad", "status": 500, "detail": "No."}': ("No.", None),
+    b'{"detail": {"message": "No."}}': ("No.", None),
+    b'{"Error": {"Code": "x", "Message": "No."}}': ("No.", "x"),
+    b'{"Error": "No."}': ("No.", None),
+    b'{"err": "No."}': ("No.", None),
+    b'{"err": {"message": "No."}}': ("No.", None),
+    b'{"exception": "No."}': ("No.", None),
+    b'{"fault": {"faultstring": "No."}}': ("No.", None),
+    b'{"errno": 7, "errmsg": "No."}': ("No.", "7"),
+    b'{"base_resp": {"status_code": 1001, "status_msg": "No."}}': ("No.", "1001"),
+    b'{"data": {"error": {"message": "No."}}}': ("No.", None),
+    b'{"response": {"error": {"message": "No."}}}': ("No.", None),
+    b'{"result": {"error": "No."}, "success": false}': ("No.", None),
+    b'"{\\"error\\": \\"No.\\"}"': ("No.", None),
+    b'{"error": {}}': ('{"error":{}}', None),
 }
 
 
@@ -54,6 +69,14 @@ def test_objects_of_a_vendors_event(data):
         b'{"error": null}',
         b'{"error": ""}',
         b'{"error": false, "message": ""}',
+        b'{"error": {}, "usage": {"input_tokens": 1}}',
+        b'{"errno": 0, "errmsg": "ok"}',
+        b'{"base_resp": {"status_code": 0, "status_msg": "success"}}',
+        b'{"data": {"choices": [{"text": "a"}], "error": "No."}}',
+        b'{"response": {"error": null, "message": "a"}}',
+        b'{"status": 200, "message": "working"}',
+        b'{"detail": {"progress": 7}}',
+        b'"\\"message\\""',
         b'{"code": 0, "message": "done"}',
         b'{"code": 200, "message": "working"}',
         b'{"code": "success", "message": "working"}',
@@ -94,7 +117,14 @@ def test_events_named_an_error(data, message):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("error", True), ("Error", True), ("exception", True), (None, False), ("message", False), ("tool_error", False)],
+    [
+        *((name, True) for name in ("error", "Error", " error", "exception", "stream_error", "response.error")),
+        *((name, True) for name in ("error_event", "streamError", "ERROR", "failed", "generation.failed", "api-error")),
+        *(
+            (name, False)
+            for name in (None, "", "message", "tool_error", "guard.error", "errors7", "mirror", "run.failed")
+        ),
+    ],
 )
 def test_names_of_errors(name, expected):
     """Check that only a name that means the response is an error."""

@@ -419,7 +419,7 @@ class Attempt:
         if known or any(isinstance(event, Failure) for event in events):
             return events
         if is_error_name(chunk.event):
-            return [*events, named_failure(chunk.data)]
+            return [*_without_end(events), named_failure(chunk.data)]
         if any(type(event) not in _EMPTY for event in events) or (found := suspicion(chunk)) is None:
             return events
         if found.degree == "certain":

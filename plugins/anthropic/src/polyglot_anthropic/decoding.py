@@ -75,7 +75,7 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
 
 
 def _events(event: _Event, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
-    kind, delta = event.type or chunk.event, event.delta
+    kind, delta = event.type or (None if chunk.event == "message" else chunk.event), event.delta  # it says nothing
     if kind == "content_block_delta" and delta is not None:
         return _delta_events(delta, _number(event.index, state), chunk, state)
     read = _READERS.get(kind or "") if chunk.kind != "whole" or kind == "message" else None
@@ -319,7 +319,8 @@ def _other_event(chunk: Chunk) -> Sequence[Event]:
         return ()
     if payload.get("type") == "error" or payload.get("error"):
         return (read_failure(payload, raw=chunk.data),)
-    if chunk.kind == "whole" and {"content", "stop_reason"}.intersection(payload):
+    whole = chunk.kind == "whole" or chunk.event == "message"
+    if whole and {"content", "stop_reason"}.intersection(payload):
         return list(_whole(payload))
     nameless = not payload.get("type") and chunk.kind == "whole"  # within a stream, core decides about such an object
     if nameless and any(payload.get(name) for name in _OF_ERRORS):

@@ -189,6 +189,8 @@ ERRORS = {
     "an error that is a list": {"error": ["Busy."]},
     "an error beside null choices": {"choices": None, "message": "Busy."},
     "an error in a choice": {"choices": [{"index": 0, "delta": {}, "error": {"message": "Busy.", "code": 502}}]},
+    "an error in a delta": {"choices": [{"index": 0, "delta": {"error": {"message": "Busy."}}}]},
+    "an error in a message": {"choices": [{"index": 0, "message": {"error": "Busy."}, "finish_reason": "stop"}]},
     "a text in a choice": {"choices": [{"index": 0, "error": "Busy.", "finish_reason": "error"}]},
 }
 

@@ -303,8 +303,8 @@ def _keep_others(message: dict[str, Any], known: _State, received: Received) -> 
 def _ending(choice: Choice, chunk: Chunk, facts: Facts) -> Iterator[Event]:
     """Yield the finish of a choice, or the failure that ended it."""
     word = choice.finish_reason
-    if choice.error:
-        yield failure_from_payload({"error": choice.error}, raw=chunk.data)
+    if error := choice.error or (choice.delta or {}).get("error") or (choice.message or {}).get("error"):
+        yield failure_from_payload({"error": error}, raw=chunk.data)
     elif word and (status := facts.failed_on.get(word)) is not None:
         yield Failure(f"The model stopped: {word}.", word, status=status, raw=chunk.data)
     elif (ending := finish_of(word, choice=choice.index or 0)) is not None:
