@@ -105,7 +105,7 @@ def _append(calls: list[ToolCall], pieces: list[ToolCallPiece]) -> None:
         call = ToolCall(
             name=before.name + (head.name or ""),
             id=head.id or before.id,
-            arguments_raw=arguments if arguments or not complete else "{}",  # some servers send none instead
+            arguments_raw=arguments,
             complete=complete,
             signature=head.signature or before.signature,
             extra={**(head.extra or {}), **before.extra} if head.extra else before.extra,

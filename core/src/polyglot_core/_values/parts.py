@@ -163,7 +163,7 @@ class ToolCall(Struct, frozen=True, tag="tool_call", kw_only=True):
     Attributes:
         name: Name of the tool.
         id: The provider's id of the tool call, or None.
-        arguments_raw: JSON text of the arguments, as received; ``{}`` of a complete tool call without arguments.
+        arguments_raw: JSON text of the arguments, as received.
         complete: True if the whole tool call was received; False while it is streamed, or if the stream was
             interrupted in it.
         signature: The provider's signature, which is sent back unchanged in a later turn.

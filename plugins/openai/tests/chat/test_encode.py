@@ -152,7 +152,7 @@ def test_unknown_option(openai):
             [{"role": "user", "name": "Ann", "content": "a", "odd": {"kept": True}}],
             [{"role": "user", "name": "Ann", "content": "a", "odd": {"kept": True}}],
         ),
-        ([Message(role="assistant", content=(Text("a", cache=True),))], [{"role": "assistant", "content": "a"}]),
+        ([Message(role="assistant", content=(Text("a"),))], [{"role": "assistant", "content": "a"}]),
     ],
 )
 def test_text_messages(openai, messages, expected):

@@ -388,7 +388,8 @@ def _is_error(event: _Event, kind: str, chunk: Chunk) -> bool:
 
 def _is_error_object(data: bytes) -> bool:
     payload: dict[str, Any] = _decode_any(data)
-    return bool(payload.get("error") or payload.get("errors")) or payload.get("object") == "error"
+    named = payload.get("error") is not None or bool(payload.get("errors"))
+    return named or payload.get("object") == "error"
 
 
 def _failure(payload: object, data: bytes) -> Failure:
