@@ -25,6 +25,7 @@ from polyglot_core.plugin import (
     json_access,
     json_request,
     read_facts,
+    stated_failure,
 )
 from polyglot_openai.responses.ending import LAST_STATUSES, closing, started
 from polyglot_openai.responses.facts import Facts
@@ -380,13 +381,7 @@ def _is_error(event: _Event, kind: str, chunk: Chunk) -> bool:
     """Return whether an event is an error: by its name, by its type, by its field, or as an object without a type."""
     if chunk.event == "error" or kind in _ERRORS or kind.endswith("_error") or event.error:
         return True
-    return not kind and _is_error_object(chunk.data)
-
-
-def _is_error_object(data: bytes) -> bool:
-    payload: dict[str, Any] = _decode_any(data)
-    stated = ("error", "message", "detail", "error_code", "errors")
-    return any(payload.get(name) is not None for name in stated) or payload.get("object") == "error"
+    return not kind and stated_failure(chunk) is not None
 
 
 def _failure(payload: object, data: bytes) -> Failure:
