@@ -73,11 +73,18 @@ class Suspicion(NamedTuple):
 
     Attributes:
         degree: ``certain`` for an error; ``possible`` for an object that is one only if no finish is received.
-        failure: The failure that it describes.
+        payload: The object.
+        data: The bytes of the event.
     """
 
     degree: Literal["certain", "possible"]
-    failure: Failure
+    payload: Mapping[str, Any]
+    data: bytes
+
+    @property
+    def failure(self) -> Failure:
+        """The failure that it describes. Reading one takes longer than all else here, and few are needed."""
+        return _failure(self.payload, self.data)
 
 
 def is_error_name(event: str | None) -> bool:
@@ -136,7 +143,7 @@ def suspicion(chunk: Chunk) -> Suspicion | None:
         return None
     # a name that is not known belongs to an event of the vendor's, which is no part of the response
     sure = degree == "certain" and is_neutral(chunk.event)
-    return Suspicion("certain" if sure else "possible", _failure(payload, chunk.data))
+    return Suspicion("certain" if sure else "possible", payload, chunk.data)
 
 
 def _payload(data: bytes) -> Mapping[str, Any] | None:
