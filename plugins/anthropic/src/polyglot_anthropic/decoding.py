@@ -67,8 +67,8 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
     """Decode an event or a whole message. `state` holds those open blocks that are more than a text, by their index."""
     try:
         event = _decode(chunk.data)
-    except msgspec.DecodeError:
-        return _odd_chunk(chunk, state)
+    except msgspec.DecodeError as error:
+        return _odd_chunk(chunk, state, error)
     delta = event.delta
     if delta is not None and delta.type == "text_delta" and event.type == "content_block_delta" and not state:
         return (TextDelta(delta.text or "", 0, event.index or 0),)
@@ -136,11 +136,11 @@ def _merged(delta: _JSONObject, index: int, opened: OpenBlock) -> Sequence[Event
 # Values of other types than those of the API reference, and chunks that are no JSON object
 
 
-def _odd_chunk(chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
+def _odd_chunk(chunk: Chunk, state: dict[str, Any], error: msgspec.DecodeError) -> Sequence[Event]:
     """Return the events of a chunk whose values have other types than expected, or that is not JSON.
 
     Raises:
-        msgspec.DecodeError: It is not JSON, although it is an event of this API.
+        msgspec.DecodeError: It is not JSON, although it is an event of this API, or the body is a list.
     """
     try:
         payload = msgspec.json.decode(chunk.data)
@@ -152,6 +152,8 @@ def _odd_chunk(chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
         if chunk.event is None or chunk.event in _READERS.keys() - {"ping"}:
             raise
         return _PING
+    if isinstance(payload, list) and chunk.kind == "whole":
+        raise error  # core reads the elements
     return _events(_converted(payload), chunk, state)
 
 
