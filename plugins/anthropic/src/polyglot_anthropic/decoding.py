@@ -152,7 +152,7 @@ def _odd_chunk(chunk: Chunk, state: dict[str, Any], error: msgspec.DecodeError) 
         if chunk.event is None or chunk.event in _READERS.keys() - {"ping"}:
             raise
         return _PING
-    if isinstance(payload, list) and chunk.kind == "whole":
+    if payload and isinstance(payload, list) and chunk.kind == "whole":
         raise error  # core reads the elements
     return _events(_converted(payload), chunk, state)
 

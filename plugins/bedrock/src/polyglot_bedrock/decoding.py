@@ -153,7 +153,7 @@ def _details(fields: _JSONObject) -> Iterator[Event]:
 
 def _whole(chunk: Chunk) -> Iterator[Event]:
     payload = msgspec.json.decode(chunk.data)
-    if isinstance(payload, list):
+    if payload and isinstance(payload, list):
         msg = "Expected `object`, got `array`"
         raise msgspec.ValidationError(msg)  # core reads the elements
     if not isinstance(payload, dict):

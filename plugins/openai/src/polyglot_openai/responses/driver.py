@@ -364,7 +364,7 @@ def _unknown(kind: str, event: _Event, data: bytes, reading: Reading) -> Sequenc
 
 def _whole(data: bytes, reading: Reading) -> Iterator[Event]:
     response: object = _decode_any(data)
-    if isinstance(response, list):
+    if response and isinstance(response, list):
         msg = "Expected `object`, got `array`"
         raise msgspec.ValidationError(msg)  # core reads the elements
     if not isinstance(response, dict) or _is_error_body(response):
