@@ -84,6 +84,7 @@ READABLE = {
     "a list of numbers": b'{"text":"ab","tags":[1,2]}',
     "one for a list": b'{"text":"ab","tags":"x"}',
     "several wrong types": b'{"text":["ab"],"index":"0","flag":"no","tags":{}}',
+    "NUL behind the object": b'{"text":"ab"}\0',
     "a control character": b'{"text":"ab","id":"\t\x01"}',
 }
 
@@ -99,7 +100,10 @@ def test_odd_chunks_are_read_with_a_note(toy, data, caplog):
     assert list(response.notes) == [record.getMessage() for record in caplog.records]
 
 
-@pytest.mark.parametrize("data", [b"null", b'""', b"[]", b"3", b"1.5", b"true", b"{}", b"ping", b": hello", b"id: 3"])
+@pytest.mark.parametrize(
+    "data",
+    [b"null", b'""', b"[]", b"3", b"1.5", b"true", b"{}", b"ping", b": hello", b"id: 3", b"[PING]", b"[keep-alive]"],
+)
 def test_chunks_without_meaning_are_skipped(toy, data):
     """They change nothing, wherever they are."""
     response = read(toy, data, A, data, B, data, STOP, data, DONE).response
@@ -111,6 +115,8 @@ UNREADABLE = {
     "cut": b'{"text":"a"',
     "the second line cut": b'{"text":"x"}\n{"text":"a"',
     "no quotes": b"{text: a}",
+    "a mark of an error": b"[ERROR]",
+    "JSON and a word": A + b" Roses",
     "lists in a list": b"[[1],[2]]",
     "deep": b"[" * 100_000,
     "objects and more": A + b" and " + B,
@@ -230,3 +236,32 @@ def test_error_that_is_kept_in_the_details_fails(toy):
     """Check that details are no content."""
     with pytest.raises(ProviderError, match="Storm"):
         toy.read(toy.attempt(module=Detailed()), event(A), event(b'{"Message":"Storm."}'), event(STOP), event(DONE))
+
+
+def toy_body(toy, data):
+    attempt = toy.attempt(module=Terse(), framing="whole", headers={"content-type": "application/json"})
+    toy.read(attempt, data)
+    return attempt
+
+
+@pytest.mark.parametrize("rest", [b"\0", b"\0\0", b" Roses", b"<script></script>"])
+def test_body_with_something_behind_its_json_is_read(toy, rest):
+    """Check that nothing of a whole body is lost because of what a proxy has appended."""
+    attempt = toy_body(toy, b'{"text":"ab","stop":"end"}' + rest)
+    assert (attempt.response.outcome, attempt.response.content) == (Outcome.FINISHED, "ab")
+    assert attempt.response.notes
+
+
+@pytest.mark.parametrize("rest", [b'{"text":', b' and {"text":"x"}'])
+def test_body_with_half_an_object_behind_its_json_is_none(toy, rest):
+    """Check that a body is not taken for complete if more of it was meant to follow."""
+    with pytest.raises((Truncated, Malformed)):
+        toy_body(toy, b'{"text":"ab","stop":"end"}' + rest)
+
+
+@pytest.mark.parametrize("data", [b"Forbidden", b"Service Unavailable"])
+def test_last_text_that_is_no_json_is_malformed(toy, data):
+    """Check that it is not taken for JSON that was cut off, which would be requested again."""
+    attempt = toy.attempt(module=Terse(), framing="ndjson", headers={"content-type": "application/x-ndjson"})
+    with pytest.raises(Malformed, match=data.decode()):
+        toy.read(attempt, A + b"\n" + data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polyglot_core._wire.error_events import is_error_name, is_keep_alive, named_failure, suspicion
+from polyglot_core._wire.error_events import is_error_name, is_keep_alive, named_failure, stated_failure, suspicion
 from polyglot_core._wire.messages import Chunk
 
 CERTAIN = {
@@ -40,6 +40,7 @@ CERTAIN = {
     b'{"result": {"error": "No."}, "success": false}': ("No.", None),
     b'"{\\"error\\": \\"No.\\"}"': ("No.", None),
     b'{"error": {}}': ('{"error":{}}', None),
+    b'{"error": ""}': ('{"error":""}', None),
 }
 
 
@@ -67,7 +68,7 @@ def test_objects_of_a_vendors_event(data):
         b'"error"',
         b"no JSON",
         b'{"error": null}',
-        b'{"error": ""}',
+        b'{"error": "", "id": "1"}',
         b'{"error": false, "message": ""}',
         b'{"error": {}, "usage": {"input_tokens": 1}}',
         b'{"errno": 0, "errmsg": "ok"}',
@@ -96,6 +97,17 @@ def test_object_with_a_type_of_its_own():
     """Check that a message of a type that names no error is an error only if no finish is received."""
     data = b'{"type": "progress", "message": "50 %"}'
     assert suspicion(Chunk(data, data)).degree == "possible"
+    assert stated_failure(Chunk(data, data)) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "message"),
+    [(b'{"message": "No."}', None, "No."), (b"No.", "stream.error", "No."), (b'{"error": "No."}', "tool_error", None)],
+)
+def test_stated_failures(data, name, message):
+    """Check that a certain error is one, and that of a vendor's event is none."""
+    found = stated_failure(Chunk(data, data, event=name))
+    assert (found and found.message) == message
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from polyglot_core._values.events import Failure
     from polyglot_core._wire.messages import Chunk
 
-__all__ = ["Suspicion", "is_error_name", "is_keep_alive", "is_neutral", "named_failure", "suspicion"]
+__all__ = [
+    "Suspicion",
+    "is_error_name",
+    "is_error_text",
+    "is_keep_alive",
+    "is_neutral",
+    "named_failure",
+    "stated_failure",
+    "suspicion",
+]
 
 _ERROR_WORDS_OF_NAMES = frozenset({"error", "errors", "exception", "fatal", "failed", "failure"})
 _PLAIN_WORDS_OF_NAMES = frozenset(
@@ -46,6 +55,7 @@ _MESSAGES = (
     *("errmsg", "err_msg", "errMsg"),
 )
 _CODES = ("code", "error_code", "errorCode", "status_code", "statusCode", "err_code", "errno")
+_KINDS = ("object", "type", "status", "event", "level")
 _ENVELOPES = ("data", "result", "response", "body", "base_resp")
 """Fields whose object may be the error."""
 
@@ -63,11 +73,18 @@ class Suspicion(NamedTuple):
 
     Attributes:
         degree: ``certain`` for an error; ``possible`` for an object that is one only if no finish is received.
-        failure: The failure that it describes.
+        payload: The object.
+        data: The bytes of the event.
     """
 
     degree: Literal["certain", "possible"]
-    failure: Failure
+    payload: Mapping[str, Any]
+    data: bytes
+
+    @property
+    def failure(self) -> Failure:
+        """The failure that it describes. Reading one takes longer than all else here, and few are needed."""
+        return _failure(self.payload, self.data)
 
 
 def is_error_name(event: str | None) -> bool:
@@ -86,6 +103,11 @@ def is_keep_alive(data: bytes) -> bool:
     return data.strip().strip(b":. ").lower().decode("ascii", "replace") in _KEEP_ALIVES
 
 
+def is_error_text(data: bytes) -> bool:
+    """Return whether a text has a word for an error."""
+    return _ERROR_WORDS.search(data.decode("utf-8", "replace")) is not None
+
+
 def named_failure(data: bytes) -> Failure:
     """Return the failure in an event that is named an error, whatever its data: an object, a text or nothing."""
     try:
@@ -93,6 +115,19 @@ def named_failure(data: bytes) -> Failure:
     except UNREADABLE:
         payload = data.decode("utf-8", "replace").strip()
     return _failure(payload, data)
+
+
+def stated_failure(chunk: Chunk) -> Failure | None:
+    """Return the failure that a chunk without content reports, in any of the ways in which servers do.
+
+    They are the name of the event, an error in a field of its own, and an object with the code, or only the message, of
+    an error. Return None if it reports none; an object that names another type, such as ``{"type": "progress",
+    "message": …}``, does not.
+    """
+    if is_error_name(chunk.event):
+        return named_failure(chunk.data)
+    found = suspicion(chunk)
+    return found.failure if found is not None and found.degree == "certain" else None
 
 
 def suspicion(chunk: Chunk) -> Suspicion | None:
@@ -108,7 +143,7 @@ def suspicion(chunk: Chunk) -> Suspicion | None:
         return None
     # a name that is not known belongs to an event of the vendor's, which is no part of the response
     sure = degree == "certain" and is_neutral(chunk.event)
-    return Suspicion("certain" if sure else "possible", _failure(payload, chunk.data))
+    return Suspicion("certain" if sure else "possible", payload, chunk.data)
 
 
 def _payload(data: bytes) -> Mapping[str, Any] | None:
@@ -139,10 +174,10 @@ def _is_result(inner: Mapping[str, Any]) -> bool:
 
 
 def _degree(payload: Mapping[str, Any]) -> Literal["certain", "possible"] | None:
-    bare = payload.keys() == {"error"} and payload["error"] == {}  # an exception that was written as JSON
+    bare = payload.keys() == {"error"} and payload["error"] in ({}, "")  # an exception without a text
     if bare or _is_result(payload) or any(_is_told(payload.get(name)) for name in _STRONG):
         return "certain"
-    kinds = [value for name in ("object", "type", "status", "event") if isinstance(value := payload.get(name), str)]
+    kinds = [value for name in _KINDS if isinstance(value := payload.get(name), str)]
     if "error" in kinds or payload.get("success") is False or payload.get("ok") is False:
         return "certain"
     codes = [payload[name] for name in _CODES if payload.get(name) is not None]

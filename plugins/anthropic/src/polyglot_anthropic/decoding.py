@@ -27,6 +27,7 @@ from polyglot_core.plugin import (
     finish_of,
     hookimpl,
     json_access,
+    stated_failure,
 )
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _odd_chunk(chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
     """Return the events of a chunk whose values have other types than expected, or that is not JSON.
 
     Raises:
-        msgspec.DecodeError: It is not JSON, although it is an event of this API.
+        msgspec.DecodeError: It is not JSON, although it is an event of this API, or it is no object.
     """
     try:
         payload = msgspec.json.decode(chunk.data)
@@ -306,9 +307,6 @@ _CODES_BY_TEXT = {
 }
 """Texts of errors that the API classifies only as an invalid request."""
 
-_OF_ERRORS = frozenset({"message", "detail", "msg", "errors", "error_code"})
-"""Fields of which an object without a type and without content has at least one if it is an error."""
-
 
 def _other_event(chunk: Chunk) -> Sequence[Event]:
     """Return the events of an error in any spelling, or of a whole message without a type; none for another event."""
@@ -322,10 +320,7 @@ def _other_event(chunk: Chunk) -> Sequence[Event]:
     whole = chunk.kind == "whole" or chunk.event == "message"
     if whole and {"content", "stop_reason"}.intersection(payload):
         return list(_whole(payload))
-    nameless = not payload.get("type") and chunk.kind == "whole"  # within a stream, core decides about such an object
-    if nameless and any(payload.get(name) for name in _OF_ERRORS):
-        return (read_failure(payload, raw=chunk.data),)
-    return ()
+    return () if stated_failure(chunk) is None else (read_failure(payload, raw=chunk.data),)
 
 
 def read_failure(payload: object, *, status: int | None = None, raw: bytes = b"") -> Failure:

@@ -26,6 +26,7 @@ from polyglot_core.plugin import (
     hookimpl,
     json_access,
     json_request,
+    stated_failure,
 )
 from polyglot_mistral.body import body_of
 from polyglot_mistral.content import Received, message_events
@@ -192,14 +193,12 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[Any, Any]) -> Ite
 
 def _failure_in(completion: _Completion, chunk: Chunk) -> Failure | None:
     """Return the failure that a chunk reports: by its type, in ``error``, or by a message without choices."""
-    named = bool(completion.error) or completion.object == "error"
-    if not named and (completion.choices or completion.usage or chunk.event not in {None, "", "message", "error"}):
-        return None
-    payload = msgspec.json.decode(chunk.data)
-    stated = chunk.kind == "whole" and any(payload.get(name) for name in ("message", "detail", "errors"))
-    if not named and not stated:  # within a stream, core decides whether such an object is an error
-        return None
-    return failure_from_payload(payload, status=json_access.number(payload, "raw_status_code"), raw=chunk.data)
+    if completion.error:
+        payload = msgspec.json.decode(chunk.data)
+        return failure_from_payload(payload, status=json_access.number(payload, "raw_status_code"), raw=chunk.data)
+    failure = None if completion.choices or completion.usage else stated_failure(chunk)
+    status = None if failure is None else json_access.number(json_access.parse(chunk.data), "raw_status_code")
+    return failure if failure is None or status is None else replace(failure, status=status)
 
 
 def _is_piece(choice: _Choice) -> bool:

@@ -30,6 +30,7 @@ from polyglot_core.plugin import (
     hookimpl,
     json_access,
     read_facts,
+    stated_failure,
 )
 from polyglot_openai.chat.body import wire_request
 from polyglot_openai.chat.completion import (
@@ -103,7 +104,6 @@ _READ_OF_MESSAGES = frozenset(
     {"content", "refusal", "tool_calls", "function_call", "annotations", "executed_tools", "images", "audio"}
 )
 _NO_CONTENT = frozenset({"role"})
-_ERROR_FIELDS = ("message", "detail", "errors", "error_code", "error_message", "error_msg", "msg")
 _EVENTS = frozenset({"", "message", "data", "error", "chunk", "completion", "delta"})
 """SSE event names under which an object without choices may be an error; other names are those of other events."""
 
@@ -331,24 +331,7 @@ def _failure_in(payload: Mapping[str, Any], completion: Completion, chunk: Chunk
         return failure_from_payload(payload, raw=chunk.data)
     if completion.choices or completion.usage or (chunk.event or "") not in _EVENTS:
         return None
-    named = payload.get("object") == "error" or payload.get("type") == "error" or chunk.event == "error"
-    # within a stream, core decides whether an object that is not named an error is one
-    if named or (chunk.kind == "whole" and any(_is_reason(payload.get(name)) for name in _ERROR_FIELDS)):
-        return failure_from_payload(_with_code(payload), raw=chunk.data)
-    return None
-
-
-def _is_reason(value: object) -> bool:
-    """Return True if a value can be an error's message or code; a message of the conversation is no reason."""
-    return bool(value) and not (isinstance(value, dict) and ("content" in value or "role" in value))
-
-
-def _with_code(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an error with its code and message under the usual names."""
-    code = payload.get("error_code")
-    message = next((payload[name] for name in ("message", "error_message", "error_msg") if payload.get(name)), None)
-    fields = {"code": code, "message": message}
-    return {**payload, **{name: value for name, value in fields.items() if value and not payload.get(name)}}
+    return stated_failure(chunk)
 
 
 def _outside_choices(payload: Mapping[str, Any], chunk: Chunk, known: _State) -> Iterator[Event]:

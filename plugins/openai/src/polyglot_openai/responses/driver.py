@@ -25,6 +25,7 @@ from polyglot_core.plugin import (
     json_access,
     json_request,
     read_facts,
+    stated_failure,
 )
 from polyglot_openai.responses.ending import LAST_STATUSES, closing, started
 from polyglot_openai.responses.facts import Facts
@@ -365,7 +366,10 @@ def _unknown(kind: str, event: _Event, data: bytes, reading: Reading) -> Sequenc
 
 
 def _whole(data: bytes, reading: Reading) -> Iterator[Event]:
-    response = _decode_any(data)
+    response: object = _decode_any(data)
+    if response and isinstance(response, list):
+        msg = "Expected `object`, got `array`"
+        raise msgspec.ValidationError(msg)  # core reads the elements
     if not isinstance(response, dict) or _is_error_body(response):
         yield _failure(response, data)
     else:
@@ -383,13 +387,7 @@ def _is_error(event: _Event, kind: str, chunk: Chunk) -> bool:
     """Return whether an event is an error: by its name, by its type, by its field, or as an object without a type."""
     if chunk.event == "error" or kind in _ERRORS or kind.endswith("_error") or event.error:
         return True
-    return not kind and _is_error_object(chunk.data)
-
-
-def _is_error_object(data: bytes) -> bool:
-    payload: dict[str, Any] = _decode_any(data)
-    named = payload.get("error") is not None or bool(payload.get("errors"))
-    return named or payload.get("object") == "error"
+    return not kind and stated_failure(chunk) is not None
 
 
 def _failure(payload: object, data: bytes) -> Failure:
