@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Annotated, Any, NamedTuple, TypedDict, get_args, get_type_hints
 
@@ -60,7 +61,12 @@ class _Kind(NamedTuple):
 
 
 def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
+        return False
+    try:
+        return math.isfinite(value)
+    except (OverflowError, ValueError):  # too large for a float, or a signaling NaN
+        return False
 
 
 def _is_whole(value: object) -> bool:
@@ -73,6 +79,10 @@ def _is_text_or_texts(value: object) -> bool:
     )
 
 
+def _is_object(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
 _KINDS = {
     int: _Kind("a whole number", _is_whole, int),
     float: _Kind("a number", _is_number, lambda number: int(number) if _is_whole(number) else float(number)),
@@ -81,7 +91,7 @@ _KINDS = {
     str | Sequence[str]: _Kind(
         "text, or a list of texts", _is_text_or_texts, lambda value: value if isinstance(value, str) else list(value)
     ),
-    Mapping[str, Any]: _Kind("a dict", lambda value: isinstance(value, Mapping), dict),
+    Mapping[str, Any]: _Kind("a dict whose names are text", _is_object, dict),
 }
 
 
@@ -157,7 +167,7 @@ def option_problem(options: Mapping[str, Any], where: str) -> str | None:
 
 
 def _wrong_value(where: str, name: str, value: object, expected: str) -> str:
-    given = repr(value)[:60] if isinstance(value, (str, Real)) else f"of type {type(value).__name__}"
+    given = repr(value)[:60] if isinstance(value, (str, Real, Decimal)) else f"of type {type(value).__name__}"
     words = _OPTIONS[name].words if name in _OPTIONS else ()
     close = nearest(value.lower(), words) if isinstance(value, str) else None
     hint = f" Did you mean {close!r}?" if close else ""
