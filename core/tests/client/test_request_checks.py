@@ -175,6 +175,21 @@ def test_wrong_argument_is_refused(wrong):
     assert caught.value.phase == "encode"
 
 
+class Markup(str):
+    """Text of another class, as templates make it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "markup"
+
+
+class Word(str, enum.Enum):  # noqa: UP042 (as before StrEnum)
+    """Words whose text is not that of `str`."""
+
+    LOW = "low"
+
+
 class Level(enum.Enum):
     """A member of an enum is written as its value."""
 
@@ -268,6 +283,7 @@ def test_options_of_a_fallback_are_checked():
     [
         ({"temperature": Fraction(1, 2)}, {"temperature": 0.5}),
         ({"temperature": Decimal("0.7")}, {"temperature": 0.7}),
+        ({"reasoning_effort": Word.LOW, "user": Markup("a")}, {"reasoning_effort": "low", "user": "a"}),
         ({"temperature": 1}, {"temperature": 1}),
         ({"stop": ("a", "b")}, {"stop": ["a", "b"]}),
         ({"metadata": types.MappingProxyType({"a": 1})}, {"metadata": {"a": 1}}),
@@ -280,3 +296,9 @@ def test_options_become_json_values(options, sent):
     given = create(options=options).options
     assert given == sent
     assert list(map(type, given.values())) == list(map(type, sent.values()))
+
+
+def test_model_of_an_enum_is_its_value():
+    """Drivers format it into URLs."""
+    model = create(model=Word.LOW).model
+    assert (type(model), model) == (str, "low")

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from polyglot_core._client.request_checks import check_request
 from polyglot_core._values.connection import guarded_headers
+from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.openai_shape import read_parts, read_result
 from polyglot_core._values.options import option_problem
 from polyglot_core._values.parts import ToolResult
@@ -173,8 +174,10 @@ def _as_model(model: object) -> str | None:
     Raises:
         RequestError: It is empty, or no text.
     """
-    if model is None or (isinstance(model, str) and model.strip()):
-        return model
+    if model is None:
+        return None
+    if isinstance(model, str) and model.strip():
+        return plain_text(model)  # a driver may format it into a URL, where an enum's member is its name
     given = "empty" if isinstance(model, str) else f"of type {type(model).__name__}"
     raise _error(f"model is {given}; pass the name of a model, or None for that of the connection.")
 

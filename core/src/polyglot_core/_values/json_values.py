@@ -13,7 +13,7 @@ import msgspec
 
 from polyglot_core.errors import RequestError
 
-__all__ = ["encode_json", "is_plain", "json_problem", "text_problem"]
+__all__ = ["encode_json", "is_plain", "json_problem", "plain_text", "text_problem"]
 
 _DEEPEST = 100  # levels; a value that contains itself has no end
 
@@ -35,7 +35,14 @@ def encode_json(value: object, where: str) -> bytes:
         raise RequestError(f"{problem}.", phase="encode") from error
 
 
+def plain_text(text: str) -> str:
+    """Return a text as a `str`: for a text of another class, such as a member of an enum, its characters."""
+    return text if type(text) is str else str.__str__(text)
+
+
 def _plain(value: object) -> object:
+    if isinstance(value, str):  # of another class, such as the text that a template makes
+        return plain_text(value)
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):

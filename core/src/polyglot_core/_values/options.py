@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple, TypedDict, get_args, get_type_hin
 
 from msgspec import Meta
 
+from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.suggest import nearest
 
 __all__ = ["NAMES", "Options", "option_problem", "plain_options", "unknown_option"]
@@ -87,7 +88,7 @@ _KINDS = {
     int: _Kind("a whole number", _is_whole, int),
     float: _Kind("a number", _is_number, lambda number: int(number) if _is_whole(number) else float(number)),
     bool: _Kind("True or False", lambda value: isinstance(value, bool), bool),
-    str: _Kind("text", lambda value: isinstance(value, str), str),
+    str: _Kind("text", lambda value: isinstance(value, str), plain_text),
     str | Sequence[str]: _Kind(
         "text, or a list of texts", _is_text_or_texts, lambda value: value if isinstance(value, str) else list(value)
     ),
