@@ -247,7 +247,7 @@ def test_timeouts_are_checked(flavour, loopback, http, toy, timeout):
 
 
 @NEXT
-@pytest.mark.parametrize("timeout", [1, math.inf, 1e12], ids=repr)
+@pytest.mark.parametrize("timeout", [1, math.inf, 1e12, pytest.param(10**400, id="10**400")], ids=repr)
 def test_long_timeouts(flavour, loopback, http, toy, timeout):
     """Any other number is accepted."""
     server = loopback(http.streamed(*toy.story, toy.done))

@@ -87,7 +87,7 @@ class Message(Struct, frozen=True, kw_only=True):
             msg = f"{where} requires a role, as in {{'role': 'user', 'content': '…'}}; this one has {_names(turn)}."
             raise RequestError(msg, phase="encode")
         content, calls = fields.pop("content", None), fields.pop("tool_calls", None)
-        name, call_id = fields.pop("name", None), fields.pop("tool_call_id", None)
+        name, call_id = fields.pop("name", None), fields.pop("tool_call_id", None) if role == "tool" else None
         parts = read_parts(content, f"{where}.content")
         if cache := _markable(parts, calls) and read_cache(fields.get(CACHE_MARK)):
             parts = (*parts[:-1], replace(parts[-1], cache=cache))

@@ -160,14 +160,15 @@ class Writer(MessageWriter):
         return laid_over(laid_over(written, dict(call.extra)), put(call.signature, self._facts.call_signature))
 
     def result(self, result: ToolResult) -> _JSONObject:
-        """Return a tool result: parts if the endpoint accepts them, else text only."""
-        marked = self._facts.cache_marks and any(isinstance(part, Text) and part.cache for part in result.said)
-        if (self._facts.result_parts or marked) and not isinstance(result.content, str):
+        """Return a tool result: parts if the endpoint accepts them, else one text, or several with their fields."""
+        if self._facts.result_parts and not isinstance(result.content, str):
             return super().result(result)
-        texts = [part.text for part in result.said if isinstance(part, Text)]
+        texts = tuple(part for part in result.said if isinstance(part, Text))
         if len(texts) < len(result.said):
             self.cannot("an image or a document as the result of a tool", instead="a user's message after the result")
-        return {"role": "tool", "tool_call_id": result.id, "content": "".join(texts)}
+        if any(part.extra or (part.cache and self._facts.cache_marks) for part in texts):
+            return super().result(replace(result, content=texts, error=False))
+        return {"role": "tool", "tool_call_id": result.id, "content": "".join(part.text for part in texts)}
 
 
 def _is_beside(part: Part, message: Message) -> bool:
@@ -177,7 +178,7 @@ def _is_beside(part: Part, message: Message) -> bool:
     it was received in such a field.
     """
     if isinstance(part, Refusal):
-        return "type" not in part.extra
+        return not part.extra
     if isinstance(part, Image):
         return message.role == "assistant" and "type" in part.extra
     return isinstance(part, RawPart) and "type" not in part.payload
