@@ -73,12 +73,13 @@ class Writer(TurnWriter):
     def blocks(self, message: Message) -> list[_JSONObject]:
         """Return the parts of a message, at least one. Those of a response are the ones that were received.
 
-        In any other turn a signature without text belongs to the text before it.
+        An interrupted response, and one of another provider, may have none. In any other turn a signature
+        without text belongs to the text before it.
         """
         self._received = message.provider is not None and self.is_own(message)
         if self._received:
             parts = message.parts if message.complete else _without_unanswered(message.parts)
-            return self.write(parts) or [{"text": ""}]
+            return self.write(parts) or ([{"text": ""}] if message.complete else [])
         made: list[_JSONObject] = []
         for part in super().blocks(message):
             if (
@@ -90,7 +91,7 @@ class Writer(TurnWriter):
                 made[-1]["thoughtSignature"] = part["thoughtSignature"]
             else:
                 made.append(part)
-        return made or [{"text": ""}]
+        return made or ([] if message.provider else [{"text": ""}])
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
         """Write text."""

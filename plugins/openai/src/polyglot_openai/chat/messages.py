@@ -39,6 +39,7 @@ class Writer(MessageWriter):
     """Writes the messages of one request according to the facts of the endpoint."""
 
     sends_extra = True
+    files_in_responses = False
     dialect: ClassVar[frozenset[str]] = frozenset({"openai", "azure-openai"})
 
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:

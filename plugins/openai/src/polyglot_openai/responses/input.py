@@ -329,6 +329,7 @@ def _whole(parts: Iterable[Part], outputs: set[str]) -> list[Part]:
     kept: list[Part] = []
     for part in parts:
         if isinstance(part, RawPart) and _lacks_output(part, outputs):
+            _remove_last_reasoning(kept)
             continue
         if isinstance(part, (Text, Refusal)) and set(part.extra) <= {"phase"}:
             _remove_last_reasoning(kept)
