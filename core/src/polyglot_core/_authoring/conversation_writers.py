@@ -384,7 +384,8 @@ class _Calls:
         self._writer = writer
         self._count = 0
         self._tools: dict[str, str] = {}
-        self._without_result: list[tuple[str, str]] = []
+        self._without_result: set[str] = set()
+        self._waiting: dict[str | None, deque[str]] = {}  # in order, by tool and, under None, of all tools
         self._taken: set[str] = set()
         self._sent: dict[str, str] = {}  # by the id of a call, the id that the last call with it is sent with
         self._open: dict[str, deque[str]] = {}  # the same of all calls of this round that have no result yet
@@ -411,7 +412,9 @@ class _Calls:
         self._count += 1
         made = self._made(self._count)
         if not call.id:
-            self._without_result.append((call.name, made))
+            self._without_result.add(made)
+            for tool in (None, call.name):
+                self._waiting.setdefault(tool, deque()).append(made)
         given = call.id or made
         name = self._tools[given] = call.name or _NAMELESS
         sent = self._sent[given] = self._unique(given)
@@ -437,11 +440,13 @@ class _Calls:
 
     def _oldest(self, tool: str | None) -> str:
         """Return the generated id of the oldest tool call without a result, or else that of the last tool call."""
-        found = next((call for call in self._without_result if tool in {None, call[0]}), None)
-        if found is None:
+        waiting = self._waiting.get(tool, deque())
+        while waiting and waiting[0] not in self._without_result:
+            waiting.popleft()  # it has got its result under the other key
+        if not waiting:
             return self._made(max(self._count, 1))
-        self._without_result.remove(found)
-        return found[1]
+        self._without_result.remove(waiting[0])
+        return waiting.popleft()
 
     def _made(self, number: int) -> str:
         return (self._writer.id_format or "call_{}").format(number)
