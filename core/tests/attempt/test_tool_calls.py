@@ -303,7 +303,7 @@ def test_arguments_are_parsed(raw, parsed):
     """Arguments are a dict; empty text and null are the empty one."""
     assembler, _ = assembled(*each(call(0, "1", "sum", raw)))
     (made,) = assembler.choices()[0].tool_calls
-    assert (made.arguments, made.arguments_raw, made.ready) == (parsed, raw or "{}", True)
+    assert (made.arguments, made.arguments_raw, made.ready) == (parsed, raw, True)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core._wire.error_events import is_error_text, is_keep_alive, is_neutral
 from polyglot_core._wire.json_framers import JSONArrayFramer
 from polyglot_core._wire.messages import is_json, lines_of
@@ -55,7 +56,13 @@ def reading(chunk: Chunk, error: Exception) -> Reading | None:
     if not (isinstance(error, msgspec.ValidationError) and is_json(data)):
         return _of_text(chunk, data)
     of_a_field = "- at `$" in str(error) or "got `object`" in str(error)
-    return None if of_a_field else _of_json(chunk, msgspec.json.decode(data))
+    if of_a_field:
+        return None
+    try:
+        value = msgspec.json.decode(data)
+    except UNREADABLE:  # invalid UTF-8 in a string, which `is_json` does not read
+        return None
+    return _of_json(chunk, value)
 
 
 def _of_text(chunk: Chunk, data: bytes) -> Reading | None:
@@ -78,7 +85,7 @@ def _without_json(chunk: Chunk, data: bytes) -> Reading | None:
     if is_keep_alive(data) or (data.startswith(_SKIPPED_LINES) and b"\n" not in data):
         return Reading((), "An event whose data is a keep-alive was skipped.")
     if _MARK.fullmatch(data) and not is_error_text(data):
-        return Reading((), f"An event that is only a mark was skipped: {data.decode()}.", data)
+        return Reading((), f"An event that is only a mark was skipped: {data.decode('utf-8', 'replace')}.", data)
     if not is_neutral(chunk.event) and not data.startswith(_BRACKETS):
         name = str(chunk.event)[:_SHOWN]
         return Reading((), f"An event {name!r} was skipped: its data is no JSON.")

@@ -262,8 +262,10 @@ class RawTool(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Return the name of the tool, or its type if it has no name."""
-        return str(self.payload.get("name") or self.payload.get("type") or "")
+        """Return the name of the tool, which may be in an inner object; its type if it has no name."""
+        inner = (each.get("name") for each in self.payload.values() if isinstance(each, Mapping))
+        named = self.payload.get("name") or next((name for name in inner if name), None)
+        return str(named or self.payload.get("type") or "")
 
 
 class JSONSchema(Struct, frozen=True):
