@@ -174,7 +174,7 @@ def _is_result(inner: Mapping[str, Any]) -> bool:
 
 
 def _degree(payload: Mapping[str, Any]) -> Literal["certain", "possible"] | None:
-    bare = payload.keys() == {"error"} and payload["error"] in ({}, "")  # an exception without a text
+    bare = set(payload) == {"error"} and payload["error"] in ({}, "")  # an exception without a text
     if bare or _is_result(payload) or any(_is_told(payload.get(name)) for name in _STRONG):
         return "certain"
     kinds = [value for name in _KINDS if isinstance(value := payload.get(name), str)]
