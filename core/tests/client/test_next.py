@@ -725,9 +725,9 @@ class Callable:
     ],
     ids=["function", "partial", "object", "None"],
 )
-def test_callbacks_are_checked(flavour, method, callback, says):
+def test_callbacks_are_checked(flavour, toy_driver, method, callback, says):
     """A coroutine function, or what cannot be called, is refused."""
-    connection = Connection(name="here", driver="openai", model="m", base_url="http://localhost", api_key="k")
+    connection = Connection(name="here", driver="toy", model="m", base_url="http://localhost", api_key="k")
     pending = flavour.Inference(connection).create("Hi")
     register = pending.on_seam if method == "pending" else getattr(pending.stream(), method)
     with pytest.raises(RequestError, match=says):
