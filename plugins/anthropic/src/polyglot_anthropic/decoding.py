@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from polyglot_anthropic.blocks import TEXT, OpenBlock, whole_block
 from polyglot_core.plugin import (
@@ -33,9 +32,9 @@ from polyglot_core.plugin import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from polyglot_core.plugin import Chunk, Event, Failure
+    from polyglot_core.plugin import Chunk, Event
 
-__all__ = ["decode_chunk", "read_failure"]
+__all__ = ["decode_chunk"]
 
 _JSONObject = dict[str, Any]
 
@@ -148,7 +147,7 @@ def _odd_chunk(chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
         if chunk.data.strip() == _DONE:
             return [*_rest(state), *_END]
         if chunk.event == "error":
-            return (read_failure(chunk.data.decode("utf-8", "replace").strip(), raw=chunk.data),)
+            return (failure_from_payload(chunk.data.decode("utf-8", "replace").strip(), raw=chunk.data),)
         if chunk.event is None or chunk.event in _READERS.keys() - {"ping"}:
             raise
         return _PING
@@ -300,31 +299,17 @@ def _finish(fields: _JSONObject) -> Iterator[Event]:
 
 # Errors in the response
 
-_CODES_BY_TEXT = {
-    "prompt is too long": "context_length_exceeded",
-    "exceed context limit": "context_length_exceeded",
-    "credit balance is too low": "insufficient_quota",
-}
-"""Texts of errors that the API classifies only as an invalid request."""
-
 
 def _other_event(chunk: Chunk) -> Sequence[Event]:
     """Return the events of an error in any spelling, or of a whole message without a type; none for another event."""
     payload = msgspec.json.decode(chunk.data)
     if chunk.event == "error":
-        return (read_failure(payload, raw=chunk.data),)
+        return (failure_from_payload(payload, raw=chunk.data),)
     if not isinstance(payload, dict):
         return ()
     if payload.get("type") == "error" or payload.get("error"):
-        return (read_failure(payload, raw=chunk.data),)
+        return (failure_from_payload(payload, raw=chunk.data),)
     whole = chunk.kind == "whole" or chunk.event == "message"
     if whole and {"content", "stop_reason"}.intersection(payload):
         return list(_whole(payload))
-    return () if stated_failure(chunk) is None else (read_failure(payload, raw=chunk.data),)
-
-
-def read_failure(payload: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
-    """Read an error object. If only its text is specific, the code is derived from that."""
-    failure = failure_from_payload(payload, status=status, raw=raw)
-    code = next((code for text, code in _CODES_BY_TEXT.items() if text in failure.message.lower()), None)
-    return failure if code is None else replace(failure, code=code)
+    return () if stated_failure(chunk) is None else (failure_from_payload(payload, raw=chunk.data),)
