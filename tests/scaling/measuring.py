@@ -15,7 +15,7 @@ Work = Callable[[int], Callable[[], object]]
 LINEAR = 9.0
 """Ratio of the times at 4n and n that linear work stays below; that of quadratic work is 16."""
 
-_SHORTEST = 0.02  # seconds that a measurement takes at least
+_SHORTEST = 0.01  # seconds that a measurement takes at least
 _MORE_RUNS = 2
 
 

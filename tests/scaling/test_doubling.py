@@ -9,7 +9,7 @@ import pytest
 from .cases import CASES
 from .measuring import LINEAR, growth_of
 
-QUADRATIC = {"a loop in a loop": (lambda size: lambda: [None for _ in range(size) for _ in range(size)], 500)}
+QUADRATIC = {"a loop in a loop": (lambda size: lambda: [None for _ in range(size) for _ in range(size)], 300)}
 
 
 @pytest.fixture(autouse=True)

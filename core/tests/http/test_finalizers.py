@@ -66,10 +66,15 @@ def test_collection_takes_no_lock(held):
 def test_collection_waits_for_no_timer(held):
     """The watchdog's thread may wait for the lock of a client's pool while a stream is collected under that lock."""
     waits, go_on = threading.Event(), threading.Event()
-    timer = watchdog.Timer(0.01, lambda: (waits.set(), go_on.wait(2 * PATIENCE)) and False)
+
+    def wait():
+        waits.set()
+        go_on.wait(2 * PATIENCE)
+        return False
+
     stream = Inference(held.connection()).stream("Hi")
     next(iter(stream))
-    timer.start()
+    watchdog.Timer(0.01, wait).start()
     assert waits.wait(PATIENCE)
 
     def collect():
