@@ -59,7 +59,10 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "command",
         ],
         "Extend it": ["drivers", "architecture", "reference/index"],
-        "Work on it": ["/CONTRIBUTING", "checks", "decisions/index", "changelog", "/SECURITY"],
+        "Work on it": [
+            *("/CONTRIBUTING", "checks", "round-trips", "error-spellings", "decisions/index"),
+            *("changelog", "/SECURITY"),
+        ],
         "Packages": ["/core/README", "/plugins/*/README"],
     },
     "docs/providers": {"Providers": ["providers/*"]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import inspect
 import itertools
@@ -33,6 +34,12 @@ hypothesis.settings.register_profile("checks", deadline=None)  # a busy machine 
 hypothesis.settings.load_profile("checks")
 
 _PATIENCE = 5.0  # maximum seconds of any wait in this module
+
+
+def pytest_collection_finish():
+    """Leave the collected tests out of garbage collections, each of which would take a tenth of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 # The toy dialect: a chunk is a JSON list of events, ``[["TextDelta", {"text": "Hi"}], …]``

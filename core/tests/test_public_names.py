@@ -25,7 +25,7 @@ NDJSONFramer Note Part Ping Preset RawPart RawTool Reasoning ReasoningDelta Refu
 SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
 WireRequest WireResponse cannot_express config_error failure_from_payload finish_of hookimpl import_optional json_access
-json_request merged provider_error_class read_facts translate_options
+json_request merged provider_error_class read_facts stated_failure translate_options
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded

@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import tokenize
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -125,7 +126,7 @@ def passages(root: Path) -> list[Passage]:
     for file in python_files(root):
         found += python_passages(file.read_text("utf-8"), file.relative_to(root).as_posix())
     for file in python_files(root, TESTS):
-        of_tests = python_passages(file.read_text("utf-8"), file.relative_to(root).as_posix())
+        of_tests = python_passages(file.read_text("utf-8"), file.relative_to(root).as_posix(), docstrings_alone=True)
         found += (each._replace(kind="docstrings of tests") for each in of_tests if each.of == "function")
     for file in python_files(root, DOCS):
         found += doc_passages(file.read_text("utf-8"), file.relative_to(root).as_posix())
@@ -145,15 +146,14 @@ def doc_passages(text: str, path: str) -> list[Passage]:
     return found
 
 
-def python_passages(text: str, path: str) -> list[Passage]:
-    """Return comments, docstrings and strings of a module, in this order."""
+def python_passages(text: str, path: str, *, docstrings_alone: bool = False) -> list[Passage]:
+    """Return comments, docstrings and strings of a module, in this order, or its docstrings alone."""
     tree = ast.parse(text)
     owners = _owners(tree)
-    found = [
-        *(("comments", line, comment, "") for line, comment in _comments(text)),
-        *(("docstrings", *docstring) for docstring in _docstrings(tree)),
-        *((kind, line, string, "") for kind, line, string in _texts(tree)),
-    ]
+    found = [("docstrings", *docstring) for docstring in _docstrings(tree)]
+    if not docstrings_alone:
+        comments = [("comments", line, comment, "") for line, comment in _comments(text)]
+        found = [*comments, *found, *((kind, line, string, "") for kind, line, string in _texts(tree))]
     counts: dict[tuple[str, str], int] = {}
     numbered = []
     for kind, line, prose, of in found:
@@ -233,10 +233,12 @@ _DOCUMENTED = {
 def _texts(tree: ast.Module) -> Iterator[tuple[str, int, str]]:
     """Yield error strings, then other strings, each kind in the order of the text."""
     errors: dict[tuple[int, int], str] = {}
+    standing_alone = set()
     for node in ast.walk(tree):
         for expression in _messages(node):
             errors |= _strings(expression)
-    standing_alone = {node.value for node in ast.walk(tree) if is_docstring(node)}
+        if is_docstring(node):
+            standing_alone.add(node.value)
     others = {
         position: text
         for position, text in _strings(tree, standing_alone).items()
@@ -264,6 +266,7 @@ def _makes_messages(name: str) -> bool:
     return name in _MESSAGE_CALLS or name.endswith("Error") or name in _errors_of_core()
 
 
+@cache
 def _errors_of_core() -> frozenset[str]:
     """Return the names of the public errors, most of which do not end in ``Error``."""
     from polyglot_core import errors

@@ -11,7 +11,7 @@ from .sizes import APART, CHECKOUT, code_lines, sizes
 FILES = [*CHECKOUT.glob("core/src/**/*.py"), *CHECKOUT.glob("plugins/*/src/**/*.py")]
 SIZES = sizes()
 LINES = 60
-LINES_OF_A_DRIVER = 850
+LINES_OF_A_DRIVER = 1_250
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(CHECKOUT).as_posix())
@@ -24,7 +24,7 @@ def test_a_function_fits_on_a_page(file):
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: size.driver)
 def test_a_driver_is_small(size):
-    """All modules of a driver, without rows of presets, are less than 850 lines of code."""
+    """All modules of a driver, without rows of presets, are less than 1,250 lines of code: a dialect with everything that its turns contain."""
     assert 0 < size.lines < LINES_OF_A_DRIVER, size.modules
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
@@ -64,7 +65,7 @@ class Answer(NamedTuple):
         return {
             **fields,
             "said": self.said,
-            "error": None if error is None else [type(error).__name__, *(getattr(error, fact, None) for fact in facts)],
+            "error": None if error is None else [type(error).__name__, *(_told(error, fact) for fact in facts)],
         }
 
 
@@ -169,6 +170,15 @@ async def _ask_one_async(exchange: Exchange, base_url: str) -> Answer:
 
 def _first_choice(partial: PartialInferenceResponse) -> str:
     return partial.content_delta if partial.choice == 0 else ""
+
+
+def _told(error: Exception, fact: str) -> Any:
+    """Return a fact of an error; the message without the port, which differs from server to server."""
+    value = getattr(error, fact, None)
+    return _PORT.sub("", value) if isinstance(value, str) else value
+
+
+_PORT = re.compile(r"(?<=http://127\.0\.0\.1):[0-9]+")
 
 
 def _failed(error: Exception, said: list[str]) -> Answer:

@@ -17,7 +17,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
-from . import dialects, peers
+from . import dialects, peers, spellings
 from .matrix import ROWS, SCENARIOS, dialect_table, listed, matrix_table, play
 from .stage import Scenario
 
@@ -45,6 +45,11 @@ def _shown(arguments: argparse.Namespace) -> bool:
     if arguments.promises:
         print(listed([*SCENARIOS, *dialects.SCENARIOS]))
         return False
+    if arguments.spellings:
+        print(table := spellings.draw_spellings())
+        if arguments.write:
+            spellings.PAGE.write_text(spellings.page_with(table), "utf-8")
+        return False
     if arguments.peers:
         lines = peers.compare(_progress())
         print(peers.peer_table(lines))
@@ -70,6 +75,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--row", type=int, action="append", choices=ROWS, metavar="N", help="only this row")
     parser.add_argument("--dialects", action="store_true", help="the commonest faults in every dialect")
     parser.add_argument("--peers", action="store_true", help="beside the providers' own libraries")
+    parser.add_argument("--spellings", action="store_true", help="errors within a stream, in every spelling")
+    parser.add_argument("--write", action="store_true", help="write the table of spellings into its page")
     parser.add_argument("--promises", action="store_true", help="only print what is promised")
     return parser.parse_args()
 

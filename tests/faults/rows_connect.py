@@ -253,12 +253,12 @@ def socks(stage: Stage) -> None:
 @told(
     9,
     "reset on reuse",
-    "A request on a kept connection that the server closes unanswered is sent once more, and not counted.",
+    "A request on a kept connection that the server closes unanswered is sent once more at once, as a retry.",
 )
 def stale_connection(stage: Stage) -> None:
     whole = plain(b'{"choices":[{"message":{"content":"One two three"},"finish_reason":"stop"}]}', content_type=None)
     server = stage.serve((whole,), ("reset",), streamed(*STORY))
-    connection = stage.connection(server)
+    connection = stage.connection(server, again=1)
     inference = stage.own(connection)
     first = stage.wait(inference.create("Hello", stream=False).response())
     second = stage.wait(inference.create("Hello", stream=True).response())

@@ -22,7 +22,7 @@ __all__ = ["SCENARIOS"]
 WORDS = {
     "length": FinishReason.LENGTH,
     "content_filter": FinishReason.CONTENT_FILTER,
-    "insufficient_system_resource": FinishReason.ERROR,
+    "malformed_function_call": FinishReason.ERROR,
     "a_new_word": FinishReason.OTHER,
 }
 reasons = [

@@ -72,7 +72,7 @@ framings = [
     *[simulated(62, f"cohere: {word.decode()}", "An end that is a failure is no success; what came is kept.",
                 Ends(error=ProviderError if error is None else error, content="One two", facts={"code": word.decode()}),
                 reply=reply(COHERE, COHERE_END % word), driver="cohere")
-      for word, error in [(b"ERROR", None), (b"ERROR_TOXIC", None)]],
+      for word, error in [(b"ERROR", ServerError), (b"ERROR_TOXIC", None)]],
 ]  # fmt: skip
 
 # Binary frames

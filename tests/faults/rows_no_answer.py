@@ -78,7 +78,7 @@ others = [
     no_answer("page, plain", UnexpectedContentType, "text/html", "Sorry", stream=False),
     no_answer("text", UnexpectedContentType, "text/plain", kind="text/plain", body="Sorry"),
     no_answer("JSON", UnexpectedContentType, "application/json", kind="application/json", body={"choices": []}),
-    no_answer("JSON, plain", UnexpectedContentType, "Forbidden", kind="application/json", body={"message": "Forbidden"},
+    no_answer("JSON, plain", ProviderError, "Forbidden", kind="application/json", body={"message": "Forbidden"},
               stream=False),
     no_answer("no choices, plain", UnexpectedContentType, '"choices"', kind="application/json", body={"choices": []},
               stream=False),

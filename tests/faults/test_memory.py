@@ -15,7 +15,7 @@ from polyglot_simulator import Simulator
 
 from .stage import STYLES
 
-STREAMS = 200
+STREAMS = 100
 
 
 def ask_sync(connection, count):

@@ -35,7 +35,10 @@ def with_event(exchange, odd, place):
 
 def told(heard):
     """Return the response without what may differ."""
-    return {name: value for name, value in heard.response.items() if name != "notes"}
+    apart = {"details", "notes"}
+    plain = {name: value for name, value in heard.response.items() if name not in apart}
+    choices = [{name: value for name, value in each.items() if name not in apart} for each in plain["choices"]]
+    return {**plain, "choices": choices}
 
 
 def is_sound(exchange, body):

@@ -58,7 +58,7 @@ class Moment(NamedTuple):
 
 def watches() -> int:
     """Return how many reads the watchdog watches."""
-    return len(watchdog._thread.watches)
+    return sum(isinstance(watch, watchdog.Watch) for watch in list(watchdog._thread.watches))
 
 
 def moment(name: str, streams: int, tasks: int = 0) -> Moment:

@@ -69,7 +69,7 @@ def watch_for_ever(monkeypatch, _held):
     """A read that is over is looked after all the same."""
     stop = Watch.stop
     monkeypatch.setattr(Watch, "stop", lambda _watch: None)
-    return lambda: [stop(watch) for watch in list(watchdog._thread.watches)]
+    return lambda: [stop(watch) for watch in list(watchdog._thread.watches) if isinstance(watch, Watch)]
 
 
 def leave_pools_open(monkeypatch, held):

@@ -258,7 +258,10 @@ class Truncated(StreamError):
 
 
 class Malformed(StreamError):
-    """A part of the response cannot be parsed. `partial` has the content received before it."""
+    """A part of the response cannot be parsed, in no form that servers send. `partial` has the content before it.
+
+    What is merely odd is read instead, and stated in the `notes` of the response.
+    """
 
 
 class LimitExceeded(StreamError):
@@ -266,7 +269,7 @@ class LimitExceeded(StreamError):
 
 
 class UnexpectedContentType(StreamError):
-    """The response has another media type than was requested, for example an HTML page from a proxy."""
+    """The body is neither a stream nor JSON, whatever its media type states: for example an HTML page from a proxy."""
 
 
 class TimedOut(PolyglotError, TimeoutError):

@@ -100,10 +100,10 @@ def test_halves_are_held_by_choice(toy):
     assert [choice.content for choice in response.choices] == [ALONE + "x", BOTH]
 
 
-def test_halves_are_not_joined_across_blocks(toy):
-    """A half at the end of a block is emitted at its end, before the next one begins."""
+def test_halves_are_joined_across_blocks(toy):
+    """A half at the end of a text is a cut character, also where the rest begins another block."""
     _, response = read(toy, TextDelta(HIGH, block=0), TextDelta(LOW, block=1), STOP)
-    assert response.content == ALONE * 2
+    assert response.content == BOTH
 
 
 def test_halves_are_held_by_kind_of_text(toy):

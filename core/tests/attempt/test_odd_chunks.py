@@ -10,7 +10,7 @@ import pytest
 from polyglot_core._attempt.filters.type_repair import retyped
 from polyglot_core._values.response import Outcome
 from polyglot_core.errors import Malformed, ProviderError, Truncated
-from polyglot_core.plugin import End, Finish, ResponseStarted, TextDelta, Usage, UsageReport, hookimpl
+from polyglot_core.plugin import Details, End, Finish, ResponseStarted, TextDelta, Usage, UsageReport, hookimpl
 
 
 class _Line(msgspec.Struct):
@@ -84,6 +84,7 @@ READABLE = {
     "a list of numbers": b'{"text":"ab","tags":[1,2]}',
     "one for a list": b'{"text":"ab","tags":"x"}',
     "several wrong types": b'{"text":["ab"],"index":"0","flag":"no","tags":{}}',
+    "NUL behind the object": b'{"text":"ab"}\0',
     "a control character": b'{"text":"ab","id":"\t\x01"}',
 }
 
@@ -99,7 +100,10 @@ def test_odd_chunks_are_read_with_a_note(toy, data, caplog):
     assert list(response.notes) == [record.getMessage() for record in caplog.records]
 
 
-@pytest.mark.parametrize("data", [b"null", b'""', b"[]", b"3", b"1.5", b"true", b"{}", b"ping", b": hello", b"id: 3"])
+@pytest.mark.parametrize(
+    "data",
+    [b"null", b'""', b"[]", b"3", b"1.5", b"true", b"{}", b"ping", b": hello", b"id: 3", b"[PING]", b"[keep-alive]"],
+)
 def test_chunks_without_meaning_are_skipped(toy, data):
     """They change nothing, wherever they are."""
     response = read(toy, data, A, data, B, data, STOP, data, DONE).response
@@ -111,6 +115,8 @@ UNREADABLE = {
     "cut": b'{"text":"a"',
     "the second line cut": b'{"text":"x"}\n{"text":"a"',
     "no quotes": b"{text: a}",
+    "a mark of an error": b"[ERROR]",
+    "JSON and a word": A + b" Roses",
     "lists in a list": b"[[1],[2]]",
     "deep": b"[" * 100_000,
     "objects and more": A + b" and " + B,
@@ -205,3 +211,57 @@ def test_each_text_of_an_event_is_decoded_once(toy, form, count, monkeypatch):
     toy.read(attempt, event(data), event(STOP))
     assert attempt.response.content == "a" * count
     assert calls <= count + 3
+
+
+@pytest.mark.parametrize("data", [b"[DONE]", b"", b"{}"])
+def test_event_named_an_error_fails_whatever_its_data(toy, data):
+    """Check that an end mark under the name of an error is no end."""
+    attempt = toy.attempt(module=Terse())
+    with pytest.raises(ProviderError):
+        toy.read(attempt, event(A), b"event: error\ndata: " + data + b"\n\n", event(STOP), event(DONE))
+    assert attempt.response.outcome is Outcome.FAILED
+
+
+class Detailed(Terse):
+    """A dialect that keeps what it does not read as details."""
+
+    @hookimpl
+    def decode_chunk(self, chunk):
+        fields = {} if chunk.data == b"[DONE]" else msgspec.json.decode(chunk.data)
+        further = {name: value for name, value in fields.items() if name not in {"text", "stop"}}
+        return [Details(further)] if further else super().decode_chunk(chunk)
+
+
+def test_error_that_is_kept_in_the_details_fails(toy):
+    """Check that details are no content."""
+    with pytest.raises(ProviderError, match="Storm"):
+        toy.read(toy.attempt(module=Detailed()), event(A), event(b'{"Message":"Storm."}'), event(STOP), event(DONE))
+
+
+def toy_body(toy, data):
+    attempt = toy.attempt(module=Terse(), framing="whole", headers={"content-type": "application/json"})
+    toy.read(attempt, data)
+    return attempt
+
+
+@pytest.mark.parametrize("rest", [b"\0", b"\0\0", b" Roses", b"<script></script>"])
+def test_body_with_something_behind_its_json_is_read(toy, rest):
+    """Check that nothing of a whole body is lost because of what a proxy has appended."""
+    attempt = toy_body(toy, b'{"text":"ab","stop":"end"}' + rest)
+    assert (attempt.response.outcome, attempt.response.content) == (Outcome.FINISHED, "ab")
+    assert attempt.response.notes
+
+
+@pytest.mark.parametrize("rest", [b'{"text":', b' and {"text":"x"}'])
+def test_body_with_half_an_object_behind_its_json_is_none(toy, rest):
+    """Check that a body is not taken for complete if more of it was meant to follow."""
+    with pytest.raises((Truncated, Malformed)):
+        toy_body(toy, b'{"text":"ab","stop":"end"}' + rest)
+
+
+@pytest.mark.parametrize("data", [b"Forbidden", b"Service Unavailable"])
+def test_last_text_that_is_no_json_is_malformed(toy, data):
+    """Check that it is not taken for JSON that was cut off, which would be requested again."""
+    attempt = toy.attempt(module=Terse(), framing="ndjson", headers={"content-type": "application/x-ndjson"})
+    with pytest.raises(Malformed, match=data.decode()):
+        toy.read(attempt, A + b"\n" + data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
@@ -62,6 +63,20 @@ def test_numbers_and_mappings_of_other_kinds_are_written_as_json():
     """In the body of a request, as a number and as an object."""
     body = {"a": Fraction(1, 2), "b": types.MappingProxyType({"c": 1})}
     assert json_request("http://a", body, stream=False).body == b'{"a":0.5,"b":{"c":1}}'
+
+
+def test_body_may_have_texts_and_decimals_of_other_classes():
+    """Texts are written as their characters, whatever their class shows; decimals are written as numbers."""
+
+    class Markup(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "markup"
+
+    body = {Markup("a"): Markup("é"), "b": [Markup("c")], "d": Decimal("0.50"), "e": Fraction(1, 4)}
+    assert json_request("http://a", body, stream=False).body == '{"a":"é","b":["c"],"d":0.50,"e":0.25}'.encode()
+    assert json_access.text(types.MappingProxyType(body)) == '{"a":"é","b":["c"],"d":0.50,"e":0.25}'
 
 
 @pytest.mark.parametrize(

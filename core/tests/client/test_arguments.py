@@ -91,6 +91,10 @@ def test_tool_result_names_its_tool_call():
             {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}, "strict": True}},
             JSONSchema({"type": "object"}, "a", strict=True),
         ),
+        ({"type": "json_schema", "name": "a", "schema": {}, "description": "b"}, JSONSchema({}, "a", None, "b")),
+        ({"type": "json_object", "schema": {"type": "object"}}, JSONSchema({"type": "object"})),
+        ({"type": "text", "schema": None}, "text"),
+        ({"title": "no type"}, JSONSchema({"title": "no type"})),
     ],
 )
 def test_response_formats_are_read(given, expected):

@@ -6,6 +6,7 @@ import collections
 import enum
 import math
 import types
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
@@ -127,6 +128,22 @@ WRONG = {
     "a required tool without tools": ({"tool_choice": "required"}, "there are no tools"),
     "a choice that is a number": ({"tools": [Tool("f")], "tool_choice": 5}, "tool_choice must be"),
     "a choice that is an odd dict": ({"tools": [Tool("f")], "tool_choice": {"type": "tool", "name": "f", "x": 1}}, "tool_choice must be"),
+    "a format with a misspelt field": (
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {}, "nme": "a"}}},
+        r"response_format\['json_schema'\] has the field 'nme', which is not read; did you mean 'name'\?",
+    ),
+    "a format with another field": (
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {}, "ttl": 5}}}, "the field 'ttl'.*extra",
+    ),
+    "a field beside the schema": (
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}, "strict": True}}, "field 'strict'",
+    ),
+    "a field of the text format": ({"response_format": {"type": "text", "a": 1}}, "response_format has the field 'a'"),
+    "a field of the JSON format": ({"response_format": {"type": "json_object", "a": 1}}, "has the field 'a'"),
+    "a JSON format whose schema is text": ({"response_format": {"type": "json_object", "schema": "{}"}}, "must be"),
+    "a format of the provider's own": (
+        {"response_format": {"type": "grammar", "grammar": "a"}}, "put the format 'grammar' of a provider into extra",
+    ),
     "a format that is a word": ({"response_format": "yaml"}, "response_format must be"),
     "a format whose name is a number": ({"response_format": JSONSchema({}, name=5)}, "response_format.name is 5"),
     "unsupported that is a number": ({"unsupported": 5}, "unsupported must be"),
@@ -137,6 +154,9 @@ WRONG = {
     "a header with a null byte": ({"headers": {"a": "b\0"}}, r"headers\['a'\] cannot be sent"),
     "a header outside of Latin-1": ({"headers": {"a": "€"}}, r"headers\['a'\] cannot be sent"),
     "a header whose name has a space": ({"headers": {"a b": "c"}}, r"headers\['a b'\] cannot be sent"),
+    "a header in two spellings": ({"headers": {"X-A": "1", "x-b": "2", "x-a": "3"}}, "headers has 'x-a' more than once"),
+    "a fraction that is too large": ({"extra": {"a": Fraction(10**400)}}, r"extra\['a'\] is Fraction.*no number"),
+    "a decimal that is no number": ({"extra": {"a": [Decimal("sNaN")]}}, r"extra\['a'\]\[0\] is Decimal.*no number"),
     "a header without a name": ({"headers": {"": "c"}}, r"headers\[''\] cannot be sent"),
     "the key": ({"headers": {"Authorization": "Bearer x"}}, r"headers\['Authorization'\] would replace the key"),
     **{
@@ -153,6 +173,21 @@ def test_wrong_argument_is_refused(wrong):
     with pytest.raises(RequestError, match=expected) as caught:
         create(**arguments)
     assert caught.value.phase == "encode"
+
+
+class Markup(str):
+    """Text of another class, as templates make it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "markup"
+
+
+class Word(str, enum.Enum):  # noqa: UP042 (as before StrEnum)
+    """Words whose text is not that of `str`."""
+
+    LOW = "low"
 
 
 class Level(enum.Enum):
@@ -186,6 +221,10 @@ RIGHT = {
     ),
     "values that JSON can hold": {"extra": {"a": [1, 0.5, None, True, "é€🙂", {"b": ()}], "c": Level.LOW, "d": 2**70}},
     "a mapping of another kind": {"extra": types.MappingProxyType({"a": types.MappingProxyType({"b": 1})})},
+    "a part whose type is a list": {"messages": user({"type": ["a"]})},
+    "a schema of several types": {"response_format": {"type": ["object", "null"]}},
+    "a schema in capitals": {"response_format": {"type": "OBJECT"}},
+    "a decimal": {"options": {"temperature": Decimal("0.5")}, "extra": {"a": Decimal("0.5")}},
     "a key of another header": {"headers": {"x-api-key": "b"}},
 }  # fmt: skip
 
@@ -208,7 +247,8 @@ def test_right_argument_is_accepted(right):
         {"seed": "x"}, {"seed": 0.5}, {"presence_penalty": "x"}, {"frequency_penalty": math.inf}, {"logprobs": 1},
         {"logprobs": "yes"}, {"top_logprobs": -1}, {"reasoning_effort": "hgh"}, {"reasoning_effort": 5},
         {"reasoning_effort": True}, {"reasoning_budget": -1}, {"service_tier": 5}, {"user": 5}, {"metadata": []},
-        {"metadata": "a"},
+        {"metadata": "a"}, {"metadata": {1: "a"}}, {"temperature": 10**400}, {"top_p": Decimal("NaN")},
+        {"presence_penalty": Fraction(10**400)}, {"temperature": Decimal("sNaN")},
     ],
     ids=str,
 )  # fmt: skip
@@ -242,6 +282,8 @@ def test_options_of_a_fallback_are_checked():
     ("options", "sent"),
     [
         ({"temperature": Fraction(1, 2)}, {"temperature": 0.5}),
+        ({"temperature": Decimal("0.7")}, {"temperature": 0.7}),
+        ({"reasoning_effort": Word.LOW, "user": Markup("a")}, {"reasoning_effort": "low", "user": "a"}),
         ({"temperature": 1}, {"temperature": 1}),
         ({"stop": ("a", "b")}, {"stop": ["a", "b"]}),
         ({"metadata": types.MappingProxyType({"a": 1})}, {"metadata": {"a": 1}}),
@@ -254,3 +296,9 @@ def test_options_become_json_values(options, sent):
     given = create(options=options).options
     assert given == sent
     assert list(map(type, given.values())) == list(map(type, sent.values()))
+
+
+def test_model_of_an_enum_is_its_value():
+    """Drivers format it into URLs."""
+    model = create(model=Word.LOW).model
+    assert (type(model), model) == (str, "low")

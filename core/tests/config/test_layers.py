@@ -194,3 +194,10 @@ def test_inference_of_a_line_uses_the_given_client():
     assert (type(made), made.connection.name, made.connection.model) == (Inference, "mine", "m")
     other = AsyncInference.from_dsn("driver=toy,model=m", client=httpx.AsyncClient())
     assert (type(other), other.connection.name) == (AsyncInference, "toy")
+
+
+@pytest.mark.parametrize("line", [None, 5, b"driver=toy", ["driver=toy"]], ids=repr)
+def test_line_that_is_no_text(line):
+    """Is a `ConfigError` without the line, which may hold a key."""
+    with pytest.raises(ConfigError, match=f"A DSN is text .*, not {type(line).__name__}"):
+        Inference.from_dsn(line)

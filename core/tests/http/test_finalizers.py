@@ -63,6 +63,32 @@ def test_collection_takes_no_lock(held):
     inference.close()
 
 
+def test_collection_waits_for_no_timer(held):
+    """The watchdog's thread may wait for the lock of a client's pool while a stream is collected under that lock."""
+    waits, go_on = threading.Event(), threading.Event()
+
+    def wait():
+        waits.set()
+        go_on.wait(2 * PATIENCE)
+        return False
+
+    stream = Inference(held.connection()).stream("Hi")
+    next(iter(stream))
+    watchdog.Timer(0.01, wait).start()
+    assert waits.wait(PATIENCE)
+
+    def collect():
+        nonlocal stream
+        del stream
+        gc.collect()
+
+    try:
+        assert in_thread(collect)
+    finally:
+        go_on.set()
+    assert held.gone.wait(PATIENCE)
+
+
 def test_collected_stream_releases_its_connection(held):
     """After a stream was collected, the client no longer counts its connection."""
     with Inference(held.connection()) as inference:

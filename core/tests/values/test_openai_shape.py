@@ -129,6 +129,13 @@ def test_a_part_of_another_format_is_kept(part, role):
     assert read == (RawPart(part) if role == "user" else ToolResult(id=None, content=(RawPart(part),)))
 
 
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_the_id_of_a_tool_call_is_kept(role):
+    """In `extra` of a message that is no result."""
+    (message,) = as_messages([{"role": role, "content": "a", "tool_call_id": "1"}])
+    assert message.extra == {"tool_call_id": "1"}
+
+
 def test_fields_of_a_tool_call_are_kept():
     """In `extra`, without the index of a stream's pieces."""
     call = {"id": "1", "index": 0, "type": "function", "function": {"name": "f", "arguments": "{}", "x": 1}, "y": 2}

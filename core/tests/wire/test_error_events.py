@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polyglot_core._wire.error_events import is_error_name, is_keep_alive, named_failure, suspicion
+from polyglot_core._wire.error_events import is_error_name, is_keep_alive, named_failure, stated_failure, suspicion
 from polyglot_core._wire.messages import Chunk
 
 CERTAIN = {
@@ -25,6 +25,22 @@ CERTAIN = {
     b'{"success": false, "message": "No."}': ("No.", None),
     b'{"choices": [], "error": "No."}': ("No.", None),
     b'{"status": 500, "message": "No."}': ("No.", None),
+    b'{"type": "about:blank", "title": "Bad", "status": 500, "detail": "No."}': ("No.", None),
+    b'{"detail": {"message": "No."}}': ("No.", None),
+    b'{"Error": {"Code": "x", "Message": "No."}}': ("No.", "x"),
+    b'{"Error": "No."}': ("No.", None),
+    b'{"err": "No."}': ("No.", None),
+    b'{"err": {"message": "No."}}': ("No.", None),
+    b'{"exception": "No."}': ("No.", None),
+    b'{"fault": {"faultstring": "No."}}': ("No.", None),
+    b'{"errno": 7, "errmsg": "No."}': ("No.", "7"),
+    b'{"base_resp": {"status_code": 1001, "status_msg": "No."}}': ("No.", "1001"),
+    b'{"data": {"error": {"message": "No."}}}': ("No.", None),
+    b'{"response": {"error": {"message": "No."}}}': ("No.", None),
+    b'{"result": {"error": "No."}, "success": false}': ("No.", None),
+    b'"{\\"error\\": \\"No.\\"}"': ("No.", None),
+    b'{"error": {}}': ('{"error":{}}', None),
+    b'{"error": ""}': ('{"error":""}', None),
 }
 
 
@@ -52,8 +68,16 @@ def test_objects_of_a_vendors_event(data):
         b'"error"',
         b"no JSON",
         b'{"error": null}',
-        b'{"error": ""}',
+        b'{"error": "", "id": "1"}',
         b'{"error": false, "message": ""}',
+        b'{"error": {}, "usage": {"input_tokens": 1}}',
+        b'{"errno": 0, "errmsg": "ok"}',
+        b'{"base_resp": {"status_code": 0, "status_msg": "success"}}',
+        b'{"data": {"choices": [{"text": "a"}], "error": "No."}}',
+        b'{"response": {"error": null, "message": "a"}}',
+        b'{"status": 200, "message": "working"}',
+        b'{"detail": {"progress": 7}}',
+        b'"\\"message\\""',
         b'{"code": 0, "message": "done"}',
         b'{"code": 200, "message": "working"}',
         b'{"code": "success", "message": "working"}',
@@ -73,6 +97,17 @@ def test_object_with_a_type_of_its_own():
     """Check that a message of a type that names no error is an error only if no finish is received."""
     data = b'{"type": "progress", "message": "50 %"}'
     assert suspicion(Chunk(data, data)).degree == "possible"
+    assert stated_failure(Chunk(data, data)) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "message"),
+    [(b'{"message": "No."}', None, "No."), (b"No.", "stream.error", "No."), (b'{"error": "No."}', "tool_error", None)],
+)
+def test_stated_failures(data, name, message):
+    """Check that a certain error is one, and that of a vendor's event is none."""
+    found = stated_failure(Chunk(data, data, event=name))
+    assert (found and found.message) == message
 
 
 @pytest.mark.parametrize(
@@ -94,7 +129,14 @@ def test_events_named_an_error(data, message):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("error", True), ("Error", True), ("exception", True), (None, False), ("message", False), ("tool_error", False)],
+    [
+        *((name, True) for name in ("error", "Error", " error", "exception", "stream_error", "response.error")),
+        *((name, True) for name in ("error_event", "streamError", "ERROR", "failed", "generation.failed", "api-error")),
+        *(
+            (name, False)
+            for name in (None, "", "message", "tool_error", "guard.error", "errors7", "mirror", "run.failed")
+        ),
+    ],
 )
 def test_names_of_errors(name, expected):
     """Check that only a name that means the response is an error."""

@@ -17,6 +17,7 @@ WORDS = {
         "endTurn",
         "stop-sequence",
         "COMPLETE",
+        "FINISH_REASON_STOP",
         ["stop"],
     ),
     FinishReason.LENGTH: (
@@ -47,7 +48,9 @@ def test_values_that_are_no_reason(word):
     assert finish_of(word) is None
 
 
-@pytest.mark.parametrize("word", ["abort", "error", "network_error", "cancelled", "ERROR", "timeout", "failed"])
+@pytest.mark.parametrize(
+    "word", ["abort", "error", "network_error", "cancelled", "ERROR", "timeout", "failed", "engine_error", "errorLimit"]
+)
 def test_failures(word):
     """Check that such a word is the provider's failure, which names it."""
     failure = finish_of(word)

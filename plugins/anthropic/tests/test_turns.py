@@ -406,6 +406,9 @@ def test_events_of_others_are_ignored(decode, odd):
         b'data: {"error": "Storm."}\n\n',
         b'data: {"message": "Storm.", "code": 500}\n\n',
         b'data: {"detail": "Storm."}\n\n',
+        b'event: message\ndata: {"error": "Storm."}\n\n',
+        b'event: message\ndata: {"message": "Storm."}\n\n',
+        b'data: "{\\"error\\": \\"Storm.\\"}"\n\n',
         b'event: message\ndata: {"type": "response.failed", "error": {"message": "Storm."}}\n\n',
     ],
 )

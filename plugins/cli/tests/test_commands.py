@@ -139,3 +139,13 @@ def test_an_error_that_is_not_ours_is_not_hidden(monkeypatch):
 
     monkeypatch.setattr("polyglot_cli.tables.drivers", broken)
     assert isinstance(CliRunner().invoke(polyglot, ["drivers"]).exception, ZeroDivisionError)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it needs a shell's redirections")
+@pytest.mark.parametrize("arguments", [["stream", "Hello"], ["drivers"], ["--version"]], ids=" ".join)
+def test_a_closed_standard_output_is_an_error(command, arguments):
+    """Without anywhere to write to, the command fails instead of losing its output."""
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *command.arguments(*arguments)]
+    run = subprocess.run(shell, capture_output=True, env=command.env, timeout=command.patience, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith(b"Error: Standard output is closed")

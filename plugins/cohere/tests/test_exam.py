@@ -77,14 +77,34 @@ PLAIN_CALLS = [
     {"id": "sum_1", "function": {"name": "sum", "arguments": '{"a": 2}'}},
     {"id": "now_1", "function": {"name": "now", "arguments": "{}"}},
 ]
+TURN = {"role": "assistant", "content": TEXT}
+CALLS_TURN = {
+    "role": "assistant",
+    "tool_plan": "I will add.",
+    "tool_calls": [{"type": "function", **each} for each in PLAIN_CALLS],
+}
+DETAILS = {"generation_id": "g-1"}
 RECORDINGS = [
+    Recording(
+        name="a stream with details",
+        body=stream(START, event("content-delta", content={"text": "Fünf"}), end(**DETAILS)),
+        details=DETAILS,
+    ),
+    Recording(
+        name="a plain answer with details",
+        body=json.dumps({**json.loads(plain("COMPLETE", content=TEXT)), **DETAILS}).encode(),
+        streamed=False,
+        turn=TURN,
+        details=DETAILS,
+    ),
     Recording(name="a stream", body=STREAM, same_as="a plain answer"),
     Recording(name="a plain answer", body=plain("COMPLETE", content=TEXT, citations=[SOURCE]), streamed=False),
-    Recording(name="streamed calls", body=CALLS, same_as="plain calls"),
+    Recording(name="streamed calls", body=CALLS, same_as="plain calls", turn=CALLS_TURN),
     Recording(
         name="plain calls",
         body=plain("TOOL_CALL", tool_plan="I will add.", tool_calls=PLAIN_CALLS),
         streamed=False,
+        turn=CALLS_TURN,
     ),
     Recording(
         name="an error at the end of a stream",

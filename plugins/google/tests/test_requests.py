@@ -190,11 +190,14 @@ CANNOT = [
     (Message(role="narrator", content="x"), "narrator"),
     (Message(role="assistant", content=(Reasoning(redacted="x"),)), "redacted thinking"),
     *(
-        (Message(role="user", content=(part,)), "a cache mark.*cachedContent")
+        (Message(role="user", content=(part,)), "the cache mark of .*cachedContent")
         for cache in (True, "1h")
         for part in (Text("x", cache=cache), Image(data=PIXEL, cache=cache), Document(data=PIXEL, cache=cache))
     ),
-    (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", cache=True),), name="f"),)), "a cache mark"),
+    (
+        Message(role="tool", content=(ToolResult(id=None, content=(Text("x", cache=True),), name="f"),)),
+        "the cache mark of",
+    ),
     (Message(role="tool", content=(ToolResult(id=None, content=(Text("x", extra={"bed": 1}),), name="f"),)), "'bed'"),
 ]
 
@@ -356,6 +359,27 @@ def test_extra_is_merged_into_the_body(body):
     assert asked["generationConfig"] == {"temperature": 1, "seed": 1, "responseModalities": ["AUDIO"]}
     assert [next(iter(tool)) for tool in asked["tools"]] == ["functionDeclarations", "googleSearch"]
     assert asked["safetySettings"] == []
+
+
+def test_extra_may_be_in_snake_case(body):
+    """As the API accepts it: a field has one spelling in the request, so that neither value is lost."""
+    extra = {
+        "generation_config": {"top_k": 3, "topP": 0.5, "thinking_config": {"include_thoughts": False}},
+        "tool_config": {"function_calling_config": {"a": 1}, "retrieval_config": {}},
+        "safety_settings": [],
+        "generationConfig": {"seed": 7},
+    }
+    options = {"temperature": 0, "top_k": 5, "reasoning_budget": 9}
+    asked = body("x", options=options, tools=(Tool("clock"),), tool_choice="required", extra=extra)
+    assert asked["generationConfig"] == {
+        "temperature": 0,
+        "topK": 3,
+        "topP": 0.5,
+        "seed": 7,
+        "thinkingConfig": {"thinkingBudget": 9, "includeThoughts": False},
+    }
+    assert asked["toolConfig"] == {"functionCallingConfig": {"mode": "ANY", "a": 1}, "retrieval_config": {}}
+    assert set(asked) - {"contents", "tools"} == {"generationConfig", "toolConfig", "safety_settings"}
 
 
 @pytest.mark.parametrize(

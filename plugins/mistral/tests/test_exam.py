@@ -52,9 +52,20 @@ STREAM = "".join(
     ]
 ).encode()
 TEXT = [thought("2 and 3."), {"type": "text", "text": "Fünf"}, SOURCE, {"type": "text", "text": " 🚀"}]
+TURN = {"role": "assistant", "content": TEXT}
+CALL_TURN = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+FURTHER = chunk(content="Fünf") + chunk("stop", USAGE, content="").replace('"id"', '"tier": "gold", "id"')
 RECORDINGS = [
-    Recording(name="a stream", body=STREAM, same_as="a plain answer"),
-    Recording(name="a plain answer", body=plain("stop", content=TEXT), streamed=False),
+    Recording(name="details", body=FURTHER.encode(), details={"tier": "gold"}),
+    Recording(
+        name="plain details",
+        body=plain("stop", content="Fünf").replace(b'"id"', b'"tier": "gold", "id"'),
+        streamed=False,
+        turn={"role": "assistant", "content": "Fünf"},
+        details={"tier": "gold"},
+    ),
+    Recording(name="a stream", body=STREAM, same_as="a plain answer", turn=TURN),
+    Recording(name="a plain answer", body=plain("stop", content=TEXT), streamed=False, turn=TURN),
     Recording(
         name="a streamed call",
         body=(chunk(role="assistant", content="") + chunk("tool_calls", USAGE, tool_calls=[CALL])).encode(),

@@ -168,7 +168,11 @@ def test_stream_in_another_shape(decode, name):
 @pytest.mark.parametrize(
     "error",
     [{"message": "Busy."}, {"detail": "Busy."}, {"detail": [{"msg": "Busy."}]}, {"object": "error", "message": "Busy."},
-     {"error": "Busy."}, {"error": {"message": "Busy."}}],
+     {"error": "Busy."}, {"error": {"message": "Busy."}},
+     {"choices": [{"index": 0, "delta": {}, "error": {"message": "Busy."}}]},
+     {"choices": [{"index": 0, "finish_reason": "error", "error": "Busy."}]},
+     {"choices": [{"index": 0, "delta": {"error": {"message": "Busy."}}}]},
+     {"choices": [{"index": 0, "message": {"error": "Busy."}, "finish_reason": "stop"}]}],
 )  # fmt: skip
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
 def test_error_in_any_shape(decode, error, streamed):

@@ -20,6 +20,22 @@ REQUEST = InferenceRequest(
 )
 
 
+TURN = {
+    "role": "assistant",
+    "content": "I look both up.",
+    "thinking": "Two places, two questions.",
+    "tool_calls": [
+        {
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": "weather", "arguments": {"city": "Oslo", "days": [1, 2]}},
+        },
+        {"id": "call_2", "type": "function", "function": {"name": "time", "arguments": {}}},
+    ],
+}
+DETAILS = {"total_duration": 9000000, "load_duration": 1000000}
+
+
 def test_the_driver_passes_the_exam(bodies):
     """Every check is made and passed."""
 
@@ -29,8 +45,8 @@ def test_the_driver_passes_the_exam(bodies):
     recordings = [
         recorded("text.ndjson", same_as="text.json"),
         recorded("text.json"),
-        recorded("tools.ndjson", same_as="tools.json"),
-        recorded("tools.json"),
+        recorded("tools.ndjson", same_as="tools.json", turn=TURN, details=DETAILS),
+        recorded("tools.json", turn=TURN, details=DETAILS),
         recorded("failed.ndjson", fails=True),
         Recording(name="refused", body=b'{"error": "model \'rose\' not found"}', status=404, fails=True),
     ]

@@ -45,8 +45,11 @@ def test_message_is_a_role_and_a_text(body):
 
 
 def test_texts_of_a_message_are_joined(body):
-    """There is one field for them; cache markers are dropped."""
-    assert body([user(Text("One, ", cache=True), Text("two."))])["messages"][0]["content"] == "One, two."
+    """There is one field for them; a cache mark is left out only if that is requested."""
+    marked = [user(Text("One, ", cache=True), Text("two."))]
+    assert body(marked, unsupported="drop")["messages"][0]["content"] == "One, two."
+    with pytest.raises(RequestError, match="the cache mark of a part"):
+        body(marked)
 
 
 def test_images_are_base64_next_to_the_text(body):

@@ -64,7 +64,36 @@ PLAIN = whole(
     ("stop", {"content": "Fünf 🚀", "reasoning_details": [THOUGHT], "annotations": [SOURCE]}),
     ("tool_calls", {"content": None, "tool_calls": [CALL]}),
 )
+CALL_TURN = {"role": "assistant", "content": "I add.", "tool_calls": [CALL]}
+DETAILS = {"system_fingerprint": "fp_1", "service_tier": "flex"}
 RECORDINGS = [
+    Recording(
+        name="details",
+        body=stream(
+            {**delta_chunk(role="assistant", content="I "), **DETAILS},
+            {**delta_chunk(content="add."), **DETAILS},
+            {**delta_chunk(tool_calls=[{"index": 0, **CALL}]), **DETAILS},
+            {**delta_chunk("tool_calls"), **DETAILS},
+            "[DONE]",
+        ),
+        same_as="plain details",
+        turn=CALL_TURN,
+        details=DETAILS,
+    ),
+    Recording(
+        name="plain text with details",
+        body=json.dumps({**json.loads(whole(("stop", {"content": "Fünf"}))), **DETAILS}).encode(),
+        streamed=False,
+        turn={"role": "assistant", "content": "Fünf"},
+        details=DETAILS,
+    ),
+    Recording(
+        name="plain details",
+        body=json.dumps({**json.loads(whole(("tool_calls", CALL_TURN))), **DETAILS}).encode(),
+        streamed=False,
+        turn=CALL_TURN,
+        details=DETAILS,
+    ),
     Recording(name="a stream", body=STREAM, same_as="a plain answer"),
     Recording(name="a plain answer", body=PLAIN, streamed=False),
     Recording(
@@ -109,13 +138,16 @@ def examine(module, name):
     unsupported = set(preset.facts.get("unsupported", ()))
     requests = REQUESTS if not unsupported & {"image", "tools", "json_schema"} else ()
     left_out = {} if preset.facts.get("reasoning_back") else NO_THINKING
-    return check_driver(module, RECORDINGS, connection=connection, requests=requests, left_out=left_out)
+    recordings = [each for each in RECORDINGS if each.turn is not CALL_TURN or "tools" not in unsupported]
+    return check_driver(module, recordings, connection=connection, requests=requests, left_out=left_out)
 
 
 @pytest.mark.parametrize("name", ["openai", "openrouter", "groq", "minimax", "perplexity", "gemini-openai"])
 def test_chat_completions_pass_the_exam(name):
     """The driver passes every check, also with the facts of the endpoints that differ most."""
-    assert set(examine(polyglot_openai.chat.driver, name).passed) == set(CHECKS)
+    report = examine(polyglot_openai.chat.driver, name)
+    without_tools = "tools" in PRESETS[name].facts.get("unsupported", ())
+    assert set(report.skipped) == ({"broken tool calls go back as objects"} if without_tools else set())
 
 
 def test_azure_chat_completions_pass_the_exam():

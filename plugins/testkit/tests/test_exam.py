@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import types
 from pathlib import Path
 
@@ -11,25 +12,45 @@ import pytest
 from msgspec.structs import replace
 
 from polyglot_core.plugin import (
+    Details,
     End,
     Failure,
     Finish,
+    RawTool,
+    Text,
     TextDelta,
+    ToolCall,
     ToolCallDelta,
     TurnWriter,
     Usage,
     UsageReport,
     cannot_express,
+    finish_of,
     hookimpl,
     json_request,
 )
 from polyglot_testkit import CHECKS, ExamFailed, Recording, check_driver
+from polyglot_testkit.mutation import with_error
 from polyglot_testkit.probes import probes_for
 
-STREAM = b'data: {"t":"Hel"}\n\ndata: {"t":"lo"}\n\ndata: {"f":"stop"}\n\ndata: {"end":1}\n\n'
+STREAM = b"".join(
+    b"data: %b\n\n" % each
+    for each in (
+        b'{"t":"Hel"}',
+        b'{"t":"lo","b":0}',
+        b'{"t":"Bye","b":1}',
+        b'{"c":"rake","a":{"bed":1},"b":2}',
+        b'{"f":"all said","tier":"gold"}',
+        b'{"end":1}',
+    )
+)
+PLAIN = (
+    b'{"all":[{"t":"Hello","b":0},{"t":"Bye","b":1},{"c":"rake","a":{"bed":1},"b":2},{"f":"all said","tier":"gold"}]}'
+)
+TURN = [{"text": "Hello"}, {"text": "Bye"}, {"call": "rake", "arguments": {"bed": 1}}]
 RECORDINGS = [
-    Recording(name="a stream", body=STREAM, same_as="a plain answer"),
-    Recording(name="a plain answer", body=b'{"t":"Hello","f":"stop"}', streamed=False),
+    Recording(name="a stream", body=STREAM, same_as="a plain answer", turn=TURN, details={"tier": "gold"}),
+    Recording(name="a plain answer", body=PLAIN, streamed=False, turn=TURN, details={"tier": "gold"}),
     Recording(name="an error", body=b'data: {"e":"busy"}\n\n', fails=True, code="busy"),
     Recording(name="a status", body=b'{"error":{"code":"nope"}}', status=400, fails=True, code="nope"),
 ]
@@ -39,30 +60,55 @@ class Writer(TurnWriter):
     def write_text(self, part):
         yield {"text": part.text}
 
+    def write_tool_call(self, part):
+        yield {"call": part.name, "arguments": self.arguments(part)}
 
-def _encode(connection, request):
-    for field in ("tools", "tool_choice", "parallel_tool_calls", "response_format"):
-        if getattr(request, field) not in (None, ()):
+    def write_tool_result(self, part):
+        yield {"result": part.content, "failed": part.error}
+
+
+def _tools(request):
+    for tool in request.tools:
+        if isinstance(tool, RawTool) or tool.cache or tool.extra:
+            cannot_express(request, "what only other providers have", driver="toy")
+    return [tool.fields() for tool in request.tools if not isinstance(tool, RawTool)]
+
+
+def _encode(connection, request, writer=Writer):
+    for field in ("tool_choice", "parallel_tool_calls", "response_format"):
+        if getattr(request, field) is not None:
             cannot_express(request, field, driver="toy")
-    system, turns = Writer(request, "toy").conversation()
+    system, turns = writer(request, "toy").conversation()
     body = {"model": request.model, "system": system, "turns": turns, **request.options, "stream": request.stream}
+    body |= {"tools": _tools(request)} if request.tools else {}
     return json_request(f"{connection.base_url}/say", {**body, **request.extra}, stream=request.stream)
 
 
-def _decode(chunk):
+def _pieces(chunk):
+    """Return the pieces of a response in a chunk: many in a plain response, else one."""
     said = msgspec.json.decode(chunk.data)
-    if not isinstance(said, dict):
-        return []
-    events = []
+    return said.get("all", [said]) if isinstance(said, dict) else []
+
+
+def _events(said):
+    block = said.get("b") or 0
     if isinstance(said.get("e"), str):
-        events.append(Failure(message="no", code=said["e"]))
+        yield Failure(message="no", code=said["e"])
     if isinstance(said.get("t"), str):
-        events.append(TextDelta(said["t"]))
-    if isinstance(said.get("f"), str):
-        events.append(Finish("stop", said["f"]))
+        yield TextDelta(said["t"], block=block)
+    if isinstance(said.get("c"), str):
+        arguments = msgspec.json.encode(said.get("a")).decode()
+        yield ToolCallDelta(block, "c", said["c"], arguments, complete=True, block=block)
+    if isinstance(said.get("tier"), str):
+        yield Details({"tier": said["tier"]})
+    if (ending := finish_of(said.get("f"), {"all said": "stop"})) is not None:
+        yield ending
     if said.get("end"):
-        events.append(End())
-    return events
+        yield End()
+
+
+def _decode(chunk):
+    return [event for said in _pieces(chunk) if isinstance(said, dict) for event in _events(said)]
 
 
 def driver(**changes):
@@ -126,7 +172,7 @@ def _decode_swallowing_errors(chunk):
 
 def _decode_strictly(chunk):
     said = msgspec.json.decode(chunk.data)
-    if set(said) - {"t", "f", "end", "e"}:
+    if set(said) - {"t", "b", "c", "a", "tier", "f", "end", "e", "all"}:
         raise ValueError
     return _decode(chunk)
 
@@ -157,11 +203,195 @@ def test_the_exam_notices(changes, check):
         check_driver(driver(**changes), RECORDINGS)
 
 
+# Nothing lost, nothing false
+
+
+class _MergingWriter(Writer):
+    def blocks(self, message):
+        joined = "".join(part.text for part in message.parts if isinstance(part, Text))
+        return [
+            *([{"text": joined}] if joined else []),
+            *(each for each in super().blocks(message) if "text" not in each),
+        ]
+
+
+class _SwappingWriter(Writer):
+    def blocks(self, message):
+        return super().blocks(message)[::-1]
+
+
+class _ForgetfulWriter(Writer):
+    def write_tool_call(self, part):
+        yield {"call": part.name, "arguments": {}}
+
+
+class _RawWriter(Writer):
+    def write_tool_call(self, part):
+        yield {"call": part.name, "arguments": part.arguments or part.arguments_raw}
+
+
+class _RefusingWriter(Writer):
+    def write_tool_call(self, part):
+        if part.arguments is None:
+            self.cannot("a tool call with broken arguments")
+        yield from super().write_tool_call(part)
+
+
+class _DroppingWriter(Writer):
+    def blocks(self, message):
+        return super().blocks(message)[:1]
+
+
+def _writing(writer):
+    return {"encode_request": lambda connection, request: _encode(connection, request, writer)}
+
+
+def _changed(change):
+    """Return a hook that changes, or removes, the events of the sound driver."""
+    return {"decode_chunk": lambda chunk: [new for event in _decode(chunk) if (new := change(event)) is not None]}
+
+
+def _but(kind):
+    return _changed(lambda event: None if isinstance(event, kind) else event)
+
+
+def _decode_with(words, nothing=("null", "None"), others="other"):
+    """Return a hook that reads finish words by a table of its own."""
+
+    def decode_chunk(chunk):
+        given = [said.get("f") for said in _pieces(chunk) if isinstance(said, dict)]
+        given = [word for word in given if isinstance(word, str) and word not in nothing]
+        endings = [Finish(words.get(word, others), word) for word in given]
+        rest = [event for event in _decode(chunk) if not isinstance(event, Finish)]
+        return [*(event for event in rest if getattr(event, "code", None) not in given), *endings]
+
+    return {"decode_chunk": decode_chunk}
+
+
+def _as_stop(event):
+    return replace(event, reason="stop") if isinstance(event, Finish) else event
+
+
+def _without_blocks(event):
+    return replace(event, block=0) if isinstance(event, (TextDelta, ToolCallDelta)) else event
+
+
+def _decode_with_module_memory():
+    """Return a hook that remembers, in the module, what began: its blocks go on in the next response."""
+    memory = {"blocks": 0}
+
+    def decode_chunk(chunk):
+        events = _decode(chunk)
+        memory["blocks"] += len(events)
+        return [replace(each, block=memory["blocks"] // 6) if isinstance(each, TextDelta) else each for each in events]
+
+    return {"decode_chunk": decode_chunk}
+
+
+def _decode_messages_as_text(chunk):
+    """Read what a gateway says as text of the model."""
+    messages = [each.get("message") for each in _pieces(chunk) if isinstance(each, dict)]
+    return [*(TextDelta(text) for text in messages if isinstance(text, str)), *_decode(chunk)]
+
+
+def _decode_every_chunk_as_named(chunk):
+    """Begin every chunk with an event, which hides that the chunk says nothing else."""
+    return [UsageReport({"seen": 1}), *_decode(chunk)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "why"),
+    [
+        (_writing(_MergingWriter), "a turn goes back", "does not go back as it was received"),
+        (_writing(_SwappingWriter), "a turn goes back", "does not go back as it was received"),
+        (_writing(_ForgetfulWriter), "a turn goes back", "does not go back as it was received"),
+        (_writing(_DroppingWriter), "a turn goes back", "does not go back as it was received"),
+        (_changed(_without_blocks), "a turn goes back", "does not go back as it was received"),
+        (_but(ToolCallDelta), "a turn goes back", "does not go back as it was received"),
+        (_writing(_RawWriter), "broken tool calls", "arguments go back as they are"),
+        (_writing(_RefusingWriter), "broken tool calls", "cannot be sent back"),
+        (_but(Details), "details can be read", "a stream: the details lack tier"),
+        (
+            _decode_with({"null": "stop"}, nothing=()),
+            "finish words are read",
+            "'null' the response has finished for tool_calls",
+        ),
+        (_decode_with({}, nothing=("null",)), "finish words are read", "'None' the response has finished for other"),
+        (_decode_with({}), "finish words are read", "'network_error' the response is finished; use finish_of"),
+        (_changed(_as_stop), "finish words are read", "'added_tomorrow' the reason is tool_calls"),
+        (_decode_with_module_memory(), "interleaved streams", "keep state in `state` only"),
+        ({"decode_chunk": _decode_messages_as_text}, "every spelling", "changes the content received before it"),
+        ({"decode_chunk": _decode_every_chunk_as_named}, "every spelling", "an object with error, first is"),
+    ],
+)
+def test_losses_are_noticed(changes, check, why):
+    """Each way to lose a part of a response, or to report a false one, fails the check that is named after it."""
+    with pytest.raises(ExamFailed, match=f"- {check}.*: .*{re.escape(why)}"):
+        check_driver(driver(**changes), RECORDINGS)
+
+
+@pytest.mark.parametrize(
+    ("writer", "why"),
+    [
+        (_MergingWriter, None),
+        (_SwappingWriter, "a text of the turn does not go back, or not in its place"),
+        (_ForgetfulWriter, "the arguments of 'rake' do not go back"),
+        (_DroppingWriter, "a text of the turn does not go back, or not in its place"),
+    ],
+)
+def test_losses_are_noticed_without_a_stated_turn(writer, why):
+    """The texts and the tool calls of a response have to go back, also if no recording states the turn."""
+    recordings = [replace(recording, turn=None) for recording in RECORDINGS]
+    try:
+        check_driver(driver(**_writing(writer)), recordings)
+    except ExamFailed as failed:
+        assert why
+        assert why in str(failed)
+    else:
+        assert why is None
+
+
+LINES = STREAM.replace(b"data: ", b"").replace(b"\n\n", b"\n")
+
+
+def _encode_for_lines(connection, request):
+    return replace(_encode(connection, request), framing="ndjson")
+
+
+def test_errors_in_streams_of_lines_are_tried():
+    """A stream of JSON lines has spellings of an error as well."""
+    lines = Recording(name="lines", body=LINES)
+    hooks = {"encode_request": _encode_for_lines}
+    assert "every spelling of an error fails" in check_driver(driver(**hooks), [lines]).passed
+    with pytest.raises(ExamFailed, match="lines: an error as an object with error, first"):
+        check_driver(driver(**hooks, decode_chunk=_decode_every_chunk_as_named), [lines])
+
+
+def test_errors_in_binary_streams_are_tried():
+    """A binary event stream is split by the lengths of its frames, and an exception takes the place of the rest."""
+    frame = struct.pack(">II", 16, 0) + b"1234" + b"5678"
+    recording = Recording(name="frames", body=frame * 5)
+    for place, kept in (("first", 0), ("middle", 2), ("last", 2)):
+        spellings = dict(with_error(recording, place))
+        assert len(spellings) == 3
+        assert all(mutant.body.startswith(frame * kept) for mutant in spellings.values())
+        assert not any(mutant.body.startswith(frame * (kept + 1)) for mutant in spellings.values())
+
+
 # What is asked
 
 
+def _with_object(part):
+    """Return a tool call with an object as its arguments, and any other part as it is."""
+    if not isinstance(part, ToolCall) or part.arguments:
+        return part
+    return replace(part, arguments_raw=msgspec.json.encode({"INVALID_JSON": part.arguments_raw}).decode())
+
+
 def _encode_all(connection, request):
-    return json_request(f"{connection.base_url}/say", msgspec.to_builtins(request), stream=request.stream)
+    turns = (replace(turn, content=tuple(map(_with_object, turn.parts))) for turn in request.messages)
+    body = msgspec.to_builtins(replace(request, messages=tuple(turns)))
+    return json_request(f"{connection.base_url}/say", body, stream=request.stream)
 
 
 def deaf_to(asked):
@@ -268,7 +498,8 @@ def test_a_body_that_is_no_object_is_compared_as_a_whole(body, said):
 
 
 def _decode_with_usage(chunk):
-    return [UsageReport(msgspec.json.decode(chunk.data)), *_decode(chunk)]
+    reports = [UsageReport(said) for said in _pieces(chunk) if isinstance(said, dict) and "f" in said]
+    return [*reports, *_decode(chunk)]
 
 
 def _decode_with_names(chunk):

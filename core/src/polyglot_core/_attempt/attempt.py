@@ -76,7 +76,7 @@ _CONTROL: dict[type, Signal] = {
     ResponseStarted: Signal.QUIET,
     UsageReport: Signal.QUIET,
 }
-_EMPTY = frozenset({Note, Ping, ResponseStarted})  # events that no response consists of
+_EMPTY = frozenset({Details, Note, Ping, ResponseStarted})  # events that no response consists of
 _MOST_REPAIRS = 16  # of the fields of one chunk
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a global is looked up faster than an attribute of the enumeration
@@ -419,7 +419,7 @@ class Attempt:
         if known or any(isinstance(event, Failure) for event in events):
             return events
         if is_error_name(chunk.event):
-            return [*events, named_failure(chunk.data)]
+            return [*_without_end(events), named_failure(chunk.data)]
         if any(type(event) not in _EMPTY for event in events) or (found := suspicion(chunk)) is None:
             return events
         if found.degree == "certain":

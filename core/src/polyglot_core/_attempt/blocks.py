@@ -29,7 +29,7 @@ __all__ = ["Blocks"]
 
 
 class _Block(Protocol):
-    def part(self, received: _Received) -> Part | None:
+    def part(self, received: _Received, /) -> Part | None:
         """Return the part of the turn; None if the block does not belong into it."""
         ...
 

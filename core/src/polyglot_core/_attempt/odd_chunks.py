@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from polyglot_core._wire.error_events import is_keep_alive, is_neutral
+from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._wire.error_events import is_error_text, is_keep_alive, is_neutral
 from polyglot_core._wire.json_framers import JSONArrayFramer
 from polyglot_core._wire.messages import is_json, lines_of
 
@@ -23,8 +24,9 @@ END_MARK = b"[DONE]"
 _PREFIX = b"data:"
 _PREFIXES = re.compile(rb"(?:data:\s*+)++")
 _OF_LISTS = b"[], \t\r\n"
-_BETWEEN = b", \t\r\n"
+_BETWEEN = b", \t\r\n\0"
 _BRACKETS = (b"{", b"[")
+_MARK = re.compile(rb"\[[A-Za-z][A-Za-z _-]{0,30}\]")  # of a keep-alive, or of a vendor's
 _SKIPPED_LINES = (b":", b"event:", b"id:", b"retry:")
 _SHOWN = 100  # bytes of data that a note quotes
 
@@ -54,21 +56,36 @@ def reading(chunk: Chunk, error: Exception) -> Reading | None:
     if not (isinstance(error, msgspec.ValidationError) and is_json(data)):
         return _of_text(chunk, data)
     of_a_field = "- at `$" in str(error) or "got `object`" in str(error)
-    return None if of_a_field else _of_json(chunk, msgspec.json.decode(data))
+    if of_a_field:
+        return None
+    try:
+        value = msgspec.json.decode(data)
+    except UNREADABLE:  # invalid UTF-8 in a string, which `is_json` does not read
+        return None
+    return _of_json(chunk, value)
 
 
 def _of_text(chunk: Chunk, data: bytes) -> Reading | None:
-    """Read data that is no JSON text: several of them, one with a prefix, or a keep-alive."""
+    """Read data that is no JSON text: several of them, one with something beside it, or a keep-alive."""
     if (prefixes := _PREFIXES.match(data)) is not None:
         rest = data[prefixes.end() :]
         return Reading((replace(chunk, data=rest),), "A chunk of the response was read without its prefix 'data:'.")
-    if is_keep_alive(data) or (data.startswith(_SKIPPED_LINES) and b"\n" not in data):
-        return Reading((), "An event whose data is a keep-alive was skipped.")
     element = data.strip(_OF_LISTS)
     if element != data and element.startswith(b"{") and is_json(element):
         return Reading((replace(chunk, data=element),), "A chunk of the response was read from a line of a list.")
+    if (only := _only_object(chunk, data)) is not None:
+        return Reading((replace(chunk, data=only),), "A chunk of the response was read without what follows its JSON.")
     if (texts := _texts(data)) is not None:
         return Reading(_parts(chunk, texts), "Several JSON texts in one event were read one by one.")
+    return _without_json(chunk, data)
+
+
+def _without_json(chunk: Chunk, data: bytes) -> Reading | None:
+    """Skip data without JSON that is no part of a response: a keep-alive, a mark, or the text of a vendor's event."""
+    if is_keep_alive(data) or (data.startswith(_SKIPPED_LINES) and b"\n" not in data):
+        return Reading((), "An event whose data is a keep-alive was skipped.")
+    if _MARK.fullmatch(data) and not is_error_text(data):
+        return Reading((), f"An event that is only a mark was skipped: {data.decode('utf-8', 'replace')}.", data)
     if not is_neutral(chunk.event) and not data.startswith(_BRACKETS):
         name = str(chunk.event)[:_SHOWN]
         return Reading((), f"An event {name!r} was skipped: its data is no JSON.")
@@ -95,6 +112,17 @@ def _of_list(chunk: Chunk, payload: list[object]) -> Reading | None:
     if len(elements) == 1:
         return Reading((replace(chunk, data=elements[0]),), "A chunk of the response was read from a list of one.")
     return Reading(_parts(chunk, elements), "A list of chunks in one event was read one by one.")
+
+
+def _only_object(chunk: Chunk, data: bytes) -> bytes | None:
+    """Return the object at the beginning of data without a further one: with NUL behind it, or anything in a body."""
+    if not data.startswith(b"{"):
+        return None
+    objects = [each.data for each in JSONArrayFramer(limit=len(data)).feed(data)]
+    if len(objects) != 1 or objects == [data] or not is_json(objects[0]):
+        return None
+    rest = data[len(objects[0]) :].strip(_BETWEEN)
+    return objects[0] if not rest or (chunk.kind == "whole" and b"{" not in rest) else None
 
 
 def _texts(data: bytes) -> Iterable[bytes] | None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cut_off", "is_cut", "undecodable"]
 
+_BEGINNINGS = (b"{", b"[", b'"')  # of JSON; data that begins in another way is none, be it cut or not
+
 
 def cut_off(beside: bytes = b"", *, decoded: bool = True, marked: bool = False) -> Truncated:
     """Return the error for a stream that ended before the model was done.
@@ -51,4 +53,6 @@ def is_cut(chunk: Chunk, error: Exception) -> bool:
     """Return whether decoding the last chunk failed because the body broke off within it."""
     # msgspec reports missing data as "truncated", and a number that lacks its digits as an error at the last byte
     at_end = ("truncated", f"(byte {len(chunk.data)})")
-    return isinstance(error, UNREADABLE) and (chunk.kind == "part" or any(words in str(error) for words in at_end))
+    if chunk.kind == "part":
+        return isinstance(error, UNREADABLE) and chunk.data.lstrip().startswith(_BEGINNINGS)
+    return isinstance(error, UNREADABLE) and any(words in str(error) for words in at_end)

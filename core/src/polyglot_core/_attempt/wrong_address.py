@@ -17,6 +17,8 @@ _BELOW_A_VERSION = ("/chat/completions", "/responses")
 """Paths that servers of one dialect serve below a version, which base_url has to contain."""
 _VERSION = re.compile(r"/v[0-9]+[a-z0-9]*(?=/|$)", re.ASCII)
 _TWICE = re.compile(r"(/v[0-9]+[a-z0-9]*|/chat/completions|/responses|/messages)\1(?=/|$)", re.ASCII)
+_OPAQUE = re.compile(r"(?<=/)(?:(?:sk|pk|rk|key|token)-[\w-]{8,}|(?=[A-Za-z_]*[0-9])\w{24,})(?=/|$)", re.ASCII)
+"""A segment that looks like a key or an account: of one long word with a digit in it, or of one behind a prefix."""
 _OWN_PATHS = ("/deployments/",)  # of a service that has the version in the query
 
 
@@ -24,11 +26,11 @@ def about_the_url(url: str, message: str) -> str:
     """Return sentences on the URL of a request that was rejected with 404 or 405.
 
     Args:
-        url: The URL. Its user, password and query are not shown: they may hold keys.
+        url: The URL. Its user, password and query, and segments of its path that look like a key, are not shown.
         message: The provider's message. If it is about a model, the URL is right.
     """
     parts = urlsplit(url)
-    shown = printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", _SHOWN_URL)
+    shown = printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{_OPAQUE.sub('***', parts.path)}", _SHOWN_URL)
     return f"The request was sent to {shown}.{_advice(parts.path, message)}"
 
 

@@ -8,6 +8,7 @@ A writer visits the parts of all messages, as `ast.NodeVisitor` visits the nodes
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -20,7 +21,7 @@ from polyglot_core._values.request import Tool
 from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from polyglot_core._values.parts import Part
     from polyglot_core._values.request import InferenceRequest, Message
@@ -30,6 +31,13 @@ __all__ = ["ConversationWriter", "MessageWriter", "TurnWriter"]
 _JSONObject = dict[str, Any]
 
 _SYSTEM = "system"
+
+_NAMELESS = "unnamed_tool"
+"""Name of a tool call that was received without one, because APIs reject an empty name."""
+
+_FILES = (Image, Audio, Document)
+
+_FILE_LATER = "the file in a user's message"
 
 _BLOCKS = (Text, Refusal, Image, Audio, Document, ToolCall)
 """Parts whose `extra` belongs to the block that they are written as."""
@@ -51,7 +59,11 @@ class ConversationWriter:
         tool_name: Regular expression of the names that a `Tool` may have: by default, that of OpenAI's API.
         sends_extra: True if the provider reads further fields of a block. The `extra` of a part is then laid over the
             block that the part is written as. Else a field in the `extra` of a user's part is reported with `cannot`.
+        cache_marks: True if the dialect has cache marks. Else a mark of a part or of a tool is reported with `cannot`.
+        instead_of_cache_marks: Alternative to suggest for a cache mark.
         writes_extra: True if the ``write_…`` methods send the `extra` of their parts themselves, in another way.
+        files_in_responses: True if a turn of the assistant may contain files. Else those that a model of another
+            provider generated are reported with `cannot`.
         dialect: Names of the drivers whose turns this dialect sends back unchanged, besides `driver` itself.
         given: The messages of the request, with these ids and names filled in. A turn of another provider's response
             is reduced to what is not that provider's own.
@@ -69,13 +81,26 @@ class ConversationWriter:
     tool_name: ClassVar[str] = "[a-zA-Z0-9_-]{1,64}"
     sends_extra: ClassVar[bool] = False
     writes_extra: ClassVar[bool] = False
+    cache_marks: ClassVar[bool] = False
+    instead_of_cache_marks: ClassVar[str | None] = None
+    files_in_responses: ClassVar[bool] = True
     dialect: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, request: InferenceRequest, driver: str) -> None:
         self.request = request
         self.driver = driver
         self._check_tool_names()
+        if not self.cache_marks:
+            self._report_cache_marks()
         self.given = _Calls(self).joined(map(self._readable, request.messages))
+
+    def _report_cache_marks(self) -> None:
+        parts = [part for message in self.request.messages for part in message.parts]
+        inner = [each for part in parts if isinstance(part, ToolResult) for each in part.parts]
+        for marked in (*parts, *inner, *self.request.tools):
+            if getattr(marked, "cache", False):
+                what = "a tool" if isinstance(marked, Tool) else f"a part of type {type(marked).__name__}"
+                self.cannot(f"the cache mark of {what}", self.instead_of_cache_marks)
 
     def _check_tool_names(self) -> None:
         for index, tool in enumerate(self.request.tools):
@@ -102,7 +127,10 @@ class ConversationWriter:
         kept: list[Part] = []
         for part in message.parts:
             if isinstance(part, RawPart):
-                self.cannot(f"a block {part.payload.get('type')!r} of a turn from {message.provider!r}")
+                kind = part.payload.get("type") or next(iter(part.payload), None)
+                self.cannot(f"a block {kind!r} of a turn from {message.provider!r}")
+            elif isinstance(part, _FILES) and not self.files_in_responses:
+                self.cannot(f"a part of type {type(part).__name__} in a turn from {message.provider!r}", _FILE_LATER)
             elif isinstance(part, Reasoning):
                 kept.append(Reasoning(text=part.text))
             elif isinstance(part, ToolCall):
@@ -123,6 +151,22 @@ class ConversationWriter:
         for name in part.extra:
             self.cannot(f"the field {name!r} of a part of type {type(part).__name__}")
         return replace(part, extra={})
+
+    def whole(self, message: Message, is_cut_off: Callable[[Part], bool]) -> Message:
+        """Return the turn of an interrupted response without what a provider refuses in it; any other turn as it is.
+
+        That is every part that is cut off, and at the end reasoning that nothing follows then, and blank text.
+
+        Args:
+            message: The turn.
+            is_cut_off: Returns True for a part whose continuation was not received.
+        """
+        if message.complete:
+            return message
+        parts = [part for part in message.parts if not is_cut_off(part)]
+        while parts and _is_nothing_at_end(parts[-1]):
+            parts.pop()
+        return replace(message, content=tuple(parts))
 
     def cannot(self, what: str, instead: str | None = None) -> None:
         """Report something that the dialect cannot express; see `cannot_express`.
@@ -178,8 +222,19 @@ class ConversationWriter:
         return self.write([Text(part.text, extra=part.extra)])
 
 
+def _is_empty(turn: _JSONObject) -> bool:
+    return not turn.get("content") and turn.keys() <= {"role", "content"}
+
+
 class MessageWriter(ConversationWriter):
-    """Encodes messages as flat objects with role, content and tool calls. Each tool result is a message of its own."""
+    """Encodes messages as flat objects with role, content and tool calls. Each tool result is a message of its own.
+
+    Attributes:
+        empty_responses: True if the dialect accepts a turn of the assistant without content and tool calls. Else a
+            response of which nothing can be sent back is omitted.
+    """
+
+    empty_responses: ClassVar[bool] = True
 
     def messages(self) -> list[_JSONObject]:
         """Return all messages, in order.
@@ -195,7 +250,9 @@ class MessageWriter(ConversationWriter):
         yield from map(self.result, results)
         if not results or len(results) < len(message.parts):
             rest = tuple(part for part in message.parts if not isinstance(part, ToolResult))
-            yield self.turn(replace(message, content=rest))
+            turn = self.turn(replace(message, content=rest))
+            if self.empty_responses or message.provider is None or not _is_empty(turn):
+                yield turn
 
     def turn(self, message: Message) -> _JSONObject:
         """Return the message for parts that are not tool results."""
@@ -300,6 +357,10 @@ class TurnWriter(ConversationWriter):
 _SYSTEM_LATER = "a user's message instead, or unsupported='drop' to move it to the beginning"
 
 
+def _is_nothing_at_end(part: Part) -> bool:
+    return isinstance(part, Reasoning) or (isinstance(part, Text) and not part.text.strip() and not part.extra)
+
+
 def _joined_texts(parts: Sequence[Part]) -> list[Part]:
     """Return the parts with consecutive texts as one: many servers take the content of a response as a string only."""
     joined: list[Part] = []
@@ -313,17 +374,31 @@ def _joined_texts(parts: Sequence[Part]) -> list[Part]:
 
 
 class _Calls:
-    """Matches the tool results of a conversation to its tool calls."""
+    """Matches the tool results of a conversation to its tool calls, and names those without a name.
+
+    Some servers give several tool calls one id, and some APIs refuse that. So in turns of another provider only the
+    first of them keeps it; the results with that id belong to those calls, in order.
+    """
 
     def __init__(self, writer: ConversationWriter) -> None:
         self._writer = writer
         self._count = 0
         self._tools: dict[str, str] = {}
-        self._without_result: list[tuple[str, str]] = []
+        self._without_result: set[str] = set()
+        self._waiting: dict[str | None, deque[str]] = {}  # in order, by tool and, under None, of all tools
+        self._taken: set[str] = set()
+        self._sent: dict[str, str] = {}  # by the id of a call, the id that the last call with it is sent with
+        self._open: dict[str, deque[str]] = {}  # the same of all calls of this round that have no result yet
+        self._in_results = False
+        self._is_own = True
 
     def joined(self, messages: Iterable[Message]) -> list[Message]:
         """Return the messages with the ids and names that the dialect requires."""
-        return [replace(message, content=tuple(map(self._part, message.parts))) for message in messages]
+        return [self._message(message) for message in messages]
+
+    def _message(self, message: Message) -> Message:
+        self._is_own = self._writer.is_own(message)
+        return replace(message, content=tuple(map(self._part, message.parts)))
 
     def _part(self, part: Part) -> Part:
         if isinstance(part, ToolCall):
@@ -331,29 +406,51 @@ class _Calls:
         return self._result(part) if isinstance(part, ToolResult) else part
 
     def _call(self, call: ToolCall) -> ToolCall:
+        if self._in_results:
+            self._in_results = False
+            self._open.clear()
         self._count += 1
         made = self._made(self._count)
         if not call.id:
-            self._without_result.append((call.name, made))
-        self._tools[call.id or made] = call.name
-        return replace(call, id=self._id(call.id, made))
+            self._without_result.add(made)
+            for tool in (None, call.name):
+                self._waiting.setdefault(tool, deque()).append(made)
+        given = call.id or made
+        name = self._tools[given] = call.name or _NAMELESS
+        sent = self._sent[given] = self._unique(given)
+        self._open.setdefault(given, deque()).append(sent)
+        return replace(call, id=self._id(call.id, sent), name=name)
+
+    def _unique(self, given: str) -> str:
+        """Return the id as the dialect accepts it, with a number appended if another provider gave it twice."""
+        found, number = self._writer.normalize_id(given), self._count
+        while found in self._taken and not self._is_own:
+            found = self._writer.normalize_id(f"{given}_{number}")
+            number += 1
+        self._taken.add(found)
+        return found
 
     def _result(self, result: ToolResult) -> ToolResult:
-        call_id = result.id or self._oldest(result.name)
-        name = result.name or (self._tools.get(call_id) if self._writer.tool_names else None)
-        return replace(result, id=self._id(result.id, call_id), name=name)
+        self._in_results = True
+        given = result.id or self._oldest(result.name)
+        name = result.name or (self._tools.get(given) if self._writer.tool_names else None)
+        still_open = self._open.get(given)
+        sent = still_open.popleft() if still_open else self._sent.get(given) or self._writer.normalize_id(given)
+        return replace(result, id=self._id(result.id, sent), name=name)
 
     def _oldest(self, tool: str | None) -> str:
         """Return the generated id of the oldest tool call without a result, or else that of the last tool call."""
-        found = next((call for call in self._without_result if tool in {None, call[0]}), None)
-        if found is None:
+        waiting = self._waiting.get(tool, deque())
+        while waiting and waiting[0] not in self._without_result:
+            waiting.popleft()  # it has got its result under the other key
+        if not waiting:
             return self._made(max(self._count, 1))
-        self._without_result.remove(found)
-        return found[1]
+        self._without_result.remove(waiting[0])
+        return waiting.popleft()
 
     def _made(self, number: int) -> str:
         return (self._writer.id_format or "call_{}").format(number)
 
-    def _id(self, given: str | None, made: str) -> str | None:
-        call_id = given or (made if self._writer.id_format else None)
-        return self._writer.normalize_id(call_id) if call_id else None
+    def _id(self, given: str | None, sent: str) -> str | None:
+        """Return the id as it is sent; None for a call without an id in a dialect that generates none."""
+        return sent if given or self._writer.id_format else None

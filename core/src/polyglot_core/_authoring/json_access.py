@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from polyglot_core._values.json_values import encode_json
 from polyglot_core._values.unreadable import UNREADABLE
 
 __all__ = ["get", "number", "objects", "parse", "text"]
@@ -53,7 +54,10 @@ def text(value: object) -> str:
     """Return the JSON text of a value, such as the arguments of a tool call; ``""`` for null.
 
     A string is returned unchanged: it is taken to be JSON text already.
+
+    Raises:
+        RequestError: The value is of a user's request, and cannot be written as JSON.
     """
     if value is None:
         return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else encode_json(value, "The value").decode()

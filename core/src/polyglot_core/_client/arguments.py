@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from polyglot_core._client.request_checks import check_request
 from polyglot_core._values.connection import guarded_headers
+from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.openai_shape import read_parts, read_result
 from polyglot_core._values.options import option_problem
 from polyglot_core._values.parts import ToolResult
@@ -23,6 +24,7 @@ from polyglot_core._values.request import (
     Tool,
 )
 from polyglot_core._values.secret import Headers, header_problem
+from polyglot_core._values.suggest import nearest
 from polyglot_core.errors import RequestError
 
 __all__ = [
@@ -172,8 +174,10 @@ def _as_model(model: object) -> str | None:
     Raises:
         RequestError: It is empty, or no text.
     """
-    if model is None or (isinstance(model, str) and model.strip()):
-        return model
+    if model is None:
+        return None
+    if isinstance(model, str) and model.strip():
+        return plain_text(model)  # a driver may format it into a URL, where an enum's member is its name
     given = "empty" if isinstance(model, str) else f"of type {type(model).__name__}"
     raise _error(f"model is {given}; pass the name of a model, or None for that of the connection.")
 
@@ -205,7 +209,11 @@ def as_headers(headers: object, auth_header: str | None = None) -> dict[str, Any
                 f"headers[{name!r}] would replace the key of the connection; for another key use another connection, "
                 "as in Inference.using(…, api_key=…)."
             )
-    return {name.lower(): text for name, text in given.items()}
+    named = {name.lower(): text for name, text in given.items()}
+    if len(named) < len(given):
+        twice = next(name for name in named if sum(name == each.lower() for each in given) > 1)
+        raise _error(f"headers has {twice!r} more than once, in other letter cases; keep one of them.")
+    return named
 
 
 # Tools and formats
@@ -277,24 +285,59 @@ _NAMED_FORMATS: dict[str, Literal["text", "json"]] = {
     "json_object": "json",
 }
 
+_OF_A_FORMAT: dict[str, tuple[str, ...]] = {
+    "text": (),
+    "json": ("schema",),
+    "json_object": ("schema",),
+    "json_schema": JSONSchema.__struct_fields__,
+}
+"""Types of dicts in OpenAI's format, and the fields of each beside its type. Several servers read a schema of
+``json_object``."""
+
+_JSON_TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+
 
 def as_response_format(given: object) -> ResponseFormat | None:
     """Return the response format. It may be a word, a `JSONSchema`, a dict in OpenAI's shape, or a raw JSON Schema.
 
     Raises:
-        RequestError: It is none of these.
+        RequestError: It is none of these, or has a field that would be lost.
     """
     if given is None or isinstance(given, JSONSchema):
         return given
-    kind = given.get("type") if isinstance(given, Mapping) else given
-    if isinstance(kind, str) and kind in _NAMED_FORMATS:
-        return _NAMED_FORMATS[kind]
-    if isinstance(given, Mapping):
-        inner = given.get("json_schema", given) if kind == "json_schema" else None
-        if inner is None:
-            return JSONSchema(given)
-        if isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping):
-            name, strict = inner.get("name"), inner.get("strict")
-            return JSONSchema(inner["schema"], "answer" if name is None else name, strict, inner.get("description"))
-    msg = f"response_format must be 'text', 'json', a JSONSchema or a dict with a JSON Schema, not {given!r:.80}."
-    raise _error(msg)
+    if isinstance(given, str) and given in _NAMED_FORMATS:
+        return _NAMED_FORMATS[given]
+    if not isinstance(given, Mapping):
+        raise _no_format(given)
+    kind = given.get("type")
+    if not isinstance(kind, str) or kind.lower() in _JSON_TYPES:
+        return JSONSchema(given)
+    if kind not in _OF_A_FORMAT:
+        raise _no_format(given, f"; put the format {kind!r:.40} of a provider into extra={{…}}")
+    inner, where = given, "response_format"
+    if kind == "json_schema" and "json_schema" in given:
+        _check_format(given, where, ("json_schema",))
+        inner, where = given["json_schema"], "response_format['json_schema']"
+    if isinstance(inner, Mapping):
+        _check_format(inner, where, _OF_A_FORMAT[kind])
+        if isinstance(inner.get("schema"), Mapping):
+            fields = {name: inner[name] for name in JSONSchema.__struct_fields__ if inner.get(name) is not None}
+            return JSONSchema(**fields)
+        if kind in _NAMED_FORMATS and inner.get("schema") is None:
+            return _NAMED_FORMATS[kind]
+    raise _no_format(given)
+
+
+def _check_format(given: JSONObject, where: str, known: tuple[str, ...]) -> None:
+    """Raise if a dict has a field beside its type that is not one of `known`: it would be lost."""
+    for name, value in given.items():
+        if name not in known and name != "type" and value is not None:
+            close = nearest(str(name), known)
+            hint = f"did you mean {close!r}?" if close else "put a provider's own format into extra={…}."
+            raise _error(f"{where} has the field {name!r:.80}, which is not read; {hint}")
+
+
+def _no_format(given: object, hint: str = "") -> RequestError:
+    return _error(
+        f"response_format must be 'text', 'json', a JSONSchema or a dict with a JSON Schema, not {given!r:.80}{hint}."
+    )

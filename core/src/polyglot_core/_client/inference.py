@@ -22,6 +22,7 @@ from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection, guard
 from polyglot_core._values.options import option_problem, plain_options
 from polyglot_core._values.secret import Secret
+from polyglot_core._values.suggest import config_error
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             ConfigError: The line names neither a driver nor a preset, or has something that is not a field.
             PluginError: The driver cannot be loaded.
         """
+        if not isinstance(dsn, str):
+            raise config_error(f"A DSN is text of name=value pairs separated by commas, not {type(dsn).__name__}.")
         line = Secret(dsn)
         del dsn  # it may hold a key, and a traceback shows this frame
         return cls(read_line(line), client)

@@ -256,6 +256,10 @@ def _runs_asyncio() -> bool:
     return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 (documented, for libraries)
 
 
+_LONGEST = threading.TIMEOUT_MAX
+"""The longest wait in seconds that the operating system's clocks can hold."""
+
+
 def _checked(timeout: object) -> float:
     """Return a timeout of `next`.
 
@@ -263,7 +267,7 @@ def _checked(timeout: object) -> float:
         RequestError: It is not a number of seconds.
     """
     if isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout >= 0:
-        return timeout
+        return min(timeout, _LONGEST)
     msg = f"timeout must be a number of seconds, 0 or more, or None to wait without a limit, not {timeout!r:.80}."
     raise RequestError(msg, phase="stream")
 

@@ -114,7 +114,7 @@ class _TrioCloser:
             call()
 
         with contextlib.suppress(RuntimeError):  # as in `_start`
-            self._trio.lowlevel.spawn_system_task(wait)
+            self._trio.lowlevel.spawn_system_task(wait, name="polyglot-timer")
 
     def _start(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
         with contextlib.suppress(

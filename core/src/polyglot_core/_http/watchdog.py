@@ -28,7 +28,9 @@ returns at once, over plain and TLS sockets, sync and async, and the reader then
 # *Locks.* The thread of a call takes `_ending` in a `with` statement, a lock implemented in C, and nothing else: an
 # exception that a signal handler raises cannot fall between acquiring and releasing it. It is reentrant, because a
 # finalizer may run in the thread that holds it. Everything that could be left half-done (starting a thread, waiting)
-# happens in this thread or in a helper thread, where Python never runs signal handlers.
+# happens in this thread or in a helper thread, where Python never runs signal handlers. Nothing that is called under
+# `_ending` takes another lock: a thread that holds the lock of a client's pool may collect a stream, whose finalizer
+# takes `_ending`. So timers and closings, which take the locks of pools, run without it.
 #
 # *Exit.* When the interpreter finalizes, daemon threads stop wherever they are, perhaps holding the lock, so
 # `_unless_exiting` stops taking it.
@@ -191,7 +193,7 @@ class Timer:
                 self._due = perf_counter() + self._seconds
                 _thread.add(self, self._due)
 
-    def look(self, now: float, *, late: bool = False) -> float:  # noqa: ARG002 (a late timer is no harm)
+    def look(self, now: float) -> float:
         """Call the function if it is time. Return when to check again."""
         if now < self._due:
             return self._due
@@ -309,6 +311,9 @@ class _WatchdogThread:
         late = now - planned > _LATE
         moment = math.inf
         for watch in list(self.watches):
+            if isinstance(watch, Timer):  # takes locks that a thread may hold in which a finalizer takes `_ending`
+                moment = min(moment, watch.look(now))
+                continue
             with self._ending:
                 if not watch.over:
                     moment = min(moment, watch.look(now, late=late))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 
 from polyglot_core.errors import RequestError
 
-__all__ = ["encode_json", "is_plain", "json_problem", "text_problem"]
+__all__ = ["encode_json", "is_plain", "json_problem", "plain_text", "text_problem"]
 
 _DEEPEST = 100  # levels; a value that contains itself has no end
 
@@ -28,13 +29,20 @@ def encode_json(value: object, where: str) -> bytes:
         RequestError: The value, or something in it, cannot be written as JSON.
     """
     try:
-        return msgspec.json.encode(value, enc_hook=_plain)
+        return _encode(value)
     except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
         problem = json_problem(value, where) or f"{where} cannot be written as JSON: {error}"
         raise RequestError(f"{problem}.", phase="encode") from error
 
 
+def plain_text(text: str) -> str:
+    """Return a text as a `str`: for a text of another class, such as a member of an enum, its characters."""
+    return text if type(text) is str else str.__str__(text)
+
+
 def _plain(value: object) -> object:
+    if isinstance(value, str):  # of another class, such as the text that a template makes
+        return plain_text(value)
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
@@ -43,6 +51,9 @@ def _plain(value: object) -> object:
         return dict(value)
     msg = f"{type(value).__name__} is no JSON value"
     raise NotImplementedError(msg)
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode
 
 
 def json_problem(value: object, where: str, depth: int = 0) -> str | None:
@@ -89,7 +100,11 @@ def text_problem(text: str, where: str) -> str | None:
 
 
 def _number_problem(value: Any, where: str, _depth: int) -> str | None:  # noqa: ANN401 (a real number)
-    return None if math.isfinite(value) else f"{where} is {float(value)}, which is no number in JSON"
+    try:
+        finite = math.isfinite(value)
+    except (OverflowError, ValueError):  # a fraction that is too large for a float, or a signaling NaN
+        finite = False
+    return None if finite else f"{where} is {value!r:.60}, which is no number in JSON"
 
 
 def _mapping_problem(value: Mapping[Any, object], where: str, depth: int) -> str | None:
@@ -142,7 +157,7 @@ _CHECKS: tuple[tuple[type | tuple[type, ...], Callable[[Any, str, int], str | No
     ((list, tuple), _list_problem),
     (Mapping, _mapping_problem),
     (msgspec.Struct, _struct_problem),
-    (Real, _number_problem),
+    ((Real, Decimal), _number_problem),
     ((bytes, bytearray, memoryview), _bytes_problem),
 )
 """Check of each kind of value, besides texts and whole numbers."""

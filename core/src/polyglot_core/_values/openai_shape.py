@@ -83,7 +83,8 @@ def _part(part: object, where: str) -> Part:
             "type, such as {'type': 'text', 'text': '…'}."
         )
         raise RequestError(msg, phase="encode")
-    reader = _READERS.get(part.get("type"))  # type: ignore[arg-type]  # any other value is not found
+    kind = part.get("type")
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
     try:
         return RawPart(part) if reader is None else _with_rest(part, *reader)
     except (KeyError, TypeError, AttributeError, binascii.Error) as error:

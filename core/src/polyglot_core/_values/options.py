@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from numbers import Integral, Real
 from typing import Annotated, Any, NamedTuple, TypedDict, get_args, get_type_hints
 
 from msgspec import Meta
 
+from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.suggest import nearest
 
 __all__ = ["NAMES", "Options", "option_problem", "plain_options", "unknown_option"]
@@ -60,7 +62,12 @@ class _Kind(NamedTuple):
 
 
 def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
+        return False
+    try:
+        return math.isfinite(value)
+    except (OverflowError, ValueError):  # too large for a float, or a signaling NaN
+        return False
 
 
 def _is_whole(value: object) -> bool:
@@ -73,15 +80,19 @@ def _is_text_or_texts(value: object) -> bool:
     )
 
 
+def _is_object(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
 _KINDS = {
     int: _Kind("a whole number", _is_whole, int),
     float: _Kind("a number", _is_number, lambda number: int(number) if _is_whole(number) else float(number)),
     bool: _Kind("True or False", lambda value: isinstance(value, bool), bool),
-    str: _Kind("text", lambda value: isinstance(value, str), str),
+    str: _Kind("text", lambda value: isinstance(value, str), plain_text),
     str | Sequence[str]: _Kind(
         "text, or a list of texts", _is_text_or_texts, lambda value: value if isinstance(value, str) else list(value)
     ),
-    Mapping[str, Any]: _Kind("a dict", lambda value: isinstance(value, Mapping), dict),
+    Mapping[str, Any]: _Kind("a dict whose names are text", _is_object, dict),
 }
 
 
@@ -157,7 +168,7 @@ def option_problem(options: Mapping[str, Any], where: str) -> str | None:
 
 
 def _wrong_value(where: str, name: str, value: object, expected: str) -> str:
-    given = repr(value)[:60] if isinstance(value, (str, Real)) else f"of type {type(value).__name__}"
+    given = repr(value)[:60] if isinstance(value, (str, Real, Decimal)) else f"of type {type(value).__name__}"
     words = _OPTIONS[name].words if name in _OPTIONS else ()
     close = nearest(value.lower(), words) if isinstance(value, str) else None
     hint = f" Did you mean {close!r}?" if close else ""

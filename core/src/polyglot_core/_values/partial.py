@@ -30,23 +30,26 @@ __all__ = [
 
 
 class GrowingText:
-    """A text to which parts are appended. `upto` returns it as it was after any number of parts."""
+    """A text to which parts are appended. `upto` returns it as it was after any number of parts.
 
-    __slots__ = ("_count", "_joined", "parts")
+    It may be read by several threads while parts are appended: what is known is replaced at once.
+    """
+
+    __slots__ = ("_known", "parts")
 
     def __init__(self) -> None:
         self.parts: list[str] = []
-        self._joined = ""
-        self._count = 0
+        self._known = (0, "")  # how many parts are joined, and their text
 
     def upto(self, count: int) -> str:
         """Return the first `count` parts as one text. With growing counts only new parts are joined."""
-        if count < self._count:
+        known, text = self._known
+        if count < known:
             return "".join(self.parts[:count])
-        if count > self._count:
-            self._joined += "".join(self.parts[self._count : count])
-            self._count = count
-        return self._joined
+        if count > known:
+            text += "".join(self.parts[known:count])
+            self._known = (count, text)
+        return text
 
 
 class ToolCallPiece(NamedTuple):
@@ -72,26 +75,34 @@ class ToolCallPiece(NamedTuple):
 
 
 class ToolCallLog:
-    """The pieces of a choice's tool calls, in order. `upto` returns the tool calls after any number of pieces."""
+    """The pieces of a choice's tool calls, in order. `upto` returns the tool calls after any number of pieces.
 
-    __slots__ = ("_calls", "_count", "pieces")
+    It may be read by several threads while pieces are appended: what is known is replaced at once.
+    """
+
+    __slots__ = ("_known", "pieces")
 
     def __init__(self) -> None:
         self.pieces: list[ToolCallPiece] = []
-        self._calls: list[ToolCall] = []
-        self._count = 0
+        self._known: tuple[int, tuple[ToolCall, ...]] = (0, ())  # how many pieces are read, and their tool calls
 
     def upto(self, count: int) -> tuple[ToolCall, ...]:
         """Return the tool calls that the first `count` pieces make up."""
-        if count < self._count:
-            self._calls, self._count = [], 0
-        _append(self._calls, self.pieces[self._count : count])
-        self._count = count
-        return tuple(self._calls)
+        known, calls = self._known
+        if count < known:
+            known, calls = 0, ()
+        if count > known:
+            calls = _appended(calls, self.pieces[known:count])
+        self._known = (count, calls)
+        return calls
 
 
-def _append(calls: list[ToolCall], pieces: list[ToolCallPiece]) -> None:
-    """Append pieces to tool calls. All fragments of one tool call are joined at once, so that the cost is linear."""
+"""Arguments of a complete tool call without any; some servers send none instead."""
+
+
+def _appended(before: tuple[ToolCall, ...], pieces: list[ToolCallPiece]) -> tuple[ToolCall, ...]:
+    """Return the tool calls with more pieces. All pieces of one call are joined at once, so that the cost is linear."""
+    calls = list(before)
     fragments: dict[int, list[str]] = {}
     heads: dict[int, ToolCallPiece] = {}
     for piece in pieces:
@@ -100,16 +111,17 @@ def _append(calls: list[ToolCall], pieces: list[ToolCallPiece]) -> None:
         fragments.setdefault(piece.slot, []).append(piece.arguments)
     for slot in sorted(heads):
         head, text = heads[slot], "".join(fragments[slot])
-        before = calls[slot] if slot < len(calls) else ToolCall(name="")
+        known = calls[slot] if slot < len(calls) else ToolCall(name="")
         call = ToolCall(
-            name=before.name + (head.name or ""),
-            id=head.id or before.id,
-            arguments_raw=before.arguments_raw + text,
-            complete=head.complete or before.complete,
-            signature=head.signature or before.signature,
-            extra={**(head.extra or {}), **before.extra} if head.extra else before.extra,
+            name=known.name + (head.name or ""),
+            id=head.id or known.id,
+            arguments_raw=known.arguments_raw + text,
+            complete=head.complete or known.complete,
+            signature=head.signature or known.signature,
+            extra={**(head.extra or {}), **known.extra} if head.extra else known.extra,
         )
         calls[slot : slot + 1] = [call]
+    return tuple(calls)
 
 
 def _merge(head: ToolCallPiece, piece: ToolCallPiece) -> ToolCallPiece:
@@ -152,8 +164,9 @@ class UsageReading:
 
     def read(self) -> Usage | None:
         """Return the usage that the driver decodes from the report. Exceptions of the driver pass at the first read."""
-        if self._extract is not None:
-            self._usage = self._extract(self._payload)
+        extract = self._extract  # read once: another thread may read the report at the same time
+        if extract is not None:
+            self._usage = extract(self._payload)
             self._extract = None
         return self._usage
 

@@ -87,7 +87,7 @@ class Message(Struct, frozen=True, kw_only=True):
             msg = f"{where} requires a role, as in {{'role': 'user', 'content': '…'}}; this one has {_names(turn)}."
             raise RequestError(msg, phase="encode")
         content, calls = fields.pop("content", None), fields.pop("tool_calls", None)
-        name, call_id = fields.pop("name", None), fields.pop("tool_call_id", None)
+        name, call_id = fields.pop("name", None), fields.pop("tool_call_id", None) if role == "tool" else None
         parts = read_parts(content, f"{where}.content")
         if cache := _markable(parts, calls) and read_cache(fields.get(CACHE_MARK)):
             parts = (*parts[:-1], replace(parts[-1], cache=cache))
@@ -262,8 +262,10 @@ class RawTool(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Return the name of the tool, or its type if it has no name."""
-        return str(self.payload.get("name") or self.payload.get("type") or "")
+        """Return the name of the tool, which may be in an inner object; its type if it has no name."""
+        inner = (each.get("name") for each in self.payload.values() if isinstance(each, Mapping))
+        named = self.payload.get("name") or next((name for name in inner if name), None)
+        return str(named or self.payload.get("type") or "")
 
 
 class JSONSchema(Struct, frozen=True):

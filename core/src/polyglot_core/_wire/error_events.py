@@ -15,9 +15,25 @@ if TYPE_CHECKING:
     from polyglot_core._values.events import Failure
     from polyglot_core._wire.messages import Chunk
 
-__all__ = ["Suspicion", "is_error_name", "is_keep_alive", "is_neutral", "named_failure", "suspicion"]
+__all__ = [
+    "Suspicion",
+    "is_error_name",
+    "is_error_text",
+    "is_keep_alive",
+    "is_neutral",
+    "named_failure",
+    "stated_failure",
+    "suspicion",
+]
 
-_ERROR_NAMES = frozenset({"error", "errors", "exception", "stream_error", "server_error", "api_error", "fatal"})
+_ERROR_WORDS_OF_NAMES = frozenset({"error", "errors", "exception", "fatal", "failed", "failure"})
+_PLAIN_WORDS_OF_NAMES = frozenset(
+    {"api", "chat", "completion", "event", "generation", "internal", "message", "model", "response", "server", "stream"}
+)
+"""Words that may stand beside one for an error; with another one, as of a tool, a name is that of a vendor's event."""
+
+_WORDS_OF_NAMES = _ERROR_WORDS_OF_NAMES | _PLAIN_WORDS_OF_NAMES
+_NAME_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[^A-Za-z\W_]+")
 
 _NEUTRAL_NAMES = frozenset({"", "message", "data", "chunk", "delta", "completion", "chat.completion.chunk", "response"})
 """Names of events that say nothing about the data."""
@@ -30,10 +46,21 @@ _CONTENT = (
 )
 """Fields that hold content in some dialect. An object with one of them is no mere error."""
 
-_STRONG = ("error", "errors", "error_code", "error_message", "errorCode", "errorMessage", "error_msg")
-_MESSAGES = ("message", "detail", "msg", "error_message", "errorMessage", "error_msg", "Message", "error_description")
-_CODES = ("code", "error_code", "errorCode", "status_code", "statusCode", "err_code")
-_MARK = re.compile(rb'"(?:' + b"|".join(name.encode() for name in (*_STRONG, *_MESSAGES, "success", "ok")) + rb')"')
+_STRONG = (
+    *("error", "errors", "error_code", "error_message", "errorCode", "errorMessage", "error_msg"),
+    *("Error", "err", "exception", "fault", "errmsg", "err_msg", "errMsg", "errno"),
+)
+_MESSAGES = (
+    *("message", "detail", "msg", "error_message", "errorMessage", "error_msg", "Message", "error_description"),
+    *("errmsg", "err_msg", "errMsg"),
+)
+_CODES = ("code", "error_code", "errorCode", "status_code", "statusCode", "err_code", "errno")
+_KINDS = ("object", "type", "status", "event", "level")
+_ENVELOPES = ("data", "result", "response", "body", "base_resp")
+"""Fields whose object may be the error."""
+
+_MARKS = (*_STRONG, *_MESSAGES, "success", "ok", "status_msg")
+_MARK = re.compile(rb'"(?:' + b"|".join(name.encode() for name in _MARKS) + rb')\\?"')
 _NO_ERRORS = frozenset({"", "0", "success", "null", "none"})
 _SUCCESSES = frozenset(map(str, range(200, 300)))
 _ERROR_WORDS = re.compile(
@@ -46,16 +73,24 @@ class Suspicion(NamedTuple):
 
     Attributes:
         degree: ``certain`` for an error; ``possible`` for an object that is one only if no finish is received.
-        failure: The failure that it describes.
+        payload: The object.
+        data: The bytes of the event.
     """
 
     degree: Literal["certain", "possible"]
-    failure: Failure
+    payload: Mapping[str, Any]
+    data: bytes
+
+    @property
+    def failure(self) -> Failure:
+        """The failure that it describes. Reading one takes longer than all else here, and few are needed."""
+        return _failure(self.payload, self.data)
 
 
 def is_error_name(event: str | None) -> bool:
     """Return whether the name of an event says that the response has failed."""
-    return event is not None and event.strip().lower() in _ERROR_NAMES
+    words = [] if event is None else [word.lower() for word in _NAME_PARTS.findall(event)]
+    return not _ERROR_WORDS_OF_NAMES.isdisjoint(words) and _WORDS_OF_NAMES.issuperset(words)
 
 
 def is_neutral(event: str | None) -> bool:
@@ -68,6 +103,11 @@ def is_keep_alive(data: bytes) -> bool:
     return data.strip().strip(b":. ").lower().decode("ascii", "replace") in _KEEP_ALIVES
 
 
+def is_error_text(data: bytes) -> bool:
+    """Return whether a text has a word for an error."""
+    return _ERROR_WORDS.search(data.decode("utf-8", "replace")) is not None
+
+
 def named_failure(data: bytes) -> Failure:
     """Return the failure in an event that is named an error, whatever its data: an object, a text or nothing."""
     try:
@@ -77,38 +117,82 @@ def named_failure(data: bytes) -> Failure:
     return _failure(payload, data)
 
 
+def stated_failure(chunk: Chunk) -> Failure | None:
+    """Return the failure that a chunk without content reports, in any of the ways in which servers do.
+
+    They are the name of the event, an error in a field of its own, and an object with the code, or only the message, of
+    an error. Return None if it reports none; an object that names another type, such as ``{"type": "progress",
+    "message": …}``, does not.
+    """
+    if is_error_name(chunk.event):
+        return named_failure(chunk.data)
+    found = suspicion(chunk)
+    return found.failure if found is not None and found.degree == "certain" else None
+
+
 def suspicion(chunk: Chunk) -> Suspicion | None:
     """Return what a chunk without content of the dialect seems to report; None if it seems to be no error.
 
     Raises nothing: what is not a JSON object is no error.
     """
-    if not _MARK.search(chunk.data):
-        return None
-    try:
-        payload = msgspec.json.decode(chunk.data)
-    except UNREADABLE:
-        return None
-    if not isinstance(payload, Mapping) or any(payload.get(name) for name in _CONTENT):
+    payload = _payload(chunk.data)
+    if payload is None or any(payload.get(name) for name in _CONTENT):
         return None
     degree = _degree(payload)
     if degree is None:
         return None
     # a name that is not known belongs to an event of the vendor's, which is no part of the response
     sure = degree == "certain" and is_neutral(chunk.event)
-    return Suspicion("certain" if sure else "possible", _failure(payload, chunk.data))
+    return Suspicion("certain" if sure else "possible", payload, chunk.data)
+
+
+def _payload(data: bytes) -> Mapping[str, Any] | None:
+    """Return the object in data, or in a text in it, without its envelope; None if it cannot be an error."""
+    if not _MARK.search(data):
+        return None
+    try:
+        payload = msgspec.json.decode(data)
+    except UNREADABLE:
+        return None
+    if isinstance(payload, str):
+        return _payload(payload.encode("utf-8", "replace"))
+    return _unwrapped(payload) if isinstance(payload, Mapping) else None
+
+
+def _unwrapped(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the error object in an envelope, or the payload itself if it is none."""
+    for name in _ENVELOPES:
+        inner = payload.get(name)
+        if isinstance(inner, Mapping) and (any(_is_told(inner.get(each)) for each in _STRONG) or _is_result(inner)):
+            return {**payload, name: None, **inner}
+    return payload
+
+
+def _is_result(inner: Mapping[str, Any]) -> bool:
+    """Return whether an object is the result of a call, as some providers add to each chunk, and is no success."""
+    return "status_msg" in inner and _is_error_code(inner.get("status_code"))
 
 
 def _degree(payload: Mapping[str, Any]) -> Literal["certain", "possible"] | None:
-    if any(_is_told(payload.get(name)) for name in _STRONG):
+    bare = set(payload) == {"error"} and payload["error"] in ({}, "")  # an exception without a text
+    if bare or _is_result(payload) or any(_is_told(payload.get(name)) for name in _STRONG):
         return "certain"
-    kinds = [value for name in ("object", "type", "status", "event") if isinstance(value := payload.get(name), str)]
+    kinds = [value for name in _KINDS if isinstance(value := payload.get(name), str)]
     if "error" in kinds or payload.get("success") is False or payload.get("ok") is False:
         return "certain"
     codes = [payload[name] for name in _CODES if payload.get(name) is not None]
-    silent = not any(_is_told(payload.get(name)) and not isinstance(payload[name], Mapping) for name in _MESSAGES)
+    codes += [status for status in (payload.get("status"),) if isinstance(status, int)]
+    silent = not any(_is_message(payload.get(name)) for name in _MESSAGES)
     if silent or (codes and not any(map(_is_error_code, codes))):
         return None
     return "possible" if kinds and not codes and not any(map(_ERROR_WORDS.search, kinds)) else "certain"
+
+
+def _is_message(value: object) -> bool:
+    """Return whether a value is the message of an error: a text, a list, or an object with a text."""
+    if isinstance(value, Mapping):  # one with a role is a message of the conversation
+        return "role" not in value and any(_is_told(value.get(name)) for name in _MESSAGES)
+    return _is_told(value)
 
 
 def _is_told(value: object) -> bool:
@@ -124,7 +208,8 @@ def _is_error_code(value: object) -> bool:
 
 def _failure(payload: object, data: bytes) -> Failure:
     if isinstance(payload, Mapping) and not payload.get("error"):
-        message = next((payload[name] for name in _MESSAGES if _is_told(payload.get(name))), None)
+        texts = (*_MESSAGES, "status_msg", "Error", "err", "exception")
+        message = next((payload[name] for name in texts if _is_told(payload.get(name))), None)
         code = next((payload[name] for name in _CODES if _is_told(payload.get(name))), None)
         named = {"message": message, "code": code}
         payload = {**payload, **{name: value for name, value in named.items() if value is not None}}

@@ -46,6 +46,8 @@ _WORDS: Mapping[FinishReason, tuple[str, ...]] = {
     FinishReason.ERROR: ("malformed_function_call", "malformed_tool_call", "unexpected_tool_call"),
     FinishReason.OTHER: ("other", "pause_turn", "compaction"),
 }
+_PREFIX = "finish_reason_"  # of enumerations in protocol buffers
+_ERROR = "error"
 _DEEPEST = 3  # lists and objects around a word
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _REASONS = {word: reason for reason, words in _WORDS.items() for word in words}
@@ -54,7 +56,18 @@ _FAILURES = {
     **dict.fromkeys(("insufficient_system_resource", "overloaded", "engine_overloaded"), "overloaded"),
     **dict.fromkeys(
         (
-            *("killed", "disconnected", "timed_out", "network", "internal_server_error", "system_error", "model_error"),
+            *(
+                "killed",
+                "disconnect",
+                "disconnected",
+                "unavailable",
+                "preempted",
+                "timed_out",
+                "network",
+                "internal_server_error",
+                "system_error",
+                "model_error",
+            ),
             *("abort", "aborted", "cancel", "cancelled", "canceled", "interrupted", "incomplete", "timeout"),
             *("error", "errored", "failed", "failure", "exception", "network_error", "server_error", "internal_error"),
         ),
@@ -70,7 +83,8 @@ def finish_of(
     """Return the event for a provider's finish reason: a finish, a failure, or None if the value is no reason.
 
     Gateways pass on the words of other dialects, so all known words are read in every dialect, whatever their case. A
-    word that is not known gives the reason ``other``, which the notes of the response state.
+    word that is not known gives the reason ``other``, which the notes of the response state; one with "error" in it is
+    a failure.
 
     Args:
         word: The provider's value: a string, or a list or an object with one. Anything else, an empty string and
@@ -82,8 +96,9 @@ def finish_of(
     if (plain := _plain(word)) in _NO_REASON:
         return None
     reason = (words or {}).get(plain) or _REASONS.get(plain)
-    if reason is None and plain in _FAILURES:
-        return Failure(f"The model stopped: {word}.", code=word, type=_FAILURES[plain])
+    failure = _FAILURES.get(plain) or ("server_error" if _ERROR in plain.split("_") else None)
+    if reason is None and failure is not None:
+        return Failure(f"The model stopped: {word}.", code=word, type=failure)
     return Finish(reason or FinishReason.OTHER, word, choice)
 
 
@@ -93,7 +108,8 @@ def is_known(word: str) -> bool:
 
 
 def _plain(word: str) -> str:
-    return _CAPITAL.sub("_", word.strip()).lower().replace("-", "_").replace(" ", "_")
+    plain = _CAPITAL.sub("_", word.strip()).lower().replace("-", "_").replace(" ", "_")
+    return plain.removeprefix(_PREFIX)
 
 
 def _text_of(word: object) -> str:

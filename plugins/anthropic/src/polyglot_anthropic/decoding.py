@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from polyglot_anthropic.blocks import TEXT, OpenBlock, whole_block
 from polyglot_core.plugin import (
@@ -27,14 +26,15 @@ from polyglot_core.plugin import (
     finish_of,
     hookimpl,
     json_access,
+    stated_failure,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from polyglot_core.plugin import Chunk, Event, Failure
+    from polyglot_core.plugin import Chunk, Event
 
-__all__ = ["decode_chunk", "read_failure"]
+__all__ = ["decode_chunk"]
 
 _JSONObject = dict[str, Any]
 
@@ -75,7 +75,7 @@ def decode_chunk(state: dict[str, Any], chunk: Chunk) -> Sequence[Event]:
 
 
 def _events(event: _Event, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
-    kind, delta = event.type or chunk.event, event.delta
+    kind, delta = event.type or (None if chunk.event == "message" else chunk.event), event.delta  # it says nothing
     if kind == "content_block_delta" and delta is not None:
         return _delta_events(delta, _number(event.index, state), chunk, state)
     read = _READERS.get(kind or "") if chunk.kind != "whole" or kind == "message" else None
@@ -139,7 +139,7 @@ def _odd_chunk(chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
     """Return the events of a chunk whose values have other types than expected, or that is not JSON.
 
     Raises:
-        msgspec.DecodeError: It is not JSON, although it is an event of this API.
+        msgspec.DecodeError: It is not JSON, although it is an event of this API, or it is no object.
     """
     try:
         payload = msgspec.json.decode(chunk.data)
@@ -147,10 +147,12 @@ def _odd_chunk(chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:
         if chunk.data.strip() == _DONE:
             return [*_rest(state), *_END]
         if chunk.event == "error":
-            return (read_failure(chunk.data.decode("utf-8", "replace").strip(), raw=chunk.data),)
+            return (failure_from_payload(chunk.data.decode("utf-8", "replace").strip(), raw=chunk.data),)
         if chunk.event is None or chunk.event in _READERS.keys() - {"ping"}:
             raise
         return _PING
+    if chunk.event != "error" and not isinstance(payload, dict):  # core reads what a list or a text contains
+        _decode(chunk.data)
     return _events(_converted(payload), chunk, state)
 
 
@@ -297,36 +299,17 @@ def _finish(fields: _JSONObject) -> Iterator[Event]:
 
 # Errors in the response
 
-_CODES_BY_TEXT = {
-    "prompt is too long": "context_length_exceeded",
-    "exceed context limit": "context_length_exceeded",
-    "credit balance is too low": "insufficient_quota",
-}
-"""Texts of errors that the API classifies only as an invalid request."""
-
-_OF_ERRORS = frozenset({"message", "detail", "msg", "errors", "error_code"})
-"""Fields of which an object without a type and without content has at least one if it is an error."""
-
 
 def _other_event(chunk: Chunk) -> Sequence[Event]:
     """Return the events of an error in any spelling, or of a whole message without a type; none for another event."""
     payload = msgspec.json.decode(chunk.data)
     if chunk.event == "error":
-        return (read_failure(payload, raw=chunk.data),)
+        return (failure_from_payload(payload, raw=chunk.data),)
     if not isinstance(payload, dict):
         return ()
     if payload.get("type") == "error" or payload.get("error"):
-        return (read_failure(payload, raw=chunk.data),)
-    if chunk.kind == "whole" and {"content", "stop_reason"}.intersection(payload):
+        return (failure_from_payload(payload, raw=chunk.data),)
+    whole = chunk.kind == "whole" or chunk.event == "message"
+    if whole and {"content", "stop_reason"}.intersection(payload):
         return list(_whole(payload))
-    nameless = not payload.get("type") and chunk.event is None
-    if nameless and any(payload.get(name) for name in _OF_ERRORS):
-        return (read_failure(payload, raw=chunk.data),)
-    return ()
-
-
-def read_failure(payload: object, *, status: int | None = None, raw: bytes = b"") -> Failure:
-    """Read an error object. If only its text is specific, the code is derived from that."""
-    failure = failure_from_payload(payload, status=status, raw=raw)
-    code = next((code for text, code in _CODES_BY_TEXT.items() if text in failure.message.lower()), None)
-    return failure if code is None else replace(failure, code=code)
+    return () if stated_failure(chunk) is None else (failure_from_payload(payload, raw=chunk.data),)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from polyglot_anthropic.decoding import decode_chunk, read_failure
+from polyglot_anthropic.decoding import decode_chunk
 from polyglot_anthropic.encoding import body_of
 from polyglot_anthropic.facts import Facts
 from polyglot_anthropic.presets import PRESETS
@@ -19,9 +19,9 @@ from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, mer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from polyglot_core.plugin import Connection, Failure, InferenceRequest, WireRequest, WireResponse
+    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
 
-__all__ = ["decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage"]
 
 _VERSION = "2023-06-01"
 _PLAIN_IN_PATH = "@:"  # characters of model names that need no escape in a path
@@ -76,13 +76,6 @@ def _in_path(model: str, driver: str) -> str:
             f"The model {model!r} cannot be part of a URL. Check the name.", provider=driver, phase="encode"
         )
     return segment
-
-
-@hookimpl
-def decode_error(response: WireResponse) -> Failure | None:
-    """Read the body of an error response; its text may be more specific than its type."""
-    payload = json_access.parse(response.body)
-    return None if payload is None else read_failure(payload, status=response.status, raw=response.body)
 
 
 @hookimpl

@@ -63,9 +63,6 @@ _FOREIGN = re.compile(
 )
 """Types of parts that other dialects have. Any other type is sent, for the API to judge, which adds types often."""
 
-_NAMELESS = "unnamed_tool"
-"""Name of a tool call that was received without one, because the API rejects a turn with an empty name."""
-
 _INVALID_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")  # characters that an id may not contain here; other providers' ids do
 
 
@@ -154,6 +151,8 @@ class _Writer(TurnWriter):
 
     tool_name = "[a-zA-Z0-9_-]{1,128}"
     sends_extra = True
+    cache_marks = True
+    files_in_responses = False
 
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
@@ -173,9 +172,7 @@ class _Writer(TurnWriter):
     def blocks(self, message: Message) -> list[_JSONObject]:
         self._received = message.provider is not None and self.is_own(message)
         self._whole = self._received and message.complete
-        if not message.complete:
-            message = replace(message, content=tuple(part for part in message.parts if not self._is_cut_off(part)))
-        return super().blocks(message)
+        return super().blocks(self.whole(message, self._is_cut_off))
 
     def _is_cut_off(self, part: Part) -> bool:
         """Return True for a call of one of the API's own tools without its result."""
@@ -220,8 +217,7 @@ class _Writer(TurnWriter):
         # Other thinking without a signature is from another provider's model, or was cut off; the API rejects it.
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
-        name = part.name or _NAMELESS
-        yield {"type": "tool_use", "id": part.id, "name": name, "input": self.arguments(part), **part.extra}
+        yield {"type": "tool_use", "id": part.id, "name": part.name, "input": self.arguments(part), **part.extra}
 
     def write_tool_result(self, part: ToolResult) -> Iterator[_JSONObject]:
         block: _JSONObject = {"type": "tool_result", "tool_use_id": part.id, "content": part.content}

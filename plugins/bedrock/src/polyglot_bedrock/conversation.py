@@ -10,8 +10,6 @@ import base64
 import re
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from polyglot_bedrock.blocks import CITED_TEXT
 from polyglot_core.plugin import Audio, RawPart, ToolCall, TurnWriter, json_access
 
@@ -43,9 +41,6 @@ _FOREIGN = frozenset(
     }
 )
 """Fields of parts in other dialects. A block with any other name is sent, for the API to judge, which adds more."""
-
-_NAMELESS = "unnamed_tool"
-"""Name of a tool call that was received without one, because the API rejects an empty name."""
 
 _WITHOUT_THINKING = re.compile(r"deepseek\.")
 """Models that reject a turn with thinking. Source: bug reports of AWS's own clients."""
@@ -82,6 +77,8 @@ def cache_point(cache: bool | str) -> _JSONObject:  # noqa: FBT001 (as the parts
 class Writer(TurnWriter):
     """Writes one conversation as turns of blocks. Every document gets a unique name."""
 
+    cache_marks = True
+    files_in_responses = False
     writes_extra = True  # into the inner object of a block
 
     def __init__(self, request: InferenceRequest, driver: str) -> None:
@@ -105,9 +102,7 @@ class Writer(TurnWriter):
         self._received = message.provider is not None and self.is_own(message)
         takes_thinking = _WITHOUT_THINKING.search(self.request.model) is None
         self._takes_unsigned = self._received and message.complete and takes_thinking
-        if not message.complete:
-            message = replace(message, content=tuple(part for part in message.parts if not self._is_cut_off(part)))
-        return super().blocks(message)
+        return super().blocks(self.whole(message, self._is_cut_off))
 
     def _is_cut_off(self, part: Part) -> bool:
         """Return True for a call of one of the provider's own tools without its result."""
@@ -194,7 +189,7 @@ class Writer(TurnWriter):
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:
         """Write a tool call."""
-        call = {"toolUseId": part.id, "name": part.name or _NAMELESS, "input": self.arguments(part)}
+        call = {"toolUseId": part.id, "name": part.name, "input": self.arguments(part)}
         yield {"toolUse": {**call, **part.extra}}
 
     def write_tool_result(self, part: ToolResult) -> Iterator[_JSONObject]:

@@ -153,6 +153,9 @@ def _details(fields: _JSONObject) -> Iterator[Event]:
 
 def _whole(chunk: Chunk) -> Iterator[Event]:
     payload = msgspec.json.decode(chunk.data)
+    if payload and isinstance(payload, list):
+        msg = "Expected `object`, got `array`"
+        raise msgspec.ValidationError(msg)  # core reads the elements
     if not isinstance(payload, dict):
         return
     if payload.get("output") is None and payload.get("stopReason") is None:

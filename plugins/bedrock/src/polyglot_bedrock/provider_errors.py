@@ -32,8 +32,6 @@ _KINDS = {
 }
 """AWS's name of an exception, in lower case → the type by which Polyglot's errors are chosen."""
 
-_TOO_LONG = ("input is too long", "prompt is too long", "exceeds the maximum number of tokens", "exceed context limit")
-
 
 @hookimpl
 def decode_error(response: WireResponse) -> Failure | None:
@@ -84,6 +82,4 @@ def _read_failure(payload: dict[str, Any], name: object, *, status: int | None =
         return failure
     code = name.partition(":")[0].rpartition("#")[2]
     kind = _KINDS.get(code.lower())
-    if any(text in failure.message.lower() for text in _TOO_LONG):
-        kind = "context_length_exceeded"
     return replace(failure, code=code, type=kind)

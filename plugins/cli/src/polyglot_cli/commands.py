@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +25,9 @@ class Commands(click.Group):
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 (click's)
         """Read the command line; click reports a Ctrl-C meanwhile as "Aborted!" and with exit code 1."""
+        if sys.stdout is None:  # as with `>&-` in a shell; all output would be lost without a word
+            click.echo("Error: Standard output is closed, so there is nowhere to write to.", err=True)
+            raise click.exceptions.Exit(1)
         try:
             return super().make_context(*args, **extra)
         except KeyboardInterrupt:

@@ -33,6 +33,7 @@ from polyglot_core.plugin import (
     hookimpl,
     json_access,
     json_request,
+    stated_failure,
 )
 
 if TYPE_CHECKING:
@@ -138,21 +139,13 @@ def _events(event: _Event, chunk: Chunk, known: _State) -> Iterator[Event]:
         yield from read(event, _object(delta.get("message")), known)
     elif event.type == "message-end":
         yield from _ending(delta, chunk.data, known)
-    elif event.error or (event.type in (None, "", "error") and _is_error(chunk)):
+    elif event.error or (event.type in (None, "", "error") and stated_failure(chunk) is not None):
         yield _failure(msgspec.json.decode(chunk.data), chunk.data)
     elif event.type is None and isinstance(event.message, dict):  # a whole response as the only event
         yield from _whole(msgspec.json.decode(chunk.data), chunk.data, known)
         return
     if isinstance(event.logprobs, dict):
         yield Logprobs(event.logprobs, block=_block(event.index))
-
-
-def _is_error(chunk: Chunk) -> bool:
-    """Return True if an event without a type has the message of an error."""
-    payload = msgspec.json.decode(chunk.data)
-    reasons = (payload.get(name) for name in ("message", "detail", "error_type", "errors"))
-    named = chunk.event in {None, "", "message", "error"}
-    return named and any(reason and not isinstance(reason, dict) for reason in reasons)
 
 
 def _started(event: _Event, message: _JSONObject, known: _State) -> Iterator[Event]:

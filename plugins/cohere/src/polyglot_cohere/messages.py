@@ -27,6 +27,9 @@ SOURCES = "citations"
 class Writer(MessageWriter):
     """Writes the messages of one request."""
 
+    files_in_responses = False
+    empty_responses = False
+
     def turn(self, message: Message) -> _JSONObject:
         """Return a message, with the plan and the sources of its texts next to its content."""
         plan = "".join(part.text for part in message.parts if isinstance(part, Reasoning) and part.id == PLAN)

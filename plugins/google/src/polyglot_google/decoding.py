@@ -45,7 +45,8 @@ _decode_arguments = msgspec.json.Decoder(CallArguments | list[CallArguments]).de
 _END_MARK = b"[DONE]"
 """Added by gateways. Google has no mark, and so it proves nothing."""
 
-_NO_BLOCK_REASON = frozenset({"", "0", "BLOCK_REASON_UNSPECIFIED"})
+_NO_BLOCK_REASON = frozenset({"", "0", "null", "none", "block_reason_unspecified"})
+"""Values of ``blockReason`` that are no reason, in lower case."""
 _NUMBERED = {0: "", 1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
 """Reasons as numbers, which are sent if a client asks for them. From 6 on the two endpoints number differently."""
 
@@ -145,7 +146,7 @@ def _response_events(response: JSONObject, state: dict[Any, Any], arguments: Ite
     if changed := _changed(facts, state.setdefault("facts", {})):
         yield Details(changed)
     reason = str(json_access.get(response, "promptFeedback.blockReason") or "")
-    if reason not in _NO_BLOCK_REASON:
+    if reason.lower() not in _NO_BLOCK_REASON:
         yield Finish(FinishReason.CONTENT_FILTER, reason)
     if isinstance(usage := response.get("usageMetadata"), dict) and usage:
         yield UsageReport(usage)

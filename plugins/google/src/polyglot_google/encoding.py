@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core.plugin import JSONSchema, RawTool, Tool, cannot_express, json_request, merged, translate_options
@@ -9,8 +10,6 @@ from polyglot_google.framing import StreamFramer
 from polyglot_google.parts import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from polyglot_core.plugin import InferenceRequest, WireRequest
 
 __all__ = ["wire_request"]
@@ -76,20 +75,39 @@ def _body(base_url: str, request: InferenceRequest, driver: str) -> _JSONObject:
     if settings:
         body["generationConfig"] = settings
     if request.tools:
-        body["tools"] = _tools(request, driver)
+        body["tools"] = _tools(request)
     if calling := _calling(request, driver):
         body["toolConfig"] = {"functionCallingConfig": calling}
-    return merged(body, request.extra)
+    return merged(body, _as_written(request.extra, body))
+
+
+def _as_written(extra: Mapping[str, Any], body: Mapping[str, Any]) -> _JSONObject:
+    """Return `extra` with the names of the fields as the body has them, also if the user writes them in snake case.
+
+    The API reads both, as one field, so that both must not be sent.
+    """
+    fields: _JSONObject = {}
+    for name, value in extra.items():
+        camel = _camel(str(name))
+        known = camel if camel in body else name
+        before = body.get(known)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        given = _as_written(value, before) if both else value  # type: ignore[arg-type]  # both are objects
+        fields[known] = merged({known: fields[known]}, {known: given})[known] if known in fields else given
+    return fields
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 # Tools
 
 
-def _tools(request: InferenceRequest, driver: str) -> list[Mapping[str, Any]]:
+def _tools(request: InferenceRequest) -> list[Mapping[str, Any]]:
     """Return the functions as one tool, then the tools of the API's own shape."""
     functions = [tool for tool in request.tools if isinstance(tool, Tool)]
-    if any(tool.cache for tool in functions):
-        cannot_express(request, "the cache mark of a tool", driver=driver, instead="extra={'cachedContent': …}")
     declared = [{**tool.fields("parametersJsonSchema", strict=False), **tool.extra} for tool in functions]
     own = [tool.payload for tool in request.tools if isinstance(tool, RawTool)]
     return [*([{"functionDeclarations": declared}] if declared else []), *own]

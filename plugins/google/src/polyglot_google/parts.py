@@ -55,6 +55,7 @@ class Writer(TurnWriter):
     roles: ClassVar[Mapping[str, str]] = {**TurnWriter.roles, "assistant": "model"}
     tool_name: ClassVar[str] = "[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}"
     sends_extra: ClassVar[bool] = True
+    instead_of_cache_marks: ClassVar[str | None] = "extra={'cachedContent': …}"
     content: ClassVar[str] = "parts"
     id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
@@ -72,12 +73,13 @@ class Writer(TurnWriter):
     def blocks(self, message: Message) -> list[_JSONObject]:
         """Return the parts of a message, at least one. Those of a response are the ones that were received.
 
-        In any other turn a signature without text belongs to the text before it.
+        An interrupted response, and one of another provider, may have none. In any other turn a signature
+        without text belongs to the text before it.
         """
         self._received = message.provider is not None and self.is_own(message)
         if self._received:
             parts = message.parts if message.complete else _without_unanswered(message.parts)
-            return self.write(parts) or [{"text": ""}]
+            return self.write(parts) or ([{"text": ""}] if message.complete else [])
         made: list[_JSONObject] = []
         for part in super().blocks(message):
             if (
@@ -89,16 +91,14 @@ class Writer(TurnWriter):
                 made[-1]["thoughtSignature"] = part["thoughtSignature"]
             else:
                 made.append(part)
-        return made or [{"text": ""}]
+        return made or ([] if message.provider else [{"text": ""}])
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
         """Write text."""
-        self._refuse_cache(part)
         yield merged({"text": part.text}, part.extra)
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
         """Write an image; the media type may follow from the suffix of its URL."""
-        self._refuse_cache(part)
         suffix = urlsplit(part.url or "").path.rpartition(".")[2].lower()
         # image/png is the default, so the user may not have set it
         guessed = _IMAGE_TYPES.get(suffix) if part.mime_type == "image/png" else None
@@ -115,19 +115,12 @@ class Writer(TurnWriter):
             return {}
         return {"mediaResolution": {"level": (_RESOLUTION + level).upper()}}
 
-    def _refuse_cache(self, part: Text | Image | Audio | Document) -> None:
-        """Report a cache mark: the API caches prompts by itself, or content that is created before."""
-        if getattr(part, "cache", False):
-            self.cannot("a cache mark", instead="extra={'cachedContent': …}")
-
     def write_audio(self, part: Audio) -> Iterator[_JSONObject]:
         """Write audio."""
-        self._refuse_cache(part)
         yield merged(_inline(part.mime_type, part.base64), part.extra)
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
         """Write a file. Its name is dropped: the API has no field for it."""
-        self._refuse_cache(part)
         path = part.url or part.file_id or ""
         url = f"{self._base_url}/{path}" if path.startswith("files/") else path
         yield merged(_file(part, part.mime_type, url), part.extra)
@@ -160,7 +153,6 @@ class Writer(TurnWriter):
         files = self.write(inner for inner in part.parts if not isinstance(inner, Text))
         for text in part.parts:
             if isinstance(text, Text):
-                self._refuse_cache(text)
                 for name in text.extra:
                     self.cannot(f"the field {name!r} of a text in the result of a tool")
         body = {"name": part.name, "response": _outcome(part), "id": part.id, "parts": files}

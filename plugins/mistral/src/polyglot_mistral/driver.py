@@ -26,6 +26,7 @@ from polyglot_core.plugin import (
     hookimpl,
     json_access,
     json_request,
+    stated_failure,
 )
 from polyglot_mistral.body import body_of
 from polyglot_mistral.content import Received, message_events
@@ -74,6 +75,7 @@ class _Choice(Struct, gc=False):
     delta: dict[str, Any] | None = None
     message: dict[str, Any] | None = None
     finish_reason: str | None = None
+    error: Any = None
 
 
 class _Completion(Struct, gc=False):
@@ -91,7 +93,7 @@ _DONE = b"[DONE]"
 _END = (End(),)
 
 _READ = frozenset({"choices", "usage", "id", "model", "object", "error", "p"})
-_READ_OF_CHOICES = frozenset({"index", "delta", "message", "finish_reason"})
+_READ_OF_CHOICES = frozenset({"index", "delta", "message", "finish_reason", "error"})
 _TEXT = frozenset({"content", "role", "tool_calls"})
 _ODD = "A chunk of the response has other types than those of the dialect; it was read nevertheless."
 
@@ -129,7 +131,11 @@ def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     if choices is not None and len(choices) == 1 and completion.usage is None:
         choice = choices[0]
         delta = choice.delta
-        if delta is not None and choice.index in state and not choice.finish_reason and not completion.error:
+        if (
+            delta is not None
+            and choice.index in state
+            and not (choice.finish_reason or completion.error or choice.error)
+        ):
             text = delta.get("content")
             if type(text) is str and (len(delta) == 1 or (not delta.get("tool_calls") and _TEXT.issuperset(delta))):
                 return (TextDelta(text, choice.index or 0),)
@@ -153,7 +159,8 @@ def _converted_choice(position: int, choice: dict[str, Any]) -> _Choice:
     said = [choice.get(name) for name in ("delta", "message")]
     delta, message = (each if isinstance(each, (dict, type(None))) else {"content": each} for each in said)
     number = int(index) if isinstance(index, (int, str, float)) and str(index).isdecimal() else position
-    return _Choice(number, delta, message, word if isinstance(word, str) else json_access.text(word) or None)
+    word = word if isinstance(word, str) else json_access.text(word) or None
+    return _Choice(number, delta, message, word, choice.get("error"))
 
 
 def _events(completion: _Completion, chunk: Chunk, state: dict[Any, Any]) -> Iterator[Event]:
@@ -186,13 +193,12 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[Any, Any]) -> Ite
 
 def _failure_in(completion: _Completion, chunk: Chunk) -> Failure | None:
     """Return the failure that a chunk reports: by its type, in ``error``, or by a message without choices."""
-    named = bool(completion.error) or completion.object == "error"
-    if not named and (completion.choices or completion.usage or chunk.event not in {None, "", "message", "error"}):
-        return None
-    payload = msgspec.json.decode(chunk.data)
-    if not named and not any(payload.get(name) for name in ("message", "detail", "errors")):
-        return None
-    return failure_from_payload(payload, status=json_access.number(payload, "raw_status_code"), raw=chunk.data)
+    if completion.error:
+        payload = msgspec.json.decode(chunk.data)
+        return failure_from_payload(payload, status=json_access.number(payload, "raw_status_code"), raw=chunk.data)
+    failure = None if completion.choices or completion.usage else stated_failure(chunk)
+    status = None if failure is None else json_access.number(json_access.parse(chunk.data), "raw_status_code")
+    return failure if failure is None or status is None else replace(failure, status=status)
 
 
 def _is_piece(choice: _Choice) -> bool:
@@ -218,7 +224,9 @@ def _choice_events(choice: _Choice, chunk: Chunk, received: Received, *, whole: 
     for message, complete in _messages(choice, received, whole=whole):
         yield from message_events(message, index, received, whole=complete)
     ending = finish_of(choice.finish_reason, choice=index)
-    if ending is not None:
+    if error := choice.error or (choice.delta or {}).get("error") or (choice.message or {}).get("error"):
+        yield failure_from_payload({"error": error}, raw=chunk.data)
+    elif ending is not None:
         yield replace(ending, raw=chunk.data) if isinstance(ending, Failure) else ending
 
 

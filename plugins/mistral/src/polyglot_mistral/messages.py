@@ -42,6 +42,7 @@ class Writer(MessageWriter):
 
     id_format: ClassVar[str | None] = "call{:05}"
     sends_extra: ClassVar[bool] = True
+    empty_responses: ClassVar[bool] = False
 
     def normalize_id(self, call_id: str) -> str:
         """Return the id, or its replacement."""

@@ -32,6 +32,7 @@ from polyglot_core.plugin import (
     json_access,
     json_request,
     merged,
+    stated_failure,
 )
 from polyglot_ollama.encoding import body_of
 from polyglot_ollama.presets import PRESETS
@@ -131,8 +132,11 @@ def _events(line: _Line, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]
     known: _State = state.setdefault("known", _State())
     if not isinstance(line.message, dict) or line.error:
         payload = msgspec.json.decode(chunk.data)
-        if line.error or (not line.done and any(payload.get(name) for name in _ERROR_FIELDS)):
-            yield failure_from_payload(payload, raw=chunk.data)
+        failure = failure_from_payload(payload, raw=chunk.data) if line.error else None
+        if failure is None and not line.done:
+            failure = stated_failure(chunk)
+        if failure is not None:
+            yield failure
             return
         line.message = _message_elsewhere(payload)
     if line.model and isinstance(line.model, str) and "named" not in state:

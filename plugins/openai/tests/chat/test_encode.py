@@ -19,6 +19,7 @@ from polyglot_core.plugin import (
     Message,
     RawPart,
     Reasoning,
+    Refusal,
     Text,
     Tool,
     ToolCall,
@@ -152,7 +153,7 @@ def test_unknown_option(openai):
             [{"role": "user", "name": "Ann", "content": "a", "odd": {"kept": True}}],
             [{"role": "user", "name": "Ann", "content": "a", "odd": {"kept": True}}],
         ),
-        ([Message(role="assistant", content=(Text("a", cache=True),))], [{"role": "assistant", "content": "a"}]),
+        ([Message(role="assistant", content=(Text("a"),))], [{"role": "assistant", "content": "a"}]),
     ],
 )
 def test_text_messages(openai, messages, expected):
@@ -269,6 +270,19 @@ def test_image_as_a_result(openai):
     assert openai.body(messages=turns, unsupported="drop")["messages"][0]["content"] == "See:"
     sent = openai.body({"facts": {"result_parts": True}}, messages=turns)["messages"][0]["content"]
     assert [part["type"] for part in sent] == ["text", "image_url"]
+
+
+def test_fields_of_the_text_of_a_result_are_sent(openai):
+    """Also where a result is text only: the result is then a list of texts."""
+    result = ToolResult(id="c1", content=(Text("1"), Text("2", extra={"x": 1}), PIXEL), error=True)
+    (sent,) = openai.body(messages=[Message(role="tool", content=[result])], unsupported="drop")["messages"]
+    assert sent["content"] == [{"type": "text", "text": "Error: 1"}, {"type": "text", "text": "2", "x": 1}]
+
+
+def test_fields_of_a_refusal_are_sent(openai):
+    """In a part of the content, because the field of the message holds the text only."""
+    turn = Message(role="assistant", content=[Refusal("No.", extra={"x": 1})])
+    assert openai.body(messages=[turn])["messages"][0]["content"] == [{"type": "refusal", "refusal": "No.", "x": 1}]
 
 
 def test_missing_ids_are_added(openai):

@@ -189,6 +189,8 @@ ERRORS = {
     "an error that is a list": {"error": ["Busy."]},
     "an error beside null choices": {"choices": None, "message": "Busy."},
     "an error in a choice": {"choices": [{"index": 0, "delta": {}, "error": {"message": "Busy.", "code": 502}}]},
+    "an error in a delta": {"choices": [{"index": 0, "delta": {"error": {"message": "Busy."}}}]},
+    "an error in a message": {"choices": [{"index": 0, "message": {"error": "Busy."}, "finish_reason": "stop"}]},
     "a text in a choice": {"choices": [{"index": 0, "error": "Busy.", "finish_reason": "error"}]},
 }
 
@@ -198,9 +200,15 @@ ERRORS = {
 def test_error_in_any_shape(openai, name, kind):
     """It is a failure with the provider's message, before content and after it."""
     for before in ([], [event({"delta": {"content": "a"}})]):
-        *_, events = openai.decoded(*before, ERRORS[name], kind=kind)
-        assert isinstance(events[-1], Failure)
-        assert "Busy." in events[-1].message
+        if kind == "part":
+            with pytest.raises(ProviderError) as caught:
+                openai.read(openai.stream(*before, ERRORS[name]))
+            error = caught.value
+        else:
+            *_, events = openai.decoded(*before, ERRORS[name], kind=kind)
+            assert isinstance(events[-1], Failure)
+            error = events[-1].message
+        assert "Busy." in str(error)
 
 
 @pytest.mark.parametrize("error", [7, True])
@@ -301,7 +309,7 @@ def test_tools_in_the_providers_own_format(openai):
         },
     ]
     assert body["tool_choice"] == {"type": "custom", "custom": {"name": "sql"}}
-    assert "cache_control" not in openai.body(tools=(tool,))["tools"][0]
+    assert "cache_control" not in openai.body(tools=(tool,), unsupported="drop")["tools"][0]
 
 
 def test_extra_fields_are_merged(openai):

@@ -174,6 +174,9 @@ def _same_message(turn, facts, *, with_ids):
         if not with_ids:
             turn.pop("tool_call_id", None)
     content = turn.pop("content", "")
+    if mark := turn.pop("cache_control", None):  # that of a message is that of its last part
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        content = [*parts[:-1], {**parts[-1], "cache_control": mark}]
     if isinstance(content, list):
         content = [{name: value for name, value in part.items() if value is not None} for part in content]
         joined = turn["role"] == "tool" and all(part["type"] == "text" for part in content)
@@ -196,12 +199,16 @@ def _same_thinking(said, facts):
         sealed = [block.get("signature") or block.get("data") for block in blocks]
         return "".join(said), [seal for seal in sealed if seal]
     text = next((text for text in texts if text), None)
-    return None if text is None else (text, [])
+    return None if text in {None, facts.get("reasoning_default")} else (text, [])
 
 
 def _same_call(call, *, with_ids):
     function = call["function"]
-    return call.get("id") if with_ids else None, function["name"], function.get("arguments") or "{}"
+    return call.get("id") if with_ids else None, function["name"], _object(function.get("arguments"))
+
+
+def _object(arguments):
+    return "{}" if arguments in {None, "", "null"} else arguments
 
 
 def _has_ids(body):

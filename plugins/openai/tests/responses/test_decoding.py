@@ -156,17 +156,37 @@ def plain(*items, facts=None, **fields):
 # The whole response
 
 
-def test_the_driver_passes_the_exam():
+TURN = [
+    {"type": "reasoning", "id": "rs_9", "summary": [{"type": "summary_text", "text": "2."}], "encrypted_content": "x"},
+    {"type": "web_search_call", "id": "ws_9", "status": "completed", "action": {"type": "search", "query": "sum"}},
+    {
+        "type": "message",
+        "id": "msg_9",
+        "role": "assistant",
+        "status": "completed",
+        "content": [{"type": "output_text", "text": "I add.", "annotations": [SOURCE]}],
+    },
+    {"type": "function_call", "id": "fc_9", "call_id": "c9", "name": "sum", "arguments": "{}", "status": "completed"},
+]
+DETAILS = {"service_tier": "flex", "metadata": {"bed": "1"}}
+
+
+def test_the_driver_passes_the_exam(responses):
     """The driver passes every check that the project has for drivers."""
     status = json.dumps({"error": {"message": "no", "type": "invalid_request_error", "code": "invalid_value"}})
+    told = {"turn": TURN, "details": DETAILS}
+    whole = json.dumps(responses.object(*TURN, **DETAILS)).encode()
     report = check_driver(
         driver,
         [
             Recording(name="stream", body=STREAM, same_as="plain"),
             Recording(name="plain", body=PLAIN, streamed=False),
+            Recording(name="turn", body=sse(*responses.events(*TURN, **DETAILS)), same_as="plain turn", **told),
+            Recording(name="plain turn", body=whole, streamed=False, **told),
             Recording(name="error", body=sse(CREATED, ERRORS["nested"]), fails=True, code="rate_limit_exceeded"),
             Recording(name="status", body=status.encode(), status=400, fails=True, code="invalid_value"),
         ],
+        connection=Connection(name="t", driver="openai-responses", base_url="http://127.0.0.1/v1"),
     )
     assert set(report.passed) == set(CHECKS)
 

@@ -320,7 +320,7 @@ CACHED = {
 @pytest.mark.parametrize(("part", "item"), CACHED.values(), ids=CACHED)
 def test_cache_marks_are_unsupported(part, item):
     """The dialect caches prompts without them; the message names the field for that."""
-    with pytest.raises(RequestError, match="a cache mark; use .*prompt_cache_key"):
+    with pytest.raises(RequestError, match="the cache mark of .*; use .*prompt_cache_key"):
         items(part, role="user")
     assert items(part, role="user", unsupported="drop") == [item]
 

@@ -71,7 +71,8 @@ def check_driver(
     Args:
         module: The driver's module, or the object with its hooks.
         recordings: Responses of its provider: streamed and plain, complete, failed.
-        connection: Connection to bind it to; its key is replaced by the exam's.
+        connection: Connection to bind it to; its key is replaced by the exam's. Its driver has to be the name that the
+            driver's writer of conversations has, for turns to be sent back as the driver's own.
         requests: Requests to encode, besides a plain question.
         switch: Fields of the body that switch streaming on.
         left_out: Features that the driver silently leaves out, by their names in the exam, with the reason.
@@ -81,7 +82,7 @@ def check_driver(
         PluginError: The module violates the contract and cannot be loaded.
     """
     base = connection or Connection(name="exam", driver="exam", base_url="http://127.0.0.1/v1", model="exam")
-    driver = bind(module, base.with_changes(api_key=Secret(KEY), driver="exam"))
+    driver = bind(module, base.with_changes(api_key=Secret(KEY)))
     question = InferenceRequest(model=base.model or "exam", messages=(Message(role="user", content="Hello"),))
     exam = Exam(driver, tuple(recordings), (question, *requests), frozenset(switch), left_out or {})
     return _examine(exam)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+import struct
+import zlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from polyglot_testkit.recording import Recording
 
-__all__ = ["broken_bodies", "sse_blocks", "with_error", "with_finish_word", "with_unknown_event", "with_unknown_fields"]
+__all__ = ["PLACES", "broken_bodies", "with_error", "with_finish_word", "with_unknown_event", "with_unknown_fields"]
 
 _UNKNOWN = {"added_tomorrow": {"list": [1, None, "x"], "nothing": None}, "nothing_added": None}
 _BROKEN = 60
@@ -63,45 +65,94 @@ def broken_bodies(body: bytes) -> Iterator[bytes]:
     yield b"\xff\xfe\x00" * 20
 
 
-def sse_blocks(body: bytes) -> list[bytes]:
-    """Return the blocks of a stream of server-sent events, each with its blank line; none for any other body."""
-    if not body.lstrip().startswith((b"data:", b"event:", b":", b"id:")):
-        return []
-    plain = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return [block + b"\n\n" for block in plain.split(b"\n\n") if block.strip()]
+def _blocks(recording: Recording) -> tuple[str, list[bytes]]:
+    """Return the framing of a stream, and its events, each with its end; none if the framing is not known here."""
+    body = recording.body
+    if not recording.streamed:
+        return "whole", []
+    if body[:1] == b"\0":
+        return "frames", list(_frames(body))
+    if body.lstrip().startswith((b"data:", b"event:", b":", b"id:")):
+        plain = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return "sse", [block + b"\n\n" for block in plain.split(b"\n\n") if block.strip()]
+    lines = [line + b"\n" for line in body.split(b"\n") if line.strip()]
+    return "lines", lines if all(line.startswith(b"{") for line in lines) else []
 
 
-_ERROR = b'{"message":"The model is overheated.","code":"overheated"}'
-_SPELLINGS = {
-    "an event named error with an object": b"event: error\ndata: " + _ERROR + b"\n\n",
-    "an event named error with text": b"event: error\ndata: The model is overheated.\n\n",
-    "an object with error": b'data: {"error":' + _ERROR + b"}\n\n",
-    "an object with an error text": b'data: {"error":"The model is overheated."}\n\n',
-    "an object with object error": b'data: {"object":"error","message":"The model is overheated.","code":500}\n\n',
-    "a field error": b'error: {"message":"The model is overheated.","code":500}\n\n',
-    "an object with detail": b'data: {"detail":"The model is overheated."}\n\n',
-    "an object with message": b"data: " + _ERROR + b"\n\n",
+def _frames(body: bytes) -> Iterator[bytes]:
+    """Yield the frames of a binary event stream, each of which begins with its length."""
+    while body:
+        length = max(_HEAD.size, int.from_bytes(body[:4], "big"))
+        yield body[:length]
+        body = body[length:]
+
+
+_HEAD = struct.Struct(">II")
+
+
+def _frame(payload: bytes, **headers: str) -> bytes:
+    """Return one frame of a binary event stream."""
+    block = b"".join(
+        bytes([len(name) + 1]) + b":" + name.replace("_", "-").encode() + b"\7" + struct.pack(">H", len(text)) + text
+        for name, text in ((name, text.encode()) for name, text in headers.items())
+    )
+    head = _HEAD.pack(_HEAD.size + 8 + len(block) + len(payload), len(block))
+    body = head + struct.pack(">I", zlib.crc32(head)) + block + payload
+    return body + struct.pack(">I", zlib.crc32(body))
+
+
+_TEXT = b"The model is overheated."
+_ERROR = b'{"message":"%b","code":"overheated"}' % _TEXT
+_AS_LINES = {
+    "an object with error": b'{"error":%b}' % _ERROR,
+    "an object with an error text": b'{"error":"%b"}' % _TEXT,
+    "an object with object error": b'{"object":"error","message":"%b","code":500}' % _TEXT,
+    "an object with type error": b'{"type":"error","error":%b}' % _ERROR,
+    "an object with detail": b'{"detail":"%b"}' % _TEXT,
+    "an object with message": _ERROR,
+    "an object with error_code": b'{"error_code":17,"error_message":"%b"}' % _TEXT,
+    "a list of errors": b'{"errors":[%b]}' % _ERROR,
 }
-"""Spellings of an error within a stream of server-sent events that gateways and servers use."""
+_SPELLINGS: Mapping[str, Mapping[str, bytes]] = {
+    "sse": {
+        "an event named error with an object": b"event: error\ndata: %b\n\n" % _ERROR,
+        "an event named error with text": b"event: error\ndata: %b\n\n" % _TEXT,
+        "a field error": b'error: {"message":"%b","code":500}\n\n' % _TEXT,
+        "a field error with text": b"error: %b\n\n" % _TEXT,
+        **{name: b"data: %b\n\n" % line for name, line in _AS_LINES.items()},
+        "JSON without a field": b'{"error":%b}\n\n' % _ERROR,
+    },
+    "lines": {name: line + b"\n" for name, line in _AS_LINES.items()},
+    "frames": {
+        "an exception": _frame(_ERROR, exception_type="modelStreamErrorException", message_type="exception"),
+        "an exception of an unknown type": _frame(_ERROR, exception_type="heatException", message_type="exception"),
+        "an error in the headers": _frame(b"", message_type="error", error_code="Heat", error_message=_TEXT.decode()),
+    },
+    "whole": {},
+}
+"""Spellings of an error that gateways and servers use within a stream, by the framing of the stream."""
+
+PLACES = ("first", "middle", "last")
+"""Where an error may be in a stream: before its first event, within it, and in place of its end."""
 
 
 def with_error(recording: Recording, place: str) -> Iterator[tuple[str, Recording]]:
-    """Yield the recording with an error in place of the rest, in each spelling, after none, half or all but the last.
+    """Yield a stream with an error in place of the rest, in each spelling that its framing allows.
 
     Args:
-        recording: A stream of server-sent events.
-        place: ``first``, ``middle`` or ``last``.
+        recording: The stream. One with fewer events than there are places yields nothing.
+        place: One of `PLACES`.
     """
-    blocks = sse_blocks(recording.body)
-    kept = {"first": 0, "middle": len(blocks) // 2, "last": _before_the_end(blocks)}[place]
-    for spelling, block in _SPELLINGS.items():
-        body = b"".join([*blocks[:kept], block])
-        yield spelling, msgspec.structs.replace(recording, body=body, headers=recording.headers)
+    framing, blocks = _blocks(recording)
+    if len(blocks) < len(PLACES):
+        return
+    kept = {"first": 0, "middle": len(blocks) // 2, "last": max(1, len(blocks) - _ENDING)}[place]
+    for spelling, block in _SPELLINGS[framing].items():
+        yield spelling, msgspec.structs.replace(recording, body=b"".join([*blocks[:kept], block]))
 
 
-def _before_the_end(blocks: list[bytes]) -> int:
-    """Return how many blocks precede the one that may hold the finish: the last three may hold finish, usage, end."""
-    return max(1, len(blocks) - 3)
+_ENDING = 3
+"""Events at the end of a stream that may hold its finish reason, its usage and its end mark."""
 
 
 def with_finish_word(recording: Recording, word: str, other: str) -> Recording | None:

@@ -34,7 +34,7 @@ class Recording(Struct, frozen=True, kw_only=True):
         code: The provider's code of that error, if it is to be compared.
         same_as: Name of the recording with the same response, streamed instead of plain or the reverse.
         turn: The JSON value with which the response goes back in the next request, if it is to be compared: a message,
-            or the list of its blocks.
+            or the list of its blocks or items.
         details: Fields that `response.details` has to have.
     """
 

@@ -124,7 +124,7 @@ class SurrogateJoiner:
         field = _TEXTS[type(event)]
         key = (type(event), event.choice, getattr(event, "index", None))
         held, text = self._held.pop(key, None), getattr(event, field)
-        if held is not None and _goes_on(held, event):
+        if held is not None and _is_continued_by(event):
             text = getattr(held, field) + text
         elif held is not None:
             yield _without_marks(held)
@@ -140,10 +140,8 @@ class SurrogateJoiner:
                 yield _without_marks(self._held.pop(key))
 
 
-def _goes_on(held: Any, event: Any) -> bool:  # noqa: ANN401 (events of one kind)
-    """Return whether `event` continues the text of `held`: in the same block, and in no new or complete tool call."""
-    if held.block != event.block:
-        return False
+def _is_continued_by(event: Any) -> bool:  # noqa: ANN401 (an event of one of the kinds)
+    """Return whether an event continues the text before it, in any block, but in no new or complete tool call."""
     return not isinstance(event, ToolCallDelta) or not (event.complete or (event.index is None and event.name))
 
 

@@ -188,9 +188,8 @@ def _parsed(value: object) -> object:
 
 def _truth(value: object) -> object:
     plain = value.strip().lower() if isinstance(value, str) else value
-    return {"true": True, "1": True, 1: True, "false": False, "0": False, 0: False}.get(
-        plain if isinstance(plain, (str, int)) else None, _LEFT_OUT
-    )
+    known: dict[str | int, bool] = {"true": True, "1": True, 1: True, "false": False, "0": False, 0: False}
+    return known.get(plain, _LEFT_OUT) if isinstance(plain, (str, int)) else _LEFT_OUT
 
 
 _CONVERSIONS: dict[str, Callable[[object], object]] = {

@@ -30,6 +30,7 @@ from polyglot_core.plugin import (
     hookimpl,
     json_access,
     read_facts,
+    stated_failure,
 )
 from polyglot_openai.chat.body import wire_request
 from polyglot_openai.chat.completion import (
@@ -103,7 +104,6 @@ _READ_OF_MESSAGES = frozenset(
     {"content", "refusal", "tool_calls", "function_call", "annotations", "executed_tools", "images", "audio"}
 )
 _NO_CONTENT = frozenset({"role"})
-_ERROR_FIELDS = ("message", "detail", "errors", "error_code", "error_message", "error_msg", "msg")
 _EVENTS = frozenset({"", "message", "data", "error", "chunk", "completion", "delta"})
 """SSE event names under which an object without choices may be an error; other names are those of other events."""
 
@@ -303,8 +303,8 @@ def _keep_others(message: dict[str, Any], known: _State, received: Received) -> 
 def _ending(choice: Choice, chunk: Chunk, facts: Facts) -> Iterator[Event]:
     """Yield the finish of a choice, or the failure that ended it."""
     word = choice.finish_reason
-    if choice.error:
-        yield failure_from_payload({"error": choice.error}, raw=chunk.data)
+    if error := choice.error or (choice.delta or {}).get("error") or (choice.message or {}).get("error"):
+        yield failure_from_payload({"error": error}, raw=chunk.data)
     elif word and (status := facts.failed_on.get(word)) is not None:
         yield Failure(f"The model stopped: {word}.", word, status=status, raw=chunk.data)
     elif (ending := finish_of(word, choice=choice.index or 0)) is not None:
@@ -331,23 +331,7 @@ def _failure_in(payload: Mapping[str, Any], completion: Completion, chunk: Chunk
         return failure_from_payload(payload, raw=chunk.data)
     if completion.choices or completion.usage or (chunk.event or "") not in _EVENTS:
         return None
-    named = payload.get("object") == "error" or payload.get("type") == "error" or chunk.event == "error"
-    if named or any(_is_reason(payload.get(name)) for name in _ERROR_FIELDS):
-        return failure_from_payload(_with_code(payload), raw=chunk.data)
-    return None
-
-
-def _is_reason(value: object) -> bool:
-    """Return True if a value can be an error's message or code; a message of the conversation is no reason."""
-    return bool(value) and not (isinstance(value, dict) and ("content" in value or "role" in value))
-
-
-def _with_code(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an error with its code and message under the usual names."""
-    code = payload.get("error_code")
-    message = next((payload[name] for name in ("message", "error_message", "error_msg") if payload.get(name)), None)
-    fields = {"code": code, "message": message}
-    return {**payload, **{name: value for name, value in fields.items() if value and not payload.get(name)}}
+    return stated_failure(chunk)
 
 
 def _outside_choices(payload: Mapping[str, Any], chunk: Chunk, known: _State) -> Iterator[Event]:

@@ -39,9 +39,11 @@ class Writer(MessageWriter):
     """Writes the messages of one request according to the facts of the endpoint."""
 
     sends_extra = True
+    files_in_responses = False
     dialect: ClassVar[frozenset[str]] = frozenset({"openai", "azure-openai"})
 
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
+        self.cache_marks = facts.cache_marks  # type: ignore[misc]  # of this endpoint
         super().__init__(request, driver)
         self._facts = facts
 
@@ -51,7 +53,9 @@ class Writer(MessageWriter):
 
     def turn(self, message: Message) -> _JSONObject:
         """Return a message with the name of its speaker, and with fields next to the content for what has one."""
-        content = tuple(part for part in message.parts if not _is_beside(part, message))
+        parts = [part for part in message.parts if not _is_beside(part, message)]
+        # thinking next to the content does not divide the texts, which most servers take as one string only
+        content = tuple(part for part in parts if not isinstance(part, Reasoning) or _is_in_content(part))
         fields = super().turn(replace(message, content=content))
         if message.name is not None and self._supports("name", "the name of a speaker"):
             fields["name"] = message.name
@@ -157,14 +161,15 @@ class Writer(MessageWriter):
         return laid_over(laid_over(written, dict(call.extra)), put(call.signature, self._facts.call_signature))
 
     def result(self, result: ToolResult) -> _JSONObject:
-        """Return a tool result: parts if the endpoint accepts them, else text only."""
-        marked = self._facts.cache_marks and any(isinstance(part, Text) and part.cache for part in result.said)
-        if (self._facts.result_parts or marked) and not isinstance(result.content, str):
+        """Return a tool result: parts if the endpoint accepts them, else one text, or several with their fields."""
+        if self._facts.result_parts and not isinstance(result.content, str):
             return super().result(result)
-        texts = [part.text for part in result.said if isinstance(part, Text)]
+        texts = tuple(part for part in result.said if isinstance(part, Text))
         if len(texts) < len(result.said):
             self.cannot("an image or a document as the result of a tool", instead="a user's message after the result")
-        return {"role": "tool", "tool_call_id": result.id, "content": "".join(texts)}
+        if any(part.extra or (part.cache and self._facts.cache_marks) for part in texts):
+            return super().result(replace(result, content=texts, error=False))
+        return {"role": "tool", "tool_call_id": result.id, "content": "".join(part.text for part in texts)}
 
 
 def _is_beside(part: Part, message: Message) -> bool:
@@ -174,7 +179,7 @@ def _is_beside(part: Part, message: Message) -> bool:
     it was received in such a field.
     """
     if isinstance(part, Refusal):
-        return "type" not in part.extra
+        return not part.extra
     if isinstance(part, Image):
         return message.role == "assistant" and "type" in part.extra
     return isinstance(part, RawPart) and "type" not in part.payload

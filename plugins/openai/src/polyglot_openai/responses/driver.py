@@ -25,6 +25,7 @@ from polyglot_core.plugin import (
     json_access,
     json_request,
     read_facts,
+    stated_failure,
 )
 from polyglot_openai.responses.ending import LAST_STATUSES, closing, started
 from polyglot_openai.responses.facts import Facts
@@ -144,8 +145,8 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
                 pieces.append(delta)
                 return (TextDelta(delta, 0, block),)
         event = _decode(chunk.data)
-    except msgspec.DecodeError as error:
-        return _odd(chunk, reading, error)
+    except msgspec.DecodeError:
+        return _odd(chunk, reading)
     return _read(event, chunk, reading)
 
 
@@ -159,10 +160,13 @@ def _read(event: _Event, chunk: Chunk, reading: Reading) -> Sequence[Event]:
     return _unknown(kind, event, chunk.data, reading) if read is None else list(read(event, reading))
 
 
-def _odd(chunk: Chunk, reading: Reading, error: msgspec.DecodeError) -> Sequence[Event]:
+def _odd(chunk: Chunk, reading: Reading) -> Sequence[Event]:
     """Return the events of a chunk that is not an object with fields of the usual types.
 
     Numbers may be strings. Other values have no meaning here, unless they are named as an error.
+
+    Raises:
+        DecodeError: The chunk is not JSON.
     """
     payload = json_access.parse(chunk.data, chunk.data)
     if isinstance(payload, dict):
@@ -170,8 +174,8 @@ def _odd(chunk: Chunk, reading: Reading, error: msgspec.DecodeError) -> Sequence
     if chunk.event == "error":
         text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else payload
         return (failure_from_payload(text, raw=chunk.data),)
-    if isinstance(payload, bytes) and payload.strip() != _DONE:  # some gateways append that after the last event
-        raise error
+    if chunk.data.strip() != _DONE:  # some gateways append that after the last event
+        _decode(chunk.data)
     return ()
 
 
@@ -362,7 +366,10 @@ def _unknown(kind: str, event: _Event, data: bytes, reading: Reading) -> Sequenc
 
 
 def _whole(data: bytes, reading: Reading) -> Iterator[Event]:
-    response = _decode_any(data)
+    response: object = _decode_any(data)
+    if response and isinstance(response, list):
+        msg = "Expected `object`, got `array`"
+        raise msgspec.ValidationError(msg)  # core reads the elements
     if not isinstance(response, dict) or _is_error_body(response):
         yield _failure(response, data)
     else:
@@ -380,13 +387,7 @@ def _is_error(event: _Event, kind: str, chunk: Chunk) -> bool:
     """Return whether an event is an error: by its name, by its type, by its field, or as an object without a type."""
     if chunk.event == "error" or kind in _ERRORS or kind.endswith("_error") or event.error:
         return True
-    return not kind and _is_error_object(chunk.data)
-
-
-def _is_error_object(data: bytes) -> bool:
-    payload: dict[str, Any] = _decode_any(data)
-    stated = ("error", "message", "detail", "error_code", "errors")
-    return any(payload.get(name) is not None for name in stated) or payload.get("object") == "error"
+    return not kind and stated_failure(chunk) is not None
 
 
 def _failure(payload: object, data: bytes) -> Failure:

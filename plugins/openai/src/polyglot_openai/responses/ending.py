@@ -80,12 +80,12 @@ def closing(response: _JSONObject, reading: Reading) -> Iterator[Event]:
 
 def _end(response: _JSONObject, reading: Reading) -> Finish | Failure:
     error, status = response.get("error"), response.get("status")
-    status = status if isinstance(status, str) and status else "completed"
+    status = status if isinstance(status, str) and finish_of(status) else "completed"  # the object itself is whole
     if error:
         return failure_from_payload({"error": error})
     if status.lower() == "failed":
         return Failure(_reason(response) or "")
-    end = finish_of(_reason(response), _WORDS) or finish_of(status, _WORDS) or Finish(FinishReason.OTHER, status)
+    end = finish_of(_reason(response), _WORDS) or finish_of(status, _WORDS) or Finish(FinishReason.STOP, status)
     if reading.to_answer and isinstance(end, Finish) and end.reason == FinishReason.STOP:
         return Finish(FinishReason.TOOL_CALLS, end.raw)
     return end

@@ -34,6 +34,7 @@ class Writer(ConversationWriter):
 
     roles: ClassVar[Mapping[str, str]] = {**ConversationWriter.roles, "developer": "developer"}
     writes_extra = True
+    instead_of_cache_marks = "extra={'prompt_cache_key': …}: this dialect caches prompts without marks"
 
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
         super().__init__(request, driver)
@@ -99,7 +100,6 @@ class Writer(ConversationWriter):
 
     def write_text(self, part: Text) -> Iterator[_JSONObject]:
         """Write text; its type depends on the role."""
-        self._refuse_cache(part.cache)
         yield {"type": "output_text" if self._assistant else "input_text", "text": part.text, **part.extra}
 
     def write_refusal(self, part: Refusal) -> Iterator[_JSONObject]:
@@ -111,7 +111,6 @@ class Writer(ConversationWriter):
 
     def write_image(self, part: Image) -> Iterator[_JSONObject]:
         """Write an image as input of the model."""
-        self._refuse_cache(part.cache)
         if part.detail not in _DETAILS:
             self.cannot(f"the detail {part.detail!r} of an image", "low, high or auto")
         if self._can_show("an image"):
@@ -120,7 +119,6 @@ class Writer(ConversationWriter):
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
         """Write a document as input of the model: its id, its URL, or its bytes."""
-        self._refuse_cache(part.cache)
         if self._can_show("a document"):
             yield {"type": "input_file", **_file(part), **part.extra}
 
@@ -128,10 +126,6 @@ class Writer(ConversationWriter):
         if self._assistant:
             self.cannot(f"{what} in a message of the role 'assistant'")
         return not self._assistant
-
-    def _refuse_cache(self, mark: bool | str) -> None:  # noqa: FBT001 (the mark of a part)
-        if mark:
-            self.cannot("a cache mark", "extra={'prompt_cache_key': …}: this dialect caches prompts without marks")
 
     def write_raw(self, part: RawPart) -> Iterator[_JSONObject]:
         """Write a part or an item in the API's own shape."""
@@ -335,6 +329,7 @@ def _whole(parts: Iterable[Part], outputs: set[str]) -> list[Part]:
     kept: list[Part] = []
     for part in parts:
         if isinstance(part, RawPart) and _lacks_output(part, outputs):
+            _remove_last_reasoning(kept)
             continue
         if isinstance(part, (Text, Refusal)) and set(part.extra) <= {"phase"}:
             _remove_last_reasoning(kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import JSONSchema, RawTool, cannot_express, merged, translate_options
+from polyglot_core.plugin import JSONSchema, RawTool, merged, translate_options
 from polyglot_openai.responses.input import Writer
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def request_body(request: InferenceRequest, facts: Facts, driver: str) -> _JSONO
     if body.pop("logprobs", None):
         body["include"] = [_LOGPROBS]
     if request.tools:
-        body["tools"] = [_tool(tool, request, driver) for tool in request.tools]
+        body["tools"] = [_tool(tool) for tool in request.tools]
     if request.tool_choice is not None:
         body["tool_choice"] = _tool_choice(request.tool_choice, request)
     if request.parallel_tool_calls is not None:
@@ -54,11 +54,9 @@ def request_body(request: InferenceRequest, facts: Facts, driver: str) -> _JSONO
     return merged(body, request.extra, lists=("tools", "include"))
 
 
-def _tool(tool: Tool | RawTool, request: InferenceRequest, driver: str) -> _JSONObject:
+def _tool(tool: Tool | RawTool) -> _JSONObject:
     if isinstance(tool, RawTool):
         return dict(tool.payload)
-    if tool.cache:
-        cannot_express(request, "the cache mark of a tool", driver=driver)
     return {"type": "function", **tool.fields(), **tool.extra}
 
 
