@@ -351,7 +351,7 @@ class Attempt:
             usage = None
         progress, assembler, choices = self._progress, self.assembler, self.assembler.choices()
         first = next((choice.details for choice in choices if choice.index == 0), {})
-        return InferenceResponse(
+        response = InferenceResponse(
             outcome=progress.outcome or Outcome.CANCELLED,
             choices=choices,
             usage=usage,
@@ -365,6 +365,7 @@ class Attempt:
             headers=telling_headers(self._head.headers, self._sent.wire),
             notes=tuple(assembler.notes),
         )
+        return response if assembler.use is None else response.with_format(assembler.use)
 
     def redact(self, secret: Secret) -> None:
         """Remove a secret that the provider has repeated from the request id and the response headers."""

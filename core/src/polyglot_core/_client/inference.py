@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, overload
 
 from msgspec.structs import replace
 
-from polyglot_core._client.arguments import as_headers, as_request, as_switch, check_word, without_plain_keys
+from polyglot_core._client.arguments import (
+    as_data_format,
+    as_headers,
+    as_request,
+    as_response_format,
+    as_switch,
+    check_word,
+    without_plain_keys,
+)
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
@@ -20,19 +29,24 @@ from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection, guard
+from polyglot_core._values.formats import MODES, FormatUse
 from polyglot_core._values.options import option_problem, plain_options
+from polyglot_core._values.request import JSONSchema
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error
-from polyglot_core.errors import ConfigError
+from polyglot_core.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Self
+    from collections.abc import Callable, Sequence
+    from typing import Self, Unpack
 
+    from polyglot_core._client.signatures import CallArguments, ConnectionFields
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._http.httpx_options import Client
+    from polyglot_core._values.formats import DataFormat, DataT, Mode
     from polyglot_core._values.limits import Retries, Timeouts
+    from polyglot_core._values.options import Options
     from polyglot_core._values.request import InferenceRequest, Messages, RawTool, ResponseFormat, Tool
 
 __all__ = ["AsyncInference", "Inference"]
@@ -64,7 +78,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         *,
         config: str | os.PathLike[str] | None = None,
         client: Client | None = None,
-        **overrides: Any,  # noqa: ANN401 (the fields of a connection)
+        **overrides: Unpack[ConnectionFields],
     ) -> Self:
         """Create an inference for the connection, preset or driver of this name.
 
@@ -78,8 +92,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             ConfigError: No connection, preset or driver has this name, or its key is missing.
             PluginError: The driver cannot be loaded.
         """
-        guard(overrides)
-        return cls(resolve.resolve(name, config=config, **overrides), client)
+        fields: dict[str, Any] = dict(overrides)
+        guard(fields)
+        return cls(resolve.resolve(name, config=config, **fields), client)
 
     @classmethod
     def from_dsn(cls, dsn: str, client: Client | None = None) -> Self:
@@ -113,12 +128,13 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         messages: Messages,
         *,
         model: str | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Options | None = None,
         stream: bool | None = None,
         tools: Sequence[Tool | RawTool | Mapping[str, Any]] = (),
         tool_choice: str | Mapping[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
-        response_format: ResponseFormat | Mapping[str, Any] | None = None,
+        response_format: Any = None,  # noqa: ANN401 (a format, or the type of the data: see the overloads)
+        data_mode: Mode | None = None,
         timeouts: Timeouts | Mapping[str, float | None] | float | None = None,
         retries: Retries | int | Mapping[str, float] | None = None,
         unsupported: Unsupported = "raise",
@@ -137,7 +153,12 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             tools: Functions that the model may call, and tools of the provider: `Tool`, `RawTool`, or dicts of either.
             tool_choice: ``auto``, ``required``, ``none``, or the name of a tool that the model must call.
             parallel_tool_calls: False to allow one tool call per response; None for the provider's default.
-            response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a dict with a JSON Schema.
+            response_format: ``"text"``, ``"json"``, a `JSONSchema`, a dict with a JSON Schema, or a type whose value
+                the response is to be: a msgspec Struct, a dataclass, a TypedDict, a pydantic model, or a ``list`` of
+                one. `InferenceResponse.data` is the validated value. Types need the package polyglot-answers.
+            data_mode: How data is asked for, instead of the connection's `data_mode`: ``native``, by the provider's schema;
+                ``tool``, as the arguments of a tool that the model must call; ``json`` or ``markdown``, by a text that
+                is added to the prompt.
             timeouts: Clocks in seconds: `Timeouts`, a dict of some (None for no limit), or a number for each wait.
             retries: How requests of this call are retried. A `Retries` replaces that of every connection, an int n
                 means ``Retries(max_retries=n)``, and a dict changes the fields that it names. Waits are in seconds.
@@ -157,13 +178,17 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             RequestError: An argument cannot be read, or has a wrong value. The message has its place.
         """
         headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
-        _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume)
+        _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
+        data_format = as_data_format(response_format)
+        plain = isinstance(response_format, (str, JSONSchema, Mapping))
         request = as_request(
             messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,
-            parallel_tool_calls=parallel_tool_calls, response_format=response_format, unsupported=unsupported,
+            parallel_tool_calls=parallel_tool_calls, unsupported=unsupported,
+            response_format=as_response_format(response_format) if plain else None,
             headers=as_headers(headers, auth_header),
         )  # fmt: skip
         targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
+        targets = [_with_format(target, data_format, data_mode) for target in targets]
         clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
         return self._pending(targets[0].request, lambda streamed: self._stream(
             Call(_streamed(targets, streamed), clocks, on_truncated=on_truncated, resume=resume)
@@ -205,6 +230,7 @@ _WORDS = {
     "unsupported": UNSUPPORTED,
     "on_truncated": get_args(OnTruncated),
     "resume": (None, *get_args(ResumeMode)),
+    "data_mode": (None, *MODES),
 }
 
 
@@ -243,6 +269,27 @@ def _targets(
         changed = _with_headers(_with_retries(connection, retries), headers)
         targets.append(Target(changed, driver, request))
     return targets
+
+
+def _with_format(target: Target, data_format: DataFormat[Any] | None, mode: Mode | None) -> Target:
+    """Return a target whose request asks for data in the mode of the call, of the connection, or of its preset.
+
+    Raises:
+        RequestError: The call has a mode and no format.
+        ConfigError: The connection's mode is no mode.
+    """
+    if data_format is None:
+        if mode is not None:
+            msg = f"data_mode={mode!r} is for calls with a response_format; this one has none that is data."
+            raise RequestError(msg, phase="encode")
+        return target
+    connection = target.connection
+    chosen: Any = mode or connection.data_mode or connection.facts.get("data_mode") or "native"
+    if chosen not in MODES:
+        msg = f"data_mode of connection {connection.name!r} must be {', '.join(MODES)} or None, not {chosen!r:.40}."
+        raise ConfigError(msg, connection=connection.name, phase="configure")
+    use = FormatUse(data_format, chosen)
+    return target._replace(request=data_format.prepare(target.request, chosen), use=use)
 
 
 def _headers_for(
@@ -289,7 +336,35 @@ class Inference(_Inference[PendingInference, InferenceStream]):
 
     _pools: Pools
 
-    def stream(self, messages: Messages, **arguments: Any) -> InferenceStream:  # noqa: ANN401 (the arguments of create)
+    if TYPE_CHECKING:  # the type of the data is that of `response_format`
+
+        @overload
+        def create(
+            self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
+        ) -> PendingInference[DataT]: ...
+        @overload
+        def create(
+            self,
+            messages: Messages,
+            *,
+            response_format: ResponseFormat | Mapping[str, Any] | None = None,
+            **arguments: Unpack[CallArguments],
+        ) -> PendingInference[Any]: ...
+        def create(self, messages: Messages, **arguments: Any) -> PendingInference[Any]: ...
+
+    @overload
+    def stream(
+        self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
+    ) -> InferenceStream[DataT]: ...
+    @overload
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        response_format: ResponseFormat | Mapping[str, Any] | None = None,
+        **arguments: Unpack[CallArguments],
+    ) -> InferenceStream[Any]: ...
+    def stream(self, messages: Messages, **arguments: Any) -> InferenceStream[Any]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
         return self.create(messages, **arguments).stream()
 
@@ -325,7 +400,35 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
 
     _source: AsyncSource
 
-    def stream(self, messages: Messages, **arguments: Any) -> AsyncInferenceStream:  # noqa: ANN401 (the arguments of create)
+    if TYPE_CHECKING:  # the type of the data is that of `response_format`
+
+        @overload
+        def create(
+            self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
+        ) -> AsyncPendingInference[DataT]: ...
+        @overload
+        def create(
+            self,
+            messages: Messages,
+            *,
+            response_format: ResponseFormat | Mapping[str, Any] | None = None,
+            **arguments: Unpack[CallArguments],
+        ) -> AsyncPendingInference[Any]: ...
+        def create(self, messages: Messages, **arguments: Any) -> AsyncPendingInference[Any]: ...
+
+    @overload
+    def stream(
+        self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
+    ) -> AsyncInferenceStream[DataT]: ...
+    @overload
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        response_format: ResponseFormat | Mapping[str, Any] | None = None,
+        **arguments: Unpack[CallArguments],
+    ) -> AsyncInferenceStream[Any]: ...
+    def stream(self, messages: Messages, **arguments: Any) -> AsyncInferenceStream[Any]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
         return self.create(messages, **arguments).stream()
 

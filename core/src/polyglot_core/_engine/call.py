@@ -112,7 +112,7 @@ class Call:
 
     def start(self, wire: WireRequest) -> Attempt:
         """Create and return the attempt for a request that is ready to be sent."""
-        connection, driver, request = self.target
+        connection, driver, request, use = self.target
         self._requests.sent += 1
         self._requests.secrets = [value for value in wire.headers.values() if isinstance(value, Secret)]
         self.attempt = Attempt(
@@ -125,6 +125,7 @@ class Call:
             before=self._history.resumed,
             choices=_choices(request),
         )
+        self.attempt.assembler.use = use
         if self.events is not None:
             self.attempt.watch_events(self.events)
         if self.cancelled:  # by another thread, while there was no attempt

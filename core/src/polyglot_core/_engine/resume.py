@@ -33,7 +33,7 @@ def check(target: Target, fallbacks: Iterable[Target], mode: ResumeMode | None) 
     Raises:
         PolyglotError: A driver cannot express the request, or cannot resume in this mode.
     """
-    for connection, driver, request in fallbacks:
+    for connection, driver, request, _ in fallbacks:
         try:
             driver.encode(_without_warnings(request))
         except PolyglotError as error:

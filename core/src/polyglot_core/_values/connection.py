@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
 from polyglot_core._values.addresses import base_url_problem, is_this_machine, proxy_problem
+from polyglot_core._values.formats import MODES
 from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, as_retries, as_timeouts, row_problem
 from polyglot_core._values.secret import TRANSPORT_HEADERS, Secret, carries_key, unsendable
 from polyglot_core.errors import ConfigError
@@ -76,6 +77,8 @@ class Connection(Struct, frozen=True, kw_only=True):
         auth_header: Header that carries the key.
         auth_scheme: Word before the key in that header; empty for none.
         facts: Facts for the driver.
+        data_mode: How data is asked for where a call has a `response_format`: ``native``, ``tool``, ``json`` or
+            ``markdown``; None for what the preset's facts state, else ``native``.
 
     Raises:
         ConfigError: A field has the wrong type, or a number that cannot be used; `base_url` is not an http(s) URL, uses
@@ -100,6 +103,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     auth_header: str = "authorization"
     auth_scheme: str = "Bearer"
     facts: Mapping[str, Any] = {}
+    data_mode: str | None = None
 
     def __post_init__(self) -> None:
         given = {field: getattr(self, field) for field in _GUARDED}
@@ -254,6 +258,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "auth_header": _TEXT,
     "auth_scheme": _TEXT,
     "facts": _DICT,
+    "data_mode": (lambda mode: mode is None or mode in MODES, f"{', '.join(MODES)}, or None"),
 }
 """Check of the type of each field, and the name of that type. `guard` checks ``api_key`` and ``proxy``."""
 

@@ -6,19 +6,22 @@ when it is read, so that iterating a stream of n bytes costs O(n) and not O(n²)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from polyglot_core._values.events import Seam
+from polyglot_core._values.formats import DataReader, DataT, FormatUse
 from polyglot_core._values.parts import ToolCall
 from polyglot_core._values.response import FinishReason, Usage
+from polyglot_core.errors import StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "DataReading",
     "GrowingText",
     "Mark",
     "PartialInferenceResponse",
@@ -137,14 +140,50 @@ def _merge(head: ToolCallPiece, piece: ToolCallPiece) -> ToolCallPiece:
 
 
 class Transcript:
-    """The content of one choice so far. All its partials share it, each with its own counts of parts."""
+    """The content of one choice so far. All its partials share it, each with its own counts of parts.
 
-    __slots__ = ("reasoning", "text", "tool_calls")
+    Attributes:
+        text: The visible text.
+        reasoning: The reasoning.
+        tool_calls: The tool calls.
+        use: The response format, if it is read as data.
+        data: What is read of it; None until it is first read.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("data", "reasoning", "text", "tool_calls", "use")
+
+    def __init__(self, use: FormatUse | None = None) -> None:
         self.text = GrowingText()
         self.reasoning = GrowingText()
         self.tool_calls = ToolCallLog()
+        self.use = use
+        self.data: DataReading | None = None
+
+
+class DataReading:
+    """Feeds the content of a choice to a reader of data, each character once."""
+
+    __slots__ = ("_fed", "_use", "reader", "transcript")
+
+    def __init__(self, transcript: Transcript, path: Sequence[str] | None = None) -> None:
+        if transcript.use is None:
+            raise StreamError("The call had no response_format, so its response is not read as data.")
+        self._use = transcript.use
+        self.reader: DataReader = self._use.format.reader(self._use.mode, path)
+        self.transcript = transcript
+        self._fed = 0
+
+    def advance(self, texts: int, pieces: int) -> None:
+        """Read the parts of the text, or the pieces of the first tool call, that are not read yet."""
+        fed = self._fed
+        if self._use.mode == "tool":
+            self._fed = max(fed, pieces)
+            new = [piece.arguments for piece in self.transcript.tool_calls.pieces[fed:pieces] if piece.slot == 0]
+        else:
+            self._fed = max(fed, texts)
+            new = self.transcript.text.parts[fed:texts]
+        if new:
+            self.reader.feed("".join(new))
 
 
 class UsageReading:
@@ -189,7 +228,7 @@ class Mark(Struct, eq=False, gc=False):
     usage: UsageReading | None = None
 
 
-class PartialInferenceResponse(Struct, eq=False, gc=False):
+class PartialInferenceResponse(Struct, Generic[DataT], eq=False, gc=False):
     """A step of a stream: the new content, and all content received so far.
 
     The deltas are stored. The content so far is assembled when it is read, so that iterating costs only the new bytes.
@@ -232,6 +271,27 @@ class PartialInferenceResponse(Struct, eq=False, gc=False):
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Return the tool calls so far. One that is still being streamed is not `complete`."""
         return self._mark.transcript.tool_calls.upto(self._mark.pieces)
+
+    @property
+    def data(self) -> Any:  # noqa: ANN401 (a JSON value: the type of the format is that of the complete response)
+        """Return the data of the choice so far as a JSON value; None before it begins, or without a `response_format`.
+
+        It is one value that grows in place, which all partials share: copy it to keep it. Each character is read once,
+        when the data is read. It is not validated; the data of the complete response is.
+        """
+        transcript = self._mark.transcript
+        if transcript.use is None:
+            return None
+        transcript.data = reading = self.read_data(transcript.data)
+        return reading.reader.value
+
+    def read_data(self, reading: DataReading | None, path: Sequence[str] | None = None) -> DataReading:
+        """Return a reading of the choice's data up to here; a new one unless `reading` is of the same transcript."""
+        transcript = self._mark.transcript
+        if reading is None or reading.transcript is not transcript:
+            reading = DataReading(transcript, path)
+        reading.advance(self._texts, self._mark.pieces)
+        return reading
 
     @property
     def usage(self) -> Usage | None:

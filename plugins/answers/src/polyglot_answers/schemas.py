@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_origin
 
 import msgspec
@@ -38,6 +38,21 @@ class TypeSchema(msgspec.Struct, frozen=True):
     def without_absent(self, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
         """Return a value of the strict schema without the nulls that stand for a default."""
         return _without_absent(value, self.plain, self.plain.get("$defs", {}))
+
+
+    def element_without_absent(self, value: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 (any JSON value)
+        """Return an element of the list at a path without the nulls that stand for a default."""
+        definitions, schema = self.plain.get("$defs", {}), self.plain
+        for name in path:
+            schema = _resolved(_resolved(schema, definitions).get("properties", {}).get(name, {}), definitions)
+        return _without_absent(value, _resolved(schema, definitions).get("items"), definitions)
+
+
+def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401 (a schema)
+    """Return a schema, or the one that it refers to."""
+    if isinstance(schema, Mapping) and isinstance(reference := schema.get("$ref"), str):
+        schema = definitions.get(reference.removeprefix(_DEFINITIONS))
+    return schema if isinstance(schema, Mapping) else {}
 
 
 TypeFormat = Any
