@@ -14,13 +14,13 @@ from polyglot_core import errors, events, plugin, testing
 
 USERS = """
 AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError ConfigError Connection Document
-FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Outcome PartialInferenceResponse
-PendingInference PluginError PolyglotError ProviderError RateLimited RawPart RawTool Reasoning Refusal RequestError
-Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
+FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Options Outcome
+PartialInferenceResponse PendingInference PluginError PolyglotError ProviderError RateLimited RawPart RawTool Reasoning Refusal
+RequestError ResponseFormatError Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
 """
 AUTHORS = """
-CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Details Document End Event Failure Finish FinishReason
-Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter
+CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter DataFormat DataReader Details Document End Event Failure Finish FinishReason
+FormatPackage Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter Mode
 NDJSONFramer Note Part Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta ResponseStarted Retries
 SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
@@ -29,8 +29,8 @@ json_request merged provider_error_class read_facts stated_failure translate_opt
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded
-PermissionDenied PluginError PolyglotError ProviderError QuotaExceeded RateLimited RequestError ServerError StreamError
-TimedOut TransportError Truncated UnexpectedContentType
+PermissionDenied PluginError PolyglotError ProviderError QuotaExceeded RateLimited RequestError ResponseFormatError
+ServerError StreamError TimedOut TransportError Truncated UnexpectedContentType
 """
 EVENTS = """
 Citation Details End Event Failure Finish Logprobs MediaDelta Note Ping ReasoningDelta RefusalDelta ResponseStarted Seam

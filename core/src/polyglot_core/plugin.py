@@ -9,6 +9,7 @@
   `TurnWriter`
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
 - decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `json_access`
+- packages with response formats: `FormatPackage`, `DataFormat`, `DataReader`, `Mode`
 - errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `provider_error_class`
 """
 
@@ -39,6 +40,7 @@ from polyglot_core._values.events import (
     ToolCallDelta,
     UsageReport,
 )
+from polyglot_core._values.formats import DataFormat, DataReader, FormatPackage, Mode
 from polyglot_core._values.limits import Retries, Timeouts
 from polyglot_core._values.parts import (
     Audio,
@@ -70,6 +72,8 @@ __all__ = [
     "Citation",
     "Connection",
     "ConversationWriter",
+    "DataFormat",
+    "DataReader",
     "Details",
     "Document",
     "End",
@@ -77,6 +81,7 @@ __all__ = [
     "Failure",
     "Finish",
     "FinishReason",
+    "FormatPackage",
     "Framer",
     "Image",
     "InferenceRequest",
@@ -86,6 +91,7 @@ __all__ = [
     "MediaDelta",
     "Message",
     "MessageWriter",
+    "Mode",
     "NDJSONFramer",
     "Note",
     "Part",

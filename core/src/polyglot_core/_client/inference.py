@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, overload
 
 from msgspec.structs import replace
 
@@ -92,7 +92,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             ConfigError: No connection, preset or driver has this name, or its key is missing.
             PluginError: The driver cannot be loaded.
         """
-        fields: dict[str, Any] = dict(overrides)
+        fields = cast("dict[str, Any]", overrides)  # not a copy: the key is taken out of it
         guard(fields)
         return cls(resolve.resolve(name, config=config, **fields), client)
 
@@ -156,9 +156,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             response_format: ``"text"``, ``"json"``, a `JSONSchema`, a dict with a JSON Schema, or a type whose value
                 the response is to be: a msgspec Struct, a dataclass, a TypedDict, a pydantic model, or a ``list`` of
                 one. `InferenceResponse.data` is the validated value. Types need the package polyglot-answers.
-            data_mode: How data is asked for, instead of the connection's `data_mode`: ``native``, by the provider's schema;
-                ``tool``, as the arguments of a tool that the model must call; ``json`` or ``markdown``, by a text that
-                is added to the prompt.
+            data_mode: How data is asked for, instead of the connection's `data_mode`: ``native``, by the provider's
+                schema; ``tool``, as the arguments of a tool that the model must call; ``json`` or ``markdown``, by a
+                text that is added to the prompt.
             timeouts: Clocks in seconds: `Timeouts`, a dict of some (None for no limit), or a number for each wait.
             retries: How requests of this call are retried. A `Retries` replaces that of every connection, an int n
                 means ``Retries(max_retries=n)``, and a dict changes the fields that it names. Waits are in seconds.
@@ -272,11 +272,10 @@ def _targets(
 
 
 def _with_format(target: Target, data_format: DataFormat[Any] | None, mode: Mode | None) -> Target:
-    """Return a target whose request asks for data in the mode of the call, of the connection, or of its preset.
+    """Return a target whose request asks for data in the mode of the call, else in that of the connection.
 
     Raises:
-        RequestError: The call has a mode and no format.
-        ConfigError: The connection's mode is no mode.
+        RequestError: The call has a mode and no format, or the format cannot be asked for in the mode.
     """
     if data_format is None:
         if mode is not None:
@@ -284,10 +283,7 @@ def _with_format(target: Target, data_format: DataFormat[Any] | None, mode: Mode
             raise RequestError(msg, phase="encode")
         return target
     connection = target.connection
-    chosen: Any = mode or connection.data_mode or connection.facts.get("data_mode") or "native"
-    if chosen not in MODES:
-        msg = f"data_mode of connection {connection.name!r} must be {', '.join(MODES)} or None, not {chosen!r:.40}."
-        raise ConfigError(msg, connection=connection.name, phase="configure")
+    chosen: Any = mode or connection.data_mode or "native"
     use = FormatUse(data_format, chosen)
     return target._replace(request=data_format.prepare(target.request, chosen), use=use)
 

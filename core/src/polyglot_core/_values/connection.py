@@ -29,6 +29,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         auth_header: Header that carries the key.
         auth_scheme: Word before the key in that header; empty for none.
         facts: Facts for the driver, which defines their meaning.
+        data_mode: How data is asked for, if the provider documents another way than schemas: ``tool``; else None.
     """
 
     driver: str
@@ -38,6 +39,7 @@ class Preset(Struct, frozen=True, kw_only=True):
     auth_header: str = "authorization"
     auth_scheme: str = "Bearer"
     facts: Mapping[str, Any] = {}
+    data_mode: str | None = None
 
 
 class Route(NamedTuple):
@@ -78,7 +80,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         auth_scheme: Word before the key in that header; empty for none.
         facts: Facts for the driver.
         data_mode: How data is asked for where a call has a `response_format`: ``native``, ``tool``, ``json`` or
-            ``markdown``; None for what the preset's facts state, else ``native``.
+            ``markdown``; None for ``native``.
 
     Raises:
         ConfigError: A field has the wrong type, or a number that cannot be used; `base_url` is not an http(s) URL, uses

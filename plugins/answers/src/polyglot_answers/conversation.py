@@ -42,7 +42,7 @@ class Conversation:
         if system:
             self.messages.insert(0, Message(role="system", content=(Text(system, cache=cache),)))
 
-    def stream(self, inference: Inference, turn: _Turn | None = None, **arguments: Any) -> ConversationStream:  # noqa: ANN401
+    def stream(self, inference: Inference, turn: _Turn | None = None, **arguments: Any) -> ConversationStream:
         """Return the stream of the response to a further turn. At its end, both turns belong to the conversation.
 
         Of a response that is interrupted, only whole blocks are kept; the turn before it stays.
@@ -58,7 +58,7 @@ class Conversation:
         self,
         inference: AsyncInference,
         turn: _Turn | None = None,
-        **arguments: Any,  # noqa: ANN401 (the arguments of create)
+        **arguments: Any,
     ) -> AsyncConversationStream:
         """Return the stream of the response to a further turn, async; see `stream`."""
         return AsyncConversationStream(self, inference.create(self._next(turn), **arguments).stream())
@@ -125,7 +125,7 @@ def _marked(message: Message, cache: bool | str) -> Message:  # noqa: FBT001 (a 
 class ConversationStream:
     """The response to a turn, sync. Iterate it for partials; its end belongs to the conversation."""
 
-    def __init__(self, conversation: Conversation, stream: Any) -> None:  # noqa: ANN401 (an InferenceStream)
+    def __init__(self, conversation: Conversation, stream: Any) -> None:
         self._conversation: Conversation | None = conversation
         self._stream = stream
 
@@ -172,7 +172,7 @@ class ConversationStream:
 class AsyncConversationStream:
     """The response to a turn, async. Iterate it for partials; its end belongs to the conversation."""
 
-    def __init__(self, conversation: Conversation, stream: Any) -> None:  # noqa: ANN401 (an AsyncInferenceStream)
+    def __init__(self, conversation: Conversation, stream: Any) -> None:
         self._conversation: Conversation | None = conversation
         self._stream = stream
 

@@ -16,7 +16,7 @@ _MOST_STARTS = 64
 _decoder = json.JSONDecoder()
 
 
-def json_in(text: str) -> Any:  # noqa: ANN401 (any JSON value)
+def json_in(text: str) -> Any:
     """Return the JSON value in a text, without any repair.
 
     The whole text is tried first, then each fenced block, then the text from each opening brace or bracket on. The
@@ -48,7 +48,7 @@ def json_in(text: str) -> Any:  # noqa: ANN401 (any JSON value)
     raise first
 
 
-def read_json(text: str, offset: int = 0) -> Any:  # noqa: ANN401 (any JSON value)
+def read_json(text: str, offset: int = 0) -> Any:
     """Return the JSON value that a text is.
 
     Args:

@@ -6,9 +6,8 @@ Core finds this module in the entry-point group ``polyglot.formats``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -21,7 +20,11 @@ from polyglot_answers.schemas import TypeSchema, schema_of
 from polyglot_answers.validation import element_type, validated
 from polyglot_core import FinishReason, InferenceResponse, JSONSchema, Message, Outcome, Text, Tool
 from polyglot_core.errors import RequestError, ResponseFormatError
-from polyglot_core.plugin import InferenceRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from polyglot_core.plugin import InferenceRequest
 
 __all__ = ["TypeFormat", "format_of", "json_in", "tool_of"]
 
@@ -43,11 +46,11 @@ def format_of(kind: object) -> TypeFormat | None:
 
 
 @lru_cache(maxsize=256)
-def _format_of_type(kind: Any) -> TypeFormat:  # noqa: ANN401 (a type)
+def _format_of_type(kind: Any) -> TypeFormat:
     return TypeFormat(kind, schema_of(kind))
 
 
-def json_in(text: str) -> Any:  # noqa: ANN401 (any JSON value)
+def json_in(text: str) -> Any:
     """Return the JSON value in a text: the whole text, else a fenced block, else the text from a brace or bracket on.
 
     Raises:
@@ -68,7 +71,7 @@ class TypeFormat:
         sent: True for a schema, which core puts into the request as the user gave it.
     """
 
-    def __init__(self, kind: Any, schema: TypeSchema, *, sent: bool = False) -> None:  # noqa: ANN401 (a type)
+    def __init__(self, kind: Any, schema: TypeSchema, *, sent: bool = False) -> None:
         self._kind = kind
         self._schema = schema
         self._sent = sent
@@ -85,9 +88,10 @@ class TypeFormat:
 
     def reader(self, mode: str, path: Sequence[str] | None = None) -> TypeReader:
         """Return a reader for one response. `path` leads to the list whose elements are read."""
-        return TypeReader(self._schema, element_type(self._kind, path or ()), tuple(path or ()), searches=_searches(mode))
+        elements = element_type(self._kind, path or ())
+        return TypeReader(self._schema, elements, tuple(path or ()), searches=_searches(mode))
 
-    def read(self, response: InferenceResponse[Any], mode: str) -> Any:  # noqa: ANN401 (a value of the type)
+    def read(self, response: InferenceResponse[Any], mode: str) -> Any:
         """Return the value of a complete response.
 
         Raises:
@@ -112,18 +116,25 @@ class TypeFormat:
         """
         calls = response.tool_calls if mode == "tool" else ()
         text = calls[0].arguments_raw if calls else response.content
-        cause = message = ""
-        if response.refusal is not None or response.finish_reason in _REFUSALS:
-            cause, message = "refusal", f"The model refused, so there is no data: {response.refusal or text!r:.200}"
-        elif response.outcome is not Outcome.FINISHED:
-            cause, message = "cut", f"The response is incomplete, and so is its data; its outcome is {response.outcome}."
-        elif response.finish_reason is FinishReason.LENGTH:
-            cause, message = "cut", "The response was cut at its limit of tokens, and so was its data; raise max_tokens."
-        elif mode == "tool" and not calls:
-            cause, message = "none", f"The model did not call the tool {self._schema.name!r}, whose arguments are the data."
-        if cause:
+        problem = _problem(response)
+        if problem is None and mode == "tool" and not calls:
+            problem = "none", f"The model did not call the tool {self._schema.name!r}, whose arguments are the data."
+        if problem is not None:
+            cause, message = problem
             raise ResponseFormatError(message, text, cause=cause, partial=response)
         return text
+
+
+def _problem(response: InferenceResponse[Any]) -> tuple[str, str] | None:
+    """Return why a response cannot have its data, as a cause and a message; None if it can."""
+    if response.refusal is not None or response.finish_reason in _REFUSALS:
+        said = response.refusal or response.content
+        return "refusal", f"The model refused, so there is no data: {said!r:.200}"
+    if response.outcome is not Outcome.FINISHED:
+        return "cut", f"The response is incomplete, and so is its data; its outcome is {response.outcome}."
+    if response.finish_reason is FinishReason.LENGTH:
+        return "cut", "The response was cut at its limit of tokens, and so was its data; raise max_tokens."
+    return None
 
 
 _REFUSALS = frozenset({FinishReason.REFUSAL, FinishReason.CONTENT_FILTER})
@@ -151,7 +162,7 @@ def _ask_by_tool(request: InferenceRequest, schema: TypeSchema) -> InferenceRequ
         msg = "data_mode='tool' needs the schema of an object; wrap it in one, or use another mode."
         raise RequestError(msg, phase="encode")
     tool = Tool(schema.name, schema.description or "Give the result.", parameters)
-    return replace(request, response_format=None, tools=(tool,), tool_choice=schema.name, parallel_tool_calls=False)
+    return replace(request, response_format=None, tools=(tool,), tool_choice="required")
 
 
 def _ask_for_json(request: InferenceRequest, schema: TypeSchema) -> InferenceRequest:

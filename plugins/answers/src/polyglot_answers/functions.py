@@ -145,12 +145,12 @@ def _arguments_of(function: Callable[..., Any]) -> type[msgspec.Struct]:
     return msgspec.defstruct(function.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-def _default(value: Any) -> Any:  # noqa: ANN401 (any)
+def _default(value: Any) -> Any:
     """Return a default as a field of a struct may have it."""
     return msgspec.field(default_factory=lambda: value) if isinstance(value, (list, dict, set)) else value
 
 
-def _with_description(kind: Any, text: str | None) -> Any:  # noqa: ANN401 (an annotation)
+def _with_description(kind: Any, text: str | None) -> Any:
     if get_origin(kind) is Annotated:
         inner, *extras = get_args(kind)
         plain = next((extra for extra in extras if isinstance(extra, str)), None)

@@ -119,7 +119,7 @@ class JSONReader:
         self._position += size
         self._show()
 
-    def close(self) -> Any:  # noqa: ANN401 (any JSON value)
+    def close(self) -> Any:
         """End the text, and return the value.
 
         Raises:
@@ -223,7 +223,7 @@ class JSONReader:
         self._pieces.clear()
         self._complete(number)
 
-    def _number(self) -> Any:  # noqa: ANN401 (or NOTHING)
+    def _number(self) -> Any:
         if len(self._pieces) > 1:
             self._pieces[:] = ["".join(self._pieces)]
         digits = self._pieces[0]
@@ -290,7 +290,7 @@ class JSONReader:
     def _in_list(self) -> bool:
         return bool(self._place) and self._place[-1] is None
 
-    def _put(self, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+    def _put(self, value: Any) -> None:
         """Place a value in the innermost container, or as the whole value."""
         if not self._stack:
             self.value = value
@@ -299,7 +299,7 @@ class JSONReader:
         else:
             self._stack[-1][name] = value
 
-    def _complete(self, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+    def _complete(self, value: Any) -> None:
         self._put(value)
         self._after(value)
 
@@ -307,7 +307,7 @@ class JSONReader:
         self._place.pop()
         self._after(self._stack.pop())
 
-    def _after(self, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+    def _after(self, value: Any) -> None:
         """Record that a value is complete."""
         self._expects = "comma" if self._stack else "end"
         self.complete = not self._stack

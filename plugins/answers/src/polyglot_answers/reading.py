@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from polyglot_answers.json_reader import NOTHING, JSONFault, JSONReader
-from polyglot_answers.schemas import TypeSchema
 from polyglot_answers.validation import validated
 from polyglot_core.errors import ErrorFacts, ResponseFormatError
+
+if TYPE_CHECKING:
+    from polyglot_answers.schemas import TypeSchema
 
 __all__ = ["TypeReader", "no_json"]
 
@@ -27,17 +29,18 @@ class TypeReader:
             line or a fenced block.
     """
 
-    def __init__(self, schema: TypeSchema, kind: Any, path: tuple[str, ...], *, searches: bool) -> None:  # noqa: ANN401
+    def __init__(self, schema: TypeSchema, kind: Any, path: tuple[str, ...], *, searches: bool) -> None:
         self._schema = schema
         self._kind = kind
         self._path = path if schema.wrapped is None else (schema.wrapped, *path)
         self._reader = JSONReader(self._path)
         self._fault: JSONFault | None = None
+        self._searches = searches
         self._start: str | None = "" if searches else None  # the end of what was read, until the value begins
         self._read = 0  # elements
 
     @property
-    def value(self) -> Any:  # noqa: ANN401 (any JSON value)
+    def value(self) -> Any:
         """Return the value received so far, which grows in place; None before its first character."""
         value, name = self._reader.value, self._schema.wrapped
         if name is not None and isinstance(value, dict):
@@ -48,12 +51,13 @@ class TypeReader:
         """Read the next characters. What is no JSON ends the reading, and what follows the value is ignored."""
         if self._start is not None:
             text = self._after_start(text)
-        if self._fault is not None or not text or (self._reader.complete and self._read_all):
+        if self._fault is not None or (self._searches and self._reader.complete):
             return
         try:
             self._reader.feed(text)
         except JSONFault as fault:
-            self._fault = fault
+            if not (self._searches and self._reader.complete):
+                self._fault = fault
 
     def elements(self) -> list[Any]:
         """Return the elements of the list that have been completed since the last call, as validated values.
@@ -87,11 +91,7 @@ class TypeReader:
             msg = f"The response is JSON, and has no list at {place}."
             raise ResponseFormatError(msg, path=place, cause="type")
 
-    @property
-    def _read_all(self) -> bool:
-        return self._start is None
-
-    def _element(self, value: Any, index: int) -> Any:  # noqa: ANN401
+    def _element(self, value: Any, index: int) -> Any:
         place = f"{'.'.join(('$', *self._path))}[{index}]"
         return validated(self._schema.element_without_absent(value, self._path), self._kind, "", place=place)
 

@@ -35,12 +35,11 @@ class TypeSchema(msgspec.Struct, frozen=True):
     wrapped: str | None = None
     plain: Mapping[str, Any] = {}
 
-    def without_absent(self, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+    def without_absent(self, value: Any) -> Any:
         """Return a value of the strict schema without the nulls that stand for a default."""
         return _without_absent(value, self.plain, self.plain.get("$defs", {}))
 
-
-    def element_without_absent(self, value: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 (any JSON value)
+    def element_without_absent(self, value: Any, path: Sequence[str]) -> Any:
         """Return an element of the list at a path without the nulls that stand for a default."""
         definitions, schema = self.plain.get("$defs", {}), self.plain
         for name in path:
@@ -48,7 +47,7 @@ class TypeSchema(msgspec.Struct, frozen=True):
         return _without_absent(value, _resolved(schema, definitions).get("items"), definitions)
 
 
-def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401 (a schema)
+def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a schema, or the one that it refers to."""
     if isinstance(schema, Mapping) and isinstance(reference := schema.get("$ref"), str):
         schema = definitions.get(reference.removeprefix(_DEFINITIONS))
@@ -101,7 +100,7 @@ def _references_in(schema: object) -> set[str]:
     return set().union(*map(_references_in, schema)) if isinstance(schema, list) else set()
 
 
-def _without_absent(value: Any, schema: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def _without_absent(value: Any, schema: Any, definitions: Mapping[str, Any]) -> Any:
     if not isinstance(schema, Mapping):
         return value
     if isinstance(reference := schema.get("$ref"), str):
@@ -120,7 +119,7 @@ def _without_absent(value: Any, schema: Any, definitions: Mapping[str, Any]) -> 
     }
 
 
-def _accepts_null(schema: Any) -> bool:  # noqa: ANN401 (a schema)
+def _accepts_null(schema: Any) -> bool:
     if not isinstance(schema, Mapping):
         return True
     kind = schema.get("type")
@@ -155,7 +154,7 @@ def _unrolled(schema: _JSONObject) -> _JSONObject:
     return root
 
 
-def strict_schema(schema: Any) -> Any:  # noqa: ANN401 (a schema, or a part of it)
+def strict_schema(schema: Any) -> Any:
     """Return a schema in which every object has all of its members and no others.
 
     A member that is not required accepts null as well.
@@ -175,13 +174,13 @@ def strict_schema(schema: Any) -> Any:  # noqa: ANN401 (a schema, or a part of i
     return strict
 
 
-def _strict_keyword(name: str, value: Any) -> Any:  # noqa: ANN401 (as above)
+def _strict_keyword(name: str, value: Any) -> Any:
     if name in {"properties", "$defs"} and isinstance(value, Mapping):
         return {key: strict_schema(each) for key, each in value.items()}
     return strict_schema(value) if name in {"items", "anyOf", "allOf", "oneOf", "prefixItems"} else value
 
 
-def _nullable(schema: Any) -> Any:  # noqa: ANN401 (a schema)
+def _nullable(schema: Any) -> Any:
     if isinstance(schema, Mapping) and schema.get("type") == "null":
         return schema
     known = schema.get("anyOf") if isinstance(schema, Mapping) and set(schema) == {"anyOf"} else None

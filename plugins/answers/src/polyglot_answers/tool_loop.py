@@ -206,7 +206,7 @@ def run_tools(
     tools: Iterable[Any],
     max_turns: int = 10,
     before: BeforeCall | None = None,
-    **arguments: Any,  # noqa: ANN401 (the arguments of create)
+    **arguments: Any,
 ) -> ToolRun:
     """Return a loop that requests a response, runs its tool calls, and sends the results, until there are none.
 
@@ -231,7 +231,7 @@ def arun_tools(
     tools: Iterable[Any],
     max_turns: int = 10,
     before: BeforeCall | None = None,
-    **arguments: Any,  # noqa: ANN401 (the arguments of create)
+    **arguments: Any,
 ) -> AsyncToolRun:
     """Return the loop of `run_tools`, async. The tool calls of one turn are run side by side."""
     return AsyncToolRun(inference, _turns_of(messages), tools, _checked(max_turns), before, arguments)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any, Unpack, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Unpack, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from polyglot_answers.schemas import is_model
 from polyglot_core.errors import ErrorFacts, ResponseFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["element_type", "validated"]
 
@@ -17,13 +19,13 @@ _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<place>.*)`)?$", re.DOTALL)
 
 
 def validated(
-    value: Any,  # noqa: ANN401 (any JSON value)
-    kind: Any,  # noqa: ANN401 (a type)
+    value: Any,
+    kind: Any,
     text: str,
     *,
     place: str = "$",
     **facts: Unpack[ErrorFacts],
-) -> Any:  # noqa: ANN401 (a value of the type)
+) -> Any:
     """Return a JSON value as a value of a type.
 
     Args:
@@ -43,14 +45,14 @@ def validated(
         raise ResponseFormatError(msg, text, path=misfit.place, cause="type", **facts) from misfit.__cause__
 
 
-class _Misfit(Exception):  # noqa: N818 (never leaves this module)
+class _Misfit(Exception):
     def __init__(self, what: str, place: str) -> None:
         super().__init__(what)
         self.what = what.rstrip(".")
         self.place = place
 
 
-def _converted(value: Any, kind: Any, place: str) -> Any:  # noqa: ANN401
+def _converted(value: Any, kind: Any, place: str) -> Any:
     if kind is Any:
         return value
     if is_model(kind):
@@ -65,18 +67,18 @@ def _converted(value: Any, kind: Any, place: str) -> Any:  # noqa: ANN401
         raise _Misfit(match["what"] if match else str(error), place + inner.removeprefix("$")) from error
 
 
-def _as_model(value: Any, kind: Any, place: str) -> Any:  # noqa: ANN401 (a pydantic model)
+def _as_model(value: Any, kind: Any, place: str) -> Any:
     try:
         return kind.model_validate(value)
     except ValueError as error:
-        problems = getattr(error, "errors", list)()
+        problems: list[Any] = getattr(error, "errors", list)()
         if not problems:
             raise _Misfit(str(error), place) from error
         inner = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problems[0]["loc"])
         raise _Misfit(str(problems[0]["msg"]), place + inner) from error
 
 
-def element_type(kind: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 (a type)
+def element_type(kind: Any, path: Sequence[str]) -> Any:
     """Return the type of the elements of the list at a path within a type; `Any` where it is not known."""
     for name in path:
         try:
