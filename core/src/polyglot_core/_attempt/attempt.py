@@ -19,7 +19,7 @@ from polyglot_core._attempt.filters.pipeline import Pipeline
 from polyglot_core._attempt.filters.type_repair import retyped
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
 from polyglot_core._attempt.odd_chunks import END_MARK, reading
-from polyglot_core._attempt.stream_errors import cut_off, is_cut, undecodable
+from polyglot_core._attempt.stream_errors import LengthReached, cut_off, is_cut, undecodable
 from polyglot_core._attempt.unexpected_response import OK, UnexpectedResponse
 from polyglot_core._values.events import (
     Details,
@@ -138,6 +138,7 @@ class _Progress(Struct):
         first_event: Seconds from the call to the first event with meaning; None before it.
         duration: Seconds from the call to the outcome; None before it, or where the time is not known.
         ignored_bytes: Bytes received after the end.
+        continues: Whether a response that reaches its limit of tokens is continued by another request.
     """
 
     outcome: Outcome | None = None
@@ -148,6 +149,7 @@ class _Progress(Struct):
     first_event: float | None = None
     duration: float | None = None
     ignored_bytes: int = 0
+    continues: bool = False
 
 
 class Attempt:
@@ -336,6 +338,10 @@ class Attempt:
             yield from self._flush(now)
         if self.state is not State.ENDED:
             yield from self._end(signal, now, error)
+
+    def continue_at_length(self) -> None:
+        """Raise `LengthReached` at the end of a response that has reached its limit of tokens and can be continued."""
+        self._progress.continues = True
 
     def cancel(self, now: float) -> None:
         """End the attempt because the caller wants no more."""
@@ -612,6 +618,9 @@ class Attempt:
             if signal is not Signal.CLOCK and (reason := self._reason()) is not None:
                 self._progress.outcome, error = Outcome.FAILED, reason
             raise self._with_partial(error or self._cut_off(signal))
+        if self._progress.continues and self.assembler.reopen_at_length():
+            self._progress.outcome = Outcome.TRUNCATED
+            raise self._with_partial(LengthReached("The response has reached its limit of tokens, and is continued."))
         closing = self.assembler.closing()
         try:
             self.assembler.usage  # noqa: B018 (read now, so that usage which the driver cannot read fails the attempt)
