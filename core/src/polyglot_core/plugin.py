@@ -5,8 +5,8 @@
   `config_error`
 - the request, as `encode_request` receives it: `InferenceRequest`, `Message`, `Tool`, `RawTool`, `JSONSchema`, and the
   parts of a message (`Text`, `Image`, `ToolCall`, ...)
-- encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `ConversationWriter`, `MessageWriter`,
-  `TurnWriter`
+- encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `annotated_schema`,
+  `ConversationWriter`, `MessageWriter`, `TurnWriter`
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
 - decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `json_access`
 - errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `provider_error_class`
@@ -17,6 +17,7 @@ from __future__ import annotations
 from polyglot_core._authoring import json_access
 from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
 from polyglot_core._authoring.facts import config_error, import_optional, read_facts
+from polyglot_core._authoring.formats import annotated_schema
 from polyglot_core._authoring.json_requests import json_request, merged
 from polyglot_core._authoring.options import cannot_express, translate_options
 from polyglot_core._values.connection import Connection, Preset
@@ -114,6 +115,7 @@ __all__ = [
     "UsageReport",
     "WireRequest",
     "WireResponse",
+    "annotated_schema",
     "cannot_express",
     "config_error",
     "failure_from_payload",

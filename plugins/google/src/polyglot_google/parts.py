@@ -30,6 +30,7 @@ __all__ = ["Writer"]
 _JSONObject = dict[str, Any]
 
 _IMAGE_TYPES = {"jpg": "image/jpeg"} | {name: f"image/{name}" for name in ("jpeg", "webp", "gif", "heic", "heif")}
+_NAMES_FILES = "vertex"
 _RESOLUTION = "media_resolution_"
 _RESOLUTIONS = ("low", "medium", "high", "ultra_high")
 _PAIRS = {"executableCode": "codeExecutionResult", "toolCall": "toolResponse"}
@@ -120,10 +121,15 @@ class Writer(TurnWriter):
         yield merged(_inline(part.mime_type, part.base64), part.extra)
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
-        """Write a file. Its name is dropped: the API has no field for it."""
+        """Write a file. Only Vertex AI has a field for its name."""
         path = part.url or part.file_id or ""
         url = f"{self._base_url}/{path}" if path.startswith("files/") else path
-        yield merged(_file(part, part.mime_type, url), part.extra)
+        written = _file(part, part.mime_type, url)
+        if part.name and self.driver == _NAMES_FILES:
+            written = {kind: {**file, "displayName": part.name} for kind, file in written.items()}
+        elif part.name:
+            self.cannot("the name of a document", instead="a text with the name before it")
+        yield merged(written, part.extra)
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
         """Write thinking, or a signature that was received after it."""

@@ -11,6 +11,7 @@ from polyglot_core.plugin import (
     MessageWriter,
     RawTool,
     Tool,
+    annotated_schema,
     cannot_express,
     merged,
     translate_options,
@@ -64,7 +65,7 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
     if request.response_format == "json":
         body["format"] = "json"
     elif isinstance(request.response_format, JSONSchema):
-        body["format"] = request.response_format.schema
+        body["format"] = annotated_schema(request, request.response_format, driver=driver)
     return body
 
 
@@ -94,6 +95,7 @@ class _Writer(MessageWriter):
     id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
     tool_name: ClassVar[str] = ".+"
+    empty_responses: ClassVar[bool] = False
 
     def turn(self, message: Message) -> _JSONObject:
         return {"role": self.role(message) or message.role, **self._fields(message.parts)}
