@@ -151,6 +151,7 @@ class _Writer(TurnWriter):
     """Writes one conversation as turns of blocks. A turn of this API is written as it was received, block for block."""
 
     tool_name = "[a-zA-Z0-9_-]{1,128}"
+    longest_tool_name = 128
     sends_extra = True
     cache_marks = True
     files_in_responses = False

@@ -54,6 +54,7 @@ class Writer(TurnWriter):
     """
 
     roles: ClassVar[Mapping[str, str]] = {**TurnWriter.roles, "assistant": "model"}
+    longest_tool_name: ClassVar[int] = 128
     tool_name: ClassVar[str] = "[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}"
     sends_extra: ClassVar[bool] = True
     instead_of_cache_marks: ClassVar[str | None] = "extra={'cachedContent': …}"
