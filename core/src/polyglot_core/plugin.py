@@ -9,7 +9,7 @@
   `ConversationWriter`, `MessageWriter`, `TurnWriter`
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
 - decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `json_access`
-- errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `provider_error_class`
+- errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `is_vendor_event`, `provider_error_class`
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from polyglot_core._values.parts import (
 from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, RawTool, Tool
 from polyglot_core._values.response import FinishReason, Usage
 from polyglot_core._values.secret import Secret
-from polyglot_core._wire.error_events import stated_failure
+from polyglot_core._wire.error_events import is_vendor_event, stated_failure
 from polyglot_core._wire.finish_words import finish_of
 from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
 from polyglot_core._wire.messages import Chunk, Framer, WireRequest, WireResponse
@@ -122,6 +122,7 @@ __all__ = [
     "finish_of",
     "hookimpl",
     "import_optional",
+    "is_vendor_event",
     "json_access",
     "json_request",
     "merged",

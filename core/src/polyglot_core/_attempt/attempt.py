@@ -424,7 +424,7 @@ class Attempt:
             return events
         if found.degree == "certain":
             return [*events, found.failure]
-        self._leftovers().keep_object(chunk.data)
+        self._leftovers().keep_object(chunk.data, telling=found.of_vendor)
         return events
 
     def _repair_or_fail(self, chunk: Chunk, error: Exception, now: float) -> Iterable[PartialInferenceResponse]:

@@ -17,7 +17,8 @@ class Leftovers:
     Attributes:
         text: The lines that were kept, up to 4 KiB, joined with line feeds.
         objects: Objects that describe an error, but did not end the response where they were received.
-        telling: Whether a line is more than a field that an event stream allows and clients ignore.
+        telling: Whether a line is more than a field that an event stream allows and clients ignore, or an object has an
+            error.
         notes: What was odd and how it was read, each sentence once.
     """
 
@@ -38,8 +39,9 @@ class Leftovers:
         if left > 0:
             self.text += (b"\n" if self.text else b"") + line[:left]
 
-    def keep_object(self, data: bytes) -> None:
-        """Keep an object, if it is the first one and not too large."""
+    def keep_object(self, data: bytes, *, telling: bool = False) -> None:
+        """Keep an object, if it is the first one and not too large. An error in it is `telling`."""
+        self.telling = self.telling or telling
         if not self.objects and len(data) <= _MOST_BYTES:
             self.objects.append(data)
 
