@@ -73,7 +73,12 @@ class Framer(Protocol):
 
 
 class FramerClass(Protocol):
-    """A class of framers, or a function that returns framers."""
+    """A class of framers, or a function that returns framers.
+
+    A class may have two further attributes. ``media_types``, a set, lists the content types that its responses have.
+    ``recognizes`` is a static method that accepts the first bytes of a body with another type: it returns whether they
+    are of this framing, or None if it needs more.
+    """
 
     def __call__(self, *, limit: int) -> Framer:
         """Return a framer that raises `LimitExceeded` for a chunk of more than `limit` bytes."""

@@ -172,10 +172,7 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[Any, Any]) -> Ite
     if completion.error and not completion.choices:
         return  # of a tool: core keeps it as a possible reason
     if not known.named:
-        names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
-        if any(names):
-            known.named = True
-            yield ResponseStarted(id=names[0], model=names[1])
+        yield from _names(completion, known)
     choices, whole = completion.choices or [], chunk.kind == "whole"
     if whole or (choices and not known.opened) or not all(map(_is_piece, choices)):
         yield from _details(msgspec.json.decode(chunk.data), choices)
@@ -192,6 +189,13 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[Any, Any]) -> Ite
         usage = next(reversed(json_access.objects(usage)), None)
     if usage and isinstance(usage, dict):
         yield UsageReport(usage)
+
+
+def _names(completion: _Completion, known: _State) -> Iterator[Event]:
+    names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
+    if any(names):
+        known.named = True
+        yield ResponseStarted(id=names[0], model=names[1])
 
 
 def _failure_in(completion: _Completion, chunk: Chunk) -> Failure | None:
