@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Leftovers"]
+__all__ = ["Leftovers", "is_field"]
 
 _MOST_BYTES = 4096
 _MOST_NOTES = 32
 _VENDOR_FIELD = re.compile(rb"[A-Za-z][\w.-]*:")
+
+
+def is_field(line: bytes) -> bool:
+    """Return whether a line is a field of an event stream, be it the vendor's."""
+    return _VENDOR_FIELD.match(line) is not None
 
 
 class Leftovers:
@@ -34,7 +39,7 @@ class Leftovers:
         """Keep a line that is not blank, up to the limit."""
         if not line.strip():
             return
-        self.telling = self.telling or not _VENDOR_FIELD.match(line)
+        self.telling = self.telling or not is_field(line)
         left = _MOST_BYTES - len(self.text)
         if left > 0:
             self.text += (b"\n" if self.text else b"") + line[:left]
