@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
 import pytest
 
 from polyglot_core import Connection
-from polyglot_core.plugin import Secret
+from polyglot_core.plugin import Secret, read_facts
 
 
 class Word(str, enum.Enum):  # noqa: UP042 (as before StrEnum)
@@ -59,3 +60,21 @@ def test_keys_and_headers_are_plain_text(kind):
     kinds = [type(each) for pair in connection.headers.items() for each in pair]
     assert kinds == [str, str, str, Secret]
     assert type(connection.headers["x-token"].reveal()) is str
+
+
+class Facts(msgspec.Struct):
+    """Facts of a driver."""
+
+    region: str = ""
+    query: dict[str, str] = {}
+    names: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["an enumeration", "a template"])
+def test_facts_are_plain_text(kind):
+    """Check texts, and those in objects and lists."""
+    text = texts("NAME")[kind]
+    facts = {"region": text, "query": {text: text}, "names": [text]}
+    read = read_facts(Connection(name="a", driver="b", facts=facts), Facts)
+    found = [read.region, *read.query, *read.query.values(), *read.names]
+    assert [(type(each), each) for each in found] == [(str, "garden")] * 4

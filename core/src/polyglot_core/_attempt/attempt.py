@@ -44,7 +44,7 @@ from polyglot_core._wire.framings import framer_for
 from polyglot_core._wire.leftovers import Leftovers
 from polyglot_core._wire.messages import Chunk
 from polyglot_core._wire.provider_errors import provider_error, retry_after_seconds
-from polyglot_core._wire.response_headers import telling_headers
+from polyglot_core._wire.response_headers import request_id, telling_headers
 from polyglot_core.errors import (
     LimitExceeded,
     PluginError,
@@ -81,12 +81,6 @@ _EMPTY = frozenset({Details, Note, Ping, ResponseStarted})  # events that no res
 _MOST_REPAIRS = 16  # of the fields of one chunk
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a global is looked up faster than an attribute of the enumeration
-_REQUEST_IDS = (
-    *("x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "apim-request-id", "x-ms-request-id"),
-    *("x-litellm-call-id", "x-portkey-trace-id", "cf-aig-log-id", "helicone-id", "x-vercel-id"),  # of gateways
-    *("x-correlation-id", "x-trace-id", "cf-ray"),
-)
-"""Headers with an id of the request: the provider's own first, then those of gateways, then of what lies between."""
 
 
 class _Sent(NamedTuple):
@@ -264,7 +258,7 @@ class Attempt:
         head, (wire, _, _, limits, seam) = self._head, self._sent
         head.status = status
         head.headers = headers
-        head.request_id = next((found for name in _REQUEST_IDS if (found := headers.get(name))), None)
+        head.request_id = request_id(headers, wire)
         first_bytes = FirstBytes(wire, headers, self._framer, limits.event)
         if status not in OK:
             head.unexpected = self._unexpected()

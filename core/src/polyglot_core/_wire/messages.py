@@ -102,7 +102,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
         finish_counts: Which `Finish` of a choice is its finish reason if the provider sends several: ``first`` or
             ``last``.
         response_headers: Names of further response headers for `InferenceResponse.headers`, in lower case; ``*`` stands
-            for any characters.
+            for any characters. One that ends with ``-id`` has the id of the request if no header of a usual name has.
         think_tags: Opening and closing tag of reasoning that the server leaves in the text. Core emits the text between
             them as reasoning. An empty opening tag means that the text begins within the reasoning.
     """
