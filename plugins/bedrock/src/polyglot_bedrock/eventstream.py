@@ -90,9 +90,7 @@ class EventStreamFramer:
         if self._broken is not None:
             raise self._broken
         if self._open:
-            msg = (
-                "The stream ended in the middle of a frame. The content received before is kept as a partial response."
-            )
+            msg = "The stream ended in the middle of a frame. What was received before is kept as a partial response."
             raise Truncated(msg)
         return ()
 

@@ -52,9 +52,6 @@ _OPTIONS = {
 }
 """Options that have the same name in the dialect."""
 
-_IDS_OF_GATEWAYS = ("helicone-id", "x-vercel-id")
-"""Headers with the id of a request whose names do not say so."""
-
 _INSTEAD = {"reasoning_budget": "reasoning_effort, which this dialect has"}
 
 
@@ -69,7 +66,7 @@ def wire_request(connection: Connection, request: InferenceRequest, facts: Facts
         _body(connection, request, facts),
         stream=request.stream,
         headers=facts.headers,
-        response_headers=(*facts.response_headers, *_IDS_OF_GATEWAYS),
+        response_headers=facts.response_headers,
         flush_at_eof=facts.flush_at_eof,
         complete_on=facts.complete_on,
         finish_counts=facts.finish_counts,
