@@ -154,6 +154,19 @@ def test_block_that_cannot_be_sent_is_named(driver):
             sent(driver, turn(Text("a"), RawPart(payload)))
 
 
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("parts", [(), (Reasoning(text=""),)], ids=["nothing", "empty thinking"])
+def test_empty_turn_of_another_provider_is_omitted(driver, parts):
+    """Check that a whole response without content is not sent to another provider, which may refuse it."""
+    assert found(sent(driver, turn(*parts), "And?"), "content", "text") == ["Hi", "And?"]
+
+
+@pytest.mark.parametrize("driver", ["openai", "azure-openai", "ollama"])
+def test_whole_response_without_content_goes_back(driver):
+    """Check that the provider that sent an empty turn gets it back as it was."""
+    assert found(sent(driver, turn(provider=driver), "And?"), "content", "text") == ["Hi", "", "And?"]
+
+
 @pytest.mark.parametrize("driver", ["openai", "azure-openai", "ollama"])
 def test_turn_without_content_of_the_user_is_sent(driver):
     """Check that an empty turn that the user wrote is kept, and one of a response that has fields of its own."""

@@ -237,8 +237,9 @@ class MessageWriter(ConversationWriter):
     """Encodes messages as flat objects with role, content and tool calls. Each tool result is a message of its own.
 
     Attributes:
-        empty_responses: True if the dialect accepts a turn of the assistant without content and tool calls. Else a
-            response of which nothing can be sent back is omitted.
+        empty_responses: True if the dialect accepts a turn of the assistant without content and tool calls. A whole
+            response of this dialect without any is then sent back so. Else, and if nothing is left of a response that
+            was interrupted or is another provider's, its turn is omitted: many servers refuse it.
     """
 
     empty_responses: ClassVar[bool] = True
@@ -261,8 +262,12 @@ class MessageWriter(ConversationWriter):
         if not results or len(results) < len(message.parts):
             rest = tuple(part for part in message.parts if not isinstance(part, ToolResult))
             turn = self.turn(replace(message, content=rest))
-            if self.empty_responses or message.provider is None or message.extra or not _is_empty(turn):
+            if message.provider is None or message.extra or not _is_empty(turn) or self._may_be_empty(message):
                 yield turn
+
+    def _may_be_empty(self, message: Message) -> bool:
+        """Return True for a response that is sent back although it is empty, as it was received."""
+        return self.empty_responses and message.complete and self.is_own(message)
 
     def turn(self, message: Message) -> _JSONObject:
         """Return the message for parts that are not tool results."""

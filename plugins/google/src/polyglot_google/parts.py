@@ -137,8 +137,10 @@ class Writer(TurnWriter):
         if part.redacted is not None:
             self.cannot("redacted thinking, which is from another provider", instead="the turn without it")
         else:
-            text = {"text": part.text, "thought": True} if part.text else {} if self._received else {"text": ""}
-            if written := merged({**text, **_signed(part)}, part.extra):
+            signed = _signed(part)
+            bare = {"text": ""} if signed and not self._received else {}
+            text = {"text": part.text, "thought": True} if part.text else bare
+            if written := merged({**text, **signed}, part.extra):
                 yield written
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:

@@ -95,7 +95,6 @@ class _Writer(MessageWriter):
     id_format: ClassVar[str | None] = None
     tool_names: ClassVar[bool] = True
     tool_name: ClassVar[str] = ".+"
-    empty_responses: ClassVar[bool] = False
 
     def turn(self, message: Message) -> _JSONObject:
         return {"role": self.role(message) or message.role, **self._fields(message.parts)}

@@ -40,7 +40,6 @@ class Writer(MessageWriter):
 
     sends_extra = True
     files_in_responses = False
-    empty_responses = False
     dialect: ClassVar[frozenset[str]] = frozenset({"openai", "azure-openai"})
 
     def __init__(self, request: InferenceRequest, facts: Facts, driver: str) -> None:
