@@ -31,7 +31,7 @@ __all__ = [
     "holds_unread_bytes",
     "inner_connection",
     "is_reusable",
-    "keeps_unread",
+    "stream_layers",
 ]
 
 
@@ -75,19 +75,15 @@ def is_reusable(response: Any) -> bool:  # noqa: ANN401 (as above)
 
 
 def holds_unread_bytes(connection: Any) -> bool:  # noqa: ANN401 (as above)
-    """Return whether an idle HTTP/1.1 connection holds bytes, or was closed by the server."""
+    """Return whether an idle HTTP/1.1 connection holds bytes, unread or not sent, or was closed by the server."""
     stream = connection._network_stream  # noqa: SLF001
     return (
         bool(connection._h11_state.trailing_data[0])  # noqa: SLF001
         or any(_decrypts(layer) for layer in _tls_layers(stream))
         or bool(_queue_of(stream))
+        or _has_unsent(stream)
         or bool(stream.get_extra_info("is_readable"))
     )
-
-
-def keeps_unread(stream: object) -> bool:
-    """Return whether a stream can still be read after a write has failed; asyncio's are closed then."""
-    return not any(hasattr(layer, "_protocol") for layer in _layers(stream))
 
 
 def data_waits(stream: object, sock: object) -> bool:
@@ -95,7 +91,7 @@ def data_waits(stream: object, sock: object) -> bool:
     return has_data(sock) or bool(_queue_of(stream))
 
 
-def _layers(stream: object) -> Iterator[Any]:
+def stream_layers(stream: object) -> Iterator[Any]:
     """Yield the event loop's streams below the client's, from the innermost protocol outwards: TLS first, then TCP."""
     layer = getattr(stream, "_stream", None)
     while layer is not None:
@@ -107,7 +103,7 @@ def _tls_layers(stream: Any) -> Iterator[Any]:  # noqa: ANN401 (as above)
     """Yield the TLS objects of a stream: with TLS through a TLS proxy there are two."""
     yield stream.get_extra_info("ssl_object")
     yield stream.get_extra_info("socket")
-    for layer in _layers(stream):
+    for layer in stream_layers(stream):
         yield getattr(layer, "_ssl_object", None)
 
 
@@ -130,10 +126,16 @@ def _decrypts(tls: Any) -> bool:  # noqa: ANN401 (as above)
 
 def _queue_of(stream: object) -> object:
     """Return asyncio's queue of received bytes, as anyio keeps it; empty for trio and for threads."""
-    for layer in _layers(stream):
+    for layer in stream_layers(stream):
         if queue := getattr(getattr(layer, "_protocol", None), "read_queue", None):
             return queue
     return ()
+
+
+def _has_unsent(stream: object) -> bool:
+    """Return whether asyncio's transport holds a part of a body that its server refused."""
+    transports = (getattr(layer, "_transport", None) for layer in stream_layers(stream))
+    return any(transport is not None and transport.get_write_buffer_size() for transport in transports)
 
 
 # Lost connections
