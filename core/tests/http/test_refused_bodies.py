@@ -48,12 +48,12 @@ def refusing(toy_driver, http, toy):
 
         def respond(sock):
             while True:
-                size = _read_head(sock)
+                size, left = _read_head(sock)
                 if size > len(LARGE):
                     sock.sendall(refusal)
                     return
-                while size > 0:
-                    size -= len(sock.recv(size))
+                while left > 0:
+                    left -= len(sock.recv(left))
                 sock.sendall(small)
 
         def run():
@@ -89,14 +89,16 @@ def refusing(toy_driver, http, toy):
 
 
 def _read_head(sock):
-    """Read the head of a request and nothing more; return the size of its body."""
+    """Read the head of a request; return the size of its body, and how much of that was not read."""
     head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        if not (piece := sock.recv(1)):
+    while b"\r\n\r\n" not in head:
+        if not (piece := sock.recv(4096)):
             raise ConnectionResetError
         head += piece
+    head, _, beginning = head.partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
-    return next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:"))
+    size = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:"))
+    return size, size - len(beginning)
 
 
 @pytest.fixture
@@ -119,8 +121,12 @@ def refuse(flavour):
     return run
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
-@pytest.mark.parametrize("closes", [False, True], ids=["open", "closed"])
+# A kept connection that stays open is missing: Linux then often drops the server's segment, and nothing is received.
+@pytest.mark.parametrize(
+    ("closes", "kept"),
+    [(False, False), (True, False), (True, True)],
+    ids=["open-new", "closed-new", "closed-kept"],
+)
 def test_refusal_is_seen_while_the_body_is_written(refuse, refusing, closes, kept):
     """The error of a response that is sent before the body was read is raised, long before a clock runs out."""
     error = refuse(refusing(closes=closes), kept=kept)

@@ -65,7 +65,6 @@ class BodyWriting:
                 _allow_reading(layer)
 
     def _check(self) -> bool:
-        import sys; print("CHECK", self._over, has_data(self._socket), _peek(self._socket) if has_data(self._socket) else None, file=sys.stderr)
         """End the writing if a refusal waits in the socket, in the watchdog's thread. Return True to check again."""
         if self._over:
             return False
