@@ -35,7 +35,7 @@ def cut_off(beside: bytes = b"", *, decoded: bool = True, marked: bool = False) 
     elif decoded:
         error = Truncated(
             "The stream ended before the model was done: no finish reason and no end-of-stream marker were received. "
-            "The content received so far is in error.partial."
+            "The content received so far is kept as a partial response."
         )
     return Truncated(f"{error.message} Lines beside the response: {quoted(beside)}") if beside else error
 
