@@ -29,7 +29,7 @@ from polyglot_core import InferenceStream
 from polyglot_core._engine.call import Call, Target
 from polyglot_core._engine.pump import pump
 from polyglot_core._values.formats import FormatUse
-from polyglot_core.plugin import Timeouts
+from polyglot_core.plugin import DataFormat, Timeouts
 
 SIZES = (25, 50, 100, 200)  # kB
 _DELTA = 4  # characters
@@ -60,9 +60,16 @@ def events_of(text: str) -> list[bytes]:
     return [*(f"data: {body}\n\n".encode() for body in (*bodies, end)), b"data: [DONE]\n\n"]
 
 
+def _format() -> DataFormat[Any]:
+    found = format_of(list[City])
+    if found is None:
+        raise SystemExit("polyglot-answers is not installed in this environment.")
+    return found
+
+
 def stream_of(events: list[bytes]) -> InferenceStream[Any]:
     """Return a stream whose socket is a list of bytes."""
-    use = FormatUse(format_of(list[City]) or exit("no format"), "native")
+    use = FormatUse(_format(), "native")
     call = Call([Target(_CONNECTION, _driver(), _REQUEST, use)], Timeouts())
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(events, clocks))
     pools: Any = SimpleNamespace(prepare=lambda: None, pool=lambda *_: pool)
