@@ -13,14 +13,14 @@ import polyglot_core
 from polyglot_core import errors, events, plugin, testing
 
 USERS = """
-AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError ConfigError Connection Document
-FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Outcome PartialInferenceResponse
+AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError Capabilities ConfigError Connection Document
+FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Model Outcome PartialInferenceResponse
 PendingInference PluginError PolyglotError ProviderError RateLimited RawPart RawTool Reasoning Refusal RequestError
 Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
 """
 AUTHORS = """
 CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Details Document End Event Failure Finish FinishReason
-Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter
+Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter Model
 NDJSONFramer Note Part Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta ResponseStarted Retries
 SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport

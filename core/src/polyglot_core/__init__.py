@@ -9,6 +9,7 @@ from polyglot_core._config.listing import connections, drivers
 from polyglot_core._drivers.discovery import register
 from polyglot_core._values.connection import Connection
 from polyglot_core._values.limits import Limits, Retries, Timeouts
+from polyglot_core._values.models import Capabilities, Model
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Refusal, Text, ToolCall, ToolResult
 from polyglot_core._values.request import JSONSchema, Message, RawTool, Tool
@@ -33,6 +34,7 @@ __all__ = [
     "AsyncPendingInference",
     "Audio",
     "AuthenticationError",
+    "Capabilities",
     "ConfigError",
     "Connection",
     "Document",
@@ -44,6 +46,7 @@ __all__ = [
     "JSONSchema",
     "Limits",
     "Message",
+    "Model",
     "Outcome",
     "PartialInferenceResponse",
     "PendingInference",

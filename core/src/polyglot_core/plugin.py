@@ -8,7 +8,7 @@
 - encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `ConversationWriter`, `MessageWriter`,
   `TurnWriter`
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
-- decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `json_access`
+- decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`, `json_access`
 - errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `provider_error_class`
 """
 
@@ -40,6 +40,7 @@ from polyglot_core._values.events import (
     UsageReport,
 )
 from polyglot_core._values.limits import Retries, Timeouts
+from polyglot_core._values.models import Model
 from polyglot_core._values.parts import (
     Audio,
     Document,
@@ -86,6 +87,7 @@ __all__ = [
     "MediaDelta",
     "Message",
     "MessageWriter",
+    "Model",
     "NDJSONFramer",
     "Note",
     "Part",

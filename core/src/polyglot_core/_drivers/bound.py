@@ -13,17 +13,19 @@ import pluggy
 
 from polyglot_core import hookspecs
 from polyglot_core._values.descriptors import no_descriptor
-from polyglot_core._values.events import Failure
+from polyglot_core._values.events import Failure, TextDelta
 from polyglot_core._values.response import Usage
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core._wire.framings import FRAMERS
 from polyglot_core._wire.messages import CompletionSign, WireRequest
-from polyglot_core.errors import PluginError, PolyglotError, RequestError
+from polyglot_core.errors import LimitExceeded, PluginError, PolyglotError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from polyglot_core._values.connection import Connection
     from polyglot_core._values.events import Event
+    from polyglot_core._values.models import Model
     from polyglot_core._values.request import InferenceRequest
     from polyglot_core._wire.messages import Chunk, WireResponse
 
@@ -33,6 +35,11 @@ _REQUIRED = ("encode_request", "decode_chunk", "extract_usage")
 
 Implementation = tuple["Callable[..., Any]", tuple[str, ...]]
 """A hook's function and the names of its arguments, in its own order."""
+
+_PASSING = {"list_models": UNREADABLE}
+"""Exceptions that pass: they are about the response."""
+_MOST_PAGES = 100
+"""Pages of a list of models that are read. A provider may repeat a page."""
 
 
 class Driver:
@@ -73,16 +80,17 @@ class BoundDriver:
 
     Attributes:
         name: Name of the driver.
+        hooks: The driver's hooks, by name.
         authorize: The driver's `authorize` hook, or None if it has none.
     """
 
     __slots__ = (
-        "_connection", "_decode", "_decode_error", "_driver", "_encode", "_extract", "_prefill", "_resume",
-        "authorize", "name",
+        "_connection", "_decode", "_decode_error", "_driver", "_encode", "_extract", "authorize", "hooks", "name",
     )  # fmt: skip
 
     def __init__(self, driver: Driver, connection: Connection, hooks: Mapping[str, Implementation]) -> None:
         self.name = driver.name
+        self.hooks = hooks
         self._driver = driver
         self._connection = connection
         bound = {"connection": connection}
@@ -90,8 +98,6 @@ class BoundDriver:
         self._extract = _passing(hooks["extract_usage"], "payload", bound)
         self._decode = hooks["decode_chunk"]
         self._decode_error = _passing(hooks["decode_error"], "response", bound) if "decode_error" in hooks else None
-        self._prefill = hooks.get("encode_prefill")
-        self._resume = hooks.get("encode_resume")
         self.authorize: Callable[[WireRequest], WireRequest] | None = None
         if "authorize" in hooks:
             self.authorize = partial(self._authorized, _passing(hooks["authorize"], "wire", bound))
@@ -112,10 +118,9 @@ class BoundDriver:
             RequestError: The driver does not support prefill.
             PluginError: The driver is broken.
         """
-        if self._prefill is None:
+        if "encode_prefill" not in self.hooks:
             raise self._cannot_resume("prefill", "support continuing a text")
-        encode = _passing(self._prefill, "text", {"connection": self._connection, "request": request})
-        return self._checked("encode_prefill", self._guarded("encode_prefill", encode, text))
+        return self._checked("encode_prefill", self._call("encode_prefill", "text", text, request=request))
 
     def encode_resume(self, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
         """Encode a request for the rest of a response that the provider has stored; None if its id is not known yet.
@@ -124,11 +129,48 @@ class BoundDriver:
             RequestError: The driver does not support it.
             PluginError: The driver is broken.
         """
-        if self._resume is None:
+        if "encode_resume" not in self.hooks:
             raise self._cannot_resume("provider", "support requesting the rest of a response")
-        encode = _passing(self._resume, "state", {"connection": self._connection, "request": request})
-        wire = self._guarded("encode_resume", encode, state)
+        wire = self._call("encode_resume", "state", state, request=request)
         return None if wire is None else self._checked("encode_resume", wire)
+
+    def pages_of_models(self, models: list[Model]) -> Iterator[BoundDriver]:
+        """Yield the driver for one plain call after the other, each of which appends a page of models to `models`.
+
+        In it `list_models` takes the place of the hooks for the request and the response. To the attempt a page is an
+        empty text.
+
+        Raises:
+            LimitExceeded: There are too many pages.
+        """
+        wires: list[WireRequest | None] = []
+
+        def encode() -> WireRequest | None:
+            return wires[-1] if wires else self._list_models(None, [])
+
+        def decode(chunk: Chunk) -> Sequence[Event]:
+            page: list[Model] = []
+            wires.append(self._list_models(chunk.data, page))
+            models.extend(page)
+            return [TextDelta("")]
+
+        hooks: dict[str, Implementation] = {"encode_request": (encode, ()), "decode_chunk": (decode, ("chunk",))}
+        for _ in range(_MOST_PAGES):
+            yield BoundDriver(self._driver, self._connection, {**self.hooks, **hooks})
+            if not wires or wires[-1] is None:
+                return
+        raise LimitExceeded(f"The list of models has more than {_MOST_PAGES} pages.", provider=self.name)
+
+    def _list_models(self, data: bytes | None, models: list[Model]) -> WireRequest | None:
+        if "list_models" not in self.hooks:
+            msg = f"The driver {self.name!r} cannot list the provider's models: it has no hook 'list_models'."
+            raise RequestError(msg, provider=self.name, phase="encode")
+        wire = self._call("list_models", "data", data, models=models)
+        return None if wire is None and data is not None else self._checked("list_models", wire)
+
+    def _call(self, hook: str, argument: str, value: object, **bound: object) -> Any:  # noqa: ANN401 (each hook's own)
+        call = _passing(self.hooks[hook], argument, {"connection": self._connection, **bound})
+        return self._guarded(hook, call, value)
 
     def _checked(self, hook: str, wire: object) -> WireRequest:
         if not isinstance(wire, WireRequest):
@@ -201,7 +243,7 @@ class BoundDriver:
     def _guarded(self, hook: str, call: Callable[..., Any], argument: object) -> Any:  # noqa: ANN401 (each hook's own)
         try:
             return call(argument)
-        except PolyglotError:
+        except (PolyglotError, *_PASSING.get(hook, ())):
             raise
         except Exception as error:
             raise self.broken(hook, error) from error

@@ -104,6 +104,8 @@ def complete(
         error.partial = history.response(attempt, target.connection.name)
         if attempt is None:  # it failed during authorization, for example
             error.partial = replace(error.partial, outcome=Outcome.TIMED_OUT if timed_out else Outcome.FAILED)
+    if not target.request.messages:  # a list of models: its partial would be an empty response
+        error.partial = None
     if history.failed:
         error.add_note(_earlier_attempts(history.failed))
 
