@@ -83,8 +83,7 @@ def models(listed: object, paths: Mapping[str, Sequence[str]]) -> list[Model]:
     rows = listed if isinstance(listed, list) else [None]
     found = [{name: _value(row, where, _KINDS[name]) for name, where in paths.items()} for row in rows]
     if not all(fields["id"] for fields in found):
-        msg = "it has no list of models with ids"
-        raise msgspec.DecodeError(msg)
+        raise msgspec.DecodeError("it has no list of models with ids")
     return [Model(raw=row, **fields) for row, fields in zip(rows, found, strict=True)]
 
 

@@ -21,9 +21,9 @@ from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection, guard
-from polyglot_core._values.models import PROBES, Capabilities
+from polyglot_core._values.models import PROBES, Capabilities, Model
 from polyglot_core._values.options import option_problem, plain_options
-from polyglot_core._values.request import InferenceRequest, Message
+from polyglot_core._values.request import InferenceRequest, Message, Messages, RawTool, ResponseFormat, Tool
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error
 from polyglot_core.errors import ConfigError, RequestError
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._http.httpx_options import Client
     from polyglot_core._values.limits import Retries, Timeouts
-    from polyglot_core._values.models import Model
-    from polyglot_core._values.request import Messages, RawTool, ResponseFormat, Tool
 
 __all__ = ["AsyncInference", "Inference"]
 

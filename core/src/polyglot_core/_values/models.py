@@ -53,7 +53,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
         document_urls: PDF documents by URL.
         cache: Marks of what the provider caches, ``cache=True``.
         tools: Tools.
-        tool_choice: A tool that the model must call, by name.
+        tool_choice: ``tool_choice="required"``.
         parallel_tool_calls: ``parallel_tool_calls=False``, which allows one tool call per response.
         json: ``response_format="json"``.
         json_schema: A `JSONSchema` as response format.
@@ -71,7 +71,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     document_urls: Annotated[bool, _with(Document(url=f"{_URL}.pdf"))]
     cache: Annotated[bool, _with(Text("A", cache=True))]
     tools: Annotated[bool, {"tools": _TOOLS}]
-    tool_choice: Annotated[bool, {"tools": _TOOLS, "tool_choice": "a"}]
+    tool_choice: Annotated[bool, {"tools": _TOOLS, "tool_choice": "required"}]
     parallel_tool_calls: Annotated[bool, {"tools": _TOOLS, "parallel_tool_calls": False}]
     json: Annotated[bool, {"response_format": "json"}]
     json_schema: Annotated[bool, {"response_format": JSONSchema({"type": "object"})}]
@@ -81,6 +81,6 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     models: bool
 
 
-_HINTS = get_type_hints(Capabilities, include_extras=True)
-PROBES: dict[str, dict[str, Any]] = {name: hint.__metadata__[0] for name, hint in _HINTS.items() if hint is not bool}
+_hints = get_type_hints(Capabilities, include_extras=True).items()
+PROBES: dict[str, dict[str, Any]] = {name: hint.__metadata__[0] for name, hint in _hints if hint is not bool}
 """Capability → fields of a request that only a driver with the capability encodes."""

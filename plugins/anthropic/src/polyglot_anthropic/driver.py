@@ -82,9 +82,9 @@ def list_models(connection: Connection, data: bytes | None, models: list[Model])
         page = msgspec.json.decode(data)
         found = json_access.models(json_access.get(page, "data"), _MODEL_PATHS)
         models += [replace(model, created=None) if _is_unknown(model.created) else model for model in found]
-        if not (json_access.get(page, "has_more") and (last := json_access.get(page, "last_id"))):
+        if not json_access.get(page, "has_more") or not found:
             return None
-        after = {"after_id": last}
+        after = {"after_id": json_access.get(page, "last_id") or found[-1].id}
     url = f"{_base_url(connection)}/models?{urlencode({**_PAGE, **after})}"
     return json_request(url, None, stream=False, headers={"anthropic-version": _VERSION})
 

@@ -1,7 +1,7 @@
 """The driver ``bedrock``: Converse as a JSON body, ConverseStream as binary frames of events.
 
-Sources: the API references of the Amazon Bedrock runtime and of Amazon Bedrock ("ListFoundationModels"), the service description that AWS's own clients are made from,
-and recorded exchanges for what these leave open.
+Sources: the API references of the Amazon Bedrock runtime and of Amazon Bedrock ("ListFoundationModels"), the service
+description that AWS's own clients are made from, and recorded exchanges for what these leave open.
 """
 
 from __future__ import annotations

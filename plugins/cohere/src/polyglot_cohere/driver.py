@@ -1,7 +1,7 @@
 """Cohere's chat, version 2: the request is one JSON body, the response a series of typed events.
 
-Sources: Cohere's API reference, pages "Chat", "Chat with Streaming" and "List Models", its guides to reasoning, tools and citations,
-and recorded exchanges for what these leave open.
+Sources: Cohere's API reference, pages "Chat", "Chat with Streaming" and "List Models", its guides to reasoning, tools
+and citations, and recorded exchanges for what these leave open.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ _PUBLISHER = "publishers/google/models"
 def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
     """Encode the request for a page of Google's own models, or read the page before.
 
-    Only the beta version of the API has the list. Its path has no project, and models of other publishers are not in it.
+    Only the beta version of the API has the list. Its path has no project, and other publishers' models are not in it.
     """
     root = _root(connection, read_facts(connection, _Facts)).partition("/projects/")[0]
     url = f"{root.removesuffix(_VERSION)}/v1beta1/{_PUBLISHER}"

@@ -1,7 +1,7 @@
 """Ollama's own chat: the request is one JSON body, the response one JSON object per line.
 
-Sources: Ollama's API reference, pages "Generate a chat message" and "List models"; the types of its public SDK; and recorded exchanges for
-what these leave open.
+Sources: Ollama's API reference, pages "Generate a chat message" and "List models"; the types of its public SDK; and
+recorded exchanges for what these leave open.
 """
 
 from __future__ import annotations
