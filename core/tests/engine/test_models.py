@@ -94,7 +94,6 @@ def test_all_pages_are_read_in_order(flavour, loopback, http, pages):
     ]
     server = loopback(*map(http.plain, bodies))
     models = models_of(flavour, connection_to(server, headers={"x-team": "docs"}))
-    print([(a.connection, a.path) for a in server.asked])
     assert [model.id for model in models] == [f"{letter}{number}" for number in range(1, pages + 1) for letter in "mn"]
     assert models[0] == Model(id="m1", name="M1", raw={"id": "m1", "title": "M1"})
     assert [asked.method for asked in server.asked] == ["GET"] * pages

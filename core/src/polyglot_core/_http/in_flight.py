@@ -31,8 +31,8 @@ class InFlightRequest:
         self._opened = self._aborted = self._expired = False
         self._transport: object | None = None
         self._stream: object | None = None  # as above, if a response can be read after writing has failed
-        self._writes_body = self._large = False
-        self.sends = 0
+        self._writes_body = False
+        self._size = self.sends = 0
 
     def begin(self, transport: object, size: int) -> None:
         """Reset for a request that is about to be sent, for the first time or again.
@@ -41,7 +41,7 @@ class InFlightRequest:
             transport: The client's transport.
             size: Bytes of the request's body.
         """
-        self._large = size > _LARGE_BODY
+        self._size = size
         self._socket = self._written = self._stream = None
         self._written_at = 0.0
         self._writes_body = False
@@ -58,7 +58,7 @@ class InFlightRequest:
         """Record a progress report of the HTTP client, as its ``trace`` extension."""
         if event.endswith("send_request_headers.started"):
             self._written = info.get("request")
-        elif self._large and event.endswith("send_request_body.started"):
+        elif self._size > _LARGE_BODY and event.endswith("send_request_body.started"):
             self._writes_body = True
             Timer(_REFUSAL_CHECK, self._see_refusal).start()
         elif event.endswith(("send_request_body.complete", "send_request_body.failed")):
@@ -72,7 +72,7 @@ class InFlightRequest:
             self._stream = info["return_value"] if readable else None
         if self._aborted or self._expired:
             self._shut()
-        elif event in _BEFORE_THE_BODY and not self._opened:
+        elif event in _BEFORE_THE_BODY[: 2 if self._size else 1] and not self._opened:
             self._check_kept()
 
     def _check_kept(self) -> None:
@@ -171,7 +171,8 @@ def _kept_connection(transport: object, request: object) -> Any:  # noqa: ANN401
     return None
 
 
-_BEFORE_THE_BODY = frozenset({"http11.send_request_headers.started", "http11.send_request_body.started"})
+_BEFORE_THE_BODY = ("http11.send_request_headers.started", "http11.send_request_body.started")
+"""The server may respond after the first event already if there is no body."""
 _MOMENT = 0.25  # seconds
 _REFUSAL_CHECK = 0.25  # seconds
 _LARGE_BODY = 65_536  # bytes; a smaller one fits the buffers of a connection
