@@ -335,6 +335,17 @@ def test_capabilities_know_the_optional_hooks(toy):
     assert (found.prefill, found.resume, found.models) == (False, False, False)
 
 
+def test_capabilities_know_a_connection_without_a_list(toy):
+    """A driver may have the hook and reject it for a connection."""
+
+    @hookimpl
+    def list_models(self, connection):
+        raise RequestError("There is no list of models here.")
+
+    with register(listing(toy, list_models=list_models), "here"):
+        assert Inference.using("here", model="m").capabilities().models is False
+
+
 def test_capabilities_depend_on_the_model(toy):
     """The model of the call precedes that of the connection."""
 

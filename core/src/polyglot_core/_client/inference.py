@@ -191,7 +191,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             **{probed: _succeeds(driver.encode, replace(plain, **fields)) for probed, fields in PROBES.items()},
             prefill=_succeeds(driver.encode_prefill, plain, ""),
             resume="encode_resume" in driver.hooks,
-            models="list_models" in driver.hooks,
+            models=_succeeds(next(driver.pages_of_models([])).encode, plain),
         )
 
     def _model_calls(self, models: list[Model]) -> Iterator[Call]:
