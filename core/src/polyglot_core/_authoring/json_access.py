@@ -80,7 +80,7 @@ def models(listed: object, paths: Mapping[str, Sequence[str]]) -> list[Model]:
     Raises:
         msgspec.DecodeError: It is no list, or one of the models has no id.
     """
-    rows = listed if isinstance(listed, list) else [None]
+    rows: list[Any] = listed if isinstance(listed, list) else [None]
     found = [{name: _value(row, where, _KINDS[name]) for name, where in paths.items()} for row in rows]
     if not all(fields["id"] for fields in found):
         raise msgspec.DecodeError("it has no list of models with ids")
