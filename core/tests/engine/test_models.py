@@ -195,6 +195,10 @@ BODIES = {
     "cut": (b'{"data": [{"id": "m"}', "application/json", Truncated),
     "text": (b"welcome", "application/json", Malformed),
     "an end mark": (b"[DONE]", "application/json", Truncated),
+    "a mark": (b"[PING]", "application/json", Truncated),
+    "a comment": (b": ping", "application/json", Truncated),
+    "an event": (b'data: {"ok": true}\n\n', "application/json", Malformed),
+    "a list in an event": (b'data: {"data": []}\n\ndata: [DONE]\n\n', "text/event-stream", PolyglotError),
     "a page of a proxy": (b"<html>Log in</html>", "text/html", UnexpectedContentType),
     "nothing": (b"", "application/json", Truncated),
 }
@@ -206,6 +210,7 @@ def test_body_without_a_list_is_an_error(flavour, loopback, http, body, content_
     error = error_of(flavour, connection_to(loopback(http.plain(body, 200, content_type))))
     assert isinstance(error, (kind, Truncated)), repr(error)
     assert not isinstance(error, PluginError)
+    assert error.attempts == 1
 
 
 def test_an_error_inside_a_200_is_the_provider_s(flavour, loopback, http):

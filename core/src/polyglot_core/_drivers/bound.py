@@ -10,11 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import pluggy
-from msgspec.structs import replace
 
 from polyglot_core import hookspecs
 from polyglot_core._values.descriptors import no_descriptor
-from polyglot_core._values.events import Failure, Finish, TextDelta
+from polyglot_core._values.events import Failure, TextDelta
 from polyglot_core._values.response import Usage
 from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core._wire.framings import FRAMERS
@@ -142,7 +141,7 @@ class BoundDriver:
             page: list[Model] = []
             wires.append(self._list_models(chunk.data, page))
             models.extend(page)
-            return [TextDelta(""), Finish("stop", "")]
+            return [TextDelta("")]
 
         hooks: dict[str, Implementation] = {"encode_request": (encode, ()), "decode_chunk": (decode, ("chunk",))}
         for _ in range(_MOST_PAGES):
@@ -155,9 +154,7 @@ class BoundDriver:
         if "list_models" not in self.hooks:
             raise RequestError(f"The driver {self.name!r} cannot list models.", provider=self.name, phase="encode")
         wire = self._call("list_models", "data", data, models=models)
-        if wire is None and data is not None:
-            return None
-        return replace(self._checked("list_models", wire), framing="whole", complete_on="both")
+        return None if wire is None and data is not None else self._checked("list_models", wire)
 
     def _checked(self, hook: str, wire: object) -> WireRequest:
         if not isinstance(wire, WireRequest):
