@@ -3,8 +3,8 @@
 A driver is a module, or an object, whose functions are marked with `hookimpl`. It implements `encode_request`,
 `decode_chunk` and `extract_usage`; the other hooks are optional. No hook does I/O, except `authorize`.
 
-Arguments are passed by name: an implementation takes any subset of a hook's arguments, in any order. They are bound
-once for each connection, so that decoding a chunk costs one function call.
+Arguments are passed by name: an implementation takes any subset of a hook's arguments, in any order. Those of
+`decode_chunk` are bound once for each attempt, so that decoding a chunk costs one function call.
 
 A hook may raise the errors of `polyglot_core.errors`. Any other exception becomes a `PluginError` that names the
 driver, its distribution and version, and the hook.

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from polyglot_core import AsyncInference, Inference
-from polyglot_core.errors import AuthenticationError
+from polyglot_core import AsyncInference, Inference, Message
+from polyglot_core._values.models import PROBES
+from polyglot_core.errors import AuthenticationError, RequestError
 from polyglot_simulator import Simulator
 from polyglot_simulator.routes import supported_drivers
 
@@ -60,3 +61,22 @@ def test_no_model_is_listed_if_there_is_none():
         assert [listed(simulator.connection_for(driver), "sync") for driver in supported_drivers()] == [
             [] for _ in supported_drivers()
         ]
+
+
+@pytest.mark.parametrize("driver", supported_drivers())
+def test_capabilities_are_those_of_calls(driver):
+    """A call with a feature is sent if the driver has the capability; else it raises an error, and nothing is sent."""
+    with Simulator() as simulator:
+        inference = Inference.from_connection(simulator.connection_for(driver))
+        found = inference.capabilities()
+        assert simulator.requests == []
+        assert found.models
+        for name, fields in PROBES.items():
+            before = len(simulator.requests)
+            pending = inference.create(**{"messages": [Message(role="user", content="A")], **fields})
+            if getattr(found, name):
+                assert pending.text(), name
+            else:
+                with pytest.raises(RequestError):
+                    pending.text()
+            assert len(simulator.requests) == before + getattr(found, name), name

@@ -1,4 +1,4 @@
-"""Binds a driver to a connection: one closure for each hook.
+"""Binds a driver to a connection: its hooks are called with the arguments that they name.
 
 Hooks are not called through pluggy's plugin manager, which would be too slow for each chunk. pluggy only checks the
 implementations; its rule holds here too: arguments are passed by name, in any subset and any order.
