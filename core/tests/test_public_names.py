@@ -13,14 +13,14 @@ import polyglot_core
 from polyglot_core import errors, events, plugin, testing
 
 USERS = """
-AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError ConfigError Connection Document
-FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Options Outcome
+AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError Capabilities ConfigError Connection Document
+FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Model Options Outcome
 PartialInferenceResponse PendingInference PluginError PolyglotError ProviderError RateLimited RawPart RawTool Reasoning Refusal
 RequestError ResponseFormatError Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
 """
 AUTHORS = """
 CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter DataFormat DataReader Details Document End Event Failure Finish FinishReason
-FormatPackage Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter Mode
+FormatPackage Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter Mode Model
 NDJSONFramer Note Part Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta ResponseStarted Retries
 SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport

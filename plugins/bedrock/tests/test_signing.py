@@ -7,7 +7,7 @@ import sys
 import msgspec
 import pytest
 
-from polyglot_bedrock.driver import authorize, encode_request
+from polyglot_bedrock.driver import authorize, encode_request, list_models
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, Secret
 
@@ -51,6 +51,16 @@ def test_request_is_signed_for_region_and_service(credentials):
     assert "/eu-central-1/bedrock/aws4_request, " in signature
     assert "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, " in signature
     assert sent["x-amz-security-token"] == Secret("test-token")
+
+
+def test_request_for_the_models_is_signed(credentials):
+    """It is a GET request without a body, at the host of the control plane."""
+    connection = Connection(name="garden", driver="bedrock", facts={"region": "eu-central-1"})
+    sent = authorize(connection, list_models(connection, None, []))
+    assert sent.url == "https://bedrock.eu-central-1.amazonaws.com/foundation-models"
+    signature = sent.headers["authorization"].reveal()
+    assert "/eu-central-1/bedrock/aws4_request, " in signature
+    assert "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, " in signature
 
 
 def test_signature_of_the_specification(credentials, monkeypatch):

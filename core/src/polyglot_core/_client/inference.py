@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, overload
 
 from msgspec.structs import replace
@@ -37,15 +38,16 @@ from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection, guard
 from polyglot_core._values.formats import MODES, FormatUse
+from polyglot_core._values.models import PROBES, Capabilities, Model
 from polyglot_core._values.options import option_problem, plain_options
-from polyglot_core._values.request import JSONSchema
+from polyglot_core._values.request import InferenceRequest, JSONSchema, Message
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error
 from polyglot_core.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Self, Unpack
 
     from polyglot_core._client.signatures import CallArguments, ConnectionFields
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.formats import DataFormat, DataT, Mode
     from polyglot_core._values.limits import Retries, Timeouts
     from polyglot_core._values.options import Options
-    from polyglot_core._values.request import InferenceRequest, Messages, RawTool, ResponseFormat, Tool
+    from polyglot_core._values.request import Messages, RawTool, ResponseFormat, Tool
 
 __all__ = ["AsyncInference", "Inference"]
 
@@ -209,6 +211,37 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             )
         ))  # fmt: skip
 
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Return what the driver can express in requests for a model. Nothing is sent.
+
+        Small requests are encoded, and those that the driver rejects are noted. So the result is about the driver, the
+        facts of the connection and, for some drivers, the name of the model. It is not about the model, which may
+        reject a request that the driver can express: images, for example.
+
+        Args:
+            model: Name of the model, instead of the connection's.
+
+        Raises:
+            PolyglotError: The driver rejects the model's name or the connection.
+        """
+        driver, name = self._drivers[0][1], model or self.connection.model or ""
+        plain = InferenceRequest(model=name, messages=(Message(role="user", content="A"),))
+        driver.encode(plain)
+        return Capabilities(
+            **{probed: _succeeds(driver.encode, replace(plain, **fields)) for probed, fields in PROBES.items()},
+            prefill=_succeeds(driver.encode_prefill, plain, ""),
+            resume="encode_resume" in driver.hooks,
+            models=_succeeds(next(driver.pages_of_models([])).encode, plain),
+        )
+
+    def _model_calls(self, models: list[Model]) -> Iterator[Call]:
+        """Yield a call for each page of the list of models, to be read before the next. Append them to `models`."""
+        connection, driver = self._drivers[0]
+        request, begun, timeouts = InferenceRequest(model="", messages=()), perf_counter(), connection.timeouts
+        for page in driver.pages_of_models(models):
+            left = None if timeouts.total is None else max(0.0, begun + timeouts.total - perf_counter())
+            yield Call([Target(connection, page, request)], replace(timeouts, total=left))
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.name!r})"
 
@@ -228,6 +261,14 @@ def driver_for(connection: Connection) -> BoundDriver:
     if driver is None:
         raise resolve.unknown_driver(connection)
     return driver.bind(connection)
+
+
+def _succeeds(encode: Callable[..., object], *arguments: object) -> bool:
+    try:
+        encode(*arguments)
+    except RequestError:
+        return False
+    return True
 
 
 def _key_header(connection: Connection, driver: BoundDriver) -> str | None:
@@ -379,6 +420,20 @@ class Inference(_Inference[PendingInference, InferenceStream]):
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
         return self.create(messages, **arguments).stream()
 
+    def models(self) -> list[Model]:
+        """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
+
+        Clocks, retries and errors are those of a call, with one clock `total` for all pages. An error has no partial.
+
+        Raises:
+            RequestError: The driver cannot list models, or not on this connection.
+            PolyglotError: The provider returned an error, or something else than a list; or more than 100 pages.
+        """
+        models: list[Model] = []
+        for call in self._model_calls(models):
+            self._stream(call).response()
+        return models
+
     def close(self) -> None:
         """Close the HTTP connections that this inference owns."""
         if self._pools is not shared_pools():
@@ -442,6 +497,20 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
     def stream(self, messages: Messages, **arguments: Any) -> AsyncInferenceStream[Any]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
         return self.create(messages, **arguments).stream()
+
+    async def models(self) -> list[Model]:
+        """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
+
+        Clocks, retries and errors are those of a call, with one clock `total` for all pages. An error has no partial.
+
+        Raises:
+            RequestError: The driver cannot list models, or not on this connection.
+            PolyglotError: The provider returned an error, or something else than a list; or more than 100 pages.
+        """
+        models: list[Model] = []
+        for call in self._model_calls(models):
+            await self._stream(call).response()
+        return models
 
     async def close(self) -> None:
         """Close the HTTP connections that this inference owns in the running event loop."""

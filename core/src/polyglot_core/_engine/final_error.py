@@ -92,7 +92,7 @@ def complete(
     error.add_facts(
         connection=target.connection.name,
         provider=target.driver.name,
-        model=target.request.model,
+        model=target.request.model or None,
         phase="encode" if attempt is None else "headers",
         attempts=requests.sent,
         elapsed=elapsed,
@@ -102,6 +102,7 @@ def complete(
         error.partial = history.response(attempt, target.connection.name)
         if attempt is None:  # it failed during authorization, for example
             error.partial = error.partial.with_changes(outcome=Outcome.TIMED_OUT if timed_out else Outcome.FAILED)
+    error.partial = error.partial if target.request.messages else None  # none of a list of models
     if history.failed:
         error.add_note(_earlier_attempts(history.failed))
 

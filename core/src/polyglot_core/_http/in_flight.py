@@ -32,9 +32,8 @@ class InFlightRequest:
         self._written_at = 0.0  # when all of the request was written
         self._opened = self._aborted = self._expired = False
         self._transport: object | None = None
-        self._large = False
         self._body: BodyWriting | None = None  # of a large body
-        self.sends = 0
+        self._size = self.sends = 0
 
     def begin(self, transport: object, size: int) -> None:
         """Reset for a request that is about to be sent, for the first time or again.
@@ -43,7 +42,7 @@ class InFlightRequest:
             transport: The client's transport.
             size: Bytes of the request's body.
         """
-        self._large = size > LARGE_BODY
+        self._size = size
         self._socket = self._written = self._body = None
         self._written_at = 0.0
         self._opened = self._expired = False
@@ -68,9 +67,9 @@ class InFlightRequest:
             self._socket = info["return_value"].get_extra_info("socket")
         if self._aborted or self._expired:
             self._shut()
-        elif event in _BEFORE_THE_BODY and not self._opened:
+        elif event in _BEFORE_THE_BODY[: 2 if self._size else 1] and not self._opened:
             self._check_kept()
-        if self._large and event == _BODY_STARTED:
+        if self._size > LARGE_BODY and event == _BODY_STARTED:
             self._begin_body()
 
     def _begin_body(self) -> None:
@@ -168,6 +167,7 @@ def _kept_connection(transport: object, request: object) -> Any:  # noqa: ANN401
 
 
 _BODY_STARTED = "http11.send_request_body.started"
-_BEFORE_THE_BODY = frozenset({"http11.send_request_headers.started", _BODY_STARTED})
+_BEFORE_THE_BODY = ("http11.send_request_headers.started", _BODY_STARTED)
+"""The server may respond after the first event already if there is no body."""
 _MOMENT = 0.25  # seconds
 _CLOSED_BY_THE_OTHER = frozenset({"ReadError", "WriteError", "CloseError"})

@@ -36,9 +36,9 @@ from polyglot_mistral.presets import PRESETS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Model, WireRequest
 
-__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage", "list_models"]
 
 _PATH = "/chat/completions"
 _AGENT_PATH = "/agents/completions"
@@ -62,10 +62,31 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
 
 
 def _wire(connection: Connection, request: InferenceRequest, body: dict[str, Any]) -> WireRequest:
-    base_url = connection.base_url or str(PRESETS["mistral"].base_url)
     path = _AGENT_PATH if "agent_id" in request.extra else _PATH
     # recorded responses end with a block without its blank line
-    return json_request(f"{base_url.rstrip('/')}{path}", body, stream=request.stream, flush_at_eof=True)
+    return json_request(f"{_base_url(connection)}{path}", body, stream=request.stream, flush_at_eof=True)
+
+
+def _base_url(connection: Connection) -> str:
+    return (connection.base_url or str(PRESETS["mistral"].base_url)).rstrip("/")
+
+
+_MODEL_PATHS = {
+    "id": ("id",),
+    "name": ("name",),
+    "created": ("created",),
+    "context_tokens": ("max_context_length",),
+}
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for the list of models, which has one page, or read it."""
+    if data is None:
+        return json_request(f"{_base_url(connection)}/models", None, stream=False)
+    body = msgspec.json.decode(data)
+    models += json_access.models(body if isinstance(body, list) else json_access.get(body, "data"), _MODEL_PATHS)
+    return None
 
 
 # The response: only the fields that are read

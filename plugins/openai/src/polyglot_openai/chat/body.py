@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from polyglot_core.plugin import Connection, InferenceRequest, Tool, WireRequest
     from polyglot_openai.chat.facts import Facts
 
-__all__ = ["wire_request"]
+__all__ = ["models_request", "wire_request"]
 
 _JSONObject = dict[str, Any]
 
@@ -72,6 +72,12 @@ def wire_request(connection: Connection, request: InferenceRequest, facts: Facts
         finish_counts=facts.finish_counts,
         think_tags=facts.think_tags,
     )
+
+
+def models_request(base_url: str, facts: Facts) -> WireRequest:
+    """Return the request for the list of models."""
+    query = f"?{urlencode(facts.query)}" if facts.query else ""
+    return json_request(f"{base_url.rstrip('/')}/models{query}", None, stream=False, headers=facts.headers)
 
 
 def _url(request: InferenceRequest, facts: Facts, base_url: str) -> str:

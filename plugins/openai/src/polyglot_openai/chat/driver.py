@@ -33,7 +33,7 @@ from polyglot_core.plugin import (
     read_facts,
     stated_failure,
 )
-from polyglot_openai.chat.body import wire_request
+from polyglot_openai.chat.body import models_request, wire_request
 from polyglot_openai.chat.completion import (
     Choice,
     Completion,
@@ -48,13 +48,23 @@ from polyglot_openai.chat.facts import Facts
 from polyglot_openai.chat.presets import PRESETS
 from polyglot_openai.chat.received import Received
 from polyglot_openai.chat.usage import read_usage
+from polyglot_openai.models import read_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Usage, WireRequest, WireResponse
+    from polyglot_core.plugin import (
+        Chunk,
+        Connection,
+        Event,
+        InferenceRequest,
+        Model,
+        Usage,
+        WireRequest,
+        WireResponse,
+    )
 
-__all__ = ["decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage", "list_models"]
 
 _BASE_URL = PRESETS["openai"].base_url or ""
 """Base URL of a connection that names the driver only."""
@@ -83,6 +93,15 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
         )
     prefilled = request.with_prefill(text, **marks.get("message", {}))
     return encode_request(connection, replace(prefilled, extra={**marks.get("body", {}), **prefilled.extra}))
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for the list of models, which has one page, or read it."""
+    if data is None:
+        return models_request(connection.base_url or _BASE_URL, read_facts(connection, Facts))
+    models += read_models(data)
+    return None
 
 
 # The response
