@@ -52,6 +52,8 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "Overview </README>",
             "quickstart",
             "requests",
+            "data",
+            "cookbook/index",
             "providers",
             "configuration",
             "errors",
@@ -66,6 +68,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
         "Packages": ["/core/README", "/plugins/*/README"],
     },
     "docs/providers": {"Providers": ["providers/*"]},
+    "docs/cookbook/index": {"Cookbook": ["extraction", "elements", "files", "caching"]},
     "docs/reference/index": {"Modules": ["core", "events", "plugin", "testing", "errors"]},
     "docs/decisions/index": {"Decisions": ["0*"]},
 }

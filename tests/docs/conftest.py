@@ -45,6 +45,8 @@ def answer(request):
         if "fenced block" in question:
             return f"Here it is:\n```json\n{text}\n```\nAnything else?"
         return Reply(text[:20], finish_reason="length") if body.get("max_tokens", 99) < 10 else text
+    if "as JSON" in question:
+        return 'Here it is:\n```json\n{"name": "Bern", "people": 134000}\n```\nAnything else?'
     if "cache_control" in json.dumps(body):
         return Reply(STORY, usage=cached(len(body["messages"])))
     tools = [tool["function"] for tool in body.get("tools", ()) if "function" in tool]
