@@ -21,6 +21,12 @@ CONNECTIONS = {
 """Driver by the name of a connection that a page asks."""
 
 
+REPLIES = {
+    "pick a lock": Reply(refusal="I cannot help with that."),
+    "as JSON": Reply('Here it is:\n```json\n{"name": "Bern", "people": 134000}\n```\nAnything else?'),
+}
+"""Replies to questions with these words."""
+
 FILES = ("photo.png", "invoice.pdf")
 """Files of the working directory that the pages read."""
 
@@ -38,21 +44,25 @@ def answer(request):
     """Return data if a schema is asked for, a call of the first tool if none has a result yet; else a story."""
     body = request.body
     question = question_of(body)
-    if "pick a lock" in question:
-        return Reply(refusal="I cannot help with that.")
+    for words, reply in REPLIES.items():
+        if words in question:
+            return reply
     if (schema := schema_of(body, question)) is not None:
-        text = json.dumps(sample(schema), ensure_ascii=False)
-        if "fenced block" in question:
-            return f"Here it is:\n```json\n{text}\n```\nAnything else?"
-        return Reply(text[:20], finish_reason="length") if body.get("max_tokens", 99) < 10 else text
-    if "as JSON" in question:
-        return 'Here it is:\n```json\n{"name": "Bern", "people": 134000}\n```\nAnything else?'
+        return data(schema, fenced="fenced block" in question, cut=body.get("max_tokens", 99) < 10)
     if "cache_control" in json.dumps(body):
         return Reply(STORY, usage=cached(len(body["messages"])))
     tools = [tool["function"] for tool in body.get("tools", ()) if "function" in tool]
     if not tools or any(turn["role"] == "tool" for turn in body["messages"]):
         return STORY
     return Reply(tool_calls=[ToolCall(tools[0]["name"], sample(tools[0].get("parameters", {})) or {"city": "Oslo"})])
+
+
+def data(schema, *, fenced, cut):
+    """Return a reply with a value of a schema, in a fenced block or cut at a limit of tokens if a request asks for it."""
+    text = json.dumps(sample(schema), ensure_ascii=False)
+    if fenced:
+        text = f"Here it is:\n```json\n{text}\n```\nAnything else?"
+    return Reply(text[:20], finish_reason="length") if cut else Reply(text)
 
 
 def question_of(body):
