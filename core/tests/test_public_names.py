@@ -24,8 +24,8 @@ FormatPackage Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs 
 NDJSONFramer Note Part Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta ResponseStarted Retries
 SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
-WireRequest WireResponse cannot_express config_error failure_from_payload finish_of hookimpl import_optional json_access
-json_request merged provider_error_class read_facts stated_failure translate_options
+WireRequest WireResponse annotated_schema cannot_express config_error failure_from_payload finish_of hookimpl import_optional
+is_vendor_event json_access json_request merged provider_error_class read_facts stated_failure translate_options
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded

@@ -184,6 +184,21 @@ class Assembler:
         """Return the text, if the response is one choice of text and nothing else, so that a model can continue it."""
         return self._choices[0].bare_text() if set(self._choices) == {0} else None
 
+    def reopen_at_length(self) -> bool:
+        """Forget the finish of a response that is one choice of text and has reached its limit of tokens.
+
+        Return False, and leave it as it is, for any other response.
+        """
+        builder = self._choices.get(0)
+        finish = None if builder is None else builder.ending.finish
+        if builder is None or finish is None or finish.reason != FinishReason.LENGTH:
+            return False
+        builder.ending.finish = None
+        if (self.resumable_text() or "").strip():
+            return True
+        builder.ending.finish = finish
+        return False
+
     def _choice(self, index: int) -> _ChoiceBuilder:
         builder = self._choices.get(index)
         if builder is None:

@@ -23,7 +23,14 @@ from polyglot_core._config import resolve
 from polyglot_core._config.dsn import read_line
 from polyglot_core._drivers import discovery
 from polyglot_core._engine.call import Call, Target
-from polyglot_core._engine.call_options import UNSUPPORTED, OnTruncated, ResumeMode, Unsupported
+from polyglot_core._engine.call_options import (
+    UNSUPPORTED,
+    OnLength,
+    OnTruncated,
+    ResumeMode,
+    Unsupported,
+    continuations,
+)
 from polyglot_core._engine.pump import async_pump, pump
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
@@ -142,6 +149,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         headers: Mapping[str, str | Secret] | None = None,
         on_truncated: OnTruncated = "raise",
         resume: ResumeMode | None = None,
+        on_length: OnLength = "stop",
     ) -> _PendingT:
         """Prepare a call. The request is sent when the stream, the response or the text is first read.
 
@@ -169,6 +177,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             resume: How to resume a response that is interrupted after it has begun, as often as `retries` allow:
                 ``restart`` sends the request anew, ``prefill`` lets the model continue the text received so far, and
                 ``provider`` requests the rest of a stored response. None raises. A partial's `seam` shows the point.
+            on_length: ``continue`` to let the model continue a response of text that reaches its limit of tokens, as
+                ``prefill`` does, up to 8 times; a number for another limit. Each continuation is a request, has a
+                `seam`, and stands in `failed_attempts`. ``stop`` returns the response with that finish reason.
 
         Returns:
             The pending call. Fallbacks of the connection receive the same request, with their own models.
@@ -189,9 +200,13 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         )  # fmt: skip
         targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
         targets = [_with_format(target, data_format, data_mode) for target in targets]
+        further = continuations(on_length)
         clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
         return self._pending(targets[0].request, lambda streamed: self._stream(
-            Call(_streamed(targets, streamed), clocks, on_truncated=on_truncated, resume=resume)
+            Call(
+                _streamed(targets, streamed), clocks,
+                on_truncated=on_truncated, resume=resume, continuations=further,
+            )
         ))  # fmt: skip
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from polyglot_core._engine.call_options import OnTruncated, ResumeMode, Unsupported
+    from polyglot_core._engine.call_options import OnLength, OnTruncated, ResumeMode, Unsupported
     from polyglot_core._values.connection import Connection
     from polyglot_core._values.formats import Mode
     from polyglot_core._values.limits import Limits, Retries, Timeouts
@@ -35,6 +35,7 @@ class CallArguments(TypedDict, total=False):
     headers: Mapping[str, str | Secret] | None
     on_truncated: OnTruncated
     resume: ResumeMode | None
+    on_length: OnLength
 
 
 class ConnectionFields(TypedDict, total=False):

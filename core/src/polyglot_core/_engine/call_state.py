@@ -69,11 +69,13 @@ class History(Struct):
         failed: A record of each.
         interrupted: The latest attempt that failed after content had been received.
         seam: Why and how the next, or the current, attempt follows the one before; None for the first attempt.
+        continued: How often a response that reached its limit of tokens was continued.
     """
 
     failed: list[FailedAttempt] = field(default_factory=list)
     interrupted: Attempt | None = None
     seam: Seam | None = None
+    continued: int = 0
 
     @property
     def resumed(self) -> Attempt | None:

@@ -283,10 +283,12 @@ class JSONSchema(Struct, frozen=True):
     """A JSON Schema that the response's text must match.
 
     Attributes:
-        schema: The JSON Schema, which is sent unchanged.
-        name: Name of the schema, which some providers pass to the model.
+        schema: The JSON Schema, which is sent unchanged but for the two annotations below.
+        name: Name of the schema, which some providers pass to the model. It becomes the ``title`` of the schema where
+            the dialect has no field for it; the default is then left out.
         strict: Whether the provider must enforce the schema; None uses the provider's default.
-        description: Purpose of the schema, which some providers pass to the model.
+        description: Purpose of the schema, which some providers pass to the model. It becomes the ``description`` of
+            the schema where the dialect has no field for it.
     """
 
     schema: JSONObject

@@ -72,7 +72,7 @@ def schema_of(kind: TypeFormat) -> TypeSchema:
     plain = _unrolled(_plain_schema(kind))
     wrapped = None
     if plain.get("type") != "object":
-        wrapped = _LIST if get_origin(kind) is list else _WRAPPED
+        wrapped = _LIST if _is_list(kind) else _WRAPPED
         definitions = plain.pop("$defs", {})
         plain = {"type": "object", "properties": {wrapped: plain}, "required": [wrapped], "$defs": definitions}
     used = _used_definitions(plain)
@@ -188,8 +188,13 @@ def _nullable(schema: Any) -> Any:
     return {"anyOf": either if {"type": "null"} in either else [*either, {"type": "null"}]}
 
 
+def _is_list(kind: TypeFormat) -> bool:
+    origin: object = get_origin(kind)
+    return origin is list
+
+
 def _name_of(kind: TypeFormat) -> str:
-    if get_origin(kind) is list:
+    if _is_list(kind):
         inner = getattr(kind, "__args__", (None,))[0]
         return f"{_name_of(inner)}_list"
     name = getattr(kind, "__name__", None) or str(kind)

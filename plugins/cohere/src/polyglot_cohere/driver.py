@@ -31,6 +31,7 @@ from polyglot_core.plugin import (
     failure_from_payload,
     finish_of,
     hookimpl,
+    is_vendor_event,
     json_access,
     json_request,
     stated_failure,
@@ -139,13 +140,20 @@ def _events(event: _Event, chunk: Chunk, known: _State) -> Iterator[Event]:
         yield from read(event, _object(delta.get("message")), known)
     elif event.type == "message-end":
         yield from _ending(delta, chunk.data, known)
-    elif event.error or (event.type in (None, "", "error") and stated_failure(chunk) is not None):
+    elif _is_error(event, chunk):
         yield _failure(msgspec.json.decode(chunk.data), chunk.data)
     elif event.type is None and isinstance(event.message, dict):  # a whole response as the only event
         yield from _whole(msgspec.json.decode(chunk.data), chunk.data, known)
         return
     if isinstance(event.logprobs, dict):
         yield Logprobs(event.logprobs, block=_block(event.index))
+
+
+def _is_error(event: _Event, chunk: Chunk) -> bool:
+    """Return whether an event is an error: by its field, unless the event is the vendor's, or in another way."""
+    if event.error and not is_vendor_event(str(event.type or chunk.event or "")):
+        return True
+    return event.type in (None, "", "error") and stated_failure(chunk) is not None
 
 
 def _started(event: _Event, message: _JSONObject, known: _State) -> Iterator[Event]:

@@ -24,6 +24,7 @@ from polyglot_core.plugin import (
     failure_from_payload,
     finish_of,
     hookimpl,
+    is_vendor_event,
     json_access,
     json_request,
     stated_failure,
@@ -168,11 +169,10 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[Any, Any]) -> Ite
     if (failure := _failure_in(completion, chunk)) is not None:
         yield failure
         return
+    if completion.error and not completion.choices:
+        return  # of a tool: core keeps it as a possible reason
     if not known.named:
-        names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
-        if any(names):
-            known.named = True
-            yield ResponseStarted(id=names[0], model=names[1])
+        yield from _names(completion, known)
     choices, whole = completion.choices or [], chunk.kind == "whole"
     if whole or (choices and not known.opened) or not all(map(_is_piece, choices)):
         yield from _details(msgspec.json.decode(chunk.data), choices)
@@ -191,9 +191,16 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[Any, Any]) -> Ite
         yield UsageReport(usage)
 
 
+def _names(completion: _Completion, known: _State) -> Iterator[Event]:
+    names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
+    if any(names):
+        known.named = True
+        yield ResponseStarted(id=names[0], model=names[1])
+
+
 def _failure_in(completion: _Completion, chunk: Chunk) -> Failure | None:
     """Return the failure that a chunk reports: by its type, in ``error``, or by a message without choices."""
-    if completion.error:
+    if completion.error and (completion.choices or not is_vendor_event(chunk.event)):
         payload = msgspec.json.decode(chunk.data)
         return failure_from_payload(payload, status=json_access.number(payload, "raw_status_code"), raw=chunk.data)
     failure = None if completion.choices or completion.usage else stated_failure(chunk)

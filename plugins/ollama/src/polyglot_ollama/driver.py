@@ -29,6 +29,7 @@ from polyglot_core.plugin import (
     failure_from_payload,
     finish_of,
     hookimpl,
+    is_vendor_event,
     json_access,
     json_request,
     merged,
@@ -132,7 +133,9 @@ def _events(line: _Line, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]
     known: _State = state.setdefault("known", _State())
     if not isinstance(line.message, dict) or line.error:
         payload = msgspec.json.decode(chunk.data)
-        failure = failure_from_payload(payload, raw=chunk.data) if line.error else None
+        failure = None
+        if line.error and (isinstance(line.message, dict) or not is_vendor_event(chunk.event)):
+            failure = failure_from_payload(payload, raw=chunk.data)
         if failure is None and not line.done:
             failure = stated_failure(chunk)
         if failure is not None:

@@ -8,7 +8,15 @@ from urllib.parse import quote, urlencode
 
 from msgspec.structs import replace
 
-from polyglot_core.plugin import JSONSchema, RawTool, cannot_express, json_request, merged, translate_options
+from polyglot_core.plugin import (
+    JSONSchema,
+    RawTool,
+    annotated_schema,
+    cannot_express,
+    json_request,
+    merged,
+    translate_options,
+)
 from polyglot_openai.chat.messages import Writer, cache_mark
 from polyglot_openai.chat.paths import laid_over
 
@@ -138,4 +146,5 @@ def _response_format(request: InferenceRequest, facts: Facts, driver: str) -> _J
     if not isinstance(wanted, JSONSchema):
         return {"response_format": {"type": "json_object" if wanted == "json" else "text"}}
     kind, key = facts.schema_at
-    return {"response_format": {"type": kind, key: wanted.fields() if key == "json_schema" else wanted.schema}}
+    schema = wanted.fields() if key == "json_schema" else annotated_schema(request, wanted, driver=driver)
+    return {"response_format": {"type": kind, key: schema}}

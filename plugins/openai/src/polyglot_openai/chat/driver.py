@@ -28,6 +28,7 @@ from polyglot_core.plugin import (
     failure_from_payload,
     finish_of,
     hookimpl,
+    is_vendor_event,
     json_access,
     read_facts,
     stated_failure,
@@ -196,6 +197,8 @@ def _events(
     read: dict[str, Any] = decode_any(chunk.data) if payload is None else payload
     if (failure := _failure_in(read, completion, chunk)) is not None:
         yield failure
+    elif completion.error and not completion.choices:
+        return  # of a tool: core keeps it as a possible reason
     elif not completion.choices and (inner := unwrapped(read)) is not None:
         yield Note("The completion was inside another object; it was read nevertheless.")
         yield from _completion_events(converted(inner), inner, chunk, state, known)
@@ -327,7 +330,7 @@ def _honest(ending: Finish | Failure, choice: Choice, chunk: Chunk) -> Iterator[
 
 def _failure_in(payload: Mapping[str, Any], completion: Completion, chunk: Chunk) -> Failure | None:
     """Return the failure that a chunk reports, in any of the ways in which servers do; None if it reports none."""
-    if completion.error:
+    if completion.error and (completion.choices or not is_vendor_event(chunk.event)):
         return failure_from_payload(payload, raw=chunk.data)
     if completion.choices or completion.usage or (chunk.event or "") not in _EVENTS:
         return None

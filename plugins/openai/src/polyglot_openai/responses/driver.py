@@ -22,6 +22,7 @@ from polyglot_core.plugin import (
     Usage,
     failure_from_payload,
     hookimpl,
+    is_vendor_event,
     json_access,
     json_request,
     read_facts,
@@ -385,8 +386,10 @@ _ERRORS = ("error", "response.error")
 
 def _is_error(event: _Event, kind: str, chunk: Chunk) -> bool:
     """Return whether an event is an error: by its name, by its type, by its field, or as an object without a type."""
-    if chunk.event == "error" or kind in _ERRORS or kind.endswith("_error") or event.error:
+    if chunk.event == "error" or kind in _ERRORS:
         return True
+    if event.error or kind.endswith("_error"):
+        return kind in _READERS or not is_vendor_event(kind)
     return not kind and stated_failure(chunk) is not None
 
 
