@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from polyglot_core._values.events import Seam
-from polyglot_core._values.formats import DataReader, DataT, FormatUse
+from polyglot_core._values.formats import DataReader, DataT, FormatUse, find_format
 from polyglot_core._values.parts import ToolCall
 from polyglot_core._values.response import FinishReason, Usage
 from polyglot_core.errors import StreamError
@@ -148,9 +148,10 @@ class Transcript:
         tool_calls: The tool calls.
         use: The response format, if it is read as data.
         data: What is read of it; None until it is first read.
+        arguments: What is read of the arguments of tool calls, by their index.
     """
 
-    __slots__ = ("data", "reasoning", "text", "tool_calls", "use")
+    __slots__ = ("arguments", "data", "reasoning", "text", "tool_calls", "use")
 
     def __init__(self, use: FormatUse | None = None) -> None:
         self.text = GrowingText()
@@ -158,27 +159,36 @@ class Transcript:
         self.tool_calls = ToolCallLog()
         self.use = use
         self.data: DataReading | None = None
+        self.arguments: dict[int, DataReading] = {}
 
 
 class DataReading:
-    """Feeds the content of a choice to a reader of data, each character once."""
+    """Feeds the content of a choice to a reader of data, each character once.
 
-    __slots__ = ("_fed", "_use", "reader", "transcript")
+    Args:
+        transcript: The content of the choice.
+        use: How the data is read. In the mode ``tool`` it is the arguments of the first tool call, else the text.
+        path: Path of the list of elements.
+        slot: Index of another tool call to read.
+    """
 
-    def __init__(self, transcript: Transcript, path: Sequence[str] | None = None) -> None:
-        if transcript.use is None:
-            raise StreamError("The call had no response_format, so its response is not read as data.")
-        self._use = transcript.use
-        self.reader: DataReader = self._use.format.reader(self._use.mode, path)
+    __slots__ = ("_fed", "_slot", "reader", "transcript")
+
+    def __init__(
+        self, transcript: Transcript, use: FormatUse, path: Sequence[str] | None = None, slot: int | None = None
+    ) -> None:
+        self.reader: DataReader = use.format.reader(use.mode, path)
         self.transcript = transcript
+        self._slot = 0 if slot is None and use.mode == "tool" else slot
         self._fed = 0
 
     def advance(self, texts: int, pieces: int) -> None:
-        """Read the parts of the text, or the pieces of the first tool call, that are not read yet."""
+        """Read the parts of the text, or the pieces of the tool call, that are not read yet."""
         fed = self._fed
-        if self._use.mode == "tool":
+        if self._slot is not None:
             self._fed = max(fed, pieces)
-            new = [piece.arguments for piece in self.transcript.tool_calls.pieces[fed:pieces] if piece.slot == 0]
+            received = self.transcript.tool_calls.pieces[fed:pieces]
+            new = [piece.arguments for piece in received if piece.slot == self._slot]
         else:
             self._fed = max(fed, texts)
             new = self.transcript.text.parts[fed:texts]
@@ -289,9 +299,32 @@ class PartialInferenceResponse(Struct, Generic[DataT], eq=False, gc=False):
         """Return a reading of the choice's data up to here; a new one unless `reading` is of the same transcript."""
         transcript = self._mark.transcript
         if reading is None or reading.transcript is not transcript:
-            reading = DataReading(transcript, path)
+            if transcript.use is None:
+                raise StreamError("The call had no response_format, so its response is not read as data.")
+            reading = DataReading(transcript, transcript.use, path)
         reading.advance(self._texts, self._mark.pieces)
         return reading
+
+    def arguments(self, index: int = 0) -> Any:  # noqa: ANN401 (a JSON value)
+        """Return the arguments of a tool call so far as a JSON value; None before they begin.
+
+        As `data`, they are one value that grows in place, of which each character is read once.
+
+        Args:
+            index: Index of the tool call in `tool_calls`.
+
+        Raises:
+            ConfigError: The package that reads them is not installed.
+        """
+        transcript = self._mark.transcript
+        if (reading := transcript.arguments.get(index)) is None:
+            found = find_format("json")
+            if found is None:
+                return None
+            reading = DataReading(transcript, FormatUse(found, "native"), slot=index)
+            transcript.arguments[index] = reading
+        reading.advance(self._texts, self._mark.pieces)
+        return reading.reader.value
 
     @property
     def usage(self) -> Usage | None:
