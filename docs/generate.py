@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from draw_capabilities import draw_capabilities, draw_encoding, draw_expressed, draw_wire
+from draw_data import draw_data
 from draw_endpoints import draw_endpoints, draw_list
 from draw_life import draw_endings, draw_life
 from draw_mistakes import draw_mistakes
@@ -46,6 +47,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "options": draw_options,
     "mistakes": draw_mistakes,
     "capabilities": draw_capabilities,
+    "data": draw_data,
     "encoding": draw_encoding,
     "expressed": draw_expressed,
     "wire": draw_wire,

@@ -144,10 +144,10 @@ def test_a_script_that_is_shown_is_understood(page, nowhere):
 
 @pytest.mark.parametrize("page", with_blocks("toml", "pyproject"), ids=named)
 def test_an_entry_point_that_is_shown_is_in_a_group_that_is_looked_at(page):
-    """Every piece of a ``pyproject.toml`` on a page names one of the two entry-point groups."""
+    """Every piece of a ``pyproject.toml`` on a page names one of the three entry-point groups."""
     for block in blocks(page, "toml", "pyproject"):
         groups = set(tomllib.loads(block.text)["project"]["entry-points"])
-        assert groups <= {"polyglot.drivers", "polyglot.presets"}
+        assert groups <= {"polyglot.drivers", "polyglot.formats", "polyglot.presets"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import msgspec
@@ -13,7 +14,7 @@ import pytest
 from polyglot_answers.formats import format_of
 from polyglot_core import AsyncInference, Inference, JSONSchema, Tool
 from polyglot_core.errors import RequestError, ResponseFormatError, StreamError, Truncated
-from polyglot_simulator import Cut, Reply, Simulator, ToolCall
+from polyglot_simulator import Cut, Reply, Reset, Simulator, ToolCall
 
 DRIVERS = ("openai", "openai-responses", "anthropic", "gemini", "mistral", "cohere", "ollama", "bedrock")
 CITY = {"name": "Bern", "people": 134_000, "river": "Aare"}
@@ -303,7 +304,7 @@ def test_an_element_that_does_not_fit(simulate, style):
     text = json.dumps({"items": [*CITIES[:2], {"name": 5, "people": 1}]})
     with pytest.raises(ResponseFormatError) as caught:
         elements(simulate(text).connection, style, response_format=list[City])
-    assert caught.value.path == "$.items[2].name"
+    assert caught.value.path == "$[2].name"
 
 
 @pytest.mark.parametrize("style", ["sync", "async"])
@@ -324,6 +325,70 @@ def test_elements_of_no_list(simulate, style, reply, cause):
         elements(simulate(reply).connection, style, response_format=list[City])
     assert caught.value.cause == cause
     assert caught.value.partial is not None
+
+
+class Renamed(msgspec.Struct, rename="camel"):
+    city_list: list[City] | None
+
+
+class Plain(TypedDict):
+    cities: Sequence[City]
+
+
+@pytest.mark.parametrize(("kind", "member"), [(Renamed, "cityList"), (Plain, "cities")], ids=["renamed", "a sequence"])
+def test_elements_are_validated_under_any_annotation(simulate, kind, member):
+    """A member may be renamed, optional or another kind of list; its elements are of its type."""
+    found, _ = elements(simulate(json.dumps({member: CITIES})).connection, "sync", member, response_format=kind)
+    assert found == [City(**city) for city in CITIES]
+
+
+def test_a_path_that_the_type_does_not_have_is_refused_at_once(simulate):
+    """Nothing is sent for it."""
+    simulator = simulate("[]")
+    with pytest.raises(RequestError, match=r"elements\('citys'\): Country has no member 'citys'; its members are"):
+        Inference(simulator.connection).stream("Hi", response_format=Country).elements("citys")
+    with pytest.raises(RequestError, match="is no list of elements of one type"):
+        Inference(simulator.connection).stream("Hi", response_format=Country).elements("name")
+    assert len(simulator.requests) == 0
+
+
+def test_a_bare_list_is_taken(simulate):
+    """A model that is not held to the schema may leave out the object around the list."""
+    found, response = elements(simulate(json.dumps(CITIES)).connection, "sync", response_format=list[City])
+    assert found == response.data == [City(**city) for city in CITIES]
+
+
+@pytest.mark.parametrize("style", ["sync", "async"])
+def test_elements_after_a_restart(simulate, style):
+    """A response that is sent anew has its elements from the first on."""
+    connection = simulate(json.dumps({"items": CITIES}), Reset(after_events=20, times=1)).connection.with_changes(
+        retries=2
+    )
+    found, response = elements(connection, style, response_format=list[City], resume="restart")
+    assert found[-len(CITIES) :] == response.data == [City(**city) for city in CITIES]
+
+
+def test_elements_beside_another_iterator(simulate):
+    """What another iterator has read belongs to the elements too."""
+    stream = Inference(simulate(json.dumps({"items": CITIES})).connection).stream("Hi", response_format=list[City])
+    found = stream.elements()
+    first = next(found)
+    stream.response()
+    assert [first, *found] == [City(**city) for city in CITIES]
+
+
+def test_a_list_of_pydantic_models(simulate):
+    """A list of models is as good as one model."""
+    text = json.dumps({"items": [CITY]})
+    found, response = elements(simulate(text).connection, "sync", response_format=list[Model])
+    assert found == response.data == [Model(**CITY)]
+
+
+def test_an_open_object_is_not_asked_for_strictly(simulate):
+    """Providers that enforce schemas refuse objects with any members."""
+    simulator = simulate('{"a": 1}')
+    assert asked(simulator.connection, "sync", True, response_format=dict[str, int])[0].data == {"a": 1}
+    assert "strict" not in simulator.requests[-1].body["response_format"]["json_schema"]
 
 
 def test_elements_need_a_format(simulate):

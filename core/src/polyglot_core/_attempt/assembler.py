@@ -170,7 +170,9 @@ class Assembler:
     def show(self, seam: Seam) -> PartialInferenceResponse:
         """Return the partial that shows a resume point: nothing new, and all content so far."""
         first = self._choices.get(0)
-        partial = PartialInferenceResponse("", b"", 0, Mark(0, Transcript())) if first is None else first.step(b"")
+        partial = (
+            PartialInferenceResponse("", b"", 0, Mark(0, Transcript(self.use))) if first is None else first.step(b"")
+        )
         partial.seam = seam
         return partial
 

@@ -121,12 +121,14 @@ class _ElementReading:
     """Reads the elements of a list while the response is received."""
 
     def __init__(self, stream: _Stream[Any], path: tuple[str, ...]) -> None:
-        if stream._pump.call.target.use is None:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        use = stream._pump.call.target.use  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if use is None:
             msg = "elements() needs a call with a response_format that is a list, or that has one."
             raise StreamError(msg)
+        use.format.reader(use.mode, path)  # a path that the type does not have is refused at once
         self.ready: deque[Any] = deque()
         self._stream = stream
-        self._path = path or None
+        self._path = path
         self._reading: DataReading | None = None
 
     def take(self, partial: PartialInferenceResponse) -> None:
@@ -136,14 +138,19 @@ class _ElementReading:
             self.ready.extend(reading.reader.elements())
 
     def end(self) -> None:
-        """Raise if the response was no list, at the end of the stream.
+        """Read the last elements, at the end of the stream.
 
         Raises:
-            ResponseFormatError: It was not.
+            ResponseFormatError: The response was no list.
+            StreamError: Another iterator has read all of it.
         """
         response = self._stream._result()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if self._reading is None:
+            raise StreamError("Another iterator has read the stream, so elements() has none; use response().data.")
+        self._reading.finish()
+        self.ready.extend(self._reading.reader.elements())
         try:
-            if self._reading is not None:
+            if not self.ready:
                 self._reading.reader.close()
         except ResponseFormatError as error:
             _ = response.data  # raises what says more: a refusal, a cut
@@ -294,11 +301,11 @@ class _Elements:
     def __next__(self) -> Any:  # noqa: ANN401 (a value of the type that the list has)
         while not self._reading.ready:
             try:
-                partial = next(self._partials)
+                self._reading.take(next(self._partials))
             except StopIteration:
                 self._reading.end()
-                raise
-            self._reading.take(partial)
+                if not self._reading.ready:
+                    raise
         return self._reading.ready.popleft()
 
 
@@ -495,11 +502,11 @@ class _AsyncElements:
     async def __anext__(self) -> Any:  # noqa: ANN401 (a value of the type that the list has)
         while not self._reading.ready:
             try:
-                partial = await anext(self._partials)
+                self._reading.take(await anext(self._partials))
             except StopAsyncIteration:
                 self._reading.end()
-                raise
-            self._reading.take(partial)
+                if not self._reading.ready:
+                    raise
         return self._reading.ready.popleft()
 
 

@@ -195,6 +195,10 @@ class DataReading:
         if new:
             self.reader.feed("".join(new))
 
+    def finish(self) -> None:
+        """Read what the choice has by now, be it that another iterator took the partials."""
+        self.advance(len(self.transcript.text.parts), len(self.transcript.tool_calls.pieces))
+
 
 class UsageReading:
     """A usage report that is decoded when it is first read, and only once."""

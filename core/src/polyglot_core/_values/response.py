@@ -255,7 +255,7 @@ class InferenceResponse(Struct, Generic[DataT], frozen=True, kw_only=True, dict=
         if _DATA not in held:
             use: FormatUse | None = held.get(_USE)
             if use is None:
-                msg = "The response has no data: its call had no response_format. Use json() for JSON in its text."
+                msg = "The response has no data: its call had no response_format, or it is a copy. Use json()."
                 raise ResponseFormatError(msg, self.content, cause="none", partial=self)
             held[_DATA] = use.format.read(self, use.mode)
         found: DataT = held[_DATA]

@@ -16,7 +16,7 @@ from polyglot_answers.extraction import read_json
 from polyglot_answers.functions import tool_of
 from polyglot_answers.json_reader import JSONFault
 from polyglot_answers.reading import TypeReader, no_json
-from polyglot_answers.schemas import TypeSchema, schema_of
+from polyglot_answers.schemas import TypeSchema, is_closed, schema_of
 from polyglot_answers.validation import element_type, validated
 from polyglot_core import FinishReason, InferenceResponse, JSONSchema, Message, Outcome, Text, Tool
 from polyglot_core.errors import RequestError, ResponseFormatError
@@ -87,8 +87,19 @@ class TypeFormat:
         return _PREPARE[mode](request, self._schema)
 
     def reader(self, mode: str, path: Sequence[str] | None = None) -> TypeReader:
-        """Return a reader for one response. `path` leads to the list whose elements are read."""
-        elements = element_type(self._kind, path or ())
+        """Return a reader for one response. `path` leads to the list whose elements are read.
+
+        Raises:
+            RequestError: The type has no list at the path.
+        """
+        elements = Any
+        if path is not None:
+            try:
+                elements = element_type(self._kind, path)
+            except LookupError as error:
+                raise RequestError(
+                    f"elements({', '.join(map(repr, path))}): {error.args[0]}.", phase="encode"
+                ) from error
         return TypeReader(self._schema, elements, tuple(path or ()), searches=_searches(mode))
 
     def read(self, response: InferenceResponse[Any], mode: str) -> Any:
@@ -149,7 +160,8 @@ def _searches(mode: str) -> bool:
 
 
 def _ask_natively(request: InferenceRequest, schema: TypeSchema) -> InferenceRequest:
-    wanted = JSONSchema(schema.schema, name=schema.name, strict=True, description=schema.description)
+    strict = True if is_closed(schema.schema) else None  # providers that enforce schemas refuse open objects
+    wanted = JSONSchema(schema.schema, name=schema.name, strict=strict, description=schema.description)
     return replace(request, response_format=wanted)
 
 

@@ -32,8 +32,9 @@ class TypeReader:
     def __init__(self, schema: TypeSchema, kind: Any, path: tuple[str, ...], *, searches: bool) -> None:
         self._schema = schema
         self._kind = kind
+        self._place = ".".join(("$", *path))
         self._path = path if schema.wrapped is None else (schema.wrapped, *path)
-        self._reader = JSONReader(self._path)
+        self._reader = JSONReader(self._path, or_bare=schema.wrapped is not None and not path)
         self._fault: JSONFault | None = None
         self._searches = searches
         self._start: str | None = "" if searches else None  # the end of what was read, until the value begins
@@ -45,7 +46,7 @@ class TypeReader:
         value, name = self._reader.value, self._schema.wrapped
         if name is not None and isinstance(value, dict):
             return value.get(name)
-        return None if value is NOTHING or name is not None else value
+        return None if value is NOTHING else value
 
     def feed(self, text: str) -> None:
         """Read the next characters. What is no JSON ends the reading, and what follows the value is ignored."""
@@ -84,16 +85,16 @@ class TypeReader:
         if self._fault is not None:
             raise no_json(self._fault, "")
         value = self._reader.value
-        for name in self._path:
-            value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, dict):
+            for name in self._path:
+                value = value.get(name) if isinstance(value, dict) else None
         if not isinstance(value, list):
-            place = ".".join(("$", *self._path))
-            msg = f"The response is JSON, and has no list at {place}."
-            raise ResponseFormatError(msg, path=place, cause="type")
+            msg = f"The response is JSON, and has no list at {self._place}."
+            raise ResponseFormatError(msg, path=self._place, cause="type")
 
     def _element(self, value: Any, index: int) -> Any:
-        place = f"{'.'.join(('$', *self._path))}[{index}]"
-        return validated(self._schema.element_without_absent(value, self._path), self._kind, "", place=place)
+        value = self._schema.element_without_absent(value, self._path)
+        return validated(value, self._kind, "", place=f"{self._place}[{index}]")
 
     def _after_start(self, text: str) -> str:
         """Return the text from the beginning of the value on; empty if it has not begun."""

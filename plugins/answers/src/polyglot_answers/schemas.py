@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 import msgspec
 
-__all__ = ["TypeFormat", "TypeSchema", "is_model", "schema_of", "strict_schema"]
+__all__ = ["TypeFormat", "TypeSchema", "is_closed", "is_model", "schema_of", "strict_schema"]
 
 _JSONObject = dict[str, Any]
 
@@ -134,6 +134,9 @@ def _plain_schema(kind: TypeFormat) -> _JSONObject:
     if is_model(kind):
         found: _JSONObject = kind.model_json_schema()
         return found
+    if _is_list(kind) and is_model(get_args(kind)[0]):
+        items = dict(_unrolled(_plain_schema(get_args(kind)[0])))
+        return {"type": "array", "$defs": items.pop("$defs", {}), "items": items}
     try:
         return msgspec.json.schema(kind, ref_template="#/$defs/{name}")
     except TypeError as error:
@@ -174,10 +177,25 @@ def strict_schema(schema: Any) -> Any:
     return strict
 
 
+def is_closed(schema: Any) -> bool:
+    """Return True if every object of a schema lists its members, and accepts no others."""
+    if isinstance(schema, list):
+        return all(map(is_closed, schema))
+    if not isinstance(schema, Mapping):
+        return True
+    if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+        return False
+    inner = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
+    return all(map(is_closed, (*inner, *(schema.get(name, []) for name in _INNER))))
+
+
+_INNER = ("items", "anyOf", "allOf", "oneOf", "prefixItems")
+
+
 def _strict_keyword(name: str, value: Any) -> Any:
     if name in {"properties", "$defs"} and isinstance(value, Mapping):
         return {key: strict_schema(each) for key, each in value.items()}
-    return strict_schema(value) if name in {"items", "anyOf", "allOf", "oneOf", "prefixItems"} else value
+    return strict_schema(value) if name in _INNER else value
 
 
 def _nullable(schema: Any) -> Any:

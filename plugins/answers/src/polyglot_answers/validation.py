@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import TYPE_CHECKING, Any, Unpack, get_args, get_origin, get_type_hints
+from collections.abc import Collection, Iterable, Sequence
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, Unpack, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from polyglot_answers.schemas import is_model
-from polyglot_core.errors import ErrorFacts, ResponseFormatError
+from polyglot_core.errors import ResponseFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from polyglot_core.errors import ErrorFacts
 
 __all__ = ["element_type", "validated"]
 
@@ -79,10 +82,51 @@ def _as_model(value: Any, kind: Any, place: str) -> Any:
 
 
 def element_type(kind: Any, path: Sequence[str]) -> Any:
-    """Return the type of the elements of the list at a path within a type; `Any` where it is not known."""
+    """Return the type of the elements of the list at a path within a type; `Any` where it is not known.
+
+    Raises:
+        LookupError: The type has no such member, or it is no list.
+    """
     for name in path:
-        try:
-            kind = get_type_hints(kind).get(name, Any)
-        except Exception:  # noqa: BLE001 (whatever a foreign annotation raises: its elements stay plain JSON)
+        if (kind := _member_type(_without_none(kind), name)) is Any:
             return Any
-    return get_args(kind)[0] if get_origin(kind) in {list, tuple} and get_args(kind) else Any
+    kind = _without_none(kind)
+    if kind is Any:
+        return Any
+    if get_origin(kind) not in _LISTS or not get_args(kind):
+        raise LookupError(f"{kind!r:.60} is no list of elements of one type")
+    return get_args(kind)[0]
+
+
+_LISTS = frozenset({list, tuple, set, frozenset, Sequence, Collection, Iterable})
+
+
+def _without_none(kind: Any) -> Any:
+    """Return a type without ``None`` and without annotations of it."""
+    if get_origin(kind) is Annotated:
+        return _without_none(get_args(kind)[0])
+    if get_origin(kind) in {Union, UnionType}:
+        others = [each for each in get_args(kind) if each is not type(None)]
+        return _without_none(others[0]) if len(others) == 1 else Any
+    return kind
+
+
+def _member_type(kind: Any, name: str) -> Any:
+    """Return the type of a member, by its name in the JSON; `Any` where the type does not state it.
+
+    Raises:
+        LookupError: The type has no such member.
+    """
+    members: dict[str, Any] = {}
+    if kind is Any or is_model(kind):  # whose names may be aliases
+        return Any
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        members = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    elif isinstance(kind, type):
+        with contextlib.suppress(Exception):  # whatever a foreign annotation raises
+            members = get_type_hints(kind)
+    if not members:
+        return Any
+    if name not in members:
+        raise LookupError(f"{kind.__name__} has no member {name!r}; its members are {', '.join(members)}")
+    return members[name]
