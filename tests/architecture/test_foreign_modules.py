@@ -14,7 +14,7 @@ OTHERS = [file for folder in CHECKOUT.glob("plugins/*/src/*/") for file in folde
 MAY_NAME = {
     "httpx": {"_http/exchange", "_http/httpx_options", "_http/pools"},
     "httpx2": {"_http/exchange", "_http/httpx_options", "_http/pools"},
-    "importlib_metadata": {"_drivers/discovery"},
+    "importlib_metadata": {"_values/entry_points"},
     "pluggy": {"hookspecs", "_drivers/bound"},
 }
 

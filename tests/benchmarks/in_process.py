@@ -26,6 +26,7 @@ from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._drivers import discovery
 from polyglot_core._drivers.bound import BoundDriver
 from polyglot_core._engine.call import Call, Target
+from polyglot_core._engine.call_options import CallOptions
 from polyglot_core._engine.pump import pump
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
 
@@ -81,7 +82,7 @@ class _Bytes:
 
 def pump_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
     """What a loop over a stream goes through, but for the HTTP client."""
-    run = Call([Target(_CONNECTION, driver, _REQUEST)], Timeouts())
+    run = Call([Target(_CONNECTION, driver, _REQUEST)], CallOptions(Timeouts()))
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))
     pools: Any = SimpleNamespace(prepare=lambda: None, pool=lambda *_: pool)
     return pump(run, pools)

@@ -27,6 +27,7 @@ from measuring import arguments, print_facts
 from polyglot_answers.formats import format_of
 from polyglot_core import InferenceStream
 from polyglot_core._engine.call import Call, Target
+from polyglot_core._engine.call_options import CallOptions
 from polyglot_core._engine.pump import pump
 from polyglot_core._values.formats import FormatUse
 from polyglot_core.plugin import DataFormat, Timeouts
@@ -74,7 +75,7 @@ def _format() -> DataFormat[Any]:
 def stream_of(events: list[bytes]) -> InferenceStream[Any]:
     """Return a stream whose socket is a list of bytes."""
     use = FormatUse(_format(), "native")
-    call = Call([Target(_CONNECTION, _driver(), _REQUEST, use)], Timeouts())
+    call = Call([Target(_CONNECTION, _driver(), _REQUEST, use)], CallOptions(Timeouts()))
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(events, clocks))
     pools: Any = SimpleNamespace(prepare=lambda: None, pool=lambda *_: pool)
     return InferenceStream(pump(call, pools))

@@ -101,7 +101,7 @@ def as_request(*, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: 
         tools=as_tools(given["tools"]),
         tool_choice=as_tool_choice(given["tool_choice"]),
         parallel_tool_calls=as_switch("parallel_tool_calls", given["parallel_tool_calls"]),
-        response_format=given["response_format"],
+        response_format=_sent_format(given["response_format"]),
         unsupported=given["unsupported"],
         extra=as_mapping("extra", given["extra"]),
         headers=headers,
@@ -342,6 +342,11 @@ _OF_A_FORMAT: dict[str, tuple[str, ...]] = {
 ``json_object``."""
 
 _JSON_TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+
+
+def _sent_format(given: object) -> ResponseFormat | None:
+    """Return the format that is sent as the user gave it; None for a type, which its own format adds to the request."""
+    return as_response_format(given) if given is None or isinstance(given, (str, JSONSchema, Mapping)) else None
 
 
 def as_response_format(given: object) -> ResponseFormat | None:

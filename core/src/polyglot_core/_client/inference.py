@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, overload
 
@@ -12,7 +11,6 @@ from polyglot_core._client.arguments import (
     as_data_format,
     as_headers,
     as_request,
-    as_response_format,
     as_switch,
     check_word,
     without_plain_keys,
@@ -26,6 +24,7 @@ from polyglot_core._drivers import discovery
 from polyglot_core._engine.call import Call, Target
 from polyglot_core._engine.call_options import (
     UNSUPPORTED,
+    CallOptions,
     OnLength,
     OnTruncated,
     ResumeMode,
@@ -40,14 +39,14 @@ from polyglot_core._values.connection import Connection, guard
 from polyglot_core._values.formats import MODES, FormatUse
 from polyglot_core._values.models import PROBES, Capabilities, Model
 from polyglot_core._values.options import option_problem, plain_options
-from polyglot_core._values.request import InferenceRequest, JSONSchema, Message
+from polyglot_core._values.request import InferenceRequest, Message
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error
 from polyglot_core.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Self, Unpack
 
     from polyglot_core._client.signatures import CallArguments, ConnectionFields
@@ -163,28 +162,18 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             tools: Functions that the model may call, and tools of the provider: `Tool`, `RawTool`, or dicts of either.
             tool_choice: ``auto``, ``required``, ``none``, or the name of a tool that the model must call.
             parallel_tool_calls: False to allow one tool call per response; None for the provider's default.
-            response_format: ``"text"``, ``"json"``, a `JSONSchema`, a dict with a JSON Schema, or a type whose value
-                the response is to be: a msgspec Struct, a dataclass, a TypedDict, a pydantic model, or a ``list`` of
-                one. `InferenceResponse.data` is the validated value. Types need the package polyglot-answers.
-            data_mode: How data is asked for, instead of the connection's `data_mode`: ``native``, by the provider's
-                schema; ``tool``, as the arguments of a tool that the model must call; ``json`` or ``markdown``, by a
-                text that is added to the prompt.
+            response_format: ``"text"``, ``"json"``, a `JSONSchema`, a dict with a JSON Schema, or a type: a Struct, a
+                dataclass, a TypedDict, a pydantic model or a ``list`` of one, whose value is the response's `data`.
+            data_mode: How data is asked for: ``native``, ``tool``, ``json``, ``markdown``; None as the connection says.
             timeouts: Clocks in seconds: `Timeouts`, a dict of some (None for no limit), or a number for each wait.
-            retries: How requests of this call are retried. A `Retries` replaces that of every connection, an int n
-                means ``Retries(max_retries=n)``, and a dict changes the fields that it names. Waits are in seconds.
+            retries: `Retries`, a number of retries, or a dict of changed fields. Waits are in seconds.
             unsupported: For options that the driver cannot express: ``raise`` a `RequestError`, ``warn``, or ``drop``.
             extra: Fields that are laid over the request body, field by field.
             headers: Headers of this call, over the connection's. Those that carry a key are sent to one origin only.
             on_truncated: For a response that is cut off: ``raise`` a `Truncated`, or ``mark`` its ``outcome``.
-            resume: How to resume a response that is interrupted after it has begun, as often as `retries` allow:
-                ``restart`` sends the request anew, ``prefill`` lets the model continue the text received so far, and
-                ``provider`` requests the rest of a stored response. None raises. A partial's `seam` shows the point.
-            on_length: ``continue`` to let the model continue a response of text that reaches its limit of tokens, as
-                ``prefill`` does, up to 8 times; a number for another limit. Each continuation is a request, has a
-                `seam`, and stands in `failed_attempts`. ``stop`` returns the response with that finish reason.
-
-        Returns:
-            The pending call. Fallbacks of the connection receive the same request, with their own models.
+            resume: How an interrupted response is resumed: sent anew (``restart``), continued by the model
+                (``prefill``) or by the provider that stored it (``provider``). A partial's `seam` shows the point.
+            on_length: ``continue``, or a number of times, to let the model continue a text at its limit of tokens.
 
         Raises:
             ConfigError: Neither the call nor the connection names a model, or a clock or a retry setting is invalid.
@@ -192,24 +181,16 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         """
         headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
         _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
-        data_format = as_data_format(response_format)
-        plain = isinstance(response_format, (str, JSONSchema, Mapping))
         request = as_request(
             messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,
-            parallel_tool_calls=parallel_tool_calls, unsupported=unsupported,
-            response_format=as_response_format(response_format) if plain else None,
+            parallel_tool_calls=parallel_tool_calls, unsupported=unsupported, response_format=response_format,
             headers=as_headers(headers, auth_header),
         )  # fmt: skip
         targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
-        targets = [_with_format(target, data_format, data_mode) for target in targets]
-        further = continuations(on_length)
+        targets = _with_format(targets, as_data_format(response_format), data_mode)
         clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
-        return self._pending(targets[0].request, lambda streamed: self._stream(
-            Call(
-                _streamed(targets, streamed), clocks,
-                on_truncated=on_truncated, resume=resume, continuations=further,
-            )
-        ))  # fmt: skip
+        how = CallOptions(clocks, on_truncated, resume, continuations(on_length))
+        return self._pending(targets[0].request, lambda on: self._stream(Call(_streamed(targets, on), how)))
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Return what the driver can express in requests for a model. Nothing is sent.
@@ -240,7 +221,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         request, begun, timeouts = InferenceRequest(model="", messages=()), perf_counter(), connection.timeouts
         for page in driver.pages_of_models(models):
             left = None if timeouts.total is None else max(0.0, begun + timeouts.total - perf_counter())
-            yield Call([Target(connection, page, request)], replace(timeouts, total=left))
+            yield Call([Target(connection, page, request)], CallOptions(replace(timeouts, total=left)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.name!r})"
@@ -327,8 +308,8 @@ def _targets(
     return targets
 
 
-def _with_format(target: Target, data_format: DataFormat[Any] | None, mode: Mode | None) -> Target:
-    """Return a target whose request asks for data in the mode of the call, else in that of the connection.
+def _with_format(targets: list[Target], data_format: DataFormat[Any] | None, mode: Mode | None) -> list[Target]:
+    """Return targets whose requests ask for data in the mode of the call, else in that of their connection.
 
     Raises:
         RequestError: The call has a mode and no format, or the format cannot be asked for in the mode.
@@ -337,11 +318,13 @@ def _with_format(target: Target, data_format: DataFormat[Any] | None, mode: Mode
         if mode is not None:
             msg = f"data_mode={mode!r} is for calls with a response_format; this one has none that is data."
             raise RequestError(msg, phase="encode")
-        return target
-    connection = target.connection
-    chosen: Any = mode or connection.data_mode or "native"
-    use = FormatUse(data_format, chosen)
-    return target._replace(request=data_format.prepare(target.request, chosen), use=use)
+        return targets
+    asked = []
+    for target in targets:
+        chosen: Any = mode or target.connection.data_mode or "native"
+        use = FormatUse(data_format, chosen)
+        asked.append(target._replace(request=data_format.prepare(target.request, chosen), use=use))
+    return asked
 
 
 def _headers_for(

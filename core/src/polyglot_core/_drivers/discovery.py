@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Preset
 from polyglot_core._values.descriptors import no_descriptor
+from polyglot_core._values.entry_points import entry_points
 from polyglot_core._values.importing import import_module
 from polyglot_core.errors import ConfigError, PluginError
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Self
 
-    from importlib_metadata import EntryPoint
+    from polyglot_core._values.entry_points import EntryPoint
 
 
 __all__ = [
@@ -122,20 +121,6 @@ def register(module: object, name: str) -> Registration:
 # Installed
 
 
-@lru_cache(maxsize=8)
-def _entry_points(group: str, _path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
-    # Imported here: importlib_metadata takes longer to import than all of core, and a registered driver needs none.
-    metadata: Any = import_module("importlib_metadata")
-    by_name: dict[str, list[EntryPoint]] = {}
-    for entry in metadata.entry_points(group=group):
-        by_name.setdefault(entry.name, []).append(entry)
-    return by_name
-
-
-def _claims(group: str) -> dict[str, list[EntryPoint]]:
-    return _entry_points(group, tuple(sys.path))
-
-
 def _found(name: str, entries: Sequence[EntryPoint]) -> RegisteredName:
     owners = sorted({(entry.dist.name, entry.dist.version) if entry.dist else ("?", "?") for entry in entries})
     distribution, version = owners[0]
@@ -146,7 +131,7 @@ def _found(name: str, entries: Sequence[EntryPoint]) -> RegisteredName:
 def _find(group: str, name: str) -> RegisteredName | None:
     """Return the registration of one name. To read every distribution's name would take a hundred times as long."""
     try:
-        entries = _claims(group).get(name)
+        entries = entry_points(group).get(name)
         return None if entries is None else _found(name, entries)
     except OSError as error:  # of the files that describe the distributions
         if ours := no_descriptor(error):
@@ -166,7 +151,7 @@ def _allowed(name: str) -> bool:
 
 
 def _owners(group: str, name: str) -> set[str]:
-    return {entry.dist.name for entry in _claims(group).get(name, ()) if entry.dist}
+    return {entry.dist.name for entry in entry_points(group).get(name, ()) if entry.dist}
 
 
 def _allowed_preset(name: str) -> bool:
@@ -177,25 +162,25 @@ def _allowed_preset(name: str) -> bool:
     allowed = _allow_list()
     if allowed is None:
         return True
-    drivers = {owner for driver in _claims(DRIVERS) if driver in allowed for owner in _owners(DRIVERS, driver)}
+    drivers = {owner for driver in entry_points(DRIVERS) if driver in allowed for owner in _owners(DRIVERS, driver)}
     return _owners(PRESETS, name) <= drivers | allowed
 
 
 def find_drivers() -> dict[str, RegisteredName]:
     """Return the installed drivers by name, without importing any. Those not in ``POLYGLOT_DRIVERS`` are omitted."""
-    claims = _claims(DRIVERS)
+    claims = entry_points(DRIVERS)
     return {name: _found(name, claims[name]) for name in sorted(claims) if _allowed(name)}
 
 
 def find_presets() -> dict[str, RegisteredName]:
     """Return the installed presets by name, without importing any. Those of packages that are excluded are omitted."""
-    claims = _claims(PRESETS)
+    claims = entry_points(PRESETS)
     return {name: _found(name, claims[name]) for name in sorted(claims) if _allowed_preset(name)}
 
 
 def find_defaults() -> list[str]:
     """Return the names of the presets that can be the default connection."""
-    return sorted(filter(_allowed_preset, _claims(DEFAULTS)))
+    return sorted(filter(_allowed_preset, entry_points(DEFAULTS)))
 
 
 def has_driver(name: str) -> bool:

@@ -18,7 +18,6 @@ from polyglot_core._attempt.lifecycle import Signal
 from polyglot_core._attempt.stream_errors import LengthReached
 from polyglot_core._engine import final_error, retry_policy
 from polyglot_core._engine import resume as resuming
-from polyglot_core._engine.call_options import CallOptions
 from polyglot_core._engine.call_state import History, Requests, Target
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.events import Seam
@@ -29,9 +28,8 @@ from polyglot_core.errors import StreamError, TimedOut
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from polyglot_core._engine.call_options import OnTruncated, ResumeMode
+    from polyglot_core._engine.call_options import CallOptions
     from polyglot_core._values.events import Event
-    from polyglot_core._values.limits import Timeouts
     from polyglot_core._values.partial import PartialInferenceResponse
     from polyglot_core._values.request import InferenceRequest
     from polyglot_core._values.response import InferenceResponse
@@ -64,18 +62,10 @@ class Call:
         cancelled: True once the caller has closed the call.
     """
 
-    def __init__(
-        self,
-        targets: Sequence[Target],
-        timeouts: Timeouts,
-        *,
-        on_truncated: OnTruncated = "raise",
-        resume: ResumeMode | None = None,
-        continuations: int = 0,
-    ) -> None:
+    def __init__(self, targets: Sequence[Target], options: CallOptions) -> None:
         self.target, *fallbacks = targets
-        self.options = CallOptions(timeouts, on_truncated, resume, continuations)
-        self.clocks = Clocks(timeouts, perf_counter())
+        self.options = options
+        self.clocks = Clocks(options.timeouts, perf_counter())
         self.attempt: Attempt | None = None
         self.events: deque[Event] | None = None
         self.error: PolyglotError | None = None

@@ -10,6 +10,7 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast, get_args
 
+from polyglot_core._values.entry_points import entry_points
 from polyglot_core._values.importing import import_module
 from polyglot_core.errors import ConfigError
 
@@ -176,7 +177,6 @@ def _packages(purpose: str) -> list[FormatPackage]:
 def _installed(allowed: str | None) -> list[FormatPackage]:
     """Import the packages with formats, by name: those that the allow list names, if there is one."""
     names = None if allowed is None else {name.strip() for name in allowed.split(",")}
-    metadata: Any = import_module("importlib_metadata")
-    entries = sorted(metadata.entry_points(group=FORMATS), key=lambda entry: str(entry.name))
+    entries = [entry for _, claims in sorted(entry_points(FORMATS).items()) for entry in claims]
     chosen = [entry for entry in entries if names is None or (entry.dist is not None and entry.dist.name in names)]
     return [cast("FormatPackage", import_module(entry.value.partition(":")[0])) for entry in chosen]
