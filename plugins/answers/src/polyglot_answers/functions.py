@@ -81,7 +81,8 @@ class FunctionTool:
         schema = schema_of(fields)
         if strict and (open_place := _open_object(schema.schema)):
             raise _unfit(named, f"{open_place} accepts members of any name, which no strict schema can state")
-        tool = Tool(named, doc.text if description is None else description, schema.schema, strict=strict)
+        parameters = {field: value for field, value in schema.schema.items() if field != "title"}  # the name once more
+        tool = Tool(named, doc.text if description is None else description, parameters, strict=strict)
         return cls(tool, function, fields, schema)
 
     @property
