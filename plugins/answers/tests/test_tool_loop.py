@@ -583,18 +583,21 @@ def test_a_cancelled_loop_leaves_nothing(backend, where):
     async def sleeps() -> None:
         """Sleep."""
         try:
+            reached.set()
             await anyio.sleep_forever()
         finally:
             ended.append("tool")
 
     def naps() -> str:
         """Sleep in a thread."""
-        time.sleep(0.3)
+        reached.set()
+        time.sleep(0.2)
         ended.append("sync tool")
         return ""
 
     async def asks(_):
         try:
+            reached.set()
             await anyio.sleep_forever()
         finally:
             ended.append("hook")
@@ -602,18 +605,26 @@ def test_a_cancelled_loop_leaves_nothing(backend, where):
     fault = {"headers": Stall(before_headers=True), "stream": Stall(after_events=4)}.get(where)
     if where == "hook":
         before_hook = asks
+    reached = threading.Event()
     calls = [Call("naps" if where == "sync tool" else "sleeps")] * 2
     script = "Well, it rains a little." if where == "stream" else Reply(tool_calls=calls)
     conversation = Conversation(messages=["Hi."])
     before = threads()
 
+    async def loop(inference):
+        async with run_tools(inference, conversation, tools=[sleeps, naps], before=before_hook) as run:
+            async for step in run:
+                if where == "stream" and step.content_delta:
+                    reached.set()
+
     async def main():
-        async with AsyncInference.from_connection(simulator.connection) as inference:
-            with anyio.move_on_after(0.15) as scope:
-                async with run_tools(inference, conversation, tools=[sleeps, naps], before=before_hook) as run:
-                    async for _ in run:
-                        pass
-            return scope.cancelled_caught
+        async with AsyncInference.from_connection(simulator.connection) as inference, anyio.create_task_group() as tasks:
+            tasks.start_soon(loop, inference)
+            while not (reached.is_set() or (where == "headers" and simulator.requests)):
+                await anyio.sleep(0.005)
+            await anyio.sleep(0.02)
+            tasks.cancel_scope.cancel()
+        return True
 
     with Simulator(script, fault=fault) as simulator:
         before |= threads()

@@ -426,27 +426,31 @@ async def _fill(results: list[Message | None], calls: list[ToolCall], registry: 
     import anyio  # noqa: PLC0415 (sync programs do not need it)
 
     limit = anyio.Semaphore(max_parallel)
+    cancelled = anyio.get_cancelled_exc_class()
+    ended: list[BaseException] = []  # functions that ended as though they were cancelled, or were
     raised: list[BaseException] = []
 
     async def fill(index: int) -> None:
         async with limit:
             try:
                 results[index] = await arun(calls[index], registry)
-            except BaseException as error:
-                raised.append(error)
+            except cancelled as error:
+                ended.append(error)
                 raise
+            except BaseException as error:  # noqa: BLE001 (raised below: from a task, asyncio would stop its loop with it)
+                raised.append(error)
+                tasks.cancel_scope.cancel()
 
-    cancelled = anyio.get_cancelled_exc_class()
     try:
         async with anyio.create_task_group() as tasks:
             for index, result in enumerate(results):
                 if result is None:
                     tasks.start_soon(fill, index)
-    except BaseExceptionGroup:
-        own = [error for error in raised if not isinstance(error, cancelled)]
-        raise (own or raised)[0] from None
-    if raised:  # a function has ended as though it were cancelled, and nobody has cancelled it
-        raise raised[0]
+    finally:
+        if raised:
+            raise raised[0]
+    if ended:  # the group was not cancelled: it was the function's own cancellation
+        raise ended[0]
 
 
 class _AsyncTexts:
