@@ -52,6 +52,8 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "Overview </README>",
             "quickstart",
             "requests",
+            "tools",
+            "conversations",
             "providers",
             "configuration",
             "errors",
