@@ -44,45 +44,50 @@ each_style = pytest.mark.parametrize("style", STYLES)
 some_drivers = pytest.mark.parametrize("driver", ["openai", "openai-responses", "anthropic", "gemini", "bedrock"])
 
 
-def talk(style, simulator, conversation, turn=None, *, driver="openai", read="partials", most=None, **arguments):
-    """Stream a response in a style, and return the error that ended it.
-
-    Args:
-        read: ``partials``, ``text``, ``response``, or ``core`` for the stream of core within a block.
-        most: Number of partials after which the block is left; None reads all.
-    """
+def talk(style, simulator, conversation, turn=None, *, driver="openai", **arguments):
+    """Stream a response in a style, and return the error that ended it, or None."""
     connection = simulator.connection_for(driver)
-    if style == "sync":
-        with Inference.from_connection(connection) as inference:
-            try:
-                with conversation.stream(inference, turn, **arguments) as stream:
-                    if read == "response":
-                        return stream.response()
-                    pieces = {"partials": stream, "text": stream.text(), "core": stream.stream}[read]
-                    for number, _ in enumerate(pieces):
-                        if number == most:
-                            break
-            except PolyglotError as error:
-                return error
-        return None
+    how = {name: arguments.pop(name) for name in ("read", "most") if name in arguments}
 
     async def main():
         async with AsyncInference.from_connection(connection) as inference:
             try:
                 async with conversation.stream(inference, turn, **arguments) as stream:
-                    if read == "response":
-                        return await stream.response()
-                    pieces = {"partials": stream, "text": stream.text(), "core": stream.stream}[read]
-                    number = 0
-                    async for _ in pieces:
-                        if number == most:
-                            break
-                        number += 1
+                    return await async_read(stream, **how)
             except PolyglotError as error:
                 return error
-        return None
 
-    return anyio.run(main, backend=style)
+    if style != "sync":
+        return anyio.run(main, backend=style)
+    with Inference.from_connection(connection) as inference:
+        try:
+            with conversation.stream(inference, turn, **arguments) as stream:
+                return sync_read(stream, **how)
+        except PolyglotError as error:
+            return error
+
+
+def sync_read(stream, read="partials", most=None):
+    """Read a stream, in one of four ways, up to so many pieces; None reads all."""
+    if read == "response":
+        stream.response()
+        return
+    pieces = {"partials": stream, "text": stream.text(), "core": stream.stream}[read]
+    for number, _ in enumerate(pieces):
+        if number == most:
+            return
+
+
+async def async_read(stream, read="partials", most=None):
+    """Read an async stream in the same ways."""
+    if read == "response":
+        await stream.response()
+        return
+    number = 0
+    async for _ in {"partials": stream, "text": stream.text(), "core": stream.stream}[read]:
+        if number == most:
+            return
+        number += 1
 
 
 def shown(conversation):
@@ -100,7 +105,12 @@ def test_a_conversation_grows_by_a_turn_and_its_response(style, driver, read):
         first = conversation.usage
         talk(style, simulator, conversation, Message(role="user", content="A colour?"), driver=driver, read=read)
         second = json.dumps(simulator.requests[1].body)
-    assert shown(conversation) == [("user", "Hi."), ("assistant", "Hello."), ("user", "A colour?"), ("assistant", "Blue.")]
+    assert shown(conversation) == [
+        ("user", "Hi."),
+        ("assistant", "Hello."),
+        ("user", "A colour?"),
+        ("assistant", "Blue."),
+    ]
     assert all(message.complete for message in conversation.messages)
     assert [second.index(text) for text in ("Hi.", "Hello.", "A colour?")]
     assert "Be brief." in second
@@ -145,7 +155,9 @@ def test_a_call_that_fails_before_content_leaves_the_conversation(style, driver)
     assert shown(conversation)[-2:] == [("user", "A colour?"), ("assistant", "Blue.")]
 
 
-@pytest.mark.parametrize(("fault", "kind"), [(Reset(after_events=6), TransportError), (Cut(after_events=6), Truncated)], ids=["reset", "cut"])
+@pytest.mark.parametrize(
+    ("fault", "kind"), [(Reset(after_events=6), TransportError), (Cut(after_events=6), Truncated)], ids=["reset", "cut"]
+)
 @pytest.mark.parametrize("read", ["partials", "text", "response", "core"])
 @pytest.mark.parametrize("driver", ["openai", "anthropic", "gemini"])
 @each_style
@@ -161,10 +173,15 @@ def test_an_interrupted_response_is_kept_and_marked(style, driver, read, fault, 
         assert cut.text
         assert text.startswith(cut.text)
         branch = conversation.copy()
-        assert talk(style, simulator, conversation, driver=driver, read=read) is not error
+        assert talk(style, simulator, conversation, driver=driver, read=read) is None
         assert shown(conversation) == [("user", "Weather?"), ("assistant", text)]
         talk(style, simulator, branch, "Shorter.", driver=driver, read=read)
-    assert shown(branch) == [("user", "Weather?"), ("assistant", cut.text), ("user", "Shorter."), ("assistant", "Fine.")]
+    assert shown(branch) == [
+        ("user", "Weather?"),
+        ("assistant", cut.text),
+        ("user", "Shorter."),
+        ("assistant", "Fine."),
+    ]
 
 
 @pytest.mark.parametrize("driver", ["openai", "anthropic", "gemini"])
@@ -215,7 +232,10 @@ def test_a_cancelled_response_is_kept_and_marked(backend, after):
                 received.append(partial.content_delta)
 
     async def main():
-        async with AsyncInference.from_connection(simulator.connection) as inference, anyio.create_task_group() as tasks:
+        async with (
+            AsyncInference.from_connection(simulator.connection) as inference,
+            anyio.create_task_group() as tasks,
+        ):
             tasks.start_soon(read, inference)
             while not (any(received) or (not after and simulator.requests)):
                 await anyio.sleep(0.005)
@@ -242,11 +262,11 @@ def test_an_interrupted_read_is_kept(style):
         raise KeyboardInterrupt
 
     async def main():
-        async with AsyncInference.from_connection(simulator.connection) as inference:
-            async with conversation.stream(inference, "Hi.") as stream:
-                async for partial in stream:
-                    if partial.content_delta:
-                        interrupt()
+        inference = AsyncInference.from_connection(simulator.connection)
+        async with inference, conversation.stream(inference, "Hi.") as stream:
+            async for partial in stream:
+                if partial.content_delta:
+                    interrupt()
 
     with Simulator("Well, it rains.", pace=Pace(tokens_per_second=50)) as simulator:
         with pytest.raises(KeyboardInterrupt):
@@ -328,9 +348,16 @@ def test_tool_calls_without_a_result_get_one(style, driver):
         first, _ = branch.pending
         turns = [Message.tool_result(first, "rain"), "And tomorrow?"]
         assert talk(style, simulator, branch, turns, driver=driver, tools=tools) is None
-    texts = [(part.text, part.error) for message in conversation.messages for part in message.parts if isinstance(part, ToolResult)]
+    texts = [
+        (part.text, part.error)
+        for message in conversation.messages
+        for part in message.parts
+        if isinstance(part, ToolResult)
+    ]
     assert texts == [("This tool call was not run.", True)] * 2
-    texts = [(part.text, part.error) for message in branch.messages for part in message.parts if isinstance(part, ToolResult)]
+    texts = [
+        (part.text, part.error) for message in branch.messages for part in message.parts if isinstance(part, ToolResult)
+    ]
     assert texts == [("rain", False), ("This tool call was not run.", True)]
 
 
@@ -345,7 +372,13 @@ def test_tool_calls_without_a_result_get_one(style, driver):
         ([asked(call(1)), Message.tool_result(call(1), "a"), "Hi."], ()),
         ([asked(call(1)), {"role": "tool", "tool_call_id": "c1", "content": "a"}], ()),
         ([asked(call(1), call(2)), Message(role="user", content=(ToolResult(id="c1", content="a"),))], ("c2",)),
-        ([asked(call(1, id=None, name="a"), call(2, id=None, name="b")), Message.tool_result(call(2, id=None, name="b"), "x")], (None,)),
+        (
+            [
+                asked(call(1, id=None, name="a"), call(2, id=None, name="b")),
+                Message.tool_result(call(2, id=None, name="b"), "x"),
+            ],
+            (None,),
+        ),
         ([asked(call(1, id=None), call(2, id=None)), Message.tool_result(call(1, id=None), "x")], (None,)),
         ([Message.tool_result("c1", "x")], ()),
     ],
@@ -364,10 +397,14 @@ def marks(body):
     """Return where a body of the Messages API has marks, with their lifetimes."""
     found = {}
     for part, blocks in {"system": body["system"], "tools": body.get("tools", [])}.items():
-        found |= {f"{part}[{index}]": block["cache_control"] for index, block in enumerate(blocks) if "cache_control" in block}
+        found |= {
+            f"{part}[{index}]": block["cache_control"] for index, block in enumerate(blocks) if "cache_control" in block
+        }
     for index, message in enumerate(body["messages"]):
         if isinstance(message["content"], list):
-            found |= {f"messages[{index}]": block["cache_control"] for block in message["content"] if "cache_control" in block}
+            found |= {
+                f"messages[{index}]": block["cache_control"] for block in message["content"] if "cache_control" in block
+            }
     return {place: mark.get("ttl", True) for place, mark in found.items()}
 
 
@@ -424,7 +461,10 @@ def test_marks_that_a_provider_does_not_have():
         ("Hi.", ["Hi."]),
         ([Message(role="user", content=[Text("One."), Text("Two.")])], ["Two."]),
         ([Message(role="user", content=[Text("One."), Text(" ")])], ["One."]),
-        ([Message(role="user", content=[Text("One."), Image(url="https://example.com/a.png")])], ["https://example.com/a.png"]),
+        (
+            [Message(role="user", content=[Text("One."), Image(url="https://example.com/a.png")])],
+            ["https://example.com/a.png"],
+        ),
         ([asked(call(1)), Message.tool_result(call(1), "rain")], ["rain"]),
         ([asked(call(1)), Message.tool_result(call(1), [Text("rain"), RawPart({"type": "x"})])], ["rain"]),
         (["Hi.", asked(Reasoning(text="Hm."), call(1)), Message.tool_result(call(1), "")], ["Hi."]),
@@ -437,7 +477,9 @@ def test_the_last_part_that_can_have_a_mark_has_it(turn, marked):
     request = Conversation(cache={"messages": True}).request(turn)
     parts = [part for message in request for part in message.parts]
     parts += [inner for part in parts if isinstance(part, ToolResult) for inner in part.parts]
-    assert [part.text if isinstance(part, Text) else part.url for part in parts if getattr(part, "cache", False)] == marked
+    assert [
+        part.text if isinstance(part, Text) else part.url for part in parts if getattr(part, "cache", False)
+    ] == marked
 
 
 def test_a_tool_of_the_providers_own_has_no_mark():
@@ -531,7 +573,9 @@ caches = st.booleans() | st.sampled_from(["5m", "1h"])
 optional = st.none() | texts
 inner_parts = (
     st.builds(Text, texts, cache=caches, extra=extras)
-    | st.builds(Image, url=optional, data=st.none() | st.binary(max_size=4), detail=optional, cache=caches, extra=extras)
+    | st.builds(
+        Image, url=optional, data=st.none() | st.binary(max_size=4), detail=optional, cache=caches, extra=extras
+    )
     | st.builds(Document, url=optional, file_id=optional, data=st.none() | st.binary(max_size=4), name=optional)
     | st.builds(RawPart, extras)
 )
@@ -540,8 +584,16 @@ parts = (
     | st.builds(Audio, data=st.binary(max_size=4), cache=caches)
     | st.builds(Reasoning, text=texts, signature=optional, redacted=optional, id=optional, extra=extras)
     | st.builds(Refusal, texts, extra=extras)
-    | st.builds(ToolCall, name=texts, id=optional, arguments_raw=texts, complete=st.booleans(), signature=optional, extra=extras)
-    | st.builds(ToolResult, id=optional, content=texts | st.lists(inner_parts, max_size=2).map(tuple), error=st.booleans(), name=optional)
+    | st.builds(
+        ToolCall, name=texts, id=optional, arguments_raw=texts, complete=st.booleans(), signature=optional, extra=extras
+    )
+    | st.builds(
+        ToolResult,
+        id=optional,
+        content=texts | st.lists(inner_parts, max_size=2).map(tuple),
+        error=st.booleans(),
+        name=optional,
+    )
 )
 messages = st.builds(
     Message,
@@ -557,7 +609,9 @@ conversations = st.builds(
     Conversation,
     system=optional,
     messages=st.lists(messages, max_size=3),
-    usage=st.builds(Usage, input_tokens=counts, output_tokens=counts, cache_read_tokens=counts, reasoning_tokens=counts),
+    usage=st.builds(
+        Usage, input_tokens=counts, output_tokens=counts, cache_read_tokens=counts, reasoning_tokens=counts
+    ),
     cache=caches | st.dictionaries(st.sampled_from(["system", "tools", "messages"]), caches, max_size=3),
 )
 
@@ -565,7 +619,7 @@ conversations = st.builds(
 @given(conversations)
 @settings(max_examples=150)
 def test_every_conversation_survives_json(conversation):
-    """Nothing is lost on the way through JSON, a dict, or a copy."""
+    """JSON, a dict and a copy lose nothing."""
     assert Conversation.from_json(conversation.to_json()) == conversation
     assert Conversation.from_json(conversation.to_json().encode()) == conversation
     assert Conversation.from_dict(json.loads(json.dumps(conversation.to_dict()))) == conversation

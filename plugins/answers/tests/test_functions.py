@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import enum
 import functools
 import logging
 import threading
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio
 import msgspec
@@ -97,7 +97,7 @@ class Greeter:
     def __call__(self, name: str) -> str:
         """Return a greeting.
 
-        :param name: Whom to greet.
+        :param name: The name to greet.
         """
         return f"{self.greeting}, {name}!"
 
@@ -124,8 +124,17 @@ def with_secret(query: str, secret: str, limit: int = 3) -> str:
     [
         pytest.param(Greeter("Hi").method, None, ["name", "mark"], '{"name": "Bo"}', "Hi, Bo!", id="method"),
         pytest.param(Greeter("Hi"), "greet", ["name"], '{"name": "Bo"}', "Hi, Bo!", id="callable object"),
-        pytest.param(decorated(with_secret), None, ["query", "secret", "limit"], '{"query": "a", "secret": "b"}', "a b 3", id="decorated"),
-        pytest.param(functools.partial(with_secret, secret="s"), "search", ["query"], '{"query": "a"}', "a s 3", id="partial"),
+        pytest.param(
+            decorated(with_secret),
+            None,
+            ["query", "secret", "limit"],
+            '{"query": "a", "secret": "b"}',
+            "a b 3",
+            id="decorated",
+        ),
+        pytest.param(
+            functools.partial(with_secret, secret="s"), "search", ["query"], '{"query": "a"}', "a s 3", id="partial"
+        ),
         pytest.param(lambda: "x", "constant", [], "", "x", id="lambda"),
         pytest.param(lambda: "x", "constant", [], "null", "x", id="null arguments"),
     ],
@@ -143,7 +152,7 @@ def test_every_kind_of_callable_is_a_tool(style, function, name, members, argume
 def test_descriptions_of_callables():
     """The docstring of the method that runs, of the class behind it, or of the function behind a partial."""
     assert tool_of(Greeter("Hi"), name="greet").description == "Return a greeting."
-    assert tool_of(Greeter("Hi"), name="greet").parameters["properties"]["name"]["description"] == "Whom to greet."
+    assert tool_of(Greeter("Hi"), name="greet").parameters["properties"]["name"]["description"] == "The name to greet."
     assert tool_of(functools.partial(with_secret, secret="s"), name="search").description == "Search."
 
 
@@ -169,7 +178,7 @@ def test_types_of_parameters():
         place: Place,
         places: list[Place],
         unit: Unit,
-        day: datetime.date,
+        day: dt.date,
         note: Annotated[str, Described()],
         count: Annotated[int, msgspec.Meta(ge=1, description="From Meta.")] = 3,
         tags: list[str] = ["x"],  # noqa: B006 (what is tested)
@@ -190,7 +199,7 @@ def test_types_of_parameters():
     assert not result_of("sync", called("everything", arguments), [everything]).error
     got.pop("got", None)
     assert got == {
-        "place": Place("Oslo"), "places": [Place("Rom")], "unit": Unit.F, "day": datetime.date(2026, 1, 2),
+        "place": Place("Oslo"), "places": [Place("Rom")], "unit": Unit.F, "day": dt.date(2026, 1, 2),
         "note": "n", "count": 3, "tags": ["x"], "any_of": None, "by_name": {"a": 1},
     }  # fmt: skip
 
@@ -213,6 +222,9 @@ def misspelt(first: int, value: Missing) -> None: ...
 def nested(value: list[threading.Lock]) -> None: ...
 
 
+def of_no_type(first: int, value: object) -> None: ...
+
+
 def unreadable_result(value: int) -> Missing:
     """Return."""
     return value
@@ -225,7 +237,8 @@ def unreadable_result(value: int) -> Missing:
         (spread, "'spread'.* parameter 'values' cannot be passed by name"),
         (named_spread, "'named_spread'.* parameter 'values' cannot be passed by name"),
         (untyped, "'untyped'.* parameter 'value' has no annotation"),
-        (nested, "'nested'.* the type of its parameter 'value' has no JSON Schema"),
+        (nested, "'nested'.* the type of its parameter 'value', list.*lock.*, has no JSON Schema; types are"),
+        (of_no_type, "'of_no_type'.* its parameter 'value', <class 'object'>, has no JSON Schema"),
         (misspelt, "'misspelt'.* annotation of its parameter 'value' cannot be read: name 'Missing'"),
         (lambda: 1, "name"),
         (functools.partial(untyped, 1), "name"),
@@ -258,7 +271,7 @@ def test_what_no_strict_schema_can_state():
 
     def second(a: int, holder: list[Open]) -> None: ...
 
-    def third(a: int, anything: object) -> None: ...
+    def third(a: int, anything: Any) -> None: ...
 
     for function, name in ((first, "by_name"), (second, "holder"), (third, "anything")):
         with pytest.raises(RequestError, match=f"parameter '{name}' accepts members of any name"):
@@ -411,7 +424,7 @@ def test_sync_functions_do_not_block_the_loop(backend):
             return (await arun(called("waits", ""), [waits])).parts[0].text
 
     async def release():
-        while not begun.is_set():  # noqa: ASYNC110 (of a thread)
+        while not begun.is_set():
             await anyio.sleep(0.001)
         go.set()
 

@@ -11,7 +11,7 @@ from polyglot_answers.conversation import (
     pending_calls,
 )
 from polyglot_answers.functions import FunctionTool, arun, on_tool_call, registry_of, run, tool_of
-from polyglot_answers.tool_loop import AsyncToolRun, Step, TooManyTurns, ToolRun, Verdict, run_tools
+from polyglot_answers.tool_loop import AsyncToolRun, Step, ToolRun, TooManyTurns, Verdict, run_tools
 
 __all__ = [
     "AsyncConversationStream",

@@ -78,7 +78,7 @@ class FunctionTool:
             raise RequestError(msg, phase="encode")
         doc = read_docstring(_doc_of(function))
         fields = _fields_of(function, named, doc.arguments)
-        schema = schema_of(fields)
+        schema = _schema_of(fields, named)
         if strict and (open_place := _open_object(schema.schema)):
             raise _unfit(named, f"{open_place} accepts members of any name, which no strict schema can state")
         parameters = {field: value for field, value in schema.schema.items() if field != "title"}  # the name once more
@@ -105,7 +105,7 @@ class FunctionTool:
         if self.fields is None or self.schema is None:
             return given
         try:
-            found = msgspec.convert(self.schema.without_absent(given), self.fields, str_keys=True)
+            found = msgspec.convert(self.schema.without_absent(given), self.fields, str_keys=True, dec_hook=_decoded)
         except Exception as error:  # one that the type of a parameter raises, too
             raise ValueError(f"The arguments do not fit the tool {self.tool.name!r}: {error}.") from error
         return {name: getattr(found, name) for name in self.fields.__struct_fields__}
@@ -337,7 +337,6 @@ def _fields_of(function: Callable[..., Any], name: str, texts: Mapping[str, str]
     for parameter in _parameters(function, name):
         kind = _with_description(_hint(function, parameter, name), texts.get(parameter.name))
         default = () if parameter.default is inspect.Parameter.empty else (_default(parameter.default),)
-        _check_kind(name, parameter.name, kind)
         fields.append((parameter.name, kind, *default))
     return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
 
@@ -377,11 +376,44 @@ def _hint(function: Callable[..., Any], parameter: inspect.Parameter, name: str)
     return hints[parameter.name]
 
 
-def _check_kind(name: str, parameter: str, kind: Any) -> None:  # noqa: ANN401 (a type)
+def _schema_of(fields: type[msgspec.Struct], name: str) -> TypeSchema:
+    """Return the schema of a struct of parameters.
+
+    Raises:
+        RequestError: The type of one of them has no schema.
+    """
     try:
-        msgspec.json.schema(kind)
-    except (TypeError, ValueError) as error:
-        raise _unfit(name, f"the type of its parameter {parameter!r} has no JSON Schema: {error}") from error
+        return schema_of(fields)
+    except TypeError as error:
+        raise _unfit(name, f"{_without_schema(fields)} has no JSON Schema; {_TYPES}") from error
+
+
+_TYPES = (
+    "types are numbers, texts, dates, enums, literals, Structs, dataclasses, TypedDicts, and lists and dicts of these"
+)
+    "types are numbers, texts, dates, enums, literals, Structs, dataclasses, TypedDicts, and lists and dicts of these"
+)
+
+
+def _without_schema(fields: type[msgspec.Struct]) -> str:
+    """Return the parameter, with its type, that has no schema."""
+    for field in msgspec.structs.fields(fields):
+        try:
+            schema_of(msgspec.defstruct(fields.__name__, [(field.name, field.type)]))
+        except TypeError:
+            return f"the type of its parameter {field.name!r}, {field.type!r:.80},"
+    return "one of its parameters"
+
+
+def _decoded(kind: Any, value: Any) -> Any:  # noqa: ANN401 (any type)
+    """Return the value of a type that msgspec does not know: a pydantic model.
+
+    Raises:
+        NotImplementedError: It is another type.
+    """
+    if is_model(kind):
+        return kind.model_validate(value)
+    raise NotImplementedError
 
 
 def _default(value: Any) -> Any:  # noqa: ANN401 (any value)
