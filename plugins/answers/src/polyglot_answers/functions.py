@@ -391,8 +391,6 @@ def _schema_of(fields: type[msgspec.Struct], name: str) -> TypeSchema:
 _TYPES = (
     "types are numbers, texts, dates, enums, literals, Structs, dataclasses, TypedDicts, and lists and dicts of these"
 )
-    "types are numbers, texts, dates, enums, literals, Structs, dataclasses, TypedDicts, and lists and dicts of these"
-)
 
 
 def _without_schema(fields: type[msgspec.Struct]) -> str:
