@@ -55,7 +55,7 @@ class Conversation(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="
 
     Attributes:
         system: Text of the system prompt, which precedes the messages of each request; None for none.
-        messages: The turns. In the constructor also strings of the user, and dicts in OpenAI's format.
+        messages: The turns. The constructor reads strings of the user and dicts in OpenAI's format, too.
         usage: The sum of the token counts of all responses.
         cache: What the provider is to cache, if it supports explicit cache marks: True or a lifetime such as ``1h`` for
             all of it, or a dict with some of ``system``, ``tools`` and ``messages``. Each request then has a mark at
@@ -125,14 +125,15 @@ class Conversation(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="
         system = Text(self.system, cache=self._mark("system"))
         return [Message(role="system", content=(system,)), *following]
 
-    def append(self, *turns: Turn) -> None:
-        """Append turns, as `stream` does with its turn, without a request.
+    def append(self, *turns: Turn) -> Self:
+        """Append turns, as `stream` does with its turn, without a request. Return the conversation.
 
         Raises:
             RequestError: One of them is no turn.
         """
         if turns:
             self.messages = _following(self.messages, _turns_of(turns))
+        return self
 
     def take(self, response: InferenceResponse, turns: Sequence[Turn] = ()) -> None:
         """Append turns and the response to them, and add its token counts. `stream` does it by itself.
