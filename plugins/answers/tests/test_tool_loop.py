@@ -759,6 +759,8 @@ def test_nothing_is_sent_before_the_loop_is_iterated():
         run.close()
         steps: Iterator = iter(run)
         assert list(steps) == []
+        with pytest.raises(RequestError, match="it was closed"):
+            run.response()
         assert simulator.requests == []
     assert run.messages == [Message(role="user", content="Hi.")]
 

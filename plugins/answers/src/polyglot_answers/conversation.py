@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -172,9 +173,10 @@ class Conversation(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="
         """Return the conversation as JSON. Bytes are in base64.
 
         Raises:
-            RequestError: A message has a value that JSON does not have, such as bytes in its `extra`.
+            RequestError: A message has a value that JSON does not have, such as NaN in its `extra`.
         """
         try:
+            json.dumps(self.to_dict(), allow_nan=False)  # msgspec writes null for NaN
             return msgspec.json.encode(self).decode()
         except (TypeError, ValueError, RecursionError) as error:
             msg = f"The conversation has a value that JSON does not have: {error}. Fields of extra are JSON values."

@@ -210,8 +210,12 @@ class _Run:
             raise self._loop.error.with_traceback(None)
         if not self._loop.responses:
             names = ", ".join(sorted({call.name for call in self._loop.conversation.pending}))
-            msg = f"No request was sent: the conversation ends with tool calls of {names}, which have no function."
-            raise RequestError(msg, phase="encode")
+            why = (
+                f"the conversation ends with tool calls of {names}, which have no function"
+                if names
+                else "it was closed"
+            )
+            raise RequestError(f"The loop has sent no request: {why}.", phase="encode")
         return self._loop.responses[-1]
 
 
