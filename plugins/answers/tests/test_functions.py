@@ -421,14 +421,16 @@ def test_sync_functions_do_not_block_the_loop(backend):
     async def main():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(release)
-            return (await arun(called("waits", ""), [waits])).parts[0].text
+            return (await arun(called("waits", ""), [waits])).parts[0]
 
     async def release():
         while not begun.is_set():
             await anyio.sleep(0.001)
         go.set()
 
-    assert anyio.run(main, backend=backend) != threading.current_thread().name
+    result = anyio.run(main, backend=backend)
+    assert not result.error
+    assert result.text != threading.current_thread().name
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -565,8 +565,13 @@ def test_leaving_between_tools_keeps_the_results_so_far(style):
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 @each_style
 def test_an_interruption_in_a_tool_passes(style, kind):
-    """It passes without a group around it; results of other tool calls are kept, and the loop can be repeated."""
-    interrupt = [True]
+    """It passes without a group around it; results of other tool calls and no threads are left; a further loop continues."""
+    interrupt, looked = [True], threading.Event()
+
+    def looks(city: str) -> str:
+        """Return at once."""
+        looked.set()
+        return city
 
     def interrupts() -> str:
         """Interrupt once."""
@@ -576,19 +581,22 @@ def test_an_interruption_in_a_tool_passes(style, kind):
 
     async def interrupts_later() -> str:
         """Interrupt once, as a task."""
-        await anyio.sleep(0.05)
+        while not looked.is_set():
+            await anyio.sleep(0.005)
         return interrupts()
 
     tool = interrupts if style == "sync" else interrupts_later
-    calls = Reply(tool_calls=[Call("weather", {"city": "Oslo"}), Call(tool.__name__)])
+    calls = Reply(tool_calls=[Call("looks", {"city": "Oslo"}), Call(tool.__name__)])
     conversation = Conversation(messages=["Hi."])
     with Simulator([calls, "Well."]) as simulator:
+        before = threads()
         with pytest.raises(kind):
-            play(style, simulator, conversation, tools=[weather, tool])
+            play(style, simulator, conversation, tools=[looks, tool])
+        assert threads_end(before)
         assert [call.name for call in conversation.pending] == [tool.__name__]
-        _, _, error = play(style, simulator, conversation, tools=[weather, tool])
+        _, _, error = play(style, simulator, conversation, tools=[looks, tool])
     assert error is None
-    assert [text for text, _ in results(conversation.messages)][-1] == "done"
+    assert [text for text, _ in results(conversation.messages)] == ["Oslo", "done"]
 
 
 def threads():
