@@ -184,14 +184,15 @@ def test_an_interrupted_response_is_kept_and_marked(style, driver, read, fault, 
     ]
 
 
+@pytest.mark.parametrize("read", ["partials", "text", "core"])
 @pytest.mark.parametrize("driver", ["openai", "anthropic", "gemini"])
 @each_style
-def test_a_response_that_is_closed_early_is_kept_and_marked(style, driver):
+def test_a_response_that_is_closed_early_is_kept_and_marked(style, driver, read):
     """Leaving the block keeps the turn and what was received; without content nothing is appended."""
     text = " ".join(["word"] * 100)
     conversation = Conversation()
     with Simulator(text, pace=Pace(tokens_per_second=200)) as simulator:
-        assert talk(style, simulator, conversation, "Hi.", driver=driver, most=8) is None
+        assert talk(style, simulator, conversation, "Hi.", driver=driver, read=read, most=8) is None
         assert simulator.requests[0].wait_closed()
     (turn, cut) = conversation.messages
     assert (turn.text, cut.complete) == ("Hi.", False)

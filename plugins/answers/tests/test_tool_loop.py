@@ -437,6 +437,23 @@ def test_a_dict_of_functions_names_tools():
     assert results(run.messages) == [('{"city":"Oslo","unit":"c"}', False)]
 
 
+@each_style
+def test_a_loop_over_a_conversation_has_its_system_prompt_and_cache_marks(style):
+    """Each request is marked at the end of the system prompt, of the tools and of the turns, also at results of tools."""
+    conversation = Conversation(system="Be brief.", messages=["Hi."], cache=True)
+    with Simulator([TWO_CALLS, "Well."]) as simulator:
+        run, _, error = play(style, simulator, conversation, driver="anthropic")
+        bodies = [request.body for request in simulator.requests]
+    assert error is None
+    assert run.conversation is conversation
+    for body, last in zip(bodies, ("text", "tool_result"), strict=True):
+        assert body["system"][-1]["cache_control"]
+        assert [bool(tool.get("cache_control")) for tool in body["tools"]] == [False, True]
+        blocks = [block for message in body["messages"] for block in message["content"] if isinstance(block, dict)]
+        assert [block["type"] for block in blocks if "cache_control" in block] == [last]
+    assert roles(conversation.messages) == ["user", "assistant", "tool", "tool", "assistant"]
+
+
 # Errors and interruptions
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import msgspec
 from msgspec.structs import replace
 
+from polyglot_answers.texts import AsyncTexts, Texts
 from polyglot_core import (
     AsyncInference,
     AsyncInferenceStream,
@@ -376,7 +377,7 @@ class ConversationStream:
 
     def text(self) -> Iterator[str]:
         """Return an iterator of the pieces of visible text. Raises as iteration does."""
-        return (partial.content_delta for partial in self if partial.content_delta and partial.choice == 0)
+        return Texts(iter(self))
 
     def response(self) -> InferenceResponse:
         """Read the rest of the stream, and return the complete response.
@@ -449,7 +450,7 @@ class AsyncConversationStream:
 
     def text(self) -> AsyncIterator[str]:
         """Return an iterator of the pieces of visible text. Raises as iteration does."""
-        return (partial.content_delta async for partial in self if partial.content_delta and partial.choice == 0)
+        return AsyncTexts(aiter(self))
 
     async def response(self) -> InferenceResponse:
         """Read the rest of the stream, and return the complete response.

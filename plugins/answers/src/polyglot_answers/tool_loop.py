@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from polyglot_answers.conversation import AsyncConversationStream, Conversation, ConversationStream, Turn
 from polyglot_answers.functions import CompleteCalls, Functions, FunctionTool, Registry, arun, registry_of, run
+from polyglot_answers.texts import AsyncTexts, Texts
 from polyglot_core import (
     AsyncInference,
     Inference,
@@ -258,7 +259,7 @@ class ToolRun(_Run):
 
     def text(self) -> Iterator[str]:
         """Return an iterator of the pieces of visible text of all turns."""
-        return (step.content_delta for step in self if isinstance(step, PartialInferenceResponse) and _is_text(step))
+        return Texts(self)
 
     def response(self) -> InferenceResponse:
         """Run the loop to its end, and return the last response.
@@ -355,7 +356,7 @@ class AsyncToolRun(_Run):
 
     def text(self) -> AsyncIterator[str]:
         """Return an iterator of the pieces of visible text of all turns."""
-        return _AsyncTexts(self)
+        return AsyncTexts(self)
 
     async def response(self) -> InferenceResponse:
         """Run the loop to its end, and return the last response.
@@ -455,26 +456,6 @@ async def _fill(results: list[Message | None], calls: list[ToolCall], registry: 
             raise raised[0]
     if ended:  # the group was not cancelled: it was the function's own cancellation
         raise ended[0]
-
-
-class _AsyncTexts:
-    """Iterates the pieces of visible text of a loop."""
-
-    def __init__(self, steps: AsyncToolRun) -> None:
-        self._steps = steps
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str:
-        while True:
-            step = await anext(self._steps)
-            if isinstance(step, PartialInferenceResponse) and _is_text(step):
-                return step.content_delta
-
-
-def _is_text(partial: PartialInferenceResponse) -> bool:
-    return bool(partial.content_delta) and partial.choice == 0
 
 
 @overload
