@@ -236,7 +236,8 @@ def test_a_hook_decides_before_each_tool_call(style, verdict, expected):
         ((text, _),) = results(run.messages)
         assert text == expected
         assert seen == of(ToolCall, steps)
-        assert of(ToolResult, steps)[0].id == seen[0].id
+        assert (of(ToolResult, steps)[0].id, of(ToolResult, steps)[0].name) == (seen[0].id, seen[0].name)
+        assert run.responses[-1].content == "Well."
         assert run.messages[1].parts[-1].arguments == {"city": "Oslo"}  # the response is sent back as it was received
 
 

@@ -151,8 +151,12 @@ class _Loop:
         """Append the results of tool calls, which are then run."""
         for call, message in results:
             self.calls = [other for other in self.calls if other is not call]
-            self.conversation.append(message)
-            self.steps.extend(part for part in message.parts if isinstance(part, ToolResult))
+            # the model waits for the result of its own tool call, whichever was run in its place
+            found = [
+                replace(part, id=call.id, name=call.name) for part in message.parts if isinstance(part, ToolResult)
+            ]
+            self.conversation.append(replace(message, content=tuple(found)))
+            self.steps.extend(found)
         self.finished = not self.calls and bool(self.conversation.pending)
 
     def close(self) -> None:
