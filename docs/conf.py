@@ -42,6 +42,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"polyglot_core\.\w+\..*"),  # types of fields that have no public name
     (r"py:.*", r".*[\[ ].*"),  # a piece of an annotation that could not be evaluated
     # imported for type checkers alone, or without a public name
+    (r"py:.*", r"DataT|ValueT_co|DataReading|Mode|CallArguments|ConnectionFields|ResponseFormat|OnLength"),
     (r"py:.*", r"ErrorFacts|Client|Messages|Part|Event|ConnectionInfo|DecodeError|Driver|Implementation"),
 ]
 suppress_warnings = ["ref.python"]  # `type` in an annotation, where fields have that name too
@@ -52,6 +53,8 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "Overview </README>",
             "quickstart",
             "requests",
+            "data",
+            "cookbook/index",
             "tools",
             "conversations",
             "providers",
@@ -68,6 +71,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
         "Packages": ["/core/README", "/plugins/*/README"],
     },
     "docs/providers": {"Providers": ["providers/*"]},
+    "docs/cookbook/index": {"Cookbook": ["extraction", "elements", "files", "caching"]},
     "docs/reference/index": {"Modules": ["core", "events", "plugin", "testing", "errors"]},
     "docs/decisions/index": {"Decisions": ["0*"]},
 }

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from draw_features import FEATURES
 from draw_providers import drivers, presets
+from draw_reference import meanings
 from msgspec.structs import replace
 
+from polyglot_core import Capabilities, Inference
 from polyglot_core._drivers.bound import BoundDriver, Driver
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Connection, InferenceRequest, Message
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import WireRequest
 
-__all__ = ["draw_capabilities", "draw_encoding", "draw_wire"]
+__all__ = ["draw_capabilities", "draw_encoding", "draw_expressed", "draw_wire"]
 
 _MODELS = {
     "azure-openai": ("my-deployment",),
@@ -147,6 +149,22 @@ def draw_capabilities() -> str:
             cells = (found.pop() if len(found) == 1 else "some models" for found in verdicts)
             lines.append(f"| {feature.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def draw_expressed() -> str:
+    """Return a table of the capabilities that `Inference.capabilities` finds for each driver."""
+    names = sorted(_bound())
+    found = {name: [_inference(name).capabilities(model) for model in _models(name)] for name in names}
+    lines = [f"| | meaning | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
+    for capability, meaning in meanings(Capabilities).items():
+        verdicts = ({getattr(each, capability) for each in found[name]} for name in names)
+        cells = (("yes" if True in each else "no") if len(each) == 1 else "some models" for each in verdicts)
+        lines.append(f"| `{capability}` | {meaning} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _inference(driver: str) -> Inference:
+    return Inference.from_connection(_connection(driver))
 
 
 def draw_encoding(driver: str) -> str:

@@ -83,9 +83,10 @@ def _parts() -> Iterable[Feature]:
     yield _part("`detail` of an image", Image(data=_BYTES, detail="low"), Image(data=_BYTES))
     yield _part("`Audio`", Audio(data=_BYTES))
     yield _part("`Document` by `url`", Document(url=f"{_URL}.pdf"))
-    yield _part("`Document` as `data`, PDF", Document(data=_BYTES, name="file.pdf"))
-    yield _part("`Document` as `data`, text", Document(data=_BYTES, name="file.txt", mime_type="text/plain"))
+    yield _part("`Document` as `data`, PDF", Document(data=_BYTES))
+    yield _part("`Document` as `data`, text", Document(data=_BYTES, mime_type="text/plain"))
     yield _part("`Document` by `file_id`", Document(file_id="file-1"))
+    yield _part("`name` of a document", Document(data=_BYTES, name="file.pdf"))
     yield _part("`Text` with `cache=True`", Text("Read this.", cache=True), Text("Read this."))
 
 
@@ -121,7 +122,7 @@ def _tools() -> Iterable[Feature]:
     yield Feature("`ToolResult`", _result(_RESULT), _turns(_CALL))
     yield Feature("`ToolResult` with `error=True`", _result(_RESULT, error=True), _result(_RESULT))
     yield Feature("`ToolResult` with an image", _result(_RESULT, Image(data=_BYTES)), _result(_RESULT))
-    text = Document(data=_BYTES, name="file.txt", mime_type="text/plain")
+    text = Document(data=_BYTES, mime_type="text/plain")
     yield Feature("`ToolResult` with a document of text", _result(_RESULT, text), _result(_RESULT))
 
 
@@ -134,6 +135,8 @@ def _formats() -> Iterable[Feature]:
     yield Feature('`response_format="json"`', _request(response_format="json"), _request())
     shape = JSONSchema(_SCHEMA)
     yield Feature("`response_format` with a schema", _request(response_format=shape), _request())
+    named = _request(response_format=JSONSchema(_SCHEMA, "weather", description="The weather."))
+    yield Feature("`name` and `description` of a schema", named, _request(response_format=shape))
     strict = _request(response_format=JSONSchema(_SCHEMA, strict=True))
     yield Feature("`strict=True` of a schema", strict, _request(response_format=shape))
 

@@ -15,7 +15,7 @@ from polyglot_core._values.events import Event
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-__all__ = ["draw_events", "draw_fields", "draw_layers"]
+__all__ = ["draw_events", "draw_fields", "draw_layers", "meanings"]
 
 _PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
@@ -30,14 +30,19 @@ def draw_fields(kind: type[msgspec.Struct], besides: Container[str] = ()) -> str
     Raises:
         KeyError: The docstring does not describe a field.
     """
-    meanings = dict(_attributes(inspect.getdoc(kind) or ""))
+    described = meanings(kind)
     rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
     for field in msgspec.structs.fields(kind):
         if field.name in besides:
             continue
         shown = str(kind.__annotations__[field.name]).replace("|", "\\|")
-        rows.append(f"| `{field.name}` | `{shown}` | {_default(field)} | {meanings[field.name]} |")
+        rows.append(f"| `{field.name}` | `{shown}` | {_default(field)} | {described[field.name]} |")
     return "\n".join(rows)
+
+
+def meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the descriptions of a struct's fields, from its docstring."""
+    return dict(_attributes(inspect.getdoc(kind) or ""))
 
 
 _OF_CONTENT = frozenset({"choice", "block"})

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from draw_capabilities import draw_capabilities, draw_encoding, draw_wire
+from draw_capabilities import draw_capabilities, draw_encoding, draw_expressed, draw_wire
+from draw_data import draw_data
 from draw_endpoints import draw_endpoints, draw_list
 from draw_life import draw_endings, draw_life
 from draw_mistakes import draw_mistakes
@@ -21,6 +22,7 @@ from draw_reference import draw_events, draw_fields, draw_layers
 from polyglot_core._config.config_file import Entry
 from polyglot_core._values.connection import Connection, Preset
 from polyglot_core._values.limits import Limits, Retries, Timeouts
+from polyglot_core._values.models import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,12 +41,15 @@ PARTS: dict[str, Callable[..., str]] = {
     "retries": lambda: draw_fields(Retries),
     "limits": lambda: draw_fields(Limits),
     "preset": lambda: draw_fields(Preset),
+    "model": lambda: draw_fields(Model),
     "drivers": draw_drivers,
     "presets": draw_presets,
     "options": draw_options,
     "mistakes": draw_mistakes,
     "capabilities": draw_capabilities,
+    "data": draw_data,
     "encoding": draw_encoding,
+    "expressed": draw_expressed,
     "wire": draw_wire,
     "endpoints": draw_endpoints,
     "list": draw_list,

@@ -49,6 +49,7 @@ PolyglotError
     Truncated
     Malformed
     LimitExceeded
+    ResponseFormatError
     UnexpectedContentType
   TimedOut
   TransportError

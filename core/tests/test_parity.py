@@ -45,6 +45,7 @@ TWINS = [
     (stream, "InferenceStream", "AsyncInferenceStream"),
     (stream, "_Watched", "_AsyncWatched"),
     (stream, "_Texts", "_AsyncTexts"),
+    (stream, "_Elements", "_AsyncElements"),
     (stream, "_Events", "_AsyncEvents"),
 ]
 

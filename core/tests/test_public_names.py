@@ -13,24 +13,24 @@ import polyglot_core
 from polyglot_core import errors, events, plugin, testing
 
 USERS = """
-AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError ConfigError Connection Document
-FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Outcome PartialInferenceResponse
-PendingInference PluginError PolyglotError ProviderError RateLimited RawPart RawTool Reasoning Refusal RequestError
-Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
+AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError Capabilities ConfigError Connection Document
+FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Model Options Outcome
+PartialInferenceResponse PendingInference PluginError PolyglotError ProviderError RateLimited RawPart RawTool Reasoning Refusal
+RequestError ResponseFormatError Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
 """
 AUTHORS = """
-CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter Details Document End Event Failure Finish FinishReason
-Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter
+CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter DataFormat DataReader Details Document End Event Failure Finish FinishReason
+FormatPackage Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter Mode Model
 NDJSONFramer Note Part Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta ResponseStarted Retries
 SSEFramer Secret
 ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
-WireRequest WireResponse cannot_express config_error failure_from_payload finish_of hookimpl import_optional json_access
-json_request merged provider_error_class read_facts stated_failure translate_options
+WireRequest WireResponse annotated_schema cannot_express config_error failure_from_payload finish_of hookimpl import_optional
+is_vendor_event json_access json_request merged provider_error_class read_facts stated_failure translate_options
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded
-PermissionDenied PluginError PolyglotError ProviderError QuotaExceeded RateLimited RequestError ServerError StreamError
-TimedOut TransportError Truncated UnexpectedContentType
+PermissionDenied PluginError PolyglotError ProviderError QuotaExceeded RateLimited RequestError ResponseFormatError
+ServerError StreamError TimedOut TransportError Truncated UnexpectedContentType
 """
 EVENTS = """
 Citation Details End Event Failure Finish Logprobs MediaDelta Note Ping ReasoningDelta RefusalDelta ResponseStarted Seam

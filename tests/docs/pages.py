@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGES = [CHECKOUT / "core", *sorted(project.parent for project in CHECKOUT.glob("plugins/*/pyproject.toml"))]
@@ -63,3 +68,12 @@ def table(page: Path, heading: str) -> list[list[str]]:
             break
         rows.append([cell.strip() for cell in line.replace("\\|", "\0").strip("|").split("|")])
     return rows
+
+
+def script(name: str) -> ModuleType:
+    """Import a script that generates parts of the pages."""
+    sys.path.insert(0, str(DOCS))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(DOCS))

@@ -88,7 +88,11 @@ def test_the_driver_of_the_readme_passes_the_exam(provider, program, capsys):
     (block,) = (block for block in blocks(README, "python") if "def encode_request" in block.text)
     exec(compile(block.padded, str(README), "exec", dont_inherit=True), program.__dict__)  # noqa: S102 (our own page)
     assert capsys.readouterr().out == "Hello."
-    nothing_to_check = {"details can be read", "broken tool calls go back as objects"}  # it has neither
+    nothing_to_check = {  # it has none of them
+        "details can be read",
+        "broken tool calls go back as objects",
+        "the list of models is read",
+    }
     report = check_driver(program, ACME)
     assert set(report.passed) == set(CHECKS) - nothing_to_check
     assert set(report.skipped) == nothing_to_check
@@ -140,10 +144,10 @@ def test_a_script_that_is_shown_is_understood(page, nowhere):
 
 @pytest.mark.parametrize("page", with_blocks("toml", "pyproject"), ids=named)
 def test_an_entry_point_that_is_shown_is_in_a_group_that_is_looked_at(page):
-    """Every piece of a ``pyproject.toml`` on a page names one of the two entry-point groups."""
+    """Every piece of a ``pyproject.toml`` on a page names one of the three entry-point groups."""
     for block in blocks(page, "toml", "pyproject"):
         groups = set(tomllib.loads(block.text)["project"]["entry-points"])
-        assert groups <= {"polyglot.drivers", "polyglot.presets"}
+        assert groups <= {"polyglot.drivers", "polyglot.formats", "polyglot.presets"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")

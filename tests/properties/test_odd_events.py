@@ -54,6 +54,9 @@ FAILURES = {
     "an event error with a flat object": b'event: error\ndata: {"message": "Too wet.", "code": "rain"}',
     "an event error with a text": b"event: error\ndata: Too wet.",
     "an event error with a JSON text": b'event: error\ndata: "Too wet."',
+    "an event rate_limit_error": b'event: rate_limit_error\ndata: {"error": {"message": "Too wet."}}',
+    "an event stream.failed": b'event: stream.failed\ndata: {"error": {"message": "Too wet."}}',
+    "an event without meaning": b'event: message\ndata: {"error": {"message": "Too wet."}}',
     "a field error": b'error: {"message": "Too wet.", "code": 400}',
     "a field error with a text": b"error: Too wet.",
     "an object in error": b'data: {"error": {"message": "Too wet."}}',
@@ -99,6 +102,11 @@ HARMLESS = {
     "a heartbeat without data": b"event: heartbeat",
     "an event of the vendor's": b'event: garden.progress\ndata: {"message": "50 %", "error": null}',
     "an event of the vendor's with a text": b"event: garden.progress\ndata: half of it",
+    "an error of a tool": b'event: tool_error\ndata: {"error": {"message": "No such bed."}}',
+    "an error of a tool as a text": b'event: tool_error\ndata: {"error": "No such bed.", "id": "t-1"}',
+    "an error of a tool with a message": b'event: tool.failed\ndata: {"message": "No such bed.", "code": 404}',
+    "a result of a tool": b'event: tool_result\ndata: {"error": {"message": "No such bed."}, "tool": "soil"}',
+    "an error of a guard": b'event: guard.error\ndata: {"errors": [{"message": "No such bed."}]}',
     "a keep-alive": b"data: keep-alive",
     "a comment": b": still here",
     "null": b"data: null",
@@ -126,6 +134,20 @@ def test_events_that_say_nothing_change_nothing(exchange, odd, place):
         if not odd.startswith((b"{", b"[", b'"', b"n", b"t", b"3", b"k")):
             pytest.skip("it is none of a stream of lines")
     is_sound(exchange, with_event(exchange, odd, place))
+
+
+@each_stream
+@pytest.mark.parametrize("name", ["tool_error", "tool.failed", "guard.error"])
+def test_error_of_a_tool_before_the_end_is_the_reason(exchange, name):
+    """Check that it is the error of a response that ends without a finish."""
+    if exchange.framing == "ndjson":
+        pytest.skip("a line has no name")
+    first = events_of(exchange)[0] + b"\n\n"
+    if hear(exchange, first).error is None:
+        pytest.skip("the first event has the finish")
+    heard = hear(exchange, first + b'event: %b\ndata: {"error": {"message": "No such bed."}}\n\n' % name.encode())
+    assert isinstance(heard.error, ProviderError)
+    assert "No such bed." in heard.error.message
 
 
 @each_stream

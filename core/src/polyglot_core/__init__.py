@@ -9,6 +9,8 @@ from polyglot_core._config.listing import connections, drivers
 from polyglot_core._drivers.discovery import register
 from polyglot_core._values.connection import Connection
 from polyglot_core._values.limits import Limits, Retries, Timeouts
+from polyglot_core._values.models import Capabilities, Model
+from polyglot_core._values.options import Options
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Refusal, Text, ToolCall, ToolResult
 from polyglot_core._values.request import JSONSchema, Message, RawTool, Tool
@@ -21,6 +23,7 @@ from polyglot_core.errors import (
     ProviderError,
     RateLimited,
     RequestError,
+    ResponseFormatError,
     StreamError,
     TimedOut,
     TransportError,
@@ -33,6 +36,7 @@ __all__ = [
     "AsyncPendingInference",
     "Audio",
     "AuthenticationError",
+    "Capabilities",
     "ConfigError",
     "Connection",
     "Document",
@@ -44,6 +48,8 @@ __all__ = [
     "JSONSchema",
     "Limits",
     "Message",
+    "Model",
+    "Options",
     "Outcome",
     "PartialInferenceResponse",
     "PendingInference",
@@ -56,6 +62,7 @@ __all__ = [
     "Reasoning",
     "Refusal",
     "RequestError",
+    "ResponseFormatError",
     "Retries",
     "StreamError",
     "Text",

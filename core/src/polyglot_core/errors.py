@@ -21,6 +21,7 @@
     │   ├── Truncated                it ended before the model was done
     │   ├── Malformed                a part of it cannot be parsed
     │   ├── LimitExceeded            it is larger than a limit allows
+    │   ├── ResponseFormatError      it is no JSON, or does not fit the format
     │   └── UnexpectedContentType    it has an unexpected media type
     ├── TimedOut                 a clock expired; also a builtin `TimeoutError`
     └── TransportError           the connection to the provider failed
@@ -56,6 +57,7 @@ __all__ = [
     "QuotaExceeded",
     "RateLimited",
     "RequestError",
+    "ResponseFormatError",
     "ServerError",
     "StreamError",
     "TimedOut",
@@ -270,6 +272,35 @@ class LimitExceeded(StreamError):
 
 class UnexpectedContentType(StreamError):
     """The body is neither a stream nor JSON, whatever its media type states: for example an HTML page from a proxy."""
+
+
+class ResponseFormatError(StreamError):
+    """The text of a complete response is not the data that `response_format` asks for.
+
+    Attributes:
+        text: The text that was read: of the response, or the arguments of its tool call.
+        position: Offset of the fault in the text, in characters; None where the text is JSON that does not fit the
+            type, or where there is none.
+        path: Place of the value that does not fit, such as ``$.cities[2].name``; None where the text is no JSON.
+        cause: ``json`` (no JSON), ``type`` (does not fit), ``refusal``, ``cut`` (the response is incomplete) or
+            ``none`` (the response has no data).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        text: str = "",
+        *,
+        position: int | None = None,
+        path: str | None = None,
+        cause: str = "json",
+        **facts: Unpack[ErrorFacts],
+    ) -> None:
+        super().__init__(message, **facts)
+        self.text = text
+        self.position = position
+        self.path = path
+        self.cause = cause
 
 
 class TimedOut(PolyglotError, TimeoutError):

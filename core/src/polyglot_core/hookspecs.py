@@ -3,8 +3,8 @@
 A driver is a module, or an object, whose functions are marked with `hookimpl`. It implements `encode_request`,
 `decode_chunk` and `extract_usage`; the other hooks are optional. No hook does I/O, except `authorize`.
 
-Arguments are passed by name: an implementation takes any subset of a hook's arguments, in any order. They are bound
-once for each connection, so that decoding a chunk costs one function call.
+Arguments are passed by name: an implementation takes any subset of a hook's arguments, in any order. Those of
+`decode_chunk` are bound once for each attempt, so that decoding a chunk costs one function call.
 
 A hook may raise the errors of `polyglot_core.errors`. Any other exception becomes a `PluginError` that names the
 driver, its distribution and version, and the hook.
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._values.connection import Connection
     from polyglot_core._values.events import Event, Failure
+    from polyglot_core._values.models import Model
     from polyglot_core._values.request import InferenceRequest
     from polyglot_core._values.response import Usage
     from polyglot_core._wire.messages import Chunk, WireRequest, WireResponse
@@ -103,4 +104,20 @@ def encode_resume(connection: Connection, request: InferenceRequest, state: dict
 
     Raises:
         RequestError: The provider does not store responses, or was not requested to store this one.
+    """
+
+
+@hookspec
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for the provider's list of models, and read the response to it. Optional. No I/O.
+
+    Called with `data` None for the first request, and then with the body of each response: append its models to
+    `models`, which is an empty list each time, and return the request for the next page, or None if there is none.
+    Core adds the key and sends the requests, with the clocks, retries and errors of a call.
+
+    Exceptions of msgspec for a body that is no such list may pass: core reports them as `Malformed`, or as the failure
+    that the body states.
+
+    Raises:
+        RequestError: There is no list of models on this connection.
     """

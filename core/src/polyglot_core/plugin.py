@@ -5,11 +5,12 @@
   `config_error`
 - the request, as `encode_request` receives it: `InferenceRequest`, `Message`, `Tool`, `RawTool`, `JSONSchema`, and the
   parts of a message (`Text`, `Image`, `ToolCall`, ...)
-- encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `ConversationWriter`, `MessageWriter`,
-  `TurnWriter`
+- encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `annotated_schema`,
+  `ConversationWriter`, `MessageWriter`, `TurnWriter`
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
-- decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `json_access`
-- errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `provider_error_class`
+- decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`, `json_access`
+- packages with response formats: `FormatPackage`, `DataFormat`, `DataReader`, `Mode`
+- errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `is_vendor_event`, `provider_error_class`
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from polyglot_core._authoring import json_access
 from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
 from polyglot_core._authoring.facts import config_error, import_optional, read_facts
+from polyglot_core._authoring.formats import annotated_schema
 from polyglot_core._authoring.json_requests import json_request, merged
 from polyglot_core._authoring.options import cannot_express, translate_options
 from polyglot_core._values.connection import Connection, Preset
@@ -39,7 +41,9 @@ from polyglot_core._values.events import (
     ToolCallDelta,
     UsageReport,
 )
+from polyglot_core._values.formats import DataFormat, DataReader, FormatPackage, Mode
 from polyglot_core._values.limits import Retries, Timeouts
+from polyglot_core._values.models import Model
 from polyglot_core._values.parts import (
     Audio,
     Document,
@@ -55,7 +59,7 @@ from polyglot_core._values.parts import (
 from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, RawTool, Tool
 from polyglot_core._values.response import FinishReason, Usage
 from polyglot_core._values.secret import Secret
-from polyglot_core._wire.error_events import stated_failure
+from polyglot_core._wire.error_events import is_vendor_event, stated_failure
 from polyglot_core._wire.finish_words import finish_of
 from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
 from polyglot_core._wire.messages import Chunk, Framer, WireRequest, WireResponse
@@ -70,6 +74,8 @@ __all__ = [
     "Citation",
     "Connection",
     "ConversationWriter",
+    "DataFormat",
+    "DataReader",
     "Details",
     "Document",
     "End",
@@ -77,6 +83,7 @@ __all__ = [
     "Failure",
     "Finish",
     "FinishReason",
+    "FormatPackage",
     "Framer",
     "Image",
     "InferenceRequest",
@@ -86,6 +93,8 @@ __all__ = [
     "MediaDelta",
     "Message",
     "MessageWriter",
+    "Mode",
+    "Model",
     "NDJSONFramer",
     "Note",
     "Part",
@@ -114,12 +123,14 @@ __all__ = [
     "UsageReport",
     "WireRequest",
     "WireResponse",
+    "annotated_schema",
     "cannot_express",
     "config_error",
     "failure_from_payload",
     "finish_of",
     "hookimpl",
     "import_optional",
+    "is_vendor_event",
     "json_access",
     "json_request",
     "merged",

@@ -484,10 +484,36 @@ def test_content_types(toy, framing, content_type, fits):
             toy.read(attempt, body)
 
 
-@pytest.mark.parametrize("name", ["x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "cf-ray"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "apim-request-id", "x-ms-request-id"),
+        *("x-litellm-call-id", "x-portkey-trace-id", "cf-aig-log-id", "x-correlation-id", "x-trace-id", "cf-ray"),
+        "x-garden-request-id",
+    ],
+)
 def test_request_id(toy, name):
     """The provider's id of the request is found under each of its usual names."""
     assert toy.attempt(headers={"content-type": "text/event-stream", name: "r-1"}).request_id == "r-1"
+
+
+ORDERED = ["x-request-id", "request-id", "x-garden-request-id", "x-garden-call-id", "x-correlation-id", "cf-ray"]
+
+
+@pytest.mark.parametrize("number", range(len(ORDERED)), ids=ORDERED)
+def test_first_request_id(toy, number):
+    """The provider's own id comes before those of gateways and proxies, in any order of the headers."""
+    headers = {name: name for name in reversed(ORDERED[number:])}
+    assert toy.attempt(headers={"content-type": "text/event-stream", **headers}).request_id == ORDERED[number]
+
+
+def test_request_id_in_a_header_that_the_request_names(toy):
+    """A name without stars counts if it is that of an id, and if no usual header has one."""
+    named = ("x-garden-*", "x-rose", "rose-id")
+    headers = {"content-type": "text/event-stream", "x-garden-model-id": "m", "x-rose": "r", "rose-id": "r-1"}
+    assert toy.attempt(headers=headers, response_headers=named).request_id == "r-1"
+    assert toy.attempt(headers=headers).request_id is None
+    assert toy.attempt(headers={**headers, "cf-ray": "c-1"}, response_headers=named).request_id == "c-1"
 
 
 # The driver fails

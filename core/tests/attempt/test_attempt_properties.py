@@ -71,10 +71,13 @@ def test_byte_by_byte_has_the_same_result(toy, body):
 
 @given(body=bodies, end=st.booleans(), data=st.data())
 def test_any_prefix_is_truncated_or_finished(toy, body, end, data):
-    """A stream cut anywhere is `Truncated`, unless every choice had its finish before."""
+    """A stream cut anywhere is `Truncated`, unless every choice had its finish before.
+
+    The line breaks after the last finish may be missing: an event at the end is read without them.
+    """
     blocks, stream = valid_stream(toy, body, end=end)
     place = data.draw(st.integers(0, len(stream)))
-    done = place >= len(b"".join(blocks[:-1]))
+    done = place >= len(b"".join(blocks[:-1]).rstrip(b"\n"))
     attempt = toy.attempt()
     if done:
         toy.read(attempt, stream[:place])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
@@ -175,3 +176,83 @@ def test_optional_library_is_imported():
     assert import_optional(connection, "json", "math", what="needs two")[0].loads("1") == 1
     with pytest.raises(ConfigError, match=r"Connection 'garden' needs a spade\."):
         import_optional(connection, "json", "polyglot_spade", what="needs a spade")
+
+
+# Lists of models
+
+PATHS = {
+    "id": ("id", "name"),
+    "name": ("title",),
+    "created": ("made.at",),
+    "context_tokens": ("limits.0", "most"),
+    "output_tokens": ("out",),
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "expected"),
+    [
+        ({}, "id", "a"),
+        ({"id": "", "name": "b"}, "id", "b"),
+        ({"title": "A"}, "name", "A"),
+        ({"title": ["A"]}, "name", None),
+        ({"made": {"at": "2026-03-04T05:06:07Z"}}, "created", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)),
+        ({"made": {"at": 1772600767}}, "created", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)),
+        ({"made": {"at": 1772600767.5}}, "created", datetime(2026, 3, 4, 5, 6, 7, 500000, tzinfo=UTC)),
+        ({"made": {"at": "yesterday"}}, "created", None),
+        ({"made": {"at": 10**30}}, "created", None),
+        ({"limits": [8, 9]}, "context_tokens", 8),
+        ({"limits": [0], "most": 9}, "context_tokens", 9),
+        ({"limits": [8.0]}, "context_tokens", 8),
+        ({"limits": ["8"]}, "context_tokens", 8),
+        ({"limits": [True]}, "context_tokens", None),
+        ({"limits": "many", "most": {}}, "context_tokens", None),
+        ({"out": None}, "output_tokens", None),
+    ],
+    ids=str,
+)
+def test_fields_of_a_model(row, field, expected):
+    """The first value that is neither empty nor 0 counts. What cannot be read is None, and stays in `raw`."""
+    row = {"id": "a", **row}
+    (model,) = json_access.models([row], PATHS)
+    assert getattr(model, field) == expected
+    assert model.raw is row
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        None,
+        {},
+        "a",
+        5,
+        [None],
+        ["a"],
+        [["a"]],
+        [{}],
+        [{"id": "a"}, {"title": "b"}],
+        [{"id": ""}],
+        [{"id": 7}],
+        [{"id": []}],
+    ],
+    ids=str,
+)
+def test_what_is_no_list_of_models(listed):
+    """It is never read as a shorter list."""
+    with pytest.raises(msgspec.DecodeError, match="no list of models with ids"):
+        json_access.models(listed, PATHS)
+
+
+def test_an_empty_list_of_models():
+    """It is a list."""
+    assert json_access.models([], PATHS) == []
+
+
+def test_request_without_a_body_is_a_get_request():
+    """A body that is None is none; an empty one is a body."""
+    wire = json_request("http://a", None, stream=False, headers={"x-garden": "1"})
+    assert (wire.method, wire.body, wire.framing, wire.headers["x-garden"]) == ("GET", b"", "whole", "1")
+    assert (json_request("http://a", {}, stream=False).method, json_request("http://a", {}, stream=False).body) == (
+        "POST",
+        b"{}",
+    )

@@ -97,7 +97,19 @@ def test_header_of_the_key_cannot_be_set(flavour, server):
     assert server.asked[0].headers["authorization"] == "Basic 1234"
 
 
-@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "HOST", "Connection", "te", "trailer"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Content-Length",
+        "transfer-encoding",
+        "HOST",
+        "Connection",
+        "te",
+        "trailer",
+        "Accept-Encoding",
+        "content-encoding",
+    ],
+)
 def test_header_of_the_transport_cannot_be_set_in_a_connection(name):
     """The HTTP client writes it."""
     with pytest.raises(ConfigError, match=rf"Header '{name}' of connection 'a' is written by the HTTP client"):

@@ -161,7 +161,10 @@ WRONG = {
     "the key": ({"headers": {"Authorization": "Bearer x"}}, r"headers\['Authorization'\] would replace the key"),
     **{
         f"the header {name}": ({"headers": {name: "a"}}, "is written by the HTTP client")
-        for name in ("Content-Length", "transfer-encoding", "Host", "CONNECTION", "te", "upgrade", "keep-alive")
+        for name in (
+            *("Content-Length", "transfer-encoding", "Host", "CONNECTION", "te", "upgrade", "keep-alive"),
+            *("Accept-Encoding", "content-encoding"),
+        )
     },
 }  # fmt: skip
 

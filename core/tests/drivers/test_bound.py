@@ -7,6 +7,7 @@ import inspect
 import itertools
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from polyglot_core import ConfigError, Connection, PluginError, hookspecs, register
@@ -27,6 +28,7 @@ RESPONSE = WireResponse(status=500, headers={}, body=b"")
 FAILURE = Failure("No.")
 USAGE = Usage(input_tokens=1)
 TEXT = "Once upon"
+MODELS = []
 
 # hook → its arguments, its return value, and a call of the bound hook
 HOOKS = {
@@ -60,6 +62,11 @@ HOOKS = {
         WIRE,
         lambda bound: bound.encode_resume(REQUEST, STATE),
     ),
+    "list_models": (
+        {"connection": CONNECTION, "data": None, "models": MODELS},
+        WIRE,
+        lambda bound: msgspec.structs.replace(bound._list_models(None, MODELS), framing="sse", complete_on="finish"),
+    ),
     "decode_error": (
         {"connection": CONNECTION, "response": RESPONSE},
         FAILURE,
@@ -80,7 +87,7 @@ def driver(**hooks):
     usual = {
         hook: taking(hook, (), {}, returned)
         for hook, (_, returned, _) in HOOKS.items()
-        if hook not in {"authorize", "decode_error", "encode_prefill", "encode_resume"}
+        if hook not in {"authorize", "decode_error", "encode_prefill", "encode_resume", "list_models"}
     }
     return SimpleNamespace(**{name: hook for name, hook in {**usual, **hooks}.items() if hook is not None})
 

@@ -131,6 +131,7 @@ def test_events_named_an_error(data, message):
     ("name", "expected"),
     [
         *((name, True) for name in ("error", "Error", " error", "exception", "stream_error", "response.error")),
+        *((name, True) for name in ("rate_limit_error", "invalid_request_error", "overloaded_error")),
         *((name, True) for name in ("error_event", "streamError", "ERROR", "failed", "generation.failed", "api-error")),
         *(
             (name, False)

@@ -157,7 +157,7 @@ def test_parallel_tool_calls_without_tools(body):
 
 def test_schema_is_the_output_format(body):
     """Together with an effort, if there is one."""
-    said = body("Hi", response_format=JSONSchema(PERSON, "person"), options={"reasoning_effort": "low"})
+    said = body("Hi", response_format=JSONSchema(PERSON), options={"reasoning_effort": "low"})
     assert said["output_config"] == {"effort": "low", "format": {"type": "json_schema", "schema": PERSON}}
     assert "output_config" not in body("Hi", response_format="text")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
+import msgspec
 import pytest
 
-from polyglot_bedrock.driver import authorize, encode_request
+from polyglot_bedrock.driver import authorize, encode_request, list_models
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Connection, InferenceRequest, Message, Secret
 
@@ -52,6 +53,16 @@ def test_request_is_signed_for_region_and_service(credentials):
     assert sent["x-amz-security-token"] == Secret("test-token")
 
 
+def test_request_for_the_models_is_signed(credentials):
+    """It is a GET request without a body, at the host of the control plane."""
+    connection = Connection(name="garden", driver="bedrock", facts={"region": "eu-central-1"})
+    sent = authorize(connection, list_models(connection, None, []))
+    assert sent.url == "https://bedrock.eu-central-1.amazonaws.com/foundation-models"
+    signature = sent.headers["authorization"].reveal()
+    assert "/eu-central-1/bedrock/aws4_request, " in signature
+    assert "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, " in signature
+
+
 def test_signature_of_the_specification(credentials, monkeypatch):
     """Computed by hand from the rules of Signature Version 4, with the path encoded twice."""
     import hashlib
@@ -81,6 +92,44 @@ def test_signature_of_the_specification(credentials, monkeypatch):
     for part in [*scope.split("/"), text]:
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     assert sent["authorization"].reveal().endswith(f"Signature={key.hex()}")
+
+
+MORE = {
+    "one": {"x-amzn-tenant": "b", "x-amz-tenant": "blue"},
+    "several": {"X-Amz-Tenant": "blue", "x-amz-bed": "roses"},
+    "one with a key": {"x-amz-garden-key": "key-12345"},
+}
+
+
+@pytest.mark.parametrize("source", ["connection", "call"])
+@pytest.mark.parametrize("more", MORE.values(), ids=MORE)
+def test_headers_of_amazon_are_signed(credentials, source, more):
+    """Each is in the list of signed headers, and sent as the user gave it; others are sent unsigned."""
+    pytest.importorskip("polyglot_simulator")
+    from polyglot_core import Inference
+    from polyglot_simulator import Simulator
+
+    with Simulator("ok") as simulator:
+        connection = simulator.connection_for("bedrock").with_changes(api_key=None)
+        given = {"connection": {}, "call": {}, source: more}
+        inference = Inference.from_connection(connection.with_changes(headers=given["connection"]))
+        inference.create("Hi", headers=given["call"]).response()
+        sent = simulator.requests[-1].headers
+    signed = sent["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    for name, text in more.items():
+        assert sent[name.lower()] == text
+        assert (name.lower() in signed) == name.lower().startswith("x-amz-")
+
+
+@pytest.mark.parametrize("name", ["x-amz-date", "X-Amz-Security-Token"])
+def test_headers_of_the_signature_cannot_be_set(credentials, name):
+    """The error names the header; with a key, which needs no signature, it is sent."""
+    connection = Connection(name="garden", driver="bedrock")
+    wire = encode_request(connection, ASKED)
+    wire = msgspec.structs.replace(wire, headers={**wire.headers, name.lower(): "a"})
+    with pytest.raises(ConfigError, match=f"the header '{name.lower()}', which belongs to the signature"):
+        authorize(connection, wire)
+    assert authorize(connection.with_changes(api_key="test-key"), wire).headers[name.lower()] == "a"
 
 
 def test_region_of_the_base_url_is_the_default(credentials):

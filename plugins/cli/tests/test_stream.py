@@ -365,6 +365,7 @@ def test_each_ending_has_its_exit_code(command, provider, code, fault, printed, 
     assert run.err.startswith("Error: ")
     assert run.err.count("\n") <= 2
     assert "Traceback" not in run.err
+    assert "error.partial" not in run.err
 
 
 def test_nobody_at_the_address_is_a_transport_error(command, provider):

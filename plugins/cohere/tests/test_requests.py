@@ -97,7 +97,7 @@ def test_unsupported_features(body, fields, what):
     [
         ("text", {"type": "text"}),
         ("json", {"type": "json_object"}),
-        (JSONSchema({"type": "object"}, "a", strict=True), {"type": "json_object", "schema": {"type": "object"}}),
+        (JSONSchema({"type": "object"}, strict=True), {"type": "json_object", "schema": {"type": "object"}}),
     ],
 )
 def test_formats(body, shape, said):

@@ -112,7 +112,7 @@ def test_parallel_tool_calls_cannot_be_forbidden(body):
 
 
 @pytest.mark.parametrize(
-    ("shape", "said"), [(JSONSchema(PERSON, "person"), PERSON), ("json", "json"), ("text", None), (None, None)]
+    ("shape", "said"), [(JSONSchema(PERSON), PERSON), ("json", "json"), ("text", None), (None, None)]
 )
 def test_format_is_a_word_or_a_schema(body, shape, said):
     """A schema is sent unchanged."""

@@ -8,7 +8,7 @@ import pytest
 
 from polyglot_core import Inference, Message
 from polyglot_core.errors import RequestError
-from polyglot_core.plugin import Audio, Document, Image, RawPart, Reasoning, Text, ToolCall
+from polyglot_core.plugin import Audio, Document, Image, JSONSchema, RawPart, Reasoning, Text, ToolCall, ToolResult
 from polyglot_simulator import Simulator
 
 for package in ("polyglot_mistral", "polyglot_bedrock"):
@@ -34,13 +34,18 @@ def turn(*parts, provider="another", complete=True):
     return Message(role="assistant", content=parts, provider=provider, complete=complete)
 
 
-def sent(driver, *messages, **fields):
-    """Return what the request has of the conversation."""
+def body(driver, *messages, **fields):
+    """Return the body of the request."""
     with Simulator("ok") as simulator:
         inference = Inference.from_connection(simulator.connection_for(driver))
         inference.create(["Hi", *messages], **fields).response()
-        body = simulator.requests[-1].body
-    return next(body[name] for name in ("messages", "contents", "input") if name in body)
+        return simulator.requests[-1].body
+
+
+def sent(driver, *messages, **fields):
+    """Return what the request has of the conversation."""
+    written = body(driver, *messages, **fields)
+    return next(written[name] for name in ("messages", "contents", "input") if name in written)
 
 
 def found(value, *names):
@@ -107,12 +112,10 @@ def test_file_of_another_provider_is_reported(driver, part):
     assert said == ["Hi", "Here:", "And?"]
 
 
-@pytest.mark.parametrize(
-    "driver", ["anthropic", "bedrock", "cohere", "gemini", "mistral", "openai-responses", "vertex"]
-)
+@pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("own", [True, False], ids=["own", "foreign"])
 def test_interrupted_turn_without_anything_is_omitted(driver, own):
-    """Check that no turn without content is sent, which these APIs refuse."""
+    """Check that no turn without content is sent, which some APIs of each dialect refuse."""
     received = turn(provider=driver if own else "another", complete=False)
     said = found(sent(driver, received, "And?"), "content", "text")
     assert said == ["Hi", "And?"]
@@ -149,3 +152,161 @@ def test_block_that_cannot_be_sent_is_named(driver):
     for payload, name in (({"type": "hologram"}, "hologram"), ({"executableCode": {}}, "executableCode")):
         with pytest.raises(RequestError, match=f"a block '{name}' of a turn from 'another'"):
             sent(driver, turn(Text("a"), RawPart(payload)))
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("parts", [(), (Reasoning(text=""),)], ids=["nothing", "empty thinking"])
+def test_empty_turn_of_another_provider_is_omitted(driver, parts):
+    """Check that a whole response without content is not sent to another provider, which may refuse it."""
+    assert found(sent(driver, turn(*parts), "And?"), "content", "text") == ["Hi", "And?"]
+
+
+@pytest.mark.parametrize("driver", ["openai", "azure-openai", "ollama"])
+def test_whole_response_without_content_goes_back(driver):
+    """Check that the provider that sent an empty turn gets it back as it was."""
+    assert found(sent(driver, turn(provider=driver), "And?"), "content", "text") == ["Hi", "", "And?"]
+
+
+@pytest.mark.parametrize("driver", ["openai", "azure-openai", "ollama"])
+def test_turn_without_content_of_the_user_is_sent(driver):
+    """Check that an empty turn that the user wrote is kept, and one of a response that has fields of its own."""
+    for message in (
+        Message(role="assistant"),
+        Message(role="assistant", provider=driver, extra={"garden": "rose"}),
+    ):
+        assert [turn["role"] for turn in sent(driver, message, "And?")] == ["user", "assistant", "user"]
+
+
+# Names
+
+SCHEMA = {"type": "object", "properties": {}}
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_name_and_description_of_a_format_are_sent(driver):
+    """Check that both are in the body, and that the schema is unchanged if neither is set."""
+    wanted = JSONSchema(SCHEMA, "bed_of_roses", description="What grows there.")
+    text = json.dumps(body(driver, response_format=wanted)).replace('\\"', '"')
+    assert "bed_of_roses" in text
+    assert "What grows there." in text
+    plain = json.dumps(body(driver, response_format=JSONSchema(SCHEMA))).replace('\\"', '"')
+    assert "title" not in plain
+
+
+@pytest.mark.parametrize("field", ["name", "description"])
+@pytest.mark.parametrize("driver", ["anthropic", "cohere", "gemini", "ollama", "vertex"])
+def test_name_of_a_format_beside_that_of_the_schema_is_reported(driver, field):
+    """Check that the schema is sent unchanged then, and that an equal one is no problem."""
+    schema = {**SCHEMA, "title": "Bed", "description": "A bed."}
+    equal = JSONSchema(schema, "Bed", description="A bed.")
+    assert "A bed." in json.dumps(body(driver, response_format=equal))
+    other = JSONSchema(schema, **{"name": "Bed", "description": "A bed.", field: "another"})
+    with pytest.raises(RequestError, match=f"the {field} of a response format whose schema has another"):
+        body(driver, response_format=other)
+    assert body(driver, response_format=other, unsupported="drop") == body(driver, response_format=equal)
+
+
+DOCUMENTS = {
+    "inline": Document(data=b"%PDF", name="roses.pdf"),
+    "by its id": Document(file_id="file-1", name="roses.pdf"),
+    "by its URL": Document(url="https://example.com/a.pdf", name="roses.pdf"),
+}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_name_of_a_document_is_sent_or_reported(driver, document):
+    """Check that no driver drops it silently."""
+    try:
+        text = json.dumps(sent(driver, Message(role="user", content=[document])))
+    except RequestError as error:
+        assert "name of a document" in error.message or "document" in error.message.lower() or "file" in error.message
+    else:
+        assert "roses" in text
+
+
+CALL = ToolCall(name="soil", id="s1", arguments_raw="{}", complete=True)
+HAVE_NAMES = ("gemini", "mistral", "ollama", "vertex")
+"""Drivers of dialects in which a result has the name of its tool."""
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message(role="tool", name="soil", content=[ToolResult(id="s1", content="dry")]),
+        Message(role="tool", content=[ToolResult(id="s1", content="dry", name="soil")]),
+        {"role": "tool", "name": "soil", "tool_call_id": "s1", "content": "dry"},
+    ],
+    ids=["of the message", "of the result", "of a dict"],
+)
+def test_name_of_a_tool_message_is_that_of_its_tool(driver, message):
+    """Check that it is sent where a result has a name, and is no problem elsewhere, as the call has it."""
+    text = json.dumps(sent(driver, turn(CALL), message))
+    assert text.count('"soil"') == (2 if driver in HAVE_NAMES else 1)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message(role="tool", name="weather", content=[ToolResult(id="s1", content="dry")]),
+        {"role": "tool", "name": "weather", "tool_call_id": "s1", "content": "dry"},
+    ],
+    ids=["of the message", "of a dict"],
+)
+def test_another_name_of_a_tool_message_is_sent_or_reported(driver, message):
+    """Check that a name that is not that of the call is not dropped silently."""
+    if driver in HAVE_NAMES:
+        assert "weather" in json.dumps(sent(driver, turn(CALL), message))
+    else:
+        with pytest.raises(RequestError, match="the name 'weather' of a tool result, whose call names 'soil'"):
+            sent(driver, turn(CALL), message)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_name_beside_that_of_the_result_is_reported(driver):
+    """Check a message with a name, and a result with another."""
+    result = ToolResult(id="s1", content="dry", name="soil")
+    with pytest.raises(RequestError, match="the name of a message whose tool result has another"):
+        sent(driver, turn(CALL), Message(role="tool", name="Ann", content=[result]))
+
+
+STRICT = tuple(driver for driver in DRIVERS if driver != "ollama")
+NAMES = {"a space": "garden soil", "a sign": "garden/soil", "letters": "gärten", "length": "s" * 200}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("driver", STRICT)
+def test_tool_name_of_another_provider_is_converted(driver, name):
+    """Check that the call, and its result where that has a name, are sent with one that the API accepts."""
+    calls = [ToolCall(name=name, id=f"s{number}", arguments_raw="{}", complete=True) for number in range(2)]
+    messages = [turn(*calls), *(Message.tool_result(call, "dry") for call in calls)]
+    with pytest.raises(RequestError, match="of a tool in a turn from 'another'"):
+        sent(driver, *messages)
+    with pytest.warns(UserWarning, match="of a tool in a turn from 'another'"):
+        written = sent(driver, *messages, unsupported="warn")
+    assert written == sent(driver, *messages, unsupported="drop")
+    assert name not in json.dumps(written, ensure_ascii=False)
+    made = [each for each in found(written, "name", "tool_name") if each not in {"user", "tool"}]
+    assert len(made) == (4 if driver in HAVE_NAMES else 2)
+    assert len(set(made)) == 1
+    assert made[0].isascii()
+
+
+@pytest.mark.parametrize("driver", STRICT)
+def test_converted_tool_names_differ(driver):
+    """Check that names that would become equal, or that of one of the request's tools, do not."""
+    calls = [ToolCall(name=f"soil{sign}1", id=f"s{number}", complete=True) for number, sign in enumerate("/ ")]
+    tool = {"type": "function", "function": {"name": "soil_1"}}
+    written = body(driver, turn(*calls), tools=[tool], unsupported="drop")
+    names = found(next(written[name] for name in ("messages", "contents", "input") if name in written), "name")
+    assert names == ["soil_1_2", "soil_1_3"]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_own_tool_names_are_sent_unchanged(driver):
+    """Check that a call goes back to its own provider, and from the user to any, with the name that it has."""
+    call = ToolCall(name="garden soil", id="s1", arguments_raw="{}", complete=True)
+    for provider in (driver, None):
+        assert "garden soil" in found(sent(driver, turn(call, provider=provider)), "name")

@@ -16,6 +16,7 @@ from polyglot_core.plugin import (
     End,
     Failure,
     Finish,
+    Model,
     RawTool,
     Text,
     TextDelta,
@@ -27,6 +28,7 @@ from polyglot_core.plugin import (
     cannot_express,
     finish_of,
     hookimpl,
+    json_access,
     json_request,
 )
 from polyglot_testkit import CHECKS, ExamFailed, Recording, check_driver
@@ -120,9 +122,22 @@ def driver(**changes):
     return module
 
 
+def _list(connection, data, models):
+    after = ""
+    if data is not None:
+        page = msgspec.json.decode(data)
+        models += json_access.models(json_access.get(page, "all"), {"id": ("n",)})
+        if not (after := json_access.get(page, "more")):
+            return None
+    return json_request(f"{connection.base_url}/models?after={after}", None, stream=False)
+
+
+PAGES = [b'{"all":[{"n":"rake-1"}],"more":"rake-1"}', b'{"all":[{"n":"spade-1"}]}']
+
+
 def test_a_driver_that_keeps_the_contract_passes_every_check():
     """A sound driver passes, and nothing is left unchecked."""
-    report = check_driver(driver(), RECORDINGS)
+    report = check_driver(driver(list_models=_list), RECORDINGS, models=PAGES)
     assert set(report.passed) == set(CHECKS)
     assert report.skipped == ()
 
@@ -131,6 +146,98 @@ def test_checks_without_recordings_are_reported_as_skipped():
     """What there is nothing to check for is not called passed."""
     report = check_driver(driver(), [])
     assert "streamed and plain agree" in report.skipped
+
+
+def test_a_driver_without_a_list_of_models_passes():
+    """The hook is optional."""
+    assert check_driver(driver(), RECORDINGS).skipped == ("the list of models is read",)
+
+
+def _list_with_key(connection, data, models):
+    wire = _list(connection, data, models)
+    return wire and replace(wire, url=wire.url + connection.secret.reveal())
+
+
+def _list_with_file(connection, data, models):
+    Path(__file__).read_bytes()
+    return _list(connection, data, models)
+
+
+def _list_differently(connection, data, models):
+    wire = _list(connection, data, models)
+    return wire and replace(wire, headers={"x-count": str(next(_count))})
+
+
+def _list_anything(connection, data, models):
+    if data is None:
+        return _list(connection, data, models)
+    models += [
+        Model(id=row["n"], raw=row) for row in json_access.objects(json_access.get(json_access.parse(data), "all"))
+    ]
+    return None
+
+
+def _list_by_name(connection, data, models):
+    if data is None:
+        return _list(connection, data, models)
+    models += [Model(id=row["n"], raw=row) for row in msgspec.json.decode(data)["all"]]
+    return None
+
+
+def _list_one_page(connection, data, models):
+    wire = _list(connection, data, models)
+    return wire if data is None else None
+
+
+def _list_for_ever(connection, data, models):
+    return _list(connection, data, models) or _list(connection, None, [])
+
+
+def _list_names(connection, data, models):
+    wire = _list(connection, data, models)
+    models[:] = [model.id for model in models]
+    return wire
+
+
+def _list_without_raw(connection, data, models):
+    wire = _list(connection, data, models)
+    models[:] = [replace(model, raw={}) for model in models]
+    return wire
+
+
+def _list_nothing(connection, data, models):
+    wire = _list(connection, data, models)
+    models.clear()
+    return wire
+
+
+@pytest.mark.parametrize(
+    ("hook", "why"),
+    [
+        (_list_with_key, "the key is in the request"),
+        (_list_with_file, "does I/O"),
+        (_list_differently, "different requests"),
+        (_list_anything, "which is no list of models"),
+        (_list_by_name, "raised TypeError in list_models"),
+        (_list_one_page, "there are 2 pages of models, and list_models requests 1"),
+        (_list_for_ever, "requests a further one"),
+        (_list_names, "no Model"),
+        (_list_without_raw, "no provider's object in raw"),
+        (_list_nothing, "no model is read"),
+    ],
+)
+def test_the_exam_notices_how_models_are_listed(hook, why):
+    """Each of these breaks the check for models, and no other."""
+    with pytest.raises(ExamFailed, match="the list of models is read: ") as caught:
+        check_driver(driver(list_models=hook), RECORDINGS, models=PAGES)
+    assert why in str(caught.value)
+    assert str(caught.value).count("\n- ") == 1
+
+
+def test_pages_of_models_need_the_hook():
+    """Pages that nothing reads are a mistake of the test."""
+    with pytest.raises(ExamFailed, match="no hook list_models"):
+        check_driver(driver(), RECORDINGS, models=PAGES)
 
 
 def _encode_with_key(connection, request):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from polyglot_core._values.events import Event, Seam
+    from polyglot_core._values.formats import FormatUse
     from polyglot_core._values.parts import ToolCall
     from polyglot_core._values.response import Usage
 
@@ -68,6 +69,7 @@ class Assembler:
         model: The first model name that is not empty, or that of a model which replaced it.
         details: Facts of the response beside its content.
         notes: What was odd in the response and how it was read.
+        use: The response format, if it is read as data. Set before the first event.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Assembler:
         self._last_finish_counts = finish_counts == "last"
         self._usage: UsageReading | None = None
         self._choices: dict[int, _ChoiceBuilder] = {}
+        self.use: FormatUse | None = None
         self._limits = limits
         self._requested = choices
 
@@ -167,7 +170,9 @@ class Assembler:
     def show(self, seam: Seam) -> PartialInferenceResponse:
         """Return the partial that shows a resume point: nothing new, and all content so far."""
         first = self._choices.get(0)
-        partial = PartialInferenceResponse("", b"", 0, Mark(0, Transcript())) if first is None else first.step(b"")
+        partial = (
+            PartialInferenceResponse("", b"", 0, Mark(0, Transcript(self.use))) if first is None else first.step(b"")
+        )
         partial.seam = seam
         return partial
 
@@ -181,12 +186,28 @@ class Assembler:
         """Return the text, if the response is one choice of text and nothing else, so that a model can continue it."""
         return self._choices[0].bare_text() if set(self._choices) == {0} else None
 
+    def reopen_at_length(self) -> bool:
+        """Forget the finish of a response that is one choice of text and has reached its limit of tokens.
+
+        Return False, and leave it as it is, for any other response.
+        """
+        builder = self._choices.get(0)
+        finish = None if builder is None else builder.ending.finish
+        if builder is None or finish is None or finish.reason != FinishReason.LENGTH:
+            return False
+        builder.ending.finish = None
+        if (self.resumable_text() or "").strip():
+            return True
+        builder.ending.finish = finish
+        return False
+
     def _choice(self, index: int) -> _ChoiceBuilder:
         builder = self._choices.get(index)
         if builder is None:
             if len(self._choices) >= self._limits.choices:
                 raise too_many("choices", self._limits.choices)
-            builder = _ChoiceBuilder(index, self._limits.tool_calls, last_finish_counts=self._last_finish_counts)
+            last = self._last_finish_counts
+            builder = _ChoiceBuilder(index, self._limits.tool_calls, last_finish_counts=last, use=self.use)
             self._choices[index] = builder
             builder.remark(self._usage)
         return builder
@@ -312,9 +333,11 @@ class _ChoiceBuilder:
         details: Facts of the choice beside its content.
     """
 
-    def __init__(self, index: int, most_tool_calls: int, *, last_finish_counts: bool) -> None:
+    def __init__(
+        self, index: int, most_tool_calls: int, *, last_finish_counts: bool, use: FormatUse | None = None
+    ) -> None:
         self.index = index
-        self.transcript = Transcript()
+        self.transcript = Transcript(use)
         self.text_parts = self.transcript.text.parts
         self.mark = Mark(index, self.transcript)
         self.ending = _Ending(last_finish_counts)

@@ -18,14 +18,15 @@ from polyglot_core._attempt.filters.json_repair import repaired
 from polyglot_core._attempt.filters.pipeline import Pipeline
 from polyglot_core._attempt.filters.type_repair import retyped
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State, outcome_of
-from polyglot_core._attempt.odd_chunks import END_MARK, reading
-from polyglot_core._attempt.stream_errors import cut_off, is_cut, undecodable
+from polyglot_core._attempt.odd_chunks import END_MARK, first_document, reading
+from polyglot_core._attempt.stream_errors import LengthReached, cut_off, is_cut, undecodable
 from polyglot_core._attempt.unexpected_response import OK, UnexpectedResponse
 from polyglot_core._values.events import (
     Details,
     End,
     Event,
     Failure,
+    Finish,
     Note,
     Ping,
     ResponseStarted,
@@ -43,7 +44,7 @@ from polyglot_core._wire.framings import framer_for
 from polyglot_core._wire.leftovers import Leftovers
 from polyglot_core._wire.messages import Chunk
 from polyglot_core._wire.provider_errors import provider_error, retry_after_seconds
-from polyglot_core._wire.response_headers import telling_headers
+from polyglot_core._wire.response_headers import request_id, telling_headers
 from polyglot_core.errors import (
     LimitExceeded,
     PluginError,
@@ -80,12 +81,6 @@ _EMPTY = frozenset({Details, Note, Ping, ResponseStarted})  # events that no res
 _MOST_REPAIRS = 16  # of the fields of one chunk
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a global is looked up faster than an attribute of the enumeration
-_REQUEST_IDS = (
-    *("x-request-id", "request-id", "x-amzn-requestid", "x-goog-request-id", "apim-request-id", "x-ms-request-id"),
-    *("x-litellm-call-id", "x-portkey-trace-id", "cf-aig-log-id", "helicone-id", "x-vercel-id"),  # of gateways
-    *("x-correlation-id", "x-trace-id", "cf-ray"),
-)
-"""Headers with an id of the request: the provider's own first, then those of gateways, then of what lies between."""
 
 
 class _Sent(NamedTuple):
@@ -138,6 +133,7 @@ class _Progress(Struct):
         first_event: Seconds from the call to the first event with meaning; None before it.
         duration: Seconds from the call to the outcome; None before it, or where the time is not known.
         ignored_bytes: Bytes received after the end.
+        continues: Whether a response that reaches its limit of tokens is continued by another request.
     """
 
     outcome: Outcome | None = None
@@ -148,6 +144,7 @@ class _Progress(Struct):
     first_event: float | None = None
     duration: float | None = None
     ignored_bytes: int = 0
+    continues: bool = False
 
 
 class Attempt:
@@ -263,7 +260,7 @@ class Attempt:
         head, (wire, _, _, limits, seam) = self._head, self._sent
         head.status = status
         head.headers = headers
-        head.request_id = next((found for name in _REQUEST_IDS if (found := headers.get(name))), None)
+        head.request_id = request_id(headers, wire)
         first_bytes = FirstBytes(wire, headers, self._framer, limits.event)
         if status not in OK:
             head.unexpected = self._unexpected()
@@ -310,8 +307,9 @@ class Attempt:
         Raises:
             PolyglotError: As `feed`; `Truncated` if the model was not done.
         """
-        if self._head.first_bytes is not None and self.state is not State.ENDED:
-            self._use(self._head.first_bytes.last)
+        if (first_bytes := self._head.first_bytes) is not None and self.state is not State.ENDED:
+            self._use(first_bytes.last)
+            yield from self._take_all(self.frame(first_bytes.received), now)
         if self._head.unexpected is not None and self.state is not State.ENDED:
             raise self._fail(self._head.unexpected.error(), now)
         if self.state is not State.ENDED:
@@ -337,6 +335,10 @@ class Attempt:
         if self.state is not State.ENDED:
             yield from self._end(signal, now, error)
 
+    def continue_at_length(self) -> None:
+        """Raise `LengthReached` at the end of a response that has reached its limit of tokens and can be continued."""
+        self._progress.continues = True
+
     def cancel(self, now: float) -> None:
         """End the attempt because the caller wants no more."""
         if self.state is not State.ENDED:
@@ -351,7 +353,7 @@ class Attempt:
             usage = None
         progress, assembler, choices = self._progress, self.assembler, self.assembler.choices()
         first = next((choice.details for choice in choices if choice.index == 0), {})
-        return InferenceResponse(
+        response = InferenceResponse(
             outcome=progress.outcome or Outcome.CANCELLED,
             choices=choices,
             usage=usage,
@@ -365,6 +367,7 @@ class Attempt:
             headers=telling_headers(self._head.headers, self._sent.wire),
             notes=tuple(assembler.notes),
         )
+        return response if assembler.use is None else response.with_format(assembler.use)
 
     def redact(self, secret: Secret) -> None:
         """Remove a secret that the provider has repeated from the request id and the response headers."""
@@ -424,7 +427,7 @@ class Attempt:
             return events
         if found.degree == "certain":
             return [*events, found.failure]
-        self._leftovers().keep_object(chunk.data)
+        self._leftovers().keep_object(chunk.data, telling=found.of_vendor)
         return events
 
     def _repair_or_fail(self, chunk: Chunk, error: Exception, now: float) -> Iterable[PartialInferenceResponse]:
@@ -449,11 +452,29 @@ class Attempt:
         pieces, driver = self.assembler.pieces, self._sent.driver
         raise self._fail(self._cut_off() if cut else undecodable(chunk, error, pieces, driver), now) from error
 
+    def _is_response(self, document: Chunk) -> bool:
+        """Return whether a document is a response with its finish, or a failure, and not the first part of a stream."""
+        try:
+            events = self._sent.driver.decoder({})(document)
+        except Exception:  # noqa: BLE001 (it is decoded once more, and the error reported then)
+            return False
+        return any(isinstance(event, (Finish, Failure)) for event in events)
+
     def _decoded_again(self, chunk: Chunk, error: Exception) -> tuple[Sequence[Event] | None, Exception]:
-        """Return the events of a chunk after repairs of its JSON, or else None and the last error."""
+        """Return the events of the failure in a chunk, of the first of several documents, or of repaired JSON.
+
+        Else return None. The error is the last one.
+        """
         found = suspicion(chunk)
         if found is not None and found.degree == "certain":
             return [found.failure], error
+        if (first := first_document(chunk)) is not None and self._is_response(first[0]):
+            self.assembler.note(first[1])
+            return self._pipeline.decode_again(first[0], first[0].data), error
+        return self._repaired(chunk, error)
+
+    def _repaired(self, chunk: Chunk, error: Exception) -> tuple[Sequence[Event] | None, Exception]:
+        """Return the events of a chunk after repairs of its JSON, or else None and the last error."""
         decode, data, notes = self._pipeline.decode_again, chunk.data, []
         if (sound := repaired(chunk.data)) is not None:
             decode, data = self._pipeline.decode_repaired, sound
@@ -611,6 +632,9 @@ class Attempt:
             if signal is not Signal.CLOCK and (reason := self._reason()) is not None:
                 self._progress.outcome, error = Outcome.FAILED, reason
             raise self._with_partial(error or self._cut_off(signal))
+        if self._progress.continues and self.assembler.reopen_at_length():
+            self._progress.outcome = Outcome.TRUNCATED
+            raise self._with_partial(LengthReached("The response has reached its limit of tokens, and is continued."))
         closing = self.assembler.closing()
         try:
             self.assembler.usage  # noqa: B018 (read now, so that usage which the driver cannot read fails the attempt)

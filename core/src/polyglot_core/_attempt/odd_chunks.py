@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._wire.messages import Chunk
 
-__all__ = ["END_MARK", "Reading", "reading"]
+__all__ = ["END_MARK", "Reading", "first_document", "reading"]
 
 END_MARK = b"[DONE]"
 _PREFIX = b"data:"
@@ -63,6 +63,25 @@ def reading(chunk: Chunk, error: Exception) -> Reading | None:
     except UNREADABLE:  # invalid UTF-8 in a string, which `is_json` does not read
         return None
     return _of_json(chunk, value)
+
+
+def first_document(chunk: Chunk) -> tuple[Chunk, str] | None:
+    """Return the first document of a whole body of several whole JSON documents, and a note; None for any other chunk.
+
+    The note says that the others are left out. They are if the first one is a response and no part of a stream.
+    """
+    data = chunk.data.strip()
+    if chunk.kind != "whole" or not data.startswith(b"{"):
+        return None
+    objects = [each.data for each in JSONArrayFramer(limit=len(data)).feed(data)]
+    is_whole = all(map(is_json, objects)) and _beside(data, objects).strip(_BETWEEN) in {b"", END_MARK}
+    if len(objects) == 1 or not is_whole:
+        return None
+    rest = data[len(objects[0]) :].strip(_BETWEEN)
+    left_out = f"{len(rest)} bytes were left out: {rest[:_SHOWN].decode('utf-8', 'replace')!r}"
+    return replace(
+        chunk, data=objects[0]
+    ), f"The body holds more than one JSON document. The first was read; {left_out}."
 
 
 def _of_text(chunk: Chunk, data: bytes) -> Reading | None:

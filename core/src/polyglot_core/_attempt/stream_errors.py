@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._wire.messages import Chunk
 
-__all__ = ["cut_off", "is_cut", "undecodable"]
+__all__ = ["LengthReached", "cut_off", "is_cut", "undecodable"]
 
 _BEGINNINGS = (b"{", b"[", b'"')  # of JSON; data that begins in another way is none, be it cut or not
+
+
+class LengthReached(Truncated):
+    """A response reached its limit of tokens, and the caller wants it to be continued. It never reaches the caller."""
 
 
 def cut_off(beside: bytes = b"", *, decoded: bool = True, marked: bool = False) -> Truncated:
@@ -31,7 +35,7 @@ def cut_off(beside: bytes = b"", *, decoded: bool = True, marked: bool = False) 
     elif decoded:
         error = Truncated(
             "The stream ended before the model was done: no finish reason and no end-of-stream marker were received. "
-            "The content received so far is in error.partial."
+            "The content received so far is kept as a partial response."
         )
     return Truncated(f"{error.message} Lines beside the response: {quoted(beside)}") if beside else error
 

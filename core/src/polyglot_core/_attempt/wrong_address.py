@@ -13,7 +13,7 @@ WRONG_ADDRESS = frozenset({404, 405})
 """Statuses that may mean that the URL is wrong."""
 
 _SHOWN_URL = 300  # characters
-_BELOW_A_VERSION = ("/chat/completions", "/responses")
+_BELOW_A_VERSION = ("/chat/completions", "/responses", "/models")
 """Paths that servers of one dialect serve below a version, which base_url has to contain."""
 _VERSION = re.compile(r"/v[0-9]+[a-z0-9]*(?=/|$)", re.ASCII)
 _TWICE = re.compile(r"(/v[0-9]+[a-z0-9]*|/chat/completions|/responses|/messages)\1(?=/|$)", re.ASCII)

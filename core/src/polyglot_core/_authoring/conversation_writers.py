@@ -30,7 +30,7 @@ __all__ = ["ConversationWriter", "MessageWriter", "TurnWriter"]
 
 _JSONObject = dict[str, Any]
 
-_SYSTEM = "system"
+_SYSTEM, _TOOL = "system", "tool"
 
 _NAMELESS = "unnamed_tool"
 """Name of a tool call that was received without one, because APIs reject an empty name."""
@@ -56,7 +56,11 @@ class ConversationWriter:
             results to tool calls by id; None generates none. A result without an id gets the id of the oldest such tool
             call without a result, and of the same tool if the result names one.
         tool_names: True if the dialect requires the name of the tool in a result.
-        tool_name: Regular expression of the names that a `Tool` may have: by default, that of OpenAI's API.
+        optional_tool_names: True if it has a field for that name, but does not require it. Where neither is True, a
+            name that is not that of the call is reported with `cannot`.
+        tool_name: Regular expression of the names that a `Tool` may have: by default, that of OpenAI's API. A tool call
+            in the turn of another provider whose name does not match is reported with `cannot`, and then renamed.
+        longest_tool_name: Characters that such a name is cut to, if it is longer.
         sends_extra: True if the provider reads further fields of a block. The `extra` of a part is then laid over the
             block that the part is written as. Else a field in the `extra` of a user's part is reported with `cannot`.
         cache_marks: True if the dialect has cache marks. Else a mark of a part or of a tool is reported with `cannot`.
@@ -65,8 +69,9 @@ class ConversationWriter:
         files_in_responses: True if a turn of the assistant may contain files. Else those that a model of another
             provider generated are reported with `cannot`.
         dialect: Names of the drivers whose turns this dialect sends back unchanged, besides `driver` itself.
-        given: The messages of the request, with these ids and names filled in. A turn of another provider's response
-            is reduced to what is not that provider's own.
+        given: The messages of the request, with these ids and names filled in. The name of a message with tool results
+            is the name of their tool. A turn of another provider's response is reduced to what is not that provider's
+            own.
     """
 
     roles: ClassVar[Mapping[str, str]] = {
@@ -78,7 +83,9 @@ class ConversationWriter:
     }
     id_format: ClassVar[str | None] = "call_{}"
     tool_names: ClassVar[bool] = False
+    optional_tool_names: ClassVar[bool] = False
     tool_name: ClassVar[str] = "[a-zA-Z0-9_-]{1,64}"
+    longest_tool_name: ClassVar[int] = 64
     sends_extra: ClassVar[bool] = False
     writes_extra: ClassVar[bool] = False
     cache_marks: ClassVar[bool] = False
@@ -230,8 +237,9 @@ class MessageWriter(ConversationWriter):
     """Encodes messages as flat objects with role, content and tool calls. Each tool result is a message of its own.
 
     Attributes:
-        empty_responses: True if the dialect accepts a turn of the assistant without content and tool calls. Else a
-            response of which nothing can be sent back is omitted.
+        empty_responses: True if the dialect accepts a turn of the assistant without content and tool calls. A whole
+            response of this dialect without any is then sent back so. Else, and if nothing is left of a response that
+            was interrupted or is another provider's, its turn is omitted: many servers refuse it.
     """
 
     empty_responses: ClassVar[bool] = True
@@ -245,14 +253,21 @@ class MessageWriter(ConversationWriter):
         return [merged(written, message.extra) for message in self.given for written in self._messages_of(message)]
 
     def _messages_of(self, message: Message) -> Iterator[_JSONObject]:
-        """Yield a message for each tool result, then one for all other parts."""
+        """Yield a message for each tool result, then one for all other parts.
+
+        The name of a message with tool results is the name of their tool.
+        """
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         yield from map(self.result, results)
         if not results or len(results) < len(message.parts):
             rest = tuple(part for part in message.parts if not isinstance(part, ToolResult))
             turn = self.turn(replace(message, content=rest))
-            if self.empty_responses or message.provider is None or not _is_empty(turn):
+            if message.provider is None or message.extra or not _is_empty(turn) or self._may_be_empty(message):
                 yield turn
+
+    def _may_be_empty(self, message: Message) -> bool:
+        """Return True for a response that is sent back although it is empty, as it was received."""
+        return self.empty_responses and message.complete and self.is_own(message)
 
     def turn(self, message: Message) -> _JSONObject:
         """Return the message for parts that are not tool results."""
@@ -383,7 +398,7 @@ class _Calls:
     def __init__(self, writer: ConversationWriter) -> None:
         self._writer = writer
         self._count = 0
-        self._tools: dict[str, str] = {}
+        self._tools: dict[str, list[str]] = {}  # by the id of a call, the names of the tools called with it
         self._without_result: set[str] = set()
         self._waiting: dict[str | None, deque[str]] = {}  # in order, by tool and, under None, of all tools
         self._taken: set[str] = set()
@@ -391,6 +406,7 @@ class _Calls:
         self._open: dict[str, deque[str]] = {}  # the same of all calls of this round that have no result yet
         self._in_results = False
         self._is_own = True
+        self._names = _ToolNames(writer)
 
     def joined(self, messages: Iterable[Message]) -> list[Message]:
         """Return the messages with the ids and names that the dialect requires."""
@@ -398,14 +414,19 @@ class _Calls:
 
     def _message(self, message: Message) -> Message:
         self._is_own = self._writer.is_own(message)
-        return replace(message, content=tuple(map(self._part, message.parts)))
+        named = message.name is not None and message.role == _TOOL
+        if named and any(isinstance(part, ToolResult) for part in message.parts):
+            if any(isinstance(part, ToolResult) and part.name not in {None, message.name} for part in message.parts):
+                self._writer.cannot("the name of a message whose tool result has another")
+            message = _with_named_results(message)
+        return replace(message, content=tuple(self._part(part, message) for part in message.parts))
 
-    def _part(self, part: Part) -> Part:
+    def _part(self, part: Part, message: Message) -> Part:
         if isinstance(part, ToolCall):
-            return self._call(part)
+            return self._call(part, message.provider)
         return self._result(part) if isinstance(part, ToolResult) else part
 
-    def _call(self, call: ToolCall) -> ToolCall:
+    def _call(self, call: ToolCall, provider: str | None) -> ToolCall:
         if self._in_results:
             self._in_results = False
             self._open.clear()
@@ -416,7 +437,8 @@ class _Calls:
             for tool in (None, call.name):
                 self._waiting.setdefault(tool, deque()).append(made)
         given = call.id or made
-        name = self._tools[given] = call.name or _NAMELESS
+        name = self._names.sent(call.name or _NAMELESS, None if self._is_own else provider)
+        self._tools.setdefault(given, []).append(name)
         sent = self._sent[given] = self._unique(given)
         self._open.setdefault(given, deque()).append(sent)
         return replace(call, id=self._id(call.id, sent), name=name)
@@ -433,7 +455,10 @@ class _Calls:
     def _result(self, result: ToolResult) -> ToolResult:
         self._in_results = True
         given = result.id or self._oldest(result.name)
-        name = result.name or (self._tools.get(given) if self._writer.tool_names else None)
+        called = self._tools.get(given, [])
+        name = self._names.of_result(result.name, called)
+        if name is None and called and self._writer.tool_names:
+            name = called[-1]
         still_open = self._open.get(given)
         sent = still_open.popleft() if still_open else self._sent.get(given) or self._writer.normalize_id(given)
         return replace(result, id=self._id(result.id, sent), name=name)
@@ -454,3 +479,56 @@ class _Calls:
     def _id(self, given: str | None, sent: str) -> str | None:
         """Return the id as it is sent; None for a call without an id in a dialect that generates none."""
         return sent if given or self._writer.id_format else None
+
+
+def _with_named_results(message: Message) -> Message:
+    """Return a message of the role ``tool`` with its name as that of its results that have none."""
+    results = (
+        replace(part, name=part.name or message.name) if isinstance(part, ToolResult) else part
+        for part in message.parts
+    )
+    return replace(message, content=tuple(results), name=None)
+
+
+class _ToolNames:
+    """The names of tools as they are sent: a name of another provider may have characters that the dialect refuses."""
+
+    def __init__(self, writer: ConversationWriter) -> None:
+        self._writer = writer
+        self._sent: dict[str, str] = {}  # by the name that another provider gave
+        self._taken = {tool.name for tool in writer.request.tools}
+
+    def sent(self, name: str, provider: str | None) -> str:
+        """Return the name of a tool that is called in a turn of `provider`; None stands for a turn of the dialect."""
+        matches = re.compile(self._writer.tool_name).fullmatch
+        if provider is None or matches(name):
+            return name
+        if name not in self._sent:
+            made = self._renamed(name, matches)
+            self._writer.cannot(f"the name {name!r:.160} of a tool in a turn from {provider!r}, and sends {made!r}")
+            self._sent[name] = made
+        return self._sent[name]
+
+    def of_result(self, name: str | None, called: Sequence[str]) -> str | None:
+        """Return the name in a result as it is sent, where `called` are the names that the calls of its id have.
+
+        Another name is reported with `cannot` if the dialect has no field for it.
+        """
+        if not name:
+            return None
+        sent = self._sent.get(name, name)
+        if called and sent not in called and not (self._writer.tool_names or self._writer.optional_tool_names):
+            self._writer.cannot(f"the name {name!r:.160} of a tool result, whose call names {called[-1]!r:.160}")
+        return sent
+
+    def _renamed(self, name: str, matches: Callable[[str], object]) -> str:
+        """Return a name that the dialect accepts, and that no other tool has."""
+        longest = self._writer.longest_tool_name
+        plain = re.sub("[^a-zA-Z0-9_-]", "_", name)
+        made = found = (plain if matches(plain[:longest]) else f"_{plain}")[:longest]
+        number = 1
+        while found in self._taken:
+            number += 1
+            found = f"{made[: longest - len(str(number)) - 1]}_{number}"
+        self._taken.add(found)
+        return found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from polyglot_core._values.importing import import_module
+from polyglot_core._values.json_values import plain_text
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from polyglot_core._values.connection import Connection
 
@@ -30,7 +32,7 @@ def read_facts(connection: Connection, kind: type[_Facts], defaults: Mapping[str
     Raises:
         ConfigError: A fact is unknown, or has a value of the wrong type.
     """
-    facts = {**(defaults or {}), **connection.facts}
+    facts: dict[str, Any] = _plain({**(defaults or {}), **connection.facts})
     known = kind.__struct_encode_fields__
     if unknown := [name for name in facts if name not in known]:
         raise _unreadable(connection, f"there is no fact {unknown[0]!r}", known)
@@ -38,6 +40,15 @@ def read_facts(connection: Connection, kind: type[_Facts], defaults: Mapping[str
         return msgspec.convert(facts, kind)
     except msgspec.ValidationError as error:
         raise _unreadable(connection, str(error), known) from error
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (of any type)
+    """Return a value with plain text in place of text of other classes, such as a member of an enumeration."""
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(item) for name, item in value.items()}
+    return type(value)(map(_plain, value)) if type(value) in {list, tuple} else value
 
 
 def _unreadable(connection: Connection, why: str, known: Iterable[str]) -> ConfigError:

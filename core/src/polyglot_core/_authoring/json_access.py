@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from polyglot_core._values.json_values import encode_json
+from polyglot_core._values.models import Model
 from polyglot_core._values.unreadable import UNREADABLE
 
-__all__ = ["get", "number", "objects", "parse", "text"]
+__all__ = ["get", "models", "number", "objects", "parse", "text"]
 
 
 def parse(text: bytes | str, otherwise: object = None) -> Any:  # noqa: ANN401 (any JSON value)
@@ -61,3 +63,33 @@ def text(value: object) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else encode_json(value, "The value").decode()
+
+
+_KINDS: dict[str, type] = {"id": str, "name": str, "created": datetime, "context_tokens": int, "output_tokens": int}
+
+
+def models(listed: object, paths: Mapping[str, Sequence[str]]) -> list[Model]:
+    """Return the models in a provider's list of objects.
+
+    Args:
+        listed: The list.
+        paths: Field of `Model` → paths at which the objects may have it. The first value that is neither empty nor 0
+            counts: providers write these for what is not known. ``created`` is text as in RFC 3339, or seconds since
+            1970. A value of a wrong type is not read, and stays in `raw`.
+
+    Raises:
+        msgspec.DecodeError: It is no list, or one of the models has no id.
+    """
+    rows: list[Any] = listed if isinstance(listed, list) else [None]
+    found = [{name: _value(row, where, _KINDS[name]) for name, where in paths.items()} for row in rows]
+    if not all(fields["id"] for fields in found):
+        raise msgspec.DecodeError("it has no list of models with ids")
+    return [Model(raw=row, **fields) for row, fields in zip(rows, found, strict=True)]
+
+
+def _value(row: object, paths: Sequence[str], kind: type) -> Any:  # noqa: ANN401 (of that kind)
+    found = next((value for path in paths if (value := get(row, path))), None)
+    try:
+        return msgspec.convert(found, kind, strict=False)
+    except msgspec.ValidationError:
+        return None

@@ -21,11 +21,11 @@ _EVENTS = "text/event-stream"
 
 
 def json_request(url: str, body: object, *, stream: bool, **reading: Any) -> WireRequest:  # noqa: ANN401 (see below)
-    """Return a POST request with a JSON body and the ``content-type`` and ``accept`` headers.
+    """Return a POST request with a JSON body, or a GET request, with ``content-type`` and ``accept`` headers.
 
     Args:
         url: Absolute URL.
-        body: The body, which is encoded as JSON.
+        body: The body, which is encoded as JSON; None for a GET request without one.
         stream: True if the response is a stream, False if it is one JSON text.
         reading: Further fields of the `WireRequest`, which specify how the response is read. `framing` applies to a
             stream only.
@@ -37,7 +37,8 @@ def json_request(url: str, body: object, *, stream: bool, **reading: Any) -> Wir
     accept = _STREAMS.get(framing, _EVENTS) if stream else _JSON
     return WireRequest(
         url=url,
-        body=encode_json(body, "The request's body"),
+        body=b"" if body is None else encode_json(body, "The request's body"),
+        method="GET" if body is None else "POST",
         headers={"content-type": _JSON, "accept": accept, **headers},
         framing=framing if stream else "whole",
         **reading,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from msgspec.structs import replace
 
 from polyglot_core._client.request_checks import check_request
 from polyglot_core._values.connection import guarded_headers
+from polyglot_core._values.formats import find_format
 from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.openai_shape import read_parts, read_result
 from polyglot_core._values.options import option_problem
@@ -27,7 +28,12 @@ from polyglot_core._values.secret import Headers, header_problem
 from polyglot_core._values.suggest import nearest
 from polyglot_core.errors import RequestError
 
+if TYPE_CHECKING:
+    from polyglot_core._values.formats import DataFormat, DataReader, Mode
+    from polyglot_core._values.response import InferenceResponse
+
 __all__ = [
+    "as_data_format",
     "as_headers",
     "as_mapping",
     "as_messages",
@@ -39,6 +45,47 @@ __all__ = [
     "check_word",
     "without_plain_keys",
 ]
+
+
+class SchemaFormat:
+    """The format of a schema or of ``json``: the driver sends it, and the package that reads it is found on first use.
+
+    So a call with a schema needs no package unless its data is read, or asked for in another mode than ``native``.
+    """
+
+    def __init__(self, given: JSONSchema | Literal["json"]) -> None:
+        self._given = given
+
+    def prepare(self, request: InferenceRequest, mode: Mode) -> InferenceRequest:
+        return request if mode == "native" else self._found().prepare(request, mode)
+
+    def reader(self, mode: Mode, path: Sequence[str] | None = None) -> DataReader:
+        return self._found().reader(mode, path)
+
+    def read(self, response: InferenceResponse, mode: Mode) -> Any:  # noqa: ANN401 (any JSON value)
+        return self._found().read(response, mode)
+
+    def _found(self) -> DataFormat[Any]:
+        found = find_format(self._given)
+        if found is None:
+            raise _no_format(self._given)
+        return found
+
+
+def as_data_format(given: object) -> DataFormat[Any] | None:
+    """Return the format by which the data of a response is read; None for text.
+
+    Raises:
+        RequestError: It is no format that can be read, or has a field that would be lost.
+        ConfigError: It is a type, and no package with formats is installed.
+    """
+    if given is None or isinstance(given, (str, JSONSchema, Mapping)):
+        plain = as_response_format(given)
+        return None if plain is None or plain == "text" else SchemaFormat(plain)
+    found = find_format(given) if isinstance(given, type) or get_origin(given) is not None else None
+    if found is None:
+        raise _no_format(given)
+    return found
 
 
 def as_request(*, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: ANN401 (the arguments of create)
@@ -54,7 +101,7 @@ def as_request(*, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: 
         tools=as_tools(given["tools"]),
         tool_choice=as_tool_choice(given["tool_choice"]),
         parallel_tool_calls=as_switch("parallel_tool_calls", given["parallel_tool_calls"]),
-        response_format=as_response_format(given["response_format"]),
+        response_format=given["response_format"],
         unsupported=given["unsupported"],
         extra=as_mapping("extra", given["extra"]),
         headers=headers,
@@ -339,5 +386,6 @@ def _check_format(given: JSONObject, where: str, known: tuple[str, ...]) -> None
 
 def _no_format(given: object, hint: str = "") -> RequestError:
     return _error(
-        f"response_format must be 'text', 'json', a JSONSchema or a dict with a JSON Schema, not {given!r:.80}{hint}."
+        "response_format must be 'text', 'json', a type such as a dataclass, a JSONSchema or a dict with a JSON "
+        f"Schema, not {given!r:.80}{hint}."
     )

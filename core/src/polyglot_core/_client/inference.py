@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
+from collections.abc import Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, overload
 
 from msgspec.structs import replace
 
-from polyglot_core._client.arguments import as_headers, as_request, as_switch, check_word, without_plain_keys
+from polyglot_core._client.arguments import (
+    as_data_format,
+    as_headers,
+    as_request,
+    as_response_format,
+    as_switch,
+    check_word,
+    without_plain_keys,
+)
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
@@ -14,26 +24,39 @@ from polyglot_core._config import resolve
 from polyglot_core._config.dsn import read_line
 from polyglot_core._drivers import discovery
 from polyglot_core._engine.call import Call, Target
-from polyglot_core._engine.call_options import UNSUPPORTED, OnTruncated, ResumeMode, Unsupported
+from polyglot_core._engine.call_options import (
+    UNSUPPORTED,
+    OnLength,
+    OnTruncated,
+    ResumeMode,
+    Unsupported,
+    continuations,
+)
 from polyglot_core._engine.pump import async_pump, pump
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection, guard
+from polyglot_core._values.formats import MODES, FormatUse
+from polyglot_core._values.models import PROBES, Capabilities, Model
 from polyglot_core._values.options import option_problem, plain_options
+from polyglot_core._values.request import InferenceRequest, JSONSchema, Message
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error
-from polyglot_core.errors import ConfigError
+from polyglot_core.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Self
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Self, Unpack
 
+    from polyglot_core._client.signatures import CallArguments, ConnectionFields
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._http.httpx_options import Client
+    from polyglot_core._values.formats import DataFormat, DataT, Mode
     from polyglot_core._values.limits import Retries, Timeouts
-    from polyglot_core._values.request import InferenceRequest, Messages, RawTool, ResponseFormat, Tool
+    from polyglot_core._values.options import Options
+    from polyglot_core._values.request import Messages, RawTool, ResponseFormat, Tool
 
 __all__ = ["AsyncInference", "Inference"]
 
@@ -64,7 +87,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         *,
         config: str | os.PathLike[str] | None = None,
         client: Client | None = None,
-        **overrides: Any,  # noqa: ANN401 (the fields of a connection)
+        **overrides: Unpack[ConnectionFields],
     ) -> Self:
         """Create an inference for the connection, preset or driver of this name.
 
@@ -78,8 +101,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             ConfigError: No connection, preset or driver has this name, or its key is missing.
             PluginError: The driver cannot be loaded.
         """
-        guard(overrides)
-        return cls(resolve.resolve(name, config=config, **overrides), client)
+        fields = cast("dict[str, Any]", overrides)  # not a copy: the key is taken out of it
+        guard(fields)
+        return cls(resolve.resolve(name, config=config, **fields), client)
 
     @classmethod
     def from_dsn(cls, dsn: str, client: Client | None = None) -> Self:
@@ -113,12 +137,13 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         messages: Messages,
         *,
         model: str | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Options | None = None,
         stream: bool | None = None,
         tools: Sequence[Tool | RawTool | Mapping[str, Any]] = (),
         tool_choice: str | Mapping[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
-        response_format: ResponseFormat | Mapping[str, Any] | None = None,
+        response_format: Any = None,  # noqa: ANN401 (a format, or the type of the data: see the overloads)
+        data_mode: Mode | None = None,
         timeouts: Timeouts | Mapping[str, float | None] | float | None = None,
         retries: Retries | int | Mapping[str, float] | None = None,
         unsupported: Unsupported = "raise",
@@ -126,6 +151,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         headers: Mapping[str, str | Secret] | None = None,
         on_truncated: OnTruncated = "raise",
         resume: ResumeMode | None = None,
+        on_length: OnLength = "stop",
     ) -> _PendingT:
         """Prepare a call. The request is sent when the stream, the response or the text is first read.
 
@@ -137,7 +163,12 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             tools: Functions that the model may call, and tools of the provider: `Tool`, `RawTool`, or dicts of either.
             tool_choice: ``auto``, ``required``, ``none``, or the name of a tool that the model must call.
             parallel_tool_calls: False to allow one tool call per response; None for the provider's default.
-            response_format: ``"text"``, ``"json"``, a `JSONSchema`, or a dict with a JSON Schema.
+            response_format: ``"text"``, ``"json"``, a `JSONSchema`, a dict with a JSON Schema, or a type whose value
+                the response is to be: a msgspec Struct, a dataclass, a TypedDict, a pydantic model, or a ``list`` of
+                one. `InferenceResponse.data` is the validated value. Types need the package polyglot-answers.
+            data_mode: How data is asked for, instead of the connection's `data_mode`: ``native``, by the provider's
+                schema; ``tool``, as the arguments of a tool that the model must call; ``json`` or ``markdown``, by a
+                text that is added to the prompt.
             timeouts: Clocks in seconds: `Timeouts`, a dict of some (None for no limit), or a number for each wait.
             retries: How requests of this call are retried. A `Retries` replaces that of every connection, an int n
                 means ``Retries(max_retries=n)``, and a dict changes the fields that it names. Waits are in seconds.
@@ -148,6 +179,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             resume: How to resume a response that is interrupted after it has begun, as often as `retries` allow:
                 ``restart`` sends the request anew, ``prefill`` lets the model continue the text received so far, and
                 ``provider`` requests the rest of a stored response. None raises. A partial's `seam` shows the point.
+            on_length: ``continue`` to let the model continue a response of text that reaches its limit of tokens, as
+                ``prefill`` does, up to 8 times; a number for another limit. Each continuation is a request, has a
+                `seam`, and stands in `failed_attempts`. ``stop`` returns the response with that finish reason.
 
         Returns:
             The pending call. Fallbacks of the connection receive the same request, with their own models.
@@ -157,17 +191,56 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             RequestError: An argument cannot be read, or has a wrong value. The message has its place.
         """
         headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
-        _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume)
+        _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
+        data_format = as_data_format(response_format)
+        plain = isinstance(response_format, (str, JSONSchema, Mapping))
         request = as_request(
             messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,
-            parallel_tool_calls=parallel_tool_calls, response_format=response_format, unsupported=unsupported,
+            parallel_tool_calls=parallel_tool_calls, unsupported=unsupported,
+            response_format=as_response_format(response_format) if plain else None,
             headers=as_headers(headers, auth_header),
         )  # fmt: skip
         targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
+        targets = [_with_format(target, data_format, data_mode) for target in targets]
+        further = continuations(on_length)
         clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
         return self._pending(targets[0].request, lambda streamed: self._stream(
-            Call(_streamed(targets, streamed), clocks, on_truncated=on_truncated, resume=resume)
+            Call(
+                _streamed(targets, streamed), clocks,
+                on_truncated=on_truncated, resume=resume, continuations=further,
+            )
         ))  # fmt: skip
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Return what the driver can express in requests for a model. Nothing is sent.
+
+        Small requests are encoded, and those that the driver rejects are noted. So the result is about the driver, the
+        facts of the connection and, for some drivers, the name of the model. It is not about the model, which may
+        reject a request that the driver can express: images, for example.
+
+        Args:
+            model: Name of the model, instead of the connection's.
+
+        Raises:
+            PolyglotError: The driver rejects the model's name or the connection.
+        """
+        driver, name = self._drivers[0][1], model or self.connection.model or ""
+        plain = InferenceRequest(model=name, messages=(Message(role="user", content="A"),))
+        driver.encode(plain)
+        return Capabilities(
+            **{probed: _succeeds(driver.encode, replace(plain, **fields)) for probed, fields in PROBES.items()},
+            prefill=_succeeds(driver.encode_prefill, plain, ""),
+            resume="encode_resume" in driver.hooks,
+            models=_succeeds(next(driver.pages_of_models([])).encode, plain),
+        )
+
+    def _model_calls(self, models: list[Model]) -> Iterator[Call]:
+        """Yield a call for each page of the list of models, to be read before the next. Append them to `models`."""
+        connection, driver = self._drivers[0]
+        request, begun, timeouts = InferenceRequest(model="", messages=()), perf_counter(), connection.timeouts
+        for page in driver.pages_of_models(models):
+            left = None if timeouts.total is None else max(0.0, begun + timeouts.total - perf_counter())
+            yield Call([Target(connection, page, request)], replace(timeouts, total=left))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.name!r})"
@@ -190,6 +263,14 @@ def driver_for(connection: Connection) -> BoundDriver:
     return driver.bind(connection)
 
 
+def _succeeds(encode: Callable[..., object], *arguments: object) -> bool:
+    try:
+        encode(*arguments)
+    except RequestError:
+        return False
+    return True
+
+
 def _key_header(connection: Connection, driver: BoundDriver) -> str | None:
     """Return the header that carries the connection's key, or that its driver writes; None if there is none."""
     return connection.auth_header if connection.secret is not None or driver.authorize is not None else None
@@ -205,6 +286,7 @@ _WORDS = {
     "unsupported": UNSUPPORTED,
     "on_truncated": get_args(OnTruncated),
     "resume": (None, *get_args(ResumeMode)),
+    "data_mode": (None, *MODES),
 }
 
 
@@ -243,6 +325,23 @@ def _targets(
         changed = _with_headers(_with_retries(connection, retries), headers)
         targets.append(Target(changed, driver, request))
     return targets
+
+
+def _with_format(target: Target, data_format: DataFormat[Any] | None, mode: Mode | None) -> Target:
+    """Return a target whose request asks for data in the mode of the call, else in that of the connection.
+
+    Raises:
+        RequestError: The call has a mode and no format, or the format cannot be asked for in the mode.
+    """
+    if data_format is None:
+        if mode is not None:
+            msg = f"data_mode={mode!r} is for calls with a response_format; this one has none that is data."
+            raise RequestError(msg, phase="encode")
+        return target
+    connection = target.connection
+    chosen: Any = mode or connection.data_mode or "native"
+    use = FormatUse(data_format, chosen)
+    return target._replace(request=data_format.prepare(target.request, chosen), use=use)
 
 
 def _headers_for(
@@ -289,9 +388,51 @@ class Inference(_Inference[PendingInference, InferenceStream]):
 
     _pools: Pools
 
-    def stream(self, messages: Messages, **arguments: Any) -> InferenceStream:  # noqa: ANN401 (the arguments of create)
+    if TYPE_CHECKING:  # the type of the data is that of `response_format`
+
+        @overload
+        def create(
+            self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
+        ) -> PendingInference[DataT]: ...
+        @overload
+        def create(
+            self,
+            messages: Messages,
+            *,
+            response_format: ResponseFormat | Mapping[str, Any] | None = None,
+            **arguments: Unpack[CallArguments],
+        ) -> PendingInference[Any]: ...
+        def create(self, messages: Messages, **arguments: Any) -> PendingInference[Any]: ...
+
+    @overload
+    def stream(
+        self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
+    ) -> InferenceStream[DataT]: ...
+    @overload
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        response_format: ResponseFormat | Mapping[str, Any] | None = None,
+        **arguments: Unpack[CallArguments],
+    ) -> InferenceStream[Any]: ...
+    def stream(self, messages: Messages, **arguments: Any) -> InferenceStream[Any]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
         return self.create(messages, **arguments).stream()
+
+    def models(self) -> list[Model]:
+        """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
+
+        Clocks, retries and errors are those of a call, with one clock `total` for all pages. An error has no partial.
+
+        Raises:
+            RequestError: The driver cannot list models, or not on this connection.
+            PolyglotError: The provider returned an error, or something else than a list; or more than 100 pages.
+        """
+        models: list[Model] = []
+        for call in self._model_calls(models):
+            self._stream(call).response()
+        return models
 
     def close(self) -> None:
         """Close the HTTP connections that this inference owns."""
@@ -325,9 +466,51 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
 
     _source: AsyncSource
 
-    def stream(self, messages: Messages, **arguments: Any) -> AsyncInferenceStream:  # noqa: ANN401 (the arguments of create)
+    if TYPE_CHECKING:  # the type of the data is that of `response_format`
+
+        @overload
+        def create(
+            self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
+        ) -> AsyncPendingInference[DataT]: ...
+        @overload
+        def create(
+            self,
+            messages: Messages,
+            *,
+            response_format: ResponseFormat | Mapping[str, Any] | None = None,
+            **arguments: Unpack[CallArguments],
+        ) -> AsyncPendingInference[Any]: ...
+        def create(self, messages: Messages, **arguments: Any) -> AsyncPendingInference[Any]: ...
+
+    @overload
+    def stream(
+        self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
+    ) -> AsyncInferenceStream[DataT]: ...
+    @overload
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        response_format: ResponseFormat | Mapping[str, Any] | None = None,
+        **arguments: Unpack[CallArguments],
+    ) -> AsyncInferenceStream[Any]: ...
+    def stream(self, messages: Messages, **arguments: Any) -> AsyncInferenceStream[Any]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
         return self.create(messages, **arguments).stream()
+
+    async def models(self) -> list[Model]:
+        """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
+
+        Clocks, retries and errors are those of a call, with one clock `total` for all pages. An error has no partial.
+
+        Raises:
+            RequestError: The driver cannot list models, or not on this connection.
+            PolyglotError: The provider returned an error, or something else than a list; or more than 100 pages.
+        """
+        models: list[Model] = []
+        for call in self._model_calls(models):
+            await self._stream(call).response()
+        return models
 
     async def close(self) -> None:
         """Close the HTTP connections that this inference owns in the running event loop."""

@@ -9,13 +9,14 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from polyglot_core._client.not_copied import NotCopied
-from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 from polyglot_core._engine.callbacks import check_callback
+from polyglot_core._values.formats import DataT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
+    from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
     from polyglot_core._values.events import Seam
     from polyglot_core._values.request import InferenceRequest
     from polyglot_core._values.response import InferenceResponse
@@ -77,10 +78,10 @@ class _Pending(NotCopied, Generic[_StreamT]):
             return self._stream
 
 
-class PendingInference(_Pending[InferenceStream]):
+class PendingInference(_Pending["InferenceStream[DataT]"], Generic[DataT]):
     """One call. The request is sent when `stream`, `response` or `text` is first used, and is sent once."""
 
-    def response(self) -> InferenceResponse:
+    def response(self) -> InferenceResponse[DataT]:
         """Return the complete response. It is streamed if the option `stream` is set or `stream()` was called before.
 
         Raises:
@@ -98,10 +99,10 @@ class PendingInference(_Pending[InferenceStream]):
         return stream._complete_text(stream.response())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-class AsyncPendingInference(_Pending[AsyncInferenceStream]):
+class AsyncPendingInference(_Pending["AsyncInferenceStream[DataT]"], Generic[DataT]):
     """One call. The request is sent when `stream`, `response` or `text` is first used, and is sent once."""
 
-    async def response(self) -> InferenceResponse:
+    async def response(self) -> InferenceResponse[DataT]:
         """Return the complete response. It is streamed if the option `stream` is set or `stream()` was called before.
 
         Raises:

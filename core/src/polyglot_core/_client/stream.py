@@ -5,20 +5,21 @@ The async classes are the sync ones with ``await``; a test compares them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._engine.callbacks import check_callback
 from polyglot_core._engine.pump import AsyncPump, NotYetError, Pump
-from polyglot_core.errors import PolyglotError, StreamError
+from polyglot_core._values.formats import DataT
+from polyglot_core.errors import PolyglotError, ResponseFormatError, StreamError
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import AsyncIterator, Callable, Iterator
     from typing import Self
 
     from polyglot_core._values.events import Event, Seam
-    from polyglot_core._values.partial import PartialInferenceResponse
+    from polyglot_core._values.partial import DataReading, PartialInferenceResponse
     from polyglot_core._values.response import InferenceResponse
 
 __all__ = ["AsyncInferenceStream", "InferenceStream"]
@@ -116,14 +117,54 @@ class _Stream(NotCopied, Generic[_PumpT]):
         return kept
 
 
-class InferenceStream(_Stream[Pump]):
+class _ElementReading:
+    """Reads the elements of a list while the response is received."""
+
+    def __init__(self, stream: _Stream[Any], path: tuple[str, ...]) -> None:
+        use = stream._pump.call.target.use  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if use is None:
+            msg = "elements() needs a call with a response_format that is a list, or that has one."
+            raise StreamError(msg)
+        use.format.reader(use.mode, path)  # a path that the type does not have is refused at once
+        self.ready: deque[Any] = deque()
+        self._stream = stream
+        self._path = path
+        self._reading: DataReading | None = None
+
+    def take(self, partial: PartialInferenceResponse) -> None:
+        """Read what a partial brings. After a restart a new reading begins."""
+        if partial.choice == 0:
+            self._reading = reading = partial.read_data(self._reading, self._path)
+            self.ready.extend(reading.reader.elements())
+
+    def end(self) -> None:
+        """Read the last elements, at the end of the stream.
+
+        Raises:
+            ResponseFormatError: The response was no list.
+            StreamError: Another iterator has read all of it.
+        """
+        response = self._stream._result()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if self._reading is None:
+            raise StreamError("Another iterator has read the stream, so elements() has none; use response().data.")
+        self._reading.finish()
+        self.ready.extend(self._reading.reader.elements())
+        try:
+            if not self.ready:
+                self._reading.reader.close()
+        except ResponseFormatError as error:
+            _ = response.data  # raises what says more: a refusal, a cut
+            raise error.add_facts(partial=response) from None
+
+
+class InferenceStream(_Stream[Pump], Generic[DataT]):
     """A response while it is received. Iterate it for partials.
 
     Use ``with`` to close the connection however the block is left. One thread reads a stream; any thread may `close`
     it. A loop resumes where the last one stopped.
     """
 
-    def __iter__(self) -> Iterator[PartialInferenceResponse]:
+    def __iter__(self) -> Iterator[PartialInferenceResponse[DataT]]:
         """Return an iterator of the partials that have not been emitted yet.
 
         Raises:
@@ -143,7 +184,20 @@ class InferenceStream(_Stream[Pump]):
         """Return an iterator of the visible text of choice 0, in pieces. Raises as iteration of the stream does."""
         return _Texts(self._partials())
 
-    def next(self, timeout: float | None = None) -> PartialInferenceResponse | None:
+    def elements(self, *path: str) -> Iterator[Any]:
+        """Return an iterator of the elements of a list in the data, each validated, as soon as it is complete.
+
+        Args:
+            path: Names of the members that lead to the list, as in ``elements("cities")``; none where the
+                `response_format` is a list itself.
+
+        Raises:
+            StreamError: The stream has ended, or the call had no response format.
+            ResponseFormatError: From the iterator: an element does not fit, or the response is no such list.
+        """
+        return _Elements(self._partials(), _ElementReading(self, path))
+
+    def next(self, timeout: float | None = None) -> PartialInferenceResponse[DataT] | None:
         """Return the next partial, or None if none was received within `timeout` seconds.
 
         Nothing is lost by a timeout: the request and the read continue, and the next call, a loop or `response` gets
@@ -169,7 +223,7 @@ class InferenceStream(_Stream[Pump]):
             return None
         raise StopIteration
 
-    def response(self) -> InferenceResponse:
+    def response(self) -> InferenceResponse[DataT]:
         """Read the rest of the stream and return the complete response.
 
         After `close` it returns the content received until then, with ``outcome == "cancelled"``.
@@ -182,7 +236,7 @@ class InferenceStream(_Stream[Pump]):
             self._kept = None if self._pump.call.target.request.stream else rest
         return self._result()
 
-    def final(self) -> InferenceResponse:
+    def final(self) -> InferenceResponse[DataT]:
         """Return `response()`. An older name."""
         return self.response()
 
@@ -196,7 +250,7 @@ class InferenceStream(_Stream[Pump]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _partials(self) -> Iterator[PartialInferenceResponse]:
+    def _partials(self) -> Iterator[PartialInferenceResponse[DataT]]:
         """Return an iterator of the rest of the stream, which runs the callback if there is one."""
         if (kept := self._take_kept()) is not None:
             return iter(kept)
@@ -234,6 +288,27 @@ class _Texts:
                 return partial.content_delta
 
 
+class _Elements:
+    """Iterates the elements of a list in choice 0's data."""
+
+    def __init__(self, partials: Iterator[PartialInferenceResponse], reading: _ElementReading) -> None:
+        self._partials = partials
+        self._reading = reading
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:  # noqa: ANN401 (a value of the type that the list has)
+        while not self._reading.ready:
+            try:
+                self._reading.take(next(self._partials))
+            except StopIteration:
+                self._reading.end()
+                if not self._reading.ready:
+                    raise
+        return self._reading.ready.popleft()
+
+
 class _Events:
     """Iterates events. The partials that are built from them are consumed with them."""
 
@@ -261,14 +336,14 @@ class _Events:
         return self._events.popleft()
 
 
-class AsyncInferenceStream(_Stream[AsyncPump]):
+class AsyncInferenceStream(_Stream[AsyncPump], Generic[DataT]):
     """A response while it is received. Iterate it for partials.
 
     Use ``async with`` to close the connection however the block is left. One task reads a stream; any task may `close`
     it. A loop resumes where the last one stopped.
     """
 
-    def __aiter__(self) -> AsyncIterator[PartialInferenceResponse]:
+    def __aiter__(self) -> AsyncIterator[PartialInferenceResponse[DataT]]:
         """Return an iterator of the partials that have not been emitted yet.
 
         Raises:
@@ -288,7 +363,20 @@ class AsyncInferenceStream(_Stream[AsyncPump]):
         """Return an iterator of the visible text of choice 0, in pieces. Raises as iteration of the stream does."""
         return _AsyncTexts(self._partials())
 
-    async def next(self, timeout: float | None = None) -> PartialInferenceResponse | None:  # noqa: ASYNC109 (a cancellation would lose the read)
+    def elements(self, *path: str) -> AsyncIterator[Any]:
+        """Return an iterator of the elements of a list in the data, each validated, as soon as it is complete.
+
+        Args:
+            path: Names of the members that lead to the list, as in ``elements("cities")``; none where the
+                `response_format` is a list itself.
+
+        Raises:
+            StreamError: The stream has ended, or the call had no response format.
+            ResponseFormatError: From the iterator: an element does not fit, or the response is no such list.
+        """
+        return _AsyncElements(self._partials(), _ElementReading(self, path))
+
+    async def next(self, timeout: float | None = None) -> PartialInferenceResponse[DataT] | None:  # noqa: ASYNC109 (a cancellation would lose the read)
         """Return the next partial, or None if none was received within `timeout` seconds.
 
         Nothing is lost by a timeout: the request and the read continue, and the next call, a loop or `response` gets
@@ -317,7 +405,7 @@ class AsyncInferenceStream(_Stream[AsyncPump]):
             return None
         raise StopAsyncIteration
 
-    async def response(self) -> InferenceResponse:
+    async def response(self) -> InferenceResponse[DataT]:
         """Read the rest of the stream and return the complete response.
 
         After `close` it returns the content received until then, with ``outcome == "cancelled"``.
@@ -330,7 +418,7 @@ class AsyncInferenceStream(_Stream[AsyncPump]):
             self._kept = None if self._pump.call.target.request.stream else rest
         return self._result()
 
-    async def final(self) -> InferenceResponse:
+    async def final(self) -> InferenceResponse[DataT]:
         """Return `response()`. An older name."""
         return await self.response()
 
@@ -348,7 +436,7 @@ class AsyncInferenceStream(_Stream[AsyncPump]):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _partials(self) -> AsyncIterator[PartialInferenceResponse]:
+    def _partials(self) -> AsyncIterator[PartialInferenceResponse[DataT]]:
         """Return an iterator of the rest of the stream, which runs the callback if there is one."""
         if (kept := self._take_kept()) is not None:
             return _AsyncKept(kept)
@@ -399,6 +487,27 @@ class _AsyncTexts:
             partial = await anext(self._partials)
             if partial.content_delta and partial.choice == 0:
                 return partial.content_delta
+
+
+class _AsyncElements:
+    """Iterates the elements of a list in choice 0's data."""
+
+    def __init__(self, partials: AsyncIterator[PartialInferenceResponse], reading: _ElementReading) -> None:
+        self._partials = partials
+        self._reading = reading
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401 (a value of the type that the list has)
+        while not self._reading.ready:
+            try:
+                self._reading.take(await anext(self._partials))
+            except StopAsyncIteration:
+                self._reading.end()
+                if not self._reading.ready:
+                    raise
+        return self._reading.ready.popleft()
 
 
 class _AsyncEvents:

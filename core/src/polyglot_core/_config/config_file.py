@@ -67,6 +67,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         proxy: URL of a proxy, instead of the one from the environment.
         ca: File of trusted certificates, in PEM.
         allow_http: Whether `base_url` may use plain HTTP to another host.
+        data_mode: How data is asked for: native, tool, json or markdown.
     """
 
     driver: str | None = None
@@ -86,6 +87,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     proxy: str | None = None
     ca: str | None = None
     allow_http: bool = False
+    data_mode: str | None = None
 
     def __post_init__(self) -> None:
         fields = {field: getattr(self, field) for field in ("proxy", "headers")}

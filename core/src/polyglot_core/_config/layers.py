@@ -70,13 +70,14 @@ class KeyCommand(NamedTuple):
 
 def preset_layer(preset: Preset) -> Layer:
     """Return a preset as a layer."""
-    fields = ("driver", "base_url", "model", "auth_header", "auth_scheme", "facts")
+    fields = ("driver", "base_url", "model", "auth_header", "auth_scheme", "facts", "data_mode")
     layer = {field: getattr(preset, field) for field in fields}
     return {**layer, "api_key": KeyVariable(preset.api_key_env)} if preset.api_key_env else layer
 
 
 _ENTRY_FIELDS = (
     "model", "base_url", "options", "headers", "timeouts", "retries", "limits", "facts", "proxy", "ca", "allow_http",
+    "data_mode",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Binds a driver to a connection: one closure for each hook.
+"""Binds a driver to a connection: its hooks are called with the arguments that they name.
 
 Hooks are not called through pluggy's plugin manager, which would be too slow for each chunk. pluggy only checks the
 implementations; its rule holds here too: arguments are passed by name, in any subset and any order.
@@ -13,17 +13,19 @@ import pluggy
 
 from polyglot_core import hookspecs
 from polyglot_core._values.descriptors import no_descriptor
-from polyglot_core._values.events import Failure
+from polyglot_core._values.events import Failure, TextDelta
 from polyglot_core._values.response import Usage
+from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core._wire.framings import FRAMERS
 from polyglot_core._wire.messages import CompletionSign, WireRequest
-from polyglot_core.errors import PluginError, PolyglotError, RequestError
+from polyglot_core.errors import LimitExceeded, PluginError, PolyglotError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from polyglot_core._values.connection import Connection
     from polyglot_core._values.events import Event
+    from polyglot_core._values.models import Model
     from polyglot_core._values.request import InferenceRequest
     from polyglot_core._wire.messages import Chunk, WireResponse
 
@@ -33,6 +35,9 @@ _REQUIRED = ("encode_request", "decode_chunk", "extract_usage")
 
 Implementation = tuple["Callable[..., Any]", tuple[str, ...]]
 """A hook's function and the names of its arguments, in its own order."""
+
+_MOST_PAGES = 100
+"""Pages of a list of models that are read. A provider may repeat a page."""
 
 
 class Driver:
@@ -73,28 +78,18 @@ class BoundDriver:
 
     Attributes:
         name: Name of the driver.
+        hooks: The driver's hooks, by name.
         authorize: The driver's `authorize` hook, or None if it has none.
     """
 
-    __slots__ = (
-        "_connection", "_decode", "_decode_error", "_driver", "_encode", "_extract", "_prefill", "_resume",
-        "authorize", "name",
-    )  # fmt: skip
+    __slots__ = ("_connection", "_driver", "authorize", "hooks", "name")
 
     def __init__(self, driver: Driver, connection: Connection, hooks: Mapping[str, Implementation]) -> None:
         self.name = driver.name
+        self.hooks = hooks
         self._driver = driver
         self._connection = connection
-        bound = {"connection": connection}
-        self._encode = _passing(hooks["encode_request"], "request", bound)
-        self._extract = _passing(hooks["extract_usage"], "payload", bound)
-        self._decode = hooks["decode_chunk"]
-        self._decode_error = _passing(hooks["decode_error"], "response", bound) if "decode_error" in hooks else None
-        self._prefill = hooks.get("encode_prefill")
-        self._resume = hooks.get("encode_resume")
-        self.authorize: Callable[[WireRequest], WireRequest] | None = None
-        if "authorize" in hooks:
-            self.authorize = partial(self._authorized, _passing(hooks["authorize"], "wire", bound))
+        self.authorize = self._authorized if "authorize" in hooks else None
 
     def encode(self, request: InferenceRequest) -> WireRequest:
         """Encode a request.
@@ -103,7 +98,7 @@ class BoundDriver:
             RequestError: The driver cannot express it.
             PluginError: The driver is broken.
         """
-        return self._checked("encode_request", self._guarded("encode_request", self._encode, request))
+        return self._checked("encode_request", self._call("encode_request", "request", request))
 
     def encode_prefill(self, request: InferenceRequest, text: str) -> WireRequest:
         """Encode a request for the rest of a response that begins with `text`.
@@ -112,10 +107,9 @@ class BoundDriver:
             RequestError: The driver does not support prefill.
             PluginError: The driver is broken.
         """
-        if self._prefill is None:
+        if "encode_prefill" not in self.hooks:
             raise self._cannot_resume("prefill", "support continuing a text")
-        encode = _passing(self._prefill, "text", {"connection": self._connection, "request": request})
-        return self._checked("encode_prefill", self._guarded("encode_prefill", encode, text))
+        return self._checked("encode_prefill", self._call("encode_prefill", "text", text, request=request))
 
     def encode_resume(self, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
         """Encode a request for the rest of a response that the provider has stored; None if its id is not known yet.
@@ -124,11 +118,43 @@ class BoundDriver:
             RequestError: The driver does not support it.
             PluginError: The driver is broken.
         """
-        if self._resume is None:
+        if "encode_resume" not in self.hooks:
             raise self._cannot_resume("provider", "support requesting the rest of a response")
-        encode = _passing(self._resume, "state", {"connection": self._connection, "request": request})
-        wire = self._guarded("encode_resume", encode, state)
+        wire = self._call("encode_resume", "state", state, request=request)
         return None if wire is None else self._checked("encode_resume", wire)
+
+    def pages_of_models(self, models: list[Model]) -> Iterator[BoundDriver]:
+        """Yield the driver for one plain call after the other, each of which appends a page of models to `models`.
+
+        In it `list_models` takes the place of the hooks for the request and the response. To the attempt a page is a
+        whole response with an empty text.
+
+        Raises:
+            LimitExceeded: There are too many pages.
+        """
+        wires: list[WireRequest | None] = []
+
+        def encode() -> WireRequest | None:
+            return wires[-1] if wires else self._list_models(None, [])
+
+        def decode(chunk: Chunk) -> Sequence[Event]:
+            page: list[Model] = []
+            wires.append(self._list_models(chunk.data, page))
+            models.extend(page)
+            return [TextDelta("")]
+
+        hooks: dict[str, Implementation] = {"encode_request": (encode, ()), "decode_chunk": (decode, ("chunk",))}
+        for _ in range(_MOST_PAGES):
+            yield BoundDriver(self._driver, self._connection, {**self.hooks, **hooks})
+            if wires[-1] is None:
+                return
+        raise LimitExceeded(f"The list of models has more than {_MOST_PAGES} pages.", provider=self.name)
+
+    def _list_models(self, data: bytes | None, models: list[Model]) -> WireRequest | None:
+        if "list_models" not in self.hooks:
+            raise RequestError(f"The driver {self.name!r} cannot list models.", provider=self.name, phase="encode")
+        wire = self._call("list_models", "data", data, models=models)
+        return None if wire is None and data is not None else self._checked("list_models", wire)
 
     def _checked(self, hook: str, wire: object) -> WireRequest:
         if not isinstance(wire, WireRequest):
@@ -149,7 +175,7 @@ class BoundDriver:
 
     def decoder(self, state: dict[str, Any]) -> Callable[[Chunk], Sequence[Event]]:
         """Return the function that decodes the chunks of one attempt. Exceptions of the driver pass through it."""
-        return _passing(self._decode, "chunk", {"connection": self._connection, "state": state})
+        return _passing(self.hooks["decode_chunk"], "chunk", {"connection": self._connection, "state": state})
 
     def extract_usage(self, payload: Mapping[str, Any]) -> Usage:
         """Return the token counts in a usage object.
@@ -157,7 +183,7 @@ class BoundDriver:
         Raises:
             PluginError: The driver is broken.
         """
-        usage = self._guarded("extract_usage", self._extract, payload)
+        usage = self._call("extract_usage", "payload", payload)
         if not isinstance(usage, Usage):
             raise self.at_fault(f"returned {type(usage).__name__} from extract_usage instead of a Usage")
         return usage
@@ -168,15 +194,15 @@ class BoundDriver:
         Raises:
             PluginError: The driver is broken.
         """
-        if self._decode_error is None:
+        if "decode_error" not in self.hooks:
             return None
-        failure = self._guarded("decode_error", self._decode_error, response)
+        failure = self._call("decode_error", "response", response)
         if not isinstance(failure, (Failure, type(None))):
             raise self.at_fault(f"returned {type(failure).__name__} from decode_error instead of a Failure or None")
         return failure
 
-    def _authorized(self, authorize: Callable[[Any], Any], wire: WireRequest) -> WireRequest:
-        signed = self._guarded("authorize", authorize, wire)
+    def _authorized(self, wire: WireRequest) -> WireRequest:
+        signed = self._call("authorize", "wire", wire)
         if not isinstance(signed, WireRequest):
             raise self.at_fault(f"returned {type(signed).__name__} from authorize instead of a WireRequest")
         return signed
@@ -198,12 +224,13 @@ class BoundDriver:
             )
         return self._driver.error(f"raised {type(error).__name__} in {hook}: {error}")
 
-    def _guarded(self, hook: str, call: Callable[..., Any], argument: object) -> Any:  # noqa: ANN401 (each hook's own)
+    def _call(self, hook: str, argument: str, value: object, **bound: object) -> Any:  # noqa: ANN401 (each hook's own)
+        call = _passing(self.hooks[hook], argument, {"connection": self._connection, **bound})
         try:
-            return call(argument)
-        except PolyglotError:
-            raise
+            return call(value)
         except Exception as error:
+            if isinstance(error, PolyglotError) or (hook == "list_models" and isinstance(error, UNREADABLE)):
+                raise
             raise self.broken(hook, error) from error
 
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import Signal
+from polyglot_core._attempt.stream_errors import LengthReached
 from polyglot_core._engine import final_error, retry_policy
 from polyglot_core._engine import resume as resuming
 from polyglot_core._engine.call_options import CallOptions
@@ -70,9 +71,10 @@ class Call:
         *,
         on_truncated: OnTruncated = "raise",
         resume: ResumeMode | None = None,
+        continuations: int = 0,
     ) -> None:
         self.target, *fallbacks = targets
-        self.options = CallOptions(timeouts, on_truncated, resume)
+        self.options = CallOptions(timeouts, on_truncated, resume, continuations)
         self.clocks = Clocks(timeouts, perf_counter())
         self.attempt: Attempt | None = None
         self.events: deque[Event] | None = None
@@ -97,6 +99,8 @@ class Call:
         if requests.attempts == 0:
             self.clocks = Clocks(self.options.timeouts, perf_counter())  # the time since `create` is the caller's
             resuming.check(self.target, self._fallbacks, self.options.resume)
+            if self.options.continuations:
+                resuming.check_continuing(self.target)
         requests.attempts += 1
         requests.attempts_here += 1
         self.clocks.start_attempt(begun := perf_counter())
@@ -112,7 +116,7 @@ class Call:
 
     def start(self, wire: WireRequest) -> Attempt:
         """Create and return the attempt for a request that is ready to be sent."""
-        connection, driver, request = self.target
+        connection, driver, request, use = self.target
         self._requests.sent += 1
         self._requests.secrets = [value for value in wire.headers.values() if isinstance(value, Secret)]
         self.attempt = Attempt(
@@ -125,6 +129,9 @@ class Call:
             before=self._history.resumed,
             choices=_choices(request),
         )
+        self.attempt.assembler.use = use
+        if self._history.continued < self.options.continuations:
+            self.attempt.continue_at_length()
         if self.events is not None:
             self.attempt.watch_events(self.events)
         if self.cancelled:  # by another thread, while there was no attempt
@@ -264,6 +271,7 @@ class Call:
         """Record the attempt that failed, and set the state for the next one."""
         history = self._history
         history.failed.append(self._failed_attempt(error, decision.wait))
+        history.continued += isinstance(error, LengthReached)
         if isinstance(decision, retry_policy.Fallback):
             self.target = self._fallbacks.popleft()
             self._requests.attempts_here = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._engine.retry_policy import Budget
@@ -16,6 +15,7 @@ from polyglot_core._values.secret import Secret
 if TYPE_CHECKING:
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._values.connection import Connection
+    from polyglot_core._values.formats import FormatUse
     from polyglot_core._values.request import InferenceRequest
 
 __all__ = ["History", "Requests", "Target"]
@@ -28,11 +28,13 @@ class Target(NamedTuple):
         connection: The connection.
         driver: Its driver, bound to it.
         request: The request with the model and the options of this connection.
+        use: The response format, if it is read as data, and the mode in which this connection is asked for it.
     """
 
     connection: Connection
     driver: BoundDriver
     request: InferenceRequest
+    use: FormatUse | None = None
 
 
 class Requests(Struct):
@@ -67,11 +69,13 @@ class History(Struct):
         failed: A record of each.
         interrupted: The latest attempt that failed after content had been received.
         seam: Why and how the next, or the current, attempt follows the one before; None for the first attempt.
+        continued: How often a response that reached its limit of tokens was continued.
     """
 
     failed: list[FailedAttempt] = field(default_factory=list)
     interrupted: Attempt | None = None
     seam: Seam | None = None
+    continued: int = 0
 
     @property
     def resumed(self) -> Attempt | None:
@@ -85,7 +89,7 @@ class History(Struct):
     def response(self, current: Attempt | None, connection: str | None) -> InferenceResponse:
         """Return the response as far as it was received, with the attempts that failed."""
         response = self._received(current, connection)
-        return replace(response, failed_attempts=tuple(self.failed)) if self.failed else response
+        return response.with_changes(failed_attempts=tuple(self.failed)) if self.failed else response
 
     def _received(self, current: Attempt | None, connection: str | None) -> InferenceResponse:
         latest = self.latest_committed(current) or current
@@ -94,4 +98,4 @@ class History(Struct):
         if latest is current:
             return latest.response
         outcome = (current and current.outcome) or Outcome.CANCELLED  # none: the call was closed between two attempts
-        return replace(latest.response, outcome=outcome)
+        return latest.response.with_changes(outcome=outcome)

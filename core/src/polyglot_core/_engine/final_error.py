@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from polyglot_core._values.credentials import secrets_in
 from polyglot_core._values.response import Outcome
 from polyglot_core._values.secret import Secret
@@ -45,7 +43,7 @@ def redact(error: PolyglotError, target: Target, attempt: Attempt | None, reques
         if attempt is not None:
             attempt.redact(secret)
     if partial is not None and attempt is not None:
-        error.partial = replace(partial, request_id=attempt.request_id, headers=headers)
+        error.partial = partial.with_changes(request_id=attempt.request_id, headers=headers)
 
 
 def _secrets(target: Target, requests: Requests) -> Iterator[Secret]:
@@ -94,7 +92,7 @@ def complete(
     error.add_facts(
         connection=target.connection.name,
         provider=target.driver.name,
-        model=target.request.model,
+        model=target.request.model or None,
         phase="encode" if attempt is None else "headers",
         attempts=requests.sent,
         elapsed=elapsed,
@@ -103,7 +101,8 @@ def complete(
     if history.interrupted is not None or timed_out or (history.failed and error.partial is not None):
         error.partial = history.response(attempt, target.connection.name)
         if attempt is None:  # it failed during authorization, for example
-            error.partial = replace(error.partial, outcome=Outcome.TIMED_OUT if timed_out else Outcome.FAILED)
+            error.partial = error.partial.with_changes(outcome=Outcome.TIMED_OUT if timed_out else Outcome.FAILED)
+    error.partial = error.partial if target.request.messages else None  # none of a list of models
     if history.failed:
         error.add_note(_earlier_attempts(history.failed))
 

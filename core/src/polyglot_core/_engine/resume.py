@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.request import InferenceRequest
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["KEEPS", "check", "encode", "possible_mode"]
+__all__ = ["KEEPS", "check", "check_continuing", "encode", "possible_mode"]
 
 KEEPS = frozenset({"prefill", "provider"})
 """Modes that keep the content received so far and append to it."""
@@ -33,7 +33,7 @@ def check(target: Target, fallbacks: Iterable[Target], mode: ResumeMode | None) 
     Raises:
         PolyglotError: A driver cannot express the request, or cannot resume in this mode.
     """
-    for connection, driver, request in fallbacks:
+    for connection, driver, request, _ in fallbacks:
         try:
             driver.encode(_without_warnings(request))
         except PolyglotError as error:
@@ -43,6 +43,19 @@ def check(target: Target, fallbacks: Iterable[Target], mode: ResumeMode | None) 
         target.driver.encode_prefill(_without_warnings(target.request), "")
     elif mode == "provider":
         target.driver.encode_resume(_without_warnings(target.request), {})
+
+
+def check_continuing(target: Target) -> None:
+    """Raise if the driver cannot let the model continue a response, so that nothing is sent.
+
+    Raises:
+        PolyglotError: It cannot.
+    """
+    try:
+        check(target, (), "prefill")
+    except PolyglotError as error:
+        error.explain("The option on_length needs it: leave it out, and send the response back as a turn.")
+        raise
 
 
 def encode(target: Target, history: History) -> WireRequest:

@@ -1,6 +1,7 @@
 """The decision after an error: retry, resume, use a fallback, accept a truncated response, or raise. Without I/O.
 
-The rules, in the order in which `decide` applies them:
+A response that has reached its limit of tokens, and that the caller wants to be continued, is no failure: it is resumed
+at once, with its text as a prefill. The rules for errors, in the order in which `decide` applies them:
 
 1. Once content has reached the caller, no further request is sent, unless the caller chose a mode to resume in.
 2. A retryable error is retried, up to `max_retries` times for each connection. The wait is the one that the provider
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from polyglot_core._attempt.stream_errors import LengthReached
 from polyglot_core._engine.call_options import ResumeMode
 from polyglot_core.errors import (
     ConfigError,
@@ -123,6 +125,8 @@ def decide(
         pay: Takes the cost of a retry, in tokens, from the shared budget. Returns False if it is exhausted.
         draw: Returns a random number from 0 to 1.
     """
+    if isinstance(error, LengthReached):  # no failure: the caller's limit on continuations is the only one
+        return Resume(0.0, "prefill") if tried.time_left > 0 else Raise()
     if tried.committed and tried.resume is None:
         return _give_up(error, tried)
     wait = _wait(error, tried, retries, draw)

@@ -5,11 +5,13 @@ The HTTP client reports its progress through its ``trace`` extension, which http
 
 from __future__ import annotations
 
+import contextlib
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core._http.pooled import LeftoverError, data_waits, holds_unread_bytes, inner_connection, keeps_unread
-from polyglot_core._http.watchdog import Timer, has_data, shut_down, stop_writing
+from polyglot_core._http.large_bodies import LARGE_BODY, BodyWriting
+from polyglot_core._http.pooled import LeftoverError, holds_unread_bytes, inner_connection
+from polyglot_core._http.watchdog import has_data, shut_down
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,9 +32,8 @@ class InFlightRequest:
         self._written_at = 0.0  # when all of the request was written
         self._opened = self._aborted = self._expired = False
         self._transport: object | None = None
-        self._stream: object | None = None  # as above, if a response can be read after writing has failed
-        self._writes_body = self._large = False
-        self.sends = 0
+        self._body: BodyWriting | None = None  # of a large body
+        self._size = self.sends = 0
 
     def begin(self, transport: object, size: int) -> None:
         """Reset for a request that is about to be sent, for the first time or again.
@@ -41,39 +42,47 @@ class InFlightRequest:
             transport: The client's transport.
             size: Bytes of the request's body.
         """
-        self._large = size > _LARGE_BODY
-        self._socket = self._written = self._stream = None
+        self._size = size
+        self._socket = self._written = self._body = None
         self._written_at = 0.0
-        self._writes_body = False
         self._opened = self._expired = False
         self._transport = transport
         self.sends += 1
 
     def release(self) -> None:
         """Forget the socket, which belongs to the exchange from here on, and later to another call."""
-        self._socket = self._written = self._transport = self._stream = None
-        self._writes_body = False
+        self._socket = self._written = self._transport = None
+        self._end_body()
 
     def notice(self, event: str, info: Mapping[str, Any]) -> None:
         """Record a progress report of the HTTP client, as its ``trace`` extension."""
         if event.endswith("send_request_headers.started"):
             self._written = info.get("request")
-        elif self._large and event.endswith("send_request_body.started"):
-            self._writes_body = True
-            Timer(_REFUSAL_CHECK, self._see_refusal).start()
         elif event.endswith(("send_request_body.complete", "send_request_body.failed")):
             self._written_at = perf_counter()
-            self._writes_body = False
+            self._end_body(info.get("exception"))
         elif event.endswith((".connect_tcp.started", ".connect_unix_socket.started")):
             self._opened = True
         elif event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._socket = info["return_value"].get_extra_info("socket")
-            readable = event.endswith("tcp.complete") and keeps_unread(info["return_value"])
-            self._stream = info["return_value"] if readable else None
         if self._aborted or self._expired:
             self._shut()
-        elif event in _BEFORE_THE_BODY and not self._opened:
+        elif event in _BEFORE_THE_BODY[: 2 if self._size else 1] and not self._opened:
             self._check_kept()
+        if self._size > LARGE_BODY and event == _BODY_STARTED:
+            self._begin_body()
+
+    def _begin_body(self) -> None:
+        """Look for a response while a large body is written."""
+        with contextlib.suppress(Exception):  # in another version of the client the clocks end the call
+            self._body = BodyWriting(_kept_connection(self._transport, self._written)._network_stream)  # noqa: SLF001
+            self._body.begin()
+
+    def _end_body(self, error: object = None) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            with contextlib.suppress(Exception):  # as above
+                body.end(error)
 
     def _check_kept(self) -> None:
         """Check that the kept connection to which a request is being written holds no unread bytes.
@@ -128,20 +137,6 @@ class InFlightRequest:
         """Return whether bytes wait in the socket that the client has not read."""
         return any(has_data(sock) for sock in self._sockets())
 
-    def _see_refusal(self) -> bool:
-        """End the writing of a body if the response to it is there already. Return True to be called again.
-
-        A server that refuses a large body responds at once and does not read the rest, so the writing would wait for
-        ever. The client reads the response once the writing has failed. Bytes of TLS may be no response.
-        """
-        sock = self._socket
-        if not self._writes_body or self._stream is None:
-            return False
-        if not data_waits(self._stream, sock):
-            return True
-        stop_writing(sock)
-        return False
-
     def _shut(self) -> None:
         for sock in self._sockets():
             shut_down(sock)
@@ -158,7 +153,7 @@ def _kept_socket(transport: object, request: object) -> object | None:
 
 
 def _kept_connection(transport: object, request: object) -> Any:  # noqa: ANN401 (the HTTP client's)
-    """Return the kept connection over which a transport sends `request`; None if it cannot be found.
+    """Return the connection over which a transport sends `request`; None if it cannot be found.
 
     The client reports a socket only when it opens one, so this looks where httpx 0.28 and httpx2 keep it. If another
     version keeps it elsewhere, closing a call before its headers waits for them; nothing else changes. The request is
@@ -171,8 +166,8 @@ def _kept_connection(transport: object, request: object) -> Any:  # noqa: ANN401
     return None
 
 
-_BEFORE_THE_BODY = frozenset({"http11.send_request_headers.started", "http11.send_request_body.started"})
+_BODY_STARTED = "http11.send_request_body.started"
+_BEFORE_THE_BODY = ("http11.send_request_headers.started", _BODY_STARTED)
+"""The server may respond after the first event already if there is no body."""
 _MOMENT = 0.25  # seconds
-_REFUSAL_CHECK = 0.25  # seconds
-_LARGE_BODY = 65_536  # bytes; a smaller one fits the buffers of a connection
 _CLOSED_BY_THE_OTHER = frozenset({"ReadError", "WriteError", "CloseError"})

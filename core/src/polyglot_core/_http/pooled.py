@@ -9,7 +9,10 @@ that httpx 0.28 and httpx2 have in common; a connection that cannot be found the
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
+import weakref
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +31,7 @@ __all__ = [
     "holds_unread_bytes",
     "inner_connection",
     "is_reusable",
-    "keeps_unread",
+    "stream_layers",
 ]
 
 
@@ -72,19 +75,15 @@ def is_reusable(response: Any) -> bool:  # noqa: ANN401 (as above)
 
 
 def holds_unread_bytes(connection: Any) -> bool:  # noqa: ANN401 (as above)
-    """Return whether an idle HTTP/1.1 connection holds bytes, or was closed by the server."""
+    """Return whether an idle HTTP/1.1 connection holds bytes, unread or not sent, or was closed by the server."""
     stream = connection._network_stream  # noqa: SLF001
     return (
         bool(connection._h11_state.trailing_data[0])  # noqa: SLF001
         or any(_decrypts(layer) for layer in _tls_layers(stream))
         or bool(_queue_of(stream))
+        or _has_unsent(stream)
         or bool(stream.get_extra_info("is_readable"))
     )
-
-
-def keeps_unread(stream: object) -> bool:
-    """Return whether a stream can still be read after a write has failed; asyncio's are closed then."""
-    return not any(hasattr(layer, "_protocol") for layer in _layers(stream))
 
 
 def data_waits(stream: object, sock: object) -> bool:
@@ -92,7 +91,7 @@ def data_waits(stream: object, sock: object) -> bool:
     return has_data(sock) or bool(_queue_of(stream))
 
 
-def _layers(stream: object) -> Iterator[Any]:
+def stream_layers(stream: object) -> Iterator[Any]:
     """Yield the event loop's streams below the client's, from the innermost protocol outwards: TLS first, then TCP."""
     layer = getattr(stream, "_stream", None)
     while layer is not None:
@@ -104,7 +103,7 @@ def _tls_layers(stream: Any) -> Iterator[Any]:  # noqa: ANN401 (as above)
     """Yield the TLS objects of a stream: with TLS through a TLS proxy there are two."""
     yield stream.get_extra_info("ssl_object")
     yield stream.get_extra_info("socket")
-    for layer in _layers(stream):
+    for layer in stream_layers(stream):
         yield getattr(layer, "_ssl_object", None)
 
 
@@ -127,10 +126,16 @@ def _decrypts(tls: Any) -> bool:  # noqa: ANN401 (as above)
 
 def _queue_of(stream: object) -> object:
     """Return asyncio's queue of received bytes, as anyio keeps it; empty for trio and for threads."""
-    for layer in _layers(stream):
+    for layer in stream_layers(stream):
         if queue := getattr(getattr(layer, "_protocol", None), "read_queue", None):
             return queue
     return ()
+
+
+def _has_unsent(stream: object) -> bool:
+    """Return whether asyncio's transport holds a part of a body that its server refused."""
+    transports = (getattr(layer, "_transport", None) for layer in stream_layers(stream))
+    return any(transport is not None and transport.get_write_buffer_size() for transport in transports)
 
 
 # Lost connections
@@ -158,6 +163,8 @@ class PooledConnections:
         self.abandoned = False
         self._owned = owned
         _replace_lock(transport)
+        if owned:
+            _assign_one_to_one(transport)
         self._locks = [
             getattr(getattr(transport, "_pool", None), "_optional_thread_lock", None),
             getattr(getattr(cookies, "jar", None), "_cookies_lock", None),  # of a user's client
@@ -197,6 +204,67 @@ def _replace_lock(transport: object) -> None:
             pool._optional_thread_lock = threading.RLock()  # type: ignore[union-attr]  # noqa: SLF001 (as above)
 
 
+def _assign_one_to_one(transport: object) -> None:
+    """Make the pool of a transport of our own assign an idle connection to one request only.
+
+    That of httpx 0.28 assigns it to every request that waits until the first of them has begun, and looks through all
+    connections for each. All others are refused by the connection and wait again, so the time of a burst grows with
+    the square of its size. Only pools of HTTP/1.1 without a maximum are changed, which is how ours are made.
+    """
+    pool: Any = getattr(transport, "_pool", None)
+    if all(hasattr(pool, name) for name in _OF_POOLS) and not pool._http2 and pool._max_connections == sys.maxsize:  # noqa: SLF001 (as above)
+        pool._assign_requests_to_connections = partial(_assign, weakref.proxy(pool))  # noqa: SLF001 (as above)
+
+
+def _assign(pool: Any) -> list[Any]:  # noqa: ANN401 (as above)
+    """Assign a connection of its own to each waiting request, and return the connections to close.
+
+    It is called under the pool's lock, when a request is added or removed. Whether an idle connection has expired is
+    checked when it is assigned: the check asks the operating system. `expired_connections` closes the others.
+    """
+    idle = deque(_unassigned(pool))
+    closing = []
+    for request in pool._requests:  # noqa: SLF001 (as above)
+        if not request.is_queued():
+            continue
+        while idle and idle[0].has_expired():
+            closing.append(idle.popleft())
+        if idle:
+            request.assign_to_connection(idle.popleft())
+        else:
+            connection = pool.create_connection(request.request.url.origin)
+            pool._connections.append(connection)  # noqa: SLF001 (as above)
+            request.assign_to_connection(connection)
+    while len(idle) > pool._max_keepalive_connections:  # noqa: SLF001 (as above)
+        closing.append(idle.popleft())
+    for connection in closing:
+        pool._connections.remove(connection)  # noqa: SLF001 (as above)
+    return closing
+
+
+def _unassigned(pool: Any) -> list[Any]:  # noqa: ANN401 (as above)
+    """Remove the closed connections of a pool, and return the idle ones that are assigned to no request."""
+    for connection in [connection for connection in pool._connections if connection.is_closed()]:  # noqa: SLF001
+        pool._connections.remove(connection)  # noqa: SLF001 (as above)
+    assigned = {request.connection for request in pool._requests}  # noqa: SLF001 (as above)
+    return [
+        connection
+        for connection in pool._connections  # noqa: SLF001 (as above)
+        if connection not in assigned and connection.is_idle()
+    ]
+
+
+_OF_POOLS = (
+    "_assign_requests_to_connections",
+    "_connections",
+    "_http2",
+    "_max_connections",
+    "_max_keepalive_connections",
+    "_requests",
+    "create_connection",
+)
+
+
 def _close_idle(transport: object) -> None:
     """Close the connections of an abandoned transport, without its lock, except those in use."""
     pool = getattr(transport, "_pool", None)
@@ -230,7 +298,10 @@ def expired_connections(transport: Any) -> list[Any] | None:  # noqa: ANN401 (as
     if not hasattr(pool, "_assign_requests_to_connections"):
         return []
     with getattr(pool, "_optional_thread_lock", None) or contextlib.nullcontext():
-        expired: list[Any] = pool._assign_requests_to_connections()  # noqa: SLF001 (as above)
+        expired = [connection for connection in _unassigned(pool) if connection.has_expired()]
+        for connection in expired:
+            pool._connections.remove(connection)  # noqa: SLF001 (as above)
+        expired += pool._assign_requests_to_connections()  # noqa: SLF001 (as above)
         empty = not (expired or pool._connections or pool._requests)  # noqa: SLF001 (as above)
     return None if empty else expired
 

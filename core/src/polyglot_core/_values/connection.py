@@ -10,6 +10,8 @@ from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
 from polyglot_core._values.addresses import base_url_problem, is_this_machine, proxy_problem
+from polyglot_core._values.formats import MODES
+from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, as_retries, as_timeouts, row_problem
 from polyglot_core._values.secret import TRANSPORT_HEADERS, Secret, carries_key, unsendable
 from polyglot_core.errors import ConfigError
@@ -28,6 +30,7 @@ class Preset(Struct, frozen=True, kw_only=True):
         auth_header: Header that carries the key.
         auth_scheme: Word before the key in that header; empty for none.
         facts: Facts for the driver, which defines their meaning.
+        data_mode: How data is asked for, if the provider documents another way than schemas: ``tool``; else None.
     """
 
     driver: str
@@ -37,6 +40,7 @@ class Preset(Struct, frozen=True, kw_only=True):
     auth_header: str = "authorization"
     auth_scheme: str = "Bearer"
     facts: Mapping[str, Any] = {}
+    data_mode: str | None = None
 
 
 class Route(NamedTuple):
@@ -76,6 +80,8 @@ class Connection(Struct, frozen=True, kw_only=True):
         auth_header: Header that carries the key.
         auth_scheme: Word before the key in that header; empty for none.
         facts: Facts for the driver.
+        data_mode: How data is asked for where a call has a `response_format`: ``native``, ``tool``, ``json`` or
+            ``markdown``; None for ``native``.
 
     Raises:
         ConfigError: A field has the wrong type, or a number that cannot be used; `base_url` is not an http(s) URL, uses
@@ -100,6 +106,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     auth_header: str = "authorization"
     auth_scheme: str = "Bearer"
     facts: Mapping[str, Any] = {}
+    data_mode: str | None = None
 
     def __post_init__(self) -> None:
         given = {field: getattr(self, field) for field in _GUARDED}
@@ -108,6 +115,9 @@ class Connection(Struct, frozen=True, kw_only=True):
         guard(given, self.name)
         for field, value in given.items():
             force_setattr(self, field, value)
+        for field in _NAMES:
+            if isinstance(text := getattr(self, field), str):
+                force_setattr(self, field, plain_text(text))
         force_setattr(self, "retries", as_retries(self.retries))
         force_setattr(self, "timeouts", as_timeouts(self.timeouts))
         others: object = self.fallbacks
@@ -150,6 +160,9 @@ class Connection(Struct, frozen=True, kw_only=True):
         return replace(self, **changes)
 
 
+_NAMES = ("name", "driver", "model", "base_url", "ca", "auth_header", "auth_scheme")
+"""Fields whose text may be formatted into another, where a member of an enumeration is its name."""
+
 _GUARDED = ("api_key", "proxy", "headers", "auth_header")
 
 
@@ -164,7 +177,7 @@ def guard(fields: dict[str, Any], name: str | None = None) -> None:
     """
     for field in ("api_key", "proxy", *(field for field in fields if field not in Connection.__struct_fields__)):
         if isinstance(fields.get(field), str):
-            fields[field] = Secret(fields[field])
+            fields[field] = Secret(plain_text(fields[field]))
     if isinstance(fields.get("headers"), Mapping):
         fields["headers"] = guarded_headers(fields["headers"], fields.get("auth_header"))
     for field in ("api_key", "proxy"):
@@ -180,10 +193,15 @@ def _of(name: str | None) -> str:
 
 def guarded_headers(headers: Mapping[str, str | Secret], auth_header: object) -> dict[str, str | Secret]:
     """Return the headers, with the values of those that carry a key as secrets."""
+    plain = {_plain(name): _plain(text) for name, text in headers.items()}
     return {
         name: Secret(text) if isinstance(text, str) and _is_for_key(name, auth_header) else text
-        for name, text in headers.items()
+        for name, text in plain.items()
     }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (what a user may pass)
+    return plain_text(value) if isinstance(value, str) else value
 
 
 def _hashable(value: object) -> Hashable:
@@ -254,6 +272,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "auth_header": _TEXT,
     "auth_scheme": _TEXT,
     "facts": _DICT,
+    "data_mode": (lambda mode: mode is None or mode in MODES, f"{', '.join(MODES)}, or None"),
 }
 """Check of the type of each field, and the name of that type. `guard` checks ``api_key`` and ``proxy``."""
 

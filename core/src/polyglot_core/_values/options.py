@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Annotated, Any, NamedTuple, TypedDict, get_args, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict, get_args, get_origin, get_type_hints
 
 from msgspec import Meta
 
@@ -15,7 +15,7 @@ from polyglot_core._values.suggest import nearest
 
 __all__ = ["NAMES", "Options", "option_problem", "plain_options", "unknown_option"]
 
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "default")
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "default"]
 """Amounts of reasoning that at least one provider has a word for."""
 
 
@@ -37,11 +37,12 @@ class Options(TypedDict, total=False):
     n: Annotated[int | None, Meta(description="number of choices to generate", ge=1)]
     logprobs: Annotated[bool | None, Meta(description="whether to report log probabilities")]
     top_logprobs: Annotated[int | None, Meta(description="how many alternatives to report with each token", ge=0)]
-    reasoning_effort: Annotated[str | None, Meta(description="amount of reasoning", extra={"words": _EFFORTS})]
+    reasoning_effort: Annotated[Effort | None, Meta(description="amount of reasoning")]
     reasoning_budget: Annotated[int | None, Meta(description="most tokens for reasoning; 0 switches it off", ge=0)]
     service_tier: Annotated[str | None, Meta(description="class of service, in the provider's words")]
     user: Annotated[str | None, Meta(description="id of the end user, for the provider's detection of abuse")]
     metadata: Annotated[Mapping[str, Any] | None, Meta(description="names and values to keep with the request")]
+    stream: bool | None
 
 
 # The values that an option may have
@@ -125,18 +126,20 @@ def _option(hint: Any) -> _Option:  # noqa: ANN401 (an annotation)
     (meta,) = hint.__metadata__
     types = [each for each in get_args(get_args(hint)[0]) if each is not type(None)]
     kind = types[0] if len(types) == 1 else types[0] | types[1]
-    words = (meta.extra or {}).get("words", ())
+    words = get_args(kind) if get_origin(kind) is Literal else ()
+    kind = str if words else kind
     meaning = f"{meta.description}: {', '.join(words)}" if words else meta.description
     return _Option(meaning, _KINDS[kind], meta.ge, meta.le, words)
 
 
-_OPTIONS = {name: _option(hint) for name, hint in get_type_hints(Options, include_extras=True).items()}
+_OF_THE_CALL = {"stream": "True or False"}
+"""Options that are no fields of the request's options: core reads them."""
+
+_HINTS = get_type_hints(Options, include_extras=True)
+_OPTIONS = {name: _option(hint) for name, hint in _HINTS.items() if name not in _OF_THE_CALL}
 
 NAMES: dict[str, str] = {name: option.meaning for name, option in _OPTIONS.items()}
 """The name of every option, with its meaning."""
-
-_OF_THE_CALL = {"stream": "True or False"}
-"""Options that are no fields of the request's options: core reads them."""
 
 
 def unknown_option(option: object) -> str:

@@ -6,19 +6,22 @@ when it is read, so that iterating a stream of n bytes costs O(n) and not O(n²)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from polyglot_core._values.events import Seam
+from polyglot_core._values.formats import DataReader, DataT, FormatUse, find_format
 from polyglot_core._values.parts import ToolCall
 from polyglot_core._values.response import FinishReason, Usage
+from polyglot_core.errors import StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "DataReading",
     "GrowingText",
     "Mark",
     "PartialInferenceResponse",
@@ -137,14 +140,64 @@ def _merge(head: ToolCallPiece, piece: ToolCallPiece) -> ToolCallPiece:
 
 
 class Transcript:
-    """The content of one choice so far. All its partials share it, each with its own counts of parts."""
+    """The content of one choice so far. All its partials share it, each with its own counts of parts.
 
-    __slots__ = ("reasoning", "text", "tool_calls")
+    Attributes:
+        text: The visible text.
+        reasoning: The reasoning.
+        tool_calls: The tool calls.
+        use: The response format, if it is read as data.
+        data: What is read of it; None until it is first read.
+        arguments: What is read of the arguments of tool calls, by their index.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("arguments", "data", "reasoning", "text", "tool_calls", "use")
+
+    def __init__(self, use: FormatUse | None = None) -> None:
         self.text = GrowingText()
         self.reasoning = GrowingText()
         self.tool_calls = ToolCallLog()
+        self.use = use
+        self.data: DataReading | None = None
+        self.arguments: dict[int, DataReading] = {}
+
+
+class DataReading:
+    """Feeds the content of a choice to a reader of data, each character once.
+
+    Args:
+        transcript: The content of the choice.
+        use: How the data is read. In the mode ``tool`` it is the arguments of the first tool call, else the text.
+        path: Path of the list of elements.
+        slot: Index of another tool call to read.
+    """
+
+    __slots__ = ("_fed", "_slot", "reader", "transcript")
+
+    def __init__(
+        self, transcript: Transcript, use: FormatUse, path: Sequence[str] | None = None, slot: int | None = None
+    ) -> None:
+        self.reader: DataReader = use.format.reader(use.mode, path)
+        self.transcript = transcript
+        self._slot = 0 if slot is None and use.mode == "tool" else slot
+        self._fed = 0
+
+    def advance(self, texts: int, pieces: int) -> None:
+        """Read the parts of the text, or the pieces of the tool call, that are not read yet."""
+        fed = self._fed
+        if self._slot is not None:
+            self._fed = max(fed, pieces)
+            received = self.transcript.tool_calls.pieces[fed:pieces]
+            new = [piece.arguments for piece in received if piece.slot == self._slot]
+        else:
+            self._fed = max(fed, texts)
+            new = self.transcript.text.parts[fed:texts]
+        if new:
+            self.reader.feed("".join(new))
+
+    def finish(self) -> None:
+        """Read what the choice has by now, be it that another iterator took the partials."""
+        self.advance(len(self.transcript.text.parts), len(self.transcript.tool_calls.pieces))
 
 
 class UsageReading:
@@ -189,7 +242,7 @@ class Mark(Struct, eq=False, gc=False):
     usage: UsageReading | None = None
 
 
-class PartialInferenceResponse(Struct, eq=False, gc=False):
+class PartialInferenceResponse(Struct, Generic[DataT], eq=False, gc=False):
     """A step of a stream: the new content, and all content received so far.
 
     The deltas are stored. The content so far is assembled when it is read, so that iterating costs only the new bytes.
@@ -232,6 +285,50 @@ class PartialInferenceResponse(Struct, eq=False, gc=False):
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """Return the tool calls so far. One that is still being streamed is not `complete`."""
         return self._mark.transcript.tool_calls.upto(self._mark.pieces)
+
+    @property
+    def data(self) -> Any:  # noqa: ANN401 (a JSON value: the type of the format is that of the complete response)
+        """Return the data of the choice so far as a JSON value; None before it begins, or without a `response_format`.
+
+        It is one value that grows in place, which all partials share: copy it to keep it. Each character is read once,
+        when the data is read. It is not validated; the data of the complete response is.
+        """
+        transcript = self._mark.transcript
+        if transcript.use is None:
+            return None
+        transcript.data = reading = self.read_data(transcript.data)
+        return reading.reader.value
+
+    def read_data(self, reading: DataReading | None, path: Sequence[str] | None = None) -> DataReading:
+        """Return a reading of the choice's data up to here; a new one unless `reading` is of the same transcript."""
+        transcript = self._mark.transcript
+        if reading is None or reading.transcript is not transcript:
+            if transcript.use is None:
+                raise StreamError("The call had no response_format, so its response is not read as data.")
+            reading = DataReading(transcript, transcript.use, path)
+        reading.advance(self._texts, self._mark.pieces)
+        return reading
+
+    def arguments(self, index: int = 0) -> Any:  # noqa: ANN401 (a JSON value)
+        """Return the arguments of a tool call so far as a JSON value; None before they begin.
+
+        As `data`, they are one value that grows in place, of which each character is read once.
+
+        Args:
+            index: Index of the tool call in `tool_calls`.
+
+        Raises:
+            ConfigError: The package that reads them is not installed.
+        """
+        transcript = self._mark.transcript
+        if (reading := transcript.arguments.get(index)) is None:
+            found = find_format("json")
+            if found is None:
+                return None
+            reading = DataReading(transcript, FormatUse(found, "native"), slot=index)
+            transcript.arguments[index] = reading
+        reading.advance(self._texts, self._mark.pieces)
+        return reading.reader.value
 
     @property
     def usage(self) -> Usage | None:

@@ -6,13 +6,14 @@ receive only the types of this module and of `parts`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from polyglot_core._values.formats import format_package
 from polyglot_core._values.json_values import encode_json, json_problem
 from polyglot_core._values.openai_shape import CACHE_MARK, read_cache, read_parts, read_result, read_tool_call
 from polyglot_core._values.parts import Audio, Document, Image, Part, RawPart, Text, ToolCall, ToolResult
@@ -209,6 +210,16 @@ class Tool(Struct, frozen=True):
         return _given({**fields, "strict": self.strict if strict else None})
 
     @classmethod
+    def from_function(cls, function: Callable[..., Any]) -> Tool:
+        """Create a tool from a function: its name, its docstring with those of the arguments, and its annotations.
+
+        Raises:
+            RequestError: An argument has no type, or one without a JSON Schema.
+            ConfigError: The package that describes functions is not installed.
+        """
+        return format_package("Tool.from_function()").tool_of(function)
+
+    @classmethod
     def from_dict(cls, tool: JSONObject, where: str = "The tool") -> Self:
         """Create a tool from OpenAI's format: ``{"type": "function", "function": {"name": …}}``, or the inner dict.
 
@@ -272,10 +283,12 @@ class JSONSchema(Struct, frozen=True):
     """A JSON Schema that the response's text must match.
 
     Attributes:
-        schema: The JSON Schema, which is sent unchanged.
-        name: Name of the schema, which some providers pass to the model.
+        schema: The JSON Schema, which is sent unchanged but for the two annotations below.
+        name: Name of the schema, which some providers pass to the model. It becomes the ``title`` of the schema where
+            the dialect has no field for it; the default is then left out.
         strict: Whether the provider must enforce the schema; None uses the provider's default.
-        description: Purpose of the schema, which some providers pass to the model.
+        description: Purpose of the schema, which some providers pass to the model. It becomes the ``description`` of
+            the schema where the dialect has no field for it.
     """
 
     schema: JSONObject

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from polyglot_core._values.formats import DataT, FormatUse, Mode, format_package
 from polyglot_core._values.parts import Part, Reasoning, ToolCall
 from polyglot_core._values.request import Message
-from polyglot_core.errors import RequestError
+from polyglot_core.errors import RequestError, ResponseFormatError
 
 __all__ = [
     "Choice",
@@ -77,7 +79,7 @@ class Usage(Struct, frozen=True, kw_only=True):
         return None if None in counts else sum(count or 0 for count in counts)
 
     def __add__(self, other: Usage) -> Usage:
-        """Return the sums of the counts. A count that one of both does not know is that of the other; `raw` is empty."""
+        """Return the sums of the counts. A count that one does not know is that of the other; `raw` is empty."""
         if type(other) is not Usage:
             return NotImplemented
         sums: dict[str, Any] = {name: _sum(getattr(self, name), getattr(other, name)) for name in _COUNTS}
@@ -194,9 +196,15 @@ class Choice(Struct, frozen=True, kw_only=True):
 
 
 _NO_CHOICE = Choice(index=0)
+_USE, _DATA = "_use", "_data"
 
 
-class InferenceResponse(Struct, frozen=True, kw_only=True):
+def _beside(response: InferenceResponse) -> Any:  # noqa: ANN401 (a dict)
+    """Return what a response holds beside its fields: it is no part of the value, and is not copied or compared."""
+    return vars(response)
+
+
+class InferenceResponse(Struct, Generic[DataT], frozen=True, kw_only=True, dict=True):
     """The complete response, or the content received before it ended early; `outcome` states which.
 
     Attributes:
@@ -231,6 +239,55 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
     details: Mapping[str, Any] = {}
     headers: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> DataT:
+        """Return the response as a validated value of the type that `response_format` names.
+
+        Each access returns the same value. Of a dict of `to_dict`, or a copy, only `json` can be read.
+
+        Raises:
+            ResponseFormatError: The text is no JSON, does not fit the type, is a refusal, or the response is
+                incomplete; or the call had no response format that is read as data.
+            ConfigError: The format is a schema, and the package that reads it is not installed.
+        """
+        held = _beside(self)
+        if _DATA not in held:
+            use: FormatUse | None = held.get(_USE)
+            if use is None:
+                msg = "The response has no data: its call had no response_format, or it is a copy. Use json()."
+                raise ResponseFormatError(msg, self.content, cause="none", partial=self)
+            held[_DATA] = use.format.read(self, use.mode)
+        found: DataT = held[_DATA]
+        return found
+
+    @property
+    def mode(self) -> Mode | None:
+        """Return how the data was asked for: ``native``, ``tool``, ``json`` or ``markdown``; None without a format."""
+        use: FormatUse | None = _beside(self).get(_USE)
+        return None if use is None else use.mode
+
+    def json(self) -> Any:  # noqa: ANN401 (any JSON value)
+        """Return the JSON value in the text, without repair: the whole text, else a fenced block, else from a brace on.
+
+        Raises:
+            ResponseFormatError: There is none. It has the text, and the position of the fault.
+            ConfigError: The package that reads it is not installed.
+        """
+        return format_package("response.json()").json_in(self.content)
+
+    def with_format(self, use: FormatUse) -> Self:
+        """Return this response, with the format by which its data is read. Core calls it."""
+        _beside(self)[_USE] = use
+        return self
+
+    def with_changes(self, **fields: Any) -> Self:  # noqa: ANN401 (the fields)
+        """Return a copy with other values of some fields."""
+        changed: Self = replace(self, **fields)
+        use: FormatUse | None = _beside(self).get(_USE)
+        if use is not None:
+            _beside(changed)[_USE] = use
+        return changed
 
     @property
     def _first(self) -> Choice:
@@ -294,7 +351,8 @@ class InferenceResponse(Struct, frozen=True, kw_only=True):
             RequestError: The dict is not one of `to_dict`.
         """
         try:
-            return msgspec.convert(fields, cls)
+            read: Self = msgspec.convert(fields, cls)
         except msgspec.ValidationError as error:
             msg = f"A dict of InferenceResponse.to_dict is invalid: {error}."
             raise RequestError(msg, phase="encode") from error
+        return read

@@ -159,10 +159,11 @@ def _is_sendable(name: str, value: str | Secret) -> bool:
 
 
 TRANSPORT_HEADERS = frozenset({
-    "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade",
+    "accept-encoding", "connection", "content-encoding", "content-length", "expect", "host", "keep-alive",
+    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
-"""Headers that describe the connection, or where the body ends. The HTTP client writes them."""
+"""Headers that describe the connection, or how the bodies are compressed and where they end. The HTTP client writes
+them."""
 
 
 def header_problem(name: object, value: object) -> str | None:

@@ -21,6 +21,7 @@ __all__ = [
     "is_error_text",
     "is_keep_alive",
     "is_neutral",
+    "is_vendor_event",
     "named_failure",
     "stated_failure",
     "suspicion",
@@ -28,7 +29,11 @@ __all__ = [
 
 _ERROR_WORDS_OF_NAMES = frozenset({"error", "errors", "exception", "fatal", "failed", "failure"})
 _PLAIN_WORDS_OF_NAMES = frozenset(
-    {"api", "chat", "completion", "event", "generation", "internal", "message", "model", "response", "server", "stream"}
+    {
+        *("api", "chat", "completion", "event", "generation", "internal", "message", "model", "response", "server"),
+        *("stream", "authentication", "invalid", "limit", "overloaded", "permission", "quota", "rate", "request"),
+        "timeout",
+    }
 )
 """Words that may stand beside one for an error; with another one, as of a tool, a name is that of a vendor's event."""
 
@@ -75,11 +80,13 @@ class Suspicion(NamedTuple):
         degree: ``certain`` for an error; ``possible`` for an object that is one only if no finish is received.
         payload: The object.
         data: The bytes of the event.
+        of_vendor: Whether it is the error of an event of the vendor's, such as that of a tool.
     """
 
     degree: Literal["certain", "possible"]
     payload: Mapping[str, Any]
     data: bytes
+    of_vendor: bool = False
 
     @property
     def failure(self) -> Failure:
@@ -96,6 +103,15 @@ def is_error_name(event: str | None) -> bool:
 def is_neutral(event: str | None) -> bool:
     """Return whether an event has no name, or one that says nothing about its data."""
     return event is None or event.strip().lower() in _NEUTRAL_NAMES
+
+
+def is_vendor_event(event: str | None) -> bool:
+    """Return whether the name of an event is one of the vendor's: it says neither nothing nor that the response failed.
+
+    An error in an event that a dialect does not know by this name is that of a tool or a guard. It is not the error of
+    the response, unless that ends without a finish.
+    """
+    return not (is_neutral(event) or is_error_name(event))
 
 
 def is_keep_alive(data: bytes) -> bool:
@@ -143,7 +159,7 @@ def suspicion(chunk: Chunk) -> Suspicion | None:
         return None
     # a name that is not known belongs to an event of the vendor's, which is no part of the response
     sure = degree == "certain" and is_neutral(chunk.event)
-    return Suspicion("certain" if sure else "possible", payload, chunk.data)
+    return Suspicion("certain" if sure else "possible", payload, chunk.data, of_vendor=degree == "certain" and not sure)
 
 
 def _payload(data: bytes) -> Mapping[str, Any] | None:

@@ -9,7 +9,7 @@ from polyglot_core._wire.json_framers import JSONBodyFramer
 from polyglot_core._wire.sse import FIELDS, SSEFramer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from polyglot_core._wire.messages import Framer, WireRequest
 
@@ -21,7 +21,8 @@ _LONGEST_NAME = max(map(len, FIELDS))
 
 _TYPES = {"sse": "text/event-stream", "json": "application/json"}
 _FORMS = {"sse": "sse", "ndjson": "json", "json-array": "json", "whole": "json"}
-_WORDS = {"sse": "server-sent events", "json": "JSON"}
+_OWN = "own"
+_WORDS = {"sse": "server-sent events", "json": "JSON", _OWN: "the stream that was requested"}
 
 
 def form_of(data: bytes) -> Literal["sse", "json", "other"] | None:
@@ -82,18 +83,26 @@ class FirstBytes:
             ValueError: The body is neither what was requested nor anything else that can be read.
         """
         self.received += data
-        form = form_of(self.received)
+        recognized = self._recognized()
+        if recognized is None:
+            return None
+        form = _OWN if recognized else form_of(self.received)
         if form is not None:
             return self._framer(form)
         self.received = self.received.strip(_SPACE)  # else each read of a body of white space would cost all of it
         return None
+
+    def _recognized(self) -> bool | None:
+        """Return whether the driver's framer recognizes a body of another type; None if it needs more bytes."""
+        recognizes: Callable[[bytes], bool | None] | None = getattr(self._wire.framing, "recognizes", None)
+        return False if recognizes is None or self._fits else recognizes(self.received)
 
     def last(self) -> Framer:
         """Return the framer for a body that has ended before its form was known. Raises as `framer` does."""
         return self._framer("other")
 
     def _framer(self, form: str) -> Framer:
-        framer = self._own if form == "other" else self._framer_of(form)
+        framer = self._own if form in {"other", _OWN} else self._framer_of(form)
         if framer is None or (form == "other" and not self._fits):
             raise ValueError(form)
         requested = _FORMS.get(self._wire.framing, form) if isinstance(self._wire.framing, str) else form

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Leftovers"]
+__all__ = ["Leftovers", "is_field"]
 
 _MOST_BYTES = 4096
 _MOST_NOTES = 32
 _VENDOR_FIELD = re.compile(rb"[A-Za-z][\w.-]*:")
+
+
+def is_field(line: bytes) -> bool:
+    """Return whether a line is a field of an event stream, be it the vendor's."""
+    return _VENDOR_FIELD.match(line) is not None
 
 
 class Leftovers:
@@ -17,7 +22,8 @@ class Leftovers:
     Attributes:
         text: The lines that were kept, up to 4 KiB, joined with line feeds.
         objects: Objects that describe an error, but did not end the response where they were received.
-        telling: Whether a line is more than a field that an event stream allows and clients ignore.
+        telling: Whether a line is more than a field that an event stream allows and clients ignore, or an object has an
+            error.
         notes: What was odd and how it was read, each sentence once.
     """
 
@@ -33,13 +39,14 @@ class Leftovers:
         """Keep a line that is not blank, up to the limit."""
         if not line.strip():
             return
-        self.telling = self.telling or not _VENDOR_FIELD.match(line)
+        self.telling = self.telling or not is_field(line)
         left = _MOST_BYTES - len(self.text)
         if left > 0:
             self.text += (b"\n" if self.text else b"") + line[:left]
 
-    def keep_object(self, data: bytes) -> None:
-        """Keep an object, if it is the first one and not too large."""
+    def keep_object(self, data: bytes, *, telling: bool = False) -> None:
+        """Keep an object, if it is the first one and not too large. An error in it is `telling`."""
+        self.telling = self.telling or telling
         if not self.objects and len(data) <= _MOST_BYTES:
             self.objects.append(data)
 

@@ -73,7 +73,12 @@ class Framer(Protocol):
 
 
 class FramerClass(Protocol):
-    """A class of framers, or a function that returns framers."""
+    """A class of framers, or a function that returns framers.
+
+    A class may have two further attributes. ``media_types``, a set, lists the content types that its responses have.
+    ``recognizes`` is a static method that accepts the first bytes of a body with another type: it returns whether they
+    are of this framing, or None if it needs more.
+    """
 
     def __call__(self, *, limit: int) -> Framer:
         """Return a framer that raises `LimitExceeded` for a chunk of more than `limit` bytes."""
@@ -97,7 +102,7 @@ class WireRequest(Struct, frozen=True, kw_only=True):
         finish_counts: Which `Finish` of a choice is its finish reason if the provider sends several: ``first`` or
             ``last``.
         response_headers: Names of further response headers for `InferenceResponse.headers`, in lower case; ``*`` stands
-            for any characters.
+            for any characters. One that ends with ``-id`` has the id of the request if no header of a usual name has.
         think_tags: Opening and closing tag of reasoning that the server leaves in the text. Core emits the text between
             them as reasoning. An empty opening tag means that the text begins within the reasoning.
     """

@@ -1,4 +1,4 @@
-"""Which response headers are shown to users."""
+"""Which response headers are shown to users, and which of them has the id of the request."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 
     from polyglot_core._wire.messages import WireRequest
 
-__all__ = ["telling_headers"]
+__all__ = ["request_id", "telling_headers"]
+
+_IDS = (
+    *("x-request-id", "request-id", "*request-id", "*requestid", "*request_id"),
+    *("*call-id", "*log-id", "*correlation-id", "*trace-id", "*-ray"),
+)
+"""Ids of a request: the provider's own first, then those of gateways, then those of what lies between."""
 
 _PATTERNS = (
-    *("*request-id", "*requestid", "*request_id", "*correlation-id", "*trace-id", "*call-id", "cf-ray", "apim-*"),
+    *_IDS,
+    "apim-*",
     *("*ratelimit*", "*rate-limit*", "*retry-after*", "x-should-retry"),
     *("*processing-ms", "*processing-time", "*response-time", "*latency*", "*upstream-service-time", "server-timing"),
     *("*-model", "*-model-id", "*-region", "*-version", "date"),
@@ -39,7 +46,29 @@ def telling_headers(headers: Mapping[str, str], wire: WireRequest) -> dict[str, 
     return shown
 
 
+def request_id(headers: Mapping[str, str], wire: WireRequest) -> str | None:
+    """Return the id of the request; None if no header has one.
+
+    It is in a header of a usual name, or else in one that the request names in `response_headers` and that ends with
+    ``-id``.
+    """
+    for name in _IDS:
+        matches = _pattern_of(name).fullmatch
+        if found := next((value for each, value in headers.items() if value and matches(each)), None):
+            return found
+    named = (name for name in wire.response_headers if name.endswith("-id") and "*" not in name)
+    return next((found for name in named if (found := headers.get(name))), None)
+
+
 @lru_cache(maxsize=64)
 def _pattern(more: tuple[str, ...]) -> re.Pattern[str]:
-    alternatives = (".*".join(map(re.escape, pattern.split("*"))) for pattern in (*_PATTERNS, *more))
-    return re.compile("|".join(alternatives))
+    return re.compile("|".join(map(_expression, (*_PATTERNS, *more))))
+
+
+@lru_cache(maxsize=64)
+def _pattern_of(name: str) -> re.Pattern[str]:
+    return re.compile(_expression(name))
+
+
+def _expression(name: str) -> str:
+    return ".*".join(map(re.escape, name.split("*")))

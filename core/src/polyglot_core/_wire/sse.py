@@ -13,9 +13,10 @@ standard would lose a part of a response that a client of a browser never receiv
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from polyglot_core._wire.leftovers import Leftovers
+from polyglot_core._wire.leftovers import Leftovers, is_field
 from polyglot_core._wire.messages import CR, LARGEST_EVENT, LF, Chunk, is_json, lines_of, too_large
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ _QUIET_FIELDS = frozenset({b"", b"id", b"retry"})
 _ERROR = "error"
 
 _END_MARK = b"[DONE]"
+
+_NOT_IN_NAMES = re.compile(rb"[^!-~]+")
+
+_SHOWN = 100  # bytes of a line that a note quotes
 
 
 class SSEFramer:
@@ -157,7 +162,7 @@ class SSEFramer:
                 self._held = None
         return chunks
 
-    def _read_block(self, block: bytes, chunks: list[Chunk]) -> None:
+    def _read_block(self, block: bytes, chunks: list[Chunk]) -> None:  # noqa: C901 (a branch for each field; hot)
         """Append the chunk of a block to `chunks`; several, or none, if the block is odd."""
         event: str | None = None
         data: bytes | bytearray | None = None  # one buffer: a list of the lines takes ten times their memory
@@ -177,6 +182,9 @@ class SSEFramer:
             elif (found := _data_in(line)) is not None:
                 self.leftovers.note("A line of the stream was read as data although its field name is misspelled.")
                 data = found if data is None else _joined(data, found)
+            elif _plain(name) == b"event":
+                self.leftovers.note("The name of an event was read although the name of its field is misspelled.")
+                event = value.decode("utf-8", "replace") or event
             elif name.strip().lower() == b"error":
                 chunks.append(Chunk(value, line, "part", _ERROR))
             else:
@@ -202,13 +210,21 @@ class SSEFramer:
         whole = text.lstrip().startswith(_BRACKETS) and is_json(text)
         for line in (text,) if whole else lines_of(text):
             if not (whole or (line.lstrip().startswith(_BRACKETS) and is_json(line))):
-                self.leftovers.keep(line)
+                self._leave_out(line)
                 continue
             self.leftovers.note("A line of the stream was read as data although it has no field name.")
             if self._first and self._held is None and not chunks:
                 self._held = line
             else:
                 chunks.append(Chunk(line, line))
+
+    def _leave_out(self, line: bytes) -> None:
+        """Keep a line that is no part of the response, with a note unless clients of the standard ignore it too."""
+        if _plain(line):
+            self.leftovers.keep(line)
+            if not is_field(line):
+                shown = line[:_SHOWN].decode("utf-8", "replace")
+                self.leftovers.note(f"A line of the stream that is no field was left out: {shown!r}.")
 
     def _without_mark(self, data: bytes) -> bytes:
         data = self._with_open(data)
@@ -236,11 +252,15 @@ def _joined(buffer: bytes | bytearray, line: bytes) -> bytearray:
 
 
 def _data_in(line: bytes) -> bytes | None:
-    """Return the JSON in a line whose field name is ``data`` but for its case, white space or a byte order mark."""
+    """Return the JSON in a line whose field name is ``data`` but for its case, or what `_plain` removes."""
     name, _, value = line.partition(b":")
     value = value.strip()
-    misspelled = name.replace(_BOM, b"").strip().lower() == b"data"
-    return value if misspelled and value.startswith(_BRACKETS) else None
+    return value if _plain(name) == b"data" and value.startswith(_BRACKETS) else None
+
+
+def _plain(name: bytes) -> bytes:
+    """Return a name in lower case, without white space, byte order marks, NUL and other bytes that no name has."""
+    return _NOT_IN_NAMES.sub(b"", name).lower()
 
 
 def _counts_unterminated(chunk: Chunk) -> bool:

@@ -78,7 +78,7 @@ class Conversation(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="
         self,
         inference: Inference,
         turn: Turn | Sequence[Turn] | None = None,
-        **arguments: Any,  # noqa: ANN401 (the arguments of create)
+        **arguments: Any,
     ) -> ConversationStream: ...
 
     @overload
@@ -86,7 +86,7 @@ class Conversation(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="
         self,
         inference: AsyncInference,
         turn: Turn | Sequence[Turn] | None = None,
-        **arguments: Any,  # noqa: ANN401 (the arguments of create)
+        **arguments: Any,
     ) -> AsyncConversationStream: ...
 
     def stream(

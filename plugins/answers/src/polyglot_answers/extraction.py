@@ -8,7 +8,7 @@ from typing import Any
 
 from polyglot_answers.json_reader import JSONFault, JSONReader
 
-__all__ = ["json_in"]
+__all__ = ["json_in", "read_json"]
 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*([A-Za-z0-9_+-]*)[ \t]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
 _MARKS = re.compile(r"[{\[]")
@@ -16,7 +16,7 @@ _MOST_STARTS = 64
 _decoder = json.JSONDecoder()
 
 
-def json_in(text: str) -> Any:  # noqa: ANN401 (any JSON value)
+def json_in(text: str) -> Any:
     """Return the JSON value in a text, without any repair.
 
     The whole text is tried first, then each fenced block, then the text from each opening brace or bracket on. The
@@ -26,12 +26,12 @@ def json_in(text: str) -> Any:  # noqa: ANN401 (any JSON value)
         JSONFault: There is no JSON value in the text; with the position of the fault in the whole text.
     """
     try:
-        return _read(text, 0)
+        return read_json(text, 0)
     except JSONFault as fault:
         first = fault
     for match in _FENCE.finditer(text):
         try:
-            return _read(match[2], match.start(2))
+            return read_json(match[2], match.start(2))
         except JSONFault as fault:
             first = fault if match[1].lower() in {"json", ""} else first
     end = 0
@@ -48,7 +48,16 @@ def json_in(text: str) -> Any:  # noqa: ANN401 (any JSON value)
     raise first
 
 
-def _read(text: str, offset: int) -> Any:  # noqa: ANN401 (any JSON value)
+def read_json(text: str, offset: int = 0) -> Any:
+    """Return the JSON value that a text is.
+
+    Args:
+        text: The text.
+        offset: Its offset in the text of which it is a part, for the error.
+
+    Raises:
+        JSONFault: The text is no JSON.
+    """
     reader = JSONReader()
     try:
         reader.feed(text)

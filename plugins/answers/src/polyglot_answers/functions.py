@@ -242,7 +242,7 @@ def _outcome(bound: Callable[[], Any]) -> tuple[Any, Exception | None]:
         return None, error
 
 
-def _message(call: ToolCall, value: Any, error: Exception | None) -> Message:  # noqa: ANN401 (any value)
+def _message(call: ToolCall, value: Any, error: Exception | None) -> Message:
     """Return the message with the result of a function: its value, or what it raised."""
     if error is None:
         try:
@@ -363,7 +363,7 @@ class _Annotated:
     """Holds one annotation, for `get_type_hints`."""
 
 
-def _hint(function: Callable[..., Any], parameter: inspect.Parameter, name: str) -> Any:  # noqa: ANN401 (a type)
+def _hint(function: Callable[..., Any], parameter: inspect.Parameter, name: str) -> Any:
     """Return the annotation of a parameter. Those of others and of the result need not be readable."""
     code = inspect.unwrap(_code_of(function))
     code = code.__init__ if inspect.isclass(code) else code
@@ -403,7 +403,7 @@ def _without_schema(fields: type[msgspec.Struct]) -> str:
     return "one of its parameters"
 
 
-def _decoded(kind: Any, value: Any) -> Any:  # noqa: ANN401 (any type)
+def _decoded(kind: Any, value: Any) -> Any:
     """Return the value of a type that msgspec does not know: a pydantic model.
 
     Raises:
@@ -414,7 +414,7 @@ def _decoded(kind: Any, value: Any) -> Any:  # noqa: ANN401 (any type)
     raise NotImplementedError
 
 
-def _default(value: Any) -> Any:  # noqa: ANN401 (any value)
+def _default(value: Any) -> Any:
     """Return a default as a field of a struct may have it."""
     try:
         hash(value)
@@ -423,7 +423,7 @@ def _default(value: Any) -> Any:  # noqa: ANN401 (any value)
     return msgspec.field(default=value)
 
 
-def _with_description(kind: Any, text: str | None) -> Any:  # noqa: ANN401 (an annotation)
+def _with_description(kind: Any, text: str | None) -> Any:
     """Return an annotation with the description that it has, else with one from the docstring."""
     if get_origin(kind) is Annotated:
         inner, *extras = get_args(kind)
@@ -433,7 +433,7 @@ def _with_description(kind: Any, text: str | None) -> Any:  # noqa: ANN401 (an a
     return Annotated[kind, msgspec.Meta(description=text)] if text else kind
 
 
-def _description(extra: Any) -> str | None:  # noqa: ANN401 (anything)
+def _description(extra: Any) -> str | None:
     """Return the description that an annotation holds: a text, or an object with one."""
     found = extra if isinstance(extra, str) else None
     for field in ("description", "documentation"):  # of msgspec's and pydantic's objects, and of typing's Doc
@@ -449,7 +449,7 @@ def _open_object(schema: Mapping[str, Any]) -> str | None:
     return next((f"its parameter {name!r}" for name, inner in members.items() if _is_open(inner, open_names)), None)
 
 
-def _is_open(schema: Any, open_names: Collection[str]) -> bool:  # noqa: ANN401 (a part of a schema)
+def _is_open(schema: Any, open_names: Collection[str]) -> bool:
     if isinstance(schema, list):
         return any(_is_open(each, open_names) for each in schema)
     if not isinstance(schema, Mapping):

@@ -66,6 +66,7 @@ class JSONReader:
     Args:
         members_of: Path of a list in the value, as names of members; its elements are collected in `closed` as soon as
             each is complete. An empty path is the value itself; None collects nothing.
+        or_bare: True to collect the elements of the value itself too, if it is a list.
 
     Attributes:
         value: The value received so far, which grows in place; `NOTHING` before its first character.
@@ -74,11 +75,22 @@ class JSONReader:
     """
 
     __slots__ = (
-        *("_before", "_escape", "_expects", "_key", "_literal", "_literal_value", "_pieces", "_place", "_position"),
+        *(
+            "_before",
+            "_escape",
+            "_expects",
+            "_key",
+            "_literal",
+            "_literal_value",
+            "_or_bare",
+            "_pieces",
+            "_place",
+            "_position",
+        ),
         *("_provisional", "_stack", "_string", "_watched", "closed", "complete", "value"),
     )
 
-    def __init__(self, members_of: tuple[str, ...] | None = None) -> None:
+    def __init__(self, members_of: tuple[str, ...] | None = None, *, or_bare: bool = False) -> None:
         self.value: Any = NOTHING
         self.complete = False
         self.closed: list[Any] = []
@@ -95,6 +107,7 @@ class JSONReader:
         self._pieces: list[str] = []  # of a number
         self._provisional = False  # the last member of the innermost container may still grow
         self._watched = None if members_of is None else list(members_of)
+        self._or_bare = or_bare
 
     def feed(self, text: str) -> None:
         """Read the next piece.
@@ -119,7 +132,7 @@ class JSONReader:
         self._position += size
         self._show()
 
-    def close(self) -> Any:  # noqa: ANN401 (any JSON value)
+    def close(self) -> Any:
         """End the text, and return the value.
 
         Raises:
@@ -223,7 +236,7 @@ class JSONReader:
         self._pieces.clear()
         self._complete(number)
 
-    def _number(self) -> Any:  # noqa: ANN401 (or NOTHING)
+    def _number(self) -> Any:
         if len(self._pieces) > 1:
             self._pieces[:] = ["".join(self._pieces)]
         digits = self._pieces[0]
@@ -290,7 +303,7 @@ class JSONReader:
     def _in_list(self) -> bool:
         return bool(self._place) and self._place[-1] is None
 
-    def _put(self, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+    def _put(self, value: Any) -> None:
         """Place a value in the innermost container, or as the whole value."""
         if not self._stack:
             self.value = value
@@ -299,7 +312,7 @@ class JSONReader:
         else:
             self._stack[-1][name] = value
 
-    def _complete(self, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+    def _complete(self, value: Any) -> None:
         self._put(value)
         self._after(value)
 
@@ -307,12 +320,15 @@ class JSONReader:
         self._place.pop()
         self._after(self._stack.pop())
 
-    def _after(self, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+    def _after(self, value: Any) -> None:
         """Record that a value is complete."""
         self._expects = "comma" if self._stack else "end"
         self.complete = not self._stack
-        if self._watched is not None and self._in_list() and self._place[:-1] == self._watched:
+        if self._watched is not None and self._in_list() and self._is_watched(self._place[:-1]):
             self.closed.append(value)
+
+    def _is_watched(self, place: list[str | None]) -> bool:
+        return place == self._watched or (self._or_bare and not place)
 
     # Provisional values
 

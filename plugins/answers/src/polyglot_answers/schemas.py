@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, get_origin
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args, get_origin
 
 import msgspec
 
-__all__ = ["TypeFormat", "TypeSchema", "is_model", "schema_of", "strict_schema"]
+__all__ = ["TypeFormat", "TypeSchema", "is_closed", "is_model", "schema_of", "strict_schema"]
 
 _JSONObject = dict[str, Any]
 
@@ -35,9 +35,23 @@ class TypeSchema(msgspec.Struct, frozen=True):
     wrapped: str | None = None
     plain: Mapping[str, Any] = {}
 
-    def without_absent(self, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+    def without_absent(self, value: Any) -> Any:
         """Return a value of the strict schema without the nulls that stand for a default."""
         return _without_absent(value, self.plain, self.plain.get("$defs", {}))
+
+    def element_without_absent(self, value: Any, path: Sequence[str]) -> Any:
+        """Return an element of the list at a path without the nulls that stand for a default."""
+        definitions, schema = self.plain.get("$defs", {}), self.plain
+        for name in path:
+            schema = _resolved(_resolved(schema, definitions).get("properties", {}).get(name, {}), definitions)
+        return _without_absent(value, _resolved(schema, definitions).get("items"), definitions)
+
+
+def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a schema, or the one that it refers to."""
+    if isinstance(schema, Mapping) and isinstance(reference := schema.get("$ref"), str):
+        schema = definitions.get(reference.removeprefix(_DEFINITIONS))
+    return schema if isinstance(schema, Mapping) else {}
 
 
 TypeFormat = Any
@@ -58,7 +72,7 @@ def schema_of(kind: TypeFormat) -> TypeSchema:
     plain = _unrolled(_plain_schema(kind))
     wrapped = None
     if plain.get("type") != "object":
-        wrapped = _LIST if get_origin(kind) is list else _WRAPPED
+        wrapped = _LIST if _is_list(kind) else _WRAPPED
         definitions = plain.pop("$defs", {})
         plain = {"type": "object", "properties": {wrapped: plain}, "required": [wrapped], "$defs": definitions}
     used = _used_definitions(plain)
@@ -86,7 +100,7 @@ def _references_in(schema: object) -> set[str]:
     return set().union(*map(_references_in, schema)) if isinstance(schema, list) else set()
 
 
-def _without_absent(value: Any, schema: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def _without_absent(value: Any, schema: Any, definitions: Mapping[str, Any]) -> Any:
     if not isinstance(schema, Mapping):
         return value
     if isinstance(reference := schema.get("$ref"), str):
@@ -105,7 +119,7 @@ def _without_absent(value: Any, schema: Any, definitions: Mapping[str, Any]) -> 
     }
 
 
-def _accepts_null(schema: Any) -> bool:  # noqa: ANN401 (a schema)
+def _accepts_null(schema: Any) -> bool:
     if not isinstance(schema, Mapping):
         return True
     kind = schema.get("type")
@@ -120,6 +134,9 @@ def _plain_schema(kind: TypeFormat) -> _JSONObject:
     if is_model(kind):
         found: _JSONObject = kind.model_json_schema()
         return found
+    if _is_list(kind) and is_model(get_args(kind)[0]):
+        items = dict(_unrolled(_plain_schema(get_args(kind)[0])))
+        return {"type": "array", "$defs": items.pop("$defs", {}), "items": items}
     try:
         return msgspec.json.schema(kind, ref_template="#/$defs/{name}")
     except TypeError as error:
@@ -140,7 +157,7 @@ def _unrolled(schema: _JSONObject) -> _JSONObject:
     return root
 
 
-def strict_schema(schema: Any) -> Any:  # noqa: ANN401 (a schema, or a part of it)
+def strict_schema(schema: Any) -> Any:
     """Return a schema in which every object has all of its members and no others.
 
     A member that is not required accepts null as well.
@@ -160,13 +177,28 @@ def strict_schema(schema: Any) -> Any:  # noqa: ANN401 (a schema, or a part of i
     return strict
 
 
-def _strict_keyword(name: str, value: Any) -> Any:  # noqa: ANN401 (as above)
+def is_closed(schema: Any) -> bool:
+    """Return True if every object of a schema lists its members, and accepts no others."""
+    if isinstance(schema, list):
+        return all(map(is_closed, schema))
+    if not isinstance(schema, Mapping):
+        return True
+    if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+        return False
+    inner = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
+    return all(map(is_closed, (*inner, *(schema.get(name, []) for name in _INNER))))
+
+
+_INNER = ("items", "anyOf", "allOf", "oneOf", "prefixItems")
+
+
+def _strict_keyword(name: str, value: Any) -> Any:
     if name in {"properties", "$defs"} and isinstance(value, Mapping):
         return {key: strict_schema(each) for key, each in value.items()}
-    return strict_schema(value) if name in {"items", "anyOf", "allOf", "oneOf", "prefixItems"} else value
+    return strict_schema(value) if name in _INNER else value
 
 
-def _nullable(schema: Any) -> Any:  # noqa: ANN401 (a schema)
+def _nullable(schema: Any) -> Any:
     if isinstance(schema, Mapping) and schema.get("type") == "null":
         return schema
     known = schema.get("anyOf") if isinstance(schema, Mapping) and set(schema) == {"anyOf"} else None
@@ -174,8 +206,13 @@ def _nullable(schema: Any) -> Any:  # noqa: ANN401 (a schema)
     return {"anyOf": either if {"type": "null"} in either else [*either, {"type": "null"}]}
 
 
+def _is_list(kind: TypeFormat) -> bool:
+    origin: object = get_origin(kind)
+    return origin is list
+
+
 def _name_of(kind: TypeFormat) -> str:
-    if get_origin(kind) is list:
+    if _is_list(kind):
         inner = getattr(kind, "__args__", (None,))[0]
         return f"{_name_of(inner)}_list"
     name = getattr(kind, "__name__", None) or str(kind)

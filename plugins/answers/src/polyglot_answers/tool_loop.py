@@ -207,7 +207,7 @@ class _Run:
             usage += response.usage or Usage()
         return usage
 
-    def _verdict(self, call: ToolCall) -> Any:  # noqa: ANN401 (a verdict, or an awaitable of one)
+    def _verdict(self, call: ToolCall) -> Any:
         return None if self._before is None or call.name not in self._loop.registry else self._before(call)
 
     def _last(self) -> InferenceResponse:
@@ -421,7 +421,7 @@ class AsyncToolRun(_Run):
             pairs = zip(list(loop.calls), results, strict=True)
             loop.take_results([(call, result) for call, result in pairs if result is not None])
 
-    async def _awaited_verdict(self, call: ToolCall) -> Any:  # noqa: ANN401 (a verdict)
+    async def _awaited_verdict(self, call: ToolCall) -> Any:
         verdict = self._verdict(call)
         return await verdict if inspect.isawaitable(verdict) else verdict
 
@@ -471,7 +471,7 @@ def run_tools(
     max_turns: int = 10,
     before: Callable[[ToolCall], Verdict] | None = None,
     max_parallel: int = 10,
-    **arguments: Any,  # noqa: ANN401 (the arguments of create)
+    **arguments: Any,
 ) -> ToolRun: ...
 
 
@@ -484,7 +484,7 @@ def run_tools(
     max_turns: int = 10,
     before: BeforeCall | None = None,
     max_parallel: int = 10,
-    **arguments: Any,  # noqa: ANN401 (the arguments of create)
+    **arguments: Any,
 ) -> AsyncToolRun: ...
 
 

@@ -25,6 +25,7 @@ from polyglot_core.plugin import (
     failure_from_payload,
     finish_of,
     hookimpl,
+    is_vendor_event,
     json_access,
     stated_failure,
 )
@@ -307,7 +308,8 @@ def _other_event(chunk: Chunk) -> Sequence[Event]:
         return (failure_from_payload(payload, raw=chunk.data),)
     if not isinstance(payload, dict):
         return ()
-    if payload.get("type") == "error" or payload.get("error"):
+    kind = payload.get("type")
+    if kind == "error" or (payload.get("error") and not is_vendor_event(str(kind or chunk.event or ""))):
         return (failure_from_payload(payload, raw=chunk.data),)
     whole = chunk.kind == "whole" or chunk.event == "message"
     if whole and {"content", "stop_reason"}.intersection(payload):

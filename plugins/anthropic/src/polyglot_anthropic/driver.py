@@ -1,13 +1,16 @@
 """Messages: the request is a JSON body, the response server-sent events that build a message block by block.
 
-Sources: Anthropic's API reference, pages "Create a Message" and "Streaming Messages"; the types of its public SDK; and
-recorded exchanges for what these leave open.
+Sources: Anthropic's API reference, pages "Create a Message", "Streaming Messages" and "List Models"; the types of its
+public SDK; and recorded exchanges for what these leave open.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
+
+import msgspec
+from msgspec.structs import replace
 
 from polyglot_anthropic.decoding import decode_chunk
 from polyglot_anthropic.encoding import body_of
@@ -18,10 +21,11 @@ from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, mer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
+    from polyglot_core.plugin import Connection, InferenceRequest, Model, WireRequest
 
-__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage", "list_models"]
 
 _VERSION = "2023-06-01"
 _PLAIN_IN_PATH = "@:"  # characters of model names that need no escape in a path
@@ -53,12 +57,52 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
     return encode_request(connection, request.with_prefill(text))
 
 
+_MODEL_PATHS = {
+    "id": ("id",),
+    "name": ("display_name",),
+    "created": ("created_at",),
+    "context_tokens": ("max_input_tokens",),
+    "output_tokens": ("max_tokens",),
+}
+_PAGE = {"limit": 1000}  # as many as a page may have
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for the first page of the list of models, or read a page and encode that for the next.
+
+    Raises:
+        RequestError: The endpoint is that of a cloud with paths of its own, and has no such list.
+    """
+    if read_facts(connection, Facts).body_version is not None:
+        msg = f"The endpoint of connection {connection.name!r} has no list of models: its version is in the body."
+        raise RequestError(msg, provider=connection.driver, phase="encode")
+    after = {}
+    if data is not None:
+        page = msgspec.json.decode(data)
+        found = json_access.models(json_access.get(page, "data"), _MODEL_PATHS)
+        models += [replace(model, created=None) if _is_unknown(model.created) else model for model in found]
+        if not json_access.get(page, "has_more") or not found:
+            return None
+        after = {"after_id": json_access.get(page, "last_id") or found[-1].id}
+    url = f"{_base_url(connection)}/models?{urlencode({**_PAGE, **after})}"
+    return json_request(url, None, stream=False, headers={"anthropic-version": _VERSION})
+
+
+def _is_unknown(created: datetime | None) -> bool:
+    """Return True for the beginning of 1970, which stands for a date that is not known."""
+    return created is not None and created.timestamp() == 0
+
+
+def _base_url(connection: Connection) -> str:
+    return (connection.base_url or str(PRESETS["anthropic"].base_url)).rstrip("/")
+
+
 def _url(connection: Connection, request: InferenceRequest, facts: Facts) -> str:
-    base_url = connection.base_url or str(PRESETS["anthropic"].base_url)
     path = facts.stream_path if request.stream and facts.stream_path else facts.path
     if "{model}" in path:
         path = path.replace("{model}", _in_path(request.model, connection.driver))
-    return f"{base_url.rstrip('/')}{path}"
+    return f"{_base_url(connection)}{path}"
 
 
 def _in_path(model: str, driver: str) -> str:

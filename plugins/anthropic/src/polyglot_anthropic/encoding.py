@@ -18,6 +18,7 @@ from polyglot_core.plugin import (
     RawTool,
     ToolCall,
     TurnWriter,
+    annotated_schema,
     cannot_express,
     json_access,
     translate_options,
@@ -84,7 +85,7 @@ def body_of(connection: Connection, request: InferenceRequest, facts: Facts) -> 
     if request.response_format == "json":
         cannot_express(request, "response_format 'json'", driver=driver, instead="a JSON Schema")
     elif isinstance(request.response_format, JSONSchema):
-        schema = {"type": "json_schema", "schema": request.response_format.schema}
+        schema = {"type": "json_schema", "schema": annotated_schema(request, request.response_format, driver=driver)}
         body["output_config"] = {**body.get("output_config", {}), "format": schema}
     if request.stream:
         body["stream"] = True
@@ -150,6 +151,7 @@ class _Writer(TurnWriter):
     """Writes one conversation as turns of blocks. A turn of this API is written as it was received, block for block."""
 
     tool_name = "[a-zA-Z0-9_-]{1,128}"
+    longest_tool_name = 128
     sends_extra = True
     cache_marks = True
     files_in_responses = False

@@ -15,18 +15,19 @@ from polyglot_simulator.dialect import (
     arguments_json,
     arguments_value,
     only_reply,
+    page_of,
     texts,
     tokens,
     usage_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
 
-__all__ = ["ACCESS", "ROUTES", "AnthropicMessages"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "AnthropicMessages"]
 
 _JSONObject = dict[str, Any]
 
@@ -219,5 +220,17 @@ def _usage(turn: Turn) -> _JSONObject | None:
     return counts
 
 
+def _models(names: Sequence[str], after: str | None) -> _JSONObject:
+    """Return a page of ``GET /v1/models``."""
+    page, more = page_of(names, after)
+    rows = [
+        {"type": "model", "id": name, "display_name": name.title(), "created_at": "2026-01-02T03:04:05Z"}
+        for name in page
+    ]
+    return {"data": rows, "has_more": more, "first_id": next(iter(page), None), "last_id": next(reversed(page), None)}
+
+
+MODELS = {r"/v1/models\?limit=\d+(?:&after_id=(?P<after>[^&]+))?": _models}
+"""The path is OpenAI's too, whose list has no limit."""
 ROUTES = {r"/v1/messages\?.*": AnthropicMessages()}
 ACCESS = {"anthropic": Access("/v1", "x-api-key", "")}

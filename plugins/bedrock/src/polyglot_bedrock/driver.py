@@ -1,13 +1,15 @@
 """The driver ``bedrock``: Converse as a JSON body, ConverseStream as binary frames of events.
 
-Sources: the API reference of the Amazon Bedrock runtime, the service description that AWS's own clients are made from,
-and recorded exchanges for what these leave open.
+Sources: the API references of the Amazon Bedrock runtime and of Amazon Bedrock ("ListFoundationModels"), the service
+description that AWS's own clients are made from, and recorded exchanges for what these leave open.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+import msgspec
 
 from polyglot_bedrock.decoding import decode_chunk
 from polyglot_bedrock.encoding import body_of
@@ -21,9 +23,17 @@ from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, mer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
+    from polyglot_core.plugin import Connection, InferenceRequest, Model, WireRequest
 
-__all__ = ["authorize", "decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage"]
+__all__ = [
+    "authorize",
+    "decode_chunk",
+    "decode_error",
+    "encode_prefill",
+    "encode_request",
+    "extract_usage",
+    "list_models",
+]
 
 
 @hookimpl
@@ -61,6 +71,25 @@ def _in_path(model: str, driver: str) -> str:
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
     """Encode a request that continues the assistant's last turn; models that do not support it reject it."""
     return encode_request(connection, request.with_prefill(text))
+
+
+_MODEL_PATHS = {"id": ("modelId",), "name": ("modelName",)}
+_RUNTIME = "//bedrock-runtime"
+"""Beginning of the host of the runtime; the list of models is at the host without the last word."""
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for the foundation models of the region, in one page, or read them.
+
+    Inference profiles, by which requests select many of them, are not in the list. A base URL of another host is used
+    as it is.
+    """
+    if data is None:
+        root = base_url_of(connection).replace(_RUNTIME, _RUNTIME.removesuffix("-runtime"), 1)
+        return json_request(f"{root}/foundation-models", None, stream=False)
+    models += json_access.models(json_access.get(msgspec.json.decode(data), "modelSummaries"), _MODEL_PATHS)
+    return None
 
 
 @hookimpl

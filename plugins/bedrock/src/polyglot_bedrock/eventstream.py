@@ -48,6 +48,17 @@ class EventStreamFramer:
         self._wanted = _PRELUDE.size  # bytes that the buffer must hold before parsing it is worthwhile
         self._broken: Malformed | LimitExceeded | None = None
 
+    @staticmethod
+    def recognizes(data: bytes) -> bool | None:
+        """Return whether a body begins with the lengths of a frame and their checksum; None if it is too short."""
+        if len(data) < _PRELUDE.size:
+            return None if data[:1] in {b"", b"\0", b"\1"} else False  # of a length of 16 MiB at most
+        try:
+            _lengths(data, 0)
+        except Malformed:
+            return False
+        return True
+
     def feed(self, data: bytes) -> Sequence[Chunk]:
         """Return the frames that `data` completes.
 
@@ -79,7 +90,7 @@ class EventStreamFramer:
         if self._broken is not None:
             raise self._broken
         if self._open:
-            msg = "The stream ended in the middle of a frame. The content received before is in error.partial."
+            msg = "The stream ended in the middle of a frame. What was received before is kept as a partial response."
             raise Truncated(msg)
         return ()
 

@@ -26,6 +26,8 @@ _KEY_VARIABLE = "AWS_BEARER_TOKEN_BEDROCK"
 _AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 _SERVICE = "bedrock"
 _SECRET_HEADERS = frozenset({"authorization", "x-amz-security-token"})
+_SIGNED = "x-amz-"  # headers that AWS rejects if they are sent without being signed
+_OF_THE_SIGNATURE = ("x-amz-date", "x-amz-security-token")
 
 _credentials: dict[str | None, Any] = {}
 _lock = threading.Lock()
@@ -56,11 +58,18 @@ def _is_amazon(url: str) -> bool:
 
 
 def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Secret]:
-    """Return the headers of a signature."""
+    """Return the headers of a signature, which covers the content type and the user's headers of Amazon's."""
+    for name in _OF_THE_SIGNATURE:
+        if name in wire.headers:
+            raise config_error(connection, f"has the header {name!r}, which belongs to the signature; leave it out")
     what = "needs botocore to sign its requests; install it, or give an api_key"
     modules = ("botocore.auth", "botocore.awsrequest", "botocore.exceptions")
     auth, requests, errors = import_optional(connection, *modules, what=what)
-    signed = {"content-type": str(wire.headers["content-type"])}
+    signed = {
+        name: text.reveal() if isinstance(text, Secret) else text
+        for name, text in wire.headers.items()
+        if name == "content-type" or name.startswith(_SIGNED)
+    }
     request = requests.AWSRequest(method=wire.method, url=wire.url, data=wire.body, headers=dict(signed))
     try:
         with _lock:

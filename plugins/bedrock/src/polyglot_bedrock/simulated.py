@@ -26,12 +26,12 @@ from polyglot_simulator.dialect import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
 
-__all__ = ["ACCESS", "ROUTES", "BedrockConverse"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "BedrockConverse"]
 
 _JSONObject = dict[str, Any]
 
@@ -225,6 +225,14 @@ def _usage(turn: Turn) -> _JSONObject:
     return {"usage": counts | {name: count for name, count in cached.items() if count is not None}}
 
 
+def _models(names: Sequence[str], after: str | None) -> _JSONObject:  # noqa: ARG001 (the list has one page)
+    """Return ``GET /foundation-models``."""
+    status = {"status": "ACTIVE"}
+    rows = [{"modelId": name, "modelName": name.title(), "modelLifecycle": status} for name in names]
+    return {"modelSummaries": rows}
+
+
+MODELS = {r"/foundation-models\?.*": _models}
 ROUTES = {r"/model/(?P<model>[^/?]+)/converse(?P<streaming>-stream)?\?.*": BedrockConverse()}
 """The path contains the model, and whether to stream."""
 ACCESS = {"bedrock": Access("")}

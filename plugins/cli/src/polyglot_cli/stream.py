@@ -114,10 +114,11 @@ def _prepared(options: CallOptions, inference: Inference) -> PendingInference:
         raise ConfigError(
             "This connection names no model; give one with --model NAME.", connection=connection.name, phase="configure"
         )
+    given: Any = dict(options.options)  # core checks the names and the values
     return inference.create(
         options.messages,
         model=options.model,
-        options=dict(options.options),
+        options=given,
         extra=dict(options.extra),
         unsupported=options.unsupported,
         stream=not options.no_stream,

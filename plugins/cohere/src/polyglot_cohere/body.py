@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from polyglot_cohere.messages import Writer
-from polyglot_core.plugin import JSONSchema, RawTool, Tool, cannot_express, merged, translate_options
+from polyglot_core.plugin import JSONSchema, RawTool, Tool, annotated_schema, cannot_express, merged, translate_options
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import InferenceRequest
@@ -43,7 +43,7 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
     body.update(_options(request, driver))
     body.update(_tools(request, driver))
     if request.response_format is not None:
-        body["response_format"] = _response_format(request.response_format)
+        body["response_format"] = _response_format(request, request.response_format, driver)
     return merged(body, request.extra)
 
 
@@ -80,8 +80,8 @@ def _tool(tool: Tool | RawTool) -> _JSONObject:
     return merged({"type": "function", "function": replace(tool, extra={}).fields(strict=False)}, tool.extra)
 
 
-def _response_format(wanted: str | JSONSchema) -> _JSONObject:
-    """Return the response format. A schema is always enforced, and has no name here."""
+def _response_format(request: InferenceRequest, wanted: str | JSONSchema, driver: str) -> _JSONObject:
+    """Return the response format. A schema is always enforced, and its name is its title here."""
     if isinstance(wanted, JSONSchema):
-        return {"type": "json_object", "schema": wanted.schema}
+        return {"type": "json_object", "schema": annotated_schema(request, wanted, driver=driver)}
     return {"type": "json_object" if wanted == "json" else wanted}

@@ -1,12 +1,13 @@
 """Cohere's chat, version 2: the request is one JSON body, the response a series of typed events.
 
-Sources: Cohere's API reference, pages "Chat" and "Chat with Streaming", its guides to reasoning, tools and citations,
-and recorded exchanges for what these leave open.
+Sources: Cohere's API reference, pages "Chat", "Chat with Streaming" and "List Models", its guides to reasoning, tools
+and citations, and recorded exchanges for what these leave open.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
@@ -31,6 +32,7 @@ from polyglot_core.plugin import (
     failure_from_payload,
     finish_of,
     hookimpl,
+    is_vendor_event,
     json_access,
     json_request,
     stated_failure,
@@ -39,9 +41,9 @@ from polyglot_core.plugin import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest, WireResponse
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Model, WireRequest, WireResponse
 
-__all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage", "list_models"]
 
 _PATH = "/chat"
 
@@ -49,9 +51,31 @@ _PATH = "/chat"
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Encode the request as a chat."""
-    base_url = connection.base_url or str(PRESETS["cohere"].base_url)
     body = body_of(request, connection.driver)
-    return json_request(f"{base_url.rstrip('/')}{_PATH}", body, stream=request.stream, complete_on="end")
+    return json_request(f"{_base_url(connection)}{_PATH}", body, stream=request.stream, complete_on="end")
+
+
+def _base_url(connection: Connection) -> str:
+    return (connection.base_url or str(PRESETS["cohere"].base_url)).rstrip("/")
+
+
+_MODEL_PATHS = {"id": ("name",), "context_tokens": ("context_length",)}
+_VERSION = "/v2"
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for a page of the list of models, which only version 1 has, or read the page before."""
+    query = {"page_size": 1000}  # as many as a page may have
+    if data is not None:
+        page = msgspec.json.decode(data)
+        models += json_access.models(json_access.get(page, "models"), _MODEL_PATHS)
+        if not (token := json_access.get(page, "next_page_token")):
+            return None
+        query["page_token"] = token
+    base_url = _base_url(connection)
+    root = f"{base_url.removesuffix(_VERSION)}/v1" if base_url.endswith(_VERSION) else base_url
+    return json_request(f"{root}/models?{urlencode(query)}", None, stream=False)
 
 
 # The response: only the fields that are read
@@ -139,13 +163,20 @@ def _events(event: _Event, chunk: Chunk, known: _State) -> Iterator[Event]:
         yield from read(event, _object(delta.get("message")), known)
     elif event.type == "message-end":
         yield from _ending(delta, chunk.data, known)
-    elif event.error or (event.type in (None, "", "error") and stated_failure(chunk) is not None):
+    elif _is_error(event, chunk):
         yield _failure(msgspec.json.decode(chunk.data), chunk.data)
     elif event.type is None and isinstance(event.message, dict):  # a whole response as the only event
         yield from _whole(msgspec.json.decode(chunk.data), chunk.data, known)
         return
     if isinstance(event.logprobs, dict):
         yield Logprobs(event.logprobs, block=_block(event.index))
+
+
+def _is_error(event: _Event, chunk: Chunk) -> bool:
+    """Return whether an event is an error: by its field, unless the event is the vendor's, or in another way."""
+    if event.error and not is_vendor_event(str(event.type or chunk.event or "")):
+        return True
+    return event.type in (None, "", "error") and stated_failure(chunk) is not None
 
 
 def _started(event: _Event, message: _JSONObject, known: _State) -> Iterator[Event]:

@@ -14,18 +14,19 @@ from polyglot_simulator.dialect import (
     Send,
     arguments_json,
     only_reply,
+    page_of,
     texts,
     tokens,
     usage_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
 
-__all__ = ["ACCESS", "ROUTES", "CohereChat"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "CohereChat"]
 
 _JSONObject = dict[str, Any]
 
@@ -136,5 +137,14 @@ def _ending(turn: Turn) -> _JSONObject:
     }
 
 
+def _models(names: Sequence[str], after: str | None) -> _JSONObject:
+    """Return a page of ``GET /v1/models``."""
+    page, more = page_of(names, after)
+    rows = [{"name": name, "endpoints": ["chat"], "finetuned": False, "context_length": 128000} for name in page]
+    return {"models": rows, "next_page_token": page[-1]} if more else {"models": rows}
+
+
+MODELS = {r"/v1/models\?page_size=\d+(?:&page_token=(?P<after>[^&]+))?": _models}
+"""Only version 1 has the list; the path is OpenAI's too."""
 ROUTES = {r"/v2/chat\?.*": CohereChat()}
 ACCESS = {"cohere": Access("/v2")}

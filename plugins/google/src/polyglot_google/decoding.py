@@ -24,6 +24,7 @@ from polyglot_core.plugin import (
     UsageReport,
     finish_of,
     hookimpl,
+    is_vendor_event,
     json_access,
 )
 from polyglot_google.provider_errors import read_failure
@@ -116,7 +117,7 @@ def _events(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     for response in responses:
         if _KNOWN & response.keys():
             events.extend(_response_events(response, state, arguments))
-        if response.get("error"):
+        if response.get("error") and (_KNOWN & response.keys() or not is_vendor_event(chunk.event)):
             events.append(read_failure(response, raw=chunk.data))
     return events
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core.plugin import JSONSchema, RawTool, Tool, cannot_express, json_request, merged, translate_options
+from polyglot_core.plugin import (
+    JSONSchema,
+    RawTool,
+    Tool,
+    annotated_schema,
+    cannot_express,
+    json_request,
+    merged,
+    translate_options,
+)
 from polyglot_google.framing import StreamFramer
 from polyglot_google.parts import Writer
 
@@ -138,7 +147,7 @@ def _settings(request: InferenceRequest, settings: _JSONObject, driver: str) -> 
     if wanted is not None and wanted != "text":
         settings["responseMimeType"] = "application/json"
     if isinstance(wanted, JSONSchema):
-        settings["responseJsonSchema"] = wanted.schema
+        settings["responseJsonSchema"] = annotated_schema(request, wanted, driver=driver)
     return settings
 
 

@@ -8,13 +8,14 @@ from urllib.parse import quote
 from polyglot_core.plugin import hookimpl
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
+from polyglot_google.models import list_models_at
 from polyglot_google.presets import PRESETS
 from polyglot_google.provider_errors import decode_error
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
+    from polyglot_core.plugin import Connection, InferenceRequest, Model, WireRequest
 
-__all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage", "list_models"]
 
 _COLLECTIONS = frozenset({"models", "tunedModels"})
 
@@ -22,8 +23,19 @@ _COLLECTIONS = frozenset({"models", "tunedModels"})
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Encode the request as generateContent, or as streamGenerateContent with server-sent events."""
-    base_url = (connection.base_url or str(PRESETS["gemini"].base_url)).rstrip("/")
+    base_url = _base_url(connection)
     return wire_request(f"{base_url}/{_resource(request.model)}", base_url, request, driver="gemini")
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for a page of the list of models, or read the page before."""
+    url = f"{_base_url(connection)}/models"
+    return list_models_at(url, data, models, field="models", prefix="models/", most=1000)
+
+
+def _base_url(connection: Connection) -> str:
+    return (connection.base_url or str(PRESETS["gemini"].base_url)).rstrip("/")
 
 
 def _resource(model: str) -> str:

@@ -30,6 +30,7 @@ __all__ = ["Writer"]
 _JSONObject = dict[str, Any]
 
 _IMAGE_TYPES = {"jpg": "image/jpeg"} | {name: f"image/{name}" for name in ("jpeg", "webp", "gif", "heic", "heif")}
+_NAMES_FILES = "vertex"
 _RESOLUTION = "media_resolution_"
 _RESOLUTIONS = ("low", "medium", "high", "ultra_high")
 _PAIRS = {"executableCode": "codeExecutionResult", "toolCall": "toolResponse"}
@@ -53,6 +54,7 @@ class Writer(TurnWriter):
     """
 
     roles: ClassVar[Mapping[str, str]] = {**TurnWriter.roles, "assistant": "model"}
+    longest_tool_name: ClassVar[int] = 128
     tool_name: ClassVar[str] = "[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}"
     sends_extra: ClassVar[bool] = True
     instead_of_cache_marks: ClassVar[str | None] = "extra={'cachedContent': …}"
@@ -120,18 +122,25 @@ class Writer(TurnWriter):
         yield merged(_inline(part.mime_type, part.base64), part.extra)
 
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
-        """Write a file. Its name is dropped: the API has no field for it."""
+        """Write a file. Only Vertex AI has a field for its name."""
         path = part.url or part.file_id or ""
         url = f"{self._base_url}/{path}" if path.startswith("files/") else path
-        yield merged(_file(part, part.mime_type, url), part.extra)
+        written = _file(part, part.mime_type, url)
+        if part.name and self.driver == _NAMES_FILES:
+            written = {kind: {**file, "displayName": part.name} for kind, file in written.items()}
+        elif part.name:
+            self.cannot("the name of a document", instead="a text with the name before it")
+        yield merged(written, part.extra)
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
         """Write thinking, or a signature that was received after it."""
         if part.redacted is not None:
             self.cannot("redacted thinking, which is from another provider", instead="the turn without it")
         else:
-            text = {"text": part.text, "thought": True} if part.text else {} if self._received else {"text": ""}
-            if written := merged({**text, **_signed(part)}, part.extra):
+            signed = _signed(part)
+            bare = {"text": ""} if signed and not self._received else {}
+            text = {"text": part.text, "thought": True} if part.text else bare
+            if written := merged({**text, **signed}, part.extra):
                 yield written
 
     def write_tool_call(self, part: ToolCall) -> Iterator[_JSONObject]:

@@ -14,6 +14,7 @@ from polyglot_simulator.dialect import (
     Send,
     arguments_json,
     interleaved,
+    page_of,
     texts,
     tokens,
     usage_of,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
 
-__all__ = ["ACCESS", "ROUTES", "GeminiArray", "GeminiGenerate"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "GeminiArray", "GeminiGenerate"]
 
 _JSONObject = dict[str, Any]
 
@@ -207,6 +208,31 @@ _MODEL = (
     r"(?:/v1(?:beta)?|/v1(?:beta1)?(?:/projects/[^/]+/locations/[^/]+)?/publishers/[^/]+)"
     r"/(?:models|tunedModels)/(?P<model>[^/:]+):"
 )
+
+
+def _models(names: Sequence[str], after: str | None) -> _JSONObject:
+    """Return a page of ``GET /v1beta/models``."""
+    limits = {"inputTokenLimit": 1_000_000, "outputTokenLimit": 8192}
+    return _page("models", [{"name": f"models/{name}", "displayName": name.title(), **limits} for name in names], after)
+
+
+def _publisher_models(names: Sequence[str], after: str | None) -> _JSONObject:
+    """Return a page of ``GET /v1beta1/publishers/google/models``."""
+    rows = [{"name": f"publishers/google/models/{name}", "versionId": "default"} for name in names]
+    return _page("publisherModels", rows, after)
+
+
+def _page(field: str, rows: Sequence[_JSONObject], after: str | None) -> _JSONObject:
+    page, more = page_of([row["name"] for row in rows], after)
+    shown = {field: [row for row in rows if row["name"] in page]}
+    return {**shown, "nextPageToken": page[-1]} if more else shown
+
+
+_PAGE = r"pageSize=\d+(?:&pageToken=(?P<after>[^&]+))?"
+MODELS = {
+    rf"/v1beta/models\?{_PAGE}": _models,
+    rf"/v1beta1/publishers/google/models\?{_PAGE}": _publisher_models,
+}
 ROUTES: dict[str, Dialect] = {
     _MODEL + r"(?:generateContent\?.*|(?P<streaming>streamGenerateContent)\?(?:.*&)?alt=sse(?:&.*)?)": GeminiGenerate(),
     _MODEL + r"(?P<streaming>streamGenerateContent)\?.*": GeminiArray(),

@@ -14,13 +14,14 @@ from polyglot_core.errors import AuthenticationError, RequestError, TransportErr
 from polyglot_core.plugin import Secret, config_error, hookimpl, import_optional, read_facts
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
+from polyglot_google.models import list_models_at
 from polyglot_google.presets import PRESETS
 from polyglot_google.provider_errors import decode_error
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
+    from polyglot_core.plugin import Connection, InferenceRequest, Model, WireRequest
 
-__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage"]
+__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage", "list_models"]
 
 _EVERYWHERE = str(PRESETS["vertex"].base_url)
 _MULTI_REGIONS = frozenset({"eu", "us"})
@@ -80,6 +81,21 @@ def _resource(model: str) -> str:
     return "/".join(quote(segment, safe="") for segment in segments)
 
 
+_VERSION = "/v1"
+_PUBLISHER = "publishers/google/models"
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for a page of Google's own models, or read the page before.
+
+    Only the beta version of the API has the list. Its path has no project, and other publishers' models are not in it.
+    """
+    root = _root(connection, read_facts(connection, _Facts)).partition("/projects/")[0]
+    url = f"{root.removesuffix(_VERSION)}/v1beta1/{_PUBLISHER}"
+    return list_models_at(url, data, models, field="publisherModels", prefix=f"{_PUBLISHER}/", most=100)
+
+
 # Authorization
 
 
@@ -109,7 +125,7 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     with _lock:
         headers, found = _token(connection, facts.credentials_file, wire.url)
     url = wire.url
-    if "/projects/" not in url and _is_google(url):
+    if "/projects/" not in url and _is_google(url) and wire.method == "POST":
         if not found:
             raise config_error(connection, "has no project, and neither have its credentials; set facts.project")
         root = _root(connection, facts)

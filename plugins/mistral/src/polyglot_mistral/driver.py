@@ -24,6 +24,7 @@ from polyglot_core.plugin import (
     failure_from_payload,
     finish_of,
     hookimpl,
+    is_vendor_event,
     json_access,
     json_request,
     stated_failure,
@@ -35,9 +36,9 @@ from polyglot_mistral.presets import PRESETS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Model, WireRequest
 
-__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage", "list_models"]
 
 _PATH = "/chat/completions"
 _AGENT_PATH = "/agents/completions"
@@ -61,10 +62,31 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
 
 
 def _wire(connection: Connection, request: InferenceRequest, body: dict[str, Any]) -> WireRequest:
-    base_url = connection.base_url or str(PRESETS["mistral"].base_url)
     path = _AGENT_PATH if "agent_id" in request.extra else _PATH
     # recorded responses end with a block without its blank line
-    return json_request(f"{base_url.rstrip('/')}{path}", body, stream=request.stream, flush_at_eof=True)
+    return json_request(f"{_base_url(connection)}{path}", body, stream=request.stream, flush_at_eof=True)
+
+
+def _base_url(connection: Connection) -> str:
+    return (connection.base_url or str(PRESETS["mistral"].base_url)).rstrip("/")
+
+
+_MODEL_PATHS = {
+    "id": ("id",),
+    "name": ("name",),
+    "created": ("created",),
+    "context_tokens": ("max_context_length",),
+}
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for the list of models, which has one page, or read it."""
+    if data is None:
+        return json_request(f"{_base_url(connection)}/models", None, stream=False)
+    body = msgspec.json.decode(data)
+    models += json_access.models(body if isinstance(body, list) else json_access.get(body, "data"), _MODEL_PATHS)
+    return None
 
 
 # The response: only the fields that are read
@@ -168,11 +190,10 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[Any, Any]) -> Ite
     if (failure := _failure_in(completion, chunk)) is not None:
         yield failure
         return
+    if completion.error and not completion.choices:
+        return  # of a tool: core keeps it as a possible reason
     if not known.named:
-        names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
-        if any(names):
-            known.named = True
-            yield ResponseStarted(id=names[0], model=names[1])
+        yield from _names(completion, known)
     choices, whole = completion.choices or [], chunk.kind == "whole"
     if whole or (choices and not known.opened) or not all(map(_is_piece, choices)):
         yield from _details(msgspec.json.decode(chunk.data), choices)
@@ -191,9 +212,16 @@ def _events(completion: _Completion, chunk: Chunk, state: dict[Any, Any]) -> Ite
         yield UsageReport(usage)
 
 
+def _names(completion: _Completion, known: _State) -> Iterator[Event]:
+    names = [name if isinstance(name, str) and name else None for name in (completion.id, completion.model)]
+    if any(names):
+        known.named = True
+        yield ResponseStarted(id=names[0], model=names[1])
+
+
 def _failure_in(completion: _Completion, chunk: Chunk) -> Failure | None:
     """Return the failure that a chunk reports: by its type, in ``error``, or by a message without choices."""
-    if completion.error:
+    if completion.error and (completion.choices or not is_vendor_event(chunk.event)):
         payload = msgspec.json.decode(chunk.data)
         return failure_from_payload(payload, status=json_access.number(payload, "raw_status_code"), raw=chunk.data)
     failure = None if completion.choices or completion.usage else stated_failure(chunk)

@@ -41,6 +41,7 @@ class Writer(MessageWriter):
     """
 
     id_format: ClassVar[str | None] = "call{:05}"
+    optional_tool_names: ClassVar[bool] = True
     sends_extra: ClassVar[bool] = True
     empty_responses: ClassVar[bool] = False
 
@@ -77,6 +78,8 @@ class Writer(MessageWriter):
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
         """Write a document by its id or its URL."""
         if part.file_id is not None:
+            if part.name:
+                self.cannot("the name of a document that has a file_id")
             yield merged({"type": "file", "file_id": part.file_id}, part.extra)
         else:
             name = {} if part.name is None else {"document_name": part.name}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from polyglot_simulator.dialect import Reply, Turn
 
 
-__all__ = ["ACCESS", "ROUTES", "MistralChat"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "MistralChat"]
 
 _JSONObject = dict[str, Any]
 
@@ -178,6 +178,13 @@ def _usage(turn: Turn) -> _JSONObject:
     return {"usage": counts}
 
 
+def _models(names: Sequence[str], after: str | None) -> _JSONObject:  # noqa: ARG001 (the list has one page)
+    """Return ``GET /v1/models``."""
+    facts = {"object": "model", "created": _CREATED, "owned_by": "mistralai", "max_context_length": 131_072}
+    return {"object": "list", "data": [{"id": name, "name": name.title(), **facts} for name in names]}
+
+
+MODELS = {r"/mistral/v1/models\?.*": _models}
 ROUTES = {r"/mistral/v1/chat/completions\?.*": MistralChat()}
 """Mistral's path is OpenAI's too, so it has a prefix here."""
 ACCESS = {"mistral": Access("/mistral/v1")}

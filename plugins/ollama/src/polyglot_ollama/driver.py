@@ -1,7 +1,7 @@
 """Ollama's own chat: the request is one JSON body, the response one JSON object per line.
 
-Sources: Ollama's API reference, page "Generate a chat message"; the types of its public SDK; and recorded exchanges for
-what these leave open.
+Sources: Ollama's API reference, pages "Generate a chat message" and "List models"; the types of its public SDK; and
+recorded exchanges for what these leave open.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from polyglot_core.plugin import (
     failure_from_payload,
     finish_of,
     hookimpl,
+    is_vendor_event,
     json_access,
     json_request,
     merged,
@@ -40,9 +41,9 @@ from polyglot_ollama.presets import PRESETS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Model, WireRequest
 
-__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage", "list_models"]
 
 _PATH = "/api/chat"
 
@@ -50,9 +51,8 @@ _PATH = "/api/chat"
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Encode the request as a chat."""
-    base_url = connection.base_url or str(PRESETS["ollama"].base_url)
     return json_request(
-        f"{base_url.rstrip('/')}{_PATH}",
+        f"{_base_url(connection)}{_PATH}",
         merged(body_of(request, connection.driver), request.extra),
         stream=request.stream,
         framing="ndjson",
@@ -65,6 +65,22 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 def encode_prefill(connection: Connection, request: InferenceRequest, text: str) -> WireRequest:
     """Encode a request that continues the assistant's last turn, which is left open."""
     return encode_request(connection, request.with_prefill(text))
+
+
+def _base_url(connection: Connection) -> str:
+    return (connection.base_url or str(PRESETS["ollama"].base_url)).rstrip("/")
+
+
+_MODEL_PATHS = {"id": ("model", "name"), "created": ("modified_at",)}
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for the models on the server, or read them."""
+    if data is None:
+        return json_request(f"{_base_url(connection)}/api/tags", None, stream=False)
+    models += json_access.models(json_access.get(msgspec.json.decode(data), "models"), _MODEL_PATHS)
+    return None
 
 
 # The response: only the fields that are read
@@ -132,7 +148,9 @@ def _events(line: _Line, chunk: Chunk, state: dict[str, Any]) -> Iterator[Event]
     known: _State = state.setdefault("known", _State())
     if not isinstance(line.message, dict) or line.error:
         payload = msgspec.json.decode(chunk.data)
-        failure = failure_from_payload(payload, raw=chunk.data) if line.error else None
+        failure = None
+        if line.error and (isinstance(line.message, dict) or not is_vendor_event(chunk.event)):
+            failure = failure_from_payload(payload, raw=chunk.data)
         if failure is None and not line.done:
             failure = stated_failure(chunk)
         if failure is not None:

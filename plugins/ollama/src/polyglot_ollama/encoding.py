@@ -11,6 +11,7 @@ from polyglot_core.plugin import (
     MessageWriter,
     RawTool,
     Tool,
+    annotated_schema,
     cannot_express,
     merged,
     translate_options,
@@ -64,7 +65,7 @@ def body_of(request: InferenceRequest, driver: str) -> _JSONObject:
     if request.response_format == "json":
         body["format"] = "json"
     elif isinstance(request.response_format, JSONSchema):
-        body["format"] = request.response_format.schema
+        body["format"] = annotated_schema(request, request.response_format, driver=driver)
     return body
 
 

@@ -20,12 +20,12 @@ from polyglot_simulator.dialect import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
 
-__all__ = ["ACCESS", "ROUTES", "OllamaChat"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "OllamaChat"]
 
 _JSONObject = dict[str, Any]
 
@@ -127,5 +127,11 @@ def _ending(turn: Turn) -> _JSONObject:
     return {**ending, **times, "prompt_eval_count": prompt, "eval_count": output}
 
 
+def _models(names: Sequence[str], after: str | None) -> _JSONObject:  # noqa: ARG001 (the list has one page)
+    """Return ``GET /api/tags``."""
+    return {"models": [{"name": name, "model": name, "modified_at": _CREATED, "size": 1} for name in names]}
+
+
+MODELS = {r"/api/tags\?.*": _models}
 ROUTES = {r"/api/chat\?.*": OllamaChat()}
 ACCESS = {"ollama": Access("")}

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from polyglot_simulator.contract import Turn
     from polyglot_simulator.reply import Reply, ToolCall
 
-__all__ = ["arguments_json", "arguments_value", "interleaved", "only_reply", "texts", "tokens", "usage_of"]
+__all__ = ["arguments_json", "arguments_value", "interleaved", "only_reply", "page_of", "texts", "tokens", "usage_of"]
+
+_MODELS_ON_A_PAGE = 2  # few, so that a client has to follow the pages
 
 _TOKEN = re.compile(r"\s*(?:\w{1,12}|[^\w\s]{1,4})|\s+")
 
@@ -63,6 +65,13 @@ def only_reply(turn: Turn) -> Reply:
     if turn.reply.choices:
         raise ConfigError("This dialect has no choices; give the simulator a Reply without them.", phase="configure")
     return turn.reply
+
+
+def page_of(names: Sequence[str], after: str | None) -> tuple[Sequence[str], bool]:
+    """Return the names on the page of a list of models that follows the name `after`, and whether more follow it."""
+    start = names.index(after) + 1 if after in names else 0
+    end = start + _MODELS_ON_A_PAGE
+    return names[start:end], end < len(names)
 
 
 def interleaved(rows: Iterable[Iterable[_Item]]) -> Iterator[tuple[int, _Item]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from polyglot_simulator.steps import Send
 
-__all__ = ["Access", "Dialect", "Problem", "Turn"]
+__all__ = ["Access", "Dialect", "ModelList", "Problem", "Turn"]
+
+ModelList = Callable[[Sequence[str], str | None], object]
+"""Returns a page of the list of models as JSON, for the names of all models and the cursor in the request."""
 
 
 class Access(NamedTuple):

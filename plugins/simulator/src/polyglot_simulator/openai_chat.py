@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from polyglot_simulator.contract import Turn
     from polyglot_simulator.reply import Reply, ToolCall
 
-__all__ = ["OpenAIChat"]
+__all__ = ["OpenAIChat", "openai_models"]
 
 _JSONObject = dict[str, Any]
 
@@ -87,6 +87,12 @@ class OpenAIChat(Dialect):
     def failure(self, error: Mapping[str, Any], *, streamed: bool) -> bytes:
         """Return the same object, as an event if the response is streamed."""
         return _event({"error": error}) if streamed else msgspec.json.encode({"error": error})
+
+
+def openai_models(names: Sequence[str], after: str | None) -> _JSONObject:  # noqa: ARG001 (the list has one page)
+    """Return the list of models."""
+    rows = [{"id": name, "object": "model", "created": _CREATED, "owned_by": "simulator"} for name in names]
+    return {"object": "list", "data": rows}
 
 
 class _Delta(NamedTuple):

@@ -16,12 +16,12 @@ from urllib.parse import unquote
 
 from polyglot_core.errors import ConfigError
 from polyglot_simulator.contract import Access
-from polyglot_simulator.openai_chat import OpenAIChat
+from polyglot_simulator.openai_chat import OpenAIChat, openai_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from polyglot_simulator.contract import Dialect
+    from polyglot_simulator.contract import Dialect, ModelList
 
 __all__ = ["DEFAULT_DIALECT", "GROUP", "Route", "access_of", "route", "supported_drivers"]
 
@@ -31,6 +31,7 @@ DEFAULT_DIALECT: Dialect = OpenAIChat()
 """The dialect of responses to unknown paths, too."""
 
 _CHAT_PATH = "/v1/chat/completions"
+_MODELS_PATH = "/v1/models"
 _DEFAULT_DRIVER = "openai"
 _DEFAULT_ACCESS = Access()
 
@@ -55,11 +56,13 @@ class Route(NamedTuple):
         dialect: The dialect of its path.
         fields: Fields that the path contains, which are added to the body.
         accesses: The headers that may carry the key.
+        models: Returns the list of models, if it is requested there; None if replies are.
     """
 
     dialect: Dialect
     fields: Mapping[str, Any]
     accesses: tuple[Access, ...]
+    models: ModelList | None = None
 
 
 class _Found(NamedTuple):
@@ -67,6 +70,7 @@ class _Found(NamedTuple):
 
     routes: Mapping[str, Dialect]
     accesses: Mapping[str, Access]
+    models: Mapping[str, ModelList]
 
 
 def route(path: str, query: str) -> Route | None:
@@ -74,12 +78,13 @@ def route(path: str, query: str) -> Route | None:
     if path == _CHAT_PATH:
         return Route(DEFAULT_DIALECT, {}, (_DEFAULT_ACCESS,))
     for found in _importable():
-        for pattern, dialect in found.routes.items():
+        lists = [(pattern, next(iter(found.routes.values())), models) for pattern, models in found.models.items()]
+        for pattern, dialect, models in [*((*row, None) for row in found.routes.items()), *lists]:
             if match := re.fullmatch(pattern, f"{path}?{query}"):
                 fields = {name: unquote(text) for name, text in match.groupdict().items() if text is not None}
                 # A provider may accept a bearer token beside a key in a header of its own.
-                return Route(dialect, fields, (_DEFAULT_ACCESS, *found.accesses.values()))
-    return None
+                return Route(dialect, fields, (_DEFAULT_ACCESS, *found.accesses.values()), models)
+    return Route(DEFAULT_DIALECT, {}, (_DEFAULT_ACCESS,), openai_models) if path == _MODELS_PATH else None
 
 
 def access_of(driver: str) -> Access:
@@ -138,7 +143,7 @@ def _importable() -> Iterator[_Found]:
 def _imported(driver: str, module: str) -> _Found:
     try:
         named = import_module(module)
-        found = _Found(named.ROUTES, named.ACCESS)
+        found = _Found(named.ROUTES, named.ACCESS, getattr(named, "MODELS", {}))
     except Exception as error:
         raise ConfigError(
             f"The dialect of the driver {driver!r} cannot be used: {module} raised {type(error).__name__}: {error}. "

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ScriptedProvider"]
 
-_MODELS = "/v1/models"
-
 _RAW_ENDS: dict[str, tuple[BodyLength, End]] = {
     "chunked": ("chunked", "complete"),
     "close": ("close", "complete"),
@@ -42,6 +40,7 @@ class ScriptedProvider(Struct, kw_only=True):
 
     Attributes:
         model: Model of the responses if a request names none.
+        models: Names in the list of models.
         usage: Token counts of replies that have none of their own.
         pace: The speed of the replies.
         replies: The replies.
@@ -50,6 +49,7 @@ class ScriptedProvider(Struct, kw_only=True):
     """
 
     model: str
+    models: tuple[str, ...]
     usage: Usage | None
     pace: Pace
     replies: ReplyScript
@@ -65,7 +65,9 @@ class ScriptedProvider(Struct, kw_only=True):
             problem = self._problem(request, empty.dialect)
             if problem is not None:
                 return _refused(empty, problem)
-            return self._models(empty) if request.method == "GET" else self._scripted(empty, request)
+            if found is not None and found.models is not None:
+                return _json(empty, 200, msgspec.json.encode(found.models(self.models, found.fields.get("after"))))
+            return self._scripted(empty, request)
         except Exception as error:  # noqa: BLE001 (a reply function or a fault of the user's may raise anything)
             return _refused(empty, Problem(500, f"The simulator's script failed: {type(error).__name__}: {error}"))
 
@@ -76,13 +78,13 @@ class ScriptedProvider(Struct, kw_only=True):
     def _problem(self, request: RecordedRequest, dialect: Dialect) -> Problem | None:
         if not self._lets_in(request):
             return Problem(401, "Incorrect API key provided.")
-        if (request.method, request.path) == ("GET", _MODELS):
-            return None
-        if route(request.path, request.query) is None:  # a dialect of the user's own may have paths of its own
+        found = route(request.path, request.query)
+        if found is None:  # a dialect of the user's own may have paths of its own
             return None if request.method == "POST" and self.replies.next_is_raw else _unknown(request)
-        if request.method != "POST":
-            return Problem(405, f"{request.method} is not allowed here; use POST.", "method_not_allowed")
-        return dialect.problem(_asked(request))
+        wanted = "POST" if found.models is None else "GET"
+        if request.method != wanted:
+            return Problem(405, f"{request.method} is not allowed here; use {wanted}.", "method_not_allowed")
+        return None if found.models else dialect.problem(_asked(request))
 
     def _lets_in(self, request: RecordedRequest) -> bool:
         if self.api_key is None:
@@ -95,10 +97,6 @@ class ScriptedProvider(Struct, kw_only=True):
     def _has_key(self, given: str, prefix: str) -> bool:
         wanted = self.api_key.with_prefix(prefix).reveal() if self.api_key else ""
         return hmac.compare_digest(given.encode(), wanted.encode())
-
-    def _models(self, empty: SimulatedResponse) -> SimulatedResponse:
-        model = {"id": self.model, "object": "model", "created": 1_700_000_000, "owned_by": "simulator"}
-        return _json(empty, 200, msgspec.json.encode({"object": "list", "data": [model]}))
 
     def _scripted(self, empty: SimulatedResponse, request: RecordedRequest) -> SimulatedResponse:
         faults = self.faults.take()

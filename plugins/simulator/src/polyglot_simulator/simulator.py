@@ -43,6 +43,7 @@ class Simulator:
             or a function that returns one for each recorded request. The function is called in the
             simulator's thread and must not block.
         model: Model of the response if the request names none.
+        models: Names in the list of models; None for `model` alone. Where a dialect has pages, each has two at most.
         usage: Token counts of replies without counts of their own.
         pace: Speed of the replies; by default without any wait.
         fault: A fault, or several in the order in which they are applied, for every request.
@@ -61,6 +62,7 @@ class Simulator:
         reply: Replies = _DEFAULT_REPLY,
         *,
         model: str = "simulator",
+        models: Sequence[str] | None = None,
         usage: Usage | None = None,
         pace: Pace | None = None,
         fault: Faults = None,
@@ -73,6 +75,7 @@ class Simulator:
         _check_loopback(host)
         self._provider = ScriptedProvider(
             model=model,
+            models=(model,) if models is None else tuple(models),
             usage=usage,
             pace=pace or Pace(),
             replies=ReplyScript(reply),

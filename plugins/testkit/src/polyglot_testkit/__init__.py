@@ -5,6 +5,18 @@ from __future__ import annotations
 from polyglot_testkit.check import ExamFailed
 from polyglot_testkit.exam import CHECKS, Report, check_driver
 from polyglot_testkit.harness import Decoded, DriverHarness
+from polyglot_testkit.model_lists import Listed, list_models
 from polyglot_testkit.recording import Recording, replay
 
-__all__ = ["CHECKS", "Decoded", "DriverHarness", "ExamFailed", "Recording", "Report", "check_driver", "replay"]
+__all__ = [
+    "CHECKS",
+    "Decoded",
+    "DriverHarness",
+    "ExamFailed",
+    "Listed",
+    "Recording",
+    "Report",
+    "check_driver",
+    "list_models",
+    "replay",
+]

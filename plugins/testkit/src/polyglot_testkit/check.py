@@ -30,6 +30,7 @@ class Exam(NamedTuple):
         requests: Requests to encode.
         switch: Fields of the body that may differ between a streamed and a plain request.
         left_out: Features that the driver may silently leave out, with the reason.
+        models: Bodies of the pages of the provider's list of models, in order.
     """
 
     driver: BoundDriver
@@ -37,6 +38,7 @@ class Exam(NamedTuple):
     requests: tuple[InferenceRequest, ...]
     switch: frozenset[str]
     left_out: Mapping[str, str]
+    models: tuple[bytes, ...] = ()
 
     def healthy(self) -> list[Recording]:
         """Return the recordings without errors."""

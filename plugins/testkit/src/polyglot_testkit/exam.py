@@ -34,6 +34,7 @@ from polyglot_testkit.honesty_checks import (
     finish_words_are_read,
     interleaved_streams_do_not_mix,
 )
+from polyglot_testkit.model_checks import the_list_of_models_is_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,6 +66,7 @@ def check_driver(
     requests: Sequence[InferenceRequest] = (),
     switch: Iterable[str] = ("stream", "stream_options"),
     left_out: Mapping[str, str] | None = None,
+    models: Sequence[bytes] = (),
 ) -> Report:
     """Run all checks on a driver.
 
@@ -76,6 +78,7 @@ def check_driver(
         requests: Requests to encode, besides a plain question.
         switch: Fields of the body that switch streaming on.
         left_out: Features that the driver silently leaves out, by their names in the exam, with the reason.
+        models: Bodies of the pages of the provider's list of models, in order.
 
     Raises:
         ExamFailed: A check failed.
@@ -84,7 +87,7 @@ def check_driver(
     base = connection or Connection(name="exam", driver="exam", base_url="http://127.0.0.1/v1", model="exam")
     driver = bind(module, base.with_changes(api_key=Secret(KEY)))
     question = InferenceRequest(model=base.model or "exam", messages=(Message(role="user", content="Hello"),))
-    exam = Exam(driver, tuple(recordings), (question, *requests), frozenset(switch), left_out or {})
+    exam = Exam(driver, tuple(recordings), (question, *requests), frozenset(switch), left_out or {}, tuple(models))
     return _examine(exam)
 
 
@@ -122,6 +125,7 @@ CHECKS: dict[str, Callable[[Exam], bool]] = {
         every_spelling_of_an_error_fails,
         finish_words_are_read,
         interleaved_streams_do_not_mix,
+        the_list_of_models_is_read,
     )
 }
 """The checks, by their names in plain words. Each returns whether there was something to check."""

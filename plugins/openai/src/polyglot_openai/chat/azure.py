@@ -15,14 +15,15 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from polyglot_core.plugin import Secret, config_error, hookimpl, read_facts
-from polyglot_openai.chat.body import wire_request
+from polyglot_openai.chat.body import models_request, wire_request
 from polyglot_openai.chat.driver import decode_chunk, decode_error, extract_usage
 from polyglot_openai.chat.facts import Facts
+from polyglot_openai.models import read_models
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import Connection, InferenceRequest, WireRequest
+    from polyglot_core.plugin import Connection, InferenceRequest, Model, WireRequest
 
-__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage"]
+__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage", "list_models"]
 
 _KEY_HEADER = "api-key"
 _PATH = "/chat/completions"
@@ -37,12 +38,33 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     Raises:
         ConfigError: The connection has no base URL. Each resource has its own, so there is no default.
     """
+    base_url = _base_url(connection)
+    facts = read_facts(connection, Facts, {**_DEFAULTS, "path": _path_to_deployment(base_url) + _PATH})
+    return wire_request(connection, request, facts, base_url)
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for the models that the resource may deploy, or read them. Their ids are no deployments.
+
+    Source: Microsoft's reference "Models - List", data plane. The path has no deployment.
+
+    Raises:
+        ConfigError: The connection has no base URL.
+    """
+    if data is None:
+        resource = _base_url(connection).partition("/deployments/")[0].rstrip("/").removesuffix("/models")
+        root = f"{resource.removesuffix('/openai')}/openai"
+        return models_request(root, read_facts(connection, Facts, _DEFAULTS))
+    models += read_models(data)
+    return None
+
+
+def _base_url(connection: Connection) -> str:
     if connection.base_url is None:
         example = "base_url = 'https://RESOURCE.openai.azure.com'"
         raise config_error(connection, f"needs the base URL of your resource: {example}, with its name for RESOURCE")
-    path = _path_to_deployment(connection.base_url) + _PATH
-    facts = read_facts(connection, Facts, {**_DEFAULTS, "path": path})
-    return wire_request(connection, request, facts, connection.base_url)
+    return connection.base_url
 
 
 def _path_to_deployment(base_url: str) -> str:

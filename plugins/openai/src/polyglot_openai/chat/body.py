@@ -8,7 +8,15 @@ from urllib.parse import quote, urlencode
 
 from msgspec.structs import replace
 
-from polyglot_core.plugin import JSONSchema, RawTool, cannot_express, json_request, merged, translate_options
+from polyglot_core.plugin import (
+    JSONSchema,
+    RawTool,
+    annotated_schema,
+    cannot_express,
+    json_request,
+    merged,
+    translate_options,
+)
 from polyglot_openai.chat.messages import Writer, cache_mark
 from polyglot_openai.chat.paths import laid_over
 
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from polyglot_core.plugin import Connection, InferenceRequest, Tool, WireRequest
     from polyglot_openai.chat.facts import Facts
 
-__all__ = ["wire_request"]
+__all__ = ["models_request", "wire_request"]
 
 _JSONObject = dict[str, Any]
 
@@ -64,6 +72,12 @@ def wire_request(connection: Connection, request: InferenceRequest, facts: Facts
         finish_counts=facts.finish_counts,
         think_tags=facts.think_tags,
     )
+
+
+def models_request(base_url: str, facts: Facts) -> WireRequest:
+    """Return the request for the list of models."""
+    query = f"?{urlencode(facts.query)}" if facts.query else ""
+    return json_request(f"{base_url.rstrip('/')}/models{query}", None, stream=False, headers=facts.headers)
 
 
 def _url(request: InferenceRequest, facts: Facts, base_url: str) -> str:
@@ -138,4 +152,5 @@ def _response_format(request: InferenceRequest, facts: Facts, driver: str) -> _J
     if not isinstance(wanted, JSONSchema):
         return {"response_format": {"type": "json_object" if wanted == "json" else "text"}}
     kind, key = facts.schema_at
-    return {"response_format": {"type": kind, key: wanted.fields() if key == "json_schema" else wanted.schema}}
+    schema = wanted.fields() if key == "json_schema" else annotated_schema(request, wanted, driver=driver)
+    return {"response_format": {"type": kind, key: schema}}

@@ -28,11 +28,12 @@ from polyglot_core.plugin import (
     failure_from_payload,
     finish_of,
     hookimpl,
+    is_vendor_event,
     json_access,
     read_facts,
     stated_failure,
 )
-from polyglot_openai.chat.body import wire_request
+from polyglot_openai.chat.body import models_request, wire_request
 from polyglot_openai.chat.completion import (
     Choice,
     Completion,
@@ -47,13 +48,23 @@ from polyglot_openai.chat.facts import Facts
 from polyglot_openai.chat.presets import PRESETS
 from polyglot_openai.chat.received import Received
 from polyglot_openai.chat.usage import read_usage
+from polyglot_openai.models import read_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Usage, WireRequest, WireResponse
+    from polyglot_core.plugin import (
+        Chunk,
+        Connection,
+        Event,
+        InferenceRequest,
+        Model,
+        Usage,
+        WireRequest,
+        WireResponse,
+    )
 
-__all__ = ["decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage"]
+__all__ = ["decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage", "list_models"]
 
 _BASE_URL = PRESETS["openai"].base_url or ""
 """Base URL of a connection that names the driver only."""
@@ -82,6 +93,15 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
         )
     prefilled = request.with_prefill(text, **marks.get("message", {}))
     return encode_request(connection, replace(prefilled, extra={**marks.get("body", {}), **prefilled.extra}))
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for the list of models, which has one page, or read it."""
+    if data is None:
+        return models_request(connection.base_url or _BASE_URL, read_facts(connection, Facts))
+    models += read_models(data)
+    return None
 
 
 # The response
@@ -196,6 +216,8 @@ def _events(
     read: dict[str, Any] = decode_any(chunk.data) if payload is None else payload
     if (failure := _failure_in(read, completion, chunk)) is not None:
         yield failure
+    elif completion.error and not completion.choices:
+        return  # of a tool: core keeps it as a possible reason
     elif not completion.choices and (inner := unwrapped(read)) is not None:
         yield Note("The completion was inside another object; it was read nevertheless.")
         yield from _completion_events(converted(inner), inner, chunk, state, known)
@@ -327,7 +349,7 @@ def _honest(ending: Finish | Failure, choice: Choice, chunk: Chunk) -> Iterator[
 
 def _failure_in(payload: Mapping[str, Any], completion: Completion, chunk: Chunk) -> Failure | None:
     """Return the failure that a chunk reports, in any of the ways in which servers do; None if it reports none."""
-    if completion.error:
+    if completion.error and (completion.choices or not is_vendor_event(chunk.event)):
         return failure_from_payload(payload, raw=chunk.data)
     if completion.choices or completion.usage or (chunk.event or "") not in _EVENTS:
         return None

@@ -47,4 +47,4 @@ class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     complete_on: Literal["finish", "end", "both"] = "finish"
     finish_counts: Literal["first", "last"] = "first"
     flush_at_eof: bool = False
-    response_headers: tuple[str, ...] = ()
+    response_headers: tuple[str, ...] = ("helicone-id", "x-vercel-id")

@@ -105,6 +105,8 @@ class Writer(MessageWriter):
         if not self._supports("document", "a document"):
             return
         if part.file_id is not None:
+            if part.name:
+                self.cannot("the name of a document that has a file_id")
             yield self._part({"type": "file", "file": {"file_id": part.file_id}}, part)
         elif part.inline is None and not self._facts.document_urls:
             self.cannot("a document by its URL", instead="its bytes")

@@ -523,5 +523,7 @@ Response:
         ``end`` marker, or only at that marker after a reason (``both``); ``finish``.
     finish_counts: Which finish reason counts if there are several: ``first`` or ``last``; ``first``.
     flush_at_eof: True if a last event without its blank line counts; false.
-    response_headers: Further headers of the response to keep, in lower case; ``*`` stands for any characters. None.
+    response_headers: Further headers of the response to keep, in lower case; ``*`` stands for any characters. One that
+        ends with ``-id`` has the id of the request if no usual header has; ids of two gateways, ``helicone-id`` and
+        ``x-vercel-id``.
 """

@@ -10,6 +10,7 @@ from polyglot_simulator.dialect import (
     Access,
     OpenAIChat,
     Send,
+    openai_models,
 )
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from polyglot_simulator.dialect import Turn
 
 
-__all__ = ["ACCESS", "ROUTES", "AzureChat"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "AzureChat"]
 
 _FILTERED = {"hate": {"filtered": False, "severity": "safe"}, "violence": {"filtered": False, "severity": "safe"}}
 
@@ -41,6 +42,7 @@ class AzureChat(OpenAIChat):
         return msgspec.json.encode(body)
 
 
+MODELS = {r"/openai/models\?(?:.*&)?api-version=[^&]+(?:&.*)?": openai_models}
 ROUTES = {
     r"/openai/deployments/(?P<model>[^/?]+)/chat/completions\?(?:.*&)?api-version=[^&]+(?:&.*)?": AzureChat(),
 }

@@ -22,11 +22,13 @@ from polyglot_core.plugin import (
     Usage,
     failure_from_payload,
     hookimpl,
+    is_vendor_event,
     json_access,
     json_request,
     read_facts,
     stated_failure,
 )
+from polyglot_openai.models import read_models
 from polyglot_openai.responses.ending import LAST_STATUSES, closing, started
 from polyglot_openai.responses.facts import Facts
 from polyglot_openai.responses.items import citation, finished_item, started_item, started_part
@@ -38,10 +40,10 @@ from polyglot_openai.responses.request import request_body
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, WireRequest
+    from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Model, WireRequest
     from polyglot_openai.responses.output import Item
 
-__all__ = ["decode_chunk", "encode_request", "encode_resume", "extract_usage"]
+__all__ = ["decode_chunk", "encode_request", "encode_resume", "extract_usage", "list_models"]
 
 
 # The request
@@ -51,10 +53,8 @@ __all__ = ["decode_chunk", "encode_request", "encode_resume", "extract_usage"]
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Encode a request that creates a response."""
     facts = read_facts(connection, Facts)
-    base_url = connection.base_url or PRESETS["openai-responses"].base_url or ""
-    query = f"?{urlencode(facts.query)}" if facts.query else ""
     return json_request(
-        f"{base_url.rstrip('/')}/responses{query}",
+        _url(connection, facts, "/responses"),
         request_body(request, facts, connection.driver),
         stream=request.stream,
         flush_at_eof=True,
@@ -85,6 +85,21 @@ def encode_resume(connection: Connection, request: InferenceRequest, state: dict
     after = urlencode({"stream": "true", "starting_after": reading.sequence_number})
     url = f"{address}/{quote(reading.response_id, safe='')}?{'&'.join(filter(None, (query, after)))}"
     return replace(wire, method="GET", url=url, body=b"")
+
+
+@hookimpl
+def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
+    """Encode the request for the list of models, which has one page, or read it."""
+    if data is None:
+        return json_request(_url(connection, read_facts(connection, Facts), "/models"), None, stream=False)
+    models += read_models(data)
+    return None
+
+
+def _url(connection: Connection, facts: Facts, path: str) -> str:
+    base_url = connection.base_url or PRESETS["openai-responses"].base_url or ""
+    query = f"?{urlencode(facts.query)}" if facts.query else ""
+    return f"{base_url.rstrip('/')}{path}{query}"
 
 
 # The response: only the fields of events that are read
@@ -385,8 +400,10 @@ _ERRORS = ("error", "response.error")
 
 def _is_error(event: _Event, kind: str, chunk: Chunk) -> bool:
     """Return whether an event is an error: by its name, by its type, by its field, or as an object without a type."""
-    if chunk.event == "error" or kind in _ERRORS or kind.endswith("_error") or event.error:
+    if chunk.event == "error" or kind in _ERRORS:
         return True
+    if event.error or kind.endswith("_error"):
+        return kind in _READERS or not is_vendor_event(kind)
     return not kind and stated_failure(chunk) is not None
 
 

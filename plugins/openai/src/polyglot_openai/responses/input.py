@@ -120,6 +120,8 @@ class Writer(ConversationWriter):
     def write_document(self, part: Document) -> Iterator[_JSONObject]:
         """Write a document as input of the model: its id, its URL, or its bytes."""
         if self._can_show("a document"):
+            if part.name and part.inline is None:
+                self.cannot("the name of a document that is not inline")
             yield {"type": "input_file", **_file(part), **part.extra}
 
     def _can_show(self, what: str) -> bool:

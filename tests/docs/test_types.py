@@ -1,0 +1,60 @@
+"""The examples of the pages are correct for type checkers, each page as one module, in one run of each checker."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from .pages import CHECKOUT, blocks, named, with_blocks
+
+pytestmark = pytest.mark.types
+
+WITHOUT_ANNOTATIONS = {"README.md", "docs/drivers.md", "plugins/testkit/README.md"}
+"""Pages with hooks of drivers, which are shown without annotations."""
+
+
+def program(page):
+    """Return the blocks of a page at their own lines, so that the messages of a checker have the lines of the page."""
+    lines = []
+    for block in blocks(page, "python"):
+        lines += [""] * (block.line - 1 - len(lines)) + block.text.splitlines()
+    return "\n".join([*lines, ""])
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """Write a module for each page with examples."""
+    folder = tmp_path_factory.mktemp("pages")
+    for page in with_blocks("python"):
+        if named(page) not in WITHOUT_ANNOTATIONS:
+            module = re.sub(r"\W", "_", named(page))
+            (folder / f"{module}.py").write_text(program(page), "utf-8")
+    return folder
+
+
+def check(*command):
+    """Run a checker, and fail with the errors that it prints."""
+    run = subprocess.run(
+        [sys.executable, "-m", *command], cwd=CHECKOUT, capture_output=True, encoding="utf-8", timeout=300, check=False
+    )
+    if run.returncode:
+        pytest.fail(run.stdout + run.stderr, pytrace=False)
+
+
+def test_the_examples_pass_mypy(programs):
+    """All pages pass mypy with the settings of the project, which are strict."""
+    check("mypy", "--config-file", "pyproject.toml", *map(str, sorted(programs.glob("*.py"))))
+
+
+def test_the_examples_pass_pyright(programs):
+    """All pages pass pyright with the settings of the project, which are strict."""
+    settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["tool"]["pyright"]
+    paths = [str(CHECKOUT / path) for path in settings["extraPaths"]]
+    settings |= {"include": ["."], "extraPaths": paths, "reportPossiblyUnboundVariable": False}  # of a loop, after it
+    (programs / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
+    check("pyright", "--project", str(programs), "--pythonpath", sys.executable)
