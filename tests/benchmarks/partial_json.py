@@ -55,9 +55,13 @@ def deltas(text: str) -> Iterator[str]:
 
 def events_of(text: str) -> list[bytes]:
     """Return the response as an OpenAI-compatible server sends it."""
-    bodies = [json.dumps({"choices": [{"index": 0, "delta": {"content": piece}}]}) for piece in deltas(text)]
-    end = json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-    return [*(f"data: {body}\n\n".encode() for body in (*bodies, end)), b"data: [DONE]\n\n"]
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    choices = [
+        {"index": 0, "delta": {"content": piece}, "logprobs": None, "finish_reason": None} for piece in deltas(text)
+    ]
+    choices.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"})
+    bodies = [json.dumps({**chunk, "choices": [choice]}) for choice in choices]
+    return [*(f"data: {body}\n\n".encode() for body in bodies), b"data: [DONE]\n\n"]
 
 
 def _format() -> DataFormat[Any]:
