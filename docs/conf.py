@@ -55,6 +55,8 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "requests",
             "data",
             "cookbook/index",
+            "tools",
+            "conversations",
             "providers",
             "configuration",
             "errors",
