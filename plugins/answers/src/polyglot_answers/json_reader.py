@@ -12,7 +12,7 @@
 # an object only with its value. A string or number that may still grow is *provisional*: it is placed in its container
 # at the end of each piece, and taken out again by the next.
 #
-# *Strings.* The text of a string grows by concatenation. CPython extends a string in place if nobody else refers to it;
+# *Strings.* The text of a string grows by concatenation. CPython extends a string in place if nothing else refers to it;
 # so the provisional string is removed from its container before it is extended. A long string then costs linear time,
 # unless the caller keeps each of the values.
 #
@@ -157,7 +157,7 @@ class JSONReader:
         end = at if match is None else match.end()
         if end > at:
             string = self._string
-            self._string = None  # so that nobody else refers to it, and it is extended in place
+            self._string = None  # so that there is no other reference, and it is extended in place
             string += text[at:end]  # type: ignore[operator]  # it is a string here
             self._string = string
         if end == len(text):
