@@ -12,7 +12,7 @@
 # an object only with its value. A string or number that may still grow is *provisional*: it is placed in its container
 # at the end of each piece, and taken out again by the next.
 #
-# *Strings.* The text of a string grows by concatenation. CPython extends a string in place if nothing else refers to it;
+# *Strings.* The text of a string grows by concatenation. CPython extends a string in place if nothing else has it;
 # so the provisional string is removed from its container before it is extended. A long string then costs linear time,
 # unless the caller keeps each of the values.
 #
