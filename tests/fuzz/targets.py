@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import json
 import zlib
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from polyglot_answers.json_reader import JSONFault, JSONReader
 from polyglot_bedrock.eventstream import EventStreamFramer
 from polyglot_core._attempt.filters.json_repair import repaired
 from polyglot_core._attempt.filters.think_tags import ThinkTags
@@ -145,6 +147,31 @@ def _check_lenient(data: bytes) -> None:
         raise Broken("what could be read is read as something else")
 
 
+def _check_json(data: bytes) -> None:
+    """Check that a text read in pieces is what the standard library reads, and that nothing else is raised."""
+    text = data.decode("utf-8", "replace")
+    try:
+        expected: object = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        expected = None
+    for size in (1, 3, len(text) or 1):
+        reader = JSONReader()
+        try:
+            for start in range(0, len(text), size):
+                reader.feed(text[start : start + size])
+            found = reader.close()
+        except JSONFault as fault:
+            if expected is not None and "nested" not in fault.reason and "surrogate" not in fault.reason:
+                raise Broken(f"in pieces of {size} it is no JSON: {fault}") from fault
+        else:
+            if expected is not None and found != expected and found == found:  # noqa: PLR0124 (NaN, of a large number)
+                raise Broken(f"in pieces of {size} it is {found!r}")
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(name)
+
+
 _ODD = (rb'{"a":"\ud83d","b":[NaN,-Infinity,1e999],"c":"\\ud83d\ude00"}', b'{"a":1}')
 _TAGGED = (b"<think>hm</think>\n\nHello", b" <thi", b"Hello <think>no</think>")
 _EVENTS = (bytes(range(64)), b"\0\0\1\0\4\0\1\0", bytes(64), b"\3" * 40)
@@ -160,6 +187,7 @@ TARGETS: dict[str, Target] = {
     "inflater.gzip": _inflater("gzip", gzip.compress),
     "inflater.deflate": _inflater("deflate", zlib.compress),
     "lenient": Target(_check_lenient, lambda: [*_ODD, *_framed("whole")]),
+    "json": Target(_check_json, lambda: [*_ODD, b'[1, -2.5e3, "a\\u00e9", {"b": null}]', *_framed("whole")]),
     "thinking": Target(_check_thinking, lambda: _TAGGED),
     "attempt": Target(check_session, lambda: _EVENTS),
     **_answers(),

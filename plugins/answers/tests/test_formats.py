@@ -178,7 +178,9 @@ def test_a_mode_is_for_a_format(simulate):
         inference.create("Hi", response_format=City, data_mode="tool", tools=[Tool("look")])
 
 
-@pytest.mark.parametrize("kind", [lambda: None, object(), 5, complex, list[complex]], ids=["function", "object", "number", "complex", "list"])
+@pytest.mark.parametrize(
+    "kind", [lambda: None, object(), 5, complex, list[complex]], ids=["function", "object", "number", "complex", "list"]
+)
 def test_what_is_no_format_is_refused(simulate, kind):
     """What has no JSON Schema is a mistake of the user, by its name."""
     with pytest.raises(RequestError, match="response_format"):

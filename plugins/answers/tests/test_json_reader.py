@@ -41,10 +41,8 @@ def oracle(prefix):
         return NOTHING
 
 
-@settings(max_examples=300, deadline=None)
-@given(DOCUMENTS, st.booleans(), st.sampled_from([None, 1, 3]))
-def test_every_prefix_is_read_as_by_the_oracle(document, ascii_only, indent):
-    """After each character the value is the one that the oracle reads, and at the end that of the standard library."""
+def check_every_prefix(document, ascii_only, indent):
+    """Check that the value after each character is the oracle's, and at the end that of the standard library."""
     text = json.dumps(document, ensure_ascii=ascii_only, indent=indent)
     reader, values = shown(text)
     assert reader.close() == json.loads(text)
@@ -52,6 +50,21 @@ def test_every_prefix_is_read_as_by_the_oracle(document, ascii_only, indent):
         expected = oracle(text[:end])
         if expected is not NOTHING:
             assert value == expected, text[:end]
+
+
+@settings(max_examples=300, deadline=None)
+@given(DOCUMENTS, st.booleans(), st.sampled_from([None, 1, 3]))
+def test_every_prefix_is_read_as_by_the_oracle(document, ascii_only, indent):
+    """After each character the value is the one that the oracle reads, and at the end that of the standard library."""
+    check_every_prefix(document, ascii_only, indent)
+
+
+@pytest.mark.thorough
+@settings(max_examples=10_000, deadline=None)
+@given(DOCUMENTS, st.booleans(), st.sampled_from([None, 1, 3]))
+def test_every_prefix_of_ten_thousand_documents(document, ascii_only, indent):
+    """The same, with more documents."""
+    check_every_prefix(document, ascii_only, indent)
 
 
 @settings(max_examples=300, deadline=None)

@@ -241,7 +241,9 @@ def test_a_hook_decides_before_each_tool_call(style, verdict, expected):
         assert run.messages[1].parts[-1].arguments == {"city": "Oslo"}  # the response is sent back as it was received
 
 
-@pytest.mark.parametrize("verdict", [5, [], {"a": object()}, {1: 2}], ids=["number", "list", "an object", "a number for a name"])
+@pytest.mark.parametrize(
+    "verdict", [5, [], {"a": object()}, {1: 2}], ids=["number", "list", "an object", "a number for a name"]
+)
 @each_style
 def test_a_verdict_of_another_kind_is_an_error(style, verdict):
     """No tool is run then; the conversation ends with the tool calls."""
