@@ -167,6 +167,14 @@ def test_connection_has_a_mode(simulate):
     assert asked(connection, "sync", True, response_format=City, data_mode="json")[0].mode == "json"
 
 
+def test_a_preset_states_the_documented_way(monkeypatch):
+    """Where a provider enforces schemas for tools alone, data is asked for by a tool."""
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "not-a-key")
+    request = Inference.using("deepseek").create("Hi", response_format=City).request
+    assert [tool.name for tool in request.tools] == ["City"]
+    assert (request.tool_choice, request.response_format) == ("required", None)
+
+
 def test_a_mode_is_for_a_format(simulate):
     """A mode without a format, and a tool mode beside other tools, are refused before anything is sent."""
     inference = Inference(simulate("Hi").connection)

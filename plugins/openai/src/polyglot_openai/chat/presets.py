@@ -36,6 +36,7 @@ PRESETS = {
         base_url="https://api.deepseek.com",
         api_key_env="DEEPSEEK_API_KEY",
         model="deepseek-v4-flash",
+        data_mode="tool",  # schemas are enforced for the arguments of tools alone
         facts={
             "developer_role": "system",
             "unsupported": ("json_schema", "image", "audio", "document"),
