@@ -54,10 +54,10 @@ def test_no_descriptor_for_certificates(flavour, monkeypatch):
 
 def test_no_descriptor_to_find_a_driver(monkeypatch):
     """The packages are not to blame either."""
-    monkeypatch.setattr(discovery, "_claims", without(errno.ENFILE))
+    monkeypatch.setattr(discovery, "entry_points", without(errno.ENFILE))
     with pytest.raises(TransportError, match=CAUSE):
         discovery.load_driver("absent")
-    monkeypatch.setattr(discovery, "_claims", without(errno.ENOENT))
+    monkeypatch.setattr(discovery, "entry_points", without(errno.ENOENT))
     with pytest.raises(OSError, match="Too many") as caught:
         discovery.load_driver("absent")
     assert not isinstance(caught.value, PolyglotError)
