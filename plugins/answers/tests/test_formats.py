@@ -315,6 +315,9 @@ def test_an_element_that_does_not_fit(simulate, style):
     with pytest.raises(ResponseFormatError) as caught:
         elements(simulate(text).connection, style, response_format=list[City])
     assert caught.value.path == "$[2].name"
+    assert caught.value.text == caught.value.partial.content
+    assert text.startswith(caught.value.text)
+    assert caught.value.connection == "simulator"
 
 
 @pytest.mark.parametrize("style", ["sync", "async"])

@@ -134,8 +134,8 @@ class _ElementReading:
     def take(self, partial: PartialInferenceResponse) -> None:
         """Read what a partial brings. After a restart a new reading begins."""
         if partial.choice == 0:
-            self._reading = reading = partial.read_data(self._reading, self._path)
-            self.ready.extend(reading.reader.elements())
+            self._reading = partial.read_data(self._reading, self._path)
+            self._take_elements(self._reading)
 
     def end(self) -> None:
         """Read the last elements, at the end of the stream.
@@ -148,13 +148,25 @@ class _ElementReading:
         if self._reading is None:
             raise StreamError("Another iterator has read the stream, so elements() has none; use response().data.")
         self._reading.finish()
-        self.ready.extend(self._reading.reader.elements())
+        self._take_elements(self._reading)
         try:
             if not self.ready:
                 self._reading.reader.close()
         except ResponseFormatError as error:
             _ = response.data  # raises what says more: a refusal, a cut
-            raise error.add_facts(partial=response) from None
+            raise self._explained(error) from None
+
+    def _take_elements(self, reading: DataReading) -> None:
+        try:
+            self.ready.extend(reading.reader.elements())
+        except ResponseFormatError as error:
+            raise self._explained(error) from error.__cause__
+
+    def _explained(self, error: ResponseFormatError) -> ResponseFormatError:
+        """Return an error with the text and the response so far."""
+        response = self._stream._pump.call.response  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        error.text = error.text or response.content
+        return error.add_facts(partial=response, connection=response.connection, provider=response.provider)
 
 
 class InferenceStream(_Stream[Pump], Generic[DataT]):
