@@ -37,7 +37,7 @@ python_maximum_signature_line_length = 100
 
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(typing|collections\.abc|os|msgspec)\..*"),  # other projects' documentation is not downloaded
+    (r"py:.*", r"(typing|collections\.abc|datetime|os|msgspec)\..*"),  # other projects' documentation is not downloaded
     (r"py:.*", r"(.*\.)?_\w+"),  # private names
     (r"py:.*", r"polyglot_core\.\w+\..*"),  # types of fields that have no public name
     (r"py:.*", r".*[\[ ].*"),  # a piece of an annotation that could not be evaluated
@@ -58,6 +58,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "tools",
             "conversations",
             "providers",
+            "models",
             "configuration",
             "errors",
             "testing",
