@@ -72,16 +72,21 @@ class SchemaFormat:
         return found
 
 
-def as_data_format(given: object) -> DataFormat[Any] | None:
+def as_data_format(given: object, sent: ResponseFormat | None) -> DataFormat[Any] | None:
     """Return the format by which the data of a response is read; None for text.
 
+    Args:
+        given: The format as the user gave it.
+        sent: The format of the request, which has been read from it; None for a type.
+
     Raises:
-        RequestError: It is no format that can be read, or has a field that would be lost.
+        RequestError: It is no format that can be read.
         ConfigError: It is a type, and no package with formats is installed.
     """
-    if given is None or isinstance(given, (str, JSONSchema, Mapping)):
-        plain = as_response_format(given)
-        return None if plain is None or plain == "text" else SchemaFormat(plain)
+    if sent is not None:
+        return None if sent == "text" else SchemaFormat(sent)
+    if given is None:
+        return None
     found = find_format(given) if isinstance(given, type) or get_origin(given) is not None else None
     if found is None:
         raise _no_format(given)

@@ -187,7 +187,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             headers=as_headers(headers, auth_header),
         )  # fmt: skip
         targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
-        targets = _with_format(targets, as_data_format(response_format), data_mode)
+        targets = _with_format(targets, as_data_format(response_format, request.response_format), data_mode)
         clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
         how = CallOptions(clocks, on_truncated, resume, continuations(on_length))
         return self._pending(targets[0].request, lambda on: self._stream(Call(_streamed(targets, on), how)))

@@ -126,7 +126,7 @@ def decide(
         draw: Returns a random number from 0 to 1.
     """
     if isinstance(error, LengthReached):  # no failure: the caller's limit on continuations is the only one
-        return Resume(0.0, "prefill") if tried.time_left > 0 else Raise()
+        return Resume(0.0, "prefill")
     if tried.committed and tried.resume is None:
         return _give_up(error, tried)
     wait = _wait(error, tried, retries, draw)

@@ -100,9 +100,6 @@ class ToolCallLog:
         return calls
 
 
-"""Arguments of a complete tool call without any; some servers send none instead."""
-
-
 def _appended(before: tuple[ToolCall, ...], pieces: list[ToolCallPiece]) -> tuple[ToolCall, ...]:
     """Return the tool calls with more pieces. All pieces of one call are joined at once, so that the cost is linear."""
     calls = list(before)
