@@ -182,8 +182,8 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             ConfigError: Neither the call nor the connection names a model, or a clock or a retry setting is invalid.
             RequestError: An argument cannot be read, or has a wrong value. The message has its place.
         """
-        checked_names(_unknown)
         headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
+        checked_names(_unknown)
         _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
         request = as_request(
             messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,

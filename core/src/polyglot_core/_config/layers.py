@@ -188,8 +188,6 @@ MAPPINGS = ("options", "headers", "facts")
 
 _MERGES: dict[str, Callable[[str, str, Any, Any], object]] = {
     **dict.fromkeys(MAPPINGS, _merged_mapping),
-    **dict.fromkeys(
-        NUMBERS, lambda field, name, below, above: folded_numbers(below or NUMBERS[field](), field, name, above)
-    ),
+    **dict.fromkeys(NUMBERS, lambda field, name, low, high: folded_numbers(low or NUMBERS[field](), field, name, high)),
 }
 """How a field is merged, for fields that are not simply replaced: field, connection, value below, value above."""

@@ -97,7 +97,7 @@ WAITS = ("connect", "first", "idle", "silence")
 """The clocks of a wait for the provider. A number means these, as a single number means all waits in httpx."""
 
 
-def _as_waits(given: object) -> object:
+def _waits(given: object) -> object:
     """Return the clocks of all waits, as a dict, for a number; return anything else, booleans included, unchanged."""
     return dict.fromkeys(WAITS, given) if isinstance(given, (int, float)) and not isinstance(given, bool) else given
 
@@ -155,9 +155,7 @@ def folded_numbers(row: NumbersT, field: str, name: str, *layers: Any) -> Number
         ConfigError: A layer is none of these, has a name that the row does not have, or a number that cannot be used.
     """
     for given in layers:
-        layer = (
-            _as_waits(given) if isinstance(row, Timeouts) else as_retries(given) if isinstance(row, Retries) else given
-        )
+        layer = _waits(given) if isinstance(row, Timeouts) else as_retries(given) if isinstance(row, Retries) else given
         if layer is None:
             continue
         row = layer if isinstance(layer, type(row)) else replace(row, **_known(layer, row, field, name))
