@@ -51,7 +51,9 @@ def block(driver, part):
             return error
         body = simulator.requests[-1].body
     (turn,) = next(body[name] for name in ("messages", "contents", "input") if name in body)
-    return turn["images"][0] if "images" in turn else next(turn[name] for name in ("content", "parts") if name in turn)[-1]
+    return (
+        turn["images"][0] if "images" in turn else next(turn[name] for name in ("content", "parts") if name in turn)[-1]
+    )
 
 
 def image_of(driver, kind, text):
