@@ -174,8 +174,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             extra: Fields that are laid over the request body, field by field.
             headers: Headers of this call, over the connection's. Those that carry a key are sent to one origin only.
             on_truncated: For a response that is cut off: ``raise`` a `Truncated`, or ``mark`` its ``outcome``.
-            resume: How an interrupted response is resumed: sent anew (``restart``), continued by the model
-                (``prefill``) or by the provider that stored it (``provider``). A partial's `seam` shows the point.
+            resume: How to resume an interrupted response: ``restart``, ``prefill``, ``provider``; a `seam` shows where.
             on_length: ``continue``, or a number of times, to let the model continue a text at its limit of tokens.
 
         Raises:
@@ -183,8 +182,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             RequestError: An argument cannot be read, or has a wrong value. The message has its place.
         """
         headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
-        checked_names(_unknown)
-        _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
+        _check_words(_unknown, unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
         request = as_request(
             messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,
             parallel_tool_calls=parallel_tool_calls, unsupported=unsupported, response_format=response_format,
@@ -275,7 +273,8 @@ _WORDS = {
 }
 
 
-def _check_words(**words: object) -> None:
+def _check_words(unknown: dict[str, Any], /, **words: object) -> None:
+    checked_names(unknown)
     for field, word in words.items():
         check_word(field, word, _WORDS[field])
 

@@ -69,9 +69,9 @@ class Connection(Struct, frozen=True, kw_only=True):
         api_key: The key.
         options: Options for every call; the options of a call override them.
         headers: Headers for every request.
-        timeouts: The clocks. A number is the limit of each single wait, in seconds.
-        retries: Retries of a failed request. A number is the maximum number of retries.
-        limits: Maximum sizes of a response.
+        timeouts: The clocks. A number is the limit of each single wait, in seconds; a dict changes some clocks.
+        retries: Retries of a failed request. A number is the maximum number of retries; a dict changes some numbers.
+        limits: Maximum sizes of a response. A dict changes some of them.
         fallbacks: Connections to use, in order, if this one fails before any content of a response was received. Their
             own fallbacks are ignored.
         proxy: URL of a proxy, instead of the one from the environment (HTTPS_PROXY, NO_PROXY, …).
