@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from msgspec.structs import replace
 
 from polyglot_core._client.request_checks import check_request
-from polyglot_core._client.signatures import ConnectionFields, TextArguments
-from polyglot_core._values.connection import guarded_headers
+from polyglot_core._values.connection import Connection, guarded_headers
 from polyglot_core._values.formats import find_format
 from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.openai_shape import read_parts, read_result
@@ -119,24 +118,27 @@ def as_request(*, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: 
     return request
 
 
-def checked_names(arguments: Any) -> dict[str, Any]:  # noqa: ANN401 (a TypedDict, as a type checker has it)
+def checked_names(arguments: Any, known: Collection[str]) -> dict[str, Any]:  # noqa: ANN401 (also a TypedDict)
     """Return keyword arguments of `create`. Remove them before raising: a traceback could show a key in them.
+
+    Args:
+        arguments: The arguments.
+        known: The names that `create` knows.
 
     Raises:
         RequestError: There is no such argument. The message has what to write instead.
     """
-    known = TextArguments.__annotations__
     unknown = [(name, v if type(v) in {int, float} else "…") for name, v in arguments.items() if name not in known]
     for name, value in unknown:
         arguments.clear()
-        raise _error(f"create has no argument {name!r}; {_instead(name, value)}")
+        raise _error(f"create has no argument {name!r}; {_instead(name, value, known)}")
     return arguments  # type: ignore[no-any-return]
 
 
-def _instead(name: str, value: object) -> str:
+def _instead(name: str, value: object, arguments: Collection[str]) -> str:
     """Return what to write instead of an argument that `create` does not have."""
-    arguments, fields = TextArguments.__annotations__, ConnectionFields.__annotations__
-    close = _ALIASES.get(name) or nearest(name, {"messages", *arguments, *NAMES, *fields})
+    fields = Connection.__struct_fields__
+    close = _ALIASES.get(name) or nearest(name, ("messages", *arguments, *NAMES, *fields))
     if close in NAMES:
         return f"pass it as options={{{close!r}: {value}}}."
     if close in fields and close not in arguments:

@@ -239,6 +239,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         raise NotImplementedError
 
 
+_ARGUMENTS = tuple(_Inference.create.__kwdefaults__ or ())
+
+
 def driver_for(connection: Connection) -> BoundDriver:
     driver = discovery.load_driver(connection.driver)
     if driver is None:
@@ -274,7 +277,7 @@ _WORDS = {
 
 
 def _check_words(unknown: dict[str, Any], /, **words: object) -> None:
-    checked_names(unknown)
+    checked_names(unknown, _ARGUMENTS)
     for field, word in words.items():
         check_word(field, word, _WORDS[field])
 
@@ -404,7 +407,7 @@ class Inference(_Inference[PendingInference, InferenceStream]):
     ) -> InferenceStream[Any]: ...
     def stream(self, messages: Messages = (), **arguments: Any) -> InferenceStream[Any]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
-        return self.create(messages, **checked_names(arguments)).stream()
+        return self.create(messages, **checked_names(arguments, _ARGUMENTS)).stream()
 
     def text(self, messages: Messages = (), **arguments: Unpack[TextArguments]) -> str:
         """Return ``create(messages, …).text()``, the complete visible text. The arguments are those of `create`.
@@ -412,7 +415,7 @@ class Inference(_Inference[PendingInference, InferenceStream]):
         Raises:
             PolyglotError: As `create`, and as `response`. A truncated response is an error, also if it is to be marked.
         """
-        return self.create(messages, **checked_names(arguments)).text()
+        return self.create(messages, **checked_names(arguments, _ARGUMENTS)).text()
 
     def models(self) -> list[Model]:
         """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
@@ -490,7 +493,7 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
     ) -> AsyncInferenceStream[Any]: ...
     def stream(self, messages: Messages = (), **arguments: Any) -> AsyncInferenceStream[Any]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
-        return self.create(messages, **checked_names(arguments)).stream()
+        return self.create(messages, **checked_names(arguments, _ARGUMENTS)).stream()
 
     async def text(self, messages: Messages = (), **arguments: Unpack[TextArguments]) -> str:
         """Return ``await create(messages, …).text()``, the complete visible text. The arguments are those of `create`.
@@ -498,7 +501,7 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
         Raises:
             PolyglotError: As `create`, and as `response`. A truncated response is an error, also if it is to be marked.
         """
-        return await self.create(messages, **checked_names(arguments)).text()
+        return await self.create(messages, **checked_names(arguments, _ARGUMENTS)).text()
 
     async def models(self) -> list[Model]:
         """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
