@@ -13,6 +13,7 @@ from polyglot_core._client.arguments import (
     as_request,
     as_switch,
     check_word,
+    checked_names,
     without_plain_keys,
 )
 from polyglot_core._client.not_copied import NotCopied
@@ -37,6 +38,7 @@ from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection, guard
 from polyglot_core._values.formats import MODES, FormatUse
+from polyglot_core._values.limits import folded_numbers
 from polyglot_core._values.models import PROBES, Capabilities, Model
 from polyglot_core._values.options import option_problem, plain_options
 from polyglot_core._values.request import InferenceRequest, Message
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Self, Unpack
 
-    from polyglot_core._client.signatures import CallArguments, ConnectionFields
+    from polyglot_core._client.signatures import CallArguments, ConnectionFields, TextArguments
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._http.httpx_options import Client
     from polyglot_core._values.formats import DataFormat, DataT, Mode
@@ -133,7 +135,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
     def create(  # noqa: PLR0913 (the options of a call)
         self,
-        messages: Messages,
+        messages: Messages = (),
         *,
         model: str | None = None,
         options: Options | None = None,
@@ -151,6 +153,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         on_truncated: OnTruncated = "raise",
         resume: ResumeMode | None = None,
         on_length: OnLength = "stop",
+        **_unknown: Any,  # noqa: ANN401 (refused, with a suggestion)
     ) -> _PendingT:
         """Prepare a call. The request is sent when the stream, the response or the text is first read.
 
@@ -171,8 +174,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             extra: Fields that are laid over the request body, field by field.
             headers: Headers of this call, over the connection's. Those that carry a key are sent to one origin only.
             on_truncated: For a response that is cut off: ``raise`` a `Truncated`, or ``mark`` its ``outcome``.
-            resume: How an interrupted response is resumed: sent anew (``restart``), continued by the model
-                (``prefill``) or by the provider that stored it (``provider``). A partial's `seam` shows the point.
+            resume: How to resume an interrupted response: ``restart``, ``prefill``, ``provider``; a `seam` shows where.
             on_length: ``continue``, or a number of times, to let the model continue a text at its limit of tokens.
 
         Raises:
@@ -180,7 +182,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             RequestError: An argument cannot be read, or has a wrong value. The message has its place.
         """
         headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
-        _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
+        _check_words(_unknown, unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
         request = as_request(
             messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,
             parallel_tool_calls=parallel_tool_calls, unsupported=unsupported, response_format=response_format,
@@ -188,7 +190,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         )  # fmt: skip
         targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
         targets = _with_format(targets, as_data_format(response_format, request.response_format), data_mode)
-        clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
+        clocks = folded_numbers(self.connection.timeouts, "timeouts", self.connection.name, timeouts)
         how = CallOptions(clocks, on_truncated, resume, continuations(on_length))
         return self._pending(targets[0].request, lambda on: self._stream(Call(_streamed(targets, on), how)))
 
@@ -237,6 +239,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         raise NotImplementedError
 
 
+_ARGUMENTS = tuple(_Inference.create.__kwdefaults__ or ())
+
+
 def driver_for(connection: Connection) -> BoundDriver:
     driver = discovery.load_driver(connection.driver)
     if driver is None:
@@ -271,7 +276,8 @@ _WORDS = {
 }
 
 
-def _check_words(**words: object) -> None:
+def _check_words(unknown: dict[str, Any], /, **words: object) -> None:
+    checked_names(unknown, _ARGUMENTS)
     for field, word in words.items():
         check_word(field, word, _WORDS[field])
 
@@ -359,7 +365,7 @@ def _streamed(targets: Sequence[Target], streamed: bool) -> list[Target]:  # noq
 def _with_retries(connection: Connection, changed: Retries | int | Mapping[str, float] | None) -> Connection:
     if changed is None:
         return connection
-    return connection.with_changes(retries=resolve.retries(connection.name, connection.retries, changed))
+    return connection.with_changes(retries=folded_numbers(connection.retries, "retries", connection.name, changed))
 
 
 class Inference(_Inference[PendingInference, InferenceStream]):
@@ -373,7 +379,7 @@ class Inference(_Inference[PendingInference, InferenceStream]):
 
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
-        @overload
+        @overload  # type: ignore[override]  # the base class takes unknown names too, to refuse them
         def create(
             self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
         ) -> PendingInference[DataT]: ...
@@ -385,7 +391,7 @@ class Inference(_Inference[PendingInference, InferenceStream]):
             response_format: ResponseFormat | Mapping[str, Any] | None = None,
             **arguments: Unpack[CallArguments],
         ) -> PendingInference[Any]: ...
-        def create(self, messages: Messages, **arguments: Any) -> PendingInference[Any]: ...
+        def create(self, messages: Messages, **arguments: Any) -> PendingInference[Any]: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
     @overload
     def stream(
@@ -399,9 +405,17 @@ class Inference(_Inference[PendingInference, InferenceStream]):
         response_format: ResponseFormat | Mapping[str, Any] | None = None,
         **arguments: Unpack[CallArguments],
     ) -> InferenceStream[Any]: ...
-    def stream(self, messages: Messages, **arguments: Any) -> InferenceStream[Any]:
+    def stream(self, messages: Messages = (), **arguments: Any) -> InferenceStream[Any]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
-        return self.create(messages, **arguments).stream()
+        return self.create(messages, **checked_names(arguments, _ARGUMENTS)).stream()
+
+    def text(self, messages: Messages = (), **arguments: Unpack[TextArguments]) -> str:
+        """Return ``create(messages, …).text()``, the complete visible text. The arguments are those of `create`.
+
+        Raises:
+            PolyglotError: As `create`, and as `response`. A truncated response is an error, also if it is to be marked.
+        """
+        return self.create(messages, **checked_names(arguments, _ARGUMENTS)).text()
 
     def models(self) -> list[Model]:
         """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
@@ -451,7 +465,7 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
 
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
-        @overload
+        @overload  # type: ignore[override]  # the base class takes unknown names too, to refuse them
         def create(
             self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
         ) -> AsyncPendingInference[DataT]: ...
@@ -463,7 +477,7 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
             response_format: ResponseFormat | Mapping[str, Any] | None = None,
             **arguments: Unpack[CallArguments],
         ) -> AsyncPendingInference[Any]: ...
-        def create(self, messages: Messages, **arguments: Any) -> AsyncPendingInference[Any]: ...
+        def create(self, messages: Messages, **arguments: Any) -> AsyncPendingInference[Any]: ...  # pyright: ignore[reportIncompatibleMethodOverride]
 
     @overload
     def stream(
@@ -477,9 +491,17 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
         response_format: ResponseFormat | Mapping[str, Any] | None = None,
         **arguments: Unpack[CallArguments],
     ) -> AsyncInferenceStream[Any]: ...
-    def stream(self, messages: Messages, **arguments: Any) -> AsyncInferenceStream[Any]:
+    def stream(self, messages: Messages = (), **arguments: Any) -> AsyncInferenceStream[Any]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
-        return self.create(messages, **arguments).stream()
+        return self.create(messages, **checked_names(arguments, _ARGUMENTS)).stream()
+
+    async def text(self, messages: Messages = (), **arguments: Unpack[TextArguments]) -> str:
+        """Return ``await create(messages, …).text()``, the complete visible text. The arguments are those of `create`.
+
+        Raises:
+            PolyglotError: As `create`, and as `response`. A truncated response is an error, also if it is to be marked.
+        """
+        return await self.create(messages, **checked_names(arguments, _ARGUMENTS)).text()
 
     async def models(self) -> list[Model]:
         """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.

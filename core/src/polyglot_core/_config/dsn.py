@@ -9,7 +9,7 @@ import msgspec
 from polyglot_core._config.layers import MAPPINGS, Layer, preset_layer, read_text
 from polyglot_core._config.resolve import folded, installed_preset
 from polyglot_core._values.connection import Connection, guard
-from polyglot_core._values.limits import NUMBERS
+from polyglot_core._values.limits import NUMBERS, WAITS
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error, nearest
 
@@ -17,6 +17,8 @@ __all__ = ["read_line"]
 
 _FIELDS = (*Connection.__struct_fields__, "preset")
 _NAMED_VALUES = frozenset({*MAPPINGS, *NUMBERS})
+_MEANT = {"retries": ("max_retries",), "timeouts": WAITS}
+"""Items that a field without a dot stands for."""
 
 
 def read_line(line: Secret) -> Connection:
@@ -49,18 +51,17 @@ def _fields_of(line: Secret) -> dict[str, Any] | str:
     for number, part in enumerate(line.reveal().split(","), 1):
         field, equals, value = part.partition("=")
         field, dot, inner = field.strip().partition(".")
-        if (field, dot) == ("retries", ""):
-            inner = "max_retries"
+        inners = (inner,) if dot else _MEANT.get(field, ("",))
         if not equals or not field or (dot and not inner):
             return (
                 f"A DSN consists of name=value pairs separated by commas; part {number} is not such a pair. "
                 "A value cannot contain a comma."
             )
-        if problem := _problem(field, inner, number):
+        if problem := _problem(field, inners[0], number):
             return problem
-        if inner:
-            fields.setdefault(field, {})[inner] = value.strip() if field == "headers" else _as_json(value.strip())
-        else:
+        for each in filter(None, inners):
+            fields.setdefault(field, {})[each] = value.strip() if field == "headers" else _as_json(value.strip())
+        if not inners[0]:
             fields[field] = value.strip()
     if "api_key" in fields:
         fields["api_key"] = Secret(fields["api_key"], "the connection line")

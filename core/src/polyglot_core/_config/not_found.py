@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from polyglot_core._drivers import discovery
-from polyglot_core._values.suggest import config_error, suggestion
+from polyglot_core._values.suggest import config_error, nearest, suggestion
 from polyglot_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
@@ -69,10 +70,24 @@ def unknown_name(name: str, settings: Settings, source: str) -> ConfigError:
     broken = [f"driver {driver} failed to load: {why}" for driver in drivers if (why := driver_problem(driver))]
     if discovery.is_left_out(name):
         broken.append(f"{name} is installed, but POLYGLOT_DRIVERS excludes it")
+    meant = _meant(name, [*settings.entries, *presets, *drivers])
     return config_error(
-        f"Nothing is called {name!r}{where}{suggestion(name, [*settings.entries, *presets, *drivers])}. There are "
+        f"Nothing is called {name!r}{where}{f' (did you mean {meant!r}?)' if meant else ''}. There are "
         f"{'; '.join(lists + broken)}. A provider's package may not be installed; connections() lists all names."
     )
+
+
+def _meant(name: str, known: Sequence[str]) -> str | None:
+    """Return the nearest known name, with the model after a colon; or the preset with models like the name, with it."""
+    head, _, model = name.partition(":")
+    if close := nearest(head, known):
+        return f"{close}/{model}" if model else close
+    for preset in (*discovery.find_defaults(), *discovery.find_presets()):
+        with contextlib.suppress(PluginError, ConfigError):
+            found = discovery.load_preset(preset)  # of a provider whose dialect is its own: others serve any model
+            if found and found.driver == preset and str(found.model).split("-")[0] == head.split("-")[0]:
+                return f"{preset}/{name}"
+    return None
 
 
 def _listed(kind: str, names: Sequence[str]) -> str:
