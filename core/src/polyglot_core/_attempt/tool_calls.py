@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from polyglot_core._values.partial import ToolCallPiece
 from polyglot_core._values.unreadable import UNREADABLE
@@ -30,16 +31,13 @@ _EMPTY = frozenset({"{}", "null"})
 _MARKS = re.compile(r'["\\{}]')
 
 
-class _ObjectScanner:
+class _ObjectScanner(Struct):
     """Finds out whether a text, given in pieces, is one whole JSON object. Each character is read once."""
 
-    __slots__ = ("_depth", "_escaped", "_quoted", "closed")
-
-    def __init__(self) -> None:
-        self.closed = False
-        self._depth = 0
-        self._quoted = False
-        self._escaped = False  # the last piece ended with a backslash in a string
+    closed: bool = False
+    _depth: int = 0
+    _quoted: bool = False
+    _escaped: bool = False  # the last piece ended with a backslash in a string
 
     def feed(self, text: str) -> None:
         """Read the next piece."""
@@ -60,7 +58,7 @@ class _ObjectScanner:
                 self.closed = not self._depth
 
 
-class OpenToolCall:
+class OpenToolCall(Struct):
     """What is known of a tool call, to match later pieces against.
 
     Attributes:
@@ -72,17 +70,14 @@ class OpenToolCall:
         complete: Whether no further pieces follow.
     """
 
-    __slots__ = ("_scanned", "_scanner", "arguments", "complete", "held", "id", "index", "name")
-
-    def __init__(self, index: int | None, id_: str | None, name: str | None) -> None:
-        self.index = index
-        self.id = id_
-        self.name = name
-        self.arguments: list[str] = []
-        self.held = ""
-        self.complete = False
-        self._scanner = _ObjectScanner()
-        self._scanned = 0
+    index: int | None
+    id: str | None
+    name: str | None
+    arguments: list[str] = []
+    held: str = ""
+    complete: bool = False
+    _scanner: _ObjectScanner = msgspec.field(default_factory=_ObjectScanner)
+    _scanned: int = 0
 
     def has_whole_object(self) -> bool:
         """Return whether the arguments received so far are a whole JSON object."""
@@ -107,7 +102,7 @@ def _value(text: str) -> object:
         return text
 
 
-class ToolCallMatcher:
+class ToolCallMatcher(Struct):
     """Finds the tool call that a piece belongs to, by index and id, for every way in which servers number them.
 
     Observed on the wire: interleaved tool calls; index 0 on every tool call; one index and one id on every tool call;
@@ -117,11 +112,10 @@ class ToolCallMatcher:
     one id.
     """
 
-    def __init__(self, most: int) -> None:
-        self._calls: list[OpenToolCall] = []
-        self._most = most
-        self._by_index: dict[int | None, int] = {}  # the latest slot of an index
-        self._by_id: dict[str, int] = {}
+    most: int
+    _calls: list[OpenToolCall] = []
+    _by_index: dict[int | None, int] = {}  # the latest slot of an index
+    _by_id: dict[str, int] = {}
 
     def match(self, event: ToolCallDelta) -> ToolCallPiece | None:
         """Return the piece with the slot of its tool call; None if it contains nothing new.
@@ -157,8 +151,8 @@ class ToolCallMatcher:
 
     def _begin(self, event: ToolCallDelta) -> ToolCallPiece:
         slot = len(self._calls)
-        if slot >= self._most:
-            raise too_many("tool_calls", self._most)
+        if slot >= self.most:
+            raise too_many("tool_calls", self.most)
         self._calls.append(OpenToolCall(event.index, event.id or None, event.name or None))
         if event.index is not None:
             self._by_index[event.index] = slot

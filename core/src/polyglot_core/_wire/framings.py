@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
 from polyglot_core._wire.messages import LARGEST_EVENT, Chunk
@@ -41,7 +41,7 @@ _JSON_TYPES = frozenset({"application/json", "text/json", "application/problem+j
 _NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"})
 
 
-class Framing:
+class Framing(NamedTuple):
     """A row of `FRAMERS`.
 
     Attributes:
@@ -49,11 +49,8 @@ class Framing:
         media_types: Media types that a response of this framing may have.
     """
 
-    __slots__ = ("make", "media_types")
-
-    def __init__(self, make: Callable[[WireRequest, int], Framer], media_types: frozenset[str]) -> None:
-        self.make = make
-        self.media_types = media_types
+    make: Callable[[WireRequest, int], Framer]
+    media_types: frozenset[str]
 
 
 FRAMERS: dict[str, Framing] = {
