@@ -23,6 +23,7 @@ from polyglot_core._engine.background import (
     closed,
     outcome_of,
 )
+from polyglot_core._engine.flows import awaiting, waiting
 from polyglot_core._http.event_loops import AsyncSource, closer_here
 from polyglot_core._http.exchange import DRAIN_SECONDS
 from polyglot_core._http.in_flight import InFlightRequest
@@ -44,7 +45,17 @@ _POLL = 0.005
 
 
 class SyncBackend:
-    """Waits by blocking the thread."""
+    """Waits by blocking the thread.
+
+    Attributes:
+        wait: Calls an operation within a flow.
+        background: Performs an operation in the background.
+        next: Returns the next item of an iterator.
+    """
+
+    wait = staticmethod(waiting)
+    background = Background
+    next = staticmethod(next)
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
@@ -116,21 +127,31 @@ class SyncBackend:
         """
         return None if timeout is None else perf_counter() + max(_POLL, _checked(timeout))
 
-    def opening(self, call: Call) -> Background[Exchange]:
-        """Return `open`, to be performed in the background."""
-        return Background(Operation(partial(self.open, call), self.wake, _close))
+    def opening(self, call: Call) -> Operation[Exchange]:
+        """Return `open` as an operation."""
+        return Operation(partial(self.open, call), self.wake, _close)
 
-    def reading(self, exchange: Exchange) -> Background[bytes]:
-        """Return a read, to be performed in the background."""
-        return Background(Operation(exchange.read, exchange.abort, lambda _: exchange.close()))
+    def reading(self, exchange: Exchange) -> Operation[bytes]:
+        """Return a read as an operation."""
+        return Operation(exchange.read, exchange.abort, lambda _: exchange.close())
 
-    def sleeping(self, seconds: float) -> Background[None]:
-        """Return `sleep`, to be performed in the background."""
-        return Background(Operation(partial(self.sleep, seconds), self.wake, _nothing))
+    def sleeping(self, seconds: float) -> Operation[None]:
+        """Return `sleep` as an operation."""
+        return Operation(partial(self.sleep, seconds), self.wake, _nothing)
 
 
 class AsyncBackend:
-    """Waits by suspending the task. anyio is imported by the first wait."""
+    """Waits by suspending the task. anyio is imported by the first wait.
+
+    Attributes:
+        wait: Calls an operation within a flow.
+        background: Performs an operation in the background.
+        next: Returns the next item of an iterator.
+    """
+
+    wait = staticmethod(awaiting)
+    background = AsyncBackground
+    next = staticmethod(anext)
 
     def __init__(self, source: AsyncSource) -> None:
         self._source = source
@@ -231,17 +252,17 @@ class AsyncBackend:
             return None
         raise RequestError(_NOT_IN_TRIO, phase="stream")
 
-    def opening(self, call: Call) -> AsyncBackground[AsyncExchange]:
-        """Return `open`, to be performed in the background."""
-        return AsyncBackground(AsyncOperation(partial(self.open, call), _aclose))
+    def opening(self, call: Call) -> AsyncOperation[AsyncExchange]:
+        """Return `open` as an operation."""
+        return AsyncOperation(partial(self.open, call), _aclose)
 
-    def reading(self, exchange: AsyncExchange) -> AsyncBackground[bytes]:
-        """Return a read, to be performed in the background."""
-        return AsyncBackground(AsyncOperation(exchange.read, lambda _: exchange.close()))
+    def reading(self, exchange: AsyncExchange) -> AsyncOperation[bytes]:
+        """Return a read as an operation."""
+        return AsyncOperation(exchange.read, lambda _: exchange.close())
 
-    def sleeping(self, seconds: float) -> AsyncBackground[None]:
-        """Return `sleep`, to be performed in the background."""
-        return AsyncBackground(AsyncOperation(partial(self.sleep, seconds), _anothing))
+    def sleeping(self, seconds: float) -> AsyncOperation[None]:
+        """Return `sleep` as an operation."""
+        return AsyncOperation(partial(self.sleep, seconds), _anothing)
 
 
 _NOT_IN_TRIO = (
