@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
 from msgspec.structs import replace
 
@@ -141,7 +141,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         tools: Sequence[Tool | RawTool | Mapping[str, Any]] = (),
         tool_choice: str | Mapping[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
-        response_format: Any = None,  # noqa: ANN401 (a format, or the type of the data: see the overloads)
+        response_format: Any = None,  # noqa: ANN401 (a format, or the type of the data: see the subclasses)
         data_mode: Mode | None = None,
         timeouts: Timeouts | Mapping[str, float | None] | float | None = None,
         retries: Retries | int | Mapping[str, float] | None = None,
@@ -373,35 +373,23 @@ class Inference(_Inference[PendingInference, InferenceStream]):
 
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
-        @overload
-        def create(
-            self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
-        ) -> PendingInference[DataT]: ...
-        @overload
         def create(
             self,
             messages: Messages,
             *,
-            response_format: ResponseFormat | Mapping[str, Any] | None = None,
+            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
             **arguments: Unpack[CallArguments],
-        ) -> PendingInference[Any]: ...
-        def create(self, messages: Messages, **arguments: Any) -> PendingInference[Any]: ...
+        ) -> PendingInference[DataT]: ...
 
-    @overload
-    def stream(
-        self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
-    ) -> InferenceStream[DataT]: ...
-    @overload
     def stream(
         self,
         messages: Messages,
         *,
-        response_format: ResponseFormat | Mapping[str, Any] | None = None,
+        response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
         **arguments: Unpack[CallArguments],
-    ) -> InferenceStream[Any]: ...
-    def stream(self, messages: Messages, **arguments: Any) -> InferenceStream[Any]:
+    ) -> InferenceStream[DataT]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
-        return self.create(messages, **arguments).stream()
+        return self.create(messages, response_format=response_format, **arguments).stream()
 
     def models(self) -> list[Model]:
         """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
@@ -451,35 +439,23 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
 
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
-        @overload
-        def create(
-            self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
-        ) -> AsyncPendingInference[DataT]: ...
-        @overload
         def create(
             self,
             messages: Messages,
             *,
-            response_format: ResponseFormat | Mapping[str, Any] | None = None,
+            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
             **arguments: Unpack[CallArguments],
-        ) -> AsyncPendingInference[Any]: ...
-        def create(self, messages: Messages, **arguments: Any) -> AsyncPendingInference[Any]: ...
+        ) -> AsyncPendingInference[DataT]: ...
 
-    @overload
-    def stream(
-        self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
-    ) -> AsyncInferenceStream[DataT]: ...
-    @overload
     def stream(
         self,
         messages: Messages,
         *,
-        response_format: ResponseFormat | Mapping[str, Any] | None = None,
+        response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
         **arguments: Unpack[CallArguments],
-    ) -> AsyncInferenceStream[Any]: ...
-    def stream(self, messages: Messages, **arguments: Any) -> AsyncInferenceStream[Any]:
+    ) -> AsyncInferenceStream[DataT]:
         """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
-        return self.create(messages, **arguments).stream()
+        return self.create(messages, response_format=response_format, **arguments).stream()
 
     async def models(self) -> list[Model]:
         """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
