@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from polyglot_core._values.partial import ToolCallPiece
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.unreadable import parse
+from polyglot_core._wire.json_framers import JSONArrayFramer
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -27,35 +28,6 @@ def too_many(what: str, most: int) -> LimitExceeded:
 
 _EMPTY = frozenset({"{}", "null"})
 """Arguments with which some servers begin every tool call, before they send those that the model writes."""
-
-_MARKS = re.compile(r'["\\{}]')
-
-
-class _ObjectScanner(Struct):
-    """Finds out whether a text, given in pieces, is one whole JSON object. Each character is read once."""
-
-    closed: bool = False
-    _depth: int = 0
-    _quoted: bool = False
-    _escaped: bool = False  # the last piece ended with a backslash in a string
-
-    def feed(self, text: str) -> None:
-        """Read the next piece."""
-        skip = int(self._escaped)
-        self._escaped = False
-        for match in _MARKS.finditer(text):
-            at, mark = match.start(), match[0]
-            if at < skip:
-                continue
-            if mark == '"':
-                self._quoted = not self._quoted
-            elif self._quoted:
-                if mark == "\\":
-                    skip = at + 2
-                    self._escaped = skip > len(text)
-            elif mark != "\\":
-                self._depth += 1 if mark == "{" else -1
-                self.closed = not self._depth
 
 
 class OpenToolCall(Struct):
@@ -76,30 +48,23 @@ class OpenToolCall(Struct):
     arguments: list[str] = []
     held: str = ""
     complete: bool = False
-    _scanner: _ObjectScanner = msgspec.field(default_factory=_ObjectScanner)
-    _scanned: int = 0
+    _framer: JSONArrayFramer = field(default_factory=partial(JSONArrayFramer, limit=sys.maxsize))
+    _framed: int = 0
+    _objects: int = 0
 
     def has_whole_object(self) -> bool:
-        """Return whether the arguments received so far are a whole JSON object."""
-        for piece in self.arguments[self._scanned :]:
-            self._scanner.feed(piece)
-        self._scanned = len(self.arguments)
-        return self._scanner.closed
+        """Return whether the arguments received so far are a whole JSON object. Each character is read once."""
+        for piece in self.arguments[self._framed :]:
+            self._objects += len(self._framer.feed(piece.encode("utf-8", "replace")))
+        self._framed = len(self.arguments)
+        return self._objects > 0 and self._framer.between
 
     def repeats(self, arguments: str) -> bool:
         """Return whether `arguments` are those received so far, once more, be it with other white space."""
         if not arguments.rstrip().endswith("}"):
             return False
         before = "".join(self.arguments)
-        return arguments.strip() == before.strip() or _value(arguments) == _value(before)
-
-
-def _value(text: str) -> object:
-    """Return the value of a JSON text; the text itself if it is invalid."""
-    try:
-        return msgspec.json.decode(text)
-    except UNREADABLE:
-        return text
+        return arguments.strip() == before.strip() or parse(arguments, arguments) == parse(before, before)
 
 
 class ToolCallMatcher(Struct):

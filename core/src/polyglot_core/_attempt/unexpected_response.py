@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from polyglot_core._attempt.wrong_address import WRONG_ADDRESS, about_the_url
 from polyglot_core._values.events import Failure
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.unreadable import parse
 from polyglot_core._wire.messages import WireResponse
 from polyglot_core._wire.provider_errors import (
     failure_from_payload,
@@ -18,8 +17,8 @@ from polyglot_core._wire.provider_errors import (
     kept_body,
     printable,
     provider_error,
-    retry_after_seconds,
     retry_override,
+    with_wait,
 )
 from polyglot_core.errors import PolyglotError, ProviderError, Truncated, UnexpectedContentType
 
@@ -70,7 +69,7 @@ class UnexpectedResponse(Struct):
         failure = _failure_in(response, self.decode_error)
         if failure is None:
             return _wrong_content(response)
-        return provider_error(_with_wait(failure, response), response.body, self.limit)
+        return provider_error(with_wait(failure, response), response.body, self.limit)
 
 
 def nothing_received() -> Truncated:
@@ -98,7 +97,7 @@ def _http_error(
     response: WireResponse, decode_error: Callable[[WireResponse], Failure | None], limit: int, url: str
 ) -> PolyglotError:
     failure = decode_error(response) or failure_from_response(response)
-    error = provider_error(_with_wait(failure, response), response.body, limit)
+    error = provider_error(with_wait(failure, response), response.body, limit)
     if (override := retry_override(response.headers)) is not None:
         error.retryable = override
     if response.status in WRONG_ADDRESS and url:
@@ -106,18 +105,9 @@ def _http_error(
     return error
 
 
-def _with_wait(failure: Failure, response: WireResponse) -> Failure:
-    """Return the failure with the wait that the headers state, which takes precedence over the one in the body."""
-    wait = retry_after_seconds(response.headers)
-    return failure if wait is None else replace(failure, retry_after=wait)
-
-
 def _failure_in(response: WireResponse, decode_error: Callable[[WireResponse], Failure | None]) -> Failure | None:
     """Return the failure that a JSON object with status 200 reports in place of a response; None if it reports none."""
-    try:
-        payload = msgspec.json.decode(response.body)
-    except UNREADABLE:
-        return None
+    payload = parse(response.body)
     if not isinstance(payload, dict):
         return None
     return failure_from_payload(payload, raw=response.body) if payload.get("error") else decode_error(response)

@@ -6,11 +6,10 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.unreadable import parse
 
 __all__ = ["Audio", "Document", "Image", "Part", "RawPart", "Reasoning", "Refusal", "Text", "ToolCall", "ToolResult"]
 
@@ -241,10 +240,7 @@ Part = Text | Image | Audio | Document | Reasoning | Refusal | ToolCall | ToolRe
 def _parse_arguments(text: str) -> dict[str, Any] | None:
     if not text.strip() or text.strip() == "null":  # Groq sends null for a tool without parameters
         return {}
-    try:
-        value = msgspec.json.decode(text)
-    except UNREADABLE:
-        return None
+    value = parse(text)
     return value if isinstance(value, dict) else None
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._wire.messages import Framer, WireRequest
 
-__all__ = ["FRAMERS", "WholeFramer", "fits", "framer_for", "media_type"]
+__all__ = ["FRAMERS", "WholeFramer", "fits", "framer_for", "media_type", "media_types"]
 
 
 class WholeFramer:
@@ -76,9 +76,15 @@ def fits(wire: WireRequest, found: str) -> bool:
 
     Any type fits a driver's own framer, unless its class lists some in `media_types`.
     """
-    named = FRAMERS[wire.framing] if isinstance(wire.framing, str) else wire.framing
-    expected: frozenset[str] | None = getattr(named, "media_types", None)
+    expected = media_types(wire)
     return expected is None or found in expected or (wire.framing == "whole" and found.endswith("+json"))
+
+
+def media_types(wire: WireRequest) -> frozenset[str] | None:
+    """Return the media types that the framing of a request lists; None if it lists none."""
+    framing = FRAMERS[wire.framing] if isinstance(wire.framing, str) else wire.framing
+    types: frozenset[str] | None = getattr(framing, "media_types", None)
+    return types
 
 
 def media_type(content_type: str | None) -> str | None:
