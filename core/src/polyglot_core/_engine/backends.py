@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 from polyglot_core._engine.background import AsyncBackground, AsyncOperation, Background, Operation
 from polyglot_core._engine.flows import awaiting, waiting
 from polyglot_core._http.event_loops import AsyncSource, closer_here
-from polyglot_core._http.exchange import DRAIN_SECONDS
 from polyglot_core._http.in_flight import InFlightRequest
 from polyglot_core._http.pools import Pools, SendOptions
 from polyglot_core._http.translate import timed_out
@@ -94,10 +93,6 @@ class SyncBackend:
     def sleep(self, seconds: float) -> None:
         """Wait `seconds` between two attempts, or until `wake` is called."""
         self._woken.wait(seconds)
-
-    def drain(self, exchange: Exchange) -> None:
-        """Read the end of a complete body, if that is quick, so that the connection can be reused."""
-        exchange.drain()
 
     def wake(self) -> None:
         """End the current wait and all later ones. Any thread may call it."""
@@ -206,13 +201,6 @@ class AsyncBackend:
             result = await operation()
         self._scope = None
         return result
-
-    async def drain(self, exchange: AsyncExchange) -> None:
-        """Read the end of a complete body, if that is quick, so that the connection can be reused."""
-        import anyio  # noqa: PLC0415
-
-        with anyio.move_on_after(DRAIN_SECONDS):
-            await exchange.drain()
 
     def wake(self) -> None:
         """End the current wait and all later ones. Any task of the event loop may call it."""

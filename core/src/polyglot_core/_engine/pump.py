@@ -341,7 +341,7 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
             elif exchange is not None:
                 try:
                     if self.call.release():
-                        yield from wait(self._backend.drain, exchange)
+                        yield from wait(exchange.drain)
                 finally:
                     yield from wait(exchange.close)
         except BaseException as interruption:

@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from polyglot_core._http.watchdog import CollectHook
     from polyglot_core._values.limits import Limits
 
-__all__ = ["DRAIN_SECONDS", "AsyncExchange", "Closer", "Exchange"]
+__all__ = ["AsyncExchange", "Closer", "Exchange"]
 
 DRAIN_SECONDS = 0.02
 """Seconds to wait for the end of the body once the response is complete, so that the connection can be reused."""
@@ -370,14 +370,17 @@ class AsyncExchange(_ExchangeState):
                 return data
 
     async def drain(self) -> None:
-        """Read the rest of the body, as `Exchange.drain` does; the caller bounds the time."""
-        try:
-            with contextlib.suppress(Exception):
-                while await anext(self._pieces, None) is not None:
-                    pass
-        except BaseException:
-            self._interrupted = True
-            raise
+        """Read the rest of the body, as `Exchange.drain` does."""
+        import anyio  # noqa: PLC0415
+
+        with anyio.move_on_after(DRAIN_SECONDS):
+            try:
+                with contextlib.suppress(Exception):
+                    while await anext(self._pieces, None) is not None:
+                        pass
+            except BaseException:  # also of this scope
+                self._interrupted = True
+                raise
 
     async def close(self) -> None:
         """Return the connection to the pool, or close it if the body was not read to its end. Never raises."""

@@ -97,37 +97,22 @@ class ToolCallLog(Struct):
 def _appended(before: tuple[ToolCall, ...], pieces: list[ToolCallPiece]) -> tuple[ToolCall, ...]:
     """Return the tool calls with more pieces. All pieces of one call are joined at once, so that the cost is linear."""
     calls = list(before)
-    fragments: dict[int, list[str]] = {}
-    heads: dict[int, ToolCallPiece] = {}
+    by_slot: dict[int, list[ToolCallPiece]] = {}
     for piece in pieces:
-        head = heads.get(piece.slot)
-        heads[piece.slot] = piece if head is None else _merge(head, piece)
-        fragments.setdefault(piece.slot, []).append(piece.arguments)
-    for slot in sorted(heads):
-        head, text = heads[slot], "".join(fragments[slot])
+        by_slot.setdefault(piece.slot, []).append(piece)
+    for slot, new in sorted(by_slot.items()):
         known = calls[slot] if slot < len(calls) else ToolCall(name="")
+        extras = [piece.extra for piece in reversed(new) if piece.extra]  # of each field the first value counts
         call = ToolCall(
-            name=known.name + (head.name or ""),
-            id=head.id or known.id,
-            arguments_raw=known.arguments_raw + text,
-            complete=head.complete or known.complete,
-            signature=head.signature or known.signature,
-            extra={**(head.extra or {}), **known.extra} if head.extra else known.extra,
+            name=known.name + "".join(piece.name or "" for piece in new),
+            id=next((piece.id for piece in reversed(new) if piece.id), known.id),
+            arguments_raw=known.arguments_raw + "".join(piece.arguments for piece in new),
+            complete=known.complete or any(piece.complete for piece in new),
+            signature=next((piece.signature for piece in reversed(new) if piece.signature), known.signature),
+            extra={name: value for extra in (*extras, known.extra) for name, value in extra.items()},
         )
         calls[slot : slot + 1] = [call]
     return tuple(calls)
-
-
-def _merge(head: ToolCallPiece, piece: ToolCallPiece) -> ToolCallPiece:
-    return ToolCallPiece(
-        head.slot,
-        piece.id or head.id,
-        (head.name or "") + (piece.name or "") or None,
-        "",
-        head.complete or piece.complete,
-        piece.signature or head.signature,
-        {**piece.extra, **(head.extra or {})} if piece.extra else head.extra,
-    )
 
 
 class Transcript(Struct, eq=False):

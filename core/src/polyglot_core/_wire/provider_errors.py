@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from polyglot_core._values.events import Failure
 from polyglot_core._values.unreadable import parse
 from polyglot_core._wire.error_classes import class_of_failure, provider_error_class, retryable_by_status
 from polyglot_core._wire.error_objects import read_error
 from polyglot_core._wire.retry_after import retry_after_seconds, retry_override, stated_wait
 
 if TYPE_CHECKING:
+    from polyglot_core._values.events import Failure
     from polyglot_core._wire.messages import WireResponse
     from polyglot_core.errors import ProviderError
 
@@ -57,16 +57,9 @@ def failure_from_payload(payload: object, *, status: int | None = None, raw: byt
         status: HTTP status of the response; None for an error inside a response with status 200.
         raw: The bytes that were parsed, which are kept in the failure.
     """
-    facts = read_error(payload)
-    return Failure(
-        message=facts.message,
-        code=facts.code,
-        param=facts.param,
-        type=facts.type,
-        status=status or facts.status,
-        retry_after=facts.retry_after or stated_wait(facts.message),
-        raw=raw,
-    )
+    found = read_error(payload)
+    wait = found.retry_after or stated_wait(found.message)
+    return replace(found, status=status or found.status, retry_after=wait, raw=raw)
 
 
 def failure_from_response(response: WireResponse) -> Failure:
