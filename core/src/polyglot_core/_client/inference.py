@@ -70,6 +70,8 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         connection: The connection that calls use. Its fallbacks are used when it fails.
     """
 
+    _pending: Any  # the class of pending calls
+
     def __init__(self, connection: Connection, client: Client | None = None) -> None:
         if not isinstance(connection, Connection):
             name = type(self).__name__
@@ -190,7 +192,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         targets = _with_format(targets, as_data_format(response_format, request.response_format), data_mode)
         clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
         how = CallOptions(clocks, on_truncated, resume, continuations(on_length))
-        return self._pending(targets[0].request, lambda on: self._stream(Call(_streamed(targets, on), how)))
+        first = targets[0].request
+        pending: _PendingT = self._pending(first, lambda on: self._stream(Call(_streamed(targets, on), how)))
+        return pending
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Return what the driver can express in requests for a model. Nothing is sent.
@@ -228,9 +232,6 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
     def _use(self, client: Client | None) -> None:
         """Set where HTTP connections are taken from: this client, or the pools that all inferences share."""
-        raise NotImplementedError
-
-    def _pending(self, request: InferenceRequest, start: Callable[[bool], _StreamT]) -> _PendingT:
         raise NotImplementedError
 
     def _stream(self, call: Call) -> _StreamT:
@@ -369,6 +370,7 @@ class Inference(_Inference[PendingInference, InferenceStream]):
     process.
     """
 
+    _pending = PendingInference
     _pools: Pools
 
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
@@ -421,9 +423,6 @@ class Inference(_Inference[PendingInference, InferenceStream]):
     def _use(self, client: Client | None) -> None:
         self._pools = shared_pools() if client is None else Pools(client)
 
-    def _pending(self, request: InferenceRequest, start: Callable[[bool], InferenceStream]) -> PendingInference:
-        return PendingInference(request, start)
-
     def _stream(self, call: Call) -> InferenceStream:
         return InferenceStream(pump(call, self._pools))
 
@@ -435,6 +434,7 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
     the event loop shares.
     """
 
+    _pending = AsyncPendingInference
     _source: AsyncSource
 
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
@@ -489,11 +489,6 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
 
     def _use(self, client: Client | None) -> None:
         self._source = AsyncSource(client)
-
-    def _pending(
-        self, request: InferenceRequest, start: Callable[[bool], AsyncInferenceStream]
-    ) -> AsyncPendingInference:
-        return AsyncPendingInference(request, start)
 
     def _stream(self, call: Call) -> AsyncInferenceStream:
         return AsyncInferenceStream(async_pump(call, self._source))

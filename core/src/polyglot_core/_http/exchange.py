@@ -84,10 +84,9 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from polyglot_core._attempt.clocks import Clocks
     from polyglot_core._http.pooled import PooledConnections
+    from polyglot_core._http.pools import SendOptions
     from polyglot_core._http.watchdog import CollectHook
-    from polyglot_core._values.limits import Limits
 
 __all__ = ["AsyncExchange", "Closer", "Exchange"]
 
@@ -129,9 +128,8 @@ class _ExchangeState:
         headers: Header names in lower case; repeated ones joined with a comma.
     """
 
-    def __init__(
-        self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits, kept: PooledConnections
-    ) -> None:
+    def __init__(self, response: httpx.Response, options: SendOptions, url: str, kept: PooledConnections) -> None:
+        clocks, limits = options.clocks, options.limits
         self.status: int = response.status_code
         self.headers: dict[str, str] = dict(response.headers)
         self._response = response
@@ -241,16 +239,9 @@ class Exchange(_ExchangeState):
     """A request that was sent and the response to it, sync."""
 
     def __init__(
-        self,
-        response: httpx.Response,
-        clocks: Clocks,
-        url: str,
-        limits: Limits,
-        kept: PooledConnections,
-        *,
-        trace: object = None,
+        self, response: httpx.Response, options: SendOptions, url: str, kept: PooledConnections, *, trace: object
     ) -> None:
-        super().__init__(response, clocks, url, limits, kept)
+        super().__init__(response, options, url, kept)
         self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
         self._trace = trace
         self._number = number = next(_numbers)
@@ -330,16 +321,9 @@ class AsyncExchange(_ExchangeState):
     """A request that was sent and the response to it, async."""
 
     def __init__(
-        self,
-        response: httpx.Response,
-        clocks: Clocks,
-        url: str,
-        limits: Limits,
-        kept: PooledConnections,
-        *,
-        closer: Closer,
+        self, response: httpx.Response, options: SendOptions, url: str, kept: PooledConnections, *, closer: Closer
     ) -> None:
-        super().__init__(response, clocks, url, limits, kept)
+        super().__init__(response, options, url, kept)
         self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
         self._closer = closer
 

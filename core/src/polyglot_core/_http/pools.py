@@ -150,7 +150,7 @@ class Pool(_Pool):
             timeout["read"] = None  # from here on the watchdog enforces the clocks
             if watch.fired is not None:  # at the moment at which the head was received
                 raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
-            exchange = Exchange(response, clocks, wire.url, options.limits, kept, trace=in_flight.notice)
+            exchange = Exchange(response, options, wire.url, kept, trace=in_flight.notice)
             self._remember(exchange)
         except BaseException as error:  # Ctrl-C must not leave a connection in use for ever either
             interrupted = not isinstance(error, PolyglotError)  # what the client raises is translated
@@ -254,7 +254,7 @@ class AsyncPool(_Pool):
             closer.close_later(LostConnections(self._kept.transport))
             raise
         try:
-            return AsyncExchange(response, options.clocks, wire.url, options.limits, self._kept, closer=closer)
+            return AsyncExchange(response, options, wire.url, self._kept, closer=closer)
         except BaseException:
             await closer.close(response)
             raise
