@@ -160,10 +160,8 @@ def _result(content: object) -> str | tuple[Text | Image | Document | RawPart, .
 def _no_part(content: object) -> str | None:
     """Return a clause on the first part among other values, which is not to become JSON text; None if there is none."""
     items = content if isinstance(content, (list, tuple)) else (content,)
-    for item in items:
-        if isinstance(item, Part):
-            return f"The result of the tool holds {type(item).__name__} among other values, or cannot hold it"
-    return None
+    named = (type(item).__name__ for item in items if isinstance(item, Part))
+    return next((f"The result of the tool holds {name} among other values, or cannot hold it" for name in named), None)
 
 
 Messages = str | Message | JSONObject | Sequence[str | Message | JSONObject]
