@@ -59,7 +59,7 @@ def keep_exchanges(monkeypatch, held):
 
     def release_and_keep(pump):
         held.append((pump._exchange, pump.call.attempt))
-        release(pump)
+        return release(pump)
 
     monkeypatch.setattr(Pump, "_release", release_and_keep)
     return held.clear

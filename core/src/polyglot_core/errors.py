@@ -191,9 +191,6 @@ class NoDefault(ConfigError):
         super().__init__(message, **facts)
         self.variables = variables
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, tuple[str, ...]], dict[str, object]]:
-        return type(self), (self.message, self.variables), self.__dict__
-
 
 class PluginError(PolyglotError):
     """A driver could not be imported, violates the contract, or raised an exception that is not a `PolyglotError`."""
@@ -339,9 +336,6 @@ class TransportError(PolyglotError):
         self.kind = kind
         if kind in _LASTING and "retryable" not in facts:
             self.retryable = False
-
-    def __reduce__(self) -> tuple[type[Self], tuple[str, str], dict[str, object]]:
-        return type(self), (self.message, self.kind), self.__dict__
 
 
 _LASTING = frozenset({"tls", "pool"})  # kinds that a retry would fail with too

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from polyglot_core import AsyncInference, Inference, PluginError, PolyglotError, Retries, TimedOut, Timeouts, register
+from polyglot_core._engine import flows
 from polyglot_core._http import exchange, watchdog
 from polyglot_core.errors import TransportError, Truncated
 from polyglot_core.plugin import Finish, TextDelta, hookimpl
@@ -166,7 +167,7 @@ def test_closed_call_sends_nothing(held):
     pump = stream._pump
     stream.close()
     pump.call.attempt.state = type(pump.call.attempt.state).COMMITTED  # as the reader saw it before
-    pump._step()
+    flows.run(pump._step())
     assert len(held.asked) == 1
     assert stream.response().content == "Once "
 

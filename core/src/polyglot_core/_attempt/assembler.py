@@ -7,6 +7,7 @@ every provider.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,7 +37,7 @@ from polyglot_core._values.response import Choice, FinishReason
 from polyglot_core._wire.finish_words import is_known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from polyglot_core._values.events import Event, Seam
     from polyglot_core._values.formats import FormatUse
@@ -268,15 +269,12 @@ class _Ending(Struct):
         return finish.raw
 
 
-class _Details:
+class _Details(Struct):
     """Facts in the provider's words, merged field by field, up to a size."""
 
-    __slots__ = ("_size", "_sizes", "fields")
-
-    def __init__(self) -> None:
-        self.fields: dict[str, Any] = {}
-        self._size = 0
-        self._sizes: dict[str, int] = {}  # bytes of JSON, by field
+    fields: dict[str, Any] = {}
+    _size: int = 0
+    _sizes: dict[str, int] = {}  # bytes of JSON, by field
 
     def merge(self, payload: Mapping[str, Any]) -> bool:
         """Take the fields of `payload`. Return False if one is left out because the limit is reached."""
@@ -308,16 +306,13 @@ def _own(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     return dict(value) if isinstance(value, dict) else value
 
 
-class _Extras:
+class _Extras(Struct):
     """What a choice contains besides its blocks, as it was received."""
 
-    __slots__ = ("citations", "logprobs", "refusal", "server_tools")
-
-    def __init__(self) -> None:
-        self.refusal: list[str] = []
-        self.citations: list[Citation] = []
-        self.logprobs: list[Mapping[str, Any]] = []
-        self.server_tools: list[Mapping[str, Any]] = []
+    refusal: list[str] = []
+    citations: list[Citation] = []
+    logprobs: list[Mapping[str, Any]] = []
+    server_tools: list[Mapping[str, Any]] = []
 
 
 class _ChoiceBuilder:

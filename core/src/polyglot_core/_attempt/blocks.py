@@ -7,22 +7,18 @@ and a text begins a new block where the number changes or where another block be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from msgspec import Struct
+
+from polyglot_core._values.events import MediaDelta, ReasoningDelta, RefusalDelta
 from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Refusal, Text
 from polyglot_core._values.response import CitedText, Media
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from polyglot_core._values.events import (
-        Citation,
-        MediaDelta,
-        ReasoningDelta,
-        RefusalDelta,
-        ServerToolEvent,
-        TextDelta,
-    )
+    from polyglot_core._values.events import Citation, ServerToolEvent, TextDelta
     from polyglot_core._values.parts import Part, ToolCall
 
 __all__ = ["Blocks"]
@@ -34,28 +30,22 @@ class _Block(Protocol):
         ...
 
 
-class _Received:
+class _Received(NamedTuple):
     """What the blocks of a choice refer to: the pieces of its text, and its tool calls."""
 
-    __slots__ = ("calls", "texts")
-
-    def __init__(self, texts: Sequence[str], calls: Sequence[ToolCall]) -> None:
-        self.texts = texts
-        self.calls = calls
+    texts: Sequence[str]
+    calls: Sequence[ToolCall]
 
 
 _NOTHING = _Received((), ())
 
 
-class _TextBlock:
+class _TextBlock(Struct):
     """A text, as ranges of the pieces of the choice's text. The range that still grows has no end."""
 
-    __slots__ = ("extra", "ranges", "start")
-
-    def __init__(self) -> None:
-        self.ranges: list[tuple[int, int]] = []
-        self.start: int | None = None
-        self.extra: dict[str, Any] = {}
+    ranges: list[tuple[int, int]] = []
+    start: int | None = None
+    extra: dict[str, Any] = {}
 
     def part(self, received: _Received) -> Text | None:
         ranges = self.ranges if self.start is None else [*self.ranges, (self.start, len(received.texts))]
@@ -63,11 +53,8 @@ class _TextBlock:
         return Text(text, extra=self.extra) if text or self.extra else None
 
 
-class _ReasoningBlock:
-    __slots__ = ("deltas",)
-
-    def __init__(self) -> None:
-        self.deltas: list[ReasoningDelta] = []
+class _ReasoningBlock(Struct):
+    deltas: list[ReasoningDelta] = []
 
     def part(self, _received: _Received) -> Reasoning:
         deltas = self.deltas
@@ -80,34 +67,25 @@ class _ReasoningBlock:
         )
 
 
-class _RefusalBlock:
-    __slots__ = ("deltas",)
-
-    def __init__(self) -> None:
-        self.deltas: list[RefusalDelta] = []
+class _RefusalBlock(Struct):
+    deltas: list[RefusalDelta] = []
 
     def part(self, _received: _Received) -> Refusal:
         text = "".join(delta.text for delta in self.deltas)
         return Refusal(text, extra=_first_of_each(delta.extra for delta in self.deltas))
 
 
-class _CallBlock:
-    __slots__ = ("_slot",)
-
-    def __init__(self, slot: int) -> None:
-        self._slot = slot
+class _CallBlock(Struct):
+    slot: int
 
     def part(self, received: _Received) -> ToolCall:
-        return received.calls[self._slot]
+        return received.calls[self.slot]
 
 
-class _MediaBlock:
+class _MediaBlock(Struct):
     """A file: consecutive pieces of one block and type."""
 
-    __slots__ = ("deltas",)
-
-    def __init__(self) -> None:
-        self.deltas: list[MediaDelta] = []
+    deltas: list[MediaDelta] = []
 
     def takes(self, event: MediaDelta) -> bool:
         return event.mime_type == self.deltas[-1].mime_type and event.replay == self.deltas[-1].replay
@@ -130,19 +108,16 @@ class _MediaBlock:
                 return Document(data=data, mime_type=first.mime_type, extra=extra)
 
 
-class _RawBlock:
+class _RawBlock(Struct):
     """A block that the driver does not interpret. It takes its position before its payload is complete."""
 
-    __slots__ = ("payload",)
-
-    def __init__(self, payload: dict[str, Any] | None) -> None:
-        self.payload = payload
+    payload: dict[str, Any] | None
 
     def part(self, _received: _Received) -> RawPart | None:
         return None if self.payload is None else RawPart(self.payload)
 
 
-class Blocks:
+class Blocks(Struct):
     """The blocks of a choice, while it grows. `position` is always the number of pieces of text received before.
 
     Attributes:
@@ -150,17 +125,14 @@ class Blocks:
         only_text: True if there is nothing but text.
     """
 
-    __slots__ = ("_blocks", "_calls", "_latest", "_reasoning", "_refusals", "_texts", "only_text", "text_block")
-
-    def __init__(self) -> None:
-        self.text_block: int | None = None
-        self.only_text = True
-        self._blocks: list[_Block] = []
-        self._latest: dict[int, _Block] = {}  # by number
-        self._texts: dict[int, _TextBlock] = {}
-        self._reasoning: dict[int, _ReasoningBlock] = {}
-        self._refusals: dict[int, _RefusalBlock] = {}
-        self._calls = 0
+    text_block: int | None = None
+    only_text: bool = True
+    _blocks: list[_Block] = []
+    _latest: dict[int, _Block] = {}  # by number
+    _texts: dict[int, _TextBlock] = {}
+    _reasoning: dict[int, _ReasoningBlock] = {}
+    _refusals: dict[int, _RefusalBlock] = {}
+    _calls: int = 0
 
     def take_text(self, event: TextDelta, position: int) -> None:
         """Make the text's block the current one."""

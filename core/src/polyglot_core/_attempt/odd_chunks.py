@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.unreadable import parse
 from polyglot_core._wire.error_events import is_error_text, is_keep_alive, is_neutral
 from polyglot_core._wire.json_framers import JSONArrayFramer
 from polyglot_core._wire.messages import is_json, lines_of
@@ -58,11 +58,8 @@ def reading(chunk: Chunk, error: Exception) -> Reading | None:
     of_a_field = "- at `$" in str(error) or "got `object`" in str(error)
     if of_a_field:
         return None
-    try:
-        value = msgspec.json.decode(data)
-    except UNREADABLE:  # invalid UTF-8 in a string, which `is_json` does not read
-        return None
-    return _of_json(chunk, value)
+    value = parse(data, chunk)
+    return None if value is chunk else _of_json(chunk, value)  # `is_json` does not read the UTF-8 in a string
 
 
 def first_document(chunk: Chunk) -> tuple[Chunk, str] | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec import Struct, field
 
 from polyglot_core._values.partial import ToolCallPiece
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.unreadable import parse
+from polyglot_core._wire.json_framers import JSONArrayFramer
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
@@ -27,40 +29,8 @@ def too_many(what: str, most: int) -> LimitExceeded:
 _EMPTY = frozenset({"{}", "null"})
 """Arguments with which some servers begin every tool call, before they send those that the model writes."""
 
-_MARKS = re.compile(r'["\\{}]')
 
-
-class _ObjectScanner:
-    """Finds out whether a text, given in pieces, is one whole JSON object. Each character is read once."""
-
-    __slots__ = ("_depth", "_escaped", "_quoted", "closed")
-
-    def __init__(self) -> None:
-        self.closed = False
-        self._depth = 0
-        self._quoted = False
-        self._escaped = False  # the last piece ended with a backslash in a string
-
-    def feed(self, text: str) -> None:
-        """Read the next piece."""
-        skip = int(self._escaped)
-        self._escaped = False
-        for match in _MARKS.finditer(text):
-            at, mark = match.start(), match[0]
-            if at < skip:
-                continue
-            if mark == '"':
-                self._quoted = not self._quoted
-            elif self._quoted:
-                if mark == "\\":
-                    skip = at + 2
-                    self._escaped = skip > len(text)
-            elif mark != "\\":
-                self._depth += 1 if mark == "{" else -1
-                self.closed = not self._depth
-
-
-class OpenToolCall:
+class OpenToolCall(Struct):
     """What is known of a tool call, to match later pieces against.
 
     Attributes:
@@ -72,42 +42,32 @@ class OpenToolCall:
         complete: Whether no further pieces follow.
     """
 
-    __slots__ = ("_scanned", "_scanner", "arguments", "complete", "held", "id", "index", "name")
-
-    def __init__(self, index: int | None, id_: str | None, name: str | None) -> None:
-        self.index = index
-        self.id = id_
-        self.name = name
-        self.arguments: list[str] = []
-        self.held = ""
-        self.complete = False
-        self._scanner = _ObjectScanner()
-        self._scanned = 0
+    index: int | None
+    id: str | None
+    name: str | None
+    arguments: list[str] = []
+    held: str = ""
+    complete: bool = False
+    _framer: JSONArrayFramer = field(default_factory=partial(JSONArrayFramer, limit=sys.maxsize))
+    _framed: int = 0
+    _objects: int = 0
 
     def has_whole_object(self) -> bool:
-        """Return whether the arguments received so far are a whole JSON object."""
-        for piece in self.arguments[self._scanned :]:
-            self._scanner.feed(piece)
-        self._scanned = len(self.arguments)
-        return self._scanner.closed
+        """Return whether the arguments received so far are a whole JSON object. Each character is read once."""
+        for piece in self.arguments[self._framed :]:
+            self._objects += len(self._framer.feed(piece.encode("utf-8", "replace")))
+        self._framed = len(self.arguments)
+        return self._objects > 0 and self._framer.between
 
     def repeats(self, arguments: str) -> bool:
         """Return whether `arguments` are those received so far, once more, be it with other white space."""
         if not arguments.rstrip().endswith("}"):
             return False
         before = "".join(self.arguments)
-        return arguments.strip() == before.strip() or _value(arguments) == _value(before)
+        return arguments.strip() == before.strip() or parse(arguments, arguments) == parse(before, before)
 
 
-def _value(text: str) -> object:
-    """Return the value of a JSON text; the text itself if it is invalid."""
-    try:
-        return msgspec.json.decode(text)
-    except UNREADABLE:
-        return text
-
-
-class ToolCallMatcher:
+class ToolCallMatcher(Struct):
     """Finds the tool call that a piece belongs to, by index and id, for every way in which servers number them.
 
     Observed on the wire: interleaved tool calls; index 0 on every tool call; one index and one id on every tool call;
@@ -117,11 +77,10 @@ class ToolCallMatcher:
     one id.
     """
 
-    def __init__(self, most: int) -> None:
-        self._calls: list[OpenToolCall] = []
-        self._most = most
-        self._by_index: dict[int | None, int] = {}  # the latest slot of an index
-        self._by_id: dict[str, int] = {}
+    most: int
+    _calls: list[OpenToolCall] = []
+    _by_index: dict[int | None, int] = {}  # the latest slot of an index
+    _by_id: dict[str, int] = {}
 
     def match(self, event: ToolCallDelta) -> ToolCallPiece | None:
         """Return the piece with the slot of its tool call; None if it contains nothing new.
@@ -157,8 +116,8 @@ class ToolCallMatcher:
 
     def _begin(self, event: ToolCallDelta) -> ToolCallPiece:
         slot = len(self._calls)
-        if slot >= self._most:
-            raise too_many("tool_calls", self._most)
+        if slot >= self.most:
+            raise too_many("tool_calls", self.most)
         self._calls.append(OpenToolCall(event.index, event.id or None, event.name or None))
         if event.index is not None:
             self._by_index[event.index] = slot

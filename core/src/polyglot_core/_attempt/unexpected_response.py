@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import msgspec
+from msgspec import Struct
 
 from polyglot_core._attempt.wrong_address import WRONG_ADDRESS, about_the_url
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.events import Failure
+from polyglot_core._values.unreadable import parse
 from polyglot_core._wire.messages import WireResponse
 from polyglot_core._wire.provider_errors import (
     failure_from_payload,
@@ -15,15 +17,10 @@ from polyglot_core._wire.provider_errors import (
     kept_body,
     printable,
     provider_error,
-    retry_after_seconds,
     retry_override,
+    with_wait,
 )
 from polyglot_core.errors import PolyglotError, ProviderError, Truncated, UnexpectedContentType
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from polyglot_core._values.events import Failure
 
 __all__ = ["OK", "UnexpectedResponse", "nothing_received", "quoted"]
 
@@ -36,7 +33,7 @@ _SHOWN_BODY = 200  # characters of a body that a message quotes
 _BYTES_OF_A_CHARACTER = 4  # at most, in UTF-8
 
 
-class UnexpectedResponse:
+class UnexpectedResponse(Struct):
     """A response that is not the requested stream, while its body is received.
 
     Args:
@@ -47,42 +44,32 @@ class UnexpectedResponse:
         url: URL of the request.
     """
 
-    __slots__ = ("_body", "_decode_error", "_headers", "_limit", "_status", "_url")
-
-    def __init__(
-        self,
-        status: int,
-        headers: Mapping[str, str],
-        limit: int,
-        decode_error: Callable[[WireResponse], Failure | None],
-        url: str = "",
-    ) -> None:
-        self._url = url
-        self._status = status
-        self._headers = headers
-        self._limit = limit
-        self._decode_error = decode_error
-        self._body = bytearray()
+    status: int
+    headers: Mapping[str, str]
+    limit: int
+    decode_error: Callable[[WireResponse], Failure | None]
+    url: str = ""
+    _body: bytearray = msgspec.field(default_factory=bytearray)
 
     def feed(self, data: bytes) -> bool:
         """Append `data` to the body; return True once as much as is read at most has been received."""
         self._body += data
-        return len(self._body) >= self._limit
+        return len(self._body) >= self.limit
 
     def error(self) -> PolyglotError:
         """Return the error that the response stands for, read from status, headers and the body received so far."""
-        body = bytes(self._body[: self._limit])
-        response = WireResponse(status=self._status, headers=self._headers, body=body)
-        if self._status in _REDIRECT:
-            return _redirected(response, self._limit)
-        if self._status not in OK:
-            return _http_error(response, self._decode_error, self._limit, self._url)
-        if self._status == _NO_CONTENT or not body.strip():
+        body = bytes(self._body[: self.limit])
+        response = WireResponse(status=self.status, headers=self.headers, body=body)
+        if self.status in _REDIRECT:
+            return _redirected(response, self.limit)
+        if self.status not in OK:
+            return _http_error(response, self.decode_error, self.limit, self.url)
+        if self.status == _NO_CONTENT or not body.strip():
             return nothing_received()
-        failure = _failure_in(response, self._decode_error)
+        failure = _failure_in(response, self.decode_error)
         if failure is None:
             return _wrong_content(response)
-        return provider_error(_with_wait(failure, response), response.body, self._limit)
+        return provider_error(with_wait(failure, response), response.body, self.limit)
 
 
 def nothing_received() -> Truncated:
@@ -110,7 +97,7 @@ def _http_error(
     response: WireResponse, decode_error: Callable[[WireResponse], Failure | None], limit: int, url: str
 ) -> PolyglotError:
     failure = decode_error(response) or failure_from_response(response)
-    error = provider_error(_with_wait(failure, response), response.body, limit)
+    error = provider_error(with_wait(failure, response), response.body, limit)
     if (override := retry_override(response.headers)) is not None:
         error.retryable = override
     if response.status in WRONG_ADDRESS and url:
@@ -118,18 +105,9 @@ def _http_error(
     return error
 
 
-def _with_wait(failure: Failure, response: WireResponse) -> Failure:
-    """Return the failure with the wait that the headers state, which takes precedence over the one in the body."""
-    wait = retry_after_seconds(response.headers)
-    return failure if wait is None else msgspec.structs.replace(failure, retry_after=wait)
-
-
 def _failure_in(response: WireResponse, decode_error: Callable[[WireResponse], Failure | None]) -> Failure | None:
     """Return the failure that a JSON object with status 200 reports in place of a response; None if it reports none."""
-    try:
-        payload = msgspec.json.decode(response.body)
-    except UNREADABLE:
-        return None
+    payload = parse(response.body)
     if not isinstance(payload, dict):
         return None
     return failure_from_payload(payload, raw=response.body) if payload.get("error") else decode_error(response)

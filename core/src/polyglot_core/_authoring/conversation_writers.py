@@ -140,10 +140,9 @@ class ConversationWriter:
                 self.cannot(f"a part of type {type(part).__name__} in a turn from {message.provider!r}", _FILE_LATER)
             elif isinstance(part, Reasoning):
                 kept.append(Reasoning(text=part.text))
-            elif isinstance(part, ToolCall):
-                kept.append(replace(part, signature=None, extra={}))
-            elif isinstance(part, (Text, Refusal, Image, Audio, Document)):
-                kept.append(replace(part, extra={}))
+            elif isinstance(part, _BLOCKS):
+                bare = replace(part, extra={})
+                kept.append(replace(bare, signature=None) if isinstance(bare, ToolCall) else bare)
             else:
                 kept.append(part)
         return replace(message, content=tuple(kept))

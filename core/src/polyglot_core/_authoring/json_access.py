@@ -10,17 +10,9 @@ import msgspec
 
 from polyglot_core._values.json_values import encode_json
 from polyglot_core._values.models import Model
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.unreadable import parse
 
 __all__ = ["get", "models", "number", "objects", "parse", "text"]
-
-
-def parse(text: bytes | str, otherwise: object = None) -> Any:  # noqa: ANN401 (any JSON value)
-    """Parse a JSON text; return `otherwise` if it is not valid JSON."""
-    try:
-        return msgspec.json.decode(text)
-    except UNREADABLE:
-        return otherwise
 
 
 def get(value: object, path: str) -> Any:  # noqa: ANN401 (any JSON value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
 from msgspec.structs import replace
 
@@ -71,6 +71,8 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
     Attributes:
         connection: The connection that calls use. Its fallbacks are used when it fails.
     """
+
+    _pending: Any  # the class of pending calls
 
     def __init__(self, connection: Connection, client: Client | None = None) -> None:
         if not isinstance(connection, Connection):
@@ -143,7 +145,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         tools: Sequence[Tool | RawTool | Mapping[str, Any]] = (),
         tool_choice: str | Mapping[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
-        response_format: Any = None,  # noqa: ANN401 (a format, or the type of the data: see the overloads)
+        response_format: Any = None,  # noqa: ANN401 (a format, or the type of the data: see the subclasses)
         data_mode: Mode | None = None,
         timeouts: Timeouts | Mapping[str, float | None] | float | None = None,
         retries: Retries | int | Mapping[str, float] | None = None,
@@ -192,7 +194,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         targets = _with_format(targets, as_data_format(response_format, request.response_format), data_mode)
         clocks = folded_numbers(self.connection.timeouts, "timeouts", self.connection.name, timeouts)
         how = CallOptions(clocks, on_truncated, resume, continuations(on_length))
-        return self._pending(targets[0].request, lambda on: self._stream(Call(_streamed(targets, on), how)))
+        first = targets[0].request
+        pending: _PendingT = self._pending(first, lambda on: self._stream(Call(_streamed(targets, on), how)))
+        return pending
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Return what the driver can express in requests for a model. Nothing is sent.
@@ -230,9 +234,6 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
     def _use(self, client: Client | None) -> None:
         """Set where HTTP connections are taken from: this client, or the pools that all inferences share."""
-        raise NotImplementedError
-
-    def _pending(self, request: InferenceRequest, start: Callable[[bool], _StreamT]) -> _PendingT:
         raise NotImplementedError
 
     def _stream(self, call: Call) -> _StreamT:
@@ -375,39 +376,31 @@ class Inference(_Inference[PendingInference, InferenceStream]):
     process.
     """
 
+    _pending = PendingInference
     _pools: Pools
 
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
-        @overload  # type: ignore[override]  # the base class takes unknown names too, to refuse them
-        def create(
-            self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
-        ) -> PendingInference[DataT]: ...
-        @overload
-        def create(
+        def create(  # type: ignore[override]  # the base class takes unknown names too, to refuse them
             self,
             messages: Messages,
             *,
-            response_format: ResponseFormat | Mapping[str, Any] | None = None,
+            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
             **arguments: Unpack[CallArguments],
-        ) -> PendingInference[Any]: ...
-        def create(self, messages: Messages, **arguments: Any) -> PendingInference[Any]: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+        ) -> PendingInference[DataT]: ...
+        def stream(
+            self,
+            messages: Messages,
+            *,
+            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
+            **arguments: Unpack[CallArguments],
+        ) -> InferenceStream[DataT]: ...
 
-    @overload
-    def stream(
-        self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
-    ) -> InferenceStream[DataT]: ...
-    @overload
-    def stream(
-        self,
-        messages: Messages,
-        *,
-        response_format: ResponseFormat | Mapping[str, Any] | None = None,
-        **arguments: Unpack[CallArguments],
-    ) -> InferenceStream[Any]: ...
-    def stream(self, messages: Messages = (), **arguments: Any) -> InferenceStream[Any]:
-        """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
-        return self.create(messages, **checked_names(arguments, _ARGUMENTS)).stream()
+    else:
+
+        def stream(self, messages: Messages = (), **arguments: Any) -> InferenceStream[Any]:  # noqa: ANN401 (checked by name)
+            """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
+            return self.create(messages, **checked_names(arguments, _ARGUMENTS)).stream()
 
     def text(self, messages: Messages = (), **arguments: Unpack[TextArguments]) -> str:
         """Return ``create(messages, …).text()``, the complete visible text. The arguments are those of `create`.
@@ -447,9 +440,6 @@ class Inference(_Inference[PendingInference, InferenceStream]):
     def _use(self, client: Client | None) -> None:
         self._pools = shared_pools() if client is None else Pools(client)
 
-    def _pending(self, request: InferenceRequest, start: Callable[[bool], InferenceStream]) -> PendingInference:
-        return PendingInference(request, start)
-
     def _stream(self, call: Call) -> InferenceStream:
         return InferenceStream(pump(call, self._pools))
 
@@ -461,39 +451,31 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
     the event loop shares.
     """
 
+    _pending = AsyncPendingInference
     _source: AsyncSource
 
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
-        @overload  # type: ignore[override]  # the base class takes unknown names too, to refuse them
-        def create(
-            self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
-        ) -> AsyncPendingInference[DataT]: ...
-        @overload
-        def create(
+        def create(  # type: ignore[override]  # the base class takes unknown names too, to refuse them
             self,
             messages: Messages,
             *,
-            response_format: ResponseFormat | Mapping[str, Any] | None = None,
+            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
             **arguments: Unpack[CallArguments],
-        ) -> AsyncPendingInference[Any]: ...
-        def create(self, messages: Messages, **arguments: Any) -> AsyncPendingInference[Any]: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+        ) -> AsyncPendingInference[DataT]: ...
+        def stream(
+            self,
+            messages: Messages,
+            *,
+            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
+            **arguments: Unpack[CallArguments],
+        ) -> AsyncInferenceStream[DataT]: ...
 
-    @overload
-    def stream(
-        self, messages: Messages, *, response_format: type[DataT], **arguments: Unpack[CallArguments]
-    ) -> AsyncInferenceStream[DataT]: ...
-    @overload
-    def stream(
-        self,
-        messages: Messages,
-        *,
-        response_format: ResponseFormat | Mapping[str, Any] | None = None,
-        **arguments: Unpack[CallArguments],
-    ) -> AsyncInferenceStream[Any]: ...
-    def stream(self, messages: Messages = (), **arguments: Any) -> AsyncInferenceStream[Any]:
-        """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
-        return self.create(messages, **checked_names(arguments, _ARGUMENTS)).stream()
+    else:
+
+        def stream(self, messages: Messages = (), **arguments: Any) -> AsyncInferenceStream[Any]:  # noqa: ANN401 (checked by name)
+            """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
+            return self.create(messages, **checked_names(arguments, _ARGUMENTS)).stream()
 
     async def text(self, messages: Messages = (), **arguments: Unpack[TextArguments]) -> str:
         """Return ``await create(messages, …).text()``, the complete visible text. The arguments are those of `create`.
@@ -535,11 +517,6 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
 
     def _use(self, client: Client | None) -> None:
         self._source = AsyncSource(client)
-
-    def _pending(
-        self, request: InferenceRequest, start: Callable[[bool], AsyncInferenceStream]
-    ) -> AsyncPendingInference:
-        return AsyncPendingInference(request, start)
 
     def _stream(self, call: Call) -> AsyncInferenceStream:
         return AsyncInferenceStream(async_pump(call, self._source))

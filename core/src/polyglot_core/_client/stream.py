@@ -6,10 +6,13 @@ The async classes are the sync ones with ``await``; a test compares them.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial as bind
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._engine.callbacks import check_callback
+from polyglot_core._engine.flows import run, run_async, waiting
 from polyglot_core._engine.pump import AsyncPump, NotYetError, Pump
 from polyglot_core._values.formats import DataT
 from polyglot_core._values.response import Outcome
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from typing import Self
 
+    from polyglot_core._engine.flows import Flow
     from polyglot_core._values.events import Event, Seam
     from polyglot_core._values.partial import DataReading, PartialInferenceResponse
     from polyglot_core._values.response import InferenceResponse
@@ -27,6 +31,10 @@ __all__ = ["AsyncInferenceStream", "InferenceStream"]
 
 
 _PumpT = TypeVar("_PumpT", bound="Pump | AsyncPump")
+_T = TypeVar("_T")
+
+_END: Any = object()
+"""What a flow returns at the end of an iteration."""
 
 
 class _Stream(NotCopied, Generic[_PumpT]):
@@ -108,6 +116,22 @@ class _Stream(NotCopied, Generic[_PumpT]):
             raise call.error.with_traceback(None)
         return call.response
 
+    def _next(self, timeout: float | None) -> Flow[PartialInferenceResponse[Any] | None]:
+        """Return what `next` returns; `_END` where that raises StopIteration."""
+        until = self._pump.deadline(timeout)
+        if self._kept:  # of a plain response that has been read
+            return self._kept.pop(0)
+        if self._pump.call.error is not None:
+            raise self._pump.call.error.with_traceback(None)
+        try:
+            while not self._pump.exhausted:
+                if (partial := (yield from self._pump.advancing(until))) is not None:
+                    yield from self._pump.calling_back(partial)
+                    return partial
+        except NotYetError:
+            return None
+        return _END  # type: ignore[no-any-return]
+
     def _take_kept(self) -> list[PartialInferenceResponse] | None:
         """Return the partials of a plain response that was read by `response()`, once; else None.
 
@@ -123,24 +147,37 @@ class _Stream(NotCopied, Generic[_PumpT]):
 class _ElementReading:
     """Reads the elements of a list while the response is received."""
 
-    def __init__(self, stream: _Stream[Any], path: tuple[str, ...]) -> None:
+    def __init__(self, stream: _Stream[Any], partials: object, path: tuple[str, ...]) -> None:
         use = stream._pump.call.target.use  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         if use is None:
             msg = "elements() needs a call with a response_format that is a list, or that has one."
             raise StreamError(msg)
         use.format.reader(use.mode, path)  # a path that the type does not have is refused at once
-        self.ready: deque[Any] = deque()
+        self._ready: deque[Any] = deque()
         self._stream = stream
+        self._partials = partials
         self._path = path
         self._reading: DataReading | None = None
 
-    def take(self, partial: PartialInferenceResponse) -> None:
+    def next(self) -> Flow[Any]:
+        """Return the next element."""
+        next_of = self._stream._pump.next_of  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        while not self._ready:
+            if (partial := (yield from next_of(self._partials, _END))) is not _END:
+                self._take(partial)
+                continue
+            self._end()
+            if not self._ready:
+                return _END
+        return self._ready.popleft()
+
+    def _take(self, partial: PartialInferenceResponse) -> None:
         """Read what a partial brings. After a restart a new reading begins."""
         if partial.choice == 0:
             self._reading = partial.read_data(self._reading, self._path)
             self._take_elements(self._reading)
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """Read the last elements, at the end of the stream.
 
         Raises:
@@ -153,7 +190,7 @@ class _ElementReading:
         self._reading.finish()
         self._take_elements(self._reading)
         try:
-            if not self.ready:
+            if not self._ready:
                 self._reading.reader.close()
         except ResponseFormatError as error:
             _ = response.data  # raises what says more: a refusal, a cut
@@ -161,7 +198,7 @@ class _ElementReading:
 
     def _take_elements(self, reading: DataReading) -> None:
         try:
-            self.ready.extend(reading.reader.elements())
+            self._ready.extend(reading.reader.elements())
         except ResponseFormatError as error:
             raise self._explained(error) from error.__cause__
 
@@ -193,11 +230,11 @@ class InferenceStream(_Stream[Pump], Generic[DataT]):
         Only pings are emitted until the first content is received: before that the request may be retried.
         Raises as iteration of the stream does.
         """
-        return _Events(self._pump, self._watch_events())
+        return _Iterator(_EventReading(self._pump, self._watch_events()).next)
 
     def text(self) -> Iterator[str]:
         """Return an iterator of the visible text of choice 0, in pieces. Raises as iteration of the stream does."""
-        return _Texts(self._partials())
+        return map(_text_of, filter(_has_text, self._partials()))
 
     def elements(self, *path: str) -> Iterator[Any]:
         """Return an iterator of the elements of a list in the data, each validated, as soon as it is complete.
@@ -210,7 +247,7 @@ class InferenceStream(_Stream[Pump], Generic[DataT]):
             StreamError: The stream has ended, or the call had no response format.
             ResponseFormatError: From the iterator: an element does not fit, or the response is no such list.
         """
-        return _Elements(self._partials(), _ElementReading(self, path))
+        return _Iterator(_ElementReading(self, self._partials(), path).next)
 
     def next(self, timeout: float | None = None) -> PartialInferenceResponse[DataT] | None:
         """Return the next partial, or None if none was received within `timeout` seconds.
@@ -224,19 +261,9 @@ class InferenceStream(_Stream[Pump], Generic[DataT]):
             RequestError: The timeout is not a number of seconds.
             PolyglotError: As iteration of the stream does. Repeated calls raise the same error.
         """
-        until = self._pump.deadline(timeout)
-        if self._kept:  # of a plain response that has been read
-            return self._kept.pop(0)
-        if self._pump.call.error is not None:
-            raise self._pump.call.error.with_traceback(None)
-        try:
-            while not self._pump.exhausted:
-                if (partial := self._pump.advance(until)) is not None:
-                    self._pump.call_back(partial)
-                    return partial
-        except NotYetError:
-            return None
-        raise StopIteration
+        if (partial := run(self._next(timeout))) is _END:
+            raise StopIteration
+        return partial
 
     def response(self) -> InferenceResponse[DataT]:
         """Read the rest of the stream and return the complete response.
@@ -269,86 +296,55 @@ class InferenceStream(_Stream[Pump], Generic[DataT]):
         """Return an iterator of the rest of the stream, which runs the callback if there is one."""
         if (kept := self._take_kept()) is not None:
             return iter(kept)
-        return _Watched(self._pump) if self._pump.partial_callbacks else self._pump
+        return map(self._pump.call_back, self._pump) if self._pump.partial_callbacks else self._pump
 
 
-class _Watched:
-    """Iterates partials, and runs the callbacks with each before it is returned."""
+class _Iterator(Generic[_T]):
+    """Iterates what a flow returns, time after time, up to `_END`."""
 
-    def __init__(self, pump: Pump) -> None:
-        self._pump = pump
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> PartialInferenceResponse:
-        partial = next(self._pump)
-        self._pump.call_back(partial)
-        return partial
-
-
-class _Texts:
-    """Iterates the non-empty pieces of choice 0's text."""
-
-    def __init__(self, partials: Iterator[PartialInferenceResponse]) -> None:
-        self._partials = partials
+    def __init__(self, flow: Callable[[], Flow[_T]]) -> None:
+        self._flow = flow
 
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> str:
-        while True:
-            partial = next(self._partials)
-            if partial.content_delta and partial.choice == 0:
-                return partial.content_delta
+    def __next__(self) -> _T:
+        if (item := run(self._flow())) is _END:
+            raise StopIteration
+        return item
 
 
-class _Elements:
-    """Iterates the elements of a list in choice 0's data."""
+class _EventReading:
+    """Reads events. The partials that are built from them are consumed with them."""
 
-    def __init__(self, partials: Iterator[PartialInferenceResponse], reading: _ElementReading) -> None:
-        self._partials = partials
-        self._reading = reading
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:  # noqa: ANN401 (a value of the type that the list has)
-        while not self._reading.ready:
-            try:
-                self._reading.take(next(self._partials))
-            except StopIteration:
-                self._reading.end()
-                if not self._reading.ready:
-                    raise
-        return self._reading.ready.popleft()
-
-
-class _Events:
-    """Iterates events. The partials that are built from them are consumed with them."""
-
-    def __init__(self, pump: Pump, events: deque[Event]) -> None:
+    def __init__(self, pump: Pump | AsyncPump, events: deque[Event]) -> None:
         self._pump = pump
         self._events = events
         self._error: PolyglotError | None = None
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Event:
+    def next(self) -> Flow[Event]:
+        """Return the next event."""
         while not self._events:
             if self._error is not None:
                 raise self._error
             if self._pump.exhausted:
-                raise StopIteration
+                return _END  # type: ignore[no-any-return]
             try:
-                partial = self._pump.advance()
+                partial = yield from self._pump.advancing()
             except PolyglotError as error:
                 self._error = error  # raised after the events received before it
                 continue
-            if partial is not None:
-                self._pump.call_back(partial)
+            if partial is not None and self._pump.partial_callbacks:
+                yield from self._pump.calling_back(partial)
         return self._events.popleft()
+
+
+_text_of = attrgetter("content_delta")
+
+
+def _has_text(partial: PartialInferenceResponse) -> bool:
+    """Return True for a partial with a piece of choice 0's text."""
+    return bool(partial.content_delta) and partial.choice == 0
 
 
 class AsyncInferenceStream(_Stream[AsyncPump], Generic[DataT]):
@@ -372,7 +368,7 @@ class AsyncInferenceStream(_Stream[AsyncPump], Generic[DataT]):
         Only pings are emitted until the first content is received: before that the request may be retried.
         Raises as iteration of the stream does.
         """
-        return _AsyncEvents(self._pump, self._watch_events())
+        return _AsyncIterator(_EventReading(self._pump, self._watch_events()).next)
 
     def text(self) -> AsyncIterator[str]:
         """Return an iterator of the visible text of choice 0, in pieces. Raises as iteration of the stream does."""
@@ -389,7 +385,7 @@ class AsyncInferenceStream(_Stream[AsyncPump], Generic[DataT]):
             StreamError: The stream has ended, or the call had no response format.
             ResponseFormatError: From the iterator: an element does not fit, or the response is no such list.
         """
-        return _AsyncElements(self._partials(), _ElementReading(self, path))
+        return _AsyncIterator(_ElementReading(self, self._partials(), path).next)
 
     async def next(self, timeout: float | None = None) -> PartialInferenceResponse[DataT] | None:  # noqa: ASYNC109 (a cancellation would lose the read)
         """Return the next partial, or None if none was received within `timeout` seconds.
@@ -406,19 +402,9 @@ class AsyncInferenceStream(_Stream[AsyncPump], Generic[DataT]):
             RequestError: The timeout is not a number of seconds; or it is set, and the event loop is trio's.
             PolyglotError: As iteration of the stream does. Repeated calls raise the same error.
         """
-        until = self._pump.deadline(timeout)
-        if self._kept:  # of a plain response that has been read
-            return self._kept.pop(0)
-        if self._pump.call.error is not None:
-            raise self._pump.call.error.with_traceback(None)
-        try:
-            while not self._pump.exhausted:
-                if (partial := await self._pump.advance(until)) is not None:
-                    await self._pump.call_back(partial)
-                    return partial
-        except NotYetError:
-            return None
-        raise StopAsyncIteration
+        if (partial := await run_async(self._next(timeout))) is _END:
+            raise StopAsyncIteration
+        return partial
 
     async def response(self) -> InferenceResponse[DataT]:
         """Read the rest of the stream and return the complete response.
@@ -454,23 +440,23 @@ class AsyncInferenceStream(_Stream[AsyncPump], Generic[DataT]):
     def _partials(self) -> AsyncIterator[PartialInferenceResponse[DataT]]:
         """Return an iterator of the rest of the stream, which runs the callback if there is one."""
         if (kept := self._take_kept()) is not None:
-            return _AsyncKept(kept)
+            return _AsyncIterator(bind(waiting, next, iter(kept), _END))
         return _AsyncWatched(self._pump) if self._pump.partial_callbacks else self._pump
 
 
-class _AsyncKept:
-    """Iterates the partials of a plain response that has been read."""
+class _AsyncIterator(Generic[_T]):
+    """Iterates what a flow returns, time after time, up to `_END`."""
 
-    def __init__(self, partials: list[PartialInferenceResponse]) -> None:
-        self._partials = iter(partials)
+    def __init__(self, flow: Callable[[], Flow[_T]]) -> None:
+        self._flow = flow
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> PartialInferenceResponse:
-        for partial in self._partials:
-            return partial
-        raise StopAsyncIteration
+    async def __anext__(self) -> _T:
+        if (item := await run_async(self._flow())) is _END:
+            raise StopAsyncIteration
+        return item
 
 
 class _AsyncWatched:
@@ -483,9 +469,7 @@ class _AsyncWatched:
         return self
 
     async def __anext__(self) -> PartialInferenceResponse:
-        partial = await anext(self._pump)
-        await self._pump.call_back(partial)
-        return partial
+        return await self._pump.call_back(await anext(self._pump))
 
 
 class _AsyncTexts:
@@ -500,53 +484,5 @@ class _AsyncTexts:
     async def __anext__(self) -> str:
         while True:
             partial = await anext(self._partials)
-            if partial.content_delta and partial.choice == 0:
+            if _has_text(partial):
                 return partial.content_delta
-
-
-class _AsyncElements:
-    """Iterates the elements of a list in choice 0's data."""
-
-    def __init__(self, partials: AsyncIterator[PartialInferenceResponse], reading: _ElementReading) -> None:
-        self._partials = partials
-        self._reading = reading
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:  # noqa: ANN401 (a value of the type that the list has)
-        while not self._reading.ready:
-            try:
-                self._reading.take(await anext(self._partials))
-            except StopAsyncIteration:
-                self._reading.end()
-                if not self._reading.ready:
-                    raise
-        return self._reading.ready.popleft()
-
-
-class _AsyncEvents:
-    """Iterates events. The partials that are built from them are consumed with them."""
-
-    def __init__(self, pump: AsyncPump, events: deque[Event]) -> None:
-        self._pump = pump
-        self._events = events
-        self._error: PolyglotError | None = None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        while not self._events:
-            if self._error is not None:
-                raise self._error
-            if self._pump.exhausted:
-                raise StopAsyncIteration
-            try:
-                partial = await self._pump.advance()
-            except PolyglotError as error:
-                self._error = error  # raised after the events received before it
-                continue
-            if partial is not None:
-                await self._pump.call_back(partial)
-        return self._events.popleft()

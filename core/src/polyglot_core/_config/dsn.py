@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from polyglot_core._config.layers import MAPPINGS, Layer, preset_layer, read_text
 from polyglot_core._config.resolve import folded, installed_preset
 from polyglot_core._values.connection import Connection, guard
 from polyglot_core._values.limits import NUMBERS, WAITS
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error, nearest
+from polyglot_core._values.unreadable import parse
 
 __all__ = ["read_line"]
 
@@ -51,6 +50,7 @@ def _fields_of(line: Secret) -> dict[str, Any] | str:
     for number, part in enumerate(line.reveal().split(","), 1):
         field, equals, value = part.partition("=")
         field, dot, inner = field.strip().partition(".")
+        value = value.strip()
         inners = (inner,) if dot else _MEANT.get(field, ("",))
         if not equals or not field or (dot and not inner):
             return (
@@ -60,9 +60,9 @@ def _fields_of(line: Secret) -> dict[str, Any] | str:
         if problem := _problem(field, inners[0], number):
             return problem
         for each in filter(None, inners):
-            fields.setdefault(field, {})[each] = value.strip() if field == "headers" else _as_json(value.strip())
+            fields.setdefault(field, {})[each] = value if field == "headers" else parse(value, value)
         if not inners[0]:
-            fields[field] = value.strip()
+            fields[field] = value
     if "api_key" in fields:
         fields["api_key"] = Secret(fields["api_key"], "the connection line")
     start = {"preset": fields.pop("preset")} if "preset" in fields else {}
@@ -80,10 +80,3 @@ def _problem(field: str, inner: str, number: int) -> str | None:
         return None
     how = f"a mapping, given as {field}.NAME=value" if field in _NAMED_VALUES else f"given as {field}=value"
     return f"{field} in part {number} of the connection line is {how}."
-
-
-def _as_json(text: str) -> Any:  # noqa: ANN401 (any JSON value)
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return text

@@ -10,7 +10,7 @@ from polyglot_core._values.suggest import config_error, nearest, suggestion
 from polyglot_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from polyglot_core._config.config_file import Settings
     from polyglot_core._values.connection import Connection
@@ -21,10 +21,7 @@ __all__ = ["driver_problem", "no_base_url", "unknown_driver", "unknown_name", "u
 def unknown_driver(connection: Connection) -> ConfigError:
     """Return the error for a connection whose driver is not installed or registered."""
     drivers = (*discovery.find_drivers(), *discovery.registered_drivers())
-    if discovery.is_left_out(connection.driver):
-        what = "which is installed, but POLYGLOT_DRIVERS excludes it"
-    else:
-        what = f"which is not installed{suggestion(connection.driver, drivers)}"
+    what = _why_not(connection.driver, drivers, "it")
     return config_error(
         f"Connection {connection.name!r} names the driver {connection.driver!r}, {what}. Usable are: "
         f"{', '.join(drivers) or 'none'}.",
@@ -34,11 +31,15 @@ def unknown_driver(connection: Connection) -> ConfigError:
 
 def unknown_preset(preset: str, name: str) -> ConfigError:
     """Return the error for a connection whose preset is not installed."""
-    if discovery.is_left_out(preset):
-        what = "which is installed, but POLYGLOT_DRIVERS excludes its package"
-    else:
-        what = f"which is not installed{suggestion(preset, discovery.find_presets())}"
+    what = _why_not(preset, discovery.find_presets(), "its package")
     return config_error(f"Connection {name!r} names the preset {preset!r}, {what}.")
+
+
+def _why_not(name: str, known: Iterable[str], excluded: str) -> str:
+    """Return a clause on why a name is not found."""
+    if discovery.is_left_out(name):
+        return f"which is installed, but POLYGLOT_DRIVERS excludes {excluded}"
+    return f"which is not installed{suggestion(name, known)}"
 
 
 def no_base_url(name: str) -> ConfigError:

@@ -7,7 +7,7 @@ implementations; its rule holds here too: arguments are passed by name, in any s
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import pluggy
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["BoundDriver", "Driver"]
 
 _REQUIRED = ("encode_request", "decode_chunk", "extract_usage")
+
+_T = TypeVar("_T")
 
 Implementation = tuple["Callable[..., Any]", tuple[str, ...]]
 """A hook's function and the names of its arguments, in its own order."""
@@ -156,9 +158,15 @@ class BoundDriver:
         wire = self._call("list_models", "data", data, models=models)
         return None if wire is None and data is not None else self._checked("list_models", wire)
 
-    def _checked(self, hook: str, wire: object) -> WireRequest:
-        if not isinstance(wire, WireRequest):
-            raise self.at_fault(f"returned {type(wire).__name__} from {hook} instead of a WireRequest")
+    def _a(self, kind: type[_T], hook: str, returned: object, more: str = "") -> _T:
+        """Return what a hook returned, or raise if it is not of this kind."""
+        if not isinstance(returned, kind):
+            what = f"returned {type(returned).__name__} from {hook} instead of a {kind.__name__}{more}"
+            raise self.at_fault(what)
+        return returned
+
+    def _checked(self, hook: str, returned: object) -> WireRequest:
+        wire = self._a(WireRequest, hook, returned)
         if isinstance(wire.framing, str) and wire.framing not in FRAMERS:
             raise self.at_fault(f"set framing={wire.framing!r}; valid values are {', '.join(FRAMERS)}")
         for field, words in _WORDS.items():
@@ -183,10 +191,7 @@ class BoundDriver:
         Raises:
             PluginError: The driver is broken.
         """
-        usage = self._call("extract_usage", "payload", payload)
-        if not isinstance(usage, Usage):
-            raise self.at_fault(f"returned {type(usage).__name__} from extract_usage instead of a Usage")
-        return usage
+        return self._a(Usage, "extract_usage", self._call("extract_usage", "payload", payload))
 
     def decode_error(self, response: WireResponse) -> Failure | None:
         """Parse an error response with the driver's hook; return None if the driver has none or leaves it to core.
@@ -197,15 +202,10 @@ class BoundDriver:
         if "decode_error" not in self.hooks:
             return None
         failure = self._call("decode_error", "response", response)
-        if not isinstance(failure, (Failure, type(None))):
-            raise self.at_fault(f"returned {type(failure).__name__} from decode_error instead of a Failure or None")
-        return failure
+        return None if failure is None else self._a(Failure, "decode_error", failure, " or None")
 
     def _authorized(self, wire: WireRequest) -> WireRequest:
-        signed = self._call("authorize", "wire", wire)
-        if not isinstance(signed, WireRequest):
-            raise self.at_fault(f"returned {type(signed).__name__} from authorize instead of a WireRequest")
-        return signed
+        return self._a(WireRequest, "authorize", self._call("authorize", "wire", wire))
 
     def at_fault(self, what: str) -> PluginError:
         """Return the error for a violation of the contract; `what` continues a sentence that begins with the name."""

@@ -5,52 +5,56 @@ Everything that differs in kind between sync and async is here.
 
 from __future__ import annotations
 
-import contextvars
 import math
 import sys
 import threading
-from collections.abc import Callable
 from functools import partial
-from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from polyglot_core._engine.background import (
-    AsyncBackground,
-    AsyncOperation,
-    Background,
-    Operation,
-    closed,
-    outcome_of,
-)
+from polyglot_core._engine.background import AsyncBackground, AsyncOperation, Background, Operation
+from polyglot_core._engine.flows import awaiting, waiting
 from polyglot_core._http.event_loops import AsyncSource, closer_here
-from polyglot_core._http.exchange import DRAIN_SECONDS
 from polyglot_core._http.in_flight import InFlightRequest
-from polyglot_core._http.pools import LONGEST_WAIT, Pools, SendOptions
+from polyglot_core._http.pools import Pools, SendOptions
 from polyglot_core._http.translate import timed_out
-from polyglot_core._wire.messages import WireRequest
 from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     import anyio
 
     from polyglot_core._engine.call import Call
     from polyglot_core._http.exchange import AsyncExchange, Exchange
+    from polyglot_core._wire.messages import WireRequest
 
 __all__ = ["AsyncBackend", "SyncBackend"]
+
+_T = TypeVar("_T")
 
 _POLL = 0.005
 """Seconds that a wait lasts at least: what has been received is read by a thread or a task, which has to start."""
 
 
 class SyncBackend:
-    """Waits by blocking the thread."""
+    """Waits by blocking the thread.
+
+    Attributes:
+        wait: Calls an operation within a flow.
+        background: Performs an operation in the background.
+        next: Returns the next item of an iterator.
+    """
+
+    wait = staticmethod(waiting)
+    background = Background
+    next = staticmethod(next)
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
         self._in_flight = InFlightRequest()
         self._woken = threading.Event()
-        self._authorized: SimpleQueue[Callable[[], WireRequest]] | None = None  # set while `authorize` runs
+        self._authorizing: Background[WireRequest] | None = None  # set while `authorize` runs
 
     def open(self, call: Call) -> Exchange:
         """Encode, authorize and send the request of the next attempt, and wait for status and headers."""
@@ -67,20 +71,15 @@ class SyncBackend:
         """
         if call.target.driver.authorize is None:
             return wire
-        self._authorized = results = SimpleQueue[Callable[[], WireRequest]]()
-        moment, clock = call.clocks.due(now := perf_counter())
-        run = partial(_put_outcome, partial(call.target.driver.authorize, wire), results)
-        threading.Thread(
-            target=contextvars.copy_context().run, args=(run,), name="polyglot-authorize", daemon=True
-        ).start()
+        moment, clock = call.clocks.due(perf_counter())
+        run = Operation(partial(call.target.driver.authorize, wire), _nothing, _nothing)
+        self._authorizing = running = Background(run, "polyglot-authorize")
         try:
-            if self._woken.is_set():
+            if self._woken.is_set() or not running.wait(moment):
                 raise timed_out(clock)
-            return results.get(timeout=min(LONGEST_WAIT, max(0.0, moment - now)))()
-        except Empty:
-            raise timed_out(clock) from None
+            return running.result()
         finally:
-            self._authorized = None
+            self._authorizing = None
 
     def send(self, call: Call, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers. Raises as `Pool.send`."""
@@ -95,16 +94,12 @@ class SyncBackend:
         """Wait `seconds` between two attempts, or until `wake` is called."""
         self._woken.wait(seconds)
 
-    def drain(self, exchange: Exchange) -> None:
-        """Read the end of a complete body, if that is quick, so that the connection can be reused."""
-        exchange.drain()
-
     def wake(self) -> None:
         """End the current wait and all later ones. Any thread may call it."""
         self._woken.set()
         self._in_flight.abort()
-        if (results := self._authorized) is not None:
-            results.put(closed)
+        if (running := self._authorizing) is not None:
+            running.abandon()
 
     # Waits in parts
 
@@ -116,21 +111,31 @@ class SyncBackend:
         """
         return None if timeout is None else perf_counter() + max(_POLL, _checked(timeout))
 
-    def opening(self, call: Call) -> Background[Exchange]:
-        """Return `open`, to be performed in the background."""
-        return Background(Operation(partial(self.open, call), self.wake, _close))
+    def opening(self, call: Call) -> Operation[Exchange]:
+        """Return `open` as an operation."""
+        return Operation(partial(self.open, call), self.wake, _close)
 
-    def reading(self, exchange: Exchange) -> Background[bytes]:
-        """Return a read, to be performed in the background."""
-        return Background(Operation(exchange.read, exchange.abort, lambda _: exchange.close()))
+    def reading(self, exchange: Exchange) -> Operation[bytes]:
+        """Return a read as an operation."""
+        return Operation(exchange.read, exchange.abort, lambda _: exchange.close())
 
-    def sleeping(self, seconds: float) -> Background[None]:
-        """Return `sleep`, to be performed in the background."""
-        return Background(Operation(partial(self.sleep, seconds), self.wake, _nothing))
+    def sleeping(self, seconds: float) -> Operation[None]:
+        """Return `sleep` as an operation."""
+        return Operation(partial(self.sleep, seconds), self.wake, _nothing)
 
 
 class AsyncBackend:
-    """Waits by suspending the task. anyio is imported by the first wait."""
+    """Waits by suspending the task. anyio is imported by the first wait.
+
+    Attributes:
+        wait: Calls an operation within a flow.
+        background: Performs an operation in the background.
+        next: Returns the next item of an iterator.
+    """
+
+    wait = staticmethod(awaiting)
+    background = AsyncBackground
+    next = staticmethod(anext)
 
     def __init__(self, source: AsyncSource) -> None:
         self._source = source
@@ -155,12 +160,8 @@ class AsyncBackend:
         import anyio.to_thread  # noqa: PLC0415
 
         moment, clock = call.clocks.due(now := perf_counter())
-        authorized = None
-        with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
-            if self._woken:
-                self._scope.cancel()
-            authorized = await anyio.to_thread.run_sync(call.target.driver.authorize, wire, abandon_on_cancel=True)
-        self._scope = None
+        hook = partial(call.target.driver.authorize, wire)
+        authorized = await self._within(moment - now, lambda: anyio.to_thread.run_sync(hook, abandon_on_cancel=True))
         if authorized is None:
             raise timed_out(clock)
         return authorized
@@ -171,23 +172,14 @@ class AsyncBackend:
         Raises:
             TimedOut: A clock ran out first.
         """
-        import anyio  # noqa: PLC0415
-
-        now = perf_counter()
-        moment, clock = call.clocks.due(now)
-        pools = await self._source.pools()
-        exchange = None
-        with anyio.CancelScope(deadline=anyio.current_time() + moment - now) as self._scope:
-            if self._woken:  # during authorization, for example
-                self._scope.cancel()
-            closer = closer_here()
-            pool = pools.pool(wire.url, call.target.connection.route, call.target.connection.account, closer)
-            in_flight = InFlightRequest()
-            try:
-                exchange = await pool.send(wire, _send_options(call), in_flight, closer)
-            finally:
-                call.count_resent(in_flight.sends - 1)
-        self._scope = None
+        moment, clock = call.clocks.due(now := perf_counter())
+        pools, closer, in_flight = await self._source.pools(), closer_here(), InFlightRequest()
+        pool = pools.pool(wire.url, call.target.connection.route, call.target.connection.account, closer)
+        try:
+            sent = partial(pool.send, wire, _send_options(call), in_flight, closer)
+            exchange = await self._within(moment - now, sent)
+        finally:
+            call.count_resent(in_flight.sends - 1)
         if exchange is None:
             raise timed_out(clock)
         return exchange
@@ -196,18 +188,19 @@ class AsyncBackend:
         """Wait `seconds` between two attempts, or until `wake` is called."""
         import anyio  # noqa: PLC0415
 
-        with anyio.move_on_after(seconds) as self._scope:
-            if self._woken:
-                self._scope.cancel()
-            await anyio.sleep_forever()
-        self._scope = None
+        await self._within(seconds, anyio.sleep_forever)
 
-    async def drain(self, exchange: AsyncExchange) -> None:
-        """Read the end of a complete body, if that is quick, so that the connection can be reused."""
+    async def _within(self, seconds: float, operation: Callable[[], Awaitable[_T]]) -> _T | None:
+        """Return the result of an operation; None if it takes longer than `seconds`, or `wake` is called."""
         import anyio  # noqa: PLC0415
 
-        with anyio.move_on_after(DRAIN_SECONDS):
-            await exchange.drain()
+        result = None
+        with anyio.move_on_after(seconds) as self._scope:
+            if self._woken:  # before: during authorization, for example
+                self._scope.cancel()
+            result = await operation()
+        self._scope = None
+        return result
 
     def wake(self) -> None:
         """End the current wait and all later ones. Any task of the event loop may call it."""
@@ -231,17 +224,17 @@ class AsyncBackend:
             return None
         raise RequestError(_NOT_IN_TRIO, phase="stream")
 
-    def opening(self, call: Call) -> AsyncBackground[AsyncExchange]:
-        """Return `open`, to be performed in the background."""
-        return AsyncBackground(AsyncOperation(partial(self.open, call), _aclose))
+    def opening(self, call: Call) -> AsyncOperation[AsyncExchange]:
+        """Return `open` as an operation."""
+        return AsyncOperation(partial(self.open, call), _aclose)
 
-    def reading(self, exchange: AsyncExchange) -> AsyncBackground[bytes]:
-        """Return a read, to be performed in the background."""
-        return AsyncBackground(AsyncOperation(exchange.read, lambda _: exchange.close()))
+    def reading(self, exchange: AsyncExchange) -> AsyncOperation[bytes]:
+        """Return a read as an operation."""
+        return AsyncOperation(exchange.read, lambda _: exchange.close())
 
-    def sleeping(self, seconds: float) -> AsyncBackground[None]:
-        """Return `sleep`, to be performed in the background."""
-        return AsyncBackground(AsyncOperation(partial(self.sleep, seconds), _anothing))
+    def sleeping(self, seconds: float) -> AsyncOperation[None]:
+        """Return `sleep` as an operation."""
+        return AsyncOperation(partial(self.sleep, seconds), _anothing)
 
 
 _NOT_IN_TRIO = (
@@ -272,10 +265,6 @@ def _checked(timeout: object) -> float:
     raise RequestError(msg, phase="stream")
 
 
-def _put_outcome(run: Callable[[], WireRequest], outcomes: SimpleQueue[Callable[[], WireRequest]]) -> None:
-    outcomes.put(outcome_of(run))
-
-
 def _close(exchange: Exchange | None) -> None:
     if exchange is not None:
         exchange.close()
@@ -286,7 +275,7 @@ async def _aclose(exchange: AsyncExchange | None) -> None:
         await exchange.close()
 
 
-def _nothing(_: object) -> None:
+def _nothing(*_: object) -> None:
     pass
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._http.watchdog import CollectHook
 
-__all__ = ["AsyncBackground", "AsyncOperation", "Background", "Operation", "closed", "outcome_of"]
+__all__ = ["AsyncBackground", "AsyncOperation", "Background", "Operation"]
 
 _T = TypeVar("_T")
 
@@ -58,7 +58,7 @@ class AsyncOperation(NamedTuple, Generic[_T]):
     release: Callable[[_T | None], Awaitable[object]]
 
 
-def outcome_of(run: Callable[[], _T]) -> Callable[[], _T]:
+def _outcome_of(run: Callable[[], _T]) -> Callable[[], _T]:
     """Call `run`, and return a function that returns its result or raises its exception."""
     try:
         return partial(_return, run())
@@ -74,7 +74,7 @@ def _raise(error: BaseException) -> NoReturn:
     raise error
 
 
-def closed() -> NoReturn:
+def _closed() -> NoReturn:
     """Raise the outcome of an operation that was ended by `close`. The pump drops it: the call is cancelled."""
     raise timed_out("total")
 
@@ -102,7 +102,7 @@ class _Work(Generic[_T]):
 
     def run(self) -> None:
         """Perform the operation, and release its connection if it was abandoned meanwhile."""
-        outcome = outcome_of(self._run)
+        outcome = _outcome_of(self._run)
         with self._lock:
             self._over = True
             abandoned = self._abandoned
@@ -120,7 +120,7 @@ class _Work(Generic[_T]):
         with self._lock:
             first, self._abandoned = not self._abandoned, True
             over = self._over
-        self.outcomes.put(closed)
+        self.outcomes.put(_closed)
         if first and over:
             self._operation.release(self._result)
         elif first:
@@ -130,14 +130,19 @@ class _Work(Generic[_T]):
 class Background(Generic[_T]):
     """An operation in a thread of its own. It ends when this object is collected.
 
+    Args:
+        operation: The operation.
+        name: Name of the thread.
+
     Attributes:
         survives: Whether the operation continues after an interruption of a wait for it.
     """
 
     survives = False
 
-    def __init__(self, operation: Operation[_T]) -> None:
+    def __init__(self, operation: Operation[_T], name: str = "polyglot-read") -> None:
         self._work = _Work(operation)
+        self._name = name
         self._outcome: Callable[[], _T] | None = None
         self._waiting = threading.Lock()
         self._started = False
@@ -162,7 +167,7 @@ class Background(Generic[_T]):
 
     def result(self) -> _T:
         """Return the result of an operation that is over, or raise its exception."""
-        return (self._outcome or closed)()
+        return (self._outcome or _closed)()
 
     def abandon(self) -> None:
         """End the operation. Its thread then releases the connection. Any thread may call it, any number of times."""
@@ -174,7 +179,7 @@ class Background(Generic[_T]):
             self._started = True
             work.hook = on_collect(self, work.abandon)
             run = contextvars.copy_context().run
-            threading.Thread(target=run, args=(work.run,), name="polyglot-read", daemon=True).start()
+            threading.Thread(target=run, args=(work.run,), name=self._name, daemon=True).start()
 
 
 _tasks: set[asyncio.Task[Any]] = set()  # a loop keeps only weak references to its tasks
@@ -217,7 +222,7 @@ class AsyncBackground(Generic[_T]):
     def result(self) -> _T:
         """Return the result of an operation that is over, or raise its exception."""
         task = self._task
-        return (closed if task is None or task.cancelled() else task.result())()
+        return (_closed if task is None or task.cancelled() else task.result())()
 
     async def abandon(self) -> None:
         """End the operation and release its connection. Any task of the loop may call it, any number of times."""
@@ -241,6 +246,6 @@ async def _performed(operation: AsyncOperation[_T]) -> Callable[[], _T]:
         return partial(_return, await operation.run())
     except sys.modules["asyncio"].CancelledError:  # by `abandon`, by the collector, or because the loop is ending
         await operation.release(None)
-        return closed
+        return _closed
     except BaseException as error:  # noqa: BLE001 (raised in the task that waits)
         return partial(_raise, error)

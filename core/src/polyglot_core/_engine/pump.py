@@ -1,6 +1,6 @@
 """The two pumps, which carry one call each: they read bytes, emit partials, and perform what the call decides.
 
-`Pump` and `AsyncPump` are equal but for ``async`` and ``await``; a test compares them.
+`Pump` and `AsyncPump` are equal but for ``async`` and ``await``, and how they run a flow; a test compares them.
 """
 
 # Theory of operation
@@ -18,11 +18,11 @@
 # `call.attempt.take` and `call.clocks`: they save two attribute lookups for each chunk. They are set together, in
 # `_send`, before the first chunk of an attempt exists.
 #
-# `advance` does one such round and returns. `events()` uses it: one read may emit events and no partial (a ping, the
+# `advancing` does one such round and returns. `events()` uses it: one read may emit events and no partial (a ping, the
 # model's name), and such events must be handed out before the next read, which may take minutes.
 #
 # Waiting in parts. `next(timeout=…)` passes a moment, `until`, down to `_step`. What waits there (a backoff, sending, a
-# read) is then performed in the background, by a thread or by a task, and `_awaited` waits for its result. If that is
+# read) is then performed in the background, by a thread or by a task, and `_performed` waits for its result. If that is
 # not over by `until`, NotYetError passes through to `next`, and `_running` stays: the next step, of whichever method,
 # waits for the same result instead of starting anew. Meanwhile `_direct` is None, so that the fast branch of `__next__`
 # does not read as well; it is the exchange otherwise, and costs nothing more than `_exchange` would. Only what waits
@@ -67,10 +67,10 @@
 # backoff. `on_seam` runs before the sleep, so that the caller can close the call instead of waiting. Whatever a
 # callback raises ends the call as `close` does.
 #
-# Sync and async are kept equal by hand and by a test (`test_parity`), which removes ``async`` and ``await`` and
-# compares the methods as syntax trees. Generating one from the other would make tracebacks point to generated lines,
-# and a common coroutine driven by hand would cost each chunk a call. What does not wait is in `_Buffers`, once. What
-# differs in kind is in `backends`.
+# Sync and async share what waits, in flows, which each runs in its own way (see `flows`); what differs in kind is in
+# `backends`. The loop of `__next__` is written twice, because a flow would cost each chunk a call. A test
+# (`test_parity`) removes ``async`` and ``await`` and compares the methods as syntax trees. Generating one from the
+# other would make tracebacks point to generated lines.
 #
 # Nothing that the exchange holds may refer to the pump. The exchange closes its socket when it is collected; with a
 # cycle this would happen at some later run of the collector, and the provider would generate until then.
@@ -78,11 +78,12 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from polyglot_core._attempt.lifecycle import State
 from polyglot_core._engine.backends import AsyncBackend, SyncBackend
 from polyglot_core._engine.callbacks import call_each
+from polyglot_core._engine.flows import run, run_async
 from polyglot_core._engine.retry_policy import AcceptTruncated, Raise
 from polyglot_core._http.translate import TwoReadersError, without_frames
 from polyglot_core._values.descriptors import no_descriptor
@@ -93,8 +94,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
 
-    from polyglot_core._engine.background import AsyncBackground, Background
+    from polyglot_core._engine.background import AsyncBackground, AsyncOperation, Background, Operation
     from polyglot_core._engine.call import Call
+    from polyglot_core._engine.flows import Flow
     from polyglot_core._http.event_loops import AsyncSource
     from polyglot_core._http.exchange import AsyncExchange, Exchange
     from polyglot_core._http.pools import Pools
@@ -107,15 +109,16 @@ __all__ = ["AsyncPump", "NotYetError", "Pump", "async_pump", "pump"]
 
 
 _COMMITTED = State.COMMITTED
-_T = TypeVar("_T")
+_BackendT = TypeVar("_BackendT", bound="SyncBackend | AsyncBackend")
+_ExchangeT = TypeVar("_ExchangeT", bound="Exchange | AsyncExchange")
 
 
 class NotYetError(Exception):
     """A step is not over at the moment until which it was waited for. It continues."""
 
 
-class _Buffers:
-    """What the two pumps have read and not emitted.
+class _Pump(Generic[_BackendT, _ExchangeT]):
+    """What the two pumps share: all but the loop.
 
     Attributes:
         call: The call.
@@ -127,7 +130,7 @@ class _Buffers:
 
     _take: Callable[[Chunk, float], _Taken]  # `call.attempt.take`, once there is an attempt
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, backend: _BackendT) -> None:
         self.call = call
         self.exhausted = self.interrupted = False
         self.partial_callbacks: list[Callable[[PartialInferenceResponse], object]] = []
@@ -137,6 +140,19 @@ class _Buffers:
         self._chunks: Iterator[Chunk] = iter(())
         self._ready: Iterator[PartialInferenceResponse] | None = None
         self._sending = threading.Lock()  # held while a request is being sent
+        self._backend: Any = backend
+        self._exchange: _ExchangeT | None = None
+        self._direct: _ExchangeT | None = None  # the same; None while something runs in the background
+        self._running: Background[Any] | AsyncBackground[Any] | None = None  # what `_step` waits for in parts
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """Return the `until` of `advancing` for a timeout in seconds.
+
+        Raises:
+            RequestError: The timeout is not valid, or timeouts are not possible here.
+        """
+        until: float | None = self._backend.deadline(timeout)
+        return until
 
     def _buffered(self) -> PartialInferenceResponse | None:
         """Return the next partial of what has been read; None if another read is needed."""
@@ -153,16 +169,188 @@ class _Buffers:
             else:
                 return None
 
+    # Flows
 
-class Pump(_Buffers):
+    def advancing(self, until: float | None = None) -> Flow[PartialInferenceResponse | None]:
+        """Return a partial that has been read. Otherwise send the request or read once, and return None.
+
+        `exhausted` is True when there is nothing more. `until` is the moment until which it waits for the step, which
+        the next call continues. Raises as iteration does.
+
+        Raises:
+            NotYetError: The step is not over by then.
+        """
+        try:
+            if (partial := self._buffered()) is not None:
+                return partial
+            if not self.call.ended:
+                yield from self._step(until)
+                return None
+        except NotYetError:
+            raise
+        except PolyglotError as error:
+            yield from self._recover(error)
+            return None
+        except BaseException as interruption:
+            if until is not None and self._running is not None and self._running.survives:
+                _hide_frames(interruption)
+            else:
+                yield from self._abandon(interruption)
+            raise
+        yield from self._end()
+        return None
+
+    def next_of(self, partials: object, default: object) -> Flow[Any]:
+        """Return the next partial of an iterator, sync or async as the pump is; `default` at its end."""
+        return self._backend.wait(self._backend.next, partials, default)  # type: ignore[no-any-return]
+
+    def closing(self) -> Flow[None]:
+        """End the call in any phase."""
+        self.call.cancel()
+        self._backend.wake()
+        if (exchange := self._exchange) is not None:
+            exchange.abort()
+        if self._running is not None or not (self._sending.locked() or self._clocks.waiting):
+            self._ready, self._chunks = None, iter(())  # else the reader wakes and releases
+            yield from self._release()
+
+    def calling_back(self, partial: PartialInferenceResponse) -> Flow[None]:
+        """Call `on_partial` with a partial that is about to be returned. What it raises ends the call."""
+        return self._call_back("on_partial", self.partial_callbacks, partial)
+
+    def _call_back(self, method: str, callbacks: Sequence[Callable[[Any], object]], value: object) -> Flow[None]:
+        try:
+            call_each(method, callbacks, value)
+        except BaseException:
+            yield from self.closing()
+            raise
+
+    def _step(self, until: float | None = None) -> Flow[None]:
+        """Wait for the backoff, send the request, or read once.
+
+        Raises:
+            TwoReadersError: Another thread or task sends the request.
+            NotYetError: It is not done by `until`.
+        """
+        if self._sending.locked():
+            raise TwoReadersError
+        exchange, attempt = self._exchange, self.call.attempt
+        if self._backoff:
+            yield from self._performed(self._backend.sleeping(self._backoff), until)
+            self._backoff = 0.0
+        elif exchange is None or attempt is None:
+            yield from self._send(until)
+        elif data := (yield from self._read(exchange, until)):
+            self._chunks = iter(attempt.frame(data))
+        elif not self.call.cancelled:
+            self._ready = self.call.finish()
+
+    def _send(self, until: float | None) -> Flow[None]:
+        if not self._sending.acquire(blocking=False):
+            raise TwoReadersError
+        try:
+            if self.call.cancelled or self._exchange is not None:  # another thread was faster
+                return
+            self._exchange = exchange = yield from self._performed(self._backend.opening(self.call), until)
+            attempt = self.call.attempt
+            if attempt is not None and not self.call.cancelled:
+                self._direct = exchange
+                self._ready = iter(attempt.begin(exchange.status, exchange.headers))
+                self._take, self._clocks = attempt.take, self.call.clocks
+        except OSError as error:  # of an import, or of what the driver reads
+            if ours := no_descriptor(error):
+                raise ours from error
+            raise
+        finally:
+            self._sending.release()
+
+    def _read(self, exchange: _ExchangeT, until: float | None) -> Flow[bytes]:
+        if until is None and self._running is None:
+            return self._backend.wait(exchange.read)  # type: ignore[no-any-return]
+        return self._performed(self._backend.reading(exchange), until)
+
+    def _performed(self, operation: Operation[Any] | AsyncOperation[Any], until: float | None) -> Flow[Any]:
+        """Return the result of an operation: of the one that runs in the background, if there is one.
+
+        Raises:
+            NotYetError: It is not over by `until`; the next step continues to wait for it.
+        """
+        if until is None and self._running is None:
+            return (yield from self._backend.wait(operation.run))
+        running = self._running or self._backend.background(operation)
+        self._direct, self._running = None, running
+        if not (yield from self._backend.wait(running.wait, until)):
+            raise NotYetError
+        self._direct, self._running = self._exchange, None
+        return running.result()
+
+    def _recover(self, error: PolyglotError) -> Flow[None]:
+        """End the attempt that `error` interrupted; or, if it has ended, prepare the next one or raise.
+
+        Raises:
+            PolyglotError: `error`, if the call ends with it.
+        """
+        if isinstance(error, TwoReadersError):  # the stream of the first reader continues
+            raise error
+        if self.call.cancelled:
+            return
+        if self.call.interruptible:
+            self._ready = self.call.interrupted(error)
+            return
+        decision = self.call.decide(error)
+        try:
+            yield from self._release()
+        except BaseException as interruption:
+            yield from self._abandon(interruption)
+            raise
+        if isinstance(decision, Raise):
+            raise error
+        if not isinstance(decision, AcceptTruncated):
+            self._chunks = iter(())
+            self._backoff = decision.wait
+            yield from self._call_back("on_seam", self.seam_callbacks, self.call.seam)
+
+    def _end(self) -> Flow[None]:
+        """Record the end of the iteration.
+
+        Raises:
+            StreamError: The call has not ended, but a read of it was interrupted.
+        """
+        if self.interrupted:
+            raise self.call.interrupted_read()
+        self.exhausted = True
+        yield from self._release()
+
+    def _abandon(self, interruption: BaseException) -> Flow[None]:
+        """End the call because of an interruption, which the caller of this method re-raises."""
+        _hide_frames(interruption)
+        self.interrupted = self.interrupted or not self.call.ended
+        self.call.cancel()
+        if self._exchange is not None:
+            self._exchange.abort()
+        yield from self._release()
+
+    def _release(self) -> Flow[None]:
+        """Return the connection to its pool if the body was read to the end, else close it."""
+        exchange, self._exchange, self._direct = self._exchange, None, None
+        running, self._running = self._running, None
+        wait = self._backend.wait
+        try:
+            if running is not None:  # which closes the exchange
+                yield from wait(running.abandon)
+            elif exchange is not None:
+                try:
+                    if self.call.release():
+                        yield from wait(exchange.drain)
+                finally:
+                    yield from wait(exchange.close)
+        except BaseException as interruption:
+            _hide_frames(interruption)
+            raise
+
+
+class Pump(_Pump[SyncBackend, "Exchange"]):
     """Carries one call, sync: an iterator of partials."""
-
-    def __init__(self, call: Call, backend: SyncBackend) -> None:
-        super().__init__(call)
-        self._backend = backend
-        self._exchange: Exchange | None = None
-        self._direct: Exchange | None = None  # the same; None while something runs in the background
-        self._running: Background[Any] | None = None  # what `_step` waits for in parts
 
     def __iter__(self) -> Self:
         return self
@@ -196,213 +384,27 @@ class Pump(_Buffers):
                     elif self.call.ended:
                         break
                     else:
-                        self._step()
+                        run(self._step())
             except PolyglotError as error:
-                self._recover(error)
+                run(self._recover(error))
             except BaseException as interruption:
-                self._abandon(interruption)
+                run(self._abandon(interruption))
                 raise
-        self._end()
+        run(self._end())
         raise StopIteration
-
-    def advance(self, until: float | None = None) -> PartialInferenceResponse | None:
-        """Return a partial that has been read. Otherwise send the request or read once, and return None.
-
-        `exhausted` is True when there is nothing more. `until` is the moment until which it waits for the step, which
-        the next call continues. Raises as iteration does.
-
-        Raises:
-            NotYetError: The step is not over by then.
-        """
-        try:
-            if (partial := self._buffered()) is not None:
-                return partial
-            if not self.call.ended:
-                self._step(until)
-                return None
-        except NotYetError:
-            raise
-        except PolyglotError as error:
-            self._recover(error)
-            return None
-        except BaseException as interruption:
-            if until is not None and self._running is not None and self._running.survives:
-                _hide_frames(interruption)
-            else:
-                self._abandon(interruption)
-            raise
-        self._end()
-        return None
-
-    def deadline(self, timeout: float | None) -> float | None:
-        """Return the `until` of `advance` for a timeout in seconds.
-
-        Raises:
-            RequestError: The timeout is not valid, or timeouts are not possible here.
-        """
-        return self._backend.deadline(timeout)
 
     def close(self) -> None:
         """End the call in any phase. Any thread may call it, any number of times."""
-        self.call.cancel()
-        self._backend.wake()
-        if (exchange := self._exchange) is not None:
-            exchange.abort()
-        if self._running is not None or not (self._sending.locked() or self._clocks.waiting):
-            self._ready, self._chunks = None, iter(())  # else the reader wakes and releases
-            self._release()
+        run(self.closing())
 
-    def _step(self, until: float | None = None) -> None:
-        """Wait for the backoff, send the request, or read once.
-
-        Raises:
-            TwoReadersError: Another thread or task sends the request.
-            NotYetError: It is not done by `until`.
-        """
-        if self._sending.locked():
-            raise TwoReadersError
-        exchange, attempt = self._exchange, self.call.attempt
-        if self._backoff:
-            self._sleep(until)
-        elif exchange is None or attempt is None:
-            self._send(until)
-        elif data := self._read(exchange, until):
-            self._chunks = iter(attempt.frame(data))
-        elif not self.call.cancelled:
-            self._ready = self.call.finish()
-
-    def _sleep(self, until: float | None) -> None:
-        if until is None and self._running is None:
-            self._backend.sleep(self._backoff)
-        else:
-            self._awaited(self._running or self._backend.sleeping(self._backoff), until)
-        self._backoff = 0.0
-
-    def _send(self, until: float | None) -> None:
-        if not self._sending.acquire(blocking=False):
-            raise TwoReadersError
-        try:
-            if self.call.cancelled or self._exchange is not None:  # another thread was faster
-                return
-            if until is None and self._running is None:
-                self._exchange = exchange = self._backend.open(self.call)
-            else:
-                opening = self._running or self._backend.opening(self.call)
-                self._exchange = exchange = self._awaited(opening, until)
-            attempt = self.call.attempt
-            if attempt is not None and not self.call.cancelled:
-                self._direct = exchange
-                self._ready = iter(attempt.begin(exchange.status, exchange.headers))
-                self._take, self._clocks = attempt.take, self.call.clocks
-        except OSError as error:  # of an import, or of what the driver reads
-            if ours := no_descriptor(error):
-                raise ours from error
-            raise
-        finally:
-            self._sending.release()
-
-    def _read(self, exchange: Exchange, until: float | None) -> bytes:
-        if until is None and self._running is None:
-            return exchange.read()
-        reading: Background[bytes] = self._running or self._backend.reading(exchange)
-        return self._awaited(reading, until)
-
-    def _awaited(self, running: Background[_T], until: float | None) -> _T:
-        """Return the result of what runs in the background.
-
-        Raises:
-            NotYetError: It is not over by `until`; the next step continues to wait for it.
-        """
-        self._direct, self._running = None, running
-        if not running.wait(until):
-            raise NotYetError
-        self._direct, self._running = self._exchange, None
-        return running.result()
-
-    def _recover(self, error: PolyglotError) -> None:
-        """End the attempt that `error` interrupted; or, if it has ended, prepare the next one or raise.
-
-        Raises:
-            PolyglotError: `error`, if the call ends with it.
-        """
-        if isinstance(error, TwoReadersError):  # the stream of the first reader continues
-            raise error
-        if self.call.cancelled:
-            return
-        if self.call.interruptible:
-            self._ready = self.call.interrupted(error)
-            return
-        decision = self.call.decide(error)
-        try:
-            self._release()
-        except BaseException as interruption:
-            self._abandon(interruption)
-            raise
-        if isinstance(decision, Raise):
-            raise error
-        if not isinstance(decision, AcceptTruncated):
-            self._chunks = iter(())
-            self._backoff = decision.wait
-            self._call_back("on_seam", self.seam_callbacks, self.call.seam)
-
-    def call_back(self, partial: PartialInferenceResponse) -> None:
-        """Call `on_partial` with a partial that is about to be returned. What it raises ends the call."""
-        self._call_back("on_partial", self.partial_callbacks, partial)
-
-    def _call_back(self, method: str, callbacks: Sequence[Callable[[Any], object]], value: object) -> None:
-        try:
-            call_each(method, callbacks, value)
-        except BaseException:
-            self.close()
-            raise
-
-    def _end(self) -> None:
-        """Record the end of the iteration.
-
-        Raises:
-            StreamError: The call has not ended, but a read of it was interrupted.
-        """
-        if self.interrupted:
-            raise self.call.interrupted_read()
-        self.exhausted = True
-        self._release()
-
-    def _abandon(self, interruption: BaseException) -> None:
-        """End the call because of an interruption, which the caller of this method re-raises."""
-        _hide_frames(interruption)
-        self.interrupted = self.interrupted or not self.call.ended
-        self.call.cancel()
-        if self._exchange is not None:
-            self._exchange.abort()
-        self._release()
-
-    def _release(self) -> None:
-        """Return the connection to its pool if the body was read to the end, else close it."""
-        exchange, self._exchange, self._direct = self._exchange, None, None
-        running, self._running = self._running, None
-        try:
-            if running is not None:  # which closes the exchange
-                running.abandon()
-            elif exchange is not None:
-                try:
-                    if self.call.release():
-                        self._backend.drain(exchange)
-                finally:
-                    exchange.close()
-        except BaseException as interruption:
-            _hide_frames(interruption)
-            raise
+    def call_back(self, partial: PartialInferenceResponse) -> PartialInferenceResponse:
+        """Call `on_partial` with a partial that is about to be returned, and return it."""
+        run(self.calling_back(partial))
+        return partial
 
 
-class AsyncPump(_Buffers):
+class AsyncPump(_Pump[AsyncBackend, "AsyncExchange"]):
     """Carries one call, async: an async iterator of partials."""
-
-    def __init__(self, call: Call, backend: AsyncBackend) -> None:
-        super().__init__(call)
-        self._backend = backend
-        self._exchange: AsyncExchange | None = None
-        self._direct: AsyncExchange | None = None  # the same; None while something runs in the background
-        self._running: AsyncBackground[Any] | None = None  # what `_step` waits for in parts
 
     def __aiter__(self) -> Self:
         return self
@@ -436,202 +438,23 @@ class AsyncPump(_Buffers):
                     elif self.call.ended:
                         break
                     else:
-                        await self._step()
+                        await run_async(self._step())
             except PolyglotError as error:
-                await self._recover(error)
+                await run_async(self._recover(error))
             except BaseException as interruption:
-                await self._abandon(interruption)
+                await run_async(self._abandon(interruption))
                 raise
-        await self._end()
+        await run_async(self._end())
         raise StopAsyncIteration
-
-    async def advance(self, until: float | None = None) -> PartialInferenceResponse | None:
-        """Return a partial that has been read. Otherwise send the request or read once, and return None.
-
-        `exhausted` is True when there is nothing more. `until` is the moment until which it waits for the step, which
-        the next call continues. Raises as iteration does.
-
-        Raises:
-            NotYetError: The step is not over by then.
-        """
-        try:
-            if (partial := self._buffered()) is not None:
-                return partial
-            if not self.call.ended:
-                await self._step(until)
-                return None
-        except NotYetError:
-            raise
-        except PolyglotError as error:
-            await self._recover(error)
-            return None
-        except BaseException as interruption:
-            if until is not None and self._running is not None and self._running.survives:
-                _hide_frames(interruption)
-            else:
-                await self._abandon(interruption)
-            raise
-        await self._end()
-        return None
-
-    def deadline(self, timeout: float | None) -> float | None:
-        """Return the `until` of `advance` for a timeout in seconds.
-
-        Raises:
-            RequestError: The timeout is not valid, or timeouts are not possible here.
-        """
-        return self._backend.deadline(timeout)
 
     async def close(self) -> None:
         """End the call in any phase. Any task of the event loop may call it, any number of times."""
-        self.call.cancel()
-        self._backend.wake()
-        if (exchange := self._exchange) is not None:
-            exchange.abort()
-        if self._running is not None or not (self._sending.locked() or self._clocks.waiting):
-            self._ready, self._chunks = None, iter(())  # else the reader wakes and releases
-            await self._release()
+        await run_async(self.closing())
 
-    async def _step(self, until: float | None = None) -> None:
-        """Wait for the backoff, send the request, or read once.
-
-        Raises:
-            TwoReadersError: Another thread or task sends the request.
-            NotYetError: It is not done by `until`.
-        """
-        if self._sending.locked():
-            raise TwoReadersError
-        exchange, attempt = self._exchange, self.call.attempt
-        if self._backoff:
-            await self._sleep(until)
-        elif exchange is None or attempt is None:
-            await self._send(until)
-        elif data := await self._read(exchange, until):
-            self._chunks = iter(attempt.frame(data))
-        elif not self.call.cancelled:
-            self._ready = self.call.finish()
-
-    async def _sleep(self, until: float | None) -> None:
-        if until is None and self._running is None:
-            await self._backend.sleep(self._backoff)
-        else:
-            await self._awaited(self._running or self._backend.sleeping(self._backoff), until)
-        self._backoff = 0.0
-
-    async def _send(self, until: float | None) -> None:
-        if not self._sending.acquire(blocking=False):
-            raise TwoReadersError
-        try:
-            if self.call.cancelled or self._exchange is not None:  # another thread was faster
-                return
-            if until is None and self._running is None:
-                self._exchange = exchange = await self._backend.open(self.call)
-            else:
-                opening = self._running or self._backend.opening(self.call)
-                self._exchange = exchange = await self._awaited(opening, until)
-            attempt = self.call.attempt
-            if attempt is not None and not self.call.cancelled:
-                self._direct = exchange
-                self._ready = iter(attempt.begin(exchange.status, exchange.headers))
-                self._take, self._clocks = attempt.take, self.call.clocks
-        except OSError as error:  # of an import, or of what the driver reads
-            if ours := no_descriptor(error):
-                raise ours from error
-            raise
-        finally:
-            self._sending.release()
-
-    async def _read(self, exchange: AsyncExchange, until: float | None) -> bytes:
-        if until is None and self._running is None:
-            return await exchange.read()
-        reading: AsyncBackground[bytes] = self._running or self._backend.reading(exchange)
-        return await self._awaited(reading, until)
-
-    async def _awaited(self, running: AsyncBackground[_T], until: float | None) -> _T:
-        """Return the result of what runs in the background.
-
-        Raises:
-            NotYetError: It is not over by `until`; the next step continues to wait for it.
-        """
-        self._direct, self._running = None, running
-        if not await running.wait(until):
-            raise NotYetError
-        self._direct, self._running = self._exchange, None
-        return running.result()
-
-    async def _recover(self, error: PolyglotError) -> None:
-        """End the attempt that `error` interrupted; or, if it has ended, prepare the next one or raise.
-
-        Raises:
-            PolyglotError: `error`, if the call ends with it.
-        """
-        if isinstance(error, TwoReadersError):  # the stream of the first reader continues
-            raise error
-        if self.call.cancelled:
-            return
-        if self.call.interruptible:
-            self._ready = self.call.interrupted(error)
-            return
-        decision = self.call.decide(error)
-        try:
-            await self._release()
-        except BaseException as interruption:
-            await self._abandon(interruption)
-            raise
-        if isinstance(decision, Raise):
-            raise error
-        if not isinstance(decision, AcceptTruncated):
-            self._chunks = iter(())
-            self._backoff = decision.wait
-            await self._call_back("on_seam", self.seam_callbacks, self.call.seam)
-
-    async def call_back(self, partial: PartialInferenceResponse) -> None:
-        """Call `on_partial` with a partial that is about to be returned. What it raises ends the call."""
-        await self._call_back("on_partial", self.partial_callbacks, partial)
-
-    async def _call_back(self, method: str, callbacks: Sequence[Callable[[Any], object]], value: object) -> None:
-        try:
-            call_each(method, callbacks, value)
-        except BaseException:
-            await self.close()
-            raise
-
-    async def _end(self) -> None:
-        """Record the end of the iteration.
-
-        Raises:
-            StreamError: The call has not ended, but a read of it was interrupted.
-        """
-        if self.interrupted:
-            raise self.call.interrupted_read()
-        self.exhausted = True
-        await self._release()
-
-    async def _abandon(self, interruption: BaseException) -> None:
-        """End the call because of an interruption, which the caller of this method re-raises."""
-        _hide_frames(interruption)
-        self.interrupted = self.interrupted or not self.call.ended
-        self.call.cancel()
-        if self._exchange is not None:
-            self._exchange.abort()
-        await self._release()
-
-    async def _release(self) -> None:
-        """Return the connection to its pool if the body was read to the end, else close it."""
-        exchange, self._exchange, self._direct = self._exchange, None, None
-        running, self._running = self._running, None
-        try:
-            if running is not None:  # which closes the exchange
-                await running.abandon()
-            elif exchange is not None:
-                try:
-                    if self.call.release():
-                        await self._backend.drain(exchange)
-                finally:
-                    await exchange.close()
-        except BaseException as interruption:
-            _hide_frames(interruption)
-            raise
+    async def call_back(self, partial: PartialInferenceResponse) -> PartialInferenceResponse:
+        """Call `on_partial` with a partial that is about to be returned, and return it."""
+        await run_async(self.calling_back(partial))
+        return partial
 
 
 def _hide_frames(interruption: BaseException) -> None:

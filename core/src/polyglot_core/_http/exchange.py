@@ -84,12 +84,11 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from polyglot_core._attempt.clocks import Clocks
     from polyglot_core._http.pooled import PooledConnections
+    from polyglot_core._http.pools import SendOptions
     from polyglot_core._http.watchdog import CollectHook
-    from polyglot_core._values.limits import Limits
 
-__all__ = ["DRAIN_SECONDS", "AsyncExchange", "Closer", "Exchange"]
+__all__ = ["AsyncExchange", "Closer", "Exchange"]
 
 DRAIN_SECONDS = 0.02
 """Seconds to wait for the end of the body once the response is complete, so that the connection can be reused."""
@@ -129,9 +128,8 @@ class _ExchangeState:
         headers: Header names in lower case; repeated ones joined with a comma.
     """
 
-    def __init__(
-        self, response: httpx.Response, clocks: Clocks, url: str, limits: Limits, kept: PooledConnections
-    ) -> None:
+    def __init__(self, response: httpx.Response, options: SendOptions, url: str, kept: PooledConnections) -> None:
+        clocks, limits = options.clocks, options.limits
         self.status: int = response.status_code
         self.headers: dict[str, str] = dict(response.headers)
         self._response = response
@@ -241,16 +239,9 @@ class Exchange(_ExchangeState):
     """A request that was sent and the response to it, sync."""
 
     def __init__(
-        self,
-        response: httpx.Response,
-        clocks: Clocks,
-        url: str,
-        limits: Limits,
-        kept: PooledConnections,
-        *,
-        trace: object = None,
+        self, response: httpx.Response, options: SendOptions, url: str, kept: PooledConnections, *, trace: object
     ) -> None:
-        super().__init__(response, clocks, url, limits, kept)
+        super().__init__(response, options, url, kept)
         self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
         self._trace = trace
         self._number = number = next(_numbers)
@@ -330,16 +321,9 @@ class AsyncExchange(_ExchangeState):
     """A request that was sent and the response to it, async."""
 
     def __init__(
-        self,
-        response: httpx.Response,
-        clocks: Clocks,
-        url: str,
-        limits: Limits,
-        kept: PooledConnections,
-        *,
-        closer: Closer,
+        self, response: httpx.Response, options: SendOptions, url: str, kept: PooledConnections, *, closer: Closer
     ) -> None:
-        super().__init__(response, clocks, url, limits, kept)
+        super().__init__(response, options, url, kept)
         self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
         self._closer = closer
 
@@ -370,14 +354,17 @@ class AsyncExchange(_ExchangeState):
                 return data
 
     async def drain(self) -> None:
-        """Read the rest of the body, as `Exchange.drain` does; the caller bounds the time."""
-        try:
-            with contextlib.suppress(Exception):
-                while await anext(self._pieces, None) is not None:
-                    pass
-        except BaseException:
-            self._interrupted = True
-            raise
+        """Read the rest of the body, as `Exchange.drain` does."""
+        import anyio  # noqa: PLC0415
+
+        with anyio.move_on_after(DRAIN_SECONDS):
+            try:
+                with contextlib.suppress(Exception):
+                    while await anext(self._pieces, None) is not None:
+                        pass
+            except BaseException:  # also of this scope
+                self._interrupted = True
+                raise
 
     async def close(self) -> None:
         """Return the connection to the pool, or close it if the body was not read to its end. Never raises."""

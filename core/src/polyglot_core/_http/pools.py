@@ -31,7 +31,7 @@ from polyglot_core._values.addresses import origin_of
 from polyglot_core.errors import PolyglotError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Mapping
+    from collections.abc import Awaitable, Callable, Hashable, Sequence
     from types import ModuleType
 
     import httpx
@@ -76,22 +76,19 @@ def _timeout_for(timeouts: Timeouts, longest: float | None) -> dict[str, float |
     return {name: None if limit is None else min(limit, LONGEST_WAIT) for name, limit in named.items()}
 
 
-class Pool:
-    """Connections to one origin by one route for one account, sync; or a client of the user's own.
+class _Pool:
+    """Connections to one origin by one route for one account; or a client of the user's own.
 
     Attributes:
         used: When a call last took the pool, in seconds of `perf_counter`.
     """
 
-    def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
+    def __init__(self, kind: str, origin: str, route: Route, client: Client | None) -> None:
         self.used = perf_counter()
         self._http = http_of(client)
-        kind = self._http.HTTPTransport
-        self._make = partial(_transport, kind, self._http, origin, route) if client is None else None
+        transport = getattr(self._http, kind)
+        self._make = partial(_transport, transport, self._http, origin, route) if client is None else None
         self._client = client
-        self._live: weakref.WeakSet[Exchange | InFlightRequest] = weakref.WeakSet()
-        self._lock = threading.Lock()  # guards the set, and the creation of transports
-        self._retired = False
         self._url = self._http.URL(origin)
         self._kept = _connections_of(self._make, client, self._url)
 
@@ -103,7 +100,17 @@ class Pool:
     @property
     def idle(self) -> bool:
         """Return whether no request is in flight."""
-        return self._make is None or _is_idle(self._kept.transport)
+        return self._make is None or not getattr(getattr(self._owned, "_pool", None), "_requests", ())
+
+
+class Pool(_Pool):
+    """Connections to one origin by one route for one account, sync; or a client of the user's own."""
+
+    def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
+        super().__init__("HTTPTransport", origin, route, client)
+        self._live: weakref.WeakSet[Exchange | InFlightRequest] = weakref.WeakSet()
+        self._lock = threading.Lock()  # guards the set, and the creation of transports
+        self._retired = False
 
     def _current_connections(self) -> PooledConnections:
         """Return the connections, or new ones if an interruption made the former unusable."""
@@ -143,7 +150,7 @@ class Pool:
             timeout["read"] = None  # from here on the watchdog enforces the clocks
             if watch.fired is not None:  # at the moment at which the head was received
                 raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
-            exchange = Exchange(response, clocks, wire.url, options.limits, kept, trace=in_flight.notice)
+            exchange = Exchange(response, options, wire.url, kept, trace=in_flight.notice)
             self._remember(exchange)
         except BaseException as error:  # Ctrl-C must not leave a connection in use for ever either
             interrupted = not isinstance(error, PolyglotError)  # what the client raises is translated
@@ -213,26 +220,11 @@ class Pool:
             self._owned.close()
 
 
-class AsyncPool:
-    """Connections to one origin by one route for one account, async; or a client of the user's own.
-
-    Attributes:
-        used: When a call last took the pool, in seconds of `perf_counter`.
-    """
+class AsyncPool(_Pool):
+    """Connections to one origin by one route for one account, async; or a client of the user's own."""
 
     def __init__(self, origin: str, route: Route, client: Client | None = None) -> None:
-        self.used = perf_counter()
-        self._http = http_of(client)
-        kind = self._http.AsyncHTTPTransport
-        make = partial(_transport, kind, self._http, origin, route) if client is None else None
-        self._client = client
-        self._kept = _connections_of(make, client, self._http.URL(origin))
-        self._owned: Any = None if make is None else self._kept.transport
-
-    @property
-    def idle(self) -> bool:
-        """Return whether no request is in flight."""
-        return self._owned is None or _is_idle(self._owned)
+        super().__init__("AsyncHTTPTransport", origin, route, client)
 
     def close_expired(self, closer: Closer) -> bool:
         """Close the connections that were idle for too long, soon. Return False if the pool has no connections."""
@@ -262,7 +254,7 @@ class AsyncPool:
             closer.close_later(LostConnections(self._kept.transport))
             raise
         try:
-            return AsyncExchange(response, options.clocks, wire.url, options.limits, self._kept, closer=closer)
+            return AsyncExchange(response, options, wire.url, self._kept, closer=closer)
         except BaseException:
             await closer.close(response)
             raise
@@ -311,49 +303,65 @@ def _sender_of(client: Client | None) -> Any:  # noqa: ANN401 (a function of the
     return None if client is None else partial(client.send, stream=True, follow_redirects=False)
 
 
-def _is_idle(transport: Any) -> bool:  # noqa: ANN401 (the HTTP client's)
-    return not getattr(getattr(transport, "_pool", None), "_requests", ())
-
-
-def _surplus_keys(pools: Mapping[_Key, Pool | AsyncPool]) -> list[_Key]:
-    """Return the keys of the pools to close before another is made: idle ones beyond the maximum, oldest first."""
-    if len(pools) < _MOST_POOLS:
-        return []
-    idle = sorted((pool.used, number, key) for number, (key, pool) in enumerate(pools.items()) if pool.idle)
-    return [key for _, _, key in idle[: len(pools) - _MOST_POOLS + 1]]
-
-
 _Key = tuple[str, "Route", "tuple[Hashable, ...]"]
 
 
-class Pools:
-    """A pool for each origin, route and account, made on first use; safe to share between threads."""
+class _Pools:
+    """A pool for each origin, route and account, made on first use."""
+
+    _kind: Any  # the class of the pools
 
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
-        self._pools: dict[_Key, Pool] = {}
+        self._pools: dict[_Key, Any] = {}
+
+    def _pool(self, url: str, route: Route, account: tuple[Hashable, ...], *closer: Closer) -> Any:  # noqa: ANN401 (of that class)
+        key = (origin_of(url), route, account)
+        if key not in self._pools:
+            self._retire(self._surplus_keys(), *closer)
+            with translated(url=url):
+                self._pools[key] = self._kind(key[0], route, self._client)
+        pool = self._pools[key]
+        pool.used = perf_counter()
+        return pool
+
+    def _surplus_keys(self) -> list[_Key]:
+        """Return the keys of the pools to close before another is made: idle ones beyond the maximum, oldest first."""
+        if len(self._pools) < _MOST_POOLS:
+            return []
+        idle = sorted((pool.used, number, key) for number, (key, pool) in enumerate(self._pools.items()) if pool.idle)
+        return [key for _, _, key in idle[: len(self._pools) - _MOST_POOLS + 1]]
+
+    def _drop_expired(self, *closer: Closer) -> None:
+        """Close the connections that were idle for too long, and drop empty pools."""
+        self._retire([key for key, pool in self._pools.items() if not pool.close_expired(*closer)], *closer)
+
+    def _retire(self, keys: Sequence[_Key], *closer: Closer) -> None:
+        for key in keys:
+            self._pools.pop(key).retire(*closer)
+
+
+class Pools(_Pools):
+    """A pool for each origin, route and account, made on first use; safe to share between threads."""
+
+    _kind = Pool
+
+    def __init__(self, client: Client | None = None) -> None:
+        super().__init__(client)
         self._lock = threading.Lock()
         _all_pools.add(self)
 
     def pool(self, url: str, route: Route, account: tuple[Hashable, ...]) -> Pool:
         """Return the pool for a URL's origin."""
-        key = (origin_of(url), route, account)
         with self._lock:
-            if key not in self._pools:
-                for surplus in _surplus_keys(self._pools):
-                    self._pools.pop(surplus).retire()
-                with translated(url=url):
-                    self._pools[key] = Pool(key[0], route, self._client)
-            pool = self._pools[key]
-            pool.used = perf_counter()
+            pool: Pool = self._pool(url, route, account)
             _expiry.start()
             return pool
 
     def close_expired(self) -> bool:
         """Close the connections that were idle for too long, and drop empty pools. Return True if any is left."""
         with self._lock:
-            for key in [key for key, pool in self._pools.items() if not pool.close_expired()]:
-                self._pools.pop(key).retire()
+            self._drop_expired()
             return bool(self._pools)
 
     def prepare(self) -> None:
@@ -376,24 +384,15 @@ class Pools:
 _ASYNC_MODULES = ("anyio", "anyio.to_thread")
 
 
-class AsyncPools:
+class AsyncPools(_Pools):
     """A pool for each origin, route and account, for one event loop."""
 
-    def __init__(self, client: Client | None = None) -> None:
-        self._client = client
-        self._pools: dict[_Key, AsyncPool] = {}
-        self._expiring = False
+    _kind = AsyncPool
+    _expiring = False
 
     def pool(self, url: str, route: Route, account: tuple[Hashable, ...], closer: Closer) -> AsyncPool:
         """Return the pool for a URL's origin; `closer` closes surplus pools."""
-        key = (origin_of(url), route, account)
-        if key not in self._pools:
-            for surplus in _surplus_keys(self._pools):
-                self._pools.pop(surplus).retire(closer)
-            with translated(url=url):
-                self._pools[key] = AsyncPool(key[0], route, self._client)
-        pool = self._pools[key]
-        pool.used = perf_counter()
+        pool: AsyncPool = self._pool(url, route, account, closer)
         self._expire_later(closer)
         return pool
 
@@ -405,8 +404,7 @@ class AsyncPools:
 
     def close_expired(self, closer: Closer) -> None:
         """Close the connections that were idle for too long, and drop empty pools; check again if any is left."""
-        for key in [key for key, pool in self._pools.items() if not pool.close_expired(closer)]:
-            self._pools.pop(key).retire(closer)
+        self._drop_expired(closer)
         self._expiring = False
         if self._pools:
             self._expire_later(closer)

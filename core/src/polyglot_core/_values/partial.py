@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from polyglot_core._values.events import Seam
 from polyglot_core._values.formats import DataReader, DataT, FormatUse, find_format
@@ -32,17 +32,14 @@ __all__ = [
 ]
 
 
-class GrowingText:
+class GrowingText(Struct):
     """A text to which parts are appended. `upto` returns it as it was after any number of parts.
 
     It may be read by several threads while parts are appended: what is known is replaced at once.
     """
 
-    __slots__ = ("_known", "parts")
-
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self._known = (0, "")  # how many parts are joined, and their text
+    parts: list[str] = []
+    _known: tuple[int, str] = (0, "")  # how many parts are joined, and their text
 
     def upto(self, count: int) -> str:
         """Return the first `count` parts as one text. With growing counts only new parts are joined."""
@@ -77,17 +74,14 @@ class ToolCallPiece(NamedTuple):
     extra: Mapping[str, Any] | None = None
 
 
-class ToolCallLog:
+class ToolCallLog(Struct):
     """The pieces of a choice's tool calls, in order. `upto` returns the tool calls after any number of pieces.
 
     It may be read by several threads while pieces are appended: what is known is replaced at once.
     """
 
-    __slots__ = ("_known", "pieces")
-
-    def __init__(self) -> None:
-        self.pieces: list[ToolCallPiece] = []
-        self._known: tuple[int, tuple[ToolCall, ...]] = (0, ())  # how many pieces are read, and their tool calls
+    pieces: list[ToolCallPiece] = []
+    _known: tuple[int, tuple[ToolCall, ...]] = (0, ())  # how many pieces are read, and their tool calls
 
     def upto(self, count: int) -> tuple[ToolCall, ...]:
         """Return the tool calls that the first `count` pieces make up."""
@@ -103,40 +97,25 @@ class ToolCallLog:
 def _appended(before: tuple[ToolCall, ...], pieces: list[ToolCallPiece]) -> tuple[ToolCall, ...]:
     """Return the tool calls with more pieces. All pieces of one call are joined at once, so that the cost is linear."""
     calls = list(before)
-    fragments: dict[int, list[str]] = {}
-    heads: dict[int, ToolCallPiece] = {}
+    by_slot: dict[int, list[ToolCallPiece]] = {}
     for piece in pieces:
-        head = heads.get(piece.slot)
-        heads[piece.slot] = piece if head is None else _merge(head, piece)
-        fragments.setdefault(piece.slot, []).append(piece.arguments)
-    for slot in sorted(heads):
-        head, text = heads[slot], "".join(fragments[slot])
+        by_slot.setdefault(piece.slot, []).append(piece)
+    for slot, new in sorted(by_slot.items()):
         known = calls[slot] if slot < len(calls) else ToolCall(name="")
+        extras = [piece.extra for piece in reversed(new) if piece.extra]  # of each field the first value counts
         call = ToolCall(
-            name=known.name + (head.name or ""),
-            id=head.id or known.id,
-            arguments_raw=known.arguments_raw + text,
-            complete=head.complete or known.complete,
-            signature=head.signature or known.signature,
-            extra={**(head.extra or {}), **known.extra} if head.extra else known.extra,
+            name=known.name + "".join(piece.name or "" for piece in new),
+            id=next((piece.id for piece in reversed(new) if piece.id), known.id),
+            arguments_raw=known.arguments_raw + "".join(piece.arguments for piece in new),
+            complete=known.complete or any(piece.complete for piece in new),
+            signature=next((piece.signature for piece in reversed(new) if piece.signature), known.signature),
+            extra={name: value for extra in (*extras, known.extra) for name, value in extra.items()},
         )
         calls[slot : slot + 1] = [call]
     return tuple(calls)
 
 
-def _merge(head: ToolCallPiece, piece: ToolCallPiece) -> ToolCallPiece:
-    return ToolCallPiece(
-        head.slot,
-        piece.id or head.id,
-        (head.name or "") + (piece.name or "") or None,
-        "",
-        head.complete or piece.complete,
-        piece.signature or head.signature,
-        {**piece.extra, **(head.extra or {})} if piece.extra else head.extra,
-    )
-
-
-class Transcript:
+class Transcript(Struct, eq=False):
     """The content of one choice so far. All its partials share it, each with its own counts of parts.
 
     Attributes:
@@ -148,15 +127,12 @@ class Transcript:
         arguments: What is read of the arguments of tool calls, by their index.
     """
 
-    __slots__ = ("arguments", "data", "reasoning", "text", "tool_calls", "use")
-
-    def __init__(self, use: FormatUse | None = None) -> None:
-        self.text = GrowingText()
-        self.reasoning = GrowingText()
-        self.tool_calls = ToolCallLog()
-        self.use = use
-        self.data: DataReading | None = None
-        self.arguments: dict[int, DataReading] = {}
+    use: FormatUse | None = None
+    text: GrowingText = field(default_factory=GrowingText)
+    reasoning: GrowingText = field(default_factory=GrowingText)
+    tool_calls: ToolCallLog = field(default_factory=ToolCallLog)
+    data: DataReading | None = None
+    arguments: dict[int, DataReading] = {}
 
 
 class DataReading:
@@ -335,18 +311,9 @@ class PartialInferenceResponse(Struct, Generic[DataT], eq=False, gc=False):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the partial as a dict of JSON values, without `raw`."""
-        return {
-            "choice": self.choice,
-            "content_delta": self.content_delta,
-            "content": self.content,
-            "reasoning_delta": self.reasoning_delta,
-            "reasoning_content": self.reasoning_content,
-            "refusal_delta": self.refusal_delta,
-            "tool_calls": [msgspec.to_builtins(call) for call in self.tool_calls],
-            "finish_reason": None if self.finish_reason is None else self.finish_reason.value,
-            "usage": msgspec.to_builtins(self.usage),
-            "seam": msgspec.to_builtins(self.seam),
-        }
+        fields = {name: getattr(self, name) for name in _SHOWN}
+        made: dict[str, Any] = msgspec.to_builtins({**fields, "tool_calls": list(self.tool_calls)})
+        return made
 
     def __repr__(self) -> str:
         shown = [
@@ -355,3 +322,10 @@ class PartialInferenceResponse(Struct, Generic[DataT], eq=False, gc=False):
             if (value := getattr(self, name))
         ]
         return f"PartialInferenceResponse({', '.join(shown)})"
+
+
+_SHOWN = (
+    *("choice", "content_delta", "content", "reasoning_delta", "reasoning_content", "refusal_delta"),
+    *("tool_calls", "finish_reason", "usage", "seam"),
+)
+"""The fields of `to_dict`."""

@@ -7,12 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
 from polyglot_core._values.media_types import media_problem, media_type
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.unreadable import parse
 from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -285,8 +284,5 @@ Part = Text | Image | Audio | Document | Reasoning | Refusal | ToolCall | ToolRe
 def _parse_arguments(text: str) -> dict[str, Any] | None:
     if not text.strip() or text.strip() == "null":  # Groq sends null for a tool without parameters
         return {}
-    try:
-        value = msgspec.json.decode(text)
-    except UNREADABLE:
-        return None
+    value = parse(text)
     return value if isinstance(value, dict) else None

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from polyglot_core._values.formats import format_package
-from polyglot_core._values.json_values import encode_json, json_problem
+from polyglot_core._values.json_values import encode_json, json_problem, restored
 from polyglot_core._values.openai_shape import CACHE_MARK, read_cache, read_parts, read_result, read_tool_call
 from polyglot_core._values.parts import Audio, Document, Image, Part, RawPart, Text, ToolCall, ToolResult
 from polyglot_core._values.secret import Secret
@@ -104,11 +104,8 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def _from_own(cls, turn: JSONObject) -> Self:
-        try:
-            read = msgspec.convert(turn, cls)
-            return read if isinstance(read.content, str) else replace(read, content=tuple(read.content))
-        except msgspec.ValidationError as error:
-            raise RequestError(f"A dict of Message.to_dict is invalid: {error}.", phase="encode") from error
+        read = restored(turn, cls)
+        return read if isinstance(read.content, str) else replace(read, content=tuple(read.content))
 
     @classmethod
     def tool_result(cls, call: ToolCall | str | None, content: object, *, error: bool = False) -> Self:
@@ -169,10 +166,8 @@ def _result(content: object) -> str | tuple[Text | Image | Document | RawPart, .
 def _no_part(content: object) -> str | None:
     """Return a clause on the first part among other values, which is not to become JSON text; None if there is none."""
     items = content if isinstance(content, (list, tuple)) else (content,)
-    for item in items:
-        if isinstance(item, Part):
-            return f"The result of the tool holds {type(item).__name__} among other values, or cannot hold it"
-    return None
+    named = (type(item).__name__ for item in items if isinstance(item, Part))
+    return next((f"The result of the tool holds {name} among other values, or cannot hold it" for name in named), None)
 
 
 Messages = str | Message | JSONObject | Sequence[str | Message | JSONObject]

@@ -6,9 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import msgspec
-
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.unreadable import parse
 from polyglot_core._wire.provider_errors import failure_from_payload
 
 if TYPE_CHECKING:
@@ -126,11 +124,7 @@ def is_error_text(data: bytes) -> bool:
 
 def named_failure(data: bytes) -> Failure:
     """Return the failure in an event that is named an error, whatever its data: an object, a text or nothing."""
-    try:
-        payload = msgspec.json.decode(data)
-    except UNREADABLE:
-        payload = data.decode("utf-8", "replace").strip()
-    return _failure(payload, data)
+    return _failure(parse(data, data.decode("utf-8", "replace").strip()), data)
 
 
 def stated_failure(chunk: Chunk) -> Failure | None:
@@ -166,10 +160,7 @@ def _payload(data: bytes) -> Mapping[str, Any] | None:
     """Return the object in data, or in a text in it, without its envelope; None if it cannot be an error."""
     if not _MARK.search(data):
         return None
-    try:
-        payload = msgspec.json.decode(data)
-    except UNREADABLE:
-        return None
+    payload = parse(data)
     if isinstance(payload, str):
         return _payload(payload.encode("utf-8", "replace"))
     return _unwrapped(payload) if isinstance(payload, Mapping) else None

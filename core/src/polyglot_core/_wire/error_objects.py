@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from polyglot_core._values.events import Failure
 from polyglot_core._wire.error_classes import is_known, specificity
 from polyglot_core._wire.retry_after import wait_in_object
 
-__all__ = ["ErrorFacts", "read_error"]
+__all__ = ["read_error"]
 
 _DEEPEST = 12
 _MOST_VALUES = 64
@@ -52,26 +53,6 @@ _PLACES = ("loc", "field")
 _MEANINGLESS = frozenset({"error", "exception", "failed", "object"})
 
 
-class ErrorFacts(NamedTuple):
-    """What an error object tells.
-
-    Attributes:
-        message: The texts from the outermost to the most specific one, without repetitions.
-        code: The most specific code.
-        type: The type next to that code.
-        status: The HTTP status that the object states.
-        param: The field of the request that is named as the cause.
-        retry_after: Seconds to wait that a field states.
-    """
-
-    message: str
-    code: str | None
-    type: str | None
-    status: int | None
-    param: str | None
-    retry_after: float | None
-
-
 class _Text(NamedTuple):
     """A text, and how deep in the object it stands."""
 
@@ -79,8 +60,12 @@ class _Text(NamedTuple):
     depth: int
 
 
-def read_error(payload: object) -> ErrorFacts:
-    """Read a parsed error object, a list of them, or a text that may hold one."""
+def read_error(payload: object) -> Failure:
+    """Read a parsed error object, a list of them, or a text that may hold one.
+
+    The message has the texts from the outermost to the most specific one, without repetitions. The code is the most
+    specific one, and the type the one next to it.
+    """
     texts: list[_Text] = []
     objects: list[Mapping[str, Any]] = []
     for value, depth in _walk(payload):
@@ -92,7 +77,7 @@ def read_error(payload: object) -> ErrorFacts:
     inner = [each for each in objects if not _is_envelope(each)]
     ordered = [*inner, *reversed([each for each in objects if _is_envelope(each)])]
     code, kind = _most_specific([_words(each) for each in ordered])
-    return ErrorFacts(
+    return Failure(
         message=_joined(texts) or _json_text(_innermost(payload)),
         code=code,
         type=kind,

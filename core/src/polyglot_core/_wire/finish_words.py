@@ -15,65 +15,43 @@ __all__ = ["finish_of", "is_known"]
 
 _NO_REASON = frozenset({"", "null", "none", "nil", "undefined", "unspecified", "finish_reason_unspecified"})
 
-_WORDS: Mapping[FinishReason, tuple[str, ...]] = {
-    FinishReason.STOP: (
-        *("stop", "stopped", "eos", "eos_token", "end", "end_turn", "stop_sequence", "stop_token", "stop_words"),
-        *("end_of_text", "end_of_turn", "end_of_sequence", "eot", "stop_string", "stop_criteria", "matched_stop"),
-        *("complete", "completed", "done", "finish", "finished", "success", "normal"),
-    ),
-    FinishReason.LENGTH: (
-        *("length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_new_tokens", "max_length"),
-        *("model_length", "token_limit", "model_context_window_exceeded", "context_window_exceeded"),
-        *("context_length_exceeded", "context_length", "max_context_length", "max_token", "tokens_limit", "truncated"),
-        *("length_limit", "max_seq_len", "output_limit", "limit"),
-    ),
-    FinishReason.TOOL_CALLS: (
-        "tool_calls",
-        "tool_call",
-        "tool_use",
-        "tools",
-        "function_call",
-        "function_calls",
-        "function",
-    ),
-    FinishReason.CONTENT_FILTER: (
-        *("content_filter", "content_filtered", "filtered", "safety", "moderation", "sensitive", "blocked"),
-        *("recitation", "blocklist", "prohibited_content", "spii", "language", "guardrail_intervened", "error_toxic"),
-        *("image_safety", "image_prohibited_content", "image_recitation", "content_policy", "policy_violation"),
-        *("content_policy_violation", "prohibited", "violation", "risk", "model_armor", "censored", "unsafe"),
-    ),
-    FinishReason.REFUSAL: ("refusal",),
-    FinishReason.ERROR: ("malformed_function_call", "malformed_tool_call", "unexpected_tool_call"),
-    FinishReason.OTHER: ("other", "pause_turn", "compaction"),
+_WORDS: Mapping[FinishReason, str] = {
+    FinishReason.STOP: """
+        stop stopped eos eos_token end end_turn stop_sequence stop_token stop_words end_of_text end_of_turn
+        end_of_sequence eot stop_string stop_criteria matched_stop complete completed done finish finished success
+        normal
+    """,
+    FinishReason.LENGTH: """
+        length max_tokens max_output_tokens max_completion_tokens max_new_tokens max_length model_length token_limit
+        model_context_window_exceeded context_window_exceeded context_length_exceeded context_length max_context_length
+        max_token tokens_limit truncated length_limit max_seq_len output_limit limit
+    """,
+    FinishReason.TOOL_CALLS: "tool_calls tool_call tool_use tools function_call function_calls function",
+    FinishReason.CONTENT_FILTER: """
+        content_filter content_filtered filtered safety moderation sensitive blocked recitation blocklist
+        prohibited_content spii language guardrail_intervened error_toxic image_safety image_prohibited_content
+        image_recitation content_policy policy_violation content_policy_violation prohibited violation risk model_armor
+        censored unsafe
+    """,
+    FinishReason.REFUSAL: "refusal",
+    FinishReason.ERROR: "malformed_function_call malformed_tool_call unexpected_tool_call",
+    FinishReason.OTHER: "other pause_turn compaction",
 }
 _PREFIX = "finish_reason_"  # of enumerations in protocol buffers
 _ERROR = "error"
 _DEEPEST = 3  # lists and objects around a word
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_REASONS = {word: reason for reason, words in _WORDS.items() for word in words}
+_REASONS = {word: reason for reason, words in _WORDS.items() for word in words.split()}
 
-_FAILURES = {
-    **dict.fromkeys(("insufficient_system_resource", "overloaded", "engine_overloaded"), "overloaded"),
-    **dict.fromkeys(
-        (
-            *(
-                "killed",
-                "disconnect",
-                "disconnected",
-                "unavailable",
-                "preempted",
-                "timed_out",
-                "network",
-                "internal_server_error",
-                "system_error",
-                "model_error",
-            ),
-            *("abort", "aborted", "cancel", "cancelled", "canceled", "interrupted", "incomplete", "timeout"),
-            *("error", "errored", "failed", "failure", "exception", "network_error", "server_error", "internal_error"),
-        ),
-        "server_error",
-    ),
+_FAILURE_WORDS = {
+    "overloaded": "insufficient_system_resource overloaded engine_overloaded",
+    "server_error": """
+        killed disconnect disconnected unavailable preempted timed_out network internal_server_error system_error
+        model_error abort aborted cancel cancelled canceled interrupted incomplete timeout error errored failed failure
+        exception network_error server_error internal_error
+    """,
 }
+_FAILURES = {word: kind for kind, words in _FAILURE_WORDS.items() for word in words.split()}
 """Words that name a failure of the provider, with the type of the error."""
 
 

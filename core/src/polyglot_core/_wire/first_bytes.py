@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from polyglot_core._wire.framings import FRAMERS, fits, media_type
+from polyglot_core._wire.framings import FRAMERS, fits, media_type, media_types
 from polyglot_core._wire.json_framers import JSONBodyFramer
 from polyglot_core._wire.sse import FIELDS, SSEFramer
 
@@ -74,7 +74,7 @@ class FirstBytes:
         """Whether the framing depends on the first bytes. It does not if the type is a stream's own."""
         if isinstance(self._wire.framing, str):
             return not (self._fits and self._type == _TYPES["sse"])
-        return not self._fits or (self._type is None and _types_of(self._wire) is not None)
+        return not self._fits or (self._type is None and media_types(self._wire) is not None)
 
     def framer(self, data: bytes) -> Framer | None:
         """Return the framer for the body, which begins with `received`; None if more bytes are needed.
@@ -112,7 +112,7 @@ class FirstBytes:
 
     def _framer_of(self, form: str) -> Framer | None:
         """Return the framer of a form: the request's own if it reads the form, else one of core, if that can."""
-        types = _types_of(self._wire)
+        types = media_types(self._wire)
         if not isinstance(self._wire.framing, str) and (types is None or _TYPES[form] in types):
             return self._own
         if form == "sse":
@@ -126,10 +126,3 @@ class FirstBytes:
         if not isinstance(self._wire.framing, str):
             return None
         return self._own if self._wire.framing == "sse" else SSEFramer(limit=self._limit)
-
-
-def _types_of(wire: WireRequest) -> frozenset[str] | None:
-    """Return the media types that the framing of a request lists; None if it lists none."""
-    framing = FRAMERS[wire.framing] if isinstance(wire.framing, str) else wire.framing
-    types: frozenset[str] | None = getattr(framing, "media_types", None)
-    return types

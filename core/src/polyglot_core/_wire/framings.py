@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
 from polyglot_core._wire.messages import LARGEST_EVENT, Chunk
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._wire.messages import Framer, WireRequest
 
-__all__ = ["FRAMERS", "WholeFramer", "fits", "framer_for", "media_type"]
+__all__ = ["FRAMERS", "WholeFramer", "fits", "framer_for", "media_type", "media_types"]
 
 
 class WholeFramer:
@@ -41,7 +41,7 @@ _JSON_TYPES = frozenset({"application/json", "text/json", "application/problem+j
 _NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"})
 
 
-class Framing:
+class Framing(NamedTuple):
     """A row of `FRAMERS`.
 
     Attributes:
@@ -49,11 +49,8 @@ class Framing:
         media_types: Media types that a response of this framing may have.
     """
 
-    __slots__ = ("make", "media_types")
-
-    def __init__(self, make: Callable[[WireRequest, int], Framer], media_types: frozenset[str]) -> None:
-        self.make = make
-        self.media_types = media_types
+    make: Callable[[WireRequest, int], Framer]
+    media_types: frozenset[str]
 
 
 FRAMERS: dict[str, Framing] = {
@@ -79,9 +76,15 @@ def fits(wire: WireRequest, found: str) -> bool:
 
     Any type fits a driver's own framer, unless its class lists some in `media_types`.
     """
-    named = FRAMERS[wire.framing] if isinstance(wire.framing, str) else wire.framing
-    expected: frozenset[str] | None = getattr(named, "media_types", None)
+    expected = media_types(wire)
     return expected is None or found in expected or (wire.framing == "whole" and found.endswith("+json"))
+
+
+def media_types(wire: WireRequest) -> frozenset[str] | None:
+    """Return the media types that the framing of a request lists; None if it lists none."""
+    framing = FRAMERS[wire.framing] if isinstance(wire.framing, str) else wire.framing
+    types: frozenset[str] | None = getattr(framing, "media_types", None)
+    return types
 
 
 def media_type(content_type: str | None) -> str | None:

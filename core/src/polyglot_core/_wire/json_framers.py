@@ -96,6 +96,11 @@ class JSONArrayFramer:
                 raise too_large(self._limit)
         return chunks
 
+    @property
+    def between(self) -> bool:
+        """Whether no element is incomplete."""
+        return not self._depth
+
     def finish(self) -> Sequence[Chunk]:
         """Return an incomplete element as a chunk. It cannot be parsed, so the response is reported as truncated."""
         element = bytes(self._open)

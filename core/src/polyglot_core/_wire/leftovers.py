@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from msgspec import Struct, field
+
 __all__ = ["Leftovers", "is_field"]
 
 _MOST_BYTES = 4096
@@ -16,7 +18,7 @@ def is_field(line: bytes) -> bool:
     return _VENDOR_FIELD.match(line) is not None
 
 
-class Leftovers:
+class Leftovers(Struct):
     """Lines and objects of a body that are no part of the response, and notes on what was read in spite of a defect.
 
     Attributes:
@@ -27,13 +29,10 @@ class Leftovers:
         notes: What was odd and how it was read, each sentence once.
     """
 
-    __slots__ = ("notes", "objects", "telling", "text")
-
-    def __init__(self) -> None:
-        self.text = bytearray()
-        self.objects: list[bytes] = []
-        self.telling = False
-        self.notes: list[str] = []
+    text: bytearray = field(default_factory=bytearray)
+    objects: list[bytes] = []
+    telling: bool = False
+    notes: list[str] = []
 
     def keep(self, line: bytes) -> None:
         """Keep a line that is not blank, up to the limit."""

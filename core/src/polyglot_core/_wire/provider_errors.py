@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
-from polyglot_core._values.events import Failure
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.unreadable import parse
 from polyglot_core._wire.error_classes import class_of_failure, provider_error_class, retryable_by_status
 from polyglot_core._wire.error_objects import read_error
 from polyglot_core._wire.retry_after import retry_after_seconds, retry_override, stated_wait
 
 if TYPE_CHECKING:
+    from polyglot_core._values.events import Failure
     from polyglot_core._wire.messages import WireResponse
     from polyglot_core.errors import ProviderError
 
@@ -27,6 +27,7 @@ __all__ = [
     "provider_error_class",
     "retry_after_seconds",
     "retry_override",
+    "with_wait",
 ]
 
 LARGEST_BODY = 64 * 1024
@@ -56,27 +57,26 @@ def failure_from_payload(payload: object, *, status: int | None = None, raw: byt
         status: HTTP status of the response; None for an error inside a response with status 200.
         raw: The bytes that were parsed, which are kept in the failure.
     """
-    facts = read_error(payload)
-    return Failure(
-        message=facts.message,
-        code=facts.code,
-        param=facts.param,
-        type=facts.type,
-        status=status or facts.status,
-        retry_after=facts.retry_after or stated_wait(facts.message),
-        raw=raw,
-    )
+    found = read_error(payload)
+    wait = found.retry_after or stated_wait(found.message)
+    return replace(found, status=status or found.status, retry_after=wait, raw=raw)
 
 
 def failure_from_response(response: WireResponse) -> Failure:
     """Parse a response with an error status, whose body is JSON, HTML, plain text or empty."""
-    try:
-        payload = msgspec.json.decode(response.body) if response.body.strip() else ""
-    except UNREADABLE:
+    payload = parse(response.body, _NO_JSON) if response.body.strip() else ""
+    if payload is _NO_JSON:
         payload = _without_tags(response.body).decode("utf-8", "replace")
-    failure = failure_from_payload(payload, status=response.status, raw=response.body)
+    return with_wait(failure_from_payload(payload, status=response.status, raw=response.body), response)
+
+
+_NO_JSON = object()
+
+
+def with_wait(failure: Failure, response: WireResponse) -> Failure:
+    """Return the failure with the wait that the headers state, which takes precedence over the one in the body."""
     wait = retry_after_seconds(response.headers)
-    return failure if wait is None else msgspec.structs.replace(failure, retry_after=wait)
+    return failure if wait is None else replace(failure, retry_after=wait)
 
 
 def provider_error(failure: Failure, raw: bytes = b"", limit: int = LARGEST_BODY) -> ProviderError:

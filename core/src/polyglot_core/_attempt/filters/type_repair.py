@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from polyglot_core._values.unreadable import UNREADABLE
+from polyglot_core._values.unreadable import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,9 +56,7 @@ def retyped(data: bytes, error: Exception) -> Retyped | None:
     problem = _PROBLEM.search(str(error)) or _OTHER_PROBLEM.search(str(error))
     if not isinstance(error, msgspec.ValidationError) or problem is None or not problem["path"]:
         return None
-    try:
-        payload = msgspec.json.decode(data)
-    except UNREADABLE:
+    if (payload := parse(data, _LEFT_OUT)) is _LEFT_OUT:
         return None
     steps = [match["field"] for match in _STEP.finditer(problem["path"])]
     types = problem.groupdict().get("types", "").split(" | ")
@@ -160,12 +158,12 @@ def _text(value: object) -> object:
 
 
 def _list(value: object) -> object:
-    found = _parsed(value)
+    found = parse(value, value) if isinstance(value, str) else value
     return found if isinstance(found, list) else [found] if isinstance(found, dict) else _LEFT_OUT
 
 
 def _object(value: object) -> object:
-    found = _parsed(value)
+    found = parse(value, value) if isinstance(value, str) else value
     return found if isinstance(found, dict) else _single(found, _object)
 
 
@@ -174,16 +172,6 @@ def _single(value: object, convert: Callable[[object], object]) -> object:
     if isinstance(value, list) and len(value) == 1:
         return value[0] if isinstance(value[0], (int, dict)) else convert(value[0])
     return _LEFT_OUT
-
-
-def _parsed(value: object) -> object:
-    """Return the JSON in a text; any other value unchanged."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return msgspec.json.decode(value)
-    except UNREADABLE:
-        return value
 
 
 def _truth(value: object) -> object:
