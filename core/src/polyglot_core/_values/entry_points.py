@@ -11,7 +11,7 @@ from polyglot_core._values.importing import import_module
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint as EntryPoint  # noqa: PLC0414 (exported for annotations)
 
-__all__ = ["entry_points"]
+__all__ = ["entry_points", "owners"]
 
 
 def entry_points(group: str) -> dict[str, list[EntryPoint]]:
@@ -27,3 +27,14 @@ def _entry_points(group: str, _path: tuple[str, ...]) -> dict[str, list[EntryPoi
     for entry in metadata.entry_points(group=group):
         by_name.setdefault(entry.name, []).append(entry)
     return by_name
+
+
+def owners(group: str, name: str) -> tuple[tuple[str, str], ...]:
+    """Return name and version of each distribution that registers `name` in a group, in order."""
+    return _owners(group, name, tuple(sys.path))
+
+
+@lru_cache(maxsize=1024)  # each is read from a file and parsed, which takes longer than all else that a call needs
+def _owners(group: str, name: str, path: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    dists = [entry.dist for entry in _entry_points(group, path).get(name, ())]
+    return tuple(sorted({(dist.name, dist.version) if dist else ("?", "?") for dist in dists}))
