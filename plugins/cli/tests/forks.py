@@ -13,6 +13,7 @@ those whose environment the interpreter reads when it starts.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -139,6 +140,8 @@ def main() -> None:
     """Fork for each request until the tests close the socket."""
     for module in _MODULES:
         __import__(module)
+    gc.collect()
+    gc.freeze()  # so that no child touches these pages, each of which it would have to copy
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         while request := _next(channel):
             if child := os.fork():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from polyglot_core._values.importing import import_module
 
 if TYPE_CHECKING:
+    from importlib_metadata import Distribution
     from importlib_metadata import EntryPoint as EntryPoint  # noqa: PLC0414 (exported for annotations)
 
 __all__ = ["entry_points", "owners"]
@@ -34,7 +35,13 @@ def owners(group: str, name: str) -> tuple[tuple[str, str], ...]:
     return _owners(group, name, tuple(sys.path))
 
 
-@lru_cache(maxsize=1024)  # each is read from a file and parsed, which takes longer than all else that a call needs
+@lru_cache(maxsize=1024)
 def _owners(group: str, name: str, path: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     dists = [entry.dist for entry in _entry_points(group, path).get(name, ())]
-    return tuple(sorted({(dist.name, dist.version) if dist else ("?", "?") for dist in dists}))
+    return tuple(sorted({_name_and_version(dist) if dist else ("?", "?") for dist in dists}))
+
+
+@lru_cache(maxsize=256)  # a file is read and parsed for it, which takes longer than all else that an inference needs
+def _name_and_version(dist: Distribution) -> tuple[str, str]:
+    metadata = dist.metadata
+    return metadata["Name"], metadata["Version"]
