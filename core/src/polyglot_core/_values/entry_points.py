@@ -37,7 +37,7 @@ def owners(group: str, name: str) -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=1024)
 def _owners(group: str, name: str, path: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    dists = [entry.dist for entry in _entry_points(group, path).get(name, ())]
+    dists: list[Any] = [entry.dist for entry in _entry_points(group, path).get(name, ())]
     return tuple(sorted({_name_and_version(dist) if dist else ("?", "?") for dist in dists}))
 
 
