@@ -18,7 +18,6 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import anyio
-import hypothesis
 import msgspec
 import pytest
 
@@ -31,13 +30,18 @@ from polyglot_core._values import events
 from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import End, Finish, TextDelta, Usage, WireRequest, hookimpl
 
-hypothesis.settings.register_profile("checks", deadline=None)  # a busy machine is no failure
-hypothesis.settings.load_profile("checks")
-
 _PATIENCE = 5.0  # maximum seconds of any wait in this module
 
 
 _referrers = []
+
+
+def pytest_configure():
+    """Set no deadline for examples: a busy machine is no failure."""
+    import hypothesis  # later, because processes that tests start import this module for the toy dialect
+
+    hypothesis.settings.register_profile("checks", deadline=None)
+    hypothesis.settings.load_profile("checks")
 
 
 def pytest_collection_finish():

@@ -49,8 +49,19 @@ def sizes() -> list[Size]:
     return sorted(size for project in projects for size in _sizes_in(project))
 
 
+def drivers() -> list[str]:
+    """The names of the drivers of all plugins. No module is read."""
+    projects = sorted(CHECKOUT.glob("plugins/*/pyproject.toml"))
+    return sorted(name for project in projects for name in _entry_points(project).get("polyglot.drivers", {}))
+
+
+def _entry_points(project: Path) -> dict[str, dict[str, str]]:
+    groups: dict[str, dict[str, str]] = tomllib.loads(project.read_text("utf-8"))["project"].get("entry-points", {})
+    return groups
+
+
 def _sizes_in(project: Path) -> list[Size]:
-    groups = tomllib.loads(project.read_text("utf-8"))["project"].get("entry-points", {})
+    groups = _entry_points(project)
     sources = project.parent / "src"
     data = set(groups.get("polyglot.presets", {}).values())
     users = [driver for module in data for driver in _drivers_of_rows(_file(sources, module))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,15 @@ def names_of(node):
     return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
+@cache
+def all_names(file):
+    """All that a file imports, and all of its texts."""
+    return frozenset(name for node in ast.walk(ast.parse(file.read_bytes())) for name in names_of(node))
+
+
 def names(file, module):
     """Whether a file names a module or a part of it."""
-    said = (name for node in ast.walk(ast.parse(file.read_bytes())) for name in names_of(node))
-    return any(name == module or name.startswith(f"{module}.") for name in said)
+    return any(name == module or name.startswith(f"{module}.") for name in all_names(file))
 
 
 @pytest.mark.parametrize(("module", "expected"), MAY_NAME.items(), ids=MAY_NAME)

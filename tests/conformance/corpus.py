@@ -7,6 +7,7 @@ each, and ``check.py``, which compares a program's results with that.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 from pathlib import Path
@@ -59,7 +60,7 @@ class Exchange(NamedTuple):
         """Return the body in its recorded pieces, else split by event or line, else whole."""
         end = _ENDS.get(self.framing) if self.streamed else None
         lengths = self.lengths or [len(event) for event in (_cut(self.body, end) if end else [self.body])]
-        ends = [sum(lengths[: number + 1]) for number in range(len(lengths))]
+        ends = list(itertools.accumulate(lengths))
         return [self.body[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 

@@ -101,12 +101,13 @@ def test_the_driver_of_the_readme_passes_the_exam(provider, program, capsys):
 @pytest.mark.parametrize("page", with_blocks("python", "test"), ids=named)
 def test_the_tests_of_a_page_pass(page, nowhere):
     """Test functions that a page shows pass under pytest."""
-    for number, block in enumerate(blocks(page, "python", "test")):
-        file = nowhere / f"test_page_{number}.py"
+    files = [nowhere / f"test_page_{number}.py" for number, _ in enumerate(blocks(page, "python", "test"))]
+    for file, block in zip(files, blocks(page, "python", "test"), strict=True):
         file.write_text(block.text, "utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(file)]
-        run = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
-        assert run.returncode == 0, run.stdout
+    # One process for all of them: a start takes longer than the tests.
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"]
+    run = subprocess.run([*command, *map(str, files)], capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.parametrize("page", with_blocks("toml"), ids=named)

@@ -54,8 +54,7 @@ def growth_of(work: Work, size: int) -> Growth:
 
 
 def _seconds(run: Callable[[], object], often: int) -> float:
-    gc.collect()
-    gc.disable()
+    gc.disable()  # and no collection before: it would take longer than most of what is measured
     try:
         start = time.thread_time()
         for _ in range(often):

@@ -16,6 +16,8 @@ import pytest
 
 from polyglot_simulator import Simulator
 
+from .forks import Forks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -100,6 +102,12 @@ class Terminal:
         return bool(data)
 
 
+def environment() -> dict[str, str]:
+    """The environment of a run, without a home."""
+    kept = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
+    return kept | {"LANG": "C.UTF-8", "TERM": "xterm-256color", "PYTHONWARNINGS": "error"}
+
+
 class Command:
     """Runs ``python -m polyglot_cli``.
 
@@ -114,23 +122,29 @@ class Command:
     key = "test-key-12345"
     patience = PATIENCE
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    def __init__(self, folder: Path, home: Path, forks: Forks | None = None) -> None:
         self.folder = folder
         self.home = home
-        kept = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
-        self.env = kept | {"HOME": str(home), "LANG": "C.UTF-8", "TERM": "xterm-256color", "PYTHONWARNINGS": "error"}
+        self._forks = forks
+        self.env = environment() | {"HOME": str(home)}
 
     def arguments(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "polyglot_cli", *args]
 
     def run(self, *args: str, given: bytes = b"", **env: str) -> Run:
         """Run to the end, with `given` piped in."""
+        env = self.env | env
+        if self._forks and (
+            forked := self._forks.run([*args], given=given, env=env, cwd=self.folder, timeout=PATIENCE)
+        ):
+            code, out, err = forked
+            return Run(code, out, err.decode())
         done = subprocess.run(
             self.arguments(*args),
             input=given,
             capture_output=True,
             cwd=self.folder,
-            env=self.env | env,
+            env=env,
             timeout=PATIENCE,
             check=False,
         )
@@ -205,13 +219,23 @@ class Command:
         self.env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(site), self.env.get("PYTHONPATH")]))
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks | None]:
+    """The process from which runs of the command are forked, where the system can fork."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    with contextlib.closing(Forks(environment())) as forks:
+        yield forks
+
+
 @pytest.fixture
-def command(tmp_path) -> Command:
+def command(tmp_path, forks) -> Command:
     """The command where nothing is configured."""
     folder, home = tmp_path / "folder", tmp_path / "home"
     folder.mkdir()
     home.mkdir()
-    return Command(folder, home)
+    return Command(folder, home, forks)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Preset
 from polyglot_core._values.descriptors import no_descriptor
-from polyglot_core._values.entry_points import entry_points
+from polyglot_core._values.entry_points import entry_points, owners
 from polyglot_core._values.importing import import_module
 from polyglot_core.errors import ConfigError, PluginError
 
@@ -121,10 +121,9 @@ def register(module: object, name: str) -> Registration:
 # Installed
 
 
-def _found(name: str, entries: Sequence[EntryPoint]) -> RegisteredName:
-    owners = sorted({(entry.dist.name, entry.dist.version) if entry.dist else ("?", "?") for entry in entries})
-    distribution, version = owners[0]
-    rivals = tuple(f"{rival} {its_version}" for rival, its_version in owners[1:])
+def _found(group: str, name: str, entries: Sequence[EntryPoint]) -> RegisteredName:
+    (distribution, version), *others = owners(group, name)
+    rivals = tuple(f"{rival} {its_version}" for rival, its_version in others)
     return RegisteredName(name, entries[0].value, distribution, version, rivals)
 
 
@@ -132,7 +131,7 @@ def _find(group: str, name: str) -> RegisteredName | None:
     """Return the registration of one name. To read every distribution's name would take a hundred times as long."""
     try:
         entries = entry_points(group).get(name)
-        return None if entries is None else _found(name, entries)
+        return None if entries is None else _found(group, name, entries)
     except OSError as error:  # of the files that describe the distributions
         if ours := no_descriptor(error):
             raise ours from error
@@ -151,7 +150,7 @@ def _allowed(name: str) -> bool:
 
 
 def _owners(group: str, name: str) -> set[str]:
-    return {entry.dist.name for entry in entry_points(group).get(name, ()) if entry.dist}
+    return {owner for owner, _ in owners(group, name)}
 
 
 def _allowed_preset(name: str) -> bool:
@@ -169,13 +168,13 @@ def _allowed_preset(name: str) -> bool:
 def find_drivers() -> dict[str, RegisteredName]:
     """Return the installed drivers by name, without importing any. Those not in ``POLYGLOT_DRIVERS`` are omitted."""
     claims = entry_points(DRIVERS)
-    return {name: _found(name, claims[name]) for name in sorted(claims) if _allowed(name)}
+    return {name: _found(DRIVERS, name, claims[name]) for name in sorted(claims) if _allowed(name)}
 
 
 def find_presets() -> dict[str, RegisteredName]:
     """Return the installed presets by name, without importing any. Those of packages that are excluded are omitted."""
     claims = entry_points(PRESETS)
-    return {name: _found(name, claims[name]) for name in sorted(claims) if _allowed_preset(name)}
+    return {name: _found(PRESETS, name, claims[name]) for name in sorted(claims) if _allowed_preset(name)}
 
 
 def find_defaults() -> list[str]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from polyglot_core._values.importing import import_module
 
 if TYPE_CHECKING:
+    from importlib_metadata import Distribution
     from importlib_metadata import EntryPoint as EntryPoint  # noqa: PLC0414 (exported for annotations)
 
-__all__ = ["entry_points"]
+__all__ = ["entry_points", "owners"]
 
 
 def entry_points(group: str) -> dict[str, list[EntryPoint]]:
@@ -27,3 +28,20 @@ def _entry_points(group: str, _path: tuple[str, ...]) -> dict[str, list[EntryPoi
     for entry in metadata.entry_points(group=group):
         by_name.setdefault(entry.name, []).append(entry)
     return by_name
+
+
+def owners(group: str, name: str) -> tuple[tuple[str, str], ...]:
+    """Return name and version of each distribution that registers `name` in a group, in order."""
+    return _owners(group, name, tuple(sys.path))
+
+
+@lru_cache(maxsize=1024)
+def _owners(group: str, name: str, path: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    dists: list[Any] = [entry.dist for entry in _entry_points(group, path).get(name, ())]
+    return tuple(sorted({_name_and_version(dist) if dist else ("?", "?") for dist in dists}))
+
+
+@lru_cache(maxsize=256)  # a file is read and parsed for it, which takes longer than all else that an inference needs
+def _name_and_version(dist: Distribution) -> tuple[str, str]:
+    metadata = dist.metadata
+    return metadata["Name"], metadata["Version"]
