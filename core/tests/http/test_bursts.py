@@ -105,7 +105,7 @@ class Burst:
 @pytest.fixture
 def bursts(flavour, loopback, http, toy, monkeypatch):
     """Makes one burst after another, and returns how many connections there were after each."""
-    monkeypatch.setattr("polyglot_core._http.in_flight._MOMENT", 0.0)  # nothing is sent again
+    monkeypatch.setattr("polyglot_core._http.httpx_progress._MOMENT", 0.0)  # nothing is sent again
 
     def run(*counts, between=lambda _: None):
         reply = http.plain(toy.body(TextDelta("one"), Finish("stop", "stop")))

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from polyglot_core._http import in_flight, pooled, pools
+from polyglot_core._http import httpx_progress, pooled, pools
 from polyglot_core.plugin import Finish, TextDelta
 
 pytestmark = pytest.mark.http
@@ -175,7 +175,7 @@ def test_bytes_left_by_other_users_of_a_client(flavour, loopback, http, toy, for
 
 def test_bytes_that_arrive_before_the_request_is_written(asking, loopback, http, toy, foreign, monkeypatch):
     """Bytes that arrive after the exchange ended are detected before the next request is written."""
-    monkeypatch.setattr("polyglot_core._http.exchange.is_reusable", lambda _: True)
+    monkeypatch.setattr("polyglot_core._http.httpx_replies.is_reusable", lambda _: True)
     server = loopback(
         (streamed(http, toy, "one", framing="length") + foreign,), (streamed(http, toy, "two", framing="length"),)
     )
@@ -198,7 +198,7 @@ def test_bytes_that_arrive_while_the_request_is_written(asking, loopback, http, 
     server = loopback(
         (streamed(http, toy, "one", framing="length"), go_on, foreign), (streamed(http, toy, "two", framing="length"),)
     )
-    notice = in_flight.InFlightRequest.notice
+    notice = httpx_progress.HTTPXProgress.notice
 
     def late(self, reported, info):
         if reported.endswith(event) and not self._opened:
@@ -206,7 +206,7 @@ def test_bytes_that_arrive_while_the_request_is_written(asking, loopback, http, 
             time.sleep(0.1)
         notice(self, reported, info)
 
-    monkeypatch.setattr(in_flight.InFlightRequest, "notice", late)
+    monkeypatch.setattr(httpx_progress.HTTPXProgress, "notice", late)
     assert asking(server) == ("one", "two")
     assert server.connections == 2
 

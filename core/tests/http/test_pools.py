@@ -361,7 +361,7 @@ def test_proxy_variables(monkeypatch, variables, origin, expected):
         monkeypatch.delenv(name.lower(), raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = httpx_options._proxy_for(origin)
+    found = httpx_options.proxy_for(origin)
     assert (found and found.reveal()) == expected
 
 
