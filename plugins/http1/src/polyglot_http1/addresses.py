@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 from ipaddress import ip_address
 from itertools import chain, zip_longest
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 __all__ = ["CONNECTION_ATTEMPT_DELAY", "Address", "interleaved", "literal", "socket_options"]
 
 CONNECTION_ATTEMPT_DELAY = 0.25
 """Seconds after which the next address is tried while the one before has not answered; RFC 8305, section 5."""
 
-Address: TypeAlias = "tuple[int, object]"
+Address: TypeAlias = tuple[int, tuple[Any, ...]]
 """An address family, and an address of it."""
 
 

@@ -73,7 +73,7 @@ class AsyncTransport:
             idle = connection is not None
             connection = connection or await self._connect(opening)
             try:
-                opening.send(connection.abort)
+                opening.send(connection)
                 return await connection.request(head, request.body)
             except BaseException as error:
                 connection.close()
@@ -327,15 +327,11 @@ class AsyncConnection(asyncio.Protocol):
         """Become idle if the response is complete and nothing is odd; else close."""
         parser, transport = self._parser, self._transport
         reusable = parser.complete and parser.reusable and self._error is None and not self._body
-        if (
-            reusable
-            and self._stock
-            and not self._stock.closed
-            and not (transport.is_closing() or transport.get_write_buffer_size())
-        ):
+        reusable = reusable and not (transport.is_closing() or transport.get_write_buffer_size())
+        if reusable and (stock := self._stock) is not None and not stock.closed:
             self._in_use = False
             self.idle_since = perf_counter()
-            self._stock.give(self)
+            stock.give(self)
         else:
             self.close()
 
@@ -417,7 +413,7 @@ async def _attempt(address: Address) -> socket.socket:
     try:
         for option in socket_options():
             sock.setsockopt(*option)
-        sock.setblocking(False)
+        sock.settimeout(0.0)
         await asyncio.get_running_loop().sock_connect(sock, place)
     except BaseException:
         sock.close()

@@ -36,12 +36,13 @@ class Idle(Protocol):
 
 
 _C = TypeVar("_C", bound=Idle)
+_P = TypeVar("_P", bound=Idle, contravariant=True)
 
 
-class Waiter(Protocol[_C]):
+class Waiter(Protocol[_P]):
     """A call that waits for a place."""
 
-    def grant(self, place: _C | None, /) -> object:
+    def grant(self, place: _P | None, /) -> object:
         """Receive a place: an idle connection, or None for room for a new one. Never blocks."""
         ...
 

@@ -5,9 +5,9 @@
 #
 # A socket is in blocking mode while a response is read, so a read is one system call, which no clock bounds: core's
 # watchdog shuts the socket down when a clock runs out, and `abort` does the same for `close()` of the stream, from any
-# thread. The read then returns, with an error or as at the end of the connection. Before there is a socket, an `Opening`
-# says whether the call has ended: the resolving of a name is left behind in its thread, and the attempts to connect are
-# looked after every `_SLICE`.
+# thread. The read then returns, with an error or as at the end of the connection. Before there is a socket, `Opening`
+# shows whether the call has ended: the resolving of a name is left behind in its thread, and attempts to connect check
+# it after every `_SLICE`.
 #
 # A connection belongs to one call at a time. When its response is complete and nothing is odd it becomes idle; else it
 # is closed. Any exception closes it, also Ctrl-C between any two instructions, and there is no list in which it would
@@ -91,7 +91,7 @@ class SyncTransport:
             idle = connection is not None
             connection = connection or self._connect(opening)
             try:
-                opening.send(connection.abort)
+                opening.send(connection)
                 return connection.request(head, request.body)
             except BaseException as error:
                 connection.close()
@@ -216,14 +216,14 @@ class SyncConnection:
         if len(body) <= _LARGE:
             self._socket.sendall(head + body)
             return
-        self._socket.setblocking(False)
+        self._socket.settimeout(0.0)
         try:
             self._write_large(memoryview(head + body))
         finally:
-            self._socket.setblocking(True)
+            self._socket.settimeout(None)
 
     def _write_large(self, left: memoryview) -> None:
-        """Write a large body, and stop if it is refused: a server may respond before it has read it, and read no more."""
+        """Write a large body until it is refused: a server may respond before it has read all of it, and read no more."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
             while left:
@@ -272,7 +272,7 @@ class SyncConnection:
         return waits(self._socket)
 
     def from_outside(self) -> tuple[Callable[[], object], Callable[[], bool]]:
-        """Return `abort` and `data_waits` without a reference to the connection, which is closed when nobody holds it."""
+        """Return `abort` and `data_waits` without a reference to the connection, which is closed when it is collected."""
         return partial(shut_down, self._socket), partial(waits, self._socket)
 
     def abort(self) -> None:
@@ -282,14 +282,12 @@ class SyncConnection:
 
     def release(self) -> None:
         """Become idle if the response is complete and nothing is odd; else close."""
-        if self._parser.complete and self._parser.reusable and not (self._odd or self._early) and self._keeps():
+        reusable = self._parser.complete and self._parser.reusable and not (self._odd or self._early)
+        if reusable and (stock := self._stock) is not None and not stock.closed:
             self.idle_since = perf_counter()
-            self._stock.give(self)  # type: ignore[union-attr]  # as `_keeps` found
+            stock.give(self)
         else:
             self.close()
-
-    def _keeps(self) -> bool:
-        return self._stock is not None and not self._stock.closed
 
     def close(self) -> None:
         """Close the connection, and give its place back."""
@@ -457,7 +455,7 @@ def _begun(address: Address, problems: list[OSError]) -> socket.socket | None:
         sock = socket.socket(family, socket.SOCK_STREAM)
         for option in socket_options():
             sock.setsockopt(*option)
-        sock.setblocking(False)
+        sock.settimeout(0.0)
         code = sock.connect_ex(place)
         if code in _UNDER_WAY:
             return sock
@@ -479,7 +477,7 @@ _UNDER_WAY = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY}
 def _kept(sock: socket.socket) -> socket.socket:
     """Return a socket in blocking mode that a stack would close, under another object."""
     kept = socket.socket(fileno=sock.detach())
-    kept.setblocking(True)
+    kept.settimeout(None)
     return kept
 
 
