@@ -223,7 +223,7 @@ class SyncConnection:
             self._socket.settimeout(None)
 
     def _write_large(self, left: memoryview) -> None:
-        """Write a large body until it is refused: a server may respond before it has read all of it, and read no more."""
+        """Write a large body until it is refused: a server may respond before it has read it all, and read no more."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
             while left:
@@ -272,7 +272,7 @@ class SyncConnection:
         return waits(self._socket)
 
     def from_outside(self) -> tuple[Callable[[], object], Callable[[], bool]]:
-        """Return `abort` and `data_waits` without a reference to the connection, which is closed when it is collected."""
+        """Return `abort` and `data_waits` without a reference to the connection, which is closed if collected."""
         return partial(shut_down, self._socket), partial(waits, self._socket)
 
     def abort(self) -> None:
