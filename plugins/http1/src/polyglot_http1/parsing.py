@@ -79,6 +79,8 @@ class ResponseParser:
         self._around = self._interim = 0  # bytes that are not body; interim responses
         self._allowed = _MOST_AROUND_BODY
         self._error: Exception | None = None
+        self._pieces_in_all = -1  # of the read in which the response ended
+        self._before = b""  # the read before
 
     def feed(self, data: bytes) -> bytes:
         """Return the body in the next bytes; b"" if there is none.
@@ -100,6 +102,9 @@ class ResponseParser:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._note(f"{error}")
         pieces = self._pieces
+        if self.complete:
+            self._end_within(data)
+        self._before = data
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._count(len(data) - len(body), len(pieces))
         pieces.clear()
@@ -120,6 +125,18 @@ class ResponseParser:
         if not self.complete:
             self._error = BrokenResponseError(_CUT_BODY if self.status else _NO_RESPONSE)
             self._raise()
+
+    def _end_within(self, data: bytes) -> None:
+        """Drop what follows the response in the read that ended it; such a connection is not used again."""
+        del self._pieces[self._pieces_in_all :]
+        end = data[-len(_BLANK) :] if len(data) >= len(_BLANK) else (self._before + data)[-len(_BLANK) :]
+        # the parser skips line breaks before a response, so they are found here
+        if not self._pieces or "transfer-encoding" in self.headers:
+            odd = end == _BLANK
+        else:
+            odd = end.endswith(b"\n") and not data.endswith(self._pieces[-1])
+        if odd:
+            self.reusable = False
 
     def _check_start(self, data: bytes) -> None:
         """Raise unless a response begins with a version of HTTP/1: the parser knows other protocols, too."""
@@ -201,6 +218,7 @@ class ResponseParser:
         if self.status and self._error is None and not self.complete:
             self.complete = True
             self.reusable = self._parser.should_keep_alive() and not self._until_close
+            self._pieces_in_all = len(self._pieces)
 
 
 def _joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -212,5 +230,7 @@ def _joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 _START = b"HTTP/1."
+_BLANK = b"\r\n\r\n\r\n"
+"""The end of a chunked body, or of a head, and a line break that does not belong to it."""
 _CUT_BODY = "peer closed connection without sending complete message body"
 _NO_RESPONSE = "server disconnected without sending a response"
