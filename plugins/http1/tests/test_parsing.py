@@ -1,8 +1,11 @@
 """Responses of HTTP/1.1, split anywhere; what is refused; and what makes a connection unusable."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from polyglot_core.errors import LimitExceeded
 from polyglot_http1.parsing import BrokenResponseError, ResponseParser
 
@@ -178,7 +181,7 @@ def test_any_split_gives_the_same_body(body, cuts):
     """The bytes of a response may be split anywhere."""
     data = CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in body) + b"0\r\n\r\n"
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    parser, received = parsed(*[data[a:b] for a, b in zip(places, places[1:], strict=False)])
+    parser, received = parsed(*[data[a:b] for a, b in itertools.pairwise(places)])
     assert (received, parser.complete, parser.reusable) == (b"".join(body), True, True)
 
 

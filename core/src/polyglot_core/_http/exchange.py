@@ -136,6 +136,17 @@ class _ExchangeState:
             f"The response is larger than {self._limit} bytes. Raise limits.response to allow more.", phase="stream"
         )
 
+    def _counted(self, data: bytes) -> bytes:
+        """Return the bytes that a read of the body stands for, up to the limit."""
+        if self._decoder is not None:
+            data = self._decoder.decode(data)
+        self._left -= len(data)
+        if self._left < 0:
+            data = data[: self._left]
+            if not data:
+                raise self._too_large()
+        return data
+
     def _end_of_body(self) -> bytes:
         """Return b"" at the end of the body, or raise if the body ended because a clock ran out or it is corrupt."""
         if self._watch.fired:
@@ -209,10 +220,7 @@ class Exchange(_ExchangeState):
             clocks.waited = perf_counter()
             if data is None:
                 return self._end_of_body()
-            if self._decoder is not None:
-                data = self._decoder.decode(data)
-            self._left -= len(data)
-            if data:
+            if data := self._counted(data):
                 return data
 
     def drain(self) -> None:
@@ -269,10 +277,7 @@ class AsyncExchange(_ExchangeState):
             clocks.waited = perf_counter()
             if data is None:
                 return self._end_of_body()
-            if self._decoder is not None:
-                data = self._decoder.decode(data)
-            self._left -= len(data)
-            if data:
+            if data := self._counted(data):
                 return data
 
     async def drain(self) -> None:

@@ -11,7 +11,7 @@ from polyglot_core._values.addresses import is_this_machine, proxy_problem
 from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core._values.importing import import_module
 from polyglot_core._values.secret import Secret
-from polyglot_core.errors import ConfigError
+from polyglot_core.errors import ConfigError, PolyglotError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from polyglot_core._values.connection import Route
     from polyglot_core._values.transports import HTTPRequest
 
-__all__ = ["KEEPALIVE_SECONDS", "Client", "build_request", "http_of", "import_http", "proxy_for", "transport_options"]
+__all__ = [
+    "KEEPALIVE_SECONDS",
+    "Client",
+    "build_request",
+    "http_of",
+    "import_http",
+    "proxy_for",
+    "transport_options",
+    "unreadable_certificates",
+]
 
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
 
@@ -85,11 +94,14 @@ def _trust(http: ModuleType, ca: str | None) -> object:
                 http.create_ssl_context() if ca is None else import_module("ssl").create_default_context(cafile=ca)
             )
         except OSError as error:
-            if ours := no_descriptor(error):
-                raise ours from error
-            raise ConfigError(f"The certificates in {ca} cannot be read: {error}.", phase="configure") from error
+            raise unreadable_certificates(ca, error) from error
         _tls_contexts[http, ca] = context
     return _tls_contexts[http, ca]
+
+
+def unreadable_certificates(ca: str | None, error: OSError) -> PolyglotError:
+    """Return the error for trusted certificates that cannot be read; `ca` is the file that a connection names."""
+    return no_descriptor(error) or ConfigError(f"The certificates in {ca} cannot be read: {error}.", phase="configure")
 
 
 def proxy_for(origin: str) -> Secret | None:

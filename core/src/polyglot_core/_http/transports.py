@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core._http.httpx_options import Client, import_http, proxy_for
+from polyglot_core._http.httpx_options import Client, import_http, proxy_for, unreadable_certificates
 from polyglot_core._values.entry_points import entry_points
 from polyglot_core._values.importing import import_module
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyglot_core._http.exchange import Closer
     from polyglot_core._values.connection import Route
     from polyglot_core._values.transports import TransportPackage
@@ -37,7 +39,7 @@ def sync_transport(origin: str, route: Route, client: Client | None) -> tuple[st
     """Return the transport to an origin for threads, after its name."""
     if client is None and (found := _chosen(route, origin)) is not None:
         name, package = found
-        return name, package.sync_transport(origin, route.ca)
+        return name, _made(package.sync_transport, origin, route.ca)
     from polyglot_core._http.httpx_transport import HTTPXTransport  # noqa: PLC0415 (not where another one serves)
 
     return _HTTPX, HTTPXTransport(origin, route, client)
@@ -47,11 +49,18 @@ def async_transport(origin: str, route: Route, closer: Closer, client: Client | 
     """Return the transport to an origin for the running event loop, after its name."""
     if client is None and (found := _chosen(route, origin)) is not None:
         name, package = found
-        if (transport := package.async_transport(origin, route.ca)) is not None:
+        if (transport := _made(package.async_transport, origin, route.ca)) is not None:
             return name, transport
     from polyglot_core._http.httpx_transport import AsyncHTTPXTransport  # noqa: PLC0415 (as above)
 
     return _HTTPX, AsyncHTTPXTransport(origin, route, closer, client)
+
+
+def _made(make: Callable[[str, str | None], Any], origin: str, ca: str | None) -> Any:  # noqa: ANN401 (either kind)
+    try:
+        return make(origin, ca)
+    except OSError as error:
+        raise unreadable_certificates(ca, error) from error
 
 
 def _chosen(route: Route, origin: str | None = None) -> tuple[str, TransportPackage] | None:

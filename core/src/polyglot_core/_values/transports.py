@@ -102,7 +102,7 @@ class Reply(Abortable, Protocol):
         ...
 
     def close(self, *, reuse: bool) -> None:
-        """Return the connection to its pool if the response is complete and nothing follows it; else close it.
+        """Return the connection to its pool if the response was read to its end and nothing follows it; else close it.
 
         Args:
             reuse: False if the connection must not be used again, because a read was interrupted.

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, cast
 
 from polyglot_core.errors import TransportError
 from polyglot_http1.addresses import CONNECTION_ATTEMPT_DELAY, interleaved, literal, socket_options
+from polyglot_http1.limits import MOMENT, MOST_IDLE, PLACES
 from polyglot_http1.parsing import BrokenResponseError, ResponseParser
 from polyglot_http1.requests import head_of, host_and_port
 from polyglot_http1.sockets import shut_down, waits
@@ -44,11 +45,6 @@ __all__ = ["AsyncTransport"]
 _HIGH = 262_144
 """Bytes that are kept for a reader; beyond them, no more are received."""
 
-_MOMENT = 0.25
-"""Seconds in which a packet arrives; a server that has read a request takes longer to close the connection."""
-
-PLACES = 2048
-
 
 class AsyncTransport:
     """Connections to one origin, for one asyncio loop.
@@ -61,7 +57,7 @@ class AsyncTransport:
     def __init__(self, origin: str, ca: str | None = None) -> None:
         self._host, self._port = host_and_port(origin)
         self._tls = context_for(ca) if origin.startswith("https:") else None
-        self._stock: Stock[AsyncConnection] = Stock(PLACES)
+        self._stock: Stock[AsyncConnection] = Stock(PLACES, MOST_IDLE)
         self._connections: set[AsyncConnection] = set()
 
     async def open(self, request: HTTPRequest, opening: Opening) -> AsyncExchange:
@@ -100,7 +96,7 @@ class AsyncTransport:
                 return await waiter.future
         except BaseException as error:
             if not self._stock.leave(waiter):
-                self._stock.give(waiter.future.result())
+                self._stock.give_back(waiter.future.result())
             if isinstance(error, TimeoutError):
                 raise TransportError(_ALL_IN_USE, "pool", phase="connect") from None
             raise
@@ -112,7 +108,7 @@ class AsyncTransport:
                 sock = await _connected(addresses)
                 return await self._secured(sock)
         except BaseException:
-            self._stock.give(None)
+            self._stock.free()
             raise
 
     async def _secured(self, sock: socket.socket) -> AsyncConnection:
@@ -185,7 +181,7 @@ class AsyncConnection(asyncio.Protocol):
         self._kept = 0  # bytes of them
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
-        self._received = self._in_use = False
+        self._received = self._in_use = self._at_end = False
         self._written_at = 0.0
 
     # Called by asyncio
@@ -222,7 +218,7 @@ class AsyncConnection(asyncio.Protocol):
         self._connections.discard(self)
         stock, self._stock = self._stock, None
         if stock is not None:
-            stock.give(None)
+            stock.free()
 
     def _end(self, error: Exception | None) -> None:
         if self._in_use and not self._parser.complete and self._error is None:
@@ -248,7 +244,7 @@ class AsyncConnection(asyncio.Protocol):
     async def request(self, head: bytes, body: bytes) -> AsyncExchange:
         """Write a request, and wait until the headers of the response are complete."""
         self._parser.start()
-        self._received, self._in_use, self._error = False, True, None
+        self._received, self._in_use, self._at_end, self._error = False, True, False, None
         self._transport.write(head + body)
         self._written_at = perf_counter()
         while not self._parser.status:
@@ -277,6 +273,7 @@ class AsyncConnection(asyncio.Protocol):
         """Return the next bytes of the body, all that were received; None at its end."""
         while not (pieces := self._body):
             if self._parser.complete:
+                self._at_end = True
                 return None
             await self._more()
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -292,12 +289,13 @@ class AsyncConnection(asyncio.Protocol):
             async with asyncio.timeout(seconds):
                 while not self._parser.complete:
                     await self._more()
-                    self._body.clear()
+                self._body.clear()
+                self._at_end = True
 
     def belong_to(self, stock: Stock[AsyncConnection]) -> None:
         """Give the place back to `stock` when the connection ends."""
         if self._transport.is_closing():
-            stock.give(None)
+            stock.free()
         else:
             self._stock = stock
 
@@ -305,7 +303,7 @@ class AsyncConnection(asyncio.Protocol):
         """Return whether the connection, which was idle, was being closed as the request was written to it."""
         if opening.ended or self._received or not isinstance(error, (OSError, BrokenResponseError)):
             return False
-        return opening.resend and perf_counter() - self._written_at <= _MOMENT
+        return opening.resend and perf_counter() - self._written_at <= MOMENT
 
     def usable(self) -> bool:
         """Return whether an idle connection can carry a request: it is open, and nothing was received meanwhile."""
@@ -326,13 +324,10 @@ class AsyncConnection(asyncio.Protocol):
     def release(self) -> None:
         """Become idle if the response is complete and nothing is odd; else close."""
         parser, transport = self._parser, self._transport
-        reusable = parser.complete and parser.reusable and self._error is None and not self._body
+        reusable = parser.complete and parser.reusable and self._at_end and self._error is None
         reusable = reusable and not (transport.is_closing() or transport.get_write_buffer_size())
-        if reusable and (stock := self._stock) is not None and not stock.closed:
-            self._in_use = False
-            self.idle_since = perf_counter()
-            stock.give(self)
-        else:
+        self._in_use, self.idle_since = False, perf_counter()
+        if not (reusable and (stock := self._stock) is not None and stock.keep(self)):
             self.close()
 
     def close(self) -> None:

@@ -6,12 +6,12 @@ Sync and async pools share it; they differ in how a waiter waits.
 # Theory of operation
 # -------------------
 #
-# A pool has a fixed number of places. A place that is in stock is an idle connection, or None: room for a new one. One
-# `deque` holds them, the rooms at its left end and the idle connections at its right end, so `pop` returns the
-# connection that was used last and, if none is idle, a room. Taking and giving are O(1), whatever the number.
+# A pool has a fixed number of places. A place that is in stock is an idle connection or a room for a new one. The idle
+# connection that was used last is taken first, and a room if none is idle. Taking and giving are O(1), whatever the
+# number.
 #
 # No lock is taken. Every operation on a deque is atomic, in builds without the GIL as well, and a place is always
-# either in the deque, or with exactly one call, or with exactly one waiter. So an interruption between two instructions
+# either in a deque, or with exactly one call, or with exactly one waiter. So an interruption between two instructions
 # cannot leave a lock held, and a finalizer, which may run anywhere, may give a place back.
 #
 # Fairness. If anybody waits, a newcomer waits behind. `_serve` hands places to waiters until one of the two runs out;
@@ -36,13 +36,13 @@ class Idle(Protocol):
 
 
 _C = TypeVar("_C", bound=Idle)
-_P = TypeVar("_P", bound=Idle, contravariant=True)
+_P_contra = TypeVar("_P_contra", bound=Idle, contravariant=True)
 
 
-class Waiter(Protocol[_P]):
+class Waiter(Protocol[_P_contra]):
     """A call that waits for a place."""
 
-    def grant(self, place: _P | None, /) -> object:
+    def grant(self, place: _P_contra | None, /) -> object:
         """Receive a place: an idle connection, or None for room for a new one. Never blocks."""
         ...
 
@@ -52,14 +52,17 @@ class Stock(Generic[_C]):
 
     Args:
         places: Number of connections, in use and idle, that the pool may have.
+        most_idle: Number of idle connections that are kept.
 
     Attributes:
         closed: Whether no connection is to become idle any more.
     """
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, most_idle: int) -> None:
         self.closed = False
-        self._places: deque[_C | None] = deque([None] * places)
+        self._most_idle = most_idle
+        self._idle: deque[_C] = deque()
+        self._rooms: deque[None] = deque([None] * places)
         self._waiters: deque[Waiter[_C]] = deque()
 
     def take(self) -> _C | None:
@@ -70,16 +73,34 @@ class Stock(Generic[_C]):
         """
         if self._waiters:
             raise LookupError
-        return self._places.pop()
+        return self._take()
 
-    def give(self, place: _C | None) -> None:
-        """Put a connection back that became idle; or None, the room of one that was closed."""
+    def _take(self) -> _C | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._rooms.pop()
+
+    def keep(self, connection: _C) -> bool:
+        """Put a connection back that became idle. Return False if it is to be closed, because enough are kept."""
+        if self.closed or (len(self._idle) >= self._most_idle and not self._waiters):
+            return False
+        self._idle.append(connection)
+        self._serve()
+        return True
+
+    def free(self) -> None:
+        """Put a room back: a connection was closed, or could not be opened."""
+        self._rooms.append(None)
+        self._serve()
+
+    def give_back(self, place: _C | None) -> None:
+        """Put a place back that was taken and not used."""
         if place is None:
-            self._places.appendleft(None)
+            self._rooms.append(None)
         else:
-            self._places.append(place)
-        if self._waiters:
-            self._serve()
+            self._idle.append(place)
+        self._serve()
 
     def queue(self, waiter: Waiter[_C]) -> None:
         """Let a call wait for a place, behind those that wait already."""
@@ -97,26 +118,20 @@ class Stock(Generic[_C]):
     def take_idle(self, before: float) -> list[_C]:
         """Take the connections that have been idle since `before`, in seconds of `perf_counter`, to close them.
 
-        The caller gives a room back for each.
+        The caller calls `free` for each.
         """
-        kept: list[_C] = []
         expired: list[_C] = []
-        for _ in range(len(self._places)):
+        for _ in range(len(self._idle)):
             try:
-                place = self._places.popleft()
+                connection = self._idle.popleft()
             except IndexError:
                 break
-            if place is None:
-                self._places.append(None)
-            else:
-                (expired if place.idle_since <= before else kept).append(place)
-        self._restore(kept)
+            if connection.idle_since > before:  # those behind it became idle later
+                self._idle.appendleft(connection)
+                break
+            expired.append(connection)
+        self._serve()
         return expired
-
-    def _restore(self, kept: list[_C]) -> None:
-        self._places.extend(kept)
-        if self._waiters:
-            self._serve()
 
     def close(self) -> None:
         """Keep no connection from here on."""
@@ -125,17 +140,17 @@ class Stock(Generic[_C]):
     @property
     def idle(self) -> int:
         """Number of idle connections."""
-        return sum(place is not None for place in list(self._places))
+        return len(self._idle)
 
     def _serve(self) -> None:
         while self._waiters:
             try:
-                place = self._places.pop()
+                place = self._take()
             except IndexError:
                 return
             try:
                 waiter = self._waiters.popleft()
-            except IndexError:
-                self.give(place)
+            except IndexError:  # it has left meanwhile
+                self.give_back(place)
                 return
             waiter.grant(place)

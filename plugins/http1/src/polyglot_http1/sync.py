@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from polyglot_core.errors import TransportError
 from polyglot_http1.addresses import CONNECTION_ATTEMPT_DELAY, interleaved, literal, socket_options
+from polyglot_http1.limits import MOMENT, MOST_IDLE, PLACES
 from polyglot_http1.parsing import BrokenResponseError, ResponseParser
 from polyglot_http1.requests import head_of, host_and_port
 from polyglot_http1.sockets import readable, shut_down, waits
@@ -53,12 +54,6 @@ _LARGE = 65_536
 _SLICE = 0.05
 """Seconds after which an attempt to connect looks whether its call has ended."""
 
-_MOMENT = 0.25
-"""Seconds in which a packet arrives; a server that has read a request takes longer to close the connection."""
-
-PLACES = 2048
-"""Connections to one origin, in use and idle."""
-
 
 class SyncTransport:
     """Connections to one origin, for threads.
@@ -71,7 +66,7 @@ class SyncTransport:
     def __init__(self, origin: str, ca: str | None = None) -> None:
         self._host, self._port = host_and_port(origin)
         self._tls = context_for(ca) if origin.startswith("https:") else None
-        self._stock: Stock[SyncConnection] = Stock(PLACES)
+        self._stock: Stock[SyncConnection] = Stock(PLACES, MOST_IDLE)
 
     def open(self, request: HTTPRequest, opening: Opening) -> SyncExchange:
         """Send a request and wait for status and headers.
@@ -123,7 +118,7 @@ class SyncTransport:
                 sock = _secured(sock, self._tls, self._host, deadline, opening)
             return SyncConnection(sock, self._stock)
         except BaseException:
-            self._stock.give(None)
+            self._stock.free()
             raise
 
     @property
@@ -163,11 +158,12 @@ class SyncConnection:
         self._early = b""  # body that was received with the head
         self._received = False  # anything of the current response
         self._odd = False  # a part of the request was not written
+        self._at_end = False  # the response was read to its end
 
     def request(self, head: bytes, body: bytes) -> SyncExchange:
         """Write a request, and read until the headers of the response are complete."""
         self._parser.start()
-        self._written_at, self._early, self._received = 0.0, b"", False
+        self._written_at, self._early, self._received, self._at_end = 0.0, b"", False, False
         try:
             self._write(head, body)
         except OSError:
@@ -198,6 +194,7 @@ class SyncConnection:
                 parser.end()
             elif body := parser.feed(data):
                 yield body
+        self._at_end = True
 
     def drain(self, seconds: float) -> None:
         """Read the end of a body, which takes at most `seconds`, so that the connection is reusable."""
@@ -206,6 +203,7 @@ class SyncConnection:
             while not self._parser.complete and (left := deadline - perf_counter()) > 0:
                 self._socket.settimeout(left)
                 self._feed(self._socket.recv(_READ))
+            self._at_end = True
         except (OSError, BrokenResponseError):  # not in time, or odd: it is closed
             return
         finally:
@@ -257,7 +255,7 @@ class SyncConnection:
             return False
         if self._written_at and not opening.resend:
             return False
-        return not self._written_at or perf_counter() - self._written_at <= _MOMENT
+        return not self._written_at or perf_counter() - self._written_at <= MOMENT
 
     def usable(self) -> bool:
         """Return whether an idle connection can carry a request: it is open, and nothing was received meanwhile."""
@@ -282,11 +280,10 @@ class SyncConnection:
 
     def release(self) -> None:
         """Become idle if the response is complete and nothing is odd; else close."""
-        reusable = self._parser.complete and self._parser.reusable and not (self._odd or self._early)
-        if reusable and (stock := self._stock) is not None and not stock.closed:
-            self.idle_since = perf_counter()
-            stock.give(self)
-        else:
+        parser = self._parser
+        reusable = parser.complete and parser.reusable and self._at_end and not self._odd
+        self.idle_since = perf_counter()
+        if not (reusable and (stock := self._stock) is not None and stock.keep(self)):
             self.close()
 
     def close(self) -> None:
@@ -297,7 +294,7 @@ class SyncConnection:
             self._socket.close()
         finally:
             if stock is not None:
-                stock.give(None)
+                stock.free()
 
     def __del__(self) -> None:
         if getattr(self, "_stock", None) is not None:
@@ -366,7 +363,7 @@ class _Waiter:
         if not self._stock.leave(self):
             while isinstance(place := self._granted.get(), _Ended):
                 pass
-            self._stock.give(place)
+            self._stock.give_back(place)
 
 
 class _Ended:
