@@ -116,6 +116,7 @@ def settled(count):
     return not count()
 
 
+@pytest.mark.httpx
 @pytest.mark.parametrize("theirs", [False, True], ids=["ours", "theirs"])
 @pytest.mark.parametrize("kept", [True, False], ids=["kept connection", "new connection"])
 @pytest.mark.usefixtures("unraisable")
@@ -217,6 +218,7 @@ def test_other_threads_go_on_while_one_is_interrupted(loopback, http, toy):
     assert set(texts) == {STORY}
 
 
+@pytest.mark.httpx
 @pytest.mark.parametrize("theirs", [False, True], ids=["ours", "theirs"])
 def test_cancellations_leave_no_connection_in_use(loopback, http, toy, library, theirs):
     """However many calls are cancelled, the client counts none of their connections as in use."""

@@ -134,6 +134,7 @@ def test_each_request_has_a_connection_of_its_own(bursts, refusals, begin_togeth
     assert refusals == []
 
 
+@pytest.mark.httpx
 def test_surplus_connections_are_closed(bursts, monkeypatch):
     """After a burst the maximum of idle connections is kept, and not more."""
     monkeypatch.setattr(httpx_options, "_KEEPALIVE_CONNECTIONS", FEW)

@@ -43,6 +43,7 @@ def in_thread(work):
 # Collected
 
 
+@pytest.mark.httpx
 def test_collection_takes_no_lock(held):
     """The garbage collector may run in a thread that holds the lock of the client's pool."""
     inference = Inference(held.connection())
@@ -90,6 +91,7 @@ def test_collection_waits_for_no_timer(held):
     assert held.gone.wait(PATIENCE)
 
 
+@pytest.mark.httpx
 def test_collected_stream_releases_its_connection(held):
     """After a stream was collected, the client no longer counts its connection."""
     with Inference(held.connection()) as inference:
@@ -108,6 +110,7 @@ def test_collected_stream_releases_its_connection(held):
 # Closed by another thread
 
 
+@pytest.mark.httpx
 def test_collected_stream_without_clocks_releases_its_connection(loopback, http, toy, monkeypatch):
     """The watchdog's thread closes a collected stream also if no clock of the process is set."""
     monkeypatch.setattr(watchdog, "_thread", watchdog._WatchdogThread())

@@ -183,6 +183,7 @@ def test_bytes_that_arrive_before_the_request_is_written(asking, loopback, http,
     assert server.connections == 2
 
 
+@pytest.mark.httpx
 def test_unverifiable_connection_is_closed(asking, loopback, http, toy, monkeypatch):
     """If a version of the HTTP client keeps its connection elsewhere, each call has a connection of its own."""
     monkeypatch.setattr(pooled, "_WRAPPED", ())
@@ -191,6 +192,7 @@ def test_unverifiable_connection_is_closed(asking, loopback, http, toy, monkeypa
     assert server.connections == 2
 
 
+@pytest.mark.httpx
 @pytest.mark.parametrize("event", ["send_request_headers.started", "send_request_body.started"])
 def test_bytes_that_arrive_while_the_request_is_written(asking, loopback, http, toy, foreign, monkeypatch, event):
     """Until the body is written, bytes on the connection cannot be its response; the request is sent over another one."""

@@ -297,6 +297,7 @@ def run(script, *arguments, **environment):
     return done.stdout.split()
 
 
+@pytest.mark.httpx
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_variable_selects_the_http_library(loopback, http, toy, library):
     """`POLYGLOT_HTTP` chooses the library, and then the other is not imported."""

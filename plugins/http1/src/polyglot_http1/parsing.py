@@ -99,6 +99,8 @@ class ResponseParser:
         self._size += len(data)
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:  # an interruption of a callback: the parser replaces it
+            raise error.__context__ or error from None
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._note(f"{error}")
         pieces = self._pieces
