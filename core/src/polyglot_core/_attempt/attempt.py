@@ -108,6 +108,7 @@ class _Head(Struct):
         status: HTTP status; 0 before it was received.
         headers: Response headers, with lower-case names.
         request_id: The provider's id of the request.
+        transport: Name of the transport that received it.
         first_bytes: The bytes of the body until its framing is known; None if it is.
         unexpected: Collects the body if the response is not the requested stream; else None.
         leftovers: What was received and is no part of the response.
@@ -116,6 +117,7 @@ class _Head(Struct):
     status: int = 0
     headers: Mapping[str, str] = {}
     request_id: str | None = None
+    transport: str | None = None
     first_bytes: FirstBytes | None = None
     unexpected: UnexpectedResponse | None = None
     leftovers: Leftovers = msgspec.field(default_factory=Leftovers)
@@ -250,7 +252,9 @@ class Attempt:
 
     # Called by the pump and the call
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> Sequence[PartialInferenceResponse]:
+    def begin(
+        self, status: int, headers: Mapping[str, str], transport: str | None = None
+    ) -> Sequence[PartialInferenceResponse]:
         """Begin the response. `headers` have lower-case names. Return a partial that shows the seam, if there is one.
 
         Raises:
@@ -259,7 +263,7 @@ class Attempt:
         self._move(Signal.HEADERS)
         head, (wire, _, _, limits, seam) = self._head, self._sent
         head.status = status
-        head.headers = headers
+        head.headers, head.transport = headers, transport
         head.request_id = request_id(headers, wire)
         first_bytes = FirstBytes(wire, headers, self._framer, limits.event)
         if status not in OK:
@@ -374,6 +378,7 @@ class Attempt:
             details={**first, **assembler.details.copy()},
             headers=telling_headers(self._head.headers, self._sent.wire),
             notes=tuple(assembler.notes),
+            transport=self._head.transport,
         )
         return response if assembler.use is None else response.with_format(assembler.use)
 

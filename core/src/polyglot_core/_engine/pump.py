@@ -260,7 +260,7 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
             attempt = self.call.attempt
             if attempt is not None and not self.call.cancelled:
                 self._direct = exchange
-                self._ready = iter(attempt.begin(exchange.status, exchange.headers))
+                self._ready = iter(attempt.begin(exchange.status, exchange.headers, exchange.transport))
                 self._take, self._clocks = attempt.take, self.call.clocks
         except OSError as error:  # of an import, or of what the driver reads
             if ours := no_descriptor(error):
