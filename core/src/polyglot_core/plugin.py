@@ -8,7 +8,8 @@
 - encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `annotated_schema`,
   `ConversationWriter`, `MessageWriter`, `TurnWriter`
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
-- decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`, `json_access`
+- decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`,
+  `json_access`, `JSONText`
 - transports: `TransportPackage`, `SyncTransport`, `AsyncTransport`, `HTTPRequest`, `Opening`, `Reply`, `AsyncReply`
 - packages with response formats: `FormatPackage`, `DataFormat`, `DataReader`, `Mode`
 - errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `is_vendor_event`, `provider_error_class`
@@ -43,6 +44,7 @@ from polyglot_core._values.events import (
     UsageReport,
 )
 from polyglot_core._values.formats import DataFormat, DataReader, FormatPackage, Mode
+from polyglot_core._values.json_text import JSONText
 from polyglot_core._values.limits import Retries, Timeouts
 from polyglot_core._values.models import Model
 from polyglot_core._values.parts import (
@@ -102,6 +104,7 @@ __all__ = [
     "InferenceRequest",
     "JSONArrayFramer",
     "JSONSchema",
+    "JSONText",
     "Logprobs",
     "MediaDelta",
     "Message",

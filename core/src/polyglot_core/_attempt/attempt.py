@@ -35,6 +35,7 @@ from polyglot_core._values.events import (
     UsageReport,
     type_problem,
 )
+from polyglot_core._values.json_text import JSONText
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core._values.response import InferenceResponse, Outcome, Timing
 from polyglot_core._values.unreadable import UNREADABLE
@@ -78,6 +79,7 @@ _CONTROL: dict[type, Signal] = {
     UsageReport: Signal.QUIET,
 }
 _EMPTY = frozenset({Details, Note, Ping, ResponseStarted})  # events that no response consists of
+_OBJECTS = (dict, JSONText)
 _MOST_REPAIRS = 16  # of the fields of one chunk
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a global is looked up faster than an attribute of the enumeration
@@ -307,7 +309,7 @@ class Attempt:
     def _is_text_with_usage(self, events: Sequence[Event]) -> bool:
         """Return whether a pair of events is what some dialects emit with each piece of text, and nobody records it."""
         usage = events[1]
-        return type(usage) is UsageReport and type(usage.payload) is dict and not usage.merge and self._log is None
+        return type(usage) is UsageReport and type(usage.payload) in _OBJECTS and not usage.merge and self._log is None
 
     def feed(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
         """Frame and take `data`. The iterator must be exhausted before the next call."""

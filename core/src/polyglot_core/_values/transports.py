@@ -54,20 +54,22 @@ class Abortable(Protocol):
 
 
 class Opening(Protocol):
-    """The wait for the headers of a response, as a transport sees it. Another thread may end it at any moment.
-
-    Attributes:
-        connect: Maximum seconds until the connection is established; None for no limit.
-        resend: Whether a request that was written to a connection which was being closed may be sent once more.
-        ended: Whether the response is no longer wanted. What fails then must not be tried again.
-    """
+    """The wait for the headers of a response, as a transport sees it. Another thread may end it at any moment."""
 
     @property
-    def connect(self) -> float | None: ...
+    def connect(self) -> float | None:
+        """Return the maximum seconds until the connection is established; None for no limit."""
+        ...
+
     @property
-    def resend(self) -> bool: ...
+    def resend(self) -> bool:
+        """Return whether a request that was written to a connection which was being closed may be sent once more."""
+        ...
+
     @property
-    def ended(self) -> bool: ...
+    def ended(self) -> bool:
+        """Return whether the response is no longer wanted; what fails then must not be tried again."""
+        ...
 
     def on_abort(self, end: Callable[[], object], /) -> None:
         """Let `end` end the current wait, in another thread; it is called at once if the response is not wanted."""
