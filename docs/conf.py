@@ -42,7 +42,10 @@ nitpick_ignore_regex = [
     (r"py:.*", r"polyglot_core\.\w+\..*"),  # types of fields that have no public name
     (r"py:.*", r".*[\[ ].*"),  # a piece of an annotation that could not be evaluated
     # imported for type checkers alone, or without a public name
-    (r"py:.*", r"DataT|ValueT_co|DataReading|Mode|CallArguments|ConnectionFields|ResponseFormat|OnLength"),
+    (
+        r"py:.*",
+        r"DataT|ValueT_co|DataReading|Mode|CallArguments|TextArguments|ConnectionFields|ResponseFormat|OnLength",
+    ),
     (r"py:.*", r"ErrorFacts|Client|Messages|Part|Event|ConnectionInfo|DecodeError|Driver|Implementation"),
 ]
 suppress_warnings = ["ref.python"]  # `type` in an annotation, where fields have that name too

@@ -79,14 +79,18 @@ def _part(name: str, part: Part, without: Part | None = None) -> Feature:
 
 def _parts() -> Iterable[Feature]:
     yield _part("`Image` by `url`", Image(url=f"{_URL}.png"))
-    yield _part("`Image` as `data`", Image(data=_BYTES))
-    yield _part("`detail` of an image", Image(data=_BYTES, detail="low"), Image(data=_BYTES))
-    yield _part("`Audio`", Audio(data=_BYTES))
+    yield _part("`Image` as `data`", Image(data=_BYTES, mime_type="image/png"))
+    yield _part(
+        "`detail` of an image",
+        Image(data=_BYTES, mime_type="image/png", detail="low"),
+        Image(data=_BYTES, mime_type="image/png"),
+    )
+    yield _part("`Audio`", Audio(data=_BYTES, mime_type="audio/wav"))
     yield _part("`Document` by `url`", Document(url=f"{_URL}.pdf"))
-    yield _part("`Document` as `data`, PDF", Document(data=_BYTES))
+    yield _part("`Document` as `data`, PDF", Document(data=_BYTES, mime_type="application/pdf"))
     yield _part("`Document` as `data`, text", Document(data=_BYTES, mime_type="text/plain"))
     yield _part("`Document` by `file_id`", Document(file_id="file-1"))
-    yield _part("`name` of a document", Document(data=_BYTES, name="file.pdf"))
+    yield _part("`name` of a document", Document(data=_BYTES, mime_type="application/pdf", name="file.pdf"))
     yield _part("`Text` with `cache=True`", Text("Read this.", cache=True), Text("Read this."))
 
 
@@ -121,7 +125,9 @@ def _tools() -> Iterable[Feature]:
     yield Feature("`ToolCall` of an earlier turn", _turns(_CALL), _request(_HELLO, text_only))
     yield Feature("`ToolResult`", _result(_RESULT), _turns(_CALL))
     yield Feature("`ToolResult` with `error=True`", _result(_RESULT, error=True), _result(_RESULT))
-    yield Feature("`ToolResult` with an image", _result(_RESULT, Image(data=_BYTES)), _result(_RESULT))
+    yield Feature(
+        "`ToolResult` with an image", _result(_RESULT, Image(data=_BYTES, mime_type="image/png")), _result(_RESULT)
+    )
     text = Document(data=_BYTES, mime_type="text/plain")
     yield Feature("`ToolResult` with a document of text", _result(_RESULT, text), _result(_RESULT))
 

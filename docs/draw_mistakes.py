@@ -47,8 +47,18 @@ MISTAKES = (
     'create([Message(role="user", content=[Image(url="cat.png")])])',
     'create([Message(role="user", content=[Document()])])',
     'create([Message(role="user", content=[Audio(data=b"")])])',
+    'create([Message(role="user", content=[Image(data=b"%PDF-1.7")])])',
+    'create([Message(role="user", content=[Audio(data=bytes(9))])])',
+    'create([{"role": "user", "contnet": "Hi"}])',
+    'create([{"role": "user", "content": [{"type": "image_ulr", "image_url": "https://example.com/a.png"}]}])',
     'create("a\\ud800b")',
     'Message.tool_result("1", object())',
+    # Names of arguments
+    'create(prompt="Hi")',
+    'create("Hi", temperature=1)',
+    'create("Hi", system="Be brief.")',
+    'create("Hi", timeout=30)',
+    'create("Hi", base_url="https://example.com")',
     # Options
     'create("Hi", options={"temprature": 1})',
     'create("Hi", options={"temperature": "hot"})',

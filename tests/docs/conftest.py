@@ -27,7 +27,7 @@ REPLIES = {
 }
 """Replies to questions with these words."""
 
-FILES = ("photo.png", "invoice.pdf")
+FILES = {"photo.png": b"\x89PNG\r\n\x1a\n", "invoice.pdf": b"%PDF-1.7"}
 """Files of the working directory that the pages read."""
 
 VALUES = {
@@ -137,8 +137,8 @@ def nowhere(tmp_path, monkeypatch):
 @pytest.fixture
 def provider(nowhere, monkeypatch):
     """Start the simulator, as the default and under every name in the pages."""
-    for name in FILES:
-        (nowhere / name).write_bytes(b"bytes")
+    for name, data in FILES.items():
+        (nowhere / name).write_bytes(data)
     with Simulator(answer) as simulator:
         file = nowhere / "stand-in.toml"
         file.write_text(configured(simulator), "utf-8")

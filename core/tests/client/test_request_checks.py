@@ -207,7 +207,7 @@ RIGHT = {
     "an image in a bucket": {"messages": user(Image(url="gs://bucket/a.png"))},
     "an image as data": {"messages": user(Image(url="data:image/png;base64,iVBO"))},
     "an unfinished tool call": {"messages": user(ToolCall(name="f", arguments_raw="{"))},
-    "cache marks": {"messages": user(Text("a", cache=True), Image(data=b"a", cache="1h"), Audio(data=b"a", cache="5m"))},
+    "cache marks": {"messages": user(Text("a", cache=True), Image(data=b"GIF8", cache="1h"), Audio(data=b"fLaC", cache="5m"))},
     "a raw part in a result": {"messages": user(ToolResult(id="1", content=(RawPart({"type": "own"}),)))},
     "no tools": {"tools": None},
     "a tool without a description": {"tools": [Tool("f", None)]},

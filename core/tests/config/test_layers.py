@@ -11,7 +11,7 @@ from polyglot_core import AsyncInference, ConfigError, Connection, Inference, re
 from polyglot_core._config import resolve
 from polyglot_core._config.layers import KeyVariable, fold
 from polyglot_core._drivers import discovery
-from polyglot_core._values.limits import Limits, Retries, Timeouts
+from polyglot_core._values.limits import Limits, Retries, Timeouts, folded_numbers
 from polyglot_core._values.secret import Secret
 from polyglot_core.plugin import Preset
 
@@ -140,7 +140,7 @@ def test_number_stands_for_retries(config, number):
     assert made.retries == expected
     assert made.with_changes(retries=number + 1).retries == Retries(max_retries=number + 1)
     assert resolve.resolve("toy", retries=number).retries == expected
-    assert resolve.retries("toy", Retries(max_retries=9, initial_backoff=1), number) == expected
+    assert folded_numbers(Retries(max_retries=9, initial_backoff=1), "retries", "toy", number) == expected
     config(f"[connections.mine]\ndriver = 'toy'\nretries = {number}")
     assert resolve.resolve("mine").retries == expected
     config(f"[connections.mine]\ndriver = 'toy'\nretries = {{ max_retries = {number}, max_backoff = 1 }}")

@@ -798,7 +798,8 @@ def test_connection_line():
         ("driver=toy,modle=m", "did you mean 'model'?"),
         ("driver=toy,timeouts.idel=1", "did you mean 'idle'?"),
         ("driver=toy,base_url=nowhere", "base_url"),
-        ("driver=toy,timeouts=3", "timeouts"),
+        ("driver=toy,limits=3", "limits"),
+        ("driver=toy,timeouts=soon", "'connect' in timeouts"),
         ("driver=toy,=x", "name=value"),
     ],
 )
@@ -1014,8 +1015,13 @@ def test_extreme_clocks_are_accepted(field, number):
         ({"fallbacks": None}, "fallbacks of connection 'c' is NoneType, and should be a list of connections"),
         ({"fallbacks": "acme"}, "fallbacks of connection 'c' is str"),
         ({"fallbacks": ["acme"]}, "fallbacks of connection 'c' is tuple of str"),
-        ({"timeouts": {"idle": 5}}, "timeouts of connection 'c' is dict of str: int, and should be Timeouts"),
-        ({"retries": Timeouts()}, "retries of connection 'c' is Timeouts, and should be Retries"),
+        ({"timeouts": {"idel": 5}}, "Connection 'c' has no 'idel' in timeouts (did you mean 'idle'?)"),
+        ({"limits": {"events": 5}}, "Connection 'c' has no 'events' in limits (did you mean 'event'?)"),
+        ({"limits": 5}, "limits of connection 'c' is a Limits, or a dict such as"),
+        (
+            {"retries": Timeouts()},
+            "retries of connection 'c' is a Retries, or a dict such as {'max_retry_after': 30}, not",
+        ),
         ({"allow_http": "yes"}, "allow_http of connection 'c' is str, and should be True or False"),
     ],
 )

@@ -158,6 +158,10 @@ def test_further_fields_of_a_part_are_sent(body, part):
             Document(data="Öl".encode(), mime_type="text/plain"),
             {"type": "text", "media_type": "text/plain", "data": "Öl"},
         ),
+        (
+            Document(data=b"# Oil", mime_type="text/markdown"),
+            {"type": "text", "media_type": "text/plain", "data": "# Oil"},
+        ),
     ],
 )
 def test_sources_of_images_and_documents(body, part, source):

@@ -125,11 +125,11 @@ def test_parts_to_cache_are_followed_by_a_marker(kit, cache):
     """In a turn, in the system prompt, and after a result that contains it. The lifetime is sent if it is specified."""
     point = POINT if cache is True else {"cachePoint": {"type": "default", "ttl": cache}}
     assert blocks(kit, Text("long", cache=cache), Text("short")) == [{"text": "long"}, point, {"text": "short"}]
-    for part in (Image(data=b"a", cache=cache), Document(data=b"a", cache=cache)):
+    for part in (Image(data=b"GIF8", cache=cache), Document(data=b"a", cache=cache)):
         assert blocks(kit, part)[1:] == [point]
     system = Message(role="system", content=(Text("long", cache=cache),))
     assert kit.body_of([system, user(Text("a"))])["system"] == [{"text": "long"}, point]
-    result = blocks(kit, ToolResult(id="c", content=(Text("long", cache=cache), Image(data=b"a", cache=cache))))
+    result = blocks(kit, ToolResult(id="c", content=(Text("long", cache=cache), Image(data=b"GIF8", cache=cache))))
     assert [next(iter(block)) for block in result] == ["toolResult", "cachePoint"]
     assert [next(iter(block)) for block in result[0]["toolResult"]["content"]] == ["text", "image"]
     assert result[1] == point
@@ -139,9 +139,14 @@ def test_further_fields_of_a_part_are_sent(kit):
     """They are fields of the block; a text has none."""
     assert blocks(
         kit,
-        Image(data=b"a", extra={"colour": "red"}),
-        Audio(data=b"a", extra={"colour": "red"}),
-        Document(data=b"a", name="a.pdf", extra={"citations": {"enabled": True}, "context": "A plan."}),
+        Image(data=b"a", mime_type="image/png", extra={"colour": "red"}),
+        Audio(data=b"a", mime_type="audio/wav", extra={"colour": "red"}),
+        Document(
+            data=b"a",
+            mime_type="application/pdf",
+            name="a.pdf",
+            extra={"citations": {"enabled": True}, "context": "A plan."},
+        ),
         Reasoning(text="Hm.", signature="s", extra={"colour": "red"}),
         ToolCall(name="a", id="t", extra={"colour": "red"}),
     ) == [

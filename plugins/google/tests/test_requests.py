@@ -56,7 +56,7 @@ def test_files_are_inline_or_uris(body):
         Image(url="https://garden.example/rose", mime_type="image/webp"),
         Image(url=f"data:image/gif;base64,{PIXEL_TEXT}"),
         Audio(data=PIXEL, mime_type="audio/mp3"),
-        Document(data=PIXEL),
+        Document(data=PIXEL, mime_type="application/pdf"),
         Document(url="gs://garden/soil.pdf"),
         Document(file_id="files/soil", mime_type="text/csv"),
     )

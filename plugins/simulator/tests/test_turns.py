@@ -100,7 +100,7 @@ def test_ids_that_the_dialect_makes_equal_are_told_apart(driver):
 
 
 @pytest.mark.parametrize(
-    "part", [Image(data=b"i"), Audio(data=b"a"), Document(data=b"d")], ids=["image", "audio", "document"]
+    "part", [Image(data=b"GIF8"), Audio(data=b"fLaC"), Document(data=b"d")], ids=["image", "audio", "document"]
 )
 @pytest.mark.parametrize("driver", WITHOUT_FILES)
 def test_file_of_another_provider_is_reported(driver, part):

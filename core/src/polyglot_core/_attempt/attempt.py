@@ -390,10 +390,6 @@ class Attempt:
         head.request_id = head.request_id and secret.redacted(head.request_id)
         head.headers = {name: secret.redacted(value) for name, value in head.headers.items()}
 
-    def resumable_text(self) -> str | None:
-        """Return the text so far, if the response is text and nothing else, so that a model can continue it."""
-        return self.assembler.resumable_text()
-
     # Reading
 
     def _take_all(self, chunks: Iterable[Chunk], now: float) -> Iterator[PartialInferenceResponse]:

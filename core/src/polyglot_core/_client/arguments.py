@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from msgspec.structs import replace
 
 from polyglot_core._client.request_checks import check_request
-from polyglot_core._values.connection import guarded_headers
+from polyglot_core._values.connection import Connection, guarded_headers
 from polyglot_core._values.formats import find_format
 from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.openai_shape import read_parts, read_result
-from polyglot_core._values.options import option_problem
+from polyglot_core._values.options import NAMES, option_problem
 from polyglot_core._values.parts import ToolResult
 from polyglot_core._values.request import (
     InferenceRequest,
@@ -43,6 +43,7 @@ __all__ = [
     "as_tool_choice",
     "as_tools",
     "check_word",
+    "checked_names",
     "without_plain_keys",
 ]
 
@@ -115,6 +116,39 @@ def as_request(*, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: 
         raise _error(problem)
     check_request(request)
     return request
+
+
+def checked_names(arguments: Any, known: Collection[str]) -> dict[str, Any]:  # noqa: ANN401 (also a TypedDict)
+    """Return keyword arguments of `create`. Remove them before raising: a traceback could show a key in them.
+
+    Args:
+        arguments: The arguments.
+        known: The names that `create` knows.
+
+    Raises:
+        RequestError: There is no such argument. The message has what to write instead.
+    """
+    unknown = [(name, v if type(v) in {int, float} else "…") for name, v in arguments.items() if name not in known]
+    for name, value in unknown:
+        arguments.clear()
+        raise _error(f"create has no argument {name!r}; {_instead(name, value, known)}")
+    return arguments  # type: ignore[no-any-return]
+
+
+def _instead(name: str, value: object, arguments: Collection[str]) -> str:
+    """Return what to write instead of an argument that `create` does not have."""
+    fields = Connection.__struct_fields__
+    close = _ALIASES.get(name) or nearest(name, ("messages", *arguments, *NAMES, *fields))
+    if close in NAMES:
+        return f"pass it as options={{{close!r}: {value}}}."
+    if close in fields and close not in arguments:
+        return f"it is a field of the connection, as in Inference.using(…, {close}=…)."
+    return f"did you mean {close}?" if close else "a field of the provider's own goes into extra={…}."
+
+
+_SYSTEM = "messages=[{'role': 'system', 'content': '…'}, …]"
+_ALIASES = {"prompt": "messages", "input": "messages", "system": _SYSTEM, "max_completion_tokens": "max_tokens"}
+"""Names that other libraries use, and what they are here."""
 
 
 def _error(message: str) -> RequestError:

@@ -13,6 +13,7 @@ from polyglot_core._client.arguments import (
     as_request,
     as_switch,
     check_word,
+    checked_names,
     without_plain_keys,
 )
 from polyglot_core._client.not_copied import NotCopied
@@ -37,6 +38,7 @@ from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection, guard
 from polyglot_core._values.formats import MODES, FormatUse
+from polyglot_core._values.limits import folded_numbers
 from polyglot_core._values.models import PROBES, Capabilities, Model
 from polyglot_core._values.options import option_problem, plain_options
 from polyglot_core._values.request import InferenceRequest, Message
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Self, Unpack
 
-    from polyglot_core._client.signatures import CallArguments, ConnectionFields
+    from polyglot_core._client.signatures import CallArguments, ConnectionFields, TextArguments
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._http.httpx_options import Client
     from polyglot_core._values.formats import DataFormat, DataT, Mode
@@ -69,6 +71,8 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
     Attributes:
         connection: The connection that calls use. Its fallbacks are used when it fails.
     """
+
+    _pending: Any  # the class of pending calls
 
     def __init__(self, connection: Connection, client: Client | None = None) -> None:
         if not isinstance(connection, Connection):
@@ -133,7 +137,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
     def create(  # noqa: PLR0913 (the options of a call)
         self,
-        messages: Messages,
+        messages: Messages = (),
         *,
         model: str | None = None,
         options: Options | None = None,
@@ -151,6 +155,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         on_truncated: OnTruncated = "raise",
         resume: ResumeMode | None = None,
         on_length: OnLength = "stop",
+        **_unknown: Any,  # noqa: ANN401 (refused, with a suggestion)
     ) -> _PendingT:
         """Prepare a call. The request is sent when the stream, the response or the text is first read.
 
@@ -171,8 +176,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             extra: Fields that are laid over the request body, field by field.
             headers: Headers of this call, over the connection's. Those that carry a key are sent to one origin only.
             on_truncated: For a response that is cut off: ``raise`` a `Truncated`, or ``mark`` its ``outcome``.
-            resume: How an interrupted response is resumed: sent anew (``restart``), continued by the model
-                (``prefill``) or by the provider that stored it (``provider``). A partial's `seam` shows the point.
+            resume: How to resume an interrupted response: ``restart``, ``prefill``, ``provider``; a `seam` shows where.
             on_length: ``continue``, or a number of times, to let the model continue a text at its limit of tokens.
 
         Raises:
@@ -180,7 +184,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             RequestError: An argument cannot be read, or has a wrong value. The message has its place.
         """
         headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
-        _check_words(unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
+        _check_words(_unknown, unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
         request = as_request(
             messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,
             parallel_tool_calls=parallel_tool_calls, unsupported=unsupported, response_format=response_format,
@@ -188,9 +192,11 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         )  # fmt: skip
         targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
         targets = _with_format(targets, as_data_format(response_format, request.response_format), data_mode)
-        clocks = resolve.clocks(self.connection.name, self.connection.timeouts, timeouts)
+        clocks = folded_numbers(self.connection.timeouts, "timeouts", self.connection.name, timeouts)
         how = CallOptions(clocks, on_truncated, resume, continuations(on_length))
-        return self._pending(targets[0].request, lambda on: self._stream(Call(_streamed(targets, on), how)))
+        first = targets[0].request
+        pending: _PendingT = self._pending(first, lambda on: self._stream(Call(_streamed(targets, on), how)))
+        return pending
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Return what the driver can express in requests for a model. Nothing is sent.
@@ -230,11 +236,11 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         """Set where HTTP connections are taken from: this client, or the pools that all inferences share."""
         raise NotImplementedError
 
-    def _pending(self, request: InferenceRequest, start: Callable[[bool], _StreamT]) -> _PendingT:
-        raise NotImplementedError
-
     def _stream(self, call: Call) -> _StreamT:
         raise NotImplementedError
+
+
+_ARGUMENTS = tuple(_Inference.create.__kwdefaults__ or ())
 
 
 def driver_for(connection: Connection) -> BoundDriver:
@@ -271,7 +277,8 @@ _WORDS = {
 }
 
 
-def _check_words(**words: object) -> None:
+def _check_words(unknown: dict[str, Any], /, **words: object) -> None:
+    checked_names(unknown, _ARGUMENTS)
     for field, word in words.items():
         check_word(field, word, _WORDS[field])
 
@@ -359,7 +366,7 @@ def _streamed(targets: Sequence[Target], streamed: bool) -> list[Target]:  # noq
 def _with_retries(connection: Connection, changed: Retries | int | Mapping[str, float] | None) -> Connection:
     if changed is None:
         return connection
-    return connection.with_changes(retries=resolve.retries(connection.name, connection.retries, changed))
+    return connection.with_changes(retries=folded_numbers(connection.retries, "retries", connection.name, changed))
 
 
 class Inference(_Inference[PendingInference, InferenceStream]):
@@ -369,27 +376,39 @@ class Inference(_Inference[PendingInference, InferenceStream]):
     process.
     """
 
+    _pending = PendingInference
     _pools: Pools
 
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
-        def create(
+        def create(  # type: ignore[override]  # the base class takes unknown names too, to refuse them
             self,
             messages: Messages,
             *,
             response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
             **arguments: Unpack[CallArguments],
         ) -> PendingInference[DataT]: ...
+        def stream(
+            self,
+            messages: Messages,
+            *,
+            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
+            **arguments: Unpack[CallArguments],
+        ) -> InferenceStream[DataT]: ...
 
-    def stream(
-        self,
-        messages: Messages,
-        *,
-        response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
-        **arguments: Unpack[CallArguments],
-    ) -> InferenceStream[DataT]:
-        """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
-        return self.create(messages, response_format=response_format, **arguments).stream()
+    else:
+
+        def stream(self, messages: Messages = (), **arguments: Any) -> InferenceStream[Any]:  # noqa: ANN401 (checked by name)
+            """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
+            return self.create(messages, **checked_names(arguments, _ARGUMENTS)).stream()
+
+    def text(self, messages: Messages = (), **arguments: Unpack[TextArguments]) -> str:
+        """Return ``create(messages, …).text()``, the complete visible text. The arguments are those of `create`.
+
+        Raises:
+            PolyglotError: As `create`, and as `response`. A truncated response is an error, also if it is to be marked.
+        """
+        return self.create(messages, **checked_names(arguments, _ARGUMENTS)).text()
 
     def models(self) -> list[Model]:
         """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
@@ -421,9 +440,6 @@ class Inference(_Inference[PendingInference, InferenceStream]):
     def _use(self, client: Client | None) -> None:
         self._pools = shared_pools() if client is None else Pools(client)
 
-    def _pending(self, request: InferenceRequest, start: Callable[[bool], InferenceStream]) -> PendingInference:
-        return PendingInference(request, start)
-
     def _stream(self, call: Call) -> InferenceStream:
         return InferenceStream(pump(call, self._pools))
 
@@ -435,27 +451,39 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
     the event loop shares.
     """
 
+    _pending = AsyncPendingInference
     _source: AsyncSource
 
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
-        def create(
+        def create(  # type: ignore[override]  # the base class takes unknown names too, to refuse them
             self,
             messages: Messages,
             *,
             response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
             **arguments: Unpack[CallArguments],
         ) -> AsyncPendingInference[DataT]: ...
+        def stream(
+            self,
+            messages: Messages,
+            *,
+            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
+            **arguments: Unpack[CallArguments],
+        ) -> AsyncInferenceStream[DataT]: ...
 
-    def stream(
-        self,
-        messages: Messages,
-        *,
-        response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
-        **arguments: Unpack[CallArguments],
-    ) -> AsyncInferenceStream[DataT]:
-        """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
-        return self.create(messages, response_format=response_format, **arguments).stream()
+    else:
+
+        def stream(self, messages: Messages = (), **arguments: Any) -> AsyncInferenceStream[Any]:  # noqa: ANN401 (checked by name)
+            """Return ``create(messages, …).stream()``. The arguments are those of `create`."""
+            return self.create(messages, **checked_names(arguments, _ARGUMENTS)).stream()
+
+    async def text(self, messages: Messages = (), **arguments: Unpack[TextArguments]) -> str:
+        """Return ``await create(messages, …).text()``, the complete visible text. The arguments are those of `create`.
+
+        Raises:
+            PolyglotError: As `create`, and as `response`. A truncated response is an error, also if it is to be marked.
+        """
+        return await self.create(messages, **checked_names(arguments, _ARGUMENTS)).text()
 
     async def models(self) -> list[Model]:
         """Return the provider's list of models, of all pages, in its order. Fallbacks are not used.
@@ -489,11 +517,6 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
 
     def _use(self, client: Client | None) -> None:
         self._source = AsyncSource(client)
-
-    def _pending(
-        self, request: InferenceRequest, start: Callable[[bool], AsyncInferenceStream]
-    ) -> AsyncPendingInference:
-        return AsyncPendingInference(request, start)
 
     def _stream(self, call: Call) -> AsyncInferenceStream:
         return AsyncInferenceStream(async_pump(call, self._source))

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from polyglot_core._values.json_values import is_plain, json_problem, text_problem
+from polyglot_core._values.media_types import media_problem
 from polyglot_core._values.parts import Audio, Document, Image, ToolResult
 from polyglot_core._values.request import Message, RawTool, Tool
 from polyglot_core._values.suggest import nearest
@@ -170,14 +171,19 @@ def _file_problem(part: Image | Document, where: str) -> str | None:
             f"{where}.url, {part.url!r:.60}, has no scheme, and should be a URL such as https://… or data:…; pass the "
             "content of a file as data"
         )
-    return None
+    return _type_problem(part, where)
 
 
 _URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: one is a drive of Windows
 
 
 def _audio_problem(part: Audio, where: str) -> str | None:
-    return None if part.data else f"{where}.data is empty"
+    return _type_problem(part, where) if part.data else f"{where}.data is empty"
+
+
+def _type_problem(part: Image | Audio | Document, where: str) -> str | None:
+    """Return a problem of bytes whose media type is not given and was not recognized as one of the part's."""
+    return None if part.mime_type else f"{where}.data {media_problem(part.data or b'')}"
 
 
 _PART_CHECKS: dict[type, Callable[[Any, str], str | None]] = {

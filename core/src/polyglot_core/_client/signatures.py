@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.request import RawTool, Tool
     from polyglot_core._values.secret import Secret
 
-__all__ = ["CallArguments", "ConnectionFields"]
+__all__ = ["CallArguments", "ConnectionFields", "TextArguments"]
 
 
 class CallArguments(TypedDict, total=False):
@@ -36,6 +36,12 @@ class CallArguments(TypedDict, total=False):
     on_truncated: OnTruncated
     resume: ResumeMode | None
     on_length: OnLength
+
+
+class TextArguments(CallArguments, total=False):
+    """The arguments of `create` but for the messages, where the type of the data does not matter."""
+
+    response_format: Any
 
 
 class ConnectionFields(TypedDict, total=False):

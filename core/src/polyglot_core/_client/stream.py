@@ -15,7 +15,8 @@ from polyglot_core._engine.callbacks import check_callback
 from polyglot_core._engine.flows import run, run_async, waiting
 from polyglot_core._engine.pump import AsyncPump, NotYetError, Pump
 from polyglot_core._values.formats import DataT
-from polyglot_core.errors import PolyglotError, ResponseFormatError, StreamError
+from polyglot_core._values.response import Outcome
+from polyglot_core.errors import PolyglotError, ResponseFormatError, StreamError, Truncated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -78,10 +79,12 @@ class _Stream(NotCopied, Generic[_PumpT]):
         """Return the text of a response that was read to its end or closed.
 
         Raises:
-            StreamError: A read of it was interrupted.
+            StreamError: A read of it was interrupted, or the response is truncated.
         """
         if self._pump.interrupted:
             raise self._pump.call.interrupted_read()
+        if response.outcome is Outcome.TRUNCATED:  # a text cannot be marked
+            raise Truncated("The response is truncated; response() returns it.", phase="stream", partial=response)
         return response.content
 
     def _watch_events(self) -> deque[Event]:

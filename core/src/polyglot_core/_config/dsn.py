@@ -7,7 +7,7 @@ from typing import Any
 from polyglot_core._config.layers import MAPPINGS, Layer, preset_layer, read_text
 from polyglot_core._config.resolve import folded, installed_preset
 from polyglot_core._values.connection import Connection, guard
-from polyglot_core._values.limits import NUMBERS
+from polyglot_core._values.limits import NUMBERS, WAITS
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error, nearest
 from polyglot_core._values.unreadable import parse
@@ -16,6 +16,8 @@ __all__ = ["read_line"]
 
 _FIELDS = (*Connection.__struct_fields__, "preset")
 _NAMED_VALUES = frozenset({*MAPPINGS, *NUMBERS})
+_MEANT = {"retries": ("max_retries",), "timeouts": WAITS}
+"""Items that a field without a dot stands for."""
 
 
 def read_line(line: Secret) -> Connection:
@@ -49,18 +51,17 @@ def _fields_of(line: Secret) -> dict[str, Any] | str:
         field, equals, value = part.partition("=")
         field, dot, inner = field.strip().partition(".")
         value = value.strip()
-        if (field, dot) == ("retries", ""):
-            inner = "max_retries"
+        inners = (inner,) if dot else _MEANT.get(field, ("",))
         if not equals or not field or (dot and not inner):
             return (
                 f"A DSN consists of name=value pairs separated by commas; part {number} is not such a pair. "
                 "A value cannot contain a comma."
             )
-        if problem := _problem(field, inner, number):
+        if problem := _problem(field, inners[0], number):
             return problem
-        if inner:
-            fields.setdefault(field, {})[inner] = value if field == "headers" else parse(value, value)
-        else:
+        for each in filter(None, inners):
+            fields.setdefault(field, {})[each] = value if field == "headers" else parse(value, value)
+        if not inners[0]:
             fields[field] = value
     if "api_key" in fields:
         fields["api_key"] = Secret(fields["api_key"], "the connection line")

@@ -12,13 +12,11 @@ the key is read after the fold: a key that was dropped or replaced need not exis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-from msgspec.structs import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.connection import Connection
-from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, as_retries, as_waits, row_problem
+from polyglot_core._values.limits import NUMBERS, folded_numbers
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error, suggestion
 
@@ -33,12 +31,10 @@ __all__ = [
     "KeyCommand",
     "KeyVariable",
     "Layer",
-    "clocks",
     "entry_layer",
     "fold",
     "preset_layer",
     "read_text",
-    "retries",
 ]
 
 Layer = Mapping[str, Any]
@@ -187,78 +183,11 @@ def _merged_mapping(field: str, name: str, below: Mapping[str, Any] | None, abov
     return {**(below or {}), **above}
 
 
-def clocks(name: str, *layers: Timeouts | Mapping[str, float | None] | float | None) -> Timeouts:
-    """Merge the clocks of a connection or a call: `Timeouts` replace those below, a dict changes single ones.
-
-    A number changes the clocks of all waits, and neither `grace` nor `total`.
-
-    Raises:
-        ConfigError: There is no clock of a name, or a number cannot be used for it.
-    """
-    return _folded_numbers(Timeouts(), "timeouts", name, *layers)
-
-
-def retries(name: str, *layers: Retries | Mapping[str, float] | int | None) -> Retries:
-    """Merge the retries of a connection or a call: `Retries` replace those below, a dict changes single numbers.
-
-    A number n stands for ``Retries(max_retries=n)``.
-
-    Raises:
-        ConfigError: There is no number of a name, or it cannot be used.
-    """
-    return _folded_numbers(Retries(), "retries", name, *layers)
-
-
-_NumbersT = TypeVar("_NumbersT", bound=Timeouts | Retries | Limits)
-
-
-def _folded_numbers(row: _NumbersT, field: str, name: str, *layers: Any) -> _NumbersT:  # noqa: ANN401 (checked here)
-    """Merge rows of numbers: each layer is a whole row, or single numbers by name."""
-    for given in layers:
-        layer = _READS[type(row)](given)
-        if layer is None:
-            continue
-        row = layer if isinstance(layer, type(row)) else replace(row, **_known(layer, row, field, name))
-        if problem := row_problem(row, f"{field} of connection {name!r}"):
-            raise config_error(problem)
-    return row
-
-
-_READS: dict[type, Callable[[object], object]] = {
-    Retries: as_retries,
-    Timeouts: lambda given: as_waits(given) or given,
-    Limits: lambda given: given,
-}
-"""What a layer may be besides a whole row or single numbers: a number, for some rows."""
-
-
-def _known(layer: object, row: Timeouts | Retries | Limits, field: str, name: str) -> Mapping[str, Any]:
-    """Return a layer of single numbers.
-
-    Raises:
-        ConfigError: It is not a mapping, or has a name that the row does not have.
-    """
-    known = row.__struct_fields__
-    if not isinstance(layer, Mapping):
-        kind, given, example = type(row).__name__, type(layer).__name__, known[-1]
-        raise config_error(
-            f"{field} of connection {name!r} is a {kind}, or a dict such as {{{example!r}: 30}}, not {given}."
-        )
-    for key in layer:
-        if key not in known:
-            raise config_error(f"Connection {name!r} has no {key!r} in {field}{suggestion(str(key), known)}.")
-    return layer
-
-
-def _merged_numbers(field: str, name: str, below: Any, above: object) -> Timeouts | Retries | Limits:  # noqa: ANN401
-    return _folded_numbers(below or NUMBERS[field](), field, name, above)
-
-
 MAPPINGS = ("options", "headers", "facts")
 """Fields that are merged by name."""
 
 _MERGES: dict[str, Callable[[str, str, Any, Any], object]] = {
     **dict.fromkeys(MAPPINGS, _merged_mapping),
-    **dict.fromkeys(NUMBERS, _merged_numbers),
+    **dict.fromkeys(NUMBERS, lambda field, name, low, high: folded_numbers(low or NUMBERS[field](), field, name, high)),
 }
 """How a field is merged, for fields that are not simply replaced: field, connection, value below, value above."""

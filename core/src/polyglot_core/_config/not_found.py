@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from polyglot_core._drivers import discovery
-from polyglot_core._values.suggest import config_error, suggestion
+from polyglot_core._values.suggest import config_error, nearest, suggestion
 from polyglot_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from polyglot_core._config.config_file import Settings
     from polyglot_core._values.connection import Connection
@@ -20,10 +21,7 @@ __all__ = ["driver_problem", "no_base_url", "unknown_driver", "unknown_name", "u
 def unknown_driver(connection: Connection) -> ConfigError:
     """Return the error for a connection whose driver is not installed or registered."""
     drivers = (*discovery.find_drivers(), *discovery.registered_drivers())
-    if discovery.is_left_out(connection.driver):
-        what = "which is installed, but POLYGLOT_DRIVERS excludes it"
-    else:
-        what = f"which is not installed{suggestion(connection.driver, drivers)}"
+    what = _why_not(connection.driver, drivers, "it")
     return config_error(
         f"Connection {connection.name!r} names the driver {connection.driver!r}, {what}. Usable are: "
         f"{', '.join(drivers) or 'none'}.",
@@ -33,11 +31,15 @@ def unknown_driver(connection: Connection) -> ConfigError:
 
 def unknown_preset(preset: str, name: str) -> ConfigError:
     """Return the error for a connection whose preset is not installed."""
-    if discovery.is_left_out(preset):
-        what = "which is installed, but POLYGLOT_DRIVERS excludes its package"
-    else:
-        what = f"which is not installed{suggestion(preset, discovery.find_presets())}"
+    what = _why_not(preset, discovery.find_presets(), "its package")
     return config_error(f"Connection {name!r} names the preset {preset!r}, {what}.")
+
+
+def _why_not(name: str, known: Iterable[str], excluded: str) -> str:
+    """Return a clause on why a name is not found."""
+    if discovery.is_left_out(name):
+        return f"which is installed, but POLYGLOT_DRIVERS excludes {excluded}"
+    return f"which is not installed{suggestion(name, known)}"
 
 
 def no_base_url(name: str) -> ConfigError:
@@ -69,10 +71,24 @@ def unknown_name(name: str, settings: Settings, source: str) -> ConfigError:
     broken = [f"driver {driver} failed to load: {why}" for driver in drivers if (why := driver_problem(driver))]
     if discovery.is_left_out(name):
         broken.append(f"{name} is installed, but POLYGLOT_DRIVERS excludes it")
+    meant = _meant(name, [*settings.entries, *presets, *drivers])
     return config_error(
-        f"Nothing is called {name!r}{where}{suggestion(name, [*settings.entries, *presets, *drivers])}. There are "
+        f"Nothing is called {name!r}{where}{f' (did you mean {meant!r}?)' if meant else ''}. There are "
         f"{'; '.join(lists + broken)}. A provider's package may not be installed; connections() lists all names."
     )
+
+
+def _meant(name: str, known: Sequence[str]) -> str | None:
+    """Return the nearest known name, with the model after a colon; or the preset with models like the name, with it."""
+    head, _, model = name.partition(":")
+    if close := nearest(head, known):
+        return f"{close}/{model}" if model else close
+    for preset in (*discovery.find_defaults(), *discovery.find_presets()):
+        with contextlib.suppress(PluginError, ConfigError):
+            found = discovery.load_preset(preset)  # of a provider whose dialect is its own: others serve any model
+            if found and found.driver == preset and str(found.model).split("-")[0] == head.split("-")[0]:
+                return f"{preset}/{name}"
+    return None
 
 
 def _listed(kind: str, names: Sequence[str]) -> str:

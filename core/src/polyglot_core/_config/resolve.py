@@ -19,12 +19,10 @@ from polyglot_core._config.layers import (
     KeyCommand,
     KeyVariable,
     Layer,
-    clocks,
     entry_layer,
     fold,
     preset_layer,
     read_text,
-    retries,
 )
 from polyglot_core._config.not_found import no_base_url, unknown_driver, unknown_name, unknown_preset
 from polyglot_core._drivers import discovery
@@ -38,12 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENVIRONMENT_FIELDS",
-    "clocks",
     "connection_of",
     "folded",
     "installed_preset",
     "resolve",
-    "retries",
     "unknown_driver",
 ]
 

@@ -160,8 +160,8 @@ class AsyncBackend:
         import anyio.to_thread  # noqa: PLC0415
 
         moment, clock = call.clocks.due(now := perf_counter())
-        run = partial(anyio.to_thread.run_sync, call.target.driver.authorize, wire, abandon_on_cancel=True)
-        authorized = await self._within(moment - now, run)
+        hook = partial(call.target.driver.authorize, wire)
+        authorized = await self._within(moment - now, lambda: anyio.to_thread.run_sync(hook, abandon_on_cancel=True))
         if authorized is None:
             raise timed_out(clock)
         return authorized

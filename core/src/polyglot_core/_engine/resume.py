@@ -63,7 +63,7 @@ def encode(target: Target, history: History) -> WireRequest:
     wire = None
     if (resumed := history.resumed) is not None and history.seam is not None:
         if history.seam.how == "prefill":
-            wire = target.driver.encode_prefill(target.request, (resumed.resumable_text() or "").rstrip())
+            wire = target.driver.encode_prefill(target.request, (resumed.assembler.resumable_text() or "").rstrip())
         else:
             wire = target.driver.encode_resume(target.request, resumed.decoder_state)
     return wire or target.driver.encode(target.request)
@@ -77,7 +77,7 @@ def possible_mode(target: Target, mode: ResumeMode | None, interrupted: Attempt)
         return None
     try:
         if mode == "prefill":
-            text = interrupted.resumable_text() or ""
+            text = interrupted.assembler.resumable_text() or ""
             target.driver.encode_prefill(_without_warnings(target.request), text.rstrip())
             return "prefill" if text.strip() else None
         wire = target.driver.encode_resume(_without_warnings(target.request), interrupted.decoder_state)

@@ -67,8 +67,7 @@ from polyglot_core.errors import LimitExceeded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from polyglot_core._attempt.clocks import Clocks
-    from polyglot_core._values.limits import Limits
+    from polyglot_core._http.sending import SendOptions
     from polyglot_core._values.transports import AsyncReply, Reply
 
 __all__ = ["AsyncExchange", "Closer", "Exchange"]
@@ -88,7 +87,8 @@ class _ExchangeState:
         transport: Name of the transport.
     """
 
-    def __init__(self, reply: Reply | AsyncReply, clocks: Clocks, url: str, limits: Limits, transport: str) -> None:
+    def __init__(self, reply: Reply | AsyncReply, options: SendOptions, url: str, transport: str) -> None:
+        clocks, limits = options.clocks, options.limits
         self.transport = transport
         self.status: int = reply.status
         self.headers: dict[str, str] = dict(reply.headers)
@@ -189,8 +189,8 @@ class Closer(Protocol):
 class Exchange(_ExchangeState):
     """A request that was sent and the response to it, sync."""
 
-    def __init__(self, reply: Reply, clocks: Clocks, url: str, limits: Limits, transport: str) -> None:
-        super().__init__(reply, clocks, url, limits, transport)
+    def __init__(self, reply: Reply, options: SendOptions, url: str, transport: str) -> None:
+        super().__init__(reply, options, url, transport)
         self._reply = reply
         self._receive = reply.read
 
@@ -252,8 +252,8 @@ class Exchange(_ExchangeState):
 class AsyncExchange(_ExchangeState):
     """A request that was sent and the response to it, async."""
 
-    def __init__(self, reply: AsyncReply, clocks: Clocks, url: str, limits: Limits, transport: str) -> None:
-        super().__init__(reply, clocks, url, limits, transport)
+    def __init__(self, reply: AsyncReply, options: SendOptions, url: str, transport: str) -> None:
+        super().__init__(reply, options, url, transport)
         self._reply = reply
         self._receive = reply.read
 

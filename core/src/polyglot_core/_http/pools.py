@@ -95,7 +95,7 @@ class Pool(_Pool):
                 reply = self._transport.open(revealed(wire), opening)
             if watch.fired is not None:  # at the moment at which the head was received
                 raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
-            exchange = Exchange(reply, options.clocks, wire.url, options.limits, self._name)
+            exchange = Exchange(reply, options, wire.url, self._name)
             self._remember(exchange)
         except BaseException as error:  # Ctrl-C must not leave a connection in use for ever either
             interrupted = not isinstance(error, PolyglotError)  # what a transport raises is translated
@@ -136,7 +136,7 @@ class AsyncPool(_Pool):
         finally:
             opening.release()
         try:
-            exchange = AsyncExchange(reply, options.clocks, wire.url, options.limits, self._name)
+            exchange = AsyncExchange(reply, options, wire.url, self._name)
             self._remember(exchange)
         except BaseException:
             await reply.close(reuse=False)

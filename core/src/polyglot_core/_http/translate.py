@@ -39,20 +39,13 @@ class TwoReadersError(StreamError):
         super().__init__(message)
 
 
-def translated(
-    url: str, clock: str = "first", watch: Watch | None = None, opening: OpeningState | None = None
-) -> _Translator:
-    """Return a context manager that translates a transport's exceptions; cancellation and Ctrl-C pass."""
-    return _Translator(url, clock, watch, opening)
-
-
 class _Translator(NamedTuple):
     """The context manager of `translated`. A generator's frames would hold the client's exception, and a key."""
 
     url: str
-    clock: str
-    watch: Watch | None
-    opening: OpeningState | None
+    clock: str = "first"
+    watch: Watch | None = None
+    opening: OpeningState | None = None
 
     def __enter__(self) -> None:
         pass
@@ -66,6 +59,10 @@ class _Translator(NamedTuple):
         ours, cause = _replacement(error, self.watch, self.url, self.clock, phase)
         del error, frames
         _raise(ours, cause)
+
+
+translated = _Translator
+"""A context manager that translates the HTTP client's exceptions; cancellation and Ctrl-C pass."""
 
 
 def check_headers(wire: WireRequest) -> None:

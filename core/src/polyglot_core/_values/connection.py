@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr, replace
 from polyglot_core._values.addresses import base_url_problem, is_this_machine, proxy_problem
 from polyglot_core._values.formats import MODES
 from polyglot_core._values.json_values import plain_text
-from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, as_retries, as_timeouts, row_problem
+from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, folded_numbers
 from polyglot_core._values.secret import TRANSPORT_HEADERS, Secret, carries_key, unsendable
 from polyglot_core.errors import ConfigError
 
@@ -71,9 +71,9 @@ class Connection(Struct, frozen=True, kw_only=True):
         api_key: The key.
         options: Options for every call; the options of a call override them.
         headers: Headers for every request.
-        timeouts: The clocks. A number is the limit of each single wait, in seconds.
-        retries: Retries of a failed request. A number is the maximum number of retries.
-        limits: Maximum sizes of a response.
+        timeouts: The clocks. A number is the limit of each single wait, in seconds; a dict changes some clocks.
+        retries: Retries of a failed request. A number is the maximum number of retries; a dict changes some numbers.
+        limits: Maximum sizes of a response. A dict changes some of them.
         fallbacks: Connections to use, in order, if this one fails before any content of a response was received. Their
             own fallbacks are ignored.
         proxy: URL of a proxy, instead of the one from the environment (HTTPS_PROXY, NO_PROXY, …).
@@ -122,12 +122,12 @@ class Connection(Struct, frozen=True, kw_only=True):
         for field in _NAMES:
             if isinstance(text := getattr(self, field), str):
                 force_setattr(self, field, plain_text(text))
-        force_setattr(self, "retries", as_retries(self.retries))
-        force_setattr(self, "timeouts", as_timeouts(self.timeouts))
         others: object = self.fallbacks
         if isinstance(others, Iterable) and not isinstance(others, (str, Mapping)):
             force_setattr(self, "fallbacks", tuple(others))
         _check_types(self)
+        for field, kind in NUMBERS.items():
+            force_setattr(self, field, folded_numbers(kind(), field, self.name, getattr(self, field)))
         _check_addresses(self)
         _check_headers(self)
 
@@ -224,15 +224,12 @@ def _is_for_key(name: object, auth_header: object) -> bool:
 
 
 def _check_types(connection: Connection) -> None:
-    """Raise if a field has the wrong type, or a number that cannot be used."""
+    """Raise if a field has the wrong type."""
     for field, (right, expected) in _TYPES.items():
         if not right(getattr(connection, field)):
             given = _contents(getattr(connection, field))
             msg = f"{field} of connection {connection.name!r} is {given}, and should be {expected}."
             raise ConfigError(msg, connection=str(connection.name), phase="configure")
-    for field in NUMBERS:
-        if problem := row_problem(getattr(connection, field), f"{field} of connection {connection.name!r}"):
-            raise ConfigError(problem, connection=connection.name, phase="configure")
 
 
 def _contents(value: object) -> str:
@@ -264,9 +261,6 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
         ),
         "a dict of text",
     ),
-    "timeouts": (_is_a(Timeouts), "Timeouts, as in Timeouts(idle=60)"),
-    "retries": (_is_a(Retries), "Retries, as in Retries(max_retries=3), or a number of retries"),
-    "limits": (_is_a(Limits), "Limits, as in Limits(event=33554432)"),
     "fallbacks": (
         lambda others: isinstance(others, tuple) and all(isinstance(other, Connection) for other in others),
         "a list of connections",
@@ -279,7 +273,10 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "facts": _DICT,
     "data_mode": (lambda mode: mode is None or mode in MODES, f"{', '.join(MODES)}, or None"),
 }
-"""Check of the type of each field, and the name of that type. `guard` checks ``api_key`` and ``proxy``."""
+"""Check of the type of each field, and the name of that type.
+
+`guard` checks ``api_key`` and ``proxy``, `folded_numbers` the numbers.
+"""
 
 
 def _check_addresses(connection: Connection) -> None:

@@ -7,13 +7,15 @@ import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from polyglot_core.errors import RequestError
 
-__all__ = ["encode_json", "is_plain", "json_problem", "plain_text", "text_problem"]
+__all__ = ["encode_json", "is_plain", "json_problem", "plain_text", "restored", "text_problem"]
+
+_KindT = TypeVar("_KindT", bound=msgspec.Struct)
 
 _DEEPEST = 100  # levels; a value that contains itself has no end
 
@@ -33,6 +35,18 @@ def encode_json(value: object, where: str) -> bytes:
     except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
         problem = json_problem(value, where) or f"{where} cannot be written as JSON: {error}"
         raise RequestError(f"{problem}.", phase="encode") from error
+
+
+def restored(fields: Mapping[str, Any], kind: type[_KindT]) -> _KindT:
+    """Return the value of a class from the dict of its `to_dict`.
+
+    Raises:
+        RequestError: The dict is not one of `to_dict`.
+    """
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise RequestError(f"A dict of {kind.__name__}.to_dict is invalid: {error}.", phase="encode") from error
 
 
 def plain_text(text: str) -> str:

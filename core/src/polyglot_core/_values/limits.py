@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-__all__ = ["NUMBERS", "Limits", "Retries", "Timeouts", "as_retries", "as_timeouts", "as_waits", "row_problem"]
+from polyglot_core._values.suggest import config_error, suggestion
+
+__all__ = ["NUMBERS", "WAITS", "Limits", "Retries", "Timeouts", "as_retries", "folded_numbers"]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -89,24 +93,19 @@ def as_retries(given: object) -> object:
     return Retries(max_retries=given) if isinstance(given, int) and not isinstance(given, bool) else given
 
 
-_WAITS = ("connect", "first", "idle", "silence")
+WAITS = ("connect", "first", "idle", "silence")
 """The clocks of a wait for the provider. A number means these, as a single number means all waits in httpx."""
 
 
-def as_timeouts(given: object) -> object:
-    """Return `Timeouts` whose waits are all n seconds for a number n; return anything else, booleans included."""
-    return Timeouts(**waits) if (waits := as_waits(given)) else given
-
-
-def as_waits(given: object) -> dict[str, float]:
-    """Return the clocks that a number sets, by name; empty for anything else."""
-    return dict.fromkeys(_WAITS, given) if isinstance(given, (int, float)) and not isinstance(given, bool) else {}
+def _waits(given: object) -> object:
+    """Return the clocks of all waits, as a dict, for a number; return anything else, booleans included, unchanged."""
+    return dict.fromkeys(WAITS, given) if isinstance(given, (int, float)) and not isinstance(given, bool) else given
 
 
 _LONGEST = 10**9  # seconds, about thirty years; system clocks overflow not far beyond
 
 
-def row_problem(row: Timeouts | Retries | Limits, owner: str) -> str | None:
+def _row_problem(row: Timeouts | Retries | Limits, owner: str) -> str | None:
     """Return a sentence on the first number that cannot be used; None if all can.
 
     Args:
@@ -136,3 +135,48 @@ def _number_problem(number: object, *, whole: bool) -> str:
     if whole:
         return "" if isinstance(number, int) else "not a whole number"
     return "too large" if number > _LONGEST else ""
+
+
+NumbersT = TypeVar("NumbersT", bound=Timeouts | Retries | Limits)
+
+
+def folded_numbers(row: NumbersT, field: str, name: str, *layers: Any) -> NumbersT:  # noqa: ANN401 (checked here)
+    """Merge rows of numbers of a connection or a call: a whole row replaces what is below, a dict changes some numbers.
+
+    A number n stands for ``Retries(max_retries=n)``, and for the clocks of all waits, which leaves `grace` and `total`.
+
+    Args:
+        row: The lowest row.
+        field: The field of the connection, for messages.
+        name: Name of the connection, for messages.
+        layers: Rows, dicts, numbers and None, which changes nothing.
+
+    Raises:
+        ConfigError: A layer is none of these, has a name that the row does not have, or a number that cannot be used.
+    """
+    for given in layers:
+        layer = _waits(given) if isinstance(row, Timeouts) else as_retries(given) if isinstance(row, Retries) else given
+        if layer is None:
+            continue
+        row = layer if isinstance(layer, type(row)) else replace(row, **_known(layer, row, field, name))
+        if problem := _row_problem(row, f"{field} of connection {name!r}"):
+            raise config_error(problem, name)
+    return row
+
+
+def _known(layer: object, row: Timeouts | Retries | Limits, field: str, name: str) -> Mapping[str, Any]:
+    """Return a layer of single numbers.
+
+    Raises:
+        ConfigError: It is not a mapping, or has a name that the row does not have.
+    """
+    known = row.__struct_fields__
+    if not isinstance(layer, Mapping):
+        kind, given, example = type(row).__name__, type(layer).__name__, known[-1]
+        raise config_error(
+            f"{field} of connection {name!r} is a {kind}, or a dict such as {{{example!r}: 30}}, not {given}.", name
+        )
+    for key in layer:
+        if key not in known:
+            raise config_error(f"Connection {name!r} has no {key!r} in {field}{suggestion(str(key), known)}.", name)
+    return layer

@@ -64,10 +64,10 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     """
 
     system: Annotated[bool, {"messages": (Message(role="system", content="A"), Message(role="user", content="A"))}]
-    images: Annotated[bool, _with(Image(data=b"A"))]
+    images: Annotated[bool, _with(Image(data=b"A", mime_type="image/png"))]
     image_urls: Annotated[bool, _with(Image(url=f"{_URL}.png"))]
-    audio: Annotated[bool, _with(Audio(data=b"A"))]
-    documents: Annotated[bool, _with(Document(data=b"A", name="a.pdf"))]
+    audio: Annotated[bool, _with(Audio(data=b"A", mime_type="audio/wav"))]
+    documents: Annotated[bool, _with(Document(data=b"A", mime_type="application/pdf", name="a.pdf"))]
     document_urls: Annotated[bool, _with(Document(url=f"{_URL}.pdf"))]
     cache: Annotated[bool, _with(Text("A", cache=True))]
     tools: Annotated[bool, {"tools": _TOOLS}]

@@ -27,6 +27,7 @@ from polyglot_core._values.parts import (
     ToolCall,
     ToolResult,
 )
+from polyglot_core._values.suggest import nearest
 from polyglot_core.errors import RequestError
 
 __all__ = ["CACHE_MARK", "read_cache", "read_parts", "read_result", "read_tool_call"]
@@ -85,6 +86,8 @@ def _part(part: object, where: str) -> Part:
         raise RequestError(msg, phase="encode")
     kind = part.get("type")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None and (close := nearest(str(kind), [own for own in _READERS if own in part])):
+        raise RequestError(f"{where}.type is {kind!r:.40}; did you mean {close!r}?", phase="encode")
     try:
         return RawPart(part) if reader is None else _with_rest(part, *reader)
     except (KeyError, TypeError, AttributeError, binascii.Error) as error:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
+from polyglot_core._values.media_types import media_problem, media_type
 from polyglot_core._values.unreadable import parse
+from polyglot_core.errors import RequestError
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["Audio", "Document", "Image", "Part", "RawPart", "Reasoning", "Refusal", "Text", "ToolCall", "ToolResult"]
 
@@ -47,25 +53,66 @@ class Refusal(Struct, frozen=True, tag="refusal"):
     extra: JSONObject = {}
 
 
-class _File(Struct, frozen=True, kw_only=True):
-    """A URL that the provider fetches, or the bytes themselves."""
+class _Media(Struct, frozen=True, kw_only=True):
+    """Bytes, with a media type that is recognized from them if none is given."""
 
-    url: str | None = None
+    _usual: ClassVar[str]
+    """Media type of what is not recognized because its bytes are not here."""
+
     data: bytes | None = None
     mime_type: str = ""
     cache: Cache = False
     extra: JSONObject = {}
 
+    def __post_init__(self) -> None:
+        if not self.mime_type:
+            force_setattr(self, "mime_type", media_type(self.data, self._usual))
+
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str], mime_type: str = "", **fields: Any) -> Self:  # noqa: ANN401 (fields)
+        """Create the part from a file, which is read at once.
+
+        The media type is the one that the first bytes show, whatever the name is. The name only states what kind of
+        text a text is, as ``notes.md`` does.
+
+        Args:
+            path: The file.
+            mime_type: Media type, instead of the one that the bytes show.
+            fields: Further fields of the class, such as ``cache``.
+
+        Raises:
+            OSError: The file cannot be read; the message has its path.
+            RequestError: Another class is for files of its type, or its type is not recognized.
+        """
+        name = os.fspath(path)
+        with open(name, "rb") as file:  # noqa: PTH123 (the import of pathlib takes time)
+            data = file.read()
+        mime_type = mime_type or media_type(data, cls._usual, name)
+        if not mime_type:
+            raise RequestError(f"The file {name!r} {media_problem(data, name)}.", phase="encode")
+        return cls(data=data, mime_type=mime_type, **fields)
+
+    @property
+    def base64(self) -> str:
+        """Return the bytes in base64."""
+        return base64.b64encode(self.data or b"").decode()
+
+
+class _File(_Media, frozen=True, kw_only=True):
+    """A URL that the provider fetches, or the bytes themselves."""
+
+    url: str | None = None
+
     @property
     def data_url(self) -> str:
         """Return the URL, or the bytes as a ``data:`` URL."""
-        return self.url if self.url is not None else _data_url(self.mime_type, self.data or b"")
+        return self.url if self.url is not None else f"data:{self.mime_type};base64,{self.base64}"
 
     @property
     def inline(self) -> tuple[str, str] | None:
         """Return the media type and the base64 text of the bytes or of a ``data:`` URL; None for any other URL."""
         if self.url is None:
-            return None if self.data is None else (self.mime_type, base64.b64encode(self.data).decode())
+            return None if self.data is None else (self.mime_type, self.base64)
         head, comma, body = self.url.partition(",")
         if not comma or not head.startswith("data:") or not head.endswith(";base64"):
             return None
@@ -78,31 +125,31 @@ class Image(_File, frozen=True, tag="image", kw_only=True):
     Attributes:
         url: URL of the image.
         data: The bytes.
-        mime_type: Media type of the bytes, such as ``image/png``.
+        mime_type: Media type, such as ``image/png``; by default the one that the bytes show.
         detail: Resolution at which the model reads the image, for providers that offer it: ``low``, ``high`` or
             ``auto``.
         cache: As of `Text`.
         extra: Further fields of the provider's part, which are sent unchanged.
     """
 
-    mime_type: str = "image/png"
+    _usual: ClassVar[str] = "image/png"
+
     detail: str | None = None
 
 
-class Audio(Struct, frozen=True, tag="audio", kw_only=True):
+class Audio(_Media, frozen=True, tag="audio", kw_only=True):
     """Audio, as bytes.
 
     Attributes:
         data: The bytes.
-        mime_type: Media type of the bytes, such as ``audio/wav``.
+        mime_type: Media type, such as ``audio/wav``; by default the one that the bytes show.
         cache: As of `Text`.
         extra: Further fields of the provider's part, which are sent unchanged.
     """
 
-    data: bytes
-    mime_type: str = "audio/wav"
-    cache: Cache = False
-    extra: JSONObject = {}
+    _usual: ClassVar[str] = "audio/wav"
+
+    data: bytes  # pyright: ignore[reportGeneralTypeIssues]  # keyword-only, so it may be required
 
     @property
     def format(self) -> str:
@@ -110,13 +157,8 @@ class Audio(Struct, frozen=True, tag="audio", kw_only=True):
         subtype = self.mime_type.partition("/")[2].partition(";")[0].strip().lower()
         return _AUDIO_FORMATS.get(subtype, subtype)
 
-    @property
-    def base64(self) -> str:
-        """Return the bytes in base64."""
-        return base64.b64encode(self.data).decode()
 
-
-_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-flac": "flac", "x-m4a": "m4a"}
+_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-flac": "flac", "x-m4a": "m4a", "mp4": "m4a"}
 """Short names of subtypes of ``audio/…``. The short name of any other subtype is the subtype."""
 
 
@@ -127,14 +169,16 @@ class Document(_File, frozen=True, tag="document", kw_only=True):
         url: URL of the file.
         data: The bytes.
         file_id: The provider's id of an uploaded file.
-        mime_type: Media type of the bytes, such as ``application/pdf``.
+        mime_type: Media type, such as ``application/pdf``; by default the one that the bytes show. Text without a
+            recognized form is ``text/plain``.
         name: File name.
         cache: As of `Text`.
         extra: Further fields of the provider's part, which are sent unchanged.
     """
 
+    _usual: ClassVar[str] = "application/pdf"
+
     file_id: str | None = None
-    mime_type: str = "application/pdf"
     name: str | None = None
 
 
@@ -242,7 +286,3 @@ def _parse_arguments(text: str) -> dict[str, Any] | None:
         return {}
     value = parse(text)
     return value if isinstance(value, dict) else None
-
-
-def _data_url(mime_type: str, data: bytes) -> str:
-    return f"data:{mime_type};base64,{base64.b64encode(data).decode()}"

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from polyglot_core._values.formats import format_package
-from polyglot_core._values.json_values import encode_json, json_problem
+from polyglot_core._values.json_values import encode_json, json_problem, restored
 from polyglot_core._values.openai_shape import CACHE_MARK, read_cache, read_parts, read_result, read_tool_call
 from polyglot_core._values.parts import Audio, Document, Image, Part, RawPart, Text, ToolCall, ToolResult
 from polyglot_core._values.secret import Secret
@@ -98,15 +98,14 @@ class Message(Struct, frozen=True, kw_only=True):
             given = content if not cache else parts
             parts = (ToolResult(id=call_id, content=read_result(given, parts, f"{where}.content"), name=name),)
         parts += _tool_calls(calls, f"{where}.tool_calls")
+        if not parts or (role == "tool" and call_id is None):  # what it lacks may be misspelt
+            _refuse([given for given in fields if nearest(str(given), _FIELDS)], where, _FIELDS)
         return cls(role=role, content=content if plain else parts, name=None if role == "tool" else name, extra=fields)
 
     @classmethod
     def _from_own(cls, turn: JSONObject) -> Self:
-        try:
-            read = msgspec.convert(turn, cls)
-            return read if isinstance(read.content, str) else replace(read, content=tuple(read.content))
-        except msgspec.ValidationError as error:
-            raise RequestError(f"A dict of Message.to_dict is invalid: {error}.", phase="encode") from error
+        read = restored(turn, cls)
+        return read if isinstance(read.content, str) else replace(read, content=tuple(read.content))
 
     @classmethod
     def tool_result(cls, call: ToolCall | str | None, content: object, *, error: bool = False) -> Self:
@@ -123,6 +122,10 @@ class Message(Struct, frozen=True, kw_only=True):
         """
         id_, name = (call.id, call.name) if isinstance(call, ToolCall) else (call, None)
         return cls(role="tool", content=(ToolResult(id=id_, content=_result(content), error=error, name=name),))
+
+
+_FIELDS = ("role", "content", "tool_calls", "tool_call_id")
+"""Fields of a message in OpenAI's format that it lacks if they are misspelt."""
 
 
 def _names(fields: JSONObject) -> list[str]:
@@ -163,10 +166,8 @@ def _result(content: object) -> str | tuple[Text | Image | Document | RawPart, .
 def _no_part(content: object) -> str | None:
     """Return a clause on the first part among other values, which is not to become JSON text; None if there is none."""
     items = content if isinstance(content, (list, tuple)) else (content,)
-    for item in items:
-        if isinstance(item, Part):
-            return f"The result of the tool holds {type(item).__name__} among other values, or cannot hold it"
-    return None
+    named = (type(item).__name__ for item in items if isinstance(item, Part))
+    return next((f"The result of the tool holds {name} among other values, or cannot hold it" for name in named), None)
 
 
 Messages = str | Message | JSONObject | Sequence[str | Message | JSONObject]
@@ -233,7 +234,7 @@ class Tool(Struct, frozen=True):
         Raises:
             RequestError: The dict is not in that format.
         """
-        nested = "function" in tool
+        nested, known = "function" in tool, cls.__struct_fields__
         function = tool["function"] if nested else tool
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             msg = f"{where} must be a Tool, or a dict with a function that has a name, not {tool!r:.80}."
@@ -241,11 +242,18 @@ class Tool(Struct, frozen=True):
         beside = {name: value for name, value in tool.items() if name not in {"type", "function"}} if nested else {}
         inside = {name: value for name, value in function.items() if name != "type" or nested}
         schema = inside.pop("input_schema", None)
-        fields = {name: inside.pop(name) for name in cls.__struct_fields__ if name in inside}
+        fields = {name: inside.pop(name) for name in known if name in inside}
         if nested:
-            _refuse(inside.keys() - {CACHE_MARK}, f"{where}.function", cls, "; put a field of the provider beside it")
+            _refuse(
+                inside.keys() - {CACHE_MARK},
+                f"{where}.function",
+                cls.__struct_fields__,
+                "; put a field of the provider beside it",
+            )
         else:
-            _refuse([name for name in inside if nearest(str(name), cls.__struct_fields__)], where, cls)
+            _refuse(
+                [name for name in inside if nearest(str(name), cls.__struct_fields__)], where, cls.__struct_fields__
+            )
         rest = {**inside, **beside, **(fields.pop("extra", None) or {})}
         if (cache := read_cache(rest.get(CACHE_MARK))) is not None:
             fields["cache"] = cache
@@ -254,12 +262,11 @@ class Tool(Struct, frozen=True):
         return cls(**{name: value for name, value in given.items() if value is not None})
 
 
-def _refuse(names: Iterable[str], where: str, kind: type[Struct], instead: str = "") -> None:
-    """Raise if there is any name: it is not one of the fields of `kind`."""
+def _refuse(names: Iterable[str], where: str, known: Sequence[str], instead: str = "") -> None:
+    """Raise if there is any name: it is not one of the known fields."""
     for name in names:
-        hint = f"; did you mean {close!r}?" if (close := nearest(str(name), kind.__struct_fields__)) else f"{instead}."
-        known = ", ".join(kind.__struct_fields__)
-        raise RequestError(f"{where} has the fields {known}, and not {name}{hint}", phase="encode")
+        hint = f"; did you mean {close!r}?" if (close := nearest(str(name), known)) else f"{instead}."
+        raise RequestError(f"{where} has the fields {', '.join(known)}, and not {name}{hint}", phase="encode")
 
 
 class RawTool(Struct, frozen=True):

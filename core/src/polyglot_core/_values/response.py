@@ -11,9 +11,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from polyglot_core._values.formats import DataT, FormatUse, Mode, format_package
+from polyglot_core._values.json_values import restored
 from polyglot_core._values.parts import Part, Reasoning, ToolCall
 from polyglot_core._values.request import Message
-from polyglot_core.errors import RequestError, ResponseFormatError
+from polyglot_core.errors import ResponseFormatError
 
 __all__ = [
     "Choice",
@@ -352,9 +353,4 @@ class InferenceResponse(Struct, Generic[DataT], frozen=True, kw_only=True, dict=
         Raises:
             RequestError: The dict is not one of `to_dict`.
         """
-        try:
-            read: Self = msgspec.convert(fields, cls)
-        except msgspec.ValidationError as error:
-            msg = f"A dict of InferenceResponse.to_dict is invalid: {error}."
-            raise RequestError(msg, phase="encode") from error
-        return read
+        return restored(fields, cls)

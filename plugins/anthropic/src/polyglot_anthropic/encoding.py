@@ -200,11 +200,11 @@ class _Writer(TurnWriter):
         source = _source(part)
         if part.file_id is not None:
             source = {"type": "file", "file_id": part.file_id}
-        elif part.data is not None and part.mime_type == "text/plain":
+        elif part.data is not None and part.mime_type.startswith("text/"):  # the API has one type for all text
             text = part.data.decode("utf-8", "replace")
-            source = {"type": "text", "media_type": part.mime_type, "data": text}
+            source = {"type": "text", "media_type": "text/plain", "data": text}
         elif part.url is None and part.mime_type != "application/pdf":
-            self.cannot(f"a document of type {part.mime_type}", instead="text/plain or application/pdf")
+            self.cannot(f"a document of type {part.mime_type}", instead="text or application/pdf")
             return
         title = {"title": part.name} if part.name else {}
         yield {"type": "document", "source": source, **title, **_cache_mark(part.cache), **part.extra}

@@ -170,7 +170,7 @@ def test_text_messages(openai, messages, expected):
             {"type": "image_url", "image_url": {"url": "https://a/b.png", "detail": "low"}},
         ),
         (PIXEL, {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}}),
-        (Audio(data=b"RIFF"), {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}),
+        (Audio(data=b"fLaC"), {"type": "input_audio", "input_audio": {"data": "ZkxhQw==", "format": "flac"}}),
         (
             Audio(data=b"ID3", mime_type="audio/mpeg"),
             {"type": "input_audio", "input_audio": {"data": "SUQz", "format": "mp3"}},

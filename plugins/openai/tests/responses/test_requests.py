@@ -265,7 +265,7 @@ def test_user_parts():
         Image(data=b"abc", mime_type="image/gif"),
         Document(file_id="file_1"),
         Document(url="https://a.test/a.pdf"),
-        Document(data=b"abc", name="a.pdf"),
+        Document(data=b"abc", mime_type="application/pdf", name="a.pdf"),
         Document(data=b"abc", mime_type="text/csv"),
     )
     assert items(*parts, role="user")[0]["content"] == [
@@ -432,7 +432,7 @@ def test_tool_call_without_arguments_has_an_empty_object():
 
 def test_result_is_text_or_input_parts():
     """A tool may return images and files."""
-    parts = (Text("Here:"), Image(data=b"abc"))
+    parts = (Text("Here:"), Image(data=b"abc", mime_type="image/png"))
     said = items(ToolResult(id="call_1", content="rain"), ToolResult(id="call_2", content=parts), role="tool")
     image = {"type": "input_image", "image_url": "data:image/png;base64,YWJj"}
     assert said == [

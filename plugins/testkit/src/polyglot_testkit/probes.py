@@ -110,10 +110,10 @@ _URL = "https://example.com/file"
 _PARTS: dict[str, Part] = {
     "Text": Text("And there."),
     "Image by URL": Image(url=f"{_URL}.png"),
-    "Image as bytes": Image(data=_BYTES),
-    "Audio": Audio(data=_BYTES),
+    "Image as bytes": Image(data=_BYTES, mime_type="image/png"),
+    "Audio": Audio(data=_BYTES, mime_type="audio/wav"),
     "Document by URL": Document(url=f"{_URL}.pdf"),
-    "Document as bytes": Document(data=_BYTES, name="file.pdf"),
+    "Document as bytes": Document(data=_BYTES, mime_type="application/pdf", name="file.pdf"),
     "Document by file_id": Document(file_id="file-1"),
     "RawPart": RawPart({"type": "block", "of": "a dialect"}),
 }
@@ -153,7 +153,7 @@ _TOOLS: _Pairs = {
     "ToolCall": (_answered(_CALL), _answered()),
     "ToolResult": (_result(_COLD), _result(_WARM)),
     "ToolResult with error=True": (_result(_COLD, error=True), _result(_COLD)),
-    "ToolResult with an image": (_result(_COLD, Image(data=_BYTES)), _result(_COLD)),
+    "ToolResult with an image": (_result(_COLD, Image(data=_BYTES, mime_type="image/png")), _result(_COLD)),
 }
 
 # Formats and thinking

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from polyglot_core.plugin import Image, MessageWriter, RawPart, Reasoning, Refusal, Text, ToolCall, json_access
 from polyglot_openai.chat.deltas import IN_CONTENT
 from polyglot_openai.chat.paths import laid_over, put
+from polyglot_openai.file_names import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -111,8 +112,7 @@ class Writer(MessageWriter):
         elif part.inline is None and not self._facts.document_urls:
             self.cannot("a document by its URL", instead="its bytes")
         else:
-            name = part.name or f"document.{part.mime_type.rpartition('/')[2]}"
-            yield self._part({"type": "file", "file": {"filename": name, "file_data": part.data_url}}, part)
+            yield self._part({"type": "file", "file": {"filename": name_of(part), "file_data": part.data_url}}, part)
 
     def write_reasoning(self, part: Reasoning) -> Iterator[_JSONObject]:
         """Write thinking that was a part of the content; other thinking is sent next to the content."""

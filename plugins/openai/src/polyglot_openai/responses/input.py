@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import ConversationWriter, RawPart, RawTool, Reasoning, Refusal, Text, json_access
+from polyglot_openai.file_names import name_of
 from polyglot_openai.responses.items import INDEX, PART, TO_ANSWER
 from polyglot_openai.responses.output import ids_of
 
@@ -310,8 +311,7 @@ def _file(document: Document) -> _JSONObject:
         return {"file_id": document.file_id}
     if document.inline is None:
         return {"file_url": document.url}
-    name = document.name or f"document.{document.mime_type.rpartition('/')[2]}"
-    return {"filename": name, "file_data": document.data_url}
+    return {"filename": name_of(document), "file_data": document.data_url}
 
 
 # Turns that were interrupted
