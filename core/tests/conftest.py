@@ -410,6 +410,13 @@ def _http_is_imported():
 
 
 @pytest.fixture(autouse=True)
+def _own_transport(request, monkeypatch):
+    """Use httpx in the tests that look into it, also where another transport is installed."""
+    if request.node.get_closest_marker("httpx"):
+        monkeypatch.setenv("POLYGLOT_TRANSPORT", "httpx")
+
+
+@pytest.fixture(autouse=True)
 def _own_budgets(monkeypatch):
     """Reset the retry budgets, which are kept by origin: a port may be reused by another test."""
     monkeypatch.setattr(call, "_budgets", {})

@@ -19,13 +19,14 @@ PartialInferenceResponse PendingInference PluginError PolyglotError ProviderErro
 RequestError ResponseFormatError Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
 """
 AUTHORS = """
-CONTRACT_VERSION Audio Chunk Citation Connection ConversationWriter DataFormat DataReader Details Document End Event Failure Finish FinishReason
-FormatPackage Framer Image InferenceRequest JSONArrayFramer JSONSchema Logprobs MediaDelta Message MessageWriter Mode Model
-NDJSONFramer Note Part Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta ResponseStarted Retries
-SSEFramer Secret
-ServerToolEvent Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TurnWriter Usage UsageReport
-WireRequest WireResponse annotated_schema cannot_express config_error failure_from_payload finish_of hookimpl import_optional
-is_vendor_event json_access json_request merged provider_error_class read_facts stated_failure translate_options
+CONTRACT_VERSION AsyncReply AsyncTransport Audio Chunk Citation Connection ConversationWriter DataFormat DataReader
+Details Document End Event Failure Finish FinishReason FormatPackage Framer HTTPRequest Image InferenceRequest
+JSONArrayFramer JSONSchema JSONText Logprobs MediaDelta Message MessageWriter Mode Model NDJSONFramer Note Opening
+Part Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta Reply ResponseStarted Retries SSEFramer
+Secret ServerToolEvent SyncTransport Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TransportPackage
+TurnWriter Usage UsageReport WireRequest WireResponse annotated_schema cannot_express config_error
+failure_from_payload finish_of hookimpl import_optional is_vendor_event json_access json_request merged
+provider_error_class read_facts stated_failure translate_options
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded

@@ -8,7 +8,9 @@
 - encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `annotated_schema`,
   `ConversationWriter`, `MessageWriter`, `TurnWriter`
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
-- decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`, `json_access`
+- decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`,
+  `json_access`, `JSONText`
+- transports: `TransportPackage`, `SyncTransport`, `AsyncTransport`, `HTTPRequest`, `Opening`, `Reply`, `AsyncReply`
 - packages with response formats: `FormatPackage`, `DataFormat`, `DataReader`, `Mode`
 - errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `is_vendor_event`, `provider_error_class`
 """
@@ -42,6 +44,7 @@ from polyglot_core._values.events import (
     UsageReport,
 )
 from polyglot_core._values.formats import DataFormat, DataReader, FormatPackage, Mode
+from polyglot_core._values.json_text import JSONText
 from polyglot_core._values.limits import Retries, Timeouts
 from polyglot_core._values.models import Model
 from polyglot_core._values.parts import (
@@ -59,6 +62,15 @@ from polyglot_core._values.parts import (
 from polyglot_core._values.request import InferenceRequest, JSONSchema, Message, RawTool, Tool
 from polyglot_core._values.response import FinishReason, Usage
 from polyglot_core._values.secret import Secret
+from polyglot_core._values.transports import (
+    AsyncReply,
+    AsyncTransport,
+    HTTPRequest,
+    Opening,
+    Reply,
+    SyncTransport,
+    TransportPackage,
+)
 from polyglot_core._wire.error_events import is_vendor_event, stated_failure
 from polyglot_core._wire.finish_words import finish_of
 from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
@@ -69,6 +81,8 @@ from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
 
 __all__ = [
     "CONTRACT_VERSION",
+    "AsyncReply",
+    "AsyncTransport",
     "Audio",
     "Chunk",
     "Citation",
@@ -85,10 +99,12 @@ __all__ = [
     "FinishReason",
     "FormatPackage",
     "Framer",
+    "HTTPRequest",
     "Image",
     "InferenceRequest",
     "JSONArrayFramer",
     "JSONSchema",
+    "JSONText",
     "Logprobs",
     "MediaDelta",
     "Message",
@@ -97,6 +113,7 @@ __all__ = [
     "Model",
     "NDJSONFramer",
     "Note",
+    "Opening",
     "Part",
     "Ping",
     "Preset",
@@ -106,11 +123,13 @@ __all__ = [
     "ReasoningDelta",
     "Refusal",
     "RefusalDelta",
+    "Reply",
     "ResponseStarted",
     "Retries",
     "SSEFramer",
     "Secret",
     "ServerToolEvent",
+    "SyncTransport",
     "Text",
     "TextDelta",
     "Timeouts",
@@ -118,6 +137,7 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "ToolResult",
+    "TransportPackage",
     "TurnWriter",
     "Usage",
     "UsageReport",

@@ -831,7 +831,7 @@ def test_decode_error_of_a_successful_status(toy):
         (TextDelta(b"x"), "a TextDelta from decode_chunk whose text is bytes and not str"),
         (ToolCallDelta(arguments={"a": 1}), "a ToolCallDelta from decode_chunk whose arguments is dict and not str"),
         (ToolCallDelta(id=7), "whose id is int and not str or None"),
-        (UsageReport(5), "whose payload is int and not dict"),
+        (UsageReport(5), "whose payload is int and not Mapping"),
     ],
 )
 @pytest.mark.parametrize("committed", [False, True])

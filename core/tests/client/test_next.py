@@ -750,6 +750,7 @@ def test_a_callback_that_returns_a_coroutine(flavour, loopback, http, toy):
 # Imports
 
 
+@pytest.mark.httpx
 @pytest.mark.parametrize("mode", ["sync", "asyncio", "trio"])
 def test_no_clock_runs_during_imports(loopback, http, toy, mode):
     """In a fresh process, everything that the first call imports is imported before its clocks start."""

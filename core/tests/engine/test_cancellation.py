@@ -95,6 +95,7 @@ def test_statuses_that_override_retryable(flavour, loopback, http, status, retry
     assert flavour.run(main).retryable is retryable
 
 
+@pytest.mark.httpx
 def test_a_library_that_is_not_there(flavour, loopback, http, monkeypatch):
     """A wrong `POLYGLOT_HTTP` is named, with the variable."""
     monkeypatch.setenv("POLYGLOT_HTTP", "no_such_library")

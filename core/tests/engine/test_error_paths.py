@@ -86,7 +86,7 @@ def test_nothing_of_a_request_is_kept_when_it_has_failed(loopback, toy):
     stream = Inference(loopback(("close",)).connection(api_key=KEY)).stream("Hi")
     with pytest.raises(TransportError):
         list(stream)
-    assert KEY not in repr(vars(stream._pump._backend._in_flight))
+    assert KEY not in repr(vars(stream._pump._backend._opening))
 
 
 # Requests that count

@@ -17,7 +17,7 @@ import traceback
 import pytest
 
 from polyglot_core import AsyncInference, Inference, PolyglotError, Retries, TransportError
-from polyglot_core._http import exchange, watchdog
+from polyglot_core._http import httpx_replies, watchdog
 
 pytestmark = pytest.mark.http
 
@@ -116,6 +116,7 @@ def settled(count):
     return not count()
 
 
+@pytest.mark.httpx
 @pytest.mark.parametrize("theirs", [False, True], ids=["ours", "theirs"])
 @pytest.mark.parametrize("kept", [True, False], ids=["kept connection", "new connection"])
 @pytest.mark.usefixtures("unraisable")
@@ -129,17 +130,17 @@ def test_an_interruption_at_any_moment(loopback, http, toy, library, kept, their
     assert call(inference) == call(inference) == STORY
     moments = in_thread(lambda: interrupted_call(inference)).seen
     assert moments > POINTS
-    watches, held = set(watchdog._thread.watches), set(exchange._held)
+    watches, held = set(watchdog._thread.watches), set(httpx_replies._held)
     raised = 0
     for point in range(1, moments, max(1, moments // POINTS)):
         raised += in_thread(lambda point=point: interrupted_call(inference, point)).raised
         assert in_thread(lambda: call(inference)) == STORY, f"after an interruption at moment {point} of {moments}"
     assert raised > POINTS // 2
     assert settled(lambda: set(watchdog._thread.watches) - watches)
-    assert settled(lambda: set(exchange._held) - held)
+    assert settled(lambda: set(httpx_replies._held) - held)
     (pool,) = inference._pools._pools.values()
-    assert settled(lambda: pool._kept.transport._pool._requests)
-    assert all(connection.is_idle() for connection in pool._kept.transport._pool.connections)
+    assert settled(lambda: pool._transport._kept.transport._pool._requests)
+    assert all(connection.is_idle() for connection in pool._transport._kept.transport._pool.connections)
     inference.close()
 
 
@@ -217,6 +218,7 @@ def test_other_threads_go_on_while_one_is_interrupted(loopback, http, toy):
     assert set(texts) == {STORY}
 
 
+@pytest.mark.httpx
 @pytest.mark.parametrize("theirs", [False, True], ids=["ours", "theirs"])
 def test_cancellations_leave_no_connection_in_use(loopback, http, toy, library, theirs):
     """However many calls are cancelled, the client counts none of their connections as in use."""
@@ -236,7 +238,7 @@ def test_cancellations_leave_no_connection_in_use(loopback, http, toy, library, 
                 assert outcome == STORY or isinstance(outcome, (asyncio.CancelledError, TransportError))
         pools = await inference._source.pools()
         (pool,) = pools._pools.values()
-        inner = pool._kept.transport._pool
+        inner = pool._transport._kept.transport._pool
         end = time.monotonic() + PATIENCE
         while not all(connection.is_idle() for connection in inner.connections) and time.monotonic() < end:
             await asyncio.sleep(0.02)

@@ -105,7 +105,7 @@ class Burst:
 @pytest.fixture
 def bursts(flavour, loopback, http, toy, monkeypatch):
     """Makes one burst after another, and returns how many connections there were after each."""
-    monkeypatch.setattr("polyglot_core._http.in_flight._MOMENT", 0.0)  # nothing is sent again
+    monkeypatch.setattr("polyglot_core._http.httpx_progress._MOMENT", 0.0)  # nothing is sent again
 
     def run(*counts, between=lambda _: None):
         reply = http.plain(toy.body(TextDelta("one"), Finish("stop", "stop")))
@@ -134,6 +134,7 @@ def test_each_request_has_a_connection_of_its_own(bursts, refusals, begin_togeth
     assert refusals == []
 
 
+@pytest.mark.httpx
 def test_surplus_connections_are_closed(bursts, monkeypatch):
     """After a burst the maximum of idle connections is kept, and not more."""
     monkeypatch.setattr(httpx_options, "_KEEPALIVE_CONNECTIONS", FEW)

@@ -44,6 +44,7 @@ def test_no_descriptor_for_a_module(flavour, monkeypatch):
     assert caught.value.phase == "connect"
 
 
+@pytest.mark.httpx
 def test_no_descriptor_for_certificates(flavour, monkeypatch):
     """The certificates are not to blame."""
     monkeypatch.setattr(httpx_options, "_tls_contexts", {})

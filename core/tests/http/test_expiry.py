@@ -18,8 +18,8 @@ SOON = 0.2  # seconds after which a connection is idle for too long in these tes
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
-    monkeypatch.setattr(pools, "KEEPALIVE_SECONDS", SOON)
     monkeypatch.setattr(httpx_options, "KEEPALIVE_SECONDS", SOON)
+    monkeypatch.setattr(pools, "KEEPALIVE_SECONDS", SOON)
     monkeypatch.setattr(pools, "_expiry", Timer(SOON, pools._close_all_expired))
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from polyglot_core import AsyncInference, Inference, PluginError, PolyglotError, Retries, TimedOut, Timeouts, register
 from polyglot_core._engine import flows
-from polyglot_core._http import exchange, watchdog
+from polyglot_core._http import httpx_replies, watchdog
 from polyglot_core.errors import TransportError, Truncated
 from polyglot_core.plugin import Finish, TextDelta, hookimpl
 
@@ -43,6 +43,7 @@ def in_thread(work):
 # Collected
 
 
+@pytest.mark.httpx
 def test_collection_takes_no_lock(held):
     """The garbage collector may run in a thread that holds the lock of the client's pool."""
     inference = Inference(held.connection())
@@ -55,7 +56,7 @@ def test_collection_takes_no_lock(held):
         cycle.append(cycle)
         (pool,) = inference._pools._pools.values()
         del stream, cycle
-        with pool._owned._pool._optional_thread_lock:
+        with pool._transport._kept.transport._pool._optional_thread_lock:
             gc.collect()
 
     gc.collect()
@@ -90,24 +91,26 @@ def test_collection_waits_for_no_timer(held):
     assert held.gone.wait(PATIENCE)
 
 
+@pytest.mark.httpx
 def test_collected_stream_releases_its_connection(held):
     """After a stream was collected, the client no longer counts its connection."""
     with Inference(held.connection()) as inference:
         stream = inference.stream("Hi")
         next(iter(stream))
         (pool,) = inference._pools._pools.values()
-        assert len(pool._owned._pool.connections) == 1
+        assert len(pool._transport._kept.transport._pool.connections) == 1
         del stream
         gc.collect()
         deadline = time.monotonic() + PATIENCE
-        while pool._owned._pool.connections and time.monotonic() < deadline:
+        while pool._transport._kept.transport._pool.connections and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert pool._owned._pool.connections == []
+        assert pool._transport._kept.transport._pool.connections == []
 
 
 # Closed by another thread
 
 
+@pytest.mark.httpx
 def test_collected_stream_without_clocks_releases_its_connection(loopback, http, toy, monkeypatch):
     """The watchdog's thread closes a collected stream also if no clock of the process is set."""
     monkeypatch.setattr(watchdog, "_thread", watchdog._WatchdogThread())
@@ -116,13 +119,13 @@ def test_collected_stream_without_clocks_releases_its_connection(loopback, http,
     inference = Inference(server.connection(timeouts=clocks))
     stream = inference.stream("Hi")
     next(iter(stream))
-    held = len(exchange._held)
+    held = len(httpx_replies._held)
     del stream
     gc.collect()
     deadline = time.monotonic() + PATIENCE
-    while len(exchange._held) >= held and time.monotonic() < deadline:
+    while len(httpx_replies._held) >= held and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert len(exchange._held) == held - 1
+    assert len(httpx_replies._held) == held - 1
 
 
 def test_close_between_reads_keeps_the_content(loopback, http, toy):
@@ -395,7 +398,7 @@ def test_dead_watchdog_is_restarted(monkeypatch):
 
 EXITING = """
 import threading, time
-from polyglot_core._http import exchange, watchdog
+from polyglot_core._http import httpx_replies, watchdog
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._values.connection import Timeouts
 

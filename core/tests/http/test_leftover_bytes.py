@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from polyglot_core._http import in_flight, pooled, pools
+from polyglot_core._http import httpx_progress, pooled, pools
 from polyglot_core.plugin import Finish, TextDelta
 
 pytestmark = pytest.mark.http
@@ -175,7 +175,7 @@ def test_bytes_left_by_other_users_of_a_client(flavour, loopback, http, toy, for
 
 def test_bytes_that_arrive_before_the_request_is_written(asking, loopback, http, toy, foreign, monkeypatch):
     """Bytes that arrive after the exchange ended are detected before the next request is written."""
-    monkeypatch.setattr("polyglot_core._http.exchange.is_reusable", lambda _: True)
+    monkeypatch.setattr("polyglot_core._http.httpx_replies.is_reusable", lambda _: True)
     server = loopback(
         (streamed(http, toy, "one", framing="length") + foreign,), (streamed(http, toy, "two", framing="length"),)
     )
@@ -183,6 +183,7 @@ def test_bytes_that_arrive_before_the_request_is_written(asking, loopback, http,
     assert server.connections == 2
 
 
+@pytest.mark.httpx
 def test_unverifiable_connection_is_closed(asking, loopback, http, toy, monkeypatch):
     """If a version of the HTTP client keeps its connection elsewhere, each call has a connection of its own."""
     monkeypatch.setattr(pooled, "_WRAPPED", ())
@@ -191,6 +192,7 @@ def test_unverifiable_connection_is_closed(asking, loopback, http, toy, monkeypa
     assert server.connections == 2
 
 
+@pytest.mark.httpx
 @pytest.mark.parametrize("event", ["send_request_headers.started", "send_request_body.started"])
 def test_bytes_that_arrive_while_the_request_is_written(asking, loopback, http, toy, foreign, monkeypatch, event):
     """Until the body is written, bytes on the connection cannot be its response; the request is sent over another one."""
@@ -198,7 +200,7 @@ def test_bytes_that_arrive_while_the_request_is_written(asking, loopback, http, 
     server = loopback(
         (streamed(http, toy, "one", framing="length"), go_on, foreign), (streamed(http, toy, "two", framing="length"),)
     )
-    notice = in_flight.InFlightRequest.notice
+    notice = httpx_progress.HTTPXProgress.notice
 
     def late(self, reported, info):
         if reported.endswith(event) and not self._opened:
@@ -206,7 +208,7 @@ def test_bytes_that_arrive_while_the_request_is_written(asking, loopback, http, 
             time.sleep(0.1)
         notice(self, reported, info)
 
-    monkeypatch.setattr(in_flight.InFlightRequest, "notice", late)
+    monkeypatch.setattr(httpx_progress.HTTPXProgress, "notice", late)
     assert asking(server) == ("one", "two")
     assert server.connections == 2
 

@@ -297,6 +297,7 @@ def run(script, *arguments, **environment):
     return done.stdout.split()
 
 
+@pytest.mark.httpx
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_variable_selects_the_http_library(loopback, http, toy, library):
     """`POLYGLOT_HTTP` chooses the library, and then the other is not imported."""
@@ -361,7 +362,7 @@ def test_proxy_variables(monkeypatch, variables, origin, expected):
         monkeypatch.delenv(name.lower(), raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = httpx_options._proxy_for(origin)
+    found = httpx_options.proxy_for(origin)
     assert (found and found.reveal()) == expected
 
 

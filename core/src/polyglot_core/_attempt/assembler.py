@@ -116,7 +116,7 @@ class Assembler:
                 if take(builder, event):
                     changed[builder.index] = builder
             elif isinstance(event, UsageReport):
-                self._report(event)
+                self.report(event)
             elif isinstance(event, ResponseStarted):
                 self._take_start(event)
             elif isinstance(event, Details):
@@ -223,7 +223,8 @@ class Assembler:
         if not details.merge(event.payload):
             self.note("The details of the response are larger than 64 KiB; the rest of them is left out.")
 
-    def _report(self, event: UsageReport) -> None:
+    def report(self, event: UsageReport) -> None:
+        """Take a usage report, which the next partials of every choice show."""
         payload = event.payload
         if event.merge and self._usage is not None:
             payload = {**self._usage.payload, **payload}

@@ -35,6 +35,7 @@ from polyglot_core._values.events import (
     UsageReport,
     type_problem,
 )
+from polyglot_core._values.json_text import JSONText
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core._values.response import InferenceResponse, Outcome, Timing
 from polyglot_core._values.unreadable import UNREADABLE
@@ -78,6 +79,7 @@ _CONTROL: dict[type, Signal] = {
     UsageReport: Signal.QUIET,
 }
 _EMPTY = frozenset({Details, Note, Ping, ResponseStarted})  # events that no response consists of
+_OBJECTS = (dict, JSONText)
 _MOST_REPAIRS = 16  # of the fields of one chunk
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a global is looked up faster than an attribute of the enumeration
@@ -108,6 +110,7 @@ class _Head(Struct):
         status: HTTP status; 0 before it was received.
         headers: Response headers, with lower-case names.
         request_id: The provider's id of the request.
+        transport: Name of the transport that received it.
         first_bytes: The bytes of the body until its framing is known; None if it is.
         unexpected: Collects the body if the response is not the requested stream; else None.
         leftovers: What was received and is no part of the response.
@@ -116,6 +119,7 @@ class _Head(Struct):
     status: int = 0
     headers: Mapping[str, str] = {}
     request_id: str | None = None
+    transport: str | None = None
     first_bytes: FirstBytes | None = None
     unexpected: UnexpectedResponse | None = None
     leftovers: Leftovers = msgspec.field(default_factory=Leftovers)
@@ -250,7 +254,9 @@ class Attempt:
 
     # Called by the pump and the call
 
-    def begin(self, status: int, headers: Mapping[str, str]) -> Sequence[PartialInferenceResponse]:
+    def begin(
+        self, status: int, headers: Mapping[str, str], transport: str | None = None
+    ) -> Sequence[PartialInferenceResponse]:
         """Begin the response. `headers` have lower-case names. Return a partial that shows the seam, if there is one.
 
         Raises:
@@ -259,7 +265,7 @@ class Attempt:
         self._move(Signal.HEADERS)
         head, (wire, _, _, limits, seam) = self._head, self._sent
         head.status = status
-        head.headers = headers
+        head.headers, head.transport = headers, transport
         head.request_id = request_id(headers, wire)
         first_bytes = FirstBytes(wire, headers, self._framer, limits.event)
         if status not in OK:
@@ -287,15 +293,23 @@ class Attempt:
         """
         try:
             events = self._pipeline.decode(chunk)
-            event = events[0] if len(events) == 1 else None
+            count = len(events)
+            event = events[0] if count == 1 or (count == 2 and self._is_text_with_usage(events)) else None
         except Exception as error:  # noqa: BLE001 (any exception of a driver becomes one of our errors)
             return self._repair_or_fail(chunk, error, now)
         if type(event) is TextDelta and self.state is _COMMITTED and event.text and type(event.text) is str:
             self._clocks.meaning = now
+            if count > 1:
+                self.assembler.report(events[1])  # type: ignore[arg-type]  # as `_is_text_with_usage` found
             return self._text(event, chunk.raw)
         if self.state is State.ENDED:
             return self._ignore_data(chunk.raw)
         return self._absorb(self._judged(chunk, events), chunk.raw, now)
+
+    def _is_text_with_usage(self, events: Sequence[Event]) -> bool:
+        """Return whether a pair of events is what some dialects emit with each piece of text, and nobody records it."""
+        usage = events[1]
+        return type(usage) is UsageReport and type(usage.payload) in _OBJECTS and not usage.merge and self._log is None
 
     def feed(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
         """Frame and take `data`. The iterator must be exhausted before the next call."""
@@ -366,6 +380,7 @@ class Attempt:
             details={**first, **assembler.details.copy()},
             headers=telling_headers(self._head.headers, self._sent.wire),
             notes=tuple(assembler.notes),
+            transport=self._head.transport,
         )
         return response if assembler.use is None else response.with_format(assembler.use)
 

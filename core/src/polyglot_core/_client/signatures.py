@@ -59,6 +59,7 @@ class ConnectionFields(TypedDict, total=False):
     fallbacks: Sequence[str | Connection]
     proxy: Secret | str | None
     ca: str | None
+    transport: str | None
     allow_http: bool
     auth_header: str
     auth_scheme: str

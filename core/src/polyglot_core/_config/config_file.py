@@ -66,6 +66,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         facts: Facts for the driver, merged into the preset's.
         proxy: URL of a proxy, instead of the one from the environment.
         ca: File of trusted certificates, in PEM.
+        transport: Name of the transport that sends the requests.
         allow_http: Whether `base_url` may use plain HTTP to another host.
         data_mode: How data is asked for: native, tool, json or markdown.
     """
@@ -86,6 +87,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     facts: dict[str, Any] = {}
     proxy: str | None = None
     ca: str | None = None
+    transport: str | None = None
     allow_http: bool = False
     data_mode: str | None = None
 

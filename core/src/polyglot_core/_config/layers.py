@@ -73,7 +73,7 @@ def preset_layer(preset: Preset) -> Layer:
 
 _ENTRY_FIELDS = (
     "model", "base_url", "options", "headers", "timeouts", "retries", "limits", "facts", "proxy", "ca", "allow_http",
-    "data_mode",
+    "data_mode", "transport",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from polyglot_core._engine.background import AsyncBackground, AsyncOperation, Background, Operation
 from polyglot_core._engine.flows import awaiting, waiting
 from polyglot_core._http.event_loops import AsyncSource, closer_here
-from polyglot_core._http.in_flight import InFlightRequest
+from polyglot_core._http.opening import OpeningState
 from polyglot_core._http.pools import Pools, SendOptions
 from polyglot_core._http.translate import timed_out
 from polyglot_core.errors import RequestError
@@ -52,13 +52,13 @@ class SyncBackend:
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
-        self._in_flight = InFlightRequest()
+        self._opening = OpeningState()
         self._woken = threading.Event()
         self._authorizing: Background[WireRequest] | None = None  # set while `authorize` runs
 
     def open(self, call: Call) -> Exchange:
         """Encode, authorize and send the request of the next attempt, and wait for status and headers."""
-        self._pools.prepare()  # before the clocks of the call start
+        self._pools.prepare(call.target.connection.route)  # before the clocks of the call start
         wire = self.authorize(call, call.encode())
         call.start(wire)
         return self.send(call, wire)
@@ -84,11 +84,11 @@ class SyncBackend:
     def send(self, call: Call, wire: WireRequest) -> Exchange:
         """Send the request and wait for status and headers. Raises as `Pool.send`."""
         pool = self._pools.pool(wire.url, call.target.connection.route, call.target.connection.account)
-        before = self._in_flight.sends + 1
+        before = self._opening.sends + 1
         try:
-            return pool.send(wire, _send_options(call), self._in_flight)
+            return pool.send(wire, _send_options(call), self._opening)
         finally:
-            call.count_resent(self._in_flight.sends - before)
+            call.count_resent(self._opening.sends - before)
 
     def sleep(self, seconds: float) -> None:
         """Wait `seconds` between two attempts, or until `wake` is called."""
@@ -97,7 +97,7 @@ class SyncBackend:
     def wake(self) -> None:
         """End the current wait and all later ones. Any thread may call it."""
         self._woken.set()
-        self._in_flight.abort()
+        self._opening.abort()
         if (running := self._authorizing) is not None:
             running.abandon()
 
@@ -144,7 +144,7 @@ class AsyncBackend:
 
     async def open(self, call: Call) -> AsyncExchange:
         """Encode, authorize and send the request of the next attempt, and wait for status and headers."""
-        (await self._source.pools()).prepare()  # before the clocks of the call start
+        (await self._source.pools()).prepare(call.target.connection.route)  # before the clocks of the call start
         wire = await self.authorize(call, call.encode())
         call.start(wire)
         return await self.send(call, wire)
@@ -173,13 +173,13 @@ class AsyncBackend:
             TimedOut: A clock ran out first.
         """
         moment, clock = call.clocks.due(now := perf_counter())
-        pools, closer, in_flight = await self._source.pools(), closer_here(), InFlightRequest()
+        pools, closer, opening = await self._source.pools(), closer_here(), OpeningState()
         pool = pools.pool(wire.url, call.target.connection.route, call.target.connection.account, closer)
         try:
-            sent = partial(pool.send, wire, _send_options(call), in_flight, closer)
+            sent = partial(pool.send, wire, _send_options(call), opening)
             exchange = await self._within(moment - now, sent)
         finally:
-            call.count_resent(in_flight.sends - 1)
+            call.count_resent(opening.sends - 1)
         if exchange is None:
             raise timed_out(clock)
         return exchange

@@ -139,6 +139,7 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         self._clocks = call.clocks
         self._chunks: Iterator[Chunk] = iter(())
         self._ready: Iterator[PartialInferenceResponse] | None = None
+        self._decoded = False  # whether `_buffered` has decoded a chunk
         self._sending = threading.Lock()  # held while a request is being sent
         self._backend: Any = backend
         self._exchange: _ExchangeT | None = None
@@ -155,12 +156,14 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         return until
 
     def _buffered(self) -> PartialInferenceResponse | None:
-        """Return the next partial of what has been read; None if another read is needed."""
+        """Return the next partial of what has been read; None if there is none, also of what was decoded now."""
+        self._decoded = False
         while True:
             for partial in self._ready or ():
                 return partial
             self._ready = None
             for chunk in self._chunks:
+                self._decoded = True
                 taken = self._take(chunk, self._clocks.waited)
                 if type(taken) is PartialInferenceResponse:
                     return taken
@@ -172,7 +175,9 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
     # Flows
 
     def advancing(self, until: float | None = None) -> Flow[PartialInferenceResponse | None]:
-        """Return a partial that has been read. Otherwise send the request or read once, and return None.
+        """Return a partial that has been read. Otherwise decode what was read, send the request or read once.
+
+        It returns None then, so that the events of what was decoded are emitted before the next read.
 
         `exhausted` is True when there is nothing more. `until` is the moment until which it waits for the step, which
         the next call continues. Raises as iteration does.
@@ -181,7 +186,7 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
             NotYetError: The step is not over by then.
         """
         try:
-            if (partial := self._buffered()) is not None:
+            if (partial := self._buffered()) is not None or self._decoded:
                 return partial
             if not self.call.ended:
                 yield from self._step(until)
@@ -255,7 +260,7 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
             attempt = self.call.attempt
             if attempt is not None and not self.call.cancelled:
                 self._direct = exchange
-                self._ready = iter(attempt.begin(exchange.status, exchange.headers))
+                self._ready = iter(attempt.begin(exchange.status, exchange.headers, exchange.transport))
                 self._take, self._clocks = attempt.take, self.call.clocks
         except OSError as error:  # of an import, or of what the driver reads
             if ours := no_descriptor(error):

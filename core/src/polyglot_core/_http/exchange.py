@@ -31,44 +31,29 @@ Bodies are read raw and inflated here with a bound, because httpx 0.28 turns 336
 # its reader wakes and closes, else that thread closes.
 #
 # **When a connection is returned.** Only after a complete response, and only if nothing follows it. HTTP/1.1 does not
-# number responses; a byte left in the parser, in the TLS layer, in the loop's queue or in the socket would be parsed as
-# the head of the next call's response. `pooled.is_reusable` checks all four, and `_release_connection` shuts the socket
-# down if the check fails, before the client could put the connection back. `drain` gives the end of the body (the last
-# chunk, which is often a packet of its own behind `[DONE]`) `DRAIN_SECONDS` to arrive. The check is made once more when
-# the next request is written, on the connection that the client has chosen (`InFlightRequest._check_kept`).
+# number responses, so a byte that was left anywhere would be parsed as the head of the next call's response. The
+# transport checks that when it closes the response. `drain` gives the end of the body (the last chunk, which is often a
+# packet of its own behind `[DONE]`) `DRAIN_SECONDS` to arrive.
 #
 # **Interruptions.** Ctrl-C, an alarm, or a cancellation may be raised between any two instructions of ours and of the
-# client's. An exception of a signal handler that is an `Exception` reaches us as one of the client's, or as the cause
-# of one; `translate.interruption_in` finds it by the handler's code, and it passes through. After one, the client's
-# lists may disagree and a lock of one of its connections may be held. So a pool in which a sync call was interrupted is
-# abandoned, and the next call makes another; the pool of a user's client cannot be replaced and is cleaned up instead
-# (`pooled.PooledConnections`). In async code cancellations are routine and happen only at an `await`; there the lost
-# connections are found and closed, and the pool stays (`pooled.LostConnections`).
+# transport's. An exception of a signal handler that is an `Exception` reaches us as one of the transport's, or as the
+# cause of one; `translate.interruption_in` finds it by the handler's code, and it passes through. After one, the
+# transport is told not to use the connection again.
 #
-# **Collection.** A stream that is garbage collected must release its connection. The sync client's generator closes
-# itself when it is collected, and takes the pool's lock to do so; the garbage collector may run it in a thread that
-# holds that lock, and an interruption raised there is swallowed. So the generator must never be garbage, and no Python
-# code of ours may run where the exchange is collected. `_held` keeps the generator alive, keyed by a number. A weak
-# reference whose callback is a method written in C (`SimpleQueue.put`) hands the closing to the watchdog's thread,
-# which holds no lock and receives no signals. `__del__` shuts the socket down as well, at once.
+# **Collection.** A stream that is garbage collected must release its connection. `__del__` shuts the socket down; what
+# else is to be closed is the transport's own, which must not take a lock there (`httpx_replies` shows how that is done
+# for a client which does).
 #
 # **Fork.** A child has its parent's descriptors but not its threads. It must not shut a shared socket down, which would
 # end the parent's stream: `_process` remembers who opened it. Pools and the watchdog start afresh in the child.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import os
-import socket
-import struct
-import sys
-from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from polyglot_core._http.inflate import inflater_for
-from polyglot_core._http.pooled import LostConnections, data_waits, is_reusable
 from polyglot_core._http.translate import (
     TwoReadersError,
     interruption_in,
@@ -76,17 +61,14 @@ from polyglot_core._http.translate import (
     raise_translated,
     timed_out,
 )
-from polyglot_core._http.watchdog import Watch, on_collect, shut_down
+from polyglot_core._http.watchdog import Watch
 from polyglot_core.errors import LimitExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterator
+    from collections.abc import Callable
 
-    import httpx
-
-    from polyglot_core._http.pooled import PooledConnections
-    from polyglot_core._http.pools import SendOptions
-    from polyglot_core._http.watchdog import CollectHook
+    from polyglot_core._http.sending import SendOptions
+    from polyglot_core._values.transports import AsyncReply, Reply
 
 __all__ = ["AsyncExchange", "Closer", "Exchange"]
 
@@ -96,51 +78,26 @@ DRAIN_SECONDS = 0.02
 _SHORT_PAUSE = 0.01  # seconds between two reads below which the clocks are not adjusted
 
 
-def _socket_of(response: httpx.Response) -> object | None:
-    """Return the socket below a response, or None if a client's own transport has none."""
-    stream = response.extensions.get("network_stream")
-    return None if stream is None else stream.get_extra_info("socket")
-
-
-@contextlib.contextmanager
-def _impatient(sock: object) -> Generator[bool]:
-    """Bound every receive on this socket by `DRAIN_SECONDS`; yield False if the platform has no such bound.
-
-    The operating system's bound is used, because the client sets Python's timeout at each read.
-    """
-    if not isinstance(sock, socket.socket) or sys.platform == "win32":
-        yield False
-        return
-    microseconds = int(DRAIN_SECONDS * 1_000_000)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, microseconds))
-    try:
-        yield True
-    finally:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
-
-
 class _ExchangeState:
-    """The state that both kinds of exchange share: a response, its socket and its watch.
+    """The state that both kinds of exchange share: a response and its watch.
 
     Attributes:
         status: HTTP status.
         headers: Header names in lower case; repeated ones joined with a comma.
+        transport: Name of the transport.
     """
 
-    def __init__(self, response: httpx.Response, options: SendOptions, url: str, kept: PooledConnections) -> None:
+    def __init__(self, reply: Reply | AsyncReply, options: SendOptions, url: str, transport: str) -> None:
         clocks, limits = options.clocks, options.limits
-        self.status: int = response.status_code
-        self.headers: dict[str, str] = dict(response.headers)
-        self._response = response
-        self._kept = kept
-        self._interrupted = False  # inside the client, whose lists and locks may be in any state
+        self.transport = transport
+        self.status: int = reply.status
+        self.headers: dict[str, str] = dict(reply.headers)
+        self._abort = reply.abort
+        self._interrupted = False  # inside the transport, whose state is unknown then
         self._url = url
-        self._socket = _socket_of(response)
         self._process = os.getpid()
         self._clocks = clocks
-        stream = response.extensions.get("network_stream")
-        self._watch = Watch(partial(shut_down, self._socket), clocks, partial(data_waits, stream, self._socket))
+        self._watch = Watch(reply.abort, clocks, reply.data_waits)
         self._decoder = inflater_for(self.headers, limits.inflation)
         self._left = limits.response  # bytes that may still be received
         self._limit = limits.response
@@ -148,19 +105,15 @@ class _ExchangeState:
         clocks.changed = self._watch.arm
         self._watch.arm()
 
+    @property
+    def active(self) -> bool:
+        """Return whether the exchange was not closed."""
+        return not self._closed
+
     def abort(self) -> None:
         """Shut the socket down, from any thread; a read that waits returns at once."""
-        if not self._closed:
-            self._shut()
-
-    def _shut(self) -> None:
-        if self._socket is not None and self._process == os.getpid():  # after a fork it is the parent's
-            shut_down(self._socket)
-
-    def _release_connection(self) -> None:
-        """Shut the socket down unless its connection may carry another call."""
-        if self._interrupted or self._kept.abandoned or not is_reusable(self._response):
-            self._shut()
+        if not self._closed and self._process == os.getpid():  # after a fork it is the parent's
+            self._abort()
 
     def _resume(self, now: float) -> None:
         """Exclude the time since the last read from the clocks.
@@ -183,6 +136,17 @@ class _ExchangeState:
             f"The response is larger than {self._limit} bytes. Raise limits.response to allow more.", phase="stream"
         )
 
+    def _counted(self, data: bytes) -> bytes:
+        """Return the bytes that a read of the body stands for, up to the limit."""
+        if self._decoder is not None:
+            data = self._decoder.decode(data)
+        self._left -= len(data)
+        if self._left < 0:
+            data = data[: self._left]
+            if not data:
+                raise self._too_large()
+        return data
+
     def _end_of_body(self) -> bytes:
         """Return b"" at the end of the body, or raise if the body ended because a clock ran out or it is corrupt."""
         if self._watch.fired:
@@ -190,6 +154,12 @@ class _ExchangeState:
         if self._decoder is not None:
             self._decoder.finish()
         return b""
+
+    def _collected(self) -> None:
+        """End the watch, and shut the socket down, because the exchange is being collected before its end."""
+        self.abort()
+        self._closed = True
+        self._watch.stop()
 
 
 class Closeable(Protocol):
@@ -216,37 +186,13 @@ class Closer(Protocol):
         ...
 
 
-_held: dict[int, tuple[CollectHook, Iterator[bytes]]] = {}
-"""What closes responses whose exchange is collected, and the client's generators over them.
-
-The client's generator closes itself when it is collected, under a lock that the thread in which the garbage collector
-runs may hold already. So it must never be garbage: the watchdog's thread, which holds no lock, closes the response.
-"""
-
-_numbers = itertools.count()  # of exchanges; an id would be used again
-
-
-def _close_held(number: int, response: httpx.Response, sock: object, watch: Watch, process: int) -> None:
-    """Close the response of an exchange that was collected before the end of its body, and the socket."""
-    watch.stop()
-    if process == os.getpid():
-        shut_down(sock)
-        response.close()
-    _held.pop(number, None)
-
-
 class Exchange(_ExchangeState):
     """A request that was sent and the response to it, sync."""
 
-    def __init__(
-        self, response: httpx.Response, options: SendOptions, url: str, kept: PooledConnections, *, trace: object
-    ) -> None:
-        super().__init__(response, options, url, kept)
-        self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
-        self._trace = trace
-        self._number = number = next(_numbers)
-        close = partial(_close_held, number, response, self._socket, self._watch, self._process)
-        _held[number] = on_collect(self, close), self._pieces
+    def __init__(self, reply: Reply, options: SendOptions, url: str, transport: str) -> None:
+        super().__init__(reply, options, url, transport)
+        self._reply = reply
+        self._receive = reply.read
 
     def read(self) -> bytes:
         """Return the next bytes of the body; b"" at its end.
@@ -265,7 +211,7 @@ class Exchange(_ExchangeState):
             if self._left < 0:  # the bytes up to the limit have been returned
                 raise self._too_large()
             try:
-                data = next(self._pieces, None)
+                data = self._receive()
             except Exception as error:  # noqa: BLE001 (translated)
                 self._broken(error)
             except BaseException:
@@ -274,19 +220,13 @@ class Exchange(_ExchangeState):
             clocks.waited = perf_counter()
             if data is None:
                 return self._end_of_body()
-            if self._decoder is not None:
-                data = self._decoder.decode(data)
-            self._left -= len(data)
-            if data:
+            if data := self._counted(data):
                 return data
 
     def drain(self) -> None:
         """Read the rest of the body after a complete response, briefly, so that the connection is reusable."""
-        deadline = perf_counter() + DRAIN_SECONDS
         try:
-            with contextlib.suppress(Exception), _impatient(self._socket) as bounded:
-                while bounded and perf_counter() < deadline and next(self._pieces, None) is not None:
-                    pass
+            self._reply.drain(DRAIN_SECONDS)
         except BaseException:
             self._interrupted = True
             raise
@@ -297,35 +237,25 @@ class Exchange(_ExchangeState):
             self._closed = True
             try:
                 self._watch.stop()
-                with contextlib.suppress(Exception):
-                    self._release_connection()
-                    self._response.close()
+                self._reply.close(reuse=not self._interrupted)
             except BaseException:
-                self._interrupted = True
-                self._shut()
+                self._abort()
                 self._watch.stop()
+                self._reply.close(reuse=False)
                 raise
-            finally:
-                _held.pop(self._number, None)
-                if self._interrupted:
-                    self._kept.abandon(self._trace)
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):  # the response itself is closed by its `CollectHook`
-            self.abort()
-            self._closed = True
-            self._watch.stop()
+        if not getattr(self, "_closed", True):
+            self._collected()
 
 
 class AsyncExchange(_ExchangeState):
     """A request that was sent and the response to it, async."""
 
-    def __init__(
-        self, response: httpx.Response, options: SendOptions, url: str, kept: PooledConnections, *, closer: Closer
-    ) -> None:
-        super().__init__(response, options, url, kept)
-        self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
-        self._closer = closer
+    def __init__(self, reply: AsyncReply, options: SendOptions, url: str, transport: str) -> None:
+        super().__init__(reply, options, url, transport)
+        self._reply = reply
+        self._receive = reply.read
 
     async def read(self) -> bytes:
         """Return the next bytes of the body; b"" at its end. Raises as `Exchange.read`."""
@@ -338,7 +268,7 @@ class AsyncExchange(_ExchangeState):
             if self._left < 0:  # the bytes up to the limit have been returned
                 raise self._too_large()
             try:
-                data = await anext(self._pieces, None)
+                data = await self._receive()
             except Exception as error:  # noqa: BLE001 (translated)
                 self._broken(error)
             except BaseException:
@@ -347,41 +277,24 @@ class AsyncExchange(_ExchangeState):
             clocks.waited = perf_counter()
             if data is None:
                 return self._end_of_body()
-            if self._decoder is not None:
-                data = self._decoder.decode(data)
-            self._left -= len(data)
-            if data:
+            if data := self._counted(data):
                 return data
 
     async def drain(self) -> None:
         """Read the rest of the body, as `Exchange.drain` does."""
-        import anyio  # noqa: PLC0415
-
-        with anyio.move_on_after(DRAIN_SECONDS):
-            try:
-                with contextlib.suppress(Exception):
-                    while await anext(self._pieces, None) is not None:
-                        pass
-            except BaseException:  # also of this scope
-                self._interrupted = True
-                raise
+        try:
+            await self._reply.drain(DRAIN_SECONDS)
+        except BaseException:
+            self._interrupted = True
+            raise
 
     async def close(self) -> None:
         """Return the connection to the pool, or close it if the body was not read to its end. Never raises."""
         if not self._closed:
             self._closed = True
             self._watch.stop()
-            self._release_connection()
-            try:
-                await self._closer.close(self._response)
-            finally:
-                if self._interrupted:
-                    self._closer.close_later(LostConnections(self._kept.transport, self._response))
+            await self._reply.close(reuse=not self._interrupted)
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
-            self.abort()
-            self._closed = True
-            self._watch.stop()
-            with contextlib.suppress(Exception):  # the loop may be closed; the socket is shut down anyway
-                self._closer.close_later(self._response)
+            self._collected()

@@ -11,7 +11,7 @@ from polyglot_core._values.addresses import is_this_machine, proxy_problem
 from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core._values.importing import import_module
 from polyglot_core._values.secret import Secret
-from polyglot_core.errors import ConfigError
+from polyglot_core.errors import ConfigError, PolyglotError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -20,9 +20,18 @@ if TYPE_CHECKING:
     import httpx
 
     from polyglot_core._values.connection import Route
-    from polyglot_core._wire.messages import WireRequest
+    from polyglot_core._values.transports import HTTPRequest
 
-__all__ = ["KEEPALIVE_SECONDS", "Client", "build_request", "http_of", "import_http", "transport_options"]
+__all__ = [
+    "KEEPALIVE_SECONDS",
+    "Client",
+    "build_request",
+    "http_of",
+    "import_http",
+    "proxy_for",
+    "transport_options",
+    "unreadable_certificates",
+]
 
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
 
@@ -63,7 +72,7 @@ _tls_contexts: dict[tuple[ModuleType, str | None], object] = {}
 
 
 def transport_options(http: ModuleType, origin: str, route: Route) -> dict[str, Any]:
-    proxy = route.proxy or _proxy_for(origin)
+    proxy = route.proxy or proxy_for(origin)
     options: dict[str, Any] = {
         "limits": http.Limits(
             max_connections=None,
@@ -85,14 +94,17 @@ def _trust(http: ModuleType, ca: str | None) -> object:
                 http.create_ssl_context() if ca is None else import_module("ssl").create_default_context(cafile=ca)
             )
         except OSError as error:
-            if ours := no_descriptor(error):
-                raise ours from error
-            raise ConfigError(f"The certificates in {ca} cannot be read: {error}.", phase="configure") from error
+            raise unreadable_certificates(ca, error) from error
         _tls_contexts[http, ca] = context
     return _tls_contexts[http, ca]
 
 
-def _proxy_for(origin: str) -> Secret | None:
+def unreadable_certificates(ca: str | None, error: OSError) -> PolyglotError:
+    """Return the error for trusted certificates that cannot be read; `ca` is the file that a connection names."""
+    return no_descriptor(error) or ConfigError(f"The certificates in {ca} cannot be read: {error}.", phase="configure")
+
+
+def proxy_for(origin: str) -> Secret | None:
     """Return the proxy that the environment sets for this origin (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY).
 
     Raises:
@@ -144,16 +156,13 @@ def import_http(client: Client | None, transport: str, *modules: str) -> None:
 
 def build_request(
     http: ModuleType,
-    wire: WireRequest,
+    sent: HTTPRequest,
     timeout: dict[str, float | None],
     trace: Callable[[str, Mapping[str, Any]], Awaitable[None] | None],
 ) -> httpx.Request:
-    """Return the client's request, with every secret revealed. Only the client may hold it."""
-    headers = {"accept-encoding": "identity", "user-agent": "polyglot"}
-    for name, value in wire.headers.items():
-        headers[name.lower()] = value.reveal() if isinstance(value, Secret) else value
+    """Return the client's request. Only the client may hold it."""
     extensions = {"timeout": timeout, "trace": trace}
     request: httpx.Request = http.Request(
-        wire.method, wire.url, headers=headers, content=wire.body, extensions=extensions
+        sent.method, sent.url, headers=sent.headers, content=sent.body, extensions=extensions
     )
     return request

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType, TracebackType
 
+    from polyglot_core._http.opening import OpeningState
     from polyglot_core._http.watchdog import Watch
     from polyglot_core._wire.messages import WireRequest
 
@@ -44,6 +45,7 @@ class _Translator(NamedTuple):
     url: str
     clock: str = "first"
     watch: Watch | None = None
+    opening: OpeningState | None = None
 
     def __enter__(self) -> None:
         pass
@@ -53,7 +55,8 @@ class _Translator(NamedTuple):
     ) -> None:
         if not isinstance(error, Exception) or isinstance(error, PolyglotError):
             return
-        ours, cause = _replacement(error, self.watch, self.url, self.clock, "headers")
+        phase = "connect" if self.opening is not None and self.opening.connecting else "headers"
+        ours, cause = _replacement(error, self.watch, self.url, self.clock, phase)
         del error, frames
         _raise(ours, cause)
 
@@ -156,7 +159,7 @@ def _translation(  # noqa: PLR0911 (one for each)
         return TransportError(_POOL_IS_EMPTY, "pool", phase="connect"), cause
     if watch is not None and watch.fired:
         return timed_out(watch.fired, phase=phase), cause
-    if "ConnectTimeout" in names:
+    if "ConnectTimeout" in names or (phase == "connect" and "TimeoutError" in names):
         return timed_out("connect", phase="connect"), cause
     if "TimeoutException" in names:
         return timed_out(clock, phase="headers"), cause
@@ -177,7 +180,7 @@ def _host(url: str) -> str:
 
 def _not_arrived(error: Exception, names: set[str], host: str, said: str, phase: str) -> TransportError:
     """Return the error for a connection that failed or broke."""
-    kind = _kind_of(error, names)
+    kind = _kind_of(error, names, phase)
     if kind == "broken":
         return TransportError(f"The connection to {host or 'the provider'} broke: {said}.", phase=phase)
     unconnected = TransportError(f"No connection to {host}: {said}. {_ADVICE[kind]}", kind, phase="connect")
@@ -210,11 +213,11 @@ _ADVICE = {
 }
 
 
-def _kind_of(error: BaseException, names: set[str]) -> str:
+def _kind_of(error: BaseException, names: set[str], phase: str) -> str:
     """Return the kind of a connection failure, from the client's exception and the operating system's below it."""
     if "ProxyError" in names:
         return "proxy"
-    if "ConnectError" not in names:
+    if "ConnectError" not in names and phase != "connect":
         return "broken"
     causes = {type(link).__name__ for link in _chain(error)} | {str(error)[:5]}
     if causes & {"gaierror"}:

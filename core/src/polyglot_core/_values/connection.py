@@ -49,10 +49,12 @@ class Route(NamedTuple):
     Attributes:
         proxy: URL of the proxy, which may hold a password; None for the proxy from the environment.
         ca: File of trusted certificates, in PEM; None for the default ones.
+        transport: Name of the transport; None for the installed one, or httpx.
     """
 
     proxy: Secret | None = None
     ca: str | None = None
+    transport: str | None = None
 
 
 class Connection(Struct, frozen=True, kw_only=True):
@@ -76,6 +78,7 @@ class Connection(Struct, frozen=True, kw_only=True):
             own fallbacks are ignored.
         proxy: URL of a proxy, instead of the one from the environment (HTTPS_PROXY, NO_PROXY, …).
         ca: File of trusted certificates, in PEM, instead of the default ones.
+        transport: Name of the transport that sends the requests; None for the installed one, or httpx.
         allow_http: Whether `base_url` may use plain HTTP to another host, which exposes the key and the conversation.
         auth_header: Header that carries the key.
         auth_scheme: Word before the key in that header; empty for none.
@@ -102,6 +105,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     fallbacks: tuple[Connection, ...] = ()
     proxy: Secret | str | None = None
     ca: str | None = None
+    transport: str | None = None
     allow_http: bool = False
     auth_header: str = "authorization"
     auth_scheme: str = "Bearer"
@@ -135,7 +139,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     @property
     def route(self) -> Route:
         """Return the route to the endpoint: its proxy and certificates."""
-        return Route(self.proxy if isinstance(self.proxy, Secret) and self.proxy else None, self.ca)
+        return Route(self.proxy if isinstance(self.proxy, Secret) and self.proxy else None, self.ca, self.transport)
 
     @property
     def account(self) -> tuple[Hashable, ...]:
@@ -160,7 +164,7 @@ class Connection(Struct, frozen=True, kw_only=True):
         return replace(self, **changes)
 
 
-_NAMES = ("name", "driver", "model", "base_url", "ca", "auth_header", "auth_scheme")
+_NAMES = ("name", "driver", "model", "base_url", "ca", "transport", "auth_header", "auth_scheme")
 """Fields whose text may be formatted into another, where a member of an enumeration is its name."""
 
 _GUARDED = ("api_key", "proxy", "headers", "auth_header")
@@ -261,6 +265,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda others: isinstance(others, tuple) and all(isinstance(other, Connection) for other in others),
         "a list of connections",
     ),
+    "transport": (_is_a(str, _NONE), "the name of a transport, or None"),
     "ca": (_is_a(str, os.PathLike, _NONE), "the path of a file, or None"),
     "allow_http": (_is_a(bool), "True or False"),
     "auth_header": _TEXT,

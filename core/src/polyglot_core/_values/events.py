@@ -5,6 +5,7 @@ Content events have the index of their `choice` and of their `block` in it, both
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -188,11 +189,12 @@ class UsageReport(Struct, frozen=True):
     """The provider's token counts so far.
 
     Attributes:
-        payload: The provider's usage object, unchanged; `extract_usage` reads it.
+        payload: The provider's usage object, unchanged; `extract_usage` reads it. Where each piece of text brings
+            one, a driver may return a `JSONText`, which is decoded only if it is read.
         merge: True if its fields are merged into the previous report, False if it replaces that.
     """
 
-    payload: dict[str, Any]
+    payload: Mapping[str, Any]
     merge: bool = False
 
 

@@ -192,7 +192,7 @@ class UsageReading:
         """Return the usage that the driver decodes from the report. Exceptions of the driver pass at the first read."""
         extract = self._extract  # read once: another thread may read the report at the same time
         if extract is not None:
-            self._usage = extract(self._payload)
+            self._usage = extract(dict(self._payload))
             self._extract = None
         return self._usage
 

@@ -225,6 +225,7 @@ class InferenceResponse(Struct, Generic[DataT], frozen=True, kw_only=True, dict=
             those that the driver names.
         notes: What was odd in the response and how it was read, one sentence each. The logger ``polyglot`` has them
             too.
+        transport: Name of the transport that received it, such as ``httpx``.
     """
 
     outcome: Outcome
@@ -240,6 +241,7 @@ class InferenceResponse(Struct, Generic[DataT], frozen=True, kw_only=True, dict=
     details: Mapping[str, Any] = {}
     headers: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
+    transport: str | None = None
 
     @property
     def data(self) -> DataT:

@@ -42,7 +42,13 @@ class NDJSONFramer:
         return [Chunk(line, line) for line in map(bytes.strip, lines) if line]
 
     def finish(self) -> Sequence[Chunk]:
-        """Return the last line, if it is not blank."""
+        """Return the last line, if it is not blank.
+
+        Raises:
+            LimitExceeded: It is too large.
+        """
+        if len(self._open) > self._limit:
+            raise too_large(self._limit)
         line = bytes(self._open).strip()
         self._open.clear()
         return (Chunk(line, line),) if line else ()
@@ -102,7 +108,13 @@ class JSONArrayFramer:
         return not self._depth
 
     def finish(self) -> Sequence[Chunk]:
-        """Return an incomplete element as a chunk. It cannot be parsed, so the response is reported as truncated."""
+        """Return an incomplete element as a chunk. It cannot be parsed, so the response is reported as truncated.
+
+        Raises:
+            LimitExceeded: It is too large.
+        """
+        if len(self._open) > self._limit:
+            raise too_large(self._limit)
         element = bytes(self._open)
         self._open.clear()
         return (Chunk(element, element),) if element else ()

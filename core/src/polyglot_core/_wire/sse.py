@@ -133,7 +133,12 @@ class SSEFramer:
         """Return the last block without its closing blank line, if it counts; else nothing.
 
         JSON without a framing that is the only content of the body is a whole response.
+
+        Raises:
+            LimitExceeded: The block is too large.
         """
+        if len(self._open) > self._limit:
+            raise too_large(self._limit)
         block = self._with_open(b"").rstrip(b"\n")
         last = self._chunks(block, len(block)) if block.strip() else []
         if last and not self._flush:

@@ -14,6 +14,7 @@ from polyglot_core.plugin import (
     Details,
     Finish,
     FinishReason,
+    JSONText,
     Logprobs,
     Note,
     ReasoningDelta,
@@ -86,11 +87,12 @@ def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     except msgspec.DecodeError:
         return _events(state, chunk)
     candidate = piece.candidates[0]
-    part, turn = candidate.content.parts[0], state.get(candidate.index)
+    part, turn, usage = candidate.content.parts[0], state.get(candidate.index), bytes(piece.usage_metadata)
     if (
         turn is None
         or turn.open != (THOUGHT if part.thought else TEXT)
         or not part.text
+        or (usage and not usage.startswith(b'{"'))
         or state.get("heading") != (piece.response_id, piece.model_version, piece.create_time)
     ):
         return _events(state, chunk)
@@ -101,7 +103,7 @@ def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     else:
         turn.text.pieces.append(text)
         delta = TextDelta(text, candidate.index, turn.block)
-    return (delta, UsageReport(piece.usage_metadata)) if piece.usage_metadata else (delta,)
+    return (delta, UsageReport(JSONText(usage))) if usage else (delta,)
 
 
 def _events(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:

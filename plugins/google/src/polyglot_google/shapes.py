@@ -41,7 +41,7 @@ class TextChunk(Struct, rename="camel", forbid_unknown_fields=True, gc=False):
     """A chunk with such a candidate. A chunk with any other field does not have this shape."""
 
     candidates: tuple[TextCandidate]
-    usage_metadata: JSONObject | None = None
+    usage_metadata: msgspec.Raw = msgspec.Raw()
     response_id: str | None = None
     model_version: str | None = None
     create_time: str | None = None

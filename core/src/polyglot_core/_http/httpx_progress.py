@@ -1,6 +1,6 @@
-"""A request between sending and the response headers: which socket it uses, and whether the connection was stale.
+"""The progress of an httpx client's request: which socket it uses, and whether the connection was stale.
 
-The HTTP client reports its progress through its ``trace`` extension, which httpx 0.28 and httpx2 share.
+The client reports its progress through its ``trace`` extension, which httpx 0.28 and httpx2 share.
 """
 
 from __future__ import annotations
@@ -16,38 +16,30 @@ from polyglot_core._http.watchdog import has_data, shut_down
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["InFlightRequest"]
+    from polyglot_core._http.opening import OpeningState
+
+__all__ = ["HTTPXProgress"]
 
 
-class InFlightRequest:
-    """A request in flight. It knows the socket in use before there is a response to get it from.
+class HTTPXProgress:
+    """The progress of a request. It knows the socket in use before there is a response to get it from.
 
-    Attributes:
-        sends: How often a request was handed to the HTTP client.
+    Args:
+        opening: The state of the request.
+        transport: The client's transport.
+        size: Bytes of the request's body.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, opening: OpeningState, transport: object, size: int) -> None:
+        self._opening = opening
+        self._transport = transport
+        self._size = size
         self._socket: object | None = None  # of the connection that was opened for this request
         self._written: object | None = None  # the client's own request, once it is being written
         self._written_at = 0.0  # when all of the request was written
-        self._opened = self._aborted = self._expired = False
-        self._transport: object | None = None
+        self._opened = False
         self._body: BodyWriting | None = None  # of a large body
-        self._size = self.sends = 0
-
-    def begin(self, transport: object, size: int) -> None:
-        """Reset for a request that is about to be sent, for the first time or again.
-
-        Args:
-            transport: The client's transport.
-            size: Bytes of the request's body.
-        """
-        self._size = size
-        self._socket = self._written = self._body = None
-        self._written_at = 0.0
-        self._opened = self._expired = False
-        self._transport = transport
-        self.sends += 1
+        opening.send(self)
 
     def release(self) -> None:
         """Forget the socket, which belongs to the exchange from here on, and later to another call."""
@@ -65,8 +57,8 @@ class InFlightRequest:
             self._opened = True
         elif event.endswith(("connect_tcp.complete", "start_tls.complete")):
             self._socket = info["return_value"].get_extra_info("socket")
-        if self._aborted or self._expired:
-            self._shut()
+        if self._opening.ended:
+            self.abort()
         elif event in _BEFORE_THE_BODY[: 2 if self._size else 1] and not self._opened:
             self._check_kept()
         if self._size > LARGE_BODY and event == _BODY_STARTED:
@@ -101,45 +93,32 @@ class InFlightRequest:
         """Record a progress report; the coroutine function that an async client requires."""
         self.notice(event, info)
 
-    def was_stale(self, error: Exception, *, resend_written: bool) -> bool:
+    def was_stale(self, error: Exception) -> bool:
         """Return whether the request was written to a kept connection that was being closed, and most likely not read.
 
-        It is then sent once more. A server that has read a request takes longer to fail than a packet takes to arrive,
-        so a connection that stays open for a while is not stale.
-
-        Args:
-            error: What the client raised.
-            resend_written: Whether a request may be sent again of which the body was written: without retries it may
-                not, because the server may have read it.
+        It is then sent once more, unless all of it was written and the options forbid that: the server may have read
+        it. A server that has read a request takes longer to fail than a packet takes to arrive, so a connection that
+        stays open for a while is not stale.
         """
         reused = self._written is not None and not self._opened
-        if not reused or self._aborted or self._expired:
+        if not reused or self._opening.ended:
             return False
         if isinstance(error, LeftoverError):  # nothing of the body was written, so the request cannot have been read
             return True
-        if self._written_at and not resend_written:
+        if self._written_at and not self._opening.resend:
             return False
         if self._written_at and perf_counter() - self._written_at > _MOMENT:
             return False
         return type(error).__name__ in _CLOSED_BY_THE_OTHER or "without sending a response" in str(error)
 
     def abort(self) -> None:
-        """Shut the socket down, now or as soon as there is one, from any thread: the response is no longer wanted."""
-        self._aborted = True
-        self._shut()
-
-    def expire(self) -> None:
-        """Shut the socket down as `abort` does, because a clock ran out for this request."""
-        self._expired = True
-        self._shut()
+        """Shut the socket down, from any thread."""
+        for sock in self._sockets():
+            shut_down(sock)
 
     def data_waits(self) -> bool:
         """Return whether bytes wait in the socket that the client has not read."""
         return any(has_data(sock) for sock in self._sockets())
-
-    def _shut(self) -> None:
-        for sock in self._sockets():
-            shut_down(sock)
 
     def _sockets(self) -> list[object]:
         found = (self._socket, _kept_socket(self._transport, self._written))

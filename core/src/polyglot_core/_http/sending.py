@@ -1,0 +1,69 @@
+"""How a request is sent, whatever the transport: the options, the checks, and the wait for the headers."""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from polyglot_core._values.secret import Secret
+from polyglot_core._values.transports import HTTPRequest
+
+if TYPE_CHECKING:
+    from polyglot_core._attempt.clocks import Clocks
+    from polyglot_core._http.opening import OpeningState
+    from polyglot_core._values.limits import Limits, Timeouts
+    from polyglot_core._wire.messages import WireRequest
+
+__all__ = ["LONGEST_WAIT", "SendOptions", "begin", "revealed"]
+
+LONGEST_WAIT = 2_000_000.0
+"""Seconds, about 23 days, that anything waits at most in the operating system; a socket cannot wait for 25."""
+
+
+class SendOptions(NamedTuple):
+    """How a request is sent.
+
+    Attributes:
+        timeouts: The timeouts of its call.
+        clocks: The state of their clocks.
+        limits: The limits on its response.
+        resend: True if a request that was written to a connection that was being closed is sent once more.
+    """
+
+    timeouts: Timeouts
+    clocks: Clocks
+    limits: Limits
+    resend: bool = True
+
+
+def begin(opening: OpeningState, options: SendOptions, *, bounded: bool) -> str:
+    """Start the wait for the headers. Return the name of the clock that ends it.
+
+    Args:
+        opening: The state of the request.
+        options: How it is sent.
+        bounded: False if the caller ends the wait when the clock runs out.
+    """
+    clocks = options.clocks
+    now = perf_counter()
+    if bounded:
+        clocks.asked = now
+    moment, clock = clocks.due(now)
+    longest = max(moment - now, 0.001) if bounded and not math.isinf(moment) else None
+    limits = [limit for limit in (options.timeouts.connect, longest) if limit is not None and not math.isinf(limit)]
+    connect = min(limits, default=None)
+    opening.begin(
+        None if connect is None else min(connect, LONGEST_WAIT),
+        None if longest is None else min(longest, LONGEST_WAIT),
+        resend=options.resend,
+    )
+    return clock
+
+
+def revealed(wire: WireRequest) -> HTTPRequest:
+    """Return a request with every secret revealed. Only a transport may hold it."""
+    headers = {"accept-encoding": "identity", "user-agent": "polyglot"}
+    for name, value in wire.headers.items():
+        headers[name.lower()] = value.reveal() if isinstance(value, Secret) else value
+    return HTTPRequest(wire.method, wire.url, headers, wire.body)

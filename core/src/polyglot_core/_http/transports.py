@@ -1,0 +1,81 @@
+"""Which transport serves a connection: an installed package's, or httpx."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from polyglot_core._http.httpx_options import Client, import_http, proxy_for, unreadable_certificates
+from polyglot_core._values.entry_points import entry_points
+from polyglot_core._values.importing import import_module
+from polyglot_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from polyglot_core._http.exchange import Closer
+    from polyglot_core._values.connection import Route
+    from polyglot_core._values.transports import TransportPackage
+
+__all__ = ["async_transport", "prepare", "sync_transport"]
+
+TRANSPORTS = "polyglot.transports"
+"""Entry-point group: name of a transport → a `TransportPackage`."""
+
+_VARIABLE = "POLYGLOT_TRANSPORT"
+_HTTPX = "httpx"
+
+
+def prepare(route: Route, client: Client | None, kind: str, *modules: str) -> None:
+    """Import what the first request by a route needs, so that no clock runs meanwhile."""
+    if client is None and _chosen(route) is not None:
+        for module in modules:
+            import_module(module)
+    else:
+        import_http(client, kind, *modules)
+
+
+def sync_transport(origin: str, route: Route, client: Client | None) -> tuple[str, Any]:
+    """Return the transport to an origin for threads, after its name."""
+    if client is None and (found := _chosen(route, origin)) is not None:
+        name, package = found
+        return name, _made(package.sync_transport, origin, route.ca)
+    from polyglot_core._http.httpx_transport import HTTPXTransport  # noqa: PLC0415 (not where another one serves)
+
+    return _HTTPX, HTTPXTransport(origin, route, client)
+
+
+def async_transport(origin: str, route: Route, closer: Closer, client: Client | None) -> tuple[str, Any]:
+    """Return the transport to an origin for the running event loop, after its name."""
+    if client is None and (found := _chosen(route, origin)) is not None:
+        name, package = found
+        if (transport := _made(package.async_transport, origin, route.ca)) is not None:
+            return name, transport
+    from polyglot_core._http.httpx_transport import AsyncHTTPXTransport  # noqa: PLC0415 (as above)
+
+    return _HTTPX, AsyncHTTPXTransport(origin, route, closer, client)
+
+
+def _made(make: Callable[[str, str | None], Any], origin: str, ca: str | None) -> Any:  # noqa: ANN401 (either kind)
+    try:
+        return make(origin, ca)
+    except OSError as error:
+        raise unreadable_certificates(ca, error) from error
+
+
+def _chosen(route: Route, origin: str | None = None) -> tuple[str, TransportPackage] | None:
+    """Return the name and the package that serve a route; None for httpx, which also serves every proxy.
+
+    Raises:
+        ConfigError: The transport that the connection or the variable names is not installed.
+    """
+    installed = entry_points(TRANSPORTS)
+    name = route.transport or os.environ.get(_VARIABLE) or (next(iter(installed)) if len(installed) == 1 else _HTTPX)
+    if name == _HTTPX or route.proxy or (origin is not None and proxy_for(origin)):
+        return None
+    if name not in installed:
+        where = "The connection names" if route.transport else f"{_VARIABLE} names"
+        known = ", ".join([_HTTPX, *sorted(installed)])
+        msg = f"{where} the transport {name!r}, which is not installed; installed are: {known}."
+        raise ConfigError(msg, phase="configure")
+    return name, installed[name][0].load()
