@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass, field
 
 import pytest
+
 from polyglot_core.plugin import HTTPRequest
 from polyglot_http1.package import TRANSPORT
 
@@ -47,7 +48,7 @@ class Server:
     def _serve(self, sock):
         with contextlib.suppress(OSError, ValueError), sock:
             if self._context:
-                sock = self._context.wrap_socket(sock, server_side=True)  # noqa: PLW2901 (the same connection)
+                sock = self._context.wrap_socket(sock, server_side=True)
             with sock, sock.makefile("rb") as file:
                 while self._respond(sock, file):
                     pass

@@ -6,8 +6,9 @@ import gc
 import sys
 from pathlib import Path
 
-import polyglot_http1
 import pytest
+
+import polyglot_http1
 from polyglot_http1 import limits
 
 from .conftest import Sync, User

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+
 from polyglot_core.errors import LimitExceeded, TransportError
 from polyglot_http1 import asynchronous, limits, package, sync
 from polyglot_http1.parsing import BrokenResponseError
@@ -189,11 +190,11 @@ def test_aborting_ends_every_wait(flavour, serve):
     for script in (("hang",), (CHUNKED, b"2\r\nhi\r\n", "hang")):
         server = serve(script)
 
-        async def main(server=server, head=len(script) > 1):
+        async def main(server=server, head=bool(script[1:])):
             async with User(flavour, server.url) as user:
                 opening = Opening()
                 threading.Timer(0.2, opening.abort).start()
-                with pytest.raises((OSError, BrokenResponseError)):  # noqa: PT012 (either may be the one that waits)
+                with pytest.raises((OSError, BrokenResponseError)):
                     reply = await user.open(opening)
                     assert head
                     assert await flavour.wait(reply.read()) == b"hi"
@@ -267,7 +268,7 @@ def test_the_next_address_is_tried(flavour, serve, monkeypatch):
     full = socket.create_server(("127.0.0.2", port), backlog=0)  # its queue is full, so it answers nobody
     waiting = [socket.socket() for _ in range(3)]
     for each in waiting:
-        each.setblocking(False)  # noqa: FBT003 (the standard library's)
+        each.setblocking(False)
         each.connect_ex(("127.0.0.2", port))
     found = [("127.0.0.3", port), ("127.0.0.2", port), ("127.0.0.1", port)]
     monkeypatch.setattr(
@@ -469,7 +470,7 @@ def test_few_idle_connections_are_kept(flavour, serve, monkeypatch):
 
 
 def test_a_slow_reader_stops_the_receiving(serve):
-    """asyncio keeps a bounded number of bytes for it, and none is lost."""
+    """Asyncio keeps a bounded number of bytes for it, and none is lost."""
     piece = b"x" * 65_536
     server = serve((CHUNKED, *[b"10000\r\n" + piece + b"\r\n"] * 200, LAST))
 
