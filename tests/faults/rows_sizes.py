@@ -187,7 +187,8 @@ def kept_alive(stage: Stage) -> None:
     server = stage.simulate(fault=Stall(after_events=3))
     call = stage.call(stage.connection(server))
     call.read(1)
-    sock = call.pending.stream()._pump._exchange._socket
+    reply = call.pending.stream()._pump._exchange._reply
+    sock = getattr(reply, "_connection", reply)._socket
     asked = {
         name: sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
         for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")

@@ -53,7 +53,7 @@ class _Translator(NamedTuple):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
     ) -> None:
-        if not isinstance(error, Exception) or isinstance(error, PolyglotError):
+        if not isinstance(error, Exception):
             return
         phase = "connect" if self.opening is not None and self.opening.connecting else "headers"
         ours, cause = _replacement(error, self.watch, self.url, self.clock, phase)
@@ -134,6 +134,8 @@ def _replacement(
     """Return what to raise in place of the client's error, and its cause."""
     if (interruption := interruption_in(error)) is not None:
         return without_frames(interruption), None
+    if isinstance(error, PolyglotError):  # of a transport, whose frames hold headers
+        return without_frames(error), error.__cause__
     return _translation(error, watch, url, clock, phase)
 
 
@@ -163,7 +165,8 @@ def _translation(  # noqa: PLR0911 (one for each)
         return timed_out("connect", phase="connect"), cause
     if "TimeoutException" in names:
         return timed_out(clock, phase="headers"), cause
-    if why := next((why for name, why in _MISCONFIGURED.items() if name in names), None):
+    why = next((why for name, why in _MISCONFIGURED.items() if name in names), None)
+    if why and not isinstance(error, OSError):  # some errors of TLS are a ValueError as well
         return ConfigError(f"The request cannot be sent to {_host(url)}: {why}.", phase="connect"), None
     said = f"{type(error).__name__}: {error}".rstrip(":. ")
     if "ImportError" in names:

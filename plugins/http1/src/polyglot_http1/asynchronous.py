@@ -3,9 +3,9 @@
 # Theory of operation
 # -------------------
 #
-# asyncio calls the protocol with what it received; the protocol feeds the parser at once and keeps the body until the
-# reader takes it, all of it in one read. A read that finds nothing waits for a future, which the next bytes resolve.
-# Cancelling that wait loses nothing, because nothing is in the future.
+# asyncio calls the protocol with what it received, at most `_READ` bytes; the protocol feeds the parser at once and
+# keeps the body until the reader takes it, all of it in one read. A read that finds nothing waits for a future, which
+# the next bytes resolve. Cancelling that wait loses nothing, because nothing is in the future.
 #
 # Back-pressure. Beyond `_HIGH` bytes that were not read, the protocol stops to receive, and starts again when they are.
 #
@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
@@ -42,7 +43,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncTransport"]
 
-_HIGH = 262_144
+_READ = 65_536
+"""Bytes of one read."""
+
+_HIGH = 65_536
 """Bytes that are kept for a reader; beyond them, no more are received."""
 
 
@@ -59,6 +63,7 @@ class AsyncTransport:
         self._tls = context_for(ca) if origin.startswith("https:") else None
         self._stock: Stock[AsyncConnection] = Stock(PLACES, MOST_IDLE)
         self._connections: set[AsyncConnection] = set()
+        self._buffer = memoryview(bytearray(_READ))  # asyncio fills it and tells so at once: connections can share it
 
     async def open(self, request: HTTPRequest, opening: Opening) -> AsyncExchange:
         """Send a request and wait for status and headers, as `SyncTransport.open` does."""
@@ -115,9 +120,14 @@ class AsyncTransport:
         """Return the connection over a socket, after the handshake of TLS if there is one."""
         loop = asyncio.get_running_loop()
         host = None if self._tls is None else self._host
+        # on Windows it is filled in the background
+        buffer = memoryview(bytearray(_READ)) if sys.platform == "win32" else self._buffer
         try:
             _, connection = await loop.create_connection(
-                lambda: AsyncConnection(sock, self._connections), sock=sock, ssl=self._tls, server_hostname=host
+                lambda: AsyncConnection(sock, self._connections, buffer),
+                sock=sock,
+                ssl=self._tls,
+                server_hostname=host,
             )
         except BaseException:
             sock.close()
@@ -164,19 +174,20 @@ class _Waiter:
         self.future.set_result(place)
 
 
-class AsyncConnection(asyncio.Protocol):
+class AsyncConnection(asyncio.BufferedProtocol):
     """A connection, which carries one request after the other.
 
     Attributes:
         idle_since: When it became idle.
     """
 
-    def __init__(self, sock: socket.socket, connections: set[AsyncConnection]) -> None:
+    def __init__(self, sock: socket.socket, connections: set[AsyncConnection], buffer: memoryview) -> None:
         self.idle_since = 0.0
         self._socket = sock  # the transport's view of it cannot be shut down with uvloop
         self._connections = connections  # of the transport, which keeps them alive
         self._stock: Stock[AsyncConnection] | None = None
         self._parser = ResponseParser()
+        self._buffer = buffer
         self._body: list[bytes] = []
         self._kept = 0  # bytes of them
         self._waiter: asyncio.Future[None] | None = None
@@ -191,8 +202,13 @@ class AsyncConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (asyncio's)
+        """Return the buffer of the next read, which bounds it. It is a view: asyncio slices it."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Feed the parser, and wake the reader."""
+        data = bytes(self._buffer[:nbytes])
         if not self._in_use:  # nobody asked for anything
             self._parser.reusable = False
             self._transport.abort()
@@ -331,9 +347,10 @@ class AsyncConnection(asyncio.Protocol):
             self.close()
 
     def close(self) -> None:
-        """Close the connection. The loop gives its place back."""
+        """Close the connection, its socket at once. The loop gives its place back."""
         self._in_use = False
         self._body.clear()
+        shut_down(self._socket)  # the loop may be blocked
         self._transport.abort()
 
 
