@@ -1,4 +1,4 @@
-"""The examples of the pages are correct for type checkers, each page as one module, in one run of each checker."""
+"""The examples of the pages are correct for type checkers, in one run of each checker."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ from .pages import CHECKOUT, blocks, named, with_blocks
 
 pytestmark = pytest.mark.types
 
-WITHOUT_ANNOTATIONS = {"README.md", "docs/drivers.md", "plugins/testkit/README.md"}
-"""Pages with hooks of drivers, which are shown without annotations."""
 
-
-def program(page):
-    """Return the blocks of a page at their own lines, so that the messages of a checker have the lines of the page."""
+def program(found):
+    """Return blocks at their own lines, so that the messages of a checker have the lines of the page."""
     lines = []
-    for block in blocks(page, "python"):
+    for block in found:
         lines += [""] * (block.line - 1 - len(lines)) + block.text.splitlines()
     return "\n".join([*lines, ""])
 
 
+def module_of(page):
+    """Return a name for the module of a page."""
+    return re.sub(r"\W", "_", named(page))
+
+
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """Write a module for each page with examples."""
+    """Write the examples of each page as a module, and each file of tests, at their own lines of the page."""
     folder = tmp_path_factory.mktemp("pages")
     for page in with_blocks("python"):
-        if named(page) not in WITHOUT_ANNOTATIONS:
-            module = re.sub(r"\W", "_", named(page))
-            (folder / f"{module}.py").write_text(program(page), "utf-8")
+        (folder / f"{module_of(page)}.py").write_text(program(blocks(page, "python")), "utf-8")
+    for page in with_blocks("python", "test"):
+        for block in blocks(page, "python", "test"):
+            (folder / f"test_{module_of(page)}_{block.line}.py").write_text(program([block]), "utf-8")
     return folder
 
 
