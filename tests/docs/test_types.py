@@ -15,6 +15,33 @@ from .pages import CHECKOUT, blocks, named, with_blocks
 pytestmark = pytest.mark.types
 
 
+INFERRED = """
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, assert_type
+
+from polyglot_core import AsyncInference, Inference, JSONSchema
+
+
+class City:
+    name: str
+
+
+class Country:
+    cities: list[City]
+
+
+inference, asynchronous = Inference.using("openai"), AsyncInference.using("openai")
+cities = inference.create("Hi", response_format=list[City])
+assert_type(cities.response().data, list[City])
+assert_type(cities.stream().elements(), Iterator[City])
+assert_type(inference.stream("Hi", response_format=list[City]).elements(), Iterator[City])
+assert_type(asynchronous.stream("Hi", response_format=list[City]).elements(), AsyncIterator[City])
+assert_type(inference.stream("Hi", response_format=Country).elements("cities"), Iterator[Any])
+assert_type(inference.stream("Hi", response_format=JSONSchema({})).elements(), Iterator[Any])
+"""
+"""What type checkers infer from a response format."""
+
+
 def program(found):
     """Return blocks at their own lines, so that the messages of a checker have the lines of the page."""
     lines = []
@@ -37,6 +64,7 @@ def programs(tmp_path_factory):
     for page in with_blocks("python", "test"):
         for block in blocks(page, "python", "test"):
             (folder / f"test_{module_of(page)}_{block.line}.py").write_text(program([block]), "utf-8")
+    (folder / "inferred.py").write_text(INFERRED, "utf-8")
     return folder
 
 
