@@ -7,6 +7,7 @@ must show the capability, or the run raises an error.
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,8 +15,8 @@ import msgspec
 from draw_providers import drivers
 
 from polyglot_answers import run_tools
-from polyglot_core import AsyncInference, Inference, Message, RequestError, Text, Tool
-from polyglot_simulator import Reply, Simulator, ToolCall
+from polyglot_core import AsyncInference, Inference, Message, PolyglotError, RequestError, Text, Tool
+from polyglot_simulator import Cut, Reply, Reset, Simulator, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +115,23 @@ def _elements(driver: str) -> None:
         first = next(elements)
         _check([first, *elements] == _CITIES, "the elements")
     asyncio.run(_async_elements(driver))
+
+
+def _received(driver: str) -> None:
+    """Read the data of a response that is cut, by the server and by the network."""
+    reply = _reply("native", {"items": _CITIES * 9})
+    for fault in (Cut(after_events=40), Reset(after_events=40)):
+        with Simulator(reply, fault=fault) as simulator:
+            stream = Inference.from_connection(simulator.connection_for(driver)).stream(
+                "Hi", response_format=list[City]
+            )
+            last = partial_response = None
+            try:
+                for partial in stream:
+                    last = copy.deepcopy(partial.data)
+            except PolyglotError as error:
+                partial_response = error.partial
+            _check(bool(last and partial_response and partial_response.received_data == last), "the data until the cut")
 
 
 async def _async_elements(driver: str) -> None:
@@ -222,6 +240,7 @@ CAPABILITIES = {
         Capability("json", '`data_mode="json"`', _typed("json")),
         Capability("markdown", '`data_mode="markdown"`', _typed("markdown")),
         Capability("elements", "`stream.elements()`", _elements),
+        Capability("received", "`error.partial.received_data`", _received),
         Capability("tools", "tool calls and their results", _tools),
         Capability("loop", "`run_tools`", _loop),
         Capability("tool choice", '`tool_choice="required"`', _choice("required")),

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
 
 from polyglot_core import AsyncInference, Inference, JSONSchema
+from polyglot_simulator import Reply, Simulator, Status
 
 
 class City:
@@ -38,6 +39,9 @@ assert_type(inference.stream("Hi", response_format=list[City]).elements(), Itera
 assert_type(asynchronous.stream("Hi", response_format=list[City]).elements(), AsyncIterator[City])
 assert_type(inference.stream("Hi", response_format=Country).elements("cities"), Iterator[Any])
 assert_type(inference.stream("Hi", response_format=JSONSchema({})).elements(), Iterator[Any])
+
+replies: list[Reply] = [Reply("Hi")]
+Simulator(replies, fault=Status(429, headers=[("retry-after", "1")]))
 """
 """What type checkers infer from a response format."""
 

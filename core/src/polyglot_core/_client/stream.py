@@ -244,8 +244,8 @@ class InferenceStream(_Stream[Pump], Generic[DataT]):
     def elements(self, *path: str) -> Iterator[Any]:
         """Return an iterator of the elements of a list in the data, each validated, as soon as it is complete.
 
-        For type checkers they have the type that a `response_format` such as ``list[City]`` names. Of other formats, and
-        of a list within a value, they are `Any`: no type checker finds a member by its name.
+        For type checkers they have the type that a `response_format` such as ``list[City]`` names. In a member, and
+        with other formats, they are `Any`: type checkers do not find a member by its name.
 
         Args:
             path: Names of the members that lead to the list, as in ``elements("cities")``; none where the
@@ -389,8 +389,8 @@ class AsyncInferenceStream(_Stream[AsyncPump], Generic[DataT]):
     def elements(self, *path: str) -> AsyncIterator[Any]:
         """Return an iterator of the elements of a list in the data, each validated, as soon as it is complete.
 
-        For type checkers they have the type that a `response_format` such as ``list[City]`` names. Of other formats, and
-        of a list within a value, they are `Any`: no type checker finds a member by its name.
+        For type checkers they have the type that a `response_format` such as ``list[City]`` names. In a member, and
+        with other formats, they are `Any`: type checkers do not find a member by its name.
 
         Args:
             path: Names of the members that lead to the list, as in ``elements("cities")``; none where the
