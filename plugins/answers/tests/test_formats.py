@@ -235,7 +235,7 @@ def test_a_cut_stream_is_truncated(simulate):
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
 @pytest.mark.parametrize("mode", ["native", "tool", "json", "markdown"])
 def test_data_received_until_a_limit(simulate, mode, stream):
-    """It is what the last partial had, also where nobody read the partials."""
+    """It is what the last partial had, also if the partials were not read."""
     text = '{"items": [{"name": "Bern", "people": 134000}, {"name": "Ba'
     arguments = {"response_format": list[City], "data_mode": mode, "stream": stream}
     replies = {

@@ -328,3 +328,15 @@ def test_refusal_is_in_one_attribute(driver, stream):
     expected = (None, "I cannot help.") if driver in WITHOUT_REFUSALS else ("I cannot help.", "")
     assert (response.refusal, response.content) == expected
     assert ("I cannot help." in repr(response.message.parts)) is (driver not in EXPLAINED)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_reasoning_is_in_one_attribute(driver, stream):
+    """Check that every driver reads it, apart from the text, in deltas and at the end."""
+    with Simulator(Reply("Three.", reasoning="Let me count them.")) as simulator:
+        pending = Inference.from_connection(simulator.connection_for(driver)).create("Hi", stream=stream)
+        deltas = [(partial.reasoning_delta, partial.content_delta) for partial in pending.stream()]
+        response = pending.response()
+    assert ["".join(each) for each in zip(*deltas, strict=True)] == ["Let me count them.", "Three."]
+    assert (response.reasoning_content, response.content) == ("Let me count them.", "Three.")
