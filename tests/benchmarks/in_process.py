@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from generated import Generated, least_partials
-from measuring import arguments, print_facts, print_table, row, take_turns
+from measuring import arguments, in_turns, print_facts, print_table, row, take_turns
 
 from polyglot_core import Connection, PartialInferenceResponse
 from polyglot_core._attempt.attempt import Attempt
@@ -109,7 +109,8 @@ def main() -> None:
     driver = _driver()
     ours = {"attempt": partial(session_partials, driver), "stream, without HTTP": partial(pump_partials, driver)}
     print_facts(
-        asked, f"{len(b''.join(body.events)) // body.chunks} bytes a chunk; ratio: to the least, round by round"
+        in_turns(asked),
+        f"{len(b''.join(body.events)) // body.chunks} bytes a chunk; ratio: to the least, round by round",
     )
     for name, reads in body.reads().items():
         loops: dict[str, Callable[[list[bytes]], Iterable[Any]]] = {LEAST: least_partials, **ours}
