@@ -63,6 +63,7 @@ class _Bytes:
 
     status = 200
     headers = _HEADERS
+    transport = "memory"
 
     def __init__(self, reads: Iterable[bytes], clocks: Clocks) -> None:
         self._next = partial(next, iter(reads), b"")
@@ -84,7 +85,7 @@ def pump_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[Parti
     """What a loop over a stream goes through, but for the HTTP client."""
     run = Call([Target(_CONNECTION, driver, _REQUEST)], CallOptions(Timeouts()))
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))
-    pools: Any = SimpleNamespace(prepare=lambda: None, pool=lambda *_: pool)
+    pools: Any = SimpleNamespace(prepare=lambda *_: None, pool=lambda *_: pool)
     return pump(run, pools)
 
 

@@ -90,7 +90,7 @@ def stream_of(events: list[bytes]) -> InferenceStream[Any]:
     use = FormatUse(_format(), "native")
     call = Call([Target(_CONNECTION, _driver(), _REQUEST, use)], CallOptions(Timeouts()))
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(events, clocks))
-    pools: Any = SimpleNamespace(prepare=lambda: None, pool=lambda *_: pool)
+    pools: Any = SimpleNamespace(prepare=lambda *_: None, pool=lambda *_: pool)
     return InferenceStream(pump(call, pools))
 
 
