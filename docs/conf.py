@@ -60,6 +60,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "cookbook/index",
             "tools",
             "conversations",
+            "reasoning",
             "providers",
             "models",
             "configuration",
@@ -75,7 +76,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
         "Packages": ["/core/README", "/plugins/*/README"],
     },
     "docs/providers": {"Providers": ["providers/*"]},
-    "docs/cookbook/index": {"Cookbook": ["extraction", "elements", "files", "caching"]},
+    "docs/cookbook/index": {"Cookbook": ["extraction", "elements", "files", "tools", "chat", "caching"]},
     "docs/reference/index": {"Modules": ["core", "events", "plugin", "testing", "errors"]},
     "docs/decisions/index": {"Decisions": ["0*"]},
 }

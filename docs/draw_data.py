@@ -6,19 +6,22 @@ must show the capability, or the run raises an error.
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from draw_providers import drivers
 
-from polyglot_core import Inference, Message, RequestError, Text, Tool
-from polyglot_simulator import Reply, Simulator, ToolCall
+from polyglot_answers import run_tools
+from polyglot_core import AsyncInference, Inference, Message, PolyglotError, RequestError, Text, Tool
+from polyglot_simulator import Cut, Reply, Reset, Simulator, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from polyglot_core import InferenceResponse
+    from polyglot_core import Connection, InferenceResponse
 
 __all__ = ["CAPABILITIES", "DRIVERS", "draw_data", "verdict"]
 
@@ -54,6 +57,7 @@ class City(msgspec.Struct):
 
 _CITIES = [City("Bern", 134_000, "Aare"), City("Basel", 173_000, "Rhine")]
 _LOOK = Tool("look", "Look something up.", {"type": "object", "properties": {"word": {"type": "string"}}})
+_PEOPLE = Tool("count", "Count.", {"type": "object", "properties": {"people": {"type": "integer"}}})
 _TURN = Message(role="user", content="Hello.")
 
 
@@ -74,14 +78,33 @@ def _reply(mode: str, value: object) -> Reply:
 
 
 def _typed(mode: str) -> Callable[[str], None]:
+    """Return a run that checks the data, and that the schema is sent where the mode states."""
+
     def run(driver: str) -> None:
         (city, *_) = _CITIES
+        place = _place(driver, mode)
         for stream in (True, False):
             response, body = _sent(driver, _reply(mode, city), response_format=City, data_mode=mode, stream=stream)
             _check(response.data == city and response.mode == mode, "the data")
-            _check("people" in json.dumps(body), "the schema in the request")
+            _check(bool(place) and _with(body, "people") == place, "the place of the schema in the request")
 
     return run
+
+
+def _place(driver: str, mode: str) -> set[str]:
+    """Return the members of a body in which a mode has the schema: those of the prompt, of tools, or of formats."""
+    prompt = _with(_sent(driver, Reply("Hello."), "people")[1], "people")
+    if mode == "tool":
+        return _with(_sent(driver, Reply("Hello."), tools=[_PEOPLE])[1], "people")
+    if mode == "native":
+        return _with(_sent(driver, Reply("{}"), response_format=_PEOPLE.parameters)[1], "people") - prompt
+    if mode == "json":
+        _changes("the JSON mode in the request", {"response_format": "json"}, {})(driver)
+    return prompt
+
+
+def _with(body: Any, word: str) -> set[str]:  # noqa: ANN401 (JSON)
+    return {name for name, value in body.items() if word in json.dumps(value)}
 
 
 def _elements(driver: str) -> None:
@@ -91,6 +114,31 @@ def _elements(driver: str) -> None:
         elements = stream.elements()
         first = next(elements)
         _check([first, *elements] == _CITIES, "the elements")
+    asyncio.run(_async_elements(driver))
+
+
+def _received(driver: str) -> None:
+    """Read the data of a response that is cut, by the server and by the network."""
+    reply = _reply("native", {"items": _CITIES * 9})
+    for fault in (Cut(after_events=40), Reset(after_events=40)):
+        with Simulator(reply, fault=fault) as simulator:
+            stream = Inference.from_connection(simulator.connection_for(driver)).stream(
+                "Hi", response_format=list[City]
+            )
+            last = partial_response = None
+            try:
+                for partial in stream:
+                    last = copy.deepcopy(partial.data)
+            except PolyglotError as error:
+                partial_response = error.partial
+            _check(bool(last and partial_response and partial_response.received_data == last), "the data until the cut")
+
+
+async def _async_elements(driver: str) -> None:
+    with Simulator(_reply("native", {"items": _CITIES})) as simulator:
+        async with AsyncInference.from_connection(simulator.connection_for(driver)) as inference:
+            elements = inference.stream("Hello.", response_format=list[City]).elements()
+            _check([element async for element in elements] == _CITIES, "the elements")
 
 
 def _tools(driver: str) -> None:
@@ -103,11 +151,50 @@ def _tools(driver: str) -> None:
     _check("a light" in json.dumps(body), "the result in the request")
 
 
+_TURNS = (Reply(tool_calls=[ToolCall("look", {"word": word}) for word in ("lamp", "sun")]), Reply("Two lights."))
+
+
+def _loop(driver: str) -> None:
+    """Run the loop, sync and async, with two tool calls in the first response."""
+    for run in (_sync_loop, _async_loop):
+        words: list[str] = []
+        with Simulator(_TURNS) as simulator:
+            content = run(simulator.connection_for(driver), words)
+            _check(content == "Two lights." and sorted(words) == ["lamp", "sun"], "the tool calls that were run")
+            bodies = [json.dumps(request.body) for request in simulator.requests]
+            _check(
+                ["lamp is a light" in body and "sun is a light" in body for body in bodies] == [False, True],
+                "the results",
+            )
+
+
+def _sync_loop(connection: Connection, words: list[str]) -> str:
+    def look(word: str) -> str:
+        """Look something up."""
+        words.append(word)
+        return f"{word} is a light"
+
+    return run_tools(Inference.from_connection(connection), "Hello.", tools=[look]).response().content
+
+
+def _async_loop(connection: Connection, words: list[str]) -> str:
+    async def look(word: str) -> str:
+        """Look something up."""
+        words.append(word)
+        return f"{word} is a light"
+
+    async def run() -> str:
+        async with AsyncInference.from_connection(connection) as inference:
+            return (await run_tools(inference, "Hello.", tools=[look]).response()).content
+
+    return asyncio.run(run())
+
+
 def _changes(what: str, given: dict[str, Any], plain: dict[str, Any]) -> Callable[[str], None]:
     """Return a run that compares the bodies of a request with some arguments, and of one without."""
 
     def run(driver: str) -> None:
-        bodies = [_sent(driver, Reply("Hello."), **{"tools": [_LOOK]} | each)[1] for each in (given, plain)]
+        bodies = [_sent(driver, Reply("{}"), **{"tools": [_LOOK]} | each)[1] for each in (given, plain)]
         _check(bodies[0] != bodies[1], what)
 
     return run
@@ -153,7 +240,9 @@ CAPABILITIES = {
         Capability("json", '`data_mode="json"`', _typed("json")),
         Capability("markdown", '`data_mode="markdown"`', _typed("markdown")),
         Capability("elements", "`stream.elements()`", _elements),
+        Capability("received", "`error.partial.received_data`", _received),
         Capability("tools", "tool calls and their results", _tools),
+        Capability("loop", "`run_tools`", _loop),
         Capability("tool choice", '`tool_choice="required"`', _choice("required")),
         Capability("tool by name", "`tool_choice` by name", _choice("look")),
         Capability("cache text", "`cache=True` of a text", _mark_in("user")),

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from generated import Generated, least_partials
-from measuring import arguments, print_facts, print_table, row, take_turns
+from measuring import arguments, in_turns, print_facts, print_table, row, take_turns
 
 from polyglot_core import Connection, PartialInferenceResponse
 from polyglot_core._attempt.attempt import Attempt
@@ -63,6 +63,7 @@ class _Bytes:
 
     status = 200
     headers = _HEADERS
+    transport = "memory"
 
     def __init__(self, reads: Iterable[bytes], clocks: Clocks) -> None:
         self._next = partial(next, iter(reads), b"")
@@ -84,7 +85,7 @@ def pump_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[Parti
     """What a loop over a stream goes through, but for the HTTP client."""
     run = Call([Target(_CONNECTION, driver, _REQUEST)], CallOptions(Timeouts()))
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))
-    pools: Any = SimpleNamespace(prepare=lambda: None, pool=lambda *_: pool)
+    pools: Any = SimpleNamespace(prepare=lambda *_: None, pool=lambda *_: pool)
     return pump(run, pools)
 
 
@@ -109,7 +110,8 @@ def main() -> None:
     driver = _driver()
     ours = {"attempt": partial(session_partials, driver), "stream, without HTTP": partial(pump_partials, driver)}
     print_facts(
-        asked, f"{len(b''.join(body.events)) // body.chunks} bytes a chunk; ratio: to the least, round by round"
+        in_turns(asked),
+        f"{len(b''.join(body.events)) // body.chunks} bytes a chunk; ratio: to the least, round by round",
     )
     for name, reads in body.reads().items():
         loops: dict[str, Callable[[list[bytes]], Iterable[Any]]] = {LEAST: least_partials, **ours}

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from generated import Generated, LeastDecoder
-from measuring import arguments, print_facts, print_table, row, take_turns
+from measuring import arguments, in_turns, print_facts, print_table, row, take_turns
 from replay import chunked, replaying
 
 from polyglot_core import AsyncInference, Connection, Inference
@@ -81,7 +81,7 @@ def main() -> None:
     asked = arguments(__doc__.partition("\n")[0], rounds=15)
     http = importlib.import_module(os.environ.get("POLYGLOT_HTTP", "httpx"))
     body = Generated(asked.chunks)
-    print_facts(asked, f"{http.__name__} {http.__version__}; ratio: to the HTTP client, round by round")
+    print_facts(in_turns(asked), f"{http.__name__} {http.__version__}; ratio: to the HTTP client, round by round")
     with replaying(chunked(body.events)) as base_url:
         works = sync_works(base_url, http, body.text)
         _print("sync", take_turns(works, body.chunks, asked.rounds))

@@ -60,10 +60,14 @@ def print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
         print(f"  {line[0]:<{width}}" + "".join(f"{cell:>9}" for cell in line[1:]))
 
 
-def print_facts(asked: argparse.Namespace, *more: str) -> None:
+def print_facts(*facts: str) -> None:
     """Print what was run, and on what."""
     machine = f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} CPUs, {sys.platform}"
     print(f"command: python {shlex.join(sys.argv)}")
-    print(f"{asked.rounds} rounds in turns, {asked.chunks} chunks each; {machine}")
-    for line in more:
+    for line in (machine, *facts):
         print(line)
+
+
+def in_turns(asked: argparse.Namespace) -> str:
+    """Return how rounds of `take_turns` were measured."""
+    return f"{asked.rounds} rounds in turns, {asked.chunks} chunks each"

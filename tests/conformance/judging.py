@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from polyglot_core import FinishReason, InferenceResponse, Outcome, PolyglotError
+from polyglot_core import FinishReason, InferenceResponse, Outcome, PolyglotError, Refusal
 
 from .replaying import Answer
 
@@ -97,7 +97,7 @@ def result(path: str, answer: Answer) -> dict[str, Any]:
         "outcome": "error" if response.outcome is Outcome.FAILED else response.outcome.value,
         "content": response.content,
         "reasoning": response.reasoning_content,
-        "refusal": response.refusal,
+        "refusal": _refusal(response),
         "tool_calls": _calls(response),
         "finish": None if response.finish_reason is FinishReason.UNKNOWN else response.finish_reason,
         "usage": response.usage and {name: getattr(response.usage, name) for name in _COUNTS},
@@ -106,6 +106,11 @@ def result(path: str, answer: Answer) -> dict[str, Any]:
         "response_model": response.model,
         "choices": len(response.choices),
     }
+
+
+def _refusal(response: InferenceResponse) -> str | None:
+    """Return the refusal that the model wrote: the corpus does not count a provider's explanation of one."""
+    return "".join(part.text for part in response.message.parts if isinstance(part, Refusal)) or None
 
 
 def _calls(response: InferenceResponse) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from polyglot_core._config.config_file import read_settings
 from polyglot_core._config.resolve import resolve
 from polyglot_core._drivers.discovery import load_driver
 from polyglot_core.plugin import InferenceRequest, Message
-from polyglot_testkit import CHECKS, Recording, check_driver
+from polyglot_testkit import CHECKS, DriverHarness, Recording, check_driver
 
 from .conftest import STORY
 from .pages import DOCS, PAGES, README, blocks, named, with_blocks
@@ -88,6 +88,7 @@ def test_the_driver_of_the_readme_passes_the_exam(provider, program, capsys):
     (block,) = (block for block in blocks(README, "python") if "def encode_request" in block.text)
     exec(compile(block.padded, str(README), "exec", dont_inherit=True), program.__dict__)  # noqa: S102 (our own page)
     assert capsys.readouterr().out == "Hello."
+    assert DriverHarness(program).decode(ACME[0].body).response.finish_reason == "stop"
     nothing_to_check = {  # it has none of them
         "details can be read",
         "broken tool calls go back as objects",

@@ -1,4 +1,4 @@
-"""The examples of the pages are correct for type checkers, each page as one module, in one run of each checker."""
+"""The examples of the pages are correct for type checkers, in one run of each checker."""
 
 from __future__ import annotations
 
@@ -14,26 +14,61 @@ from .pages import CHECKOUT, blocks, named, with_blocks
 
 pytestmark = pytest.mark.types
 
-WITHOUT_ANNOTATIONS = {"README.md", "docs/drivers.md", "plugins/testkit/README.md"}
-"""Pages with hooks of drivers, which are shown without annotations."""
+
+INFERRED = """
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, assert_type
+
+from polyglot_core import AsyncInference, Inference, JSONSchema
+from polyglot_simulator import Reply, Simulator, Status
 
 
-def program(page):
-    """Return the blocks of a page at their own lines, so that the messages of a checker have the lines of the page."""
+class City:
+    name: str
+
+
+class Country:
+    cities: list[City]
+
+
+inference, asynchronous = Inference.using("openai"), AsyncInference.using("openai")
+cities = inference.create("Hi", response_format=list[City])
+assert_type(cities.response().data, list[City])
+assert_type(cities.stream().elements(), Iterator[City])
+assert_type(inference.stream("Hi", response_format=list[City]).elements(), Iterator[City])
+assert_type(asynchronous.stream("Hi", response_format=list[City]).elements(), AsyncIterator[City])
+assert_type(inference.stream("Hi", response_format=Country).elements("cities"), Iterator[Any])
+assert_type(inference.stream("Hi", response_format=JSONSchema({})).elements(), Iterator[Any])
+
+replies: list[Reply] = [Reply("Hi")]
+Simulator(replies, fault=Status(429, headers=[("retry-after", "1")]))
+"""
+"""What type checkers infer from a response format."""
+
+
+def program(found):
+    """Return blocks at their own lines, so that the messages of a checker have the lines of the page."""
     lines = []
-    for block in blocks(page, "python"):
+    for block in found:
         lines += [""] * (block.line - 1 - len(lines)) + block.text.splitlines()
     return "\n".join([*lines, ""])
 
 
+def module_of(page):
+    """Return a name for the module of a page."""
+    return re.sub(r"\W", "_", named(page))
+
+
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """Write a module for each page with examples."""
+    """Write the examples of each page as a module, and each file of tests, at their own lines of the page."""
     folder = tmp_path_factory.mktemp("pages")
     for page in with_blocks("python"):
-        if named(page) not in WITHOUT_ANNOTATIONS:
-            module = re.sub(r"\W", "_", named(page))
-            (folder / f"{module}.py").write_text(program(page), "utf-8")
+        (folder / f"{module_of(page)}.py").write_text(program(blocks(page, "python")), "utf-8")
+    for page in with_blocks("python", "test"):
+        for block in blocks(page, "python", "test"):
+            (folder / f"test_{module_of(page)}_{block.line}.py").write_text(program([block]), "utf-8")
+    (folder / "inferred.py").write_text(INFERRED, "utf-8")
     return folder
 
 

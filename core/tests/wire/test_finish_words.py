@@ -42,6 +42,14 @@ def test_words_of_all_dialects(reason, word):
     assert finish == Finish(reason, raw, 2)
 
 
+@pytest.mark.parametrize("word", ["all said", "All-Said", "all_said"])
+def test_words_of_a_dialect_are_as_it_writes_them_or_in_lower_case(word):
+    """Check a driver's own words, of which known ones have another meaning."""
+    for words in ({word: FinishReason.STOP}, {"all_said": FinishReason.STOP}):
+        assert finish_of(word, words) == Finish(FinishReason.STOP, word)
+    assert finish_of("stop", {"stop": FinishReason.LENGTH}) == Finish(FinishReason.LENGTH, "stop")
+
+
 @pytest.mark.parametrize("word", ["", " ", "null", "None", "NULL", None, False, 0, [], {}, [[]], [None]])
 def test_values_that_are_no_reason(word):
     """Check that the response goes on."""

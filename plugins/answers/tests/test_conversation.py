@@ -355,11 +355,11 @@ def test_tool_calls_without_a_result_get_one(style, driver):
         for part in message.parts
         if isinstance(part, ToolResult)
     ]
-    assert texts == [("This tool call was not run.", True)] * 2
+    assert texts == [("This tool call has no result: it was not run, or not to its end.", True)] * 2
     texts = [
         (part.text, part.error) for message in branch.messages for part in message.parts if isinstance(part, ToolResult)
     ]
-    assert texts == [("rain", False), ("This tool call was not run.", True)]
+    assert texts == [("rain", False), ("This tool call has no result: it was not run, or not to its end.", True)]
 
 
 @pytest.mark.parametrize(

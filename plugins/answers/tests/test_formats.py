@@ -232,6 +232,32 @@ def test_a_cut_stream_is_truncated(simulate):
         _ = caught.value.partial.data
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
+@pytest.mark.parametrize("mode", ["native", "tool", "json", "markdown"])
+def test_data_received_until_a_limit(simulate, mode, stream):
+    """It is what the last partial had, also if the partials were not read."""
+    text = '{"items": [{"name": "Bern", "people": 134000}, {"name": "Ba'
+    arguments = {"response_format": list[City], "data_mode": mode, "stream": stream}
+    replies = {
+        "tool": Reply(tool_calls=[ToolCall("City_list", text)], finish_reason="length"),
+        "markdown": Reply(f"Here:\n```json\n{text}", finish_reason="length"),
+    }
+    simulator = simulate(replies.get(mode, Reply(text, finish_reason="length")))
+    response = Inference(simulator.connection).create("Which cities?", **arguments).response()
+    assert response.received_data == [{"name": "Bern", "people": 134000}, {"name": "Ba"}]
+    with pytest.raises(ResponseFormatError, match="received_data") as caught:
+        _ = response.data
+    assert caught.value.cause == "cut"
+    assert caught.value.partial.received_data == response.received_data
+
+
+def test_received_data_of_a_response_without_data(simulate):
+    """It is None without a format, in a text, and where the model has not called the tool."""
+    connection = simulate("Bern").connection
+    for arguments in ({}, {"response_format": City}, {"response_format": City, "data_mode": "tool"}):
+        assert Inference(connection).create("Which city?", **arguments).response().received_data is None
+
+
 def test_no_call_of_the_tool(simulate):
     """In the mode ``tool`` a model may respond with text all the same."""
     response, _ = asked(simulate("Bern").connection, "sync", True, response_format=City, data_mode="tool")

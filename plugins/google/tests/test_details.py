@@ -79,6 +79,24 @@ def test_pieces_of_text_have_no_details(events):
     assert [event.payload for event in events(body) if isinstance(event, Details)] == [{"createTime": "now"}]
 
 
+BLOCKED = {"promptFeedback": {"blockReason": "OTHER", "blockReasonMessage": "No."}}
+FILTERED = {"candidates": [{"finishReason": "SAFETY", "finishMessage": "No."}]}
+WITHOUT_WORDS = {"candidates": [{"finishReason": "SAFETY", "finishMessage": None}]}
+
+
+@pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "plain"])
+@pytest.mark.parametrize(
+    ("payload", "refusal"),
+    [(BLOCKED, "No."), (FILTERED, "No."), (WITHOUT_WORDS, None)],
+    ids=["prompt", "response", "none"],
+)
+def test_words_of_a_filter_are_the_refusal(replay_body, payload, refusal, is_stream):
+    """Whether the prompt or the response was blocked."""
+    body = json.dumps(payload).encode()
+    response = replay_body(b"data: %b\n\n" % body if is_stream else body, streamed=is_stream).response
+    assert (response.finish_reason, response.refusal, response.message.parts) == ("content_filter", refusal, ())
+
+
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "plain"])
 def test_reason_of_a_malformed_call_can_be_read(replay_body, is_stream):
     """The response has no content."""
@@ -86,6 +104,7 @@ def test_reason_of_a_malformed_call_can_be_read(replay_body, is_stream):
     body = json.dumps({"candidates": [candidate]}).encode()
     response = replay_body(b"data: %b\n\n" % body if is_stream else body, streamed=is_stream).response
     assert (response.finish_reason, response.details) == ("error", {"finishMessage": "soil(bed=1"})
+    assert response.refusal is None
 
 
 @pytest.mark.parametrize("reason", ["", None, 0, "BLOCK_REASON_UNSPECIFIED"])

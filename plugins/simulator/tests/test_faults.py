@@ -169,9 +169,10 @@ def test_status_is_sent_n_times_and_keeps_the_reply(call):
     assert [body["choices"][0]["message"]["content"] for _, body in answers[2:]] == ["first", "second"]
 
 
-def test_status_carries_its_own_body_and_headers(call):
+@pytest.mark.parametrize("headers", [{"retry-after": "7"}, [("retry-after", "7")]], ids=["mapping", "pairs"])
+def test_status_carries_its_own_body_and_headers(call, headers):
     """Body, type and headers of an error are whatever the test needs."""
-    fault = Status(429, body="<p>slow down</p>", headers={"retry-after": "7"}, content_type="text/html")
+    fault = Status(429, body="<p>slow down</p>", headers=headers, content_type="text/html")
     answer = heard(call, fault, last=True)
     assert answer.head.startswith("HTTP/1.1 429 Too Many Requests\r\n")
     assert "retry-after: 7" in answer.head

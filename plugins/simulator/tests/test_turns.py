@@ -9,7 +9,7 @@ import pytest
 from polyglot_core import Inference, Message
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Audio, Document, Image, JSONSchema, RawPart, Reasoning, Text, ToolCall, ToolResult
-from polyglot_simulator import Simulator
+from polyglot_simulator import Reply, Simulator
 
 for package in ("polyglot_mistral", "polyglot_bedrock"):
     pytest.importorskip(package, reason="the drivers are no requirements of the simulator")
@@ -28,6 +28,12 @@ DRIVERS = (
 )
 WITHOUT_FILES = ("anthropic", "azure-openai", "bedrock", "cohere", "openai", "openai-responses")
 """Drivers of APIs that accept no file in a turn of the assistant."""
+
+
+EXPLAINED = ("anthropic", "gemini", "vertex")
+"""Drivers of APIs that explain a refusal beside the content; the explanation is no part of the turn."""
+WITHOUT_REFUSALS = ("bedrock", "cohere", "mistral", "ollama")
+"""Drivers of APIs that have no field for a refusal, so that it is text."""
 
 
 def turn(*parts, provider="another", complete=True):
@@ -310,3 +316,27 @@ def test_own_tool_names_are_sent_unchanged(driver):
     call = ToolCall(name="garden soil", id="s1", arguments_raw="{}", complete=True)
     for provider in (driver, None):
         assert "garden soil" in found(sent(driver, turn(call, provider=provider)), "name")
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_refusal_is_in_one_attribute(driver, stream):
+    """Check that `refusal` has it for every API with a place for it, and that a turn has what the model itself wrote."""
+    with Simulator(Reply(refusal="I cannot help.")) as simulator:
+        inference = Inference.from_connection(simulator.connection_for(driver))
+        response = inference.create("Hi", stream=stream).response()
+    expected = (None, "I cannot help.") if driver in WITHOUT_REFUSALS else ("I cannot help.", "")
+    assert (response.refusal, response.content) == expected
+    assert ("I cannot help." in repr(response.message.parts)) is (driver not in EXPLAINED)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "plain"])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_reasoning_is_in_one_attribute(driver, stream):
+    """Check that every driver reads it, apart from the text, in deltas and at the end."""
+    with Simulator(Reply("Three.", reasoning="Let me count them.")) as simulator:
+        pending = Inference.from_connection(simulator.connection_for(driver)).create("Hi", stream=stream)
+        deltas = [(partial.reasoning_delta, partial.content_delta) for partial in pending.stream()]
+        response = pending.response()
+    assert ["".join(each) for each in zip(*deltas, strict=True)] == ["Let me count them.", "Three."]
+    assert (response.reasoning_content, response.content) == ("Let me count them.", "Three.")

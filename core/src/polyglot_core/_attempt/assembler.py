@@ -380,7 +380,7 @@ class _ChoiceBuilder:
             index=self.index,
             content=self._text(),
             reasoning_content=self.transcript.reasoning.upto(len(self.transcript.reasoning.parts)),
-            refusal="".join(extras.refusal) or None,
+            refusal="".join(extras.refusal) or (finish.explanation if finish else None),
             tool_calls=calls,
             finish_reason=self._reason() if finish or closed else None,
             finish_reason_raw=finish.raw if finish else None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from functools import partial as bind
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._engine.callbacks import check_callback
@@ -31,6 +31,7 @@ __all__ = ["AsyncInferenceStream", "InferenceStream"]
 
 
 _PumpT = TypeVar("_PumpT", bound="Pump | AsyncPump")
+_ElementT = TypeVar("_ElementT")
 _T = TypeVar("_T")
 
 _END: Any = object()
@@ -236,8 +237,15 @@ class InferenceStream(_Stream[Pump], Generic[DataT]):
         """Return an iterator of the visible text of choice 0, in pieces. Raises as iteration of the stream does."""
         return map(_text_of, filter(_has_text, self._partials()))
 
+    @overload
+    def elements(self: InferenceStream[list[_ElementT]]) -> Iterator[_ElementT]: ...
+    @overload
+    def elements(self, *path: str) -> Iterator[Any]: ...
     def elements(self, *path: str) -> Iterator[Any]:
         """Return an iterator of the elements of a list in the data, each validated, as soon as it is complete.
+
+        For type checkers they have the type that a `response_format` such as ``list[City]`` names. In a member, and
+        with other formats, they are `Any`: type checkers do not find a member by its name.
 
         Args:
             path: Names of the members that lead to the list, as in ``elements("cities")``; none where the
@@ -374,8 +382,15 @@ class AsyncInferenceStream(_Stream[AsyncPump], Generic[DataT]):
         """Return an iterator of the visible text of choice 0, in pieces. Raises as iteration of the stream does."""
         return _AsyncTexts(self._partials())
 
+    @overload
+    def elements(self: AsyncInferenceStream[list[_ElementT]]) -> AsyncIterator[_ElementT]: ...
+    @overload
+    def elements(self, *path: str) -> AsyncIterator[Any]: ...
     def elements(self, *path: str) -> AsyncIterator[Any]:
         """Return an iterator of the elements of a list in the data, each validated, as soon as it is complete.
+
+        For type checkers they have the type that a `response_format` such as ``list[City]`` names. In a member, and
+        with other formats, they are `Any`: type checkers do not find a member by its name.
 
         Args:
             path: Names of the members that lead to the list, as in ``elements("cities")``; none where the

@@ -234,11 +234,14 @@ class Finish(Struct, frozen=True, gc=False):
         reason: A value of `FinishReason`: ``stop``, ``length``, ``tool_calls``, ``content_filter``, ``refusal``,
             ``error``, ``other``, ``unknown``.
         raw: The provider's finish reason.
+        explanation: The provider's words on a refusal or a filter, apart from the content. They are the `refusal` of a
+            choice that has no other.
     """
 
     reason: str
     raw: str
     choice: int = 0
+    explanation: str | None = None
 
 
 class Failure(Struct, frozen=True):

@@ -264,7 +264,8 @@ class PartialInferenceResponse(Struct, Generic[DataT], eq=False, gc=False):
         """Return the data of the choice so far as a JSON value; None before it begins, or without a `response_format`.
 
         It is one value that grows in place, which all partials share: copy it to keep it. Each character is read once,
-        when the data is read. It is not validated; the data of the complete response is.
+        when the data is read. It is not validated; the data of the complete response is. For type checkers it is `Any`,
+        as the value of `json.loads` is: with a type of all JSON values, each step into it would need a check.
         """
         transcript = self._mark.transcript
         if transcript.use is None:

@@ -165,7 +165,8 @@ class Choice(Struct, frozen=True, kw_only=True):
         index: Index of the choice, from 0.
         content: The visible text.
         reasoning_content: The reasoning, as text.
-        refusal: A refusal that the provider sends separately from the text, or None.
+        refusal: A refusal, or the explanation of one or of a filter, that the provider sends apart from the text; or
+            None.
         tool_calls: The tool calls, in the order of their first appearance.
         finish_reason: Why the model stopped; None if the stream was interrupted before.
         finish_reason_raw: The provider's finish reason.
@@ -265,6 +266,19 @@ class InferenceResponse(Struct, Generic[DataT], frozen=True, kw_only=True, dict=
         return found
 
     @property
+    def received_data(self) -> Any:  # noqa: ANN401 (a JSON value)
+        """Return the data received, as a JSON value: `PartialInferenceResponse.data` at the end of the response.
+
+        It is not validated, and may be incomplete. None if there is none, or without a `response_format`.
+        """
+        use: FormatUse | None = _beside(self).get(_USE)
+        if use is None:
+            return None
+        reader = use.format.reader(use.mode)
+        reader.feed("".join(call.arguments_raw for call in self.tool_calls[:1]) if use.mode == "tool" else self.content)
+        return reader.value
+
+    @property
     def mode(self) -> Mode | None:
         """Return how the data was asked for: ``native``, ``tool``, ``json`` or ``markdown``; None without a format."""
         use: FormatUse | None = _beside(self).get(_USE)
@@ -308,7 +322,10 @@ class InferenceResponse(Struct, Generic[DataT], frozen=True, kw_only=True, dict=
 
     @property
     def refusal(self) -> str | None:
-        """Return a refusal that the provider sends separately from the text, or None."""
+        """Return a refusal, or the explanation of one, that the provider sends apart from the text; or None.
+
+        Some providers send none: `finish_reason` is then ``refusal`` or ``content_filter``, or the text itself refuses.
+        """
         return self._first.refusal
 
     @property

@@ -67,13 +67,14 @@ def finish_of(
     Args:
         word: The provider's value: a string, or a list or an object with one. Anything else, an empty string and
             ``"null"`` are no reason.
-        words: Words of the dialect, in lower case, which take precedence over the known ones.
+        words: Words of the dialect, which take precedence over the known ones: as it writes them, or in lower case with
+            underscores.
         choice: Index of the choice.
     """
     word = _text_of(word)
     if (plain := _plain(word)) in _NO_REASON:
         return None
-    reason = (words or {}).get(plain) or _REASONS.get(plain)
+    reason = (words or {}).get(word) or (words or {}).get(plain) or _REASONS.get(plain)
     failure = _FAILURES.get(plain) or ("server_error" if _ERROR in plain.split("_") else None)
     if reason is None and failure is not None:
         return Failure(f"The model stopped: {word}.", code=word, type=failure)

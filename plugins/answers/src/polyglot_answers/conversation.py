@@ -48,7 +48,7 @@ CacheMarks = bool | str | dict[Literal["system", "tools", "messages"], bool | st
 True requests the provider's usual lifetime, and a text such as ``1h`` another one.
 """
 
-_NOT_RUN = "This tool call was not run."
+_NO_RESULT = "This tool call has no result: it was not run, or not to its end."
 _MARKABLE = (Text, Image, Audio, Document)
 
 
@@ -99,7 +99,7 @@ class Conversation(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="
 
         - A response that is interrupted, or closed early, is appended with its whole blocks and ``complete=False``.
         - A call that fails before it received any content leaves the turns as they were.
-        - Tool calls without a result, when the turn is not theirs, get one that states that they were not run.
+        - Tool calls without a result, when the turn is not theirs, get one that states that there is none.
 
         Args:
             inference: Where the request is sent. With an `AsyncInference` the stream is async.
@@ -271,7 +271,7 @@ def _following(messages: Sequence[Message], turns: Sequence[Message]) -> list[Me
     following = list(messages)
     for turn in turns:
         if not any(isinstance(part, ToolResult) for part in turn.parts):
-            following += [Message.tool_result(call, _NOT_RUN, error=True) for call in pending_calls(following)]
+            following += [Message.tool_result(call, _NO_RESULT, error=True) for call in pending_calls(following)]
         following.append(turn)
     return following
 

@@ -142,9 +142,15 @@ def _problem(response: InferenceResponse[Any]) -> tuple[str, str] | None:
         said = response.refusal or response.content
         return "refusal", f"The model refused, so there is no data: {said!r:.200}"
     if response.outcome is not Outcome.FINISHED:
-        return "cut", f"The response is incomplete, and so is its data; its outcome is {response.outcome}."
+        return (
+            "cut",
+            f"The response is incomplete, its outcome is {response.outcome}; received_data has its data so far.",
+        )
     if response.finish_reason is FinishReason.LENGTH:
-        return "cut", "The response was cut at its limit of tokens, and so was its data; raise max_tokens."
+        return "cut", (
+            "The response was cut at its limit of tokens, and so was its data, which received_data has so far; raise "
+            "max_tokens."
+        )
     return None
 
 

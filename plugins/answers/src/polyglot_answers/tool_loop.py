@@ -50,6 +50,7 @@ Tools = Functions | Sequence[Callable[..., Any] | FunctionTool | Tool | RawTool 
 """Functions, which the loop runs, and tools without a function, which it only sends."""
 
 _REFUSED = "The user did not allow this tool call."
+_INTERRUPTED = "This tool call was interrupted before it had a result. It may have had effects."
 
 
 class TooManyTurns(PolyglotError):
@@ -167,6 +168,11 @@ class _Loop:
     def _runnable(self, calls: Iterable[ToolCall]) -> list[ToolCall]:
         """Return the tool calls without those of tools that are only sent: their results are the caller's matter."""
         return [call for call in calls if call.name not in self._sent_only]
+
+
+def _interrupted(call: ToolCall) -> Message:
+    """Return the result of a tool call that has begun and not ended: it is not run a second time."""
+    return Message.tool_result(call, _INTERRUPTED, error=True)
 
 
 def _json_of(arguments: Mapping[str, Any], call: ToolCall) -> str:
@@ -314,10 +320,12 @@ class ToolRun(_Run):
         loop = self._loop
         if not self._decided:
             self._decided = [loop.decided(call, self._verdict(call)) for call in loop.calls]
-        decided = self._decided[0]
-        result = decided.refusal or run(decided.call, loop.registry)
-        del self._decided[0]
-        loop.take_results([(loop.calls[0], result)])
+        call, refusal = self._decided.pop(0)
+        result = refusal or _interrupted(call)  # unless it ends
+        try:
+            result = refusal or run(call, loop.registry)
+        finally:
+            loop.take_results([(loop.calls[0], result)])
 
 
 class AsyncToolRun(_Run):
@@ -411,7 +419,7 @@ class AsyncToolRun(_Run):
                 loop.take(await stream.response())
 
     async def _run_all(self) -> None:
-        """Run the tool calls of a response. Those that have a result when one of them raises are kept."""
+        """Run the tool calls of a response. If one of them raises, those that have begun have a result."""
         loop = self._loop
         decided = [loop.decided(call, await self._awaited_verdict(call)) for call in loop.calls]
         results: list[Message | None] = [each.refusal for each in decided]
@@ -442,6 +450,7 @@ async def _fill(results: list[Message | None], calls: list[ToolCall], registry: 
     async def fill(index: int) -> None:
         async with limit:
             try:
+                results[index] = _interrupted(calls[index])  # unless it ends
                 results[index] = await arun(calls[index], registry)
             except cancelled as error:
                 ended.append(error)

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from polyglot_anthropic.blocks import TEXT, OpenBlock, whole_block
 from polyglot_core.plugin import (
     Citation,
     Details,
     End,
+    Finish,
+    FinishReason,
     Ping,
     ReasoningDelta,
     ResponseStarted,
@@ -294,7 +297,12 @@ def _details(fields: _JSONObject) -> Iterator[Event]:
 
 
 def _finish(fields: _JSONObject) -> Iterator[Event]:
-    if (event := finish_of(fields.get("stop_reason"))) is not None:
+    event = finish_of(fields.get("stop_reason"))
+    if isinstance(event, Finish) and event.reason == FinishReason.REFUSAL:
+        event = replace(
+            event, explanation=json_access.text(json_access.get(fields, "stop_details.explanation")) or None
+        )
+    if event is not None:
         yield event
 
 

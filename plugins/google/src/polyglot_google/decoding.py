@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from polyglot_core.plugin import (
     Details,
@@ -150,7 +151,8 @@ def _response_events(response: JSONObject, state: dict[Any, Any], arguments: Ite
         yield Details(changed)
     reason = str(json_access.get(response, "promptFeedback.blockReason") or "")
     if reason.lower() not in _NO_BLOCK_REASON:
-        yield Finish(FinishReason.CONTENT_FILTER, reason)
+        explanation = _word(json_access.get(response, "promptFeedback.blockReasonMessage"))
+        yield Finish(FinishReason.CONTENT_FILTER, reason, explanation=explanation)
     if isinstance(usage := response.get("usageMetadata"), dict) and usage:
         yield UsageReport(usage)
 
@@ -178,10 +180,10 @@ def _candidate_events(
     content = given if isinstance(given, dict) else {"parts": given}
     yield from turn.parts(_listed(content.get("parts")), arguments)
     yield from _metadata_events(candidate, content, turn)
-    yield from _finish_events(candidate.get("finishReason"), turn)
+    yield from _finish_events(candidate.get("finishReason"), _word(candidate.get("finishMessage")), turn)
 
 
-def _finish_events(reason: object, turn: Turn) -> Iterator[Event]:
+def _finish_events(reason: object, explanation: str | None, turn: Turn) -> Iterator[Event]:
     reason = reason[0] if isinstance(reason, list) and reason else reason
     number = _number(reason)
     found = finish_of(reason if number is None else _NUMBERED.get(number, str(number)), _REASONS, turn.index)
@@ -190,7 +192,8 @@ def _finish_events(reason: object, turn: Turn) -> Iterator[Event]:
     stopped = isinstance(found, Finish) and found.reason == FinishReason.STOP
     if stopped and not turn.announced:  # another reason may have truncated the tool call, which then is not complete
         yield from turn.close()
-    yield found
+    filtered = isinstance(found, Finish) and found.reason == FinishReason.CONTENT_FILTER
+    yield replace(found, explanation=explanation) if filtered else found
 
 
 # Metadata

@@ -111,7 +111,7 @@ class _Step(NamedTuple):
 
     part: _JSONObject | None
     token: bool = False
-    finish: str | None = None
+    ending: Mapping[str, str] = {}
 
 
 def _error(error: Mapping[str, Any]) -> _JSONObject:
@@ -129,10 +129,8 @@ def _chunks(turn: Turn) -> Iterator[tuple[_JSONObject, bool]]:
     steps = list(interleaved(_steps(reply, turn) for reply in _replies(turn)))
     for number, (index, step) in enumerate(steps, start=1):
         candidate: _JSONObject = {"content": {"parts": [step.part or {"text": ""}], "role": "model"}, "index": index}
-        if step.finish is not None:
-            candidate["finishReason"] = step.finish
         usage = _usage(turn) if number == len(steps) else {}
-        yield {"candidates": [candidate], **usage, **_heading(turn)}, step.token
+        yield {"candidates": [{**candidate, **step.ending}], **usage, **_heading(turn)}, step.token
 
 
 def _steps(reply: Reply, turn: Turn) -> Iterator[_Step]:
@@ -140,7 +138,7 @@ def _steps(reply: Reply, turn: Turn) -> Iterator[_Step]:
     yield from (_Step({"text": token}, token=True) for token in tokens(reply.text))
     yield from (_Step(part) for part in _calls(reply, turn))
     last = {"text": "", "thoughtSignature": _SIGNATURE} if reply.reasoning and not reply.tool_calls else None
-    yield _Step(last, finish=_finish(reply))
+    yield _Step(last, ending=_ending(reply))
 
 
 def _candidate(reply: Reply, turn: Turn, index: int) -> _JSONObject:
@@ -148,8 +146,7 @@ def _candidate(reply: Reply, turn: Turn, index: int) -> _JSONObject:
     signed = {"thoughtSignature": _SIGNATURE} if reply.reasoning and not reply.tool_calls else {}
     said = [{"text": reply.text, **signed}] if reply.text or signed else []
     content = {"parts": [*thought, *said, *_calls(reply, turn)], "role": "model"}
-    blocked = {"finishMessage": reply.refusal} if reply.refusal else {}
-    return {"content": content, "finishReason": _finish(reply), "index": index, **blocked}
+    return {"content": content, "index": index, **_ending(reply)}
 
 
 def _calls(reply: Reply, turn: Turn) -> list[_JSONObject]:
@@ -165,9 +162,10 @@ def _call(call: ToolCall, number: int, turn: Turn) -> _JSONObject:
     return {"id": call_id, "name": call.name, "args": msgspec.Raw(arguments_json(call).encode() or b"{}")}
 
 
-def _finish(reply: Reply) -> str:
-    """Return the finish reason; this dialect reports a refusal as a content filter, without text."""
-    return reply.finish_reason or ("SAFETY" if reply.refusal else "STOP")
+def _ending(reply: Reply) -> dict[str, str]:
+    """Return the finish reason; this dialect reports a refusal as a content filter, with a message in place of text."""
+    reason = reply.finish_reason or ("SAFETY" if reply.refusal else "STOP")
+    return {"finishReason": reason, **({"finishMessage": reply.refusal} if reply.refusal else {})}
 
 
 def _heading(turn: Turn) -> _JSONObject:

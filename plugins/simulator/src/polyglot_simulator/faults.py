@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from polyglot_core.errors import ConfigError
 from polyglot_simulator.contract import Problem
+from polyglot_simulator.reply import Headers, pairs_of
 from polyglot_simulator.response import End
 from polyglot_simulator.steps import Send, Wait, split_after_bytes, split_after_events
 
@@ -176,13 +177,13 @@ class Status(Fault, frozen=True):
     Attributes:
         code: HTTP status.
         body: The body; None is the dialect's error object for that status, or an empty body below 400.
-        headers: More headers, such as ``retry-after``.
+        headers: More headers, such as ``retry-after``, as a mapping or as pairs.
         content_type: Type of the body.
     """
 
     code: int
     body: Body | None = None
-    headers: Mapping[str, str] = {}
+    headers: Headers = ()
     content_type: str = "application/json"
 
     @property
@@ -193,7 +194,7 @@ class Status(Fault, frozen=True):
     def change(self, response: SimulatedResponse) -> SimulatedResponse:
         """Replace the response with the status and its body."""
         body, own = self._default(response) if self.body is None else (_encoded(self.body), ())
-        headers = (*response.headers, ("content-type", self.content_type), *own, *self.headers.items())
+        headers = (*response.headers, ("content-type", self.content_type), *own, *pairs_of(self.headers))
         body_length = "none" if self.code == 204 else "length"
         sends = (Send(body),) if body else ()
         return replace(response, status=self.code, headers=headers, body=sends, body_length=body_length)

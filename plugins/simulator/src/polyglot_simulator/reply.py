@@ -10,7 +10,15 @@ from msgspec import Struct
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Usage
 
-__all__ = ["RawReply", "Reply", "ToolCall"]
+__all__ = ["Headers", "RawReply", "Reply", "ToolCall", "pairs_of"]
+
+Headers = Mapping[str, str] | Sequence[tuple[str, str]]
+"""Names and values of headers, as a mapping or as pairs, in which a name may be repeated."""
+
+
+def pairs_of(headers: Headers) -> tuple[tuple[str, str], ...]:
+    """Return headers as pairs."""
+    return tuple(headers.items() if isinstance(headers, Mapping) else headers)
 
 
 class ToolCall(Struct, frozen=True):
@@ -34,7 +42,9 @@ class Reply(Struct, frozen=True):
         text: The visible text.
         tool_calls: Calls to the client's tools.
         reasoning: The thinking that is shown before the text.
-        refusal: A refusal, kept apart from the text.
+        refusal: A refusal, apart from the text where the dialect has a place for it: a field, as OpenAI's, or the
+            explanation of the finish reason, as Anthropic's and Gemini's. Those of Bedrock, Cohere, Mistral and Ollama
+            have none: there it is text.
         finish_reason: The dialect's own word; None is the usual one for what the reply holds.
         usage: The token counts that are reported; its `raw`, where there is one, is sent as it is. None counts the
             words, and `Usage()` reports nothing.
@@ -70,7 +80,8 @@ class RawReply(Struct, frozen=True, kw_only=True):
     Attributes:
         writes: The body; each item is one write to the socket, and one HTTP chunk where the body is chunked.
         status: HTTP status.
-        headers: Names and values. A framing header that is named here is sent instead of the simulator's own.
+        headers: Names and values, as a mapping or as pairs. A framing header that is named here is sent instead of the
+            simulator's own.
         delay: Seconds between two writes.
         end: ``chunked`` and ``length`` frame the body and keep the connection. ``close`` ends an unframed body by
             closing. ``open`` and ``reset`` send a chunked body without its last chunk, and then leave the socket open
@@ -79,6 +90,6 @@ class RawReply(Struct, frozen=True, kw_only=True):
 
     writes: Sequence[bytes] = ()
     status: int = 200
-    headers: Sequence[tuple[str, str]] = (("content-type", "text/event-stream"),)
+    headers: Headers = (("content-type", "text/event-stream"),)
     delay: float = 0.0
     end: Literal["close", "chunked", "length", "open", "reset"] = "chunked"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["AnyReply", "FaultScript", "Faults", "Replies", "ReplyScript"]
 
 AnyReply = str | Reply | RawReply
-Replies = AnyReply | list[AnyReply] | tuple[AnyReply, ...] | Callable[["RecordedRequest"], AnyReply]
+Replies = AnyReply | Sequence[AnyReply] | Callable[["RecordedRequest"], AnyReply]
 Faults = Fault | Sequence[Fault] | None
 
 
@@ -31,8 +31,7 @@ class ReplyScript:
 
     def __init__(self, replies: Replies) -> None:
         self._function = replies if callable(replies) else None
-        turns = () if callable(replies) else replies if isinstance(replies, list | tuple) else (replies,)
-        self._turns = [_as_reply(reply) for reply in turns]
+        self._turns = [_as_reply(reply) for reply in _listed(replies)]
         self.taken = 0
         if not self._turns and self._function is None:
             raise ConfigError(
@@ -82,6 +81,13 @@ class FaultScript:
         if number < len(self._turns):
             return self._turns[number]
         return tuple(fault for fault in self._always if fault.times is None or number < fault.times)
+
+
+def _listed(replies: Replies) -> Sequence[AnyReply]:
+    """Return the replies of a list, or a single one; none of a function."""
+    if callable(replies):
+        return ()
+    return (replies,) if isinstance(replies, str | bytes) or not isinstance(replies, Sequence) else replies
 
 
 def _as_reply(reply: object) -> Reply | RawReply:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from polyglot_core.plugin import Secret, Usage
 from polyglot_simulator.contract import Access, Problem, Turn
 from polyglot_simulator.pace import Pace, paced
-from polyglot_simulator.reply import RawReply
+from polyglot_simulator.reply import RawReply, pairs_of
 from polyglot_simulator.response import SimulatedResponse
 from polyglot_simulator.routes import DEFAULT_DIALECT, route
 from polyglot_simulator.script import FaultScript, ReplyScript
@@ -152,7 +152,7 @@ def _raw(dialect: Dialect, reply: RawReply) -> SimulatedResponse:
         dialect=dialect,
         streamed=True,
         status=reply.status,
-        headers=tuple(reply.headers),
+        headers=pairs_of(reply.headers),
         body=tuple(steps),
         body_length=body_length,
         end=end,
