@@ -13,8 +13,8 @@ CORE = CHECKOUT / "core/src/polyglot_core"
 OTHERS = [file for folder in CHECKOUT.glob("plugins/*/src/*/") for file in folder.rglob("*.py")]
 
 MAY_NAME = {
-    "httpx": {"_http/exchange", "_http/httpx_options", "_http/pools"},
-    "httpx2": {"_http/exchange", "_http/httpx_options", "_http/pools"},
+    "httpx": {"_http/httpx_options", "_http/httpx_replies", "_http/httpx_transport", "_http/transports"},
+    "httpx2": {"_http/httpx_options"},
     "importlib_metadata": {"_values/entry_points"},
     "pluggy": {"hookspecs", "_drivers/bound"},
 }

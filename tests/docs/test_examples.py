@@ -33,6 +33,10 @@ KINDS = {
     (),  # pictures
 }
 
+GROUPS = {
+    f"polyglot.{name}" for name in ("drivers", "formats", "presets", "transports", "observers", "admission", "commands")
+}
+
 
 @pytest.fixture
 def program():
@@ -146,10 +150,10 @@ def test_a_script_that_is_shown_is_understood(page, nowhere):
 
 @pytest.mark.parametrize("page", with_blocks("toml", "pyproject"), ids=named)
 def test_an_entry_point_that_is_shown_is_in_a_group_that_is_looked_at(page):
-    """Every piece of a ``pyproject.toml`` on a page names one of the three entry-point groups."""
+    """Every piece of a ``pyproject.toml`` on a page names entry-point groups of core or of the command."""
     for block in blocks(page, "toml", "pyproject"):
         groups = set(tomllib.loads(block.text)["project"]["entry-points"])
-        assert groups <= {"polyglot.drivers", "polyglot.formats", "polyglot.presets"}
+        assert groups <= GROUPS
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")

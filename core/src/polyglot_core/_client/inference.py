@@ -194,9 +194,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         targets = _with_format(targets, as_data_format(response_format, request.response_format), data_mode)
         clocks = folded_numbers(self.connection.timeouts, "timeouts", self.connection.name, timeouts)
         how = CallOptions(clocks, on_truncated, resume, continuations(on_length))
-        first = targets[0].request
-        pending: _PendingT = self._pending(first, lambda on: self._stream(Call(_streamed(targets, on), how)))
-        return pending
+        return self._pending(targets[0].request, lambda on: self._stream(Call(_streamed(targets, on), how)))  # type: ignore[no-any-return]
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Return what the driver can express in requests for a model. Nothing is sent.
