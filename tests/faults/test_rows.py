@@ -11,6 +11,8 @@ import pytest
 from .matrix import ROWS, SCENARIOS
 from .stage import differences
 
+pytestmark = pytest.mark.http
+
 DECISIONS = Path(__file__).parents[2] / "docs" / "decisions"
 CASES = [pytest.param(each, style, id=f"{each.row}-{each.part}-{style}") for each in SCENARIOS for style in each.styles]
 WITH_CERTIFICATES = {3, 27}
