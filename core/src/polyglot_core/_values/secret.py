@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING, NoReturn
 
@@ -50,7 +51,7 @@ class Secret:
         The secret is found in upper and lower case, escaped for JSON, HTML or a URL, and truncated before a ``…``.
         """
         for secret in (self._text, self._text.rpartition(" ")[2]):
-            if len(secret) >= _SHORTEST_PART:
+            if len(text) >= _SHORTEST_PART <= len(secret):
                 text = _without([_forms_of(character) for character in secret], text)
         return text
 
@@ -119,6 +120,7 @@ def _end_of(characters: Sequence[Iterable[str]], text: str, start: int, mark: in
     return max(ends)
 
 
+@lru_cache(maxsize=512)  # of single characters, so that no secret is kept
 def _forms_of(character: str) -> frozenset[str]:
     """Return a character as it is, and escaped for JSON (once or twice), HTML or a URL, in lower case."""
     if character.isalnum():
