@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyglot_streams.checks import pattern_of
 from polyglot_streams.pieces import joined, nothing_new, piece_of
-from polyglot_streams.stages import Stage
+from polyglot_streams.stages import PartialStage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -48,7 +48,7 @@ def is_text(partial: Partial) -> bool:
     )
 
 
-class Smooth(Stage["Partial", "Partial"]):
+class Smooth(PartialStage):
     """Cuts text at boundaries, and emits the pieces with a delay between two of them.
 
     What follows the last boundary is held, for each choice: its text, and the last partial with a part of it.
@@ -58,29 +58,39 @@ class Smooth(Stage["Partial", "Partial"]):
         self._find = find
         self._delay = delay
         self._held: dict[int, tuple[str, Partial]] = {}
-        self._queue: deque[Partial] = deque()
+        self._queue: deque[Any] = deque()
         self._next = 0.0  # moment at which the next piece may be emitted
 
-    def feed(self, item: Partial, now: float) -> Iterable[Partial]:
+    def take_partial(self, partial: Partial, now: float) -> Iterable[Partial]:
         """Take a partial."""
-        choice = item.choice
-        if not is_text(item):
-            self._queue.extend((*self._rest(choice), item))
+        choice = partial.choice
+        if not is_text(partial):
+            self._queue.extend((*self._rest(choice), partial))
         else:
             before = self._held.pop(choice, None)
-            text = item.content_delta if before is None else before[0] + item.content_delta
-            self._queue.extend(self._cut(text, item))
+            text = partial.content_delta if before is None else before[0] + partial.content_delta
+            self._queue.extend(self._cut(text, partial))
         return self._due(now)
 
-    def wake(self, now: float) -> Iterable[Partial]:
+    def pass_on(self, item: object, now: float) -> Iterable[Any]:
+        """Take another item."""
+        self._release()
+        self._queue.append(item)
+        return self._due(now)
+
+    def wake(self, now: float) -> Iterable[Any]:
         """Emit the next piece."""
         return self._due(now)
 
-    def flush(self, now: float) -> Iterable[Partial]:
+    def flush(self, now: float) -> Iterable[Any]:
         """Emit what is held, as the last pieces."""
+        self._release()
+        return self._due(now)
+
+    def _release(self) -> None:
+        """Hold nothing any more."""
         for choice in tuple(self._held):
             self._queue.extend(self._rest(choice))
-        return self._due(now)
 
     def _cut(self, text: str, partial: Partial) -> Iterator[Partial]:
         """Return the pieces of a text, of which the partial is the last part, and hold what follows them."""
@@ -98,23 +108,25 @@ class Smooth(Stage["Partial", "Partial"]):
         if (held := self._held.pop(choice, None)) is not None:
             yield piece_of(held[1], held[0])
 
-    def _due(self, now: float) -> Iterable[Partial]:
+    def _due(self, now: float) -> Iterable[Any]:
         """Return the pieces that may be emitted, and set the deadline of the next one.
 
         What has no text is emitted at once when its turn is.
         """
-        emitted: list[Partial] = []
-        while self._queue and (now >= self._next or not self._queue[0].content_delta):
-            piece = self._queue.popleft()
-            emitted.append(piece)
-            if piece.content_delta and self._delay:
+        emitted: list[Any] = []
+        while self._queue:
+            waits = bool(self._delay and getattr(self._queue[0], "content_delta", ""))
+            if waits and now < self._next:
+                break
+            emitted.append(self._queue.popleft())
+            if waits:
                 self._next = now + self._delay
         self.full = bool(self._queue)
         self.deadline = self._next if self.full else None
         return emitted
 
 
-class Coalesce(Stage["Partial", "Partial"]):
+class Coalesce(PartialStage):
     """Joins partials, so that each choice gets at most one per window.
 
     A partial is emitted at once if none was in the last window. A finish, a seam and another kind of content are not
@@ -126,16 +138,16 @@ class Coalesce(Stage["Partial", "Partial"]):
         self._held: dict[int, list[Partial]] = {}
         self._next = 0.0  # moment at which the window ends
 
-    def feed(self, item: Partial, now: float) -> Iterable[Partial]:
+    def take_partial(self, partial: Partial, now: float) -> Iterable[Partial]:
         """Take a partial."""
         emitted: list[Partial] = []
-        held = self._held.get(item.choice)
-        if held is not None and _kind(held[-1]) != _kind(item):
-            emitted.append(joined(self._held.pop(item.choice)))
-        if item.finish_reason or item.seam:
-            emitted.append(item)
+        held = self._held.get(partial.choice)
+        if held is not None and _kind(held[-1]) != _kind(partial):
+            emitted.append(joined(self._held.pop(partial.choice)))
+        if partial.finish_reason or partial.seam:
+            emitted.append(partial)
         else:
-            self._held.setdefault(item.choice, []).append(item)
+            self._held.setdefault(partial.choice, []).append(partial)
         if now >= self._next:
             emitted.extend(self.wake(now))
         else:
@@ -160,7 +172,7 @@ def _kind(partial: Partial) -> tuple[bool, ...]:
     return tuple(map(bool, fields))
 
 
-class Heartbeat(Stage["Partial", "Partial"]):
+class Heartbeat(PartialStage):
     """Emits a partial with nothing new when nothing was emitted for some time."""
 
     def __init__(self, seconds: float, now: float) -> None:
@@ -168,9 +180,14 @@ class Heartbeat(Stage["Partial", "Partial"]):
         self._last: Partial | None = None
         self.deadline = now + seconds
 
-    def feed(self, item: Partial, now: float) -> Iterable[Partial]:
+    def take_partial(self, partial: Partial, now: float) -> Iterable[Partial]:
         """Take a partial."""
-        self._last = item
+        self._last = partial
+        self.deadline = now + self._seconds
+        return (partial,)
+
+    def pass_on(self, item: object, now: float) -> Iterable[Any]:
+        """Take another item."""
         self.deadline = now + self._seconds
         return (item,)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import anyio
 
+from polyglot_core import PartialInferenceResponse
 from polyglot_core.errors import PolyglotError, StreamError
 from polyglot_streams.checks import count, one_of
 from polyglot_streams.pieces import so_far
@@ -25,14 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
 
-    from polyglot_core import InferenceResponse, PartialInferenceResponse
+    from polyglot_core import InferenceResponse
     from polyglot_streams.sources import AsyncSource, Source
-
-    Partial = PartialInferenceResponse[Any]
 
 __all__ = ["AsyncBranch", "AsyncHub", "AsyncShared", "Branch", "FellBehind", "Hub", "HubState", "Policy", "Shared"]
 
 ItemT = TypeVar("ItemT")
+Partial = PartialInferenceResponse[Any]
 Policy = Literal["wait", "drop", "fail"]
 
 _PATIENCE = 10.0
@@ -122,8 +122,10 @@ class HubState(Generic[ItemT]):
                 tap.dropped += 1
             tap.items.append(item)
 
-    def _remember(self, item: Any) -> None:  # noqa: ANN401 (a partial: only streams of partials can be joined late)
+    def _remember(self, item: object) -> None:
         latest: Any = self.latest
+        if not isinstance(item, PartialInferenceResponse):
+            return
         refusal = latest[item.choice][1] if item.choice in latest else []
         if item.seam is not None and not item.seam.keeps:
             refusal = []

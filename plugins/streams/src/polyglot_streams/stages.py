@@ -6,12 +6,14 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from polyglot_core import PartialInferenceResponse
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from polyglot_core.errors import PolyglotError
 
-__all__ = ["Flow", "FunctionStage", "Stage", "earliest"]
+__all__ = ["Flow", "FunctionStage", "PartialStage", "Stage", "earliest"]
 
 InT = TypeVar("InT")
 OutT = TypeVar("OutT")
@@ -49,6 +51,24 @@ class Stage(Generic[InT, OutT]):
 
     def finish(self, *, complete: bool) -> None:
         """Release what the stage holds besides items. It is called once; `complete` if the stream has ended well."""
+
+
+class PartialStage(Stage[Any, Any]):
+    """A stage for partials. What else a stream has, such as the tool calls of a loop of tools, passes in its place."""
+
+    def feed(self, item: object, now: float) -> Iterable[Any]:
+        """Take an item."""
+        if isinstance(item, PartialInferenceResponse):
+            return self.take_partial(item, now)
+        return self.pass_on(item, now)
+
+    def take_partial(self, partial: PartialInferenceResponse[Any], now: float) -> Iterable[Any]:
+        """Take a partial. Return the items to emit."""
+        raise NotImplementedError
+
+    def pass_on(self, item: object, now: float) -> Iterable[Any]:
+        """Take another item. What is held is emitted before it."""
+        return (*self.flush(now), item)
 
 
 class FunctionStage(Stage[InT, OutT]):
@@ -113,9 +133,8 @@ class Flow(Generic[InT, OutT]):
             self.ready.extend(self.stage.flush(perf_counter()))
 
     def close(self) -> None:
-        """Emit nothing more."""
+        """Emit nothing more. What is ready is dropped with the flow: another thread may be about to take it."""
         self.closed = True
-        self.ready.clear()
 
     def to_finish(self) -> bool:
         """Return whether the stage is still to be finished, once."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from polyglot_streams.checks import count
 from polyglot_streams.pieces import piece_of
-from polyglot_streams.stages import FunctionStage, Stage
+from polyglot_streams.stages import FunctionStage, PartialStage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -165,21 +165,19 @@ _LONGEST_WORD = 200
 """Number of characters of a word that are compared. More would be held without a bound in a text without spaces."""
 
 
-class StopWhen(Stage["Partial", "Partial"]):
+class StopWhen(PartialStage):
     """Ends a stream by a rule about its text."""
 
     def __init__(self, rule: StopRule) -> None:
         self._rule = rule
 
-    def feed(self, item: Partial, now: float) -> Iterable[Partial]:  # noqa: ARG002 (a rule knows no time)
+    def take_partial(self, partial: Partial, now: float) -> Iterable[Partial]:  # noqa: ARG002 (a rule knows no time)
         """Take a partial."""
-        text = item.content_delta
-        if not text or item.choice != 0:
-            return (item,)
-        if (end := self._rule.feed(text)) is None:
-            return (item,)
+        text = partial.content_delta
+        if not text or partial.choice != 0 or (end := self._rule.feed(text)) is None:
+            return (partial,)
         self.stopped = f"stop_when ended the stream: {self._rule}."
-        return (piece_of(item, text[:end], held=len(text) - end),) if end < len(text) else (item,)
+        return (piece_of(partial, text[:end], held=len(text) - end),) if end < len(text) else (partial,)
 
 
 class StopAfter(FunctionStage["Partial", "Partial"]):

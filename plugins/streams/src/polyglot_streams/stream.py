@@ -36,13 +36,13 @@ import anyio
 from polyglot_core.errors import PolyglotError, RequestError, StreamError
 from polyglot_streams.checks import seconds
 from polyglot_streams.sources import NOT_YET, DataT, NotYet, seconds_until
-from polyglot_streams.stages import Flow, FunctionStage, Stage, earliest
+from polyglot_streams.stages import Flow, FunctionStage, PartialStage, Stage, earliest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Self
 
-    from polyglot_core import InferenceResponse
+    from polyglot_core import InferenceResponse, PartialInferenceResponse
     from polyglot_streams.sources import AsyncUpstream, Upstream
 
 __all__ = ["AsyncStream", "Stream"]
@@ -159,15 +159,15 @@ class Stream(_Base[ItemT_co], Generic[ItemT_co, DataT]):
     def _read(self, until: float | None) -> ItemT_co | NotYet:
         flow, stage = self._flow, self._flow.stage
         self._check_not_interrupted()
-        while not flow.ready:
-            flow.wake()
-            if flow.ready:
-                break
+        while flow.closed or not flow.ready:
             if flow.drained:
                 self._finish()
-                if flow.error is not None:
+                if flow.error is not None and not flow.closed:
                     raise flow.error.with_traceback(None)
                 raise StopIteration
+            flow.wake()
+            if flow.ready:
+                continue
             limit = earliest(stage.deadline, until)
             if stage.full:
                 self._woken.wait(None if limit is None else seconds_until(limit))
@@ -217,7 +217,7 @@ class Stream(_Base[ItemT_co], Generic[ItemT_co, DataT]):
         return result
 
     def text(self: Stream[Any, DataT]) -> Stream[str, DataT]:
-        """Return a stream of the non-empty pieces of choice 0's text. The items are to be partials."""
+        """Return a stream of the non-empty pieces of choice 0's text."""
         return Stream(self, TextStage())
 
     def response(self) -> InferenceResponse[DataT]:
@@ -330,15 +330,15 @@ class AsyncStream(_Base[ItemT_co], Generic[ItemT_co, DataT]):
     async def _read(self, until: float | None) -> ItemT_co | NotYet:
         flow, stage = self._flow, self._flow.stage
         self._check_not_interrupted()
-        while not flow.ready:
-            flow.wake()
-            if flow.ready:
-                break
+        while flow.closed or not flow.ready:
             if flow.drained:
                 await self._finish()
-                if flow.error is not None:
+                if flow.error is not None and not flow.closed:
                     raise flow.error.with_traceback(None)
                 raise StopAsyncIteration
+            flow.wake()
+            if flow.ready:
+                continue
             limit = earliest(stage.deadline, until)
             if stage.full:
                 await self._sleep(limit)
@@ -389,7 +389,7 @@ class AsyncStream(_Base[ItemT_co], Generic[ItemT_co, DataT]):
             raise RuntimeError(f"A function of a transform raised {type(error).__name__}.") from error
 
     def text(self: AsyncStream[Any, DataT]) -> AsyncStream[str, DataT]:
-        """Return a stream of the non-empty pieces of choice 0's text. The items are to be partials."""
+        """Return a stream of the non-empty pieces of choice 0's text."""
         return AsyncStream(self, TextStage())
 
     async def response(self) -> InferenceResponse[DataT]:
@@ -448,9 +448,13 @@ class AsyncStream(_Base[ItemT_co], Generic[ItemT_co, DataT]):
         await self.close()
 
 
-class TextStage(Stage[Any, str]):
-    """Emits the text of choice 0."""
+class TextStage(PartialStage):
+    """Emits the text of choice 0, and nothing of what is no partial."""
 
-    def feed(self, item: Any, now: float) -> tuple[str, ...]:  # noqa: ANN401, ARG002 (a partial, as core defines it)
+    def take_partial(self, partial: PartialInferenceResponse[Any], now: float) -> Iterable[Any]:  # noqa: ARG002 (emitted at any time)
         """Take a partial."""
-        return (item.content_delta,) if item.content_delta and item.choice == 0 else ()
+        return (partial.content_delta,) if partial.content_delta and partial.choice == 0 else ()
+
+    def pass_on(self, item: object, now: float) -> Iterable[Any]:  # noqa: ARG002 (the same)
+        """Take another item."""
+        return ()

@@ -111,16 +111,16 @@ def filter(stream: Any, function: Callable[[Any], object]) -> Any:
 
 @overload
 def smooth(
-    stream: Source[PartialInferenceResponse[DataT], DataT],
+    stream: Source[T, DataT],
     by: str | re.Pattern[str] = "word",
     delay: float = 0.01,
-) -> Stream[PartialInferenceResponse[DataT], DataT]: ...
+) -> Stream[T, DataT]: ...
 @overload
 def smooth(
-    stream: AsyncSource[PartialInferenceResponse[DataT], DataT],
+    stream: AsyncSource[T, DataT],
     by: str | re.Pattern[str] = "word",
     delay: float = 0.01,
-) -> AsyncStream[PartialInferenceResponse[DataT], DataT]: ...
+) -> AsyncStream[T, DataT]: ...
 def smooth(stream: Any, by: str | re.Pattern[str] = "word", delay: float = 0.01) -> Any:
     """Return a stream whose text comes in pieces of one kind, with a delay between two of them.
 
@@ -141,13 +141,9 @@ def smooth(stream: Any, by: str | re.Pattern[str] = "word", delay: float = 0.01)
 
 
 @overload
-def coalesce(
-    stream: Source[PartialInferenceResponse[DataT], DataT], seconds: float
-) -> Stream[PartialInferenceResponse[DataT], DataT]: ...
+def coalesce(stream: Source[T, DataT], seconds: float) -> Stream[T, DataT]: ...
 @overload
-def coalesce(
-    stream: AsyncSource[PartialInferenceResponse[DataT], DataT], seconds: float
-) -> AsyncStream[PartialInferenceResponse[DataT], DataT]: ...
+def coalesce(stream: AsyncSource[T, DataT], seconds: float) -> AsyncStream[T, DataT]: ...
 def coalesce(stream: Any, seconds: float) -> Any:
     """Return a stream with at most about one partial of a choice per window, whose deltas are joined.
 
@@ -166,13 +162,9 @@ def coalesce(stream: Any, seconds: float) -> Any:
 
 
 @overload
-def with_heartbeat(
-    stream: Source[PartialInferenceResponse[DataT], DataT], seconds: float
-) -> Stream[PartialInferenceResponse[DataT], DataT]: ...
+def with_heartbeat(stream: Source[T, DataT], seconds: float) -> Stream[T | Partial, DataT]: ...
 @overload
-def with_heartbeat(
-    stream: AsyncSource[PartialInferenceResponse[DataT], DataT], seconds: float
-) -> AsyncStream[PartialInferenceResponse[DataT], DataT]: ...
+def with_heartbeat(stream: AsyncSource[T, DataT], seconds: float) -> AsyncStream[T | Partial, DataT]: ...
 def with_heartbeat(stream: Any, seconds: float) -> Any:
     """Return a stream that emits a partial with nothing new when nothing was received for some time.
 
@@ -191,14 +183,14 @@ def with_heartbeat(stream: Any, seconds: float) -> Any:
 
 @overload
 def stop_when(
-    stream: Source[PartialInferenceResponse[DataT], DataT],
-    rule: str | re.Pattern[str] | StopRule | Callable[[PartialInferenceResponse[DataT]], object],
-) -> Stream[PartialInferenceResponse[DataT], DataT]: ...
+    stream: Source[T, DataT],
+    rule: str | re.Pattern[str] | StopRule | Callable[[T], object],
+) -> Stream[T, DataT]: ...
 @overload
 def stop_when(
-    stream: AsyncSource[PartialInferenceResponse[DataT], DataT],
-    rule: str | re.Pattern[str] | StopRule | Callable[[PartialInferenceResponse[DataT]], object],
-) -> AsyncStream[PartialInferenceResponse[DataT], DataT]: ...
+    stream: AsyncSource[T, DataT],
+    rule: str | re.Pattern[str] | StopRule | Callable[[T], object],
+) -> AsyncStream[T, DataT]: ...
 def stop_when(stream: Any, rule: Any) -> Any:
     """Return a stream that a rule ends, which closes the connection.
 
@@ -228,13 +220,11 @@ def stop_when(stream: Any, rule: Any) -> Any:
 
 
 @overload
-def save(
-    stream: Source[PartialInferenceResponse[DataT], DataT], path: str | os.PathLike[str], as_: SavedAs = "text"
-) -> Stream[PartialInferenceResponse[DataT], DataT]: ...
+def save(stream: Source[T, DataT], path: str | os.PathLike[str], as_: SavedAs = "text") -> Stream[T, DataT]: ...
 @overload
 def save(
-    stream: AsyncSource[PartialInferenceResponse[DataT], DataT], path: str | os.PathLike[str], as_: SavedAs = "text"
-) -> AsyncStream[PartialInferenceResponse[DataT], DataT]: ...
+    stream: AsyncSource[T, DataT], path: str | os.PathLike[str], as_: SavedAs = "text"
+) -> AsyncStream[T, DataT]: ...
 def save(stream: Any, path: str | os.PathLike[str], as_: SavedAs = "text") -> Any:
     """Return the stream, and write it to a file while it is read.
 
@@ -291,11 +281,11 @@ def tee(stream: Any, n: int = 2, *, buffer: int = 1000, policy: Policy = "wait")
 
 @overload
 def share(
-    stream: Source[PartialInferenceResponse[DataT], DataT], *, buffer: int = 1000, policy: Policy = "wait"
+    stream: Source[PartialInferenceResponse[Any], DataT], *, buffer: int = 1000, policy: Policy = "wait"
 ) -> Shared[DataT]: ...
 @overload
 def share(
-    stream: AsyncSource[PartialInferenceResponse[DataT], DataT], *, buffer: int = 1000, policy: Policy = "wait"
+    stream: AsyncSource[PartialInferenceResponse[Any], DataT], *, buffer: int = 1000, policy: Policy = "wait"
 ) -> AsyncShared[DataT]: ...
 def share(stream: Any, *, buffer: int = 1000, policy: Policy = "wait") -> Any:
     """Return a stream that readers join with `join`, at any time, also after its end.
