@@ -165,6 +165,7 @@ class HubState(Generic[ItemT]):
                 f"Another reader is {self._buffer} items behind, and {whom} it, so this one would wait for ever. Read "
                 "them side by side, in threads or tasks of their own, or pass a larger buffer or another policy."
             )
+            self.leave(tap)
             raise FellBehind(msg, phase="stream")
         return since + _PATIENCE
 
