@@ -254,3 +254,29 @@ def test_second_reader_is_refused(endless):
         next(stream)
     stream.close()
     thread.join(5)
+
+
+def test_close_ends_a_delay(story):
+    """Check that a close wakes a reader that waits for the moment of the next piece."""
+    stream = smooth(Inference.from_connection(story.connection).stream("Hello."), delay=600)
+    threading.Timer(0.1, stream.close).start()
+    assert len(list(stream)) == 1
+
+
+@pytest.mark.parametrize("backend", STYLES)
+def test_async_close_ends_a_delay(backend, story):
+    """Check the same for tasks."""
+
+    async def main():
+        async with AsyncInference.from_connection(story.connection) as inference:
+            stream = smooth(inference.stream("Hello."), delay=600)
+
+            async def close():
+                await anyio.sleep(0.1)
+                await stream.close()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(close)
+                return [item async for item in stream]
+
+    assert len(anyio.run(main, backend=backend)) == 1

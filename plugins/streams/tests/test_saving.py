@@ -11,8 +11,8 @@ import threading
 import anyio
 import pytest
 
-from polyglot_core import AsyncInference, Inference, Outcome, StreamError
-from polyglot_simulator import Cut, Reply, Simulator, ToolCall
+from polyglot_core import AsyncInference, Inference, Outcome, Retries, StreamError
+from polyglot_simulator import Cut, Drop, Reply, Simulator, ToolCall
 from polyglot_streams import save, smooth, stop_when
 
 from .conftest import STORY
@@ -128,22 +128,23 @@ def test_events_of_a_cut_stream_keep_tool_calls(tmp_path):
 def test_restarted_response_is_written_anew(style, tmp_path):
     """Check that the file of a response that was resumed by a restart has the new text alone."""
     path = tmp_path / "a"
-    with Simulator(STORY, fault=Cut(after_events=6, times=1)) as simulator:
+    with Simulator([STORY, "No."], fault=Drop(after_events=12, times=1)) as simulator:
+        connection = simulator.connection.with_changes(retries=Retries(initial_backoff=0.01))
 
         def stream_of(inference):
             return inference.create("Hi.", resume="restart").stream()
 
         if style == "sync":
-            stream = save(stream_of(Inference.from_connection(simulator.connection)), path)
+            stream = save(stream_of(Inference.from_connection(connection)), path)
             response = stream.response()
         else:
 
             async def main():
-                async with AsyncInference.from_connection(simulator.connection) as inference:
+                async with AsyncInference.from_connection(connection) as inference:
                     return await save(stream_of(inference), path).response()
 
             response = anyio.run(main, backend=style)
-    assert path.read_text("utf-8") == response.content == STORY
+    assert path.read_text("utf-8") == response.content == "No."
 
 
 def test_folder_that_is_not_there(story, tmp_path):

@@ -125,11 +125,11 @@ def test_wait_of_one_task_for_itself_is_refused(backend, story):
     assert in_tasks(backend, story, work) > 10
 
 
-def test_wait_for_nobody_ends(story, monkeypatch):
-    """Check that a stream that nobody reads does not stop the others for ever."""
+def test_wait_for_unread_stream_ends(story, monkeypatch):
+    """Check that a stream without a reader does not stop the others for ever."""
     monkeypatch.setattr("polyglot_streams.sharing._PATIENCE", 0.05)
     first, second = tee(source(story), buffer=3)
-    with pytest.raises(FellBehind, match="nobody reads"):
+    with pytest.raises(FellBehind, match="has no reader"):
         list(first)
     assert len(list(second)) > 10
 
@@ -344,7 +344,7 @@ def test_late_joiner_of_a_failed_stream():
 
 
 def test_shared_stream_is_closed_when_dropped(endless):
-    """Check that the connection is closed when nobody holds the shared stream or a reader."""
+    """Check that the connection is closed when the shared stream and its readers are dropped."""
     stream = source(endless)
     shared = share(stream)
     reader = shared.join()

@@ -130,7 +130,7 @@ class Coalesce(PartialStage):
     """Joins partials, so that each choice gets at most one per window.
 
     A partial is emitted at once if none was in the last window. A finish, a seam and another kind of content are not
-    joined with what came before.
+    joined with earlier ones.
     """
 
     def __init__(self, seconds: float) -> None:

@@ -36,7 +36,7 @@ Partial = PartialInferenceResponse[Any]
 Policy = Literal["wait", "drop", "fail"]
 
 _PATIENCE = 10.0
-"""Seconds that a reader waits for a branch that nobody has begun to read."""
+"""Seconds that a reader waits for a branch that has no reader yet."""
 
 
 class FellBehind(StreamError):
@@ -84,7 +84,7 @@ class HubState(Generic[ItemT]):
         self.kept_open = joinable
 
     def join(self) -> Tap[ItemT]:
-        """Add a reader. It begins with what came so far, as one partial for each choice."""
+        """Add a reader. It begins with what was received so far, as one partial for each choice."""
         before: Any = [so_far(last, "".join(refusal)) for last, refusal in (self.latest or {}).values()]
         tap = Tap[ItemT](before)
         self.taps.append(tap)
@@ -160,9 +160,9 @@ class HubState(Generic[ItemT]):
         if laggard.reader is not None and laggard.reader != tap.reader:
             return None
         if laggard.reader is not None or perf_counter() >= since + _PATIENCE:
-            whom = "nobody reads" if laggard.reader is None else "the same thread or task reads"
+            why = "it has no reader" if laggard.reader is None else "the same thread or task reads it"
             msg = (
-                f"Another reader is {self._buffer} items behind, and {whom} it, so this one would wait for ever. Read "
+                f"Another reader is {self._buffer} items behind, and {why}, so this one would wait for ever. Read "
                 "them side by side, in threads or tasks of their own, or pass a larger buffer or another policy."
             )
             self.leave(tap)
@@ -203,7 +203,7 @@ class Hub(Generic[ItemT, DataT]):
                 if until is not None and perf_counter() >= until:
                     return NOT_YET
                 self._changed.wait(None if limit is None else seconds_until(limit))
-            self._changed.notify_all()  # there is room again
+            self._changed.notify_all()  # the source may be read again
             return tap.items.popleft()
 
     def _receive(self) -> bool:
@@ -319,7 +319,7 @@ class AsyncHub(Generic[ItemT, DataT]):
             if until is not None and perf_counter() >= until:
                 return NOT_YET
             await self._changed.wait(limit)
-        self._changed.notify()  # there is room again
+        self._changed.notify()  # the source may be read again
         return tap.items.popleft()
 
     def _receive(self) -> bool:

@@ -155,7 +155,7 @@ class _Reader(Generic[T]):
         self._notify = notify
         self._asked = SimpleQueue[object]()
         self._outcomes = SimpleQueue["Callable[[], T]"]()
-        self.pending = False  # a read was asked for, and nobody has taken its outcome
+        self.pending = False  # a read was asked for, and its outcome was not taken
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._run,), name="polyglot-streams", daemon=True).start()
 
@@ -254,7 +254,7 @@ class _AsyncReader(Generic[T]):
         self._notify = notify
         self._woken, self._answered = anyio.Event(), anyio.Event()
         self._outcome: Callable[[], T] | None = None
-        self.pending = False  # a read was asked for, and nobody has taken its outcome
+        self.pending = False  # a read was asked for, and its outcome was not taken
         self._asked = self._quitting = False
         self.cancel = loop.start(self._run)
 
@@ -381,6 +381,6 @@ class AsyncReading(Generic[T, DataT]):
 
 
 async def _closed(source: AsyncSource[Any, Any]) -> None:
-    """Close a stream whose transform was dropped. There is nobody to tell of an error."""
+    """Close a stream whose transform was dropped. An error has no caller to be raised to."""
     with contextlib.suppress(Exception):
         await source.close()

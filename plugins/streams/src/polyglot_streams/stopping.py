@@ -35,7 +35,7 @@ class StopRule(Protocol):
 class matches:  # noqa: N801 (a rule reads as a word)
     """A rule that is met by the first match of a regular expression.
 
-    Each piece of text is searched together with the end of what came before it, so that the work is linear.
+    Each piece of text is searched together with the end of the text before it, so that the work is linear.
 
     Args:
         pattern: The regular expression.

@@ -170,7 +170,7 @@ class Stream(_Base[ItemT_co], Generic[ItemT_co, DataT]):
                 continue
             limit = earliest(stage.deadline, until)
             if stage.full:
-                self._woken.wait(None if limit is None else seconds_until(limit))
+                self._sleep(limit)
             else:
                 self._take(limit)
             if not flow.ready and until is not None and perf_counter() >= until:
@@ -178,6 +178,10 @@ class Stream(_Base[ItemT_co], Generic[ItemT_co, DataT]):
                 if not flow.ready and not flow.drained:
                     return NOT_YET
         return flow.ready.popleft()
+
+    def _sleep(self, until: float | None) -> None:
+        """Wait until a moment, or until the stream is closed."""
+        self._woken.wait(None if until is None else seconds_until(until))
 
     def _take(self, until: float | None) -> None:
         """Read an item, and give it to the stage."""
@@ -228,7 +232,7 @@ class Stream(_Base[ItemT_co], Generic[ItemT_co, DataT]):
         Raises:
             PolyglotError: The call failed or the response is incomplete. Repeated calls raise the same error.
         """
-        if not self._flow.interrupted:
+        if not self._flow.closed:
             try:
                 while True:
                     self.read(None)
@@ -400,7 +404,7 @@ class AsyncStream(_Base[ItemT_co], Generic[ItemT_co, DataT]):
         Raises:
             PolyglotError: The call failed or the response is incomplete. Repeated calls raise the same error.
         """
-        if not self._flow.interrupted:
+        if not self._flow.closed:
             try:
                 while True:
                     await self.read(None)

@@ -122,7 +122,7 @@ def smooth(
     delay: float = 0.01,
 ) -> AsyncStream[T, DataT]: ...
 def smooth(stream: Any, by: str | re.Pattern[str] = "word", delay: float = 0.01) -> Any:
-    """Return a stream whose text comes in pieces of one kind, with a delay between two of them.
+    """Return a stream whose text is emitted in pieces of one kind, with a delay between two of them.
 
     Providers send a syllable or a paragraph at a time. Text after the last boundary is held until the next one, or
     until something else is received; at most 1000 characters are. Other content passes as it is, in its place.
@@ -148,7 +148,7 @@ def coalesce(stream: Any, seconds: float) -> Any:
     """Return a stream with at most about one partial of a choice per window, whose deltas are joined.
 
     A partial after a pause is emitted at once, and none is held for longer than the window. A finish reason, a seam and
-    another kind of content are not joined with what came before them.
+    another kind of content are not joined with earlier ones.
 
     Args:
         stream: The stream, sync or async.
@@ -268,7 +268,7 @@ def tee(stream: Any, n: int = 2, *, buffer: int = 1000, policy: Policy = "wait")
 
     Raises:
         RequestError: An argument is of a wrong type.
-        FellBehind: From a stream: it fell behind; or it would wait for one that nobody reads.
+        FellBehind: From a stream: it fell behind; or it would wait for one without a reader.
     """
     count("n", n, 1)
     state: HubState[Any] = HubState(buffer, policy, joinable=False)
