@@ -110,11 +110,11 @@ class Bench:
             _leave if style == "sync" else _leave_async(style), simulator=silent, folder=folder
         )
         self._read(PLAIN)  # imports
-        self._plain = _peak(lambda: self._read(PLAIN))[1]
+        self._plain = _traced(lambda: self._read(PLAIN))[1]
 
     def measured(self, row: Row) -> Cells:
         """Return the cells of a row."""
-        got, peak = _peak(lambda: self._read(row))
+        got, peak = _traced(lambda: self._read(row))
         held = (peak - self._plain) / 1e6
         ways = self._leave(row)
         gets = row.gets if got == [_digest(text) for text in row.texts] else "something else"
@@ -126,12 +126,12 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _peak(read: Callable[[], Any]) -> tuple[Any, int]:
-    """Return the result of a function, and the largest number of bytes that it took."""
+def _traced(read: Callable[[], tuple[list[str], int]]) -> tuple[list[str], int]:
+    """Return the result of a function that reads, with the memory traced."""
     gc.collect()
     tracemalloc.start()
     try:
-        return read(), tracemalloc.get_traced_memory()[1]
+        return read()
     finally:
         tracemalloc.stop()
 
@@ -139,8 +139,8 @@ def _peak(read: Callable[[], Any]) -> tuple[Any, int]:
 # Sync
 
 
-def _read(row: Row, simulator: Simulator, folder: Path) -> list[str]:
-    """Return what stands for the texts that the readers got."""
+def _read(row: Row, simulator: Simulator, folder: Path) -> tuple[list[str], int]:
+    """Return what stands for the texts that the readers got, and the peak of the memory that it took."""
     made = row.apply(Inference.from_connection(simulator.connection).stream("Hi."), folder)
     texts = [hashlib.sha256() for _ in made]
     waiting = [(number, iter(stream)) for number, stream in enumerate(made)]
@@ -151,8 +151,9 @@ def _read(row: Row, simulator: Simulator, folder: Path) -> list[str]:
         except (StopIteration, streams.FellBehind):
             continue
         waiting.insert(0 if row.in_turn else len(waiting), (number, stream))
+    peak = tracemalloc.get_traced_memory()[1]  # before the response is joined, which takes as much as the text
     assert made[0].response().content.startswith(TEXT[:-1])
-    return [text.hexdigest() for text in texts]
+    return [text.hexdigest() for text in texts], peak
 
 
 def _drop(made: list[Any]) -> None:
@@ -191,8 +192,8 @@ def _leave(row: Row, simulator: Simulator, folder: Path) -> list[bool]:
 # Async
 
 
-def _read_async(backend: str) -> Callable[[Row, Simulator, Path], list[str]]:
-    async def read(row: Row, simulator: Simulator, folder: Path) -> list[str]:
+def _read_async(backend: str) -> Callable[[Row, Simulator, Path], tuple[list[str], int]]:
+    async def read(row: Row, simulator: Simulator, folder: Path) -> tuple[list[str], int]:
         async with AsyncInference.from_connection(simulator.connection) as inference:
             made = row.apply(inference.stream("Hi."), folder)
             texts = [hashlib.sha256() for _ in made]
@@ -204,8 +205,9 @@ def _read_async(backend: str) -> Callable[[Row, Simulator, Path], list[str]]:
                 except (StopAsyncIteration, streams.FellBehind):
                     continue
                 waiting.insert(0 if row.in_turn else len(waiting), (number, stream))
+            peak = tracemalloc.get_traced_memory()[1]  # as above
             assert (await made[0].response()).content.startswith(TEXT[:-1])
-            return [text.hexdigest() for text in texts]
+            return [text.hexdigest() for text in texts], peak
 
     return lambda row, simulator, folder: anyio.run(read, row, simulator, folder, backend=backend)
 

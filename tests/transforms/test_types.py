@@ -58,7 +58,7 @@ def asynchronous(stream: AsyncInferenceStream[City]) -> None:
     assert_type(streams.smooth(stream), AsyncStream[Partial, City])
     assert_type(streams.tee(stream), tuple[AsyncBranch[Partial, City], ...])
     assert_type(streams.share(stream), AsyncShared[City])
-    assert_type(streams.collect(stream), Coroutine[Any, Any, list[Partial]])
+    _ = assert_type(streams.collect(stream), Coroutine[Any, Any, list[Partial]])
 """
 
 
