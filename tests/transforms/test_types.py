@@ -12,7 +12,6 @@ pytestmark = pytest.mark.types
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAM = """
-from collections.abc import Coroutine
 from typing import Any, assert_type
 
 import polyglot_streams as streams
@@ -51,14 +50,15 @@ def sync(stream: InferenceStream[City]) -> None:
     assert_type(streams.smooth(stream).text(), Stream[str, City])
 
 
-def asynchronous(stream: AsyncInferenceStream[City]) -> None:
+async def asynchronous(stream: AsyncInferenceStream[City]) -> None:
     assert_type(streams.map(stream, length), AsyncStream[int, City])
     assert_type(streams.map(stream, length_async), AsyncStream[int, City])
     assert_type(streams.filter(stream, length_async), AsyncStream[Partial, City])
     assert_type(streams.smooth(stream), AsyncStream[Partial, City])
     assert_type(streams.tee(stream), tuple[AsyncBranch[Partial, City], ...])
     assert_type(streams.share(stream), AsyncShared[City])
-    _ = assert_type(streams.collect(stream), Coroutine[Any, Any, list[Partial]])
+    assert_type(await streams.collect(stream), list[Partial])
+    assert_type(await streams.last(stream), Partial | None)
 """
 
 

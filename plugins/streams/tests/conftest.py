@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
-from polyglot_simulator import Simulator, Stall
+from polyglot_simulator import RawReply, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ hypothesis.settings.register_profile("checks", deadline=None)  # a busy machine 
 hypothesis.settings.load_profile("checks")
 
 STORY = "Once upon a time a fox looked up at the stars, and one of them looked back."
+TOLD = ["Once ", "upon ", "a ", "time ", "a ", "fox ", "looked"]
+"""What is received of a story that stops in the middle: one partial each."""
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +33,9 @@ def story() -> Iterator[Simulator]:
 @pytest.fixture(scope="session")
 def endless() -> Iterator[Simulator]:
     """A simulator that stops in the middle of the story and stays silent."""
-    with Simulator(STORY, fault=Stall(after_events=8)) as simulator:
+    chunks = [{"choices": [{"index": 0, "delta": {"content": delta}, "finish_reason": None}]} for delta in TOLD]
+    writes = [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks]
+    with Simulator(RawReply(writes=writes, headers=[("content-type", "text/event-stream")], end="open")) as simulator:
         yield simulator
 
 

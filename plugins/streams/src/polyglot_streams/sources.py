@@ -172,7 +172,7 @@ class _Reader(Generic[T]):
         return outcome()
 
     def quit(self) -> None:
-        """End the thread once its read is over."""
+        """End the thread once its read is over. A read that is asked for later has ended."""
         self._asked.put(_QUIT)
 
     def _run(self) -> None:
@@ -185,6 +185,8 @@ class _Reader(Generic[T]):
             self._outcomes.put(outcome)
             del outcome  # an item is not held while the next one is read
             self._notify()
+        self._outcomes.put(partial(_raise, StopIteration()))
+        self._notify()
 
 
 class Reading(Generic[T, DataT]):
@@ -212,6 +214,8 @@ class Reading(Generic[T, DataT]):
                 return next(items)
             if reader is None:
                 self._reader = reader = _Reader(items, self._notify)
+                if self._over:  # another thread has closed the stream meanwhile, and saw no reader
+                    reader.quit()
             return reader.read(threading.TIMEOUT_MAX if until is None else until)
         except (StopIteration, PolyglotError):
             self._end()

@@ -69,12 +69,12 @@ class _Base(Generic[ItemT_co]):
         raise TypeError(msg)
 
     def _check_not_ended(self) -> None:
-        """Raise if nothing more will be emitted.
+        """Raise if the stream was read to its end. One that was closed ends without an error, as in core.
 
         Raises:
-            StreamError: The stream has ended.
+            StreamError: It was.
         """
-        if self._flow.drained and self._flow.error is None and not self._flow.interrupted:
+        if self._flow.drained and self._flow.error is None and not self._flow.closed:
             raise StreamError("The stream has ended and is not replayed; the complete response is in response().")
 
     def _check_not_interrupted(self) -> None:
