@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
+import signal
+import sys
 import threading
 
 import anyio
@@ -254,6 +257,25 @@ def test_second_reader_is_refused(endless):
         next(stream)
     stream.close()
     thread.join(5)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal does not end the wait there")
+@pytest.mark.parametrize("name", ["map", "with_heartbeat", "smooth", "tee"])
+def test_keyboard_interrupt_closes_connection(name, endless, tmp_path):
+    """Check that an interruption of a reader that waits closes the connection, and leaves no thread."""
+    stream = TRANSFORMS[name](Inference.from_connection(endless.connection).stream("Hello."), tmp_path)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in a background job
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for item in stream:
+                if item.content and not timer.is_alive() and not timer.finished.is_set():
+                    timer.start()
+        with pytest.raises(StreamError, match="interrupted"):
+            next(stream)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert closed(endless)
 
 
 def test_close_ends_a_delay(story):

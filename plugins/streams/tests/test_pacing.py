@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
+import trio
 
-from polyglot_core import FinishReason, Inference
+from polyglot_core import AsyncInference, FinishReason, Inference
 from polyglot_simulator import Pace, RawReply, Reply, Simulator
-from polyglot_streams import coalesce, smooth, with_heartbeat
+from polyglot_streams import coalesce, collect, smooth, with_heartbeat
 from polyglot_streams.pacing import Coalesce, Heartbeat, Smooth, boundary
 
 from .conftest import STORY, TOLD
@@ -213,3 +215,29 @@ def test_heartbeats_need_one_thread():
     assert text_of(items).split() == ["word"] * 40
     assert started.count("polyglot-streams") == 1
     assert started.count("polyglot-read") == 0
+
+
+def test_heartbeats_need_one_task(story):
+    """Check the same for tasks of both event loops."""
+    started = []
+
+    async def main():
+        async with AsyncInference.from_connection(story.connection) as inference:
+            await collect(inference.stream("Hi."))
+            started.clear()
+            assert text_of(await collect(with_heartbeat(inference.stream("Hi."), 0.001))) == STORY
+
+    async def counted():
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(lambda loop, work, **more: started.append(work) or asyncio.Task(work, loop=loop, **more))
+        await main()
+
+    class Counter(trio.abc.Instrument):
+        def task_spawned(self, task):
+            if "streams" in task.name:
+                started.append(task)
+
+    asyncio.run(counted())
+    assert len([work for work in started if "Reader" in repr(work)]) == 1
+    trio.run(main, instruments=[Counter()])
+    assert len(started) == 1
