@@ -9,13 +9,13 @@ import textwrap
 
 import pytest
 
-from polyglot_streams import sharing, sources, stream
+from polyglot_streams import hub, sharing, sources, stream
 
 TWINS = [
     (stream, "Stream", "AsyncStream"),
     (sources, "Reading", "AsyncReading"),
-    (sharing, "Hub", "AsyncHub"),
-    (sharing, "BranchSource", "AsyncBranchSource"),
+    (hub, "Hub", "AsyncHub"),
+    (hub, "BranchSource", "AsyncBranchSource"),
     (sharing, "Branch", "AsyncBranch"),
     (sharing, "Shared", "AsyncShared"),
 ]

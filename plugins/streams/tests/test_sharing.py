@@ -127,7 +127,7 @@ def test_wait_of_one_task_for_itself_is_refused(backend, story):
 
 def test_wait_for_unread_stream_ends(story, monkeypatch):
     """Check that a stream without a reader does not stop the others for ever."""
-    monkeypatch.setattr("polyglot_streams.sharing._PATIENCE", 0.05)
+    monkeypatch.setattr("polyglot_streams.hub._PATIENCE", 0.05)
     first, second = tee(source(story), buffer=3)
     with pytest.raises(FellBehind, match="has no reader"):
         list(first)

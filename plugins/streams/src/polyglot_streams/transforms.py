@@ -10,9 +10,10 @@ from polyglot_core import PartialInferenceResponse
 from polyglot_core.errors import RequestError
 from polyglot_streams.checks import check_function, count, is_async, pattern_of
 from polyglot_streams.checks import seconds as _seconds
+from polyglot_streams.hub import AsyncHub, Hub, HubState, Policy
 from polyglot_streams.pacing import Coalesce, Heartbeat, Smooth, boundary
 from polyglot_streams.saving import SavedAs, Saving
-from polyglot_streams.sharing import AsyncBranch, AsyncHub, AsyncShared, Branch, Hub, HubState, Policy, Shared
+from polyglot_streams.sharing import AsyncBranch, AsyncShared, Branch, Shared
 from polyglot_streams.sources import AsyncReading, AsyncSource, Reading, Source
 from polyglot_streams.stages import FunctionStage, Stage
 from polyglot_streams.stopping import StopAfter, StopRule, StopWhen, matches
