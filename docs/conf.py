@@ -61,6 +61,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "tools",
             "conversations",
             "reasoning",
+            "streams",
             "providers",
             "models",
             "configuration",
@@ -76,7 +77,9 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
         "Packages": ["/core/README", "/plugins/*/README"],
     },
     "docs/providers": {"Providers": ["providers/*"]},
-    "docs/cookbook/index": {"Cookbook": ["extraction", "elements", "files", "tools", "chat", "caching"]},
+    "docs/cookbook/index": {
+        "Cookbook": ["extraction", "elements", "files", "tools", "chat", "caching", "jupyter", "trio"]
+    },
     "docs/reference/index": {"Modules": ["core", "events", "plugin", "testing", "errors"]},
     "docs/decisions/index": {"Decisions": ["0*"]},
 }

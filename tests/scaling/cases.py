@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,10 @@ from polyglot_core._http.inflate import inflater_for
 from polyglot_core._values.openai_shape import read_parts
 from polyglot_core._wire.response_headers import telling_headers
 from polyglot_core.plugin import InferenceRequest, Reasoning, ToolResult, merged
+from polyglot_streams import json_complete, repeated_ngram
+from polyglot_streams.pacing import Coalesce, Smooth, boundary
+from polyglot_streams.pieces import nothing_new, piece_of
+from polyglot_streams.stopping import StopWhen, matches
 from polyglot_testkit import Recording, replay
 
 from ..conformance.endpoints import DRIVERS, connection_to
@@ -22,6 +27,7 @@ from ..properties.bodies import frames
 
 if TYPE_CHECKING:
     from polyglot_core._drivers.bound import BoundDriver
+    from polyglot_streams.stages import Stage
 
     from .measuring import Work
 
@@ -300,6 +306,24 @@ def _heading(size: int) -> Callable[[], object]:
     return lambda: telling_headers(headers, wire)
 
 
+def _staged(stage: Callable[[], Stage[Any, Any]], text: str) -> Work:
+    """Return the work of a transform on a text that is received in pieces of four characters."""
+
+    def work(size: int) -> Callable[[], object]:
+        whole = text * size
+        partials = [piece_of(nothing_new(None), whole[start : start + 4]) for start in range(0, len(whole), 4)]
+
+        def run() -> None:
+            made = stage()
+            for each in partials:
+                made.feed(each, 0.0)
+            made.flush(0.0)
+
+        return run
+
+    return work
+
+
 _FUNCTIONS: Mapping[str, tuple[Work, int]] = {
     "inflate": (_inflating, 20_000),
     "JSON repair: NaN": (_repairing(b"NaN,"), 5000),
@@ -309,6 +333,14 @@ _FUNCTIONS: Mapping[str, tuple[Work, int]] = {
     "merged": (_merging, 2000),
     "read_parts": (_reading, 500),
     "headers": (_heading, 500),
+    "smooth": (_staged(lambda: Smooth(boundary("word"), 0), "word "), 2000),
+    "smooth: no boundary": (_staged(lambda: Smooth(boundary("word"), 0), "words"), 2000),
+    "smooth: a regular expression": (_staged(lambda: Smooth(boundary("[.!]"), 0), "words"), 2000),
+    "coalesce": (_staged(lambda: Coalesce(1), "word "), 5000),
+    "stop_when": (_staged(lambda: StopWhen(matches(re.compile("never"))), "word "), 2000),
+    "json_complete": (_staged(lambda: StopWhen(json_complete()), '[{"\\"'), 5000),
+    "repeated_ngram": (_staged(lambda: StopWhen(repeated_ngram(times=10_000)), "a b a c "), 1000),
+    "repeated_ngram: one word": (_staged(lambda: StopWhen(repeated_ngram()), "words"), 5000),
 }
 
 

@@ -1,0 +1,52 @@
+"""Functions that take a stream first and return a stream: transforms, tees, and what is written while it is received.
+
+A sync stream gives a sync stream, an async stream an async one, on asyncio and trio.
+"""
+
+from __future__ import annotations
+
+from polyglot_streams.sharing import AsyncBranch, AsyncShared, Branch, FellBehind, Shared
+from polyglot_streams.sources import AsyncSource, Source
+from polyglot_streams.stopping import StopRule, json_complete, repeated_ngram
+from polyglot_streams.stream import AsyncStream, Stream
+from polyglot_streams.transforms import (
+    coalesce,
+    collect,
+    filter,  # noqa: A004 (as in itertools, it is used with the name of the module)
+    last,
+    map,  # noqa: A004 (the same)
+    reduce,
+    save,
+    share,
+    smooth,
+    stop_when,
+    tee,
+    with_heartbeat,
+)
+
+__all__ = [
+    "AsyncBranch",
+    "AsyncShared",
+    "AsyncSource",
+    "AsyncStream",
+    "Branch",
+    "FellBehind",
+    "Shared",
+    "Source",
+    "StopRule",
+    "Stream",
+    "coalesce",
+    "collect",
+    "filter",
+    "json_complete",
+    "last",
+    "map",
+    "reduce",
+    "repeated_ngram",
+    "save",
+    "share",
+    "smooth",
+    "stop_when",
+    "tee",
+    "with_heartbeat",
+]
