@@ -66,6 +66,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "models",
             "configuration",
             "errors",
+            "transports",
             "testing",
             "command",
         ],

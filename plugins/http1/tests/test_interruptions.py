@@ -62,6 +62,6 @@ def test_an_interruption_at_any_line(serve, kept):
             else:
                 pytest.fail("the request has more lines")
             stock = user.transport._stock
-            return stock.idle + len(stock._rooms)
+            return stock.idle + len(stock._slots)
 
     assert limits.PLACES - asyncio.run(main()) <= 1

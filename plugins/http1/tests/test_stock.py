@@ -26,7 +26,7 @@ class Waiter:
 
 
 def test_the_last_idle_connection_is_taken_first():
-    """Rooms for new connections are used when no connection is idle."""
+    """Slots for new connections are used when no connection is idle."""
     stock, first, second = Stock(3, 3), Place(), Place()
     assert stock.take() is None
     assert stock.take() is None
@@ -38,7 +38,7 @@ def test_the_last_idle_connection_is_taken_first():
 
 
 def test_waiters_are_served_in_turn_and_before_newcomers():
-    """Whatever is given, a connection or room for one."""
+    """Whatever is given, a connection or slot for one."""
     stock, granted = Stock(1, 1), []
     assert stock.take() is None
     waiters = [Waiter(granted) for _ in range(3)]
@@ -54,7 +54,7 @@ def test_waiters_are_served_in_turn_and_before_newcomers():
     assert not stock.leave(waiters[2])
 
 
-def test_idle_connections_expire_and_rooms_stay():
+def test_idle_connections_expire_and_slots_stay():
     """Only those that were idle long enough are taken out."""
     stock, old, new = Stock(3, 3), Place(), Place()
     old.idle_since, new.idle_since = 1.0, 5.0
@@ -67,7 +67,7 @@ def test_idle_connections_expire_and_rooms_stay():
     assert [stock.take(), stock.take()] == [new, None]
 
 
-@given(st.lists(st.sampled_from(["take", "idle", "room", "queue", "leave", "expire"]), max_size=60))
+@given(st.lists(st.sampled_from(["take", "idle", "slot", "queue", "leave", "expire"]), max_size=60))
 def test_no_place_is_lost_or_given_twice(steps):
     """After any sequence of operations, the places in stock and in use are those of the beginning."""
     stock, granted, used, queue, waiting = Stock(3, 3), [], [], [], Counter()
@@ -76,10 +76,10 @@ def test_no_place_is_lost_or_given_twice(steps):
             try:
                 used.append(stock.take())
             except LookupError:
-                assert not (stock.idle or stock._rooms) or queue
-        elif step in {"idle", "room"} and used:
+                assert not (stock.idle or stock._slots) or queue
+        elif step in {"idle", "slot"} and used:
             place = used.pop(0)
-            stock.free() if step == "room" or not stock.keep(place or Place()) else None
+            stock.free() if step == "slot" or not stock.keep(place or Place()) else None
         elif step == "queue":
             queue.append(Waiter(granted))
             stock.queue(queue[-1])
@@ -93,5 +93,5 @@ def test_no_place_is_lost_or_given_twice(steps):
             queue.remove(waiter)
             used.append(place)
         granted.clear()
-        assert stock.idle + len(stock._rooms) + len(used) == 3
+        assert stock.idle + len(stock._slots) + len(used) == 3
     assert set(waiting.values()) <= {1}

@@ -226,14 +226,14 @@ def test_a_collected_reply_closes_its_connection(flavour, serve):
 
     async def main():
         async with User(flavour, server.url) as user:
-            places = len(user.transport._stock._rooms)
+            places = len(user.transport._stock._slots)
             reply = await user.open()
             reply.abort()  # as core's exchange does when it is collected
             del reply
             gc.collect()
             await asyncio.sleep(0.1)
             assert await user.ask() == (200, b"hi")
-            assert len(user.transport._stock._rooms) == places - 1
+            assert len(user.transport._stock._slots) == places - 1
 
     flavour.run(main)
     assert server.gone.wait(PATIENCE)
@@ -252,11 +252,11 @@ def test_errors_of_opening_keep_their_kind(flavour, monkeypatch):
         async with User(flavour, f"http://127.0.0.1:{port}") as user:
             with pytest.raises(ConnectionRefusedError):
                 await user.ask()
-            assert len(user.transport._stock._rooms) == limits.PLACES
+            assert len(user.transport._stock._slots) == limits.PLACES
         async with User(flavour, "http://no-such-host.invalid") as user:
             with pytest.raises(socket.gaierror):
                 await user.ask()
-            assert len(user.transport._stock._rooms) == limits.PLACES
+            assert len(user.transport._stock._slots) == limits.PLACES
 
     flavour.run(main)
 
@@ -307,7 +307,7 @@ def test_opening_has_a_limit_and_an_end(flavour, serve, monkeypatch):
             with pytest.raises(TimeoutError):
                 await user.ask(Opening(connect=0.2))
             assert time.monotonic() - started < PATIENCE / 2
-            assert len(user.transport._stock._rooms) == limits.PLACES
+            assert len(user.transport._stock._slots) == limits.PLACES
 
     flavour.run(main)
 

@@ -307,7 +307,7 @@ class Attempt:
         return self._absorb(self._judged(chunk, events), chunk.raw, now)
 
     def _is_text_with_usage(self, events: Sequence[Event]) -> bool:
-        """Return whether a pair of events is what some dialects emit with each piece of text, and nobody records it."""
+        """Return whether a pair of events is what some dialects emit with each piece of text, and is not recorded."""
         usage = events[1]
         return type(usage) is UsageReport and type(usage.payload) in _OBJECTS and not usage.merge and self._log is None
 

@@ -209,7 +209,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Feed the parser, and wake the reader."""
         data = bytes(self._buffer[:nbytes])
-        if not self._in_use:  # nobody asked for anything
+        if not self._in_use:  # no request was sent
             self._parser.reusable = False
             self._transport.abort()
             return

@@ -6,8 +6,8 @@ Sync and async pools share it; they differ in how a waiter waits.
 # Theory of operation
 # -------------------
 #
-# A pool has a fixed number of places. A place that is in stock is an idle connection or a room for a new one. The idle
-# connection that was used last is taken first, and a room if none is idle. Taking and giving are O(1), whatever the
+# A pool has a fixed number of places. A place that is in stock is an idle connection or a free slot, for a new one. The idle
+# connection that was used last is taken first, and a free slot if none is idle. Taking and giving are O(1), whatever the
 # number.
 #
 # No lock is taken. Every operation on a deque is atomic, in builds without the GIL as well, and a place is always
@@ -43,7 +43,7 @@ class Waiter(Protocol[_P_contra]):
     """A call that waits for a place."""
 
     def grant(self, place: _P_contra | None, /) -> object:
-        """Receive a place: an idle connection, or None for room for a new one. Never blocks."""
+        """Receive a place: an idle connection, or None for a free slot. Never blocks."""
         ...
 
 
@@ -62,11 +62,11 @@ class Stock(Generic[_C]):
         self.closed = False
         self._most_idle = most_idle
         self._idle: deque[_C] = deque()
-        self._rooms: deque[None] = deque([None] * places)
+        self._slots: deque[None] = deque([None] * places)
         self._waiters: deque[Waiter[_C]] = deque()
 
     def take(self) -> _C | None:
-        """Return an idle connection, or None for room for a new one.
+        """Return an idle connection, or None for a free slot.
 
         Raises:
             LookupError: There is none, or others wait.
@@ -79,7 +79,7 @@ class Stock(Generic[_C]):
         try:
             return self._idle.pop()
         except IndexError:
-            return self._rooms.pop()
+            return self._slots.pop()
 
     def keep(self, connection: _C) -> bool:
         """Put a connection back that became idle. Return False if it is to be closed, because enough are kept."""
@@ -90,14 +90,14 @@ class Stock(Generic[_C]):
         return True
 
     def free(self) -> None:
-        """Put a room back: a connection was closed, or could not be opened."""
-        self._rooms.append(None)
+        """Put a slot back: a connection was closed, or could not be opened."""
+        self._slots.append(None)
         self._serve()
 
     def give_back(self, place: _C | None) -> None:
         """Put a place back that was taken and not used."""
         if place is None:
-            self._rooms.append(None)
+            self._slots.append(None)
         else:
             self._idle.append(place)
         self._serve()

@@ -11,7 +11,7 @@
 #
 # A connection belongs to one call at a time. When its response is complete and nothing is odd it becomes idle; else it
 # is closed. Any exception closes it, also Ctrl-C between any two instructions, and there is no list in which it would
-# stay: a connection that nobody holds is closed when it is collected, and gives its place back.
+# stay: a connection without a reference is closed when it is collected, and gives its place back.
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class SyncTransport:
                 fresh = True
 
     def _idle_connection(self, opening: Opening) -> SyncConnection | None:
-        """Take a place; return its idle connection, or None if it is room for a new one.
+        """Take a place; return its idle connection, or None if it is a free slot.
 
         Raises:
             TransportError: All connections are in use for as long as a connection may take to open.
