@@ -6,9 +6,9 @@ Sync and async pools share it; they differ in how a waiter waits.
 # Theory of operation
 # -------------------
 #
-# A pool has a fixed number of places. A place that is in stock is an idle connection or a free slot, for a new one. The idle
-# connection that was used last is taken first, and a free slot if none is idle. Taking and giving are O(1), whatever the
-# number.
+# A pool has a fixed number of places. A place that is in stock is an idle connection, or a free slot for a new one. The
+# idle connection that was used last is taken first, and a free slot if none is idle. Taking and giving are O(1),
+# whatever the number.
 #
 # No lock is taken. Every operation on a deque is atomic, in builds without the GIL as well, and a place is always
 # either in a deque, or with exactly one call, or with exactly one waiter. So an interruption between two instructions
