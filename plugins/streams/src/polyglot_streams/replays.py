@@ -1,0 +1,414 @@
+"""Responses that are kept for a while, for readers that lost their connection or reloaded the page."""
+
+# Theory of operation
+# -------------------
+#
+# A kept response has one log of events and any number of followers, each with a position in the log. A follower that is
+# at the end of the log reads the stream, one event, under a lock; the others find it in the log. If no follower asks,
+# because none is connected or all are slow, nothing is read, and the provider waits. So a kept response needs no more
+# memory than its log.
+#
+# A read must not depend on its follower, because followers are cancelled when they disconnect, and a cancelled read
+# ends the stream. So reads are left to a reader apart (see `sources`). A read that a follower leaves behind stays
+# pending, and the next follower continues to wait for it.
+#
+# What is idle (without followers) is closed and removed `seconds` after its last follower left. One timer thread per
+# registry serves all of them, so that sync and async expire alike; it is started when something becomes idle, and ends
+# when nothing is. An async stream is closed in its event loop.
+#
+# The bytes of all logs together are bounded. To make room, idle responses are removed first, those that are complete
+# before those that are not, each from the one that was left longest ago; then the growing log drops its oldest events. A
+# follower that asks for an event that was dropped is told so, and nothing is skipped silently.
+#
+# `_lock` guards the registry and all logs. It is held for short steps that do not wait.
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import sys
+import threading
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import anyio
+
+from polyglot_core.errors import RequestError, StreamError
+from polyglot_streams.event_loops import running_loop
+from polyglot_streams.frames import PING, AsyncFeed, Feed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from polyglot_streams.frames import Writer
+    from polyglot_streams.shapes import Partial
+    from polyglot_streams.sources import AsyncSource, Source
+
+__all__ = ["AsyncKept", "EventId", "Kept", "NotKept", "Replays"]
+
+_LOG = logging.getLogger("polyglot")
+_ID = re.compile(r"([\w-]{1,64})\.(?:(\d{1,12})|end)", re.ASCII)
+_OVERHEAD = sys.getsizeof(b"") + 8  # bytes of memory of an event besides its text
+
+
+class NotKept(StreamError):
+    """The events after a Last-Event-ID are not kept: it is unknown or too old, or belongs to another process."""
+
+    def __init__(self, message: str = "The rest of this response is not kept. Request it again.") -> None:
+        super().__init__(message, phase="stream")
+
+
+class EventId(NamedTuple):
+    """The id of the last event that a reader has received.
+
+    Attributes:
+        key: Key of the response.
+        count: Number of the event; None for the last one of the response.
+    """
+
+    key: str
+    count: int | None
+
+    @classmethod
+    def read(cls, text: str) -> EventId:
+        """Return the id that a text is. One that is malformed belongs to no response."""
+        if (found := _ID.fullmatch(text)) is None:
+            return cls("", 0)
+        return cls(found[1], None if found[2] is None else int(found[2]))
+
+
+class _Log:
+    """The events of a response, numbered from 1, without the oldest ones if these were dropped.
+
+    Attributes:
+        last: Number of the newest event.
+        size: Bytes of memory.
+    """
+
+    def __init__(self) -> None:
+        self._events: deque[bytes] = deque()
+        self.last = self.size = 0
+
+    def append(self, frame: bytes) -> None:
+        """Append the events of a frame."""
+        for text in frame.split(b"\n\n")[:-1]:
+            self._events.append(event := text + b"\n\n")
+            self.size += len(event) + _OVERHEAD
+            self.last += 1
+
+    def after(self, count: int) -> bytes:
+        """Return the events after number `count`.
+
+        Raises:
+            NotKept: Some of them were dropped, or `count` is larger than that of the newest event.
+        """
+        missing = self.last - count
+        if not 0 <= missing <= len(self._events):
+            raise NotKept
+        newest_first = list(islice(reversed(self._events), missing))
+        return b"".join(reversed(newest_first))
+
+    def drop_oldest(self) -> bool:
+        """Drop the oldest event. Return False if there is only one left."""
+        if len(self._events) < 2:
+            return False
+        self.size -= len(self._events.popleft()) + _OVERHEAD
+        return True
+
+
+class _Kept:
+    """A response with its log and its followers.
+
+    Attributes:
+        key: Key of the response.
+        log: Its events.
+        followers: Number of its readers.
+        deadline: When it is removed, by `monotonic`, while it has no followers.
+    """
+
+    def __init__(self, replays: Replays, writer: Writer) -> None:
+        self.key = writer.key
+        self.log = _Log()
+        self.followers = 0
+        self.deadline = 0.0
+        self._replays = replays
+        self._writer = writer
+
+    @property
+    def over(self) -> bool:
+        """Return True if the log has the last event."""
+        return self._writer.outcome is not None
+
+    def cancel(self) -> None:
+        """Close the stream. Any thread may call it."""
+        raise NotImplementedError
+
+    def _after(self, count: int) -> bytes:
+        """Return the events after number `count`.
+
+        Raises:
+            NotKept: They are not kept.
+        """
+        with self._replays.changing(self):
+            return self.log.after(count)
+
+    def _take(self, frame: bytes | None, error: Exception | None) -> None:
+        """Append a frame to the log, within the registry's bounds."""
+        if frame:
+            with self._replays.changing(self):
+                self.log.append(frame)
+        if error is not None:
+            _LOG.error("An exception of the application ended a response that was being sent.", exc_info=error)
+
+
+class Kept(_Kept):
+    """A kept response, sync."""
+
+    def __init__(self, replays: Replays, stream: Source[Partial, Any], writer: Writer) -> None:
+        super().__init__(replays, writer)
+        self._feed = Feed(stream, writer, apart=True)
+        self._reading = threading.Lock()
+
+    def follow(self, count: int, ping: float | None) -> Iterator[bytes]:
+        """Yield the events after number `count`, and then those that follow, as they are received.
+
+        Args:
+            count: Number of the last event that the reader has.
+            ping: Seconds without an event after which a ping is yielded; None for no pings.
+
+        Raises:
+            NotKept: They are not kept.
+        """
+        with self._replays.following(self):
+            while True:
+                if data := self._after(count):
+                    count = self.log.last
+                    yield data
+                elif self.over:
+                    return
+                elif not self._more(count, ping):
+                    yield PING
+
+    def cancel(self) -> None:
+        """Close the stream, which ends a read of another thread."""
+        self._feed.close()
+
+    def _more(self, count: int, ping: float | None) -> bool:
+        """Read what follows, unless another follower has. Return False if nothing is received within `ping` seconds."""
+        until = None if ping is None else perf_counter() + ping
+        if not self._reading.acquire(timeout=-1 if ping is None else ping):
+            return False
+        try:
+            if self.log.last > count or self.over:
+                return True
+            frame = self._feed.read(until)
+            self._take(frame, self._feed.error)
+            return frame is not None
+        finally:
+            self._reading.release()
+
+
+class AsyncKept(_Kept):
+    """A kept response, async."""
+
+    def __init__(self, replays: Replays, stream: AsyncSource[Partial, Any], writer: Writer) -> None:
+        super().__init__(replays, writer)
+        self._feed = AsyncFeed(stream, writer, apart=True)
+        self._reading = anyio.Lock()
+        self._loop = running_loop()
+
+    async def follow(self, count: int, ping: float | None) -> AsyncIterator[bytes]:
+        """Yield the events after number `count`, and then those that follow, as they are received.
+
+        Args:
+            count: Number of the last event that the reader has.
+            ping: Seconds without an event after which a ping is yielded; None for no pings.
+
+        Raises:
+            NotKept: They are not kept.
+        """
+        with self._replays.following(self):
+            while True:
+                if data := self._after(count):
+                    count = self.log.last
+                    yield data
+                elif self.over:
+                    return
+                elif not await self._more(count, ping):
+                    yield PING
+
+    def cancel(self) -> None:
+        """Close the stream, in its event loop."""
+        self._loop.start_soon(self._feed.close)
+
+    async def _more(self, count: int, ping: float | None) -> bool:
+        """Read what follows, unless another follower has. Return False if nothing is received within `ping` seconds."""
+        until = None if ping is None else perf_counter() + ping
+        with anyio.move_on_after(ping):
+            await self._reading.acquire()
+            try:
+                if self.log.last > count or self.over:
+                    return True
+                frame = await self._feed.read(until)
+                self._take(frame, self._feed.error)
+                return frame is not None
+            finally:
+                self._reading.release()
+        return False
+
+
+_KeptT = TypeVar("_KeptT", bound=_Kept)
+
+
+class Replays:
+    """Keeps responses for a while, so that a reader that lost its connection or was reloaded continues where it was.
+
+    An object of the application: create one, and pass it to each `StreamResponse` or `as_sse`. It is in the memory of
+    one process, and all its methods may be called in any thread. A response is kept until `seconds` after its last
+    reader left. If it is not complete by then, its request is closed.
+
+    Args:
+        max_streams: Number of responses that are kept. If all are being read, a further one is sent, but not kept.
+        max_bytes: Bytes of memory of their events together. Beyond it, responses without readers are removed first, and
+            then the oldest events of the response that grows.
+        seconds: Seconds that a response is kept without a reader.
+
+    Raises:
+        RequestError: A number is not above 0.
+    """
+
+    def __init__(self, *, max_streams: int = 1000, max_bytes: int = 64 * 2**20, seconds: float = 60.0) -> None:
+        for name, value in (("max_streams", max_streams), ("max_bytes", max_bytes), ("seconds", seconds)):
+            if not value > 0:
+                raise RequestError(f"{name} of Replays must be above 0, not {value!r}.", phase="configure")
+        self._max_streams = max_streams
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+        self._kept: dict[str, _Kept] = {}
+        self._idle: OrderedDict[str, _Kept] = OrderedDict()  # those without followers, in the order of their deadlines
+        self._size = 0
+        self._timer: threading.Timer | None = None
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __repr__(self) -> str:
+        return f"Replays({len(self._kept)} streams, {self._size} bytes)"
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of memory of all events that are kept."""
+        return self._size
+
+    def stop(self, event_id: str) -> bool:
+        """End a response for all its readers, and close its request. Its outcome is ``cancelled``.
+
+        Args:
+            event_id: The id of any of its events, or its key, which is the part before the dot.
+
+        Returns:
+            False if there is no such response, or it has ended.
+        """
+        with self._lock:
+            kept = self._kept.get(event_id.partition(".")[0])
+            if kept is None or kept.over:
+                return False
+        kept.cancel()
+        return True
+
+    def find(self, key: str) -> _Kept:
+        """Return a kept response.
+
+        Raises:
+            NotKept: There is none with this key.
+        """
+        with self._lock:
+            if (kept := self._kept.get(key)) is None:
+                raise NotKept
+            return kept
+
+    def keep(self, make: Callable[[], _KeptT]) -> _KeptT | None:
+        """Make a kept response and return it; None if there are `max_streams` that are being read."""
+        with self._lock:
+            if len(self._kept) >= self._max_streams and not self._remove_idle():
+                return None
+            kept = make()
+            self._kept[kept.key] = kept
+            self._set_idle(kept)  # until it is followed
+            return kept
+
+    @contextlib.contextmanager
+    def following(self, kept: _Kept) -> Iterator[None]:
+        """Count a follower of a response. When the last one leaves, the response becomes idle."""
+        with self._lock:
+            kept.followers += 1
+            self._idle.pop(kept.key, None)
+        try:
+            yield
+        finally:
+            self._leave(kept)
+
+    @contextlib.contextmanager
+    def changing(self, kept: _Kept) -> Iterator[None]:
+        """Read or change a log under the lock. What is too much afterwards is removed."""
+        with self._lock:
+            before = kept.log.size
+            yield
+            if kept.key in self._kept:  # and was not removed
+                self._size += kept.log.size - before
+            while self._size > self._max_bytes and (self._remove_idle(but=kept) or self._shorten(kept)):
+                pass
+
+    def _shorten(self, kept: _Kept) -> bool:
+        before = kept.log.size
+        shorter = kept.key in self._kept and kept.log.drop_oldest()
+        self._size += kept.log.size - before
+        return shorter
+
+    def _leave(self, kept: _Kept) -> None:
+        with self._lock:
+            kept.followers -= 1
+            if not kept.followers and kept.key in self._kept:
+                self._set_idle(kept)
+
+    def _set_idle(self, kept: _Kept) -> None:
+        kept.deadline = monotonic() + self._seconds
+        self._idle[kept.key] = kept
+        self._set_timer()
+
+    def _remove_idle(self, but: _Kept | None = None) -> bool:
+        """Remove an idle response, a complete one if there is one. Return False if there is none."""
+        idle = [kept for kept in self._idle.values() if kept is not but]
+        victim = next((kept for kept in idle if kept.over), next(iter(idle), None))
+        if victim is None:
+            return False
+        self._remove(victim)
+        return True
+
+    def _remove(self, kept: _Kept) -> None:
+        del self._kept[kept.key], self._idle[kept.key]
+        self._size -= kept.log.size
+        if not kept.over:
+            kept.cancel()
+
+    def _set_timer(self) -> None:
+        """Start the timer, if something is idle and it does not run."""
+        if self._timer is None and self._idle:
+            first = next(iter(self._idle.values()))
+            self._timer = threading.Timer(max(0.0, first.deadline - monotonic()), self._expire)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _expire(self) -> None:
+        with self._lock:
+            self._timer = None
+            now = monotonic()
+            for kept in [kept for kept in self._idle.values() if kept.deadline <= now]:
+                self._remove(kept)
+            self._set_timer()

@@ -1,0 +1,183 @@
+"""`StreamResponse` behind a real server, read by a real client."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import httpx
+import pytest
+
+from polyglot_core import AsyncInference, Inference, RequestError
+from polyglot_simulator import Cut, ErrorEvent, Pace, Reply, Simulator, SlowHeaders, Stall, Status, ToolCall
+from polyglot_streams import OpenAIChunks, Replays, StreamResponse
+from polyglot_streams.frames import PING
+
+from .serving import Server, events_in, read_until, reading, stands_still, text_of, wait_for
+
+WORDS = "Once upon a time there was a stream."
+
+
+class App:
+    """An ASGI application that responds with a stream of the simulator, with the options that a test sets."""
+
+    def __init__(self, simulator):
+        self.inference = AsyncInference.from_connection(simulator.connection)
+        self.options = {}
+        self.wrap = lambda stream: stream
+
+    async def __call__(self, scope, receive, send):
+        stream = self.wrap(self.inference.create("Tell a story.").stream())
+        await StreamResponse(stream, **self.options)(scope, receive, send)
+
+
+@pytest.fixture
+def serve():
+    """Starts a simulator and a server in front of it."""
+    running = []
+
+    def start(*args, **options):
+        simulator = Simulator(*args, **options).start()
+        app = App(simulator)
+        server = Server(app).__enter__()
+        running.extend((server, simulator))
+        return app, server.url, simulator
+
+    yield start
+    for each in running:
+        each.close() if isinstance(each, Simulator) else each.__exit__()
+
+
+def test_a_client_reads_events_with_ids_and_an_end(serve):
+    """The texts of the events are the response, their ids count up, and the last one states the outcome."""
+    app, url, simulator = serve(WORDS)
+    response = httpx.get(url)
+    events = events_in(response.content)
+    key = events[0].id.partition(".")[0]
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.content.startswith(f"id: {key}.0\nretry: ".encode())
+    assert text_of(events) == WORDS
+    assert [event.id for event in events] == [f"{key}.{n}" for n in (*range(1, len(events)), "end")]
+    assert events[-2].data == {"type": "partial", "finish_reason": "stop"}
+    assert events[-1].data["outcome"] == "finished"
+    assert events[-1].data["usage"]["output_tokens"] > 0
+
+
+def test_text_is_sent_as_it_is_received(serve):
+    """An event is with the client while the provider has not sent the next one."""
+    app, url, simulator = serve(WORDS, fault=Stall(after_events=3))
+    with reading(url) as response:
+        assert text_of(events_in(read_until(response.iter_bytes(), b" upon"))) == "Once upon"
+        assert simulator.requests[0].closed_at is None
+
+
+@pytest.mark.parametrize("shape", ["partials", "openai", "text"])
+def test_a_disconnect_closes_the_request_to_the_provider(serve, shape):
+    """A client that disconnects while the provider is silent ends the provider's request within a tenth of a second."""
+    app, url, simulator = serve(WORDS, fault=Stall(after_events=3))
+    app.options = {"shape": shape}
+    with reading(url) as response:
+        read_until(response.iter_bytes(), b" upon")
+    assert simulator.requests[0].wait_closed(5)
+
+
+def test_a_disconnect_before_the_provider_responds_closes_the_request(serve):
+    """The response begins at once, and a disconnect before the provider's headers ends the request."""
+    app, url, simulator = serve(WORDS, fault=SlowHeaders(20))
+    with reading(url) as response:
+        next(response.iter_bytes())
+        simulator.wait_for_request()
+    assert simulator.requests[0].wait_closed(5)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "outcome"),
+    [
+        (Cut(after_events=4), "Truncated", "truncated"),
+        (ErrorEvent(after_events=4), "ServerError", "failed"),
+        (Status(401, body='{"error": {"message": "Bad key test-key", "type": "x"}}'), "AuthenticationError", "failed"),
+        (Status(429, headers={"retry-after": "7"}), "RateLimited", "failed"),
+    ],
+    ids=["cut", "error event", "key", "rate"],
+)
+def test_an_error_is_an_event(serve, fault, error, outcome):
+    """An error is the last event, with its class and outcome, without the provider's text, and no end follows."""
+    app, url, simulator = serve(WORDS, fault=fault)
+    events = events_in(httpx.get(url).content)
+    last = events[-1].data
+    assert (last["type"], last["error"], last["outcome"]) == ("error", error, outcome)
+    assert last.get("retry_after") == (7.0 if error == "RateLimited" else None)
+    assert not any(event.data["type"] == "end" for event in events)
+    assert WORDS.startswith(text_of(events))
+    assert "test-key" not in json.dumps(last)
+    assert "127.0.0.1" not in json.dumps(last)
+
+
+def test_an_application_chooses_the_message_of_an_error(serve):
+    """`describe` returns the message that readers get."""
+    app, url, simulator = serve(WORDS, fault=Status(500))
+    app.options = {"describe": lambda error: f"Sorry: {error.status}"}
+    assert events_in(httpx.get(url).content)[-1].data["message"] == "Sorry: 500"
+
+
+def test_an_exception_of_the_application_is_an_event_and_is_raised(serve, caplog):
+    """A bug in a transform ends the response with an error without its text, and the server logs it."""
+
+    class Broken:
+        def __init__(self, stream):
+            self.close, self.response, self.partials = stream.close, stream.response, aiter(stream)
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            if (await anext(self.partials)).content_delta == " a":
+                raise KeyError("a secret")
+            return await anext(self.partials)
+
+    app, url, simulator = serve(WORDS)
+    app.wrap = Broken
+    with reading(url) as response, pytest.raises(httpx.RemoteProtocolError):
+        received = b""
+        for piece in response.iter_raw():
+            received += piece
+    last = events_in(received)[-1].data
+    assert (last["type"], last["error"]) == ("error", "PolyglotError")
+    assert "secret" not in received.decode()
+    assert simulator.requests[0].wait_closed(5)
+    assert "a secret" in caplog.text
+
+
+class Counted:
+    """A stream that counts the partials that were read."""
+
+    def __init__(self, stream):
+        self.close, self.response, self.stream = stream.close, stream.response, stream
+        self.count = 0
+
+    async def __aiter__(self):
+        async for partial in self.stream:
+            self.count += 1
+            yield partial
+
+
+@pytest.mark.parametrize("replays", [None, Replays()], ids=["direct", "kept"])
+def test_a_slow_client_makes_the_provider_wait(serve, replays):
+    """While the client does not read, nothing is read from the provider; when it does, it gets everything."""
+    app, url, simulator = serve("word " * 8_000)
+    streams = []
+    app.wrap = lambda stream: streams.append(Counted(stream)) or streams[-1]
+    app.options = {"replays": replays}
+    with socket.socket() as client:
+        client.settimeout(10)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        client.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        wait_for(lambda: streams and streams[0].count)
+        assert stands_still(lambda: streams[0].count) < 7_000
+        received = []
+        while part := client.recv(1 << 20):
+            received.append(part)
+    assert b'"outcome":"finished"' in b"".join(received)
+    assert streams[0].count > 8_000
