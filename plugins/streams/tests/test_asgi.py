@@ -8,10 +8,9 @@ import socket
 import httpx
 import pytest
 
-from polyglot_core import AsyncInference, Inference, RequestError
-from polyglot_simulator import Cut, ErrorEvent, Pace, Reply, Simulator, SlowHeaders, Stall, Status, ToolCall
-from polyglot_streams import OpenAIChunks, Replays, StreamResponse
-from polyglot_streams.frames import PING
+from polyglot_core import AsyncInference
+from polyglot_simulator import Cut, ErrorEvent, Simulator, SlowHeaders, Stall, Status
+from polyglot_streams import Replays, StreamResponse
 
 from .serving import Server, events_in, read_until, reading, stands_still, text_of, wait_for
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio.abc import TaskGroup
 
 from polyglot_core.errors import PolyglotError, RequestError
+from polyglot_streams.checks import is_async
 from polyglot_streams.frames import PING, Writer
 from polyglot_streams.replays import EventId, Replays
 from polyglot_streams.shapes import Describe, Partial, Shape, error_object, public_message
-from polyglot_streams.sources import AsyncSource, is_async
 from polyglot_streams.sse import SSE_HEADERS, as_text, async_events, check_ping
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from polyglot_streams.sources import AsyncSource
 
 __all__ = ["StreamResponse"]
 
@@ -34,9 +38,9 @@ _TEXT_HEADERS = {**SSE_HEADERS, "content-type": "text/plain; charset=utf-8"}
 class StreamResponse:
     """Sends a stream as the response of an ASGI application, as server-sent events or as text.
 
-    It is an ASGI application itself: return it from an endpoint of Starlette, or call it with ``scope``, ``receive`` and
-    ``send``. FastAPI needs that of `polyglot_streams.starlette`. The response begins at once, before the provider has
-    responded. An error is the last event. A client that reads slowly makes the provider wait.
+    It is an ASGI application itself: return it from an endpoint of Starlette, or call it with ``scope``, ``receive``
+    and ``send``. FastAPI needs that of `polyglot_streams.starlette`. The response begins at once, before the provider
+    has responded. An error is the last event. A client that reads slowly makes the provider wait.
 
     Args:
         stream: An async stream, or what transforms make of one. It should not have been read.
@@ -73,7 +77,7 @@ class StreamResponse:
         self._describe = describe
         self._replays = replays
         self._last_event_id = last_event_id
-        self._headers = {**(_TEXT_HEADERS if self._is_text else SSE_HEADERS), **(headers or {})}
+        self._fields = {**(_TEXT_HEADERS if self._is_text else SSE_HEADERS), **(headers or {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response.
@@ -82,7 +86,7 @@ class StreamResponse:
             PolyglotError: The text of a response is not complete. The server breaks off the connection.
         """
         after = self._after(scope)
-        if scope["method"] == "HEAD" or (after is not None and after.count is None):
+        if scope["method"] == "HEAD" or (after is not None and after.number is None):
             await self._stream.close()  # unread
             await send(self.start(200 if scope["method"] == "HEAD" else 204))
             await send(_body(b"", more=False))
@@ -106,7 +110,7 @@ class StreamResponse:
 
     def header_list(self) -> list[tuple[bytes, bytes]]:
         """Return the headers of the response."""
-        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self._headers.items()]
+        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self._fields.items()]
 
     def _after(self, scope: Scope) -> EventId | None:
         """Return the id after which the reader continues, or None for a new response."""

@@ -20,7 +20,7 @@ from polyglot_streams.sources import NOT_YET, AsyncReading, Reading
 if TYPE_CHECKING:
     from polyglot_streams.sources import AsyncSource, Source
 
-__all__ = ["OPENING", "PING", "AsyncFeed", "Feed", "Writer"]
+__all__ = ["OPENING", "PING", "AsyncFeed", "Feed", "Writer", "was_stopped"]
 
 PING = b": ping\n\n"
 """A comment, which readers ignore."""
@@ -71,9 +71,9 @@ class Writer:
         data = self._shape.change(self._heading, self._changes.of(partial))
         return b"" if data is None else self._event(data)
 
-    def end(self, response: InferenceResponse[Any]) -> bytes:
-        """Return the last events of a response that ended without an error."""
-        return self._last(Ending(response.outcome, None, response))
+    def end(self, response: InferenceResponse[Any], *, stopped: bool) -> bytes:
+        """Return the last events of a response that ended without an error, or was stopped by a transform."""
+        return self._last(Ending(response.outcome, None, response, stopped))
 
     def fail(self, error: PolyglotError) -> bytes:
         """Return the last events of a response that failed. The log has the error itself."""
@@ -97,6 +97,11 @@ class Writer:
         return b"id: %b.%d\ndata: %b\n\n" % (self.key.encode(), self._count, data)
 
 
+def was_stopped(stream: object) -> bool:
+    """Return True if a transform, such as `stop_when`, has ended a stream."""
+    return getattr(stream, "stopped", None) is not None
+
+
 _ReadingT = TypeVar("_ReadingT", bound="Reading[Partial, Any] | AsyncReading[Partial, Any]")
 
 
@@ -107,7 +112,8 @@ class _Feed(Generic[_ReadingT]):
         error: The exception of the application that ended the response, or None.
     """
 
-    def __init__(self, reading: _ReadingT, writer: Writer) -> None:
+    def __init__(self, stream: object, reading: _ReadingT, writer: Writer) -> None:
+        self._stream = stream
         self._reading = reading
         self._writer = writer
         self.error: Exception | None = None
@@ -124,23 +130,23 @@ class Feed(_Feed[Reading[Partial, Any]]):
     Args:
         stream: The stream.
         writer: Makes the events.
-        apart: Whether reads outlive an interruption of the caller.
     """
 
-    def __init__(self, stream: Source[Partial, Any], writer: Writer, *, apart: bool = False) -> None:
-        super().__init__(Reading(stream, apart=apart), writer)
+    def __init__(self, stream: Source[Partial, Any], writer: Writer) -> None:
+        super().__init__(stream, Reading(stream), writer)
 
     def read(self, until: float | None = None) -> bytes | None:
         """Return the next events; empty for a partial without news; None if nothing was received by `until`.
 
-        The last one states how the response ended. After it, `over` is True and the stream is closed.
+        A read with a deadline outlives an interruption of its caller, and the next one continues it. The last event
+        states how the response ended. After it, `over` is True and the stream is closed.
         """
         try:
             try:
                 partial = self._reading.read(until)
                 return None if partial is NOT_YET else self._writer.write(partial)
             except StopIteration:
-                return self._writer.end(self._reading.response())
+                return self._writer.end(self._reading.response(), stopped=was_stopped(self._stream))
         except PolyglotError as error:
             self.close()
             return self._writer.fail(error)
@@ -160,23 +166,23 @@ class AsyncFeed(_Feed[AsyncReading[Partial, Any]]):
     Args:
         stream: The stream.
         writer: Makes the events.
-        apart: Whether reads outlive a cancellation of the caller.
     """
 
-    def __init__(self, stream: AsyncSource[Partial, Any], writer: Writer, *, apart: bool = False) -> None:
-        super().__init__(AsyncReading(stream, apart=apart), writer)
+    def __init__(self, stream: AsyncSource[Partial, Any], writer: Writer) -> None:
+        super().__init__(stream, AsyncReading(stream), writer)
 
     async def read(self, until: float | None = None) -> bytes | None:
         """Return the next events; empty for a partial without news; None if nothing was received by `until`.
 
-        The last one states how the response ended. After it, `over` is True and the stream is closed.
+        A read with a deadline outlives an interruption of its caller, and the next one continues it. The last event
+        states how the response ended. After it, `over` is True and the stream is closed.
         """
         try:
             try:
                 partial = await self._reading.read(until)
                 return None if partial is NOT_YET else self._writer.write(partial)
             except StopAsyncIteration:
-                return self._writer.end(await self._reading.response())
+                return self._writer.end(await self._reading.response(), stopped=was_stopped(self._stream))
         except PolyglotError as error:
             await self.close()
             return self._writer.fail(error)

@@ -22,7 +22,7 @@ export function readStream(url, { body, headers, lastEventId, tries = 5, silence
     if (!fields.data || ended) return;
     const event = JSON.parse(fields.data);
     lost = 0;
-    if (event.type !== "partial") return end(event.outcome === "finished" ? "onFinish" : "onError", event);
+    if (event.type !== "partial") return end(event.outcome === "finished" || event.stopped ? "onFinish" : "onError", event);
     if (event.seam && !event.seam.keeps) text = "";
     if (!event.choice) text += event.content_delta ?? "";
     call("onPartial", event);

@@ -17,8 +17,8 @@
 # when nothing is. An async stream is closed in its event loop.
 #
 # The bytes of all logs together are bounded. To make room, idle responses are removed first, those that are complete
-# before those that are not, each from the one that was left longest ago; then the growing log drops its oldest events. A
-# follower that asks for an event that was dropped is told so, and nothing is skipped silently.
+# before those that are not, each from the one that was left longest ago; then the growing log drops its oldest events.
+# A follower that asks for an event that was dropped is told so, and nothing is skipped silently.
 #
 # `_lock` guards the registry and all logs. It is held for short steps that do not wait.
 
@@ -30,19 +30,21 @@ import re
 import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterator
 from itertools import islice
+from math import inf
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import anyio
 
-from polyglot_core.errors import RequestError, StreamError
+from polyglot_core.errors import StreamError
+from polyglot_streams.checks import count
+from polyglot_streams.checks import seconds as checked_seconds
 from polyglot_streams.event_loops import running_loop
 from polyglot_streams.frames import PING, AsyncFeed, Feed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable, Generator
     from typing import Any
 
     from polyglot_streams.frames import Writer
@@ -68,11 +70,11 @@ class EventId(NamedTuple):
 
     Attributes:
         key: Key of the response.
-        count: Number of the event; None for the last one of the response.
+        number: Number of the event; None for the last one of the response.
     """
 
     key: str
-    count: int | None
+    number: int | None
 
     @classmethod
     def read(cls, text: str) -> EventId:
@@ -101,13 +103,13 @@ class _Log:
             self.size += len(event) + _OVERHEAD
             self.last += 1
 
-    def after(self, count: int) -> bytes:
-        """Return the events after number `count`.
+    def after(self, number: int) -> bytes:
+        """Return the events after number `number`.
 
         Raises:
-            NotKept: Some of them were dropped, or `count` is larger than that of the newest event.
+            NotKept: Some of them were dropped, or `number` is larger than that of the newest event.
         """
-        missing = self.last - count
+        missing = self.last - number
         if not 0 <= missing <= len(self._events):
             raise NotKept
         newest_first = list(islice(reversed(self._events), missing))
@@ -148,14 +150,14 @@ class _Kept:
         """Close the stream. Any thread may call it."""
         raise NotImplementedError
 
-    def _after(self, count: int) -> bytes:
-        """Return the events after number `count`.
+    def _after(self, number: int) -> bytes:
+        """Return the events after number `number`.
 
         Raises:
             NotKept: They are not kept.
         """
         with self._replays.changing(self):
-            return self.log.after(count)
+            return self.log.after(number)
 
     def _take(self, frame: bytes | None, error: Exception | None) -> None:
         """Append a frame to the log, within the registry's bounds."""
@@ -171,14 +173,14 @@ class Kept(_Kept):
 
     def __init__(self, replays: Replays, stream: Source[Partial, Any], writer: Writer) -> None:
         super().__init__(replays, writer)
-        self._feed = Feed(stream, writer, apart=True)
+        self._feed = Feed(stream, writer)
         self._reading = threading.Lock()
 
-    def follow(self, count: int, ping: float | None) -> Iterator[bytes]:
-        """Yield the events after number `count`, and then those that follow, as they are received.
+    def follow(self, number: int, ping: float | None) -> Generator[bytes]:
+        """Yield the events after number `number`, and then those that follow, as they are received.
 
         Args:
-            count: Number of the last event that the reader has.
+            number: Number of the last event that the reader has.
             ping: Seconds without an event after which a ping is yielded; None for no pings.
 
         Raises:
@@ -186,25 +188,25 @@ class Kept(_Kept):
         """
         with self._replays.following(self):
             while True:
-                if data := self._after(count):
-                    count = self.log.last
+                if data := self._after(number):
+                    number = self.log.last
                     yield data
                 elif self.over:
                     return
-                elif not self._more(count, ping):
+                elif not self._more(number, ping):
                     yield PING
 
     def cancel(self) -> None:
         """Close the stream, which ends a read of another thread."""
         self._feed.close()
 
-    def _more(self, count: int, ping: float | None) -> bool:
+    def _more(self, number: int, ping: float | None) -> bool:
         """Read what follows, unless another follower has. Return False if nothing is received within `ping` seconds."""
-        until = None if ping is None else perf_counter() + ping
+        until = inf if ping is None else perf_counter() + ping  # a deadline leaves the read to a reader apart
         if not self._reading.acquire(timeout=-1 if ping is None else ping):
             return False
         try:
-            if self.log.last > count or self.over:
+            if self.log.last > number or self.over:
                 return True
             frame = self._feed.read(until)
             self._take(frame, self._feed.error)
@@ -218,15 +220,15 @@ class AsyncKept(_Kept):
 
     def __init__(self, replays: Replays, stream: AsyncSource[Partial, Any], writer: Writer) -> None:
         super().__init__(replays, writer)
-        self._feed = AsyncFeed(stream, writer, apart=True)
+        self._feed = AsyncFeed(stream, writer)
         self._reading = anyio.Lock()
         self._loop = running_loop()
 
-    async def follow(self, count: int, ping: float | None) -> AsyncIterator[bytes]:
-        """Yield the events after number `count`, and then those that follow, as they are received.
+    async def follow(self, number: int, ping: float | None) -> AsyncGenerator[bytes]:
+        """Yield the events after number `number`, and then those that follow, as they are received.
 
         Args:
-            count: Number of the last event that the reader has.
+            number: Number of the last event that the reader has.
             ping: Seconds without an event after which a ping is yielded; None for no pings.
 
         Raises:
@@ -234,25 +236,25 @@ class AsyncKept(_Kept):
         """
         with self._replays.following(self):
             while True:
-                if data := self._after(count):
-                    count = self.log.last
+                if data := self._after(number):
+                    number = self.log.last
                     yield data
                 elif self.over:
                     return
-                elif not await self._more(count, ping):
+                elif not await self._more(number, ping):
                     yield PING
 
     def cancel(self) -> None:
         """Close the stream, in its event loop."""
         self._loop.start_soon(self._feed.close)
 
-    async def _more(self, count: int, ping: float | None) -> bool:
+    async def _more(self, number: int, ping: float | None) -> bool:
         """Read what follows, unless another follower has. Return False if nothing is received within `ping` seconds."""
-        until = None if ping is None else perf_counter() + ping
+        until = inf if ping is None else perf_counter() + ping  # a deadline leaves the read to a reader apart
         with anyio.move_on_after(ping):
             await self._reading.acquire()
             try:
-                if self.log.last > count or self.over:
+                if self.log.last > number or self.over:
                     return True
                 frame = await self._feed.read(until)
                 self._take(frame, self._feed.error)
@@ -279,16 +281,13 @@ class Replays:
         seconds: Seconds that a response is kept without a reader.
 
     Raises:
-        RequestError: A number is not above 0.
+        RequestError: A number is of a wrong type, or too small.
     """
 
     def __init__(self, *, max_streams: int = 1000, max_bytes: int = 64 * 2**20, seconds: float = 60.0) -> None:
-        for name, value in (("max_streams", max_streams), ("max_bytes", max_bytes), ("seconds", seconds)):
-            if not value > 0:
-                raise RequestError(f"{name} of Replays must be above 0, not {value!r}.", phase="configure")
-        self._max_streams = max_streams
-        self._max_bytes = max_bytes
-        self._seconds = seconds
+        self._max_streams = count("max_streams", max_streams, 1)
+        self._max_bytes = count("max_bytes", max_bytes, 1)
+        self._seconds = checked_seconds("seconds", seconds)
         self._kept: dict[str, _Kept] = {}
         self._idle: OrderedDict[str, _Kept] = OrderedDict()  # those without followers, in the order of their deadlines
         self._size = 0
@@ -344,7 +343,7 @@ class Replays:
             return kept
 
     @contextlib.contextmanager
-    def following(self, kept: _Kept) -> Iterator[None]:
+    def following(self, kept: _Kept) -> Generator[None]:
         """Count a follower of a response. When the last one leaves, the response becomes idle."""
         with self._lock:
             kept.followers += 1
@@ -355,7 +354,7 @@ class Replays:
             self._leave(kept)
 
     @contextlib.contextmanager
-    def changing(self, kept: _Kept) -> Iterator[None]:
+    def changing(self, kept: _Kept) -> Generator[None]:
         """Read or change a log under the lock. What is too much afterwards is removed."""
         with self._lock:
             before = kept.log.size

@@ -110,11 +110,13 @@ class Ending(NamedTuple):
         outcome: How it ended.
         error: The error that ended it, or None.
         response: What was received, or None if that is not known.
+        stopped: True if a transform of the application ended the response, so that it is complete for its readers.
     """
 
     outcome: Outcome
     error: PolyglotError | None
     response: InferenceResponse[Any] | None
+    stopped: bool = False
 
 
 class Shape(Protocol):
@@ -124,7 +126,8 @@ class Shape(Protocol):
         """Return what is sent of a partial, or None if it has nothing new."""
 
     def end(self, heading: Heading, ending: Ending, describe: Describe) -> Iterable[bytes]:
-        """Return what is sent at the end. Only an outcome of ``finished`` may look like an end without an error."""
+        """Return what is sent at the end. Only what is ``finished``, or was stopped, may look complete."""
+        ...
 
 
 class _Choice:
@@ -204,9 +207,9 @@ class _Partial(Struct, frozen=True, omit_defaults=True, tag="partial"):
     seam: _Seam | None = None
 
 
-
 class _End(Struct, frozen=True, omit_defaults=True, tag="end"):
     outcome: str
+    stopped: bool = False
     finish_reason: str | None = None
     model: str | None = None
     usage: dict[str, int] | None = None
@@ -244,7 +247,7 @@ class Partials(Struct, frozen=True):
         response = ending.response
         usage = None if response is None else _counts(response.usage)
         reason, model = (None, None) if response is None else (response.finish_reason, response.model)
-        yield _encode(_End(ending.outcome.value, reason, model, usage))
+        yield _encode(_End(ending.outcome.value, ending.stopped, reason, model, usage))
 
 
 class OpenAIChunks(Struct, frozen=True):
@@ -287,7 +290,9 @@ class OpenAIChunks(Struct, frozen=True):
 
     def end(self, heading: Heading, ending: Ending, describe: Describe) -> Iterable[bytes]:
         """Return ``[DONE]`` if the response is complete; otherwise an error object, and no ``[DONE]``."""
-        if ending.outcome is not Outcome.FINISHED:
+        if ending.stopped:
+            yield self._chunk(heading, [{"index": 0, "delta": {}, "finish_reason": "stop"}])
+        elif ending.outcome is not Outcome.FINISHED:
             error = ending.error or StreamError(f"The response ended as {ending.outcome.value}.")
             shown = _error(_Error, error, ending.outcome, describe if ending.error else str)
             fields = {"message": shown.message, "type": shown.error, "code": shown.status, "param": None}

@@ -6,19 +6,23 @@ disconnects; `asgi` watches for that itself.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
 from time import perf_counter
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from anyio import CancelScope
 
 from polyglot_core import InferenceResponse, Outcome, PartialInferenceResponse
 from polyglot_core.errors import RequestError, StreamError
-from polyglot_streams.frames import OPENING, PING, AsyncFeed, Feed, Writer
+from polyglot_streams.checks import is_async, seconds
+from polyglot_streams.frames import OPENING, PING, AsyncFeed, Feed, Writer, was_stopped
 from polyglot_streams.replays import AsyncKept, EventId, Kept, NotKept, Replays
 from polyglot_streams.shapes import Describe, Partial, Shape, check_kept, public_message
-from polyglot_streams.sources import AsyncSource, Source, is_async
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
+
+    from polyglot_streams.sources import AsyncSource, Source
 
 __all__ = ["SSE_HEADERS", "as_sse", "as_text", "async_events", "check_ping", "has_ended"]
 
@@ -42,7 +46,7 @@ def as_sse(
     describe: Describe = ...,
     replays: Replays | None = ...,
     last_event_id: str | None = ...,
-) -> AsyncIterator[bytes]: ...
+) -> AsyncGenerator[bytes]: ...
 @overload
 def as_sse(
     stream: Source[Partial, Any],
@@ -52,7 +56,7 @@ def as_sse(
     describe: Describe = ...,
     replays: Replays | None = ...,
     last_event_id: str | None = ...,
-) -> Iterator[bytes]: ...
+) -> Generator[bytes]: ...
 def as_sse(
     stream: Any,
     *,
@@ -61,11 +65,11 @@ def as_sse(
     describe: Describe = public_message,
     replays: Replays | None = None,
     last_event_id: str | None = None,
-) -> AsyncIterator[bytes] | Iterator[bytes]:
+) -> AsyncGenerator[bytes] | Generator[bytes]:
     """Return a generator of server-sent events, which closes the stream when it ends or is closed.
 
-    Nothing is read ahead: each event is read when it is requested. An error of the stream is the last event. An exception
-    that is not a `PolyglotError` is raised after it.
+    Nothing is read ahead: each event is read when it is requested. An error of the stream is the last event. An
+    exception that is not a `PolyglotError` is raised after it.
 
     Args:
         stream: A stream, or what transforms make of one. An async one gives an async generator.
@@ -79,7 +83,7 @@ def as_sse(
             no request is sent, and the rest of the response that the id belongs to is sent from `replays`.
 
     Raises:
-        RequestError: `stream` is no stream, there is no such shape, or `ping` is not above 0.
+        RequestError: `stream` is no stream, there is no such shape, or `ping` is not valid.
     """
     check_ping(ping)
     writer = Writer(shape, describe)
@@ -89,23 +93,23 @@ def as_sse(
 
 
 def check_ping(ping: float | None) -> None:
-    """Raise if seconds between pings are not above 0.
+    """Raise if the seconds between pings are not valid.
 
     Raises:
-        RequestError: They are not.
+        RequestError: They are no number, or below 0.01.
     """
-    if ping is not None and not ping > 0:
-        raise RequestError(f"ping is a number of seconds above 0, or None for no pings, not {ping!r}.", phase="configure")
+    if ping is not None:
+        seconds("ping", ping, least=0.01)
 
 
 def has_ended(last_event_id: str | None) -> bool:
     """Return True if a reader has received the last event. Respond with status 204, so that it does not reconnect."""
-    return bool(last_event_id) and EventId.read(last_event_id or "").count is None
+    return bool(last_event_id) and EventId.read(last_event_id or "").number is None
 
 
 def _events(
     stream: Source[Partial, Any], writer: Writer, replays: Replays | None, after: EventId | None, ping: float | None
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """Yield the events of a stream, or those after an id, and pings."""
     try:
         if after is None:
@@ -113,10 +117,10 @@ def _events(
             kept, count = None if replays is None else replays.keep(lambda: Kept(replays, stream, writer)), 0
         else:
             stream.close()  # unread
-            if after.count is None:
+            if after.number is None:
                 return
             yield OPENING
-            kept, count = _found(Kept, replays, after), after.count
+            kept, count = _found(Kept, replays, after), after.number
         with closing(_direct(stream, writer, ping) if kept is None else kept.follow(count, ping)) as events:
             yield from events
     except NotKept as error:
@@ -129,7 +133,7 @@ async def async_events(
     replays: Replays | None,
     after: EventId | None,
     ping: float | None,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Yield the events of a stream, or those after an id, and pings."""
     try:
         if after is None:
@@ -137,10 +141,10 @@ async def async_events(
             kept, count = None if replays is None else replays.keep(lambda: AsyncKept(replays, stream, writer)), 0
         else:
             await stream.close()  # unread
-            if after.count is None:
+            if after.number is None:
                 return
             yield OPENING
-            kept, count = _found(AsyncKept, replays, after), after.count
+            kept, count = _found(AsyncKept, replays, after), after.number
         async with aclosing(
             _async_direct(stream, writer, ping) if kept is None else kept.follow(count, ping)
         ) as events:
@@ -164,7 +168,7 @@ def _found(kind: type[_KeptT], replays: Replays | None, after: EventId) -> _Kept
     return kept
 
 
-def _direct(stream: Source[Partial, Any], writer: Writer, ping: float | None) -> Iterator[bytes]:
+def _direct(stream: Source[Partial, Any], writer: Writer, ping: float | None) -> Generator[bytes]:
     """Yield the events of a stream, and pings."""
     feed = Feed(stream, writer)
     try:
@@ -178,7 +182,7 @@ def _direct(stream: Source[Partial, Any], writer: Writer, ping: float | None) ->
         feed.close()
 
 
-async def _async_direct(stream: AsyncSource[Partial, Any], writer: Writer, ping: float | None) -> AsyncIterator[bytes]:
+async def _async_direct(stream: AsyncSource[Partial, Any], writer: Writer, ping: float | None) -> AsyncGenerator[bytes]:
     """Yield the events of a stream, and pings."""
     feed = AsyncFeed(stream, writer)
     try:
@@ -193,10 +197,10 @@ async def _async_direct(stream: AsyncSource[Partial, Any], writer: Writer, ping:
 
 
 @overload
-def as_text(stream: AsyncSource[Partial, Any]) -> AsyncIterator[bytes]: ...
+def as_text(stream: AsyncSource[Partial, Any]) -> AsyncGenerator[bytes]: ...
 @overload
-def as_text(stream: Source[Partial, Any]) -> Iterator[bytes]: ...
-def as_text(stream: Any) -> AsyncIterator[bytes] | Iterator[bytes]:
+def as_text(stream: Source[Partial, Any]) -> Generator[bytes]: ...
+def as_text(stream: Any) -> AsyncGenerator[bytes] | Generator[bytes]:
     """Return a generator of the visible text of choice 0 in UTF-8, which closes the stream when it ends or is closed.
 
     Plain text cannot express how a response ended. So an error is raised, which makes the server break off the response
@@ -214,20 +218,20 @@ def as_text(stream: Any) -> AsyncIterator[bytes] | Iterator[bytes]:
     return _async_text(stream) if is_async("as_text", stream) else _text(stream)
 
 
-def _text(stream: Source[Partial, Any]) -> Iterator[bytes]:
+def _text(stream: Source[Partial, Any]) -> Generator[bytes]:
     with closing(stream):
         for partial in stream:
             if text := _text_of(partial):
                 yield text
-        _check_finished(stream.response())
+        _check_complete(stream, stream.response())
 
 
-async def _async_text(stream: AsyncSource[Partial, Any]) -> AsyncIterator[bytes]:
+async def _async_text(stream: AsyncSource[Partial, Any]) -> AsyncGenerator[bytes]:
     try:
         async for partial in stream:
             if text := _text_of(partial):
                 yield text
-        _check_finished(await stream.response())
+        _check_complete(stream, await stream.response())
     finally:
         with CancelScope(shield=True):
             await stream.close()
@@ -247,11 +251,11 @@ def _text_of(partial: Partial) -> bytes:
     return partial.content_delta.encode() if partial.choice == 0 else b""
 
 
-def _check_finished(response: InferenceResponse[Any]) -> None:
-    """Raise if a response is not complete.
+def _check_complete(stream: object, response: InferenceResponse[Any]) -> None:
+    """Raise if a response is not complete, unless a transform has stopped it.
 
     Raises:
         StreamError: It is not.
     """
-    if response.outcome is not Outcome.FINISHED:
+    if response.outcome is not Outcome.FINISHED and not was_stopped(stream):
         raise StreamError(f"The response ended as {response.outcome.value}.", phase="stream", partial=response)

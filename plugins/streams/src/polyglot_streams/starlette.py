@@ -31,12 +31,16 @@ class StreamResponse(asgi.StreamResponse, Response):
     """
 
     def __init__(
-        self, stream: AsyncSource[Partial, Any], *, background: BackgroundTask | None = None, **options: Any
+        self,
+        stream: AsyncSource[Partial, Any],
+        *,
+        background: BackgroundTask | None = None,
+        **options: Any,  # noqa: ANN401 (its arguments)
     ) -> None:
         asgi.StreamResponse.__init__(self, stream, **options)
         self.status_code = 200
         self.background = background
-        self.init_headers(self._headers)
+        self.init_headers(self._fields)
 
     def header_list(self) -> list[tuple[bytes, bytes]]:
         """Return the headers, with those that were added since."""
