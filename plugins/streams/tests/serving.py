@@ -7,11 +7,55 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import aclosing, closing, contextmanager
 from typing import Any, NamedTuple
 
+import anyio
 import httpx
 import uvicorn
+
+from polyglot_core import AsyncInference, Inference
+
+STYLES = ("sync", "asyncio", "trio")
+
+
+def run(style, story):
+    """Run an async function on the event loop of a style; a sync stream is read on asyncio."""
+    return anyio.run(story, backend="asyncio" if style == "sync" else style)
+
+
+def new_stream(style, simulator):
+    """Return a stream of a style, whose request is not sent yet."""
+    inference = (Inference if style == "sync" else AsyncInference).from_connection(simulator.connection)
+    return inference.create("Tell a story.").stream()
+
+
+async def lifted(pieces):
+    """Yield what a generator yields, be it sync or async, and close it."""
+    if hasattr(pieces, "__aiter__"):
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+    else:
+        with closing(pieces):
+            for piece in pieces:
+                yield piece
+
+
+async def read_all(pieces) -> bytes:
+    """Return everything that a generator yields."""
+    return b"".join([piece async for piece in lifted(pieces)])
+
+
+async def read_to(pieces, part: bytes) -> bytes:
+    """Return what a generator yields until a part is in it, and close it."""
+    received = b""
+    async with aclosing(lifted(pieces)) as each:
+        async for piece in each:
+            received += piece
+            if part in received:
+                break
+    return received
 
 
 class Event(NamedTuple):

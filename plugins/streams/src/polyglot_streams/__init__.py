@@ -6,8 +6,8 @@ A sync stream gives a sync stream, an async stream an async one, on asyncio and 
 from __future__ import annotations
 
 from polyglot_streams.asgi import StreamResponse
-from polyglot_streams.replays import NotKept, Replays
-from polyglot_streams.shapes import OpenAIChunks, Shape
+from polyglot_streams.replays import Replays
+from polyglot_streams.shapes import NotKept, OpenAIChunks, Shape
 from polyglot_streams.sharing import AsyncBranch, AsyncShared, Branch, FellBehind, Shared
 from polyglot_streams.sources import AsyncSource, Source
 from polyglot_streams.sse import SSE_HEADERS, as_sse, as_text, has_ended

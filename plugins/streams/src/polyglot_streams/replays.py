@@ -37,11 +37,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import anyio
 
-from polyglot_core.errors import StreamError
 from polyglot_streams.checks import count
 from polyglot_streams.checks import seconds as checked_seconds
 from polyglot_streams.event_loops import running_loop
 from polyglot_streams.frames import PING, AsyncFeed, Feed
+from polyglot_streams.shapes import NotKept
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -51,18 +51,11 @@ if TYPE_CHECKING:
     from polyglot_streams.shapes import Partial
     from polyglot_streams.sources import AsyncSource, Source
 
-__all__ = ["AsyncKept", "EventId", "Kept", "NotKept", "Replays"]
+__all__ = ["AsyncKept", "EventId", "Kept", "Replays"]
 
 _LOG = logging.getLogger("polyglot")
 _ID = re.compile(r"([\w-]{1,64})\.(?:(\d{1,12})|end)", re.ASCII)
 _OVERHEAD = sys.getsizeof(b"") + 8  # bytes of memory of an event besides its text
-
-
-class NotKept(StreamError):
-    """The events after a Last-Event-ID are not kept: it is unknown or too old, or belongs to another process."""
-
-    def __init__(self, message: str = "The rest of this response is not kept. Request it again.") -> None:
-        super().__init__(message, phase="stream")
 
 
 class EventId(NamedTuple):

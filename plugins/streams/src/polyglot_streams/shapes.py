@@ -38,6 +38,7 @@ __all__ = [
     "Changes",
     "Ending",
     "Heading",
+    "NotKept",
     "OpenAIChunks",
     "Partials",
     "Shape",
@@ -361,6 +362,13 @@ def _error(kind: type[_Error], error: PolyglotError, outcome: Outcome, describe:
     )
 
 
+class NotKept(StreamError):
+    """The events after a Last-Event-ID are not kept: it is unknown or too old, or belongs to another process."""
+
+    def __init__(self, message: str = "The events after the Last-Event-ID of a reader are not kept.") -> None:
+        super().__init__(message, phase="stream")
+
+
 def error_object(error: PolyglotError, describe: Describe) -> bytes:
     """Return the public fields of an error as a JSON object."""
     return _encode(_error(_Error, error, Outcome.FAILED if error.partial is None else error.partial.outcome, describe))
@@ -378,6 +386,7 @@ _MESSAGES: dict[type[PolyglotError], str] = {
     Overloaded: "The provider is overloaded. Try again later.",
     ServerError: "The provider failed.",
     StreamError: "The response cannot be used.",
+    NotKept: "The connection was lost, and the rest of this response is not kept. Request it again.",
     Truncated: "The response ended before it was complete.",
     LimitExceeded: "The response is too large.",
     TimedOut: "The response took too long.",

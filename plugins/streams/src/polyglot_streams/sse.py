@@ -16,8 +16,8 @@ from polyglot_core import InferenceResponse, Outcome, PartialInferenceResponse
 from polyglot_core.errors import RequestError, StreamError
 from polyglot_streams.checks import is_async, seconds
 from polyglot_streams.frames import OPENING, PING, AsyncFeed, Feed, Writer, was_stopped
-from polyglot_streams.replays import AsyncKept, EventId, Kept, NotKept, Replays
-from polyglot_streams.shapes import Describe, Partial, Shape, check_kept, public_message
+from polyglot_streams.replays import AsyncKept, EventId, Kept, Replays
+from polyglot_streams.shapes import Describe, NotKept, Partial, Shape, check_kept, public_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -33,7 +33,7 @@ SSE_HEADERS = {
 }
 """Headers of a response whose body is that of `as_sse`."""
 
-_NO_REPLAYS = "The connection was lost, and this response was not kept. Request it again."
+_NO_REPLAYS = "A reader sent a Last-Event-ID, but no responses are kept; pass replays=Replays(…) to keep them."
 _KeptT = TypeVar("_KeptT", Kept, AsyncKept)
 
 
@@ -113,15 +113,15 @@ def _events(
     """Yield the events of a stream, or those after an id, and pings."""
     try:
         if after is None:
+            kept, number = None if replays is None else replays.keep(lambda: Kept(replays, stream, writer)), 0
             yield writer.opening()
-            kept, count = None if replays is None else replays.keep(lambda: Kept(replays, stream, writer)), 0
         else:
             stream.close()  # unread
             if after.number is None:
                 return
             yield OPENING
-            kept, count = _found(Kept, replays, after), after.number
-        with closing(_direct(stream, writer, ping) if kept is None else kept.follow(count, ping)) as events:
+            kept, number = _found(Kept, replays, after), after.number
+        with closing(_direct(stream, writer, ping) if kept is None else kept.follow(number, ping)) as events:
             yield from events
     except NotKept as error:
         yield writer.another().fail(error)
@@ -137,16 +137,16 @@ async def async_events(
     """Yield the events of a stream, or those after an id, and pings."""
     try:
         if after is None:
+            kept, number = None if replays is None else replays.keep(lambda: AsyncKept(replays, stream, writer)), 0
             yield writer.opening()
-            kept, count = None if replays is None else replays.keep(lambda: AsyncKept(replays, stream, writer)), 0
         else:
             await stream.close()  # unread
             if after.number is None:
                 return
             yield OPENING
-            kept, count = _found(AsyncKept, replays, after), after.number
+            kept, number = _found(AsyncKept, replays, after), after.number
         async with aclosing(
-            _async_direct(stream, writer, ping) if kept is None else kept.follow(count, ping)
+            _async_direct(stream, writer, ping) if kept is None else kept.follow(number, ping)
         ) as events:
             async for event in events:
                 yield event
