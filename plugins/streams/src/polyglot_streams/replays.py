@@ -20,7 +20,7 @@
 # before those that are not, each from the one that was left longest ago; then the growing log drops its oldest events.
 # A follower that asks for an event that was dropped is told so, and nothing is skipped silently.
 #
-# `_lock` guards the registry and all logs. It is held for short steps that do not wait.
+# `Replays.lock` guards the registry and all logs. It is held for short steps that do not wait.
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class _Kept:
         Raises:
             NotKept: They are not kept.
         """
-        with self._replays.changing(self):
+        with self._replays.lock:
             return self.log.after(number)
 
     def _take(self, frame: bytes | None, error: Exception | None) -> None:
@@ -244,17 +244,26 @@ class AsyncKept(_Kept):
     async def _more(self, number: int, ping: float | None) -> bool:
         """Read what follows, unless another follower has. Return False if nothing is received within `ping` seconds."""
         until = inf if ping is None else perf_counter() + ping  # a deadline leaves the read to a reader apart
-        with anyio.move_on_after(ping):
-            await self._reading.acquire()
-            try:
-                if self.log.last > number or self.over:
-                    return True
-                frame = await self._feed.read(until)
-                self._take(frame, self._feed.error)
-                return frame is not None
-            finally:
-                self._reading.release()
-        return False
+        if not await self._acquired(ping):
+            return False
+        try:
+            if self.log.last > number or self.over:
+                return True
+            frame = await self._feed.read(until)
+            self._take(frame, self._feed.error)
+            return frame is not None
+        finally:
+            self._reading.release()
+
+    async def _acquired(self, ping: float | None) -> bool:
+        """Acquire the lock of the read, and return True; False if another follower reads for `ping` seconds."""
+        try:
+            self._reading.acquire_nowait()  # without a checkpoint
+        except anyio.WouldBlock:
+            with anyio.move_on_after(ping) as scope:
+                await self._reading.acquire()
+            return not scope.cancelled_caught
+        return True
 
 
 _KeptT = TypeVar("_KeptT", bound=_Kept)
@@ -266,6 +275,9 @@ class Replays:
     An object of the application: create one, and pass it to each `StreamResponse` or `as_sse`. It is in the memory of
     one process, and all its methods may be called in any thread. A response is kept until `seconds` after its last
     reader left. If it is not complete by then, its request is closed.
+
+    Attributes:
+        lock: Guards the registry and the logs of what it keeps.
 
     Args:
         max_streams: Number of responses that are kept. If all are being read, a further one is sent, but not kept.
@@ -285,7 +297,7 @@ class Replays:
         self._idle: OrderedDict[str, _Kept] = OrderedDict()  # those without followers, in the order of their deadlines
         self._size = 0
         self._timer: threading.Timer | None = None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -307,7 +319,7 @@ class Replays:
         Returns:
             False if there is no such response, or it has ended.
         """
-        with self._lock:
+        with self.lock:
             kept = self._kept.get(event_id.partition(".")[0])
             if kept is None or kept.over:
                 return False
@@ -320,14 +332,14 @@ class Replays:
         Raises:
             NotKept: There is none with this key.
         """
-        with self._lock:
+        with self.lock:
             if (kept := self._kept.get(key)) is None:
                 raise NotKept
             return kept
 
     def keep(self, make: Callable[[], _KeptT]) -> _KeptT | None:
         """Make a kept response and return it; None if there are `max_streams` that are being read."""
-        with self._lock:
+        with self.lock:
             if len(self._kept) >= self._max_streams and not self._remove_idle():
                 return None
             kept = make()
@@ -338,7 +350,7 @@ class Replays:
     @contextlib.contextmanager
     def following(self, kept: _Kept) -> Generator[None]:
         """Count a follower of a response. When the last one leaves, the response becomes idle."""
-        with self._lock:
+        with self.lock:
             kept.followers += 1
             self._idle.pop(kept.key, None)
         try:
@@ -348,8 +360,8 @@ class Replays:
 
     @contextlib.contextmanager
     def changing(self, kept: _Kept) -> Generator[None]:
-        """Read or change a log under the lock. What is too much afterwards is removed."""
-        with self._lock:
+        """Change a log under the lock. What is too much afterwards is removed."""
+        with self.lock:
             before = kept.log.size
             yield
             if kept.key in self._kept:  # and was not removed
@@ -364,7 +376,7 @@ class Replays:
         return shorter
 
     def _leave(self, kept: _Kept) -> None:
-        with self._lock:
+        with self.lock:
             kept.followers -= 1
             if not kept.followers and kept.key in self._kept:
                 self._set_idle(kept)
@@ -398,7 +410,7 @@ class Replays:
             self._timer.start()
 
     def _expire(self) -> None:
-        with self._lock:
+        with self.lock:
             self._timer = None
             now = monotonic()
             for kept in [kept for kept in self._idle.values() if kept.deadline <= now]:
