@@ -1,13 +1,14 @@
 """Many readers of one web server: how late an event is at its reader, and what a reader costs in memory and CPU time.
 
-From the checkout's folder, in an environment with core, the openai driver, polyglot-streams and uvicorn::
+From the checkout's folder, in an environment with core, the openai driver, polyglot-streams, the simulator and uvicorn::
 
     python tests/benchmarks/browser_readers.py [--readers N] [--rate N] [--seconds N]
 
 Three processes on loopback: a provider, which puts the time into every piece of text; a web server, uvicorn with one
 process; and the readers. Every reader has a response of its own. An event is late by the time from its writing at the
 provider to its arrival at the reader. The first row is the least that an application does by hand: iterate, encode,
-yield, without ids, pings, errors or an end.
+yield, without ids, pings, errors or an end. The last line is the time from a client's disconnect to the close of the
+provider's connection, while the provider is silent.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ import os
 import platform
 import re
 import shlex
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import uvicorn
 
 from polyglot_core import AsyncInference, Connection
+from polyglot_simulator import Simulator, Stall
 from polyglot_streams import Replays, StreamResponse
 
 BY_HAND, DIRECT, KEPT = "by hand", "StreamResponse", "StreamResponse, kept"
@@ -164,6 +167,24 @@ def measure(kind: str, asked: argparse.Namespace) -> tuple[str, ...]:
     return kind, str(len(late)), *shown, f"{late[-1] * 1000:.1f}", f"{each:.0f}", f"{spent / len(late) * 1e6:.0f}"
 
 
+def disconnects(count: int) -> list[float]:
+    """Return the seconds from a disconnect of a client to that of the provider's connection, in ascending order."""
+    with (
+        Simulator("Once upon a time", fault=Stall(after_events=3)) as simulator,
+        process(site, simulator.base_url, DIRECT) as (port, _),
+    ):
+        taken = []
+        for number in range(count):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+                received = b""
+                while b" upon" not in received:
+                    received += client.recv(65536)
+                left = monotonic()
+            taken.append(simulator.requests[number].wait_closed() - left)
+    return sorted(taken)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Lateness, memory and CPU time of many readers of one process.")
@@ -176,6 +197,10 @@ def main() -> None:
     head = ("", "events", "late p50 ms", "p99 ms", "max ms", "kB a reader", "CPU µs an event")
     for line in (head, *(measure(kind, asked) for kind in (BY_HAND, DIRECT, KEPT))):
         print(f"  {line[0]:<22}" + "".join(f"{cell:>16}" for cell in line[1:]), flush=True)
+    taken = disconnects(50)
+    print(
+        f"\n  50 disconnects: median {taken[25] * 1000:.1f} ms, max {taken[-1] * 1000:.1f} ms to the provider's close"
+    )
 
 
 if __name__ == "__main__":

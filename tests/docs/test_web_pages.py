@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import httpx
 import pytest
 
 from .conftest import STORY
-from .pages import DOCS, blocks
+from .pages import DOCS, blocks, table
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
 
@@ -212,3 +213,17 @@ def test_the_page_of_django_shows_the_story(name, page, django, nowhere):
     reported = Reported(get_asgi_application())
     with asgi(reported) as url, browsing(f"{url}/", nowhere / "profile"):
         wait_for(lambda: reported.text.strip() == STORY)
+
+
+def test_the_fields_of_events_are_those_that_are_listed():
+    """The table of the page about browsers has exactly the fields that are sent."""
+    from polyglot_streams import shapes
+
+    rows = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in table(DOCS / "browser.md", "`type`")}
+    calls = {"index", "id", "name", "arguments", "complete"}
+    listed = {
+        "partial": {*shapes._Partial.__struct_fields__, *calls, "how", "keeps"},
+        "end": {*shapes._End.__struct_fields__, "finished", "truncated", "cancelled", "stop_when"},
+        "error": {*shapes._Error.__struct_fields__},
+    }
+    assert rows == listed

@@ -114,7 +114,7 @@ def test_without_a_registry_a_reader_that_reconnects_is_told(style):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_response_without_readers_is_closed_after_its_time(style, kept):
-    """What nobody reads for `seconds` is removed, and its request is closed; before that it is not."""
+    """A response without a reader for `seconds` is removed, and its request is closed; before that it is not."""
     with Simulator(WORDS, fault=Stall(after_events=3)) as simulator:
         site = kept(style, simulator, seconds=0.3)
 
@@ -221,7 +221,7 @@ def test_the_bytes_of_all_responses_are_bounded(style, kept):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_number_of_responses_is_bounded(style, kept):
-    """The response that was left longest ago makes room, complete ones first; what is being read never does."""
+    """The response that was left longest ago is removed, complete ones first; what is being read never is."""
     with Simulator([WORDS], faults=[None, Stall(after_events=3), Stall(after_events=3), None]) as simulator:
         site = kept(style, simulator, max_streams=2)
 

@@ -16,9 +16,9 @@
 # registry serves all of them, so that sync and async expire alike; it is started when something becomes idle, and ends
 # when nothing is. An async stream is closed in its event loop.
 #
-# The bytes of all logs together are bounded. To make room, idle responses are removed first, those that are complete
-# before those that are not, each from the one that was left longest ago; then the growing log drops its oldest events.
-# A follower that asks for an event that was dropped is told so, and nothing is skipped silently.
+# The bytes of all logs together are bounded. Beyond the bound, idle responses are removed first, those that are
+# complete before those that are not, each from the one that was left longest ago; then the growing log drops its oldest
+# events. A follower that asks for an event that was dropped is told so, and nothing is skipped silently.
 #
 # `Replays.lock` guards the registry and all logs. It is held for short steps that do not wait.
 
