@@ -67,7 +67,8 @@ def test_text_is_sent_as_it_is_received(serve):
     """An event is with the client while the provider has not sent the next one."""
     app, url, simulator = serve(WORDS, fault=Stall(after_events=3))
     with reading(url) as response:
-        assert text_of(events_in(read_until(response.iter_bytes(), b" upon"))) == "Once upon"
+        pieces = response.iter_bytes()  # which closes the connection when it is dropped
+        assert text_of(events_in(read_until(pieces, b" upon"))) == "Once upon"
         assert simulator.requests[0].closed_at is None
 
 
@@ -77,7 +78,9 @@ def test_a_disconnect_closes_the_request_to_the_provider(serve, shape):
     app, url, simulator = serve(WORDS, fault=Stall(after_events=3))
     app.options = {"shape": shape}
     with reading(url) as response:
-        read_until(response.iter_bytes(), b" upon")
+        pieces = response.iter_bytes()
+        read_until(pieces, b" upon")
+        assert simulator.requests[0].closed_at is None
     assert simulator.requests[0].wait_closed(5)
 
 
@@ -85,8 +88,10 @@ def test_a_disconnect_before_the_provider_responds_closes_the_request(serve):
     """The response begins at once, and a disconnect before the provider's headers ends the request."""
     app, url, simulator = serve(WORDS, fault=SlowHeaders(20))
     with reading(url) as response:
-        next(response.iter_bytes())
+        pieces = response.iter_bytes()
+        assert next(pieces)
         simulator.wait_for_request()
+        assert simulator.requests[0].closed_at is None
     assert simulator.requests[0].wait_closed(5)
 
 

@@ -83,7 +83,9 @@ def test_a_disconnect_through_middlewares_closes_the_request(path):
     """A client that disconnects from an application with middlewares ends the provider's request."""
     with Simulator(WORDS, fault=Stall(after_events=3)) as simulator, Server(Site(simulator).app) as server:
         with reading(server.url + path) as response:
-            read_until(response.iter_raw(), b" upon")
+            pieces = response.iter_raw()
+            read_until(pieces, b" upon")
+            assert simulator.requests[0].closed_at is None
         assert simulator.requests[0].wait_closed(5)
 
 

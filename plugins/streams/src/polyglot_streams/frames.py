@@ -71,9 +71,9 @@ class Writer:
         data = self._shape.change(self._heading, self._changes.of(partial))
         return b"" if data is None else self._event(data)
 
-    def end(self, response: InferenceResponse[Any], *, stopped: bool) -> bytes:
+    def end(self, response: InferenceResponse[Any]) -> bytes:
         """Return the last events of a response that ended without an error, or was stopped by a transform."""
-        return self._last(Ending(response.outcome, None, response, stopped))
+        return self._last(Ending(response.outcome, None, response, was_stopped(response)))
 
     def fail(self, error: PolyglotError) -> bytes:
         """Return the last events of a response that failed. The log has the error itself."""
@@ -97,9 +97,9 @@ class Writer:
         return b"id: %b.%d\ndata: %b\n\n" % (self.key.encode(), self._count, data)
 
 
-def was_stopped(stream: object) -> bool:
-    """Return True if a transform, such as `stop_when`, has ended a stream."""
-    return getattr(stream, "stopped", None) is not None
+def was_stopped(response: InferenceResponse[Any]) -> bool:
+    """Return True if `stop_when` ended a response, which its note says also behind further transforms."""
+    return any(note.startswith("stop_when ended the stream") for note in response.notes)
 
 
 _ReadingT = TypeVar("_ReadingT", bound="Reading[Partial, Any] | AsyncReading[Partial, Any]")
@@ -112,8 +112,7 @@ class _Feed(Generic[_ReadingT]):
         error: The exception of the application that ended the response, or None.
     """
 
-    def __init__(self, stream: object, reading: _ReadingT, writer: Writer) -> None:
-        self._stream = stream
+    def __init__(self, reading: _ReadingT, writer: Writer) -> None:
         self._reading = reading
         self._writer = writer
         self.error: Exception | None = None
@@ -133,7 +132,7 @@ class Feed(_Feed[Reading[Partial, Any]]):
     """
 
     def __init__(self, stream: Source[Partial, Any], writer: Writer) -> None:
-        super().__init__(stream, Reading(stream), writer)
+        super().__init__(Reading(stream), writer)
 
     def read(self, until: float | None = None) -> bytes | None:
         """Return the next events; empty for a partial without news; None if nothing was received by `until`.
@@ -146,7 +145,7 @@ class Feed(_Feed[Reading[Partial, Any]]):
                 partial = self._reading.read(until)
                 return None if partial is NOT_YET else self._writer.write(partial)
             except StopIteration:
-                return self._writer.end(self._reading.response(), stopped=was_stopped(self._stream))
+                return self._writer.end(self._reading.response())
         except PolyglotError as error:
             self.close()
             return self._writer.fail(error)
@@ -169,7 +168,7 @@ class AsyncFeed(_Feed[AsyncReading[Partial, Any]]):
     """
 
     def __init__(self, stream: AsyncSource[Partial, Any], writer: Writer) -> None:
-        super().__init__(stream, AsyncReading(stream), writer)
+        super().__init__(AsyncReading(stream), writer)
 
     async def read(self, until: float | None = None) -> bytes | None:
         """Return the next events; empty for a partial without news; None if nothing was received by `until`.
@@ -182,7 +181,7 @@ class AsyncFeed(_Feed[AsyncReading[Partial, Any]]):
                 partial = await self._reading.read(until)
                 return None if partial is NOT_YET else self._writer.write(partial)
             except StopAsyncIteration:
-                return self._writer.end(await self._reading.response(), stopped=was_stopped(self._stream))
+                return self._writer.end(await self._reading.response())
         except PolyglotError as error:
             await self.close()
             return self._writer.fail(error)

@@ -223,7 +223,7 @@ def _text(stream: Source[Partial, Any]) -> Generator[bytes]:
         for partial in stream:
             if text := _text_of(partial):
                 yield text
-        _check_complete(stream, stream.response())
+        _check_complete(stream.response())
 
 
 async def _async_text(stream: AsyncSource[Partial, Any]) -> AsyncGenerator[bytes]:
@@ -231,7 +231,7 @@ async def _async_text(stream: AsyncSource[Partial, Any]) -> AsyncGenerator[bytes
         async for partial in stream:
             if text := _text_of(partial):
                 yield text
-        _check_complete(stream, await stream.response())
+        _check_complete(await stream.response())
     finally:
         with CancelScope(shield=True):
             await stream.close()
@@ -251,11 +251,11 @@ def _text_of(partial: Partial) -> bytes:
     return partial.content_delta.encode() if partial.choice == 0 else b""
 
 
-def _check_complete(stream: object, response: InferenceResponse[Any]) -> None:
+def _check_complete(response: InferenceResponse[Any]) -> None:
     """Raise if a response is not complete, unless a transform has stopped it.
 
     Raises:
         StreamError: It is not.
     """
-    if response.outcome is not Outcome.FINISHED and not was_stopped(stream):
+    if response.outcome is not Outcome.FINISHED and not was_stopped(response):
         raise StreamError(f"The response ended as {response.outcome.value}.", phase="stream", partial=response)

@@ -57,8 +57,8 @@ class _Base(Generic[ItemT_co]):
 
     @property
     def stopped(self) -> str | None:
-        """Return why a transform ended the stream, this one or one before it, as a sentence; None if none did."""
-        return self._flow.stage.stopped or getattr(vars(self)["_upstream"], "stopped", None)
+        """Return why a transform ended the stream, as a sentence; None if none did."""
+        return self._flow.stage.stopped
 
     def __repr__(self) -> str:
         state = "closed" if self._flow.closed else "over" if self._flow.drained else "open"
