@@ -219,10 +219,11 @@ def test_the_fields_of_events_are_those_that_are_listed():
     """The table of the page about browsers has exactly the fields that are sent."""
     from polyglot_streams import shapes
 
-    rows = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in table(DOCS / "browser.md", "`type`")}
+    rows = {row[0].split("`")[1]: set(re.findall(r"`(\w+)`", row[1])) for row in table(DOCS / "browser.md", "`type`")}
     calls = {"index", "id", "name", "arguments", "complete"}
     listed = {
         "partial": {*shapes._Partial.__struct_fields__, *calls, "how", "keeps"},
+        "tool_call": {*shapes._ToolCall.__struct_fields__, *shapes._ToolResult.__struct_fields__, "run_tools"},
         "end": {*shapes._End.__struct_fields__, "finished", "truncated", "cancelled", "stop_when"},
         "error": {*shapes._Error.__struct_fields__},
     }

@@ -8,6 +8,7 @@ from contextlib import aclosing
 import httpx
 import pytest
 
+from polyglot_answers import run_tools
 from polyglot_core import AsyncInference, Connection, Inference, RequestError, Retries, StreamError, Truncated
 from polyglot_core.errors import ServerError
 from polyglot_simulator import Cut, Drop, ErrorEvent, RawReply, Reply, Simulator, Stall, Status, ToolCall
@@ -237,6 +238,54 @@ def test_choices_reasoning_and_refusals_are_told_apart():
         {"finish_reason": "length"},
     ):
         assert expected in fields
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_loop_with_tools_is_a_stream(style):
+    """Tool calls, their results and the text of every response are sent; chunks of OpenAI cannot express them."""
+
+    def weather(city: str) -> str:
+        """Return the weather."""
+        return f"Rain in {city}."
+
+    replies = [
+        Reply("Wait.", tool_calls=[ToolCall("weather", {"city": "Oslo"})]),
+        Reply("And.", tool_calls=[ToolCall("weather", {"city": "Bergen"})]),
+        "It rains.",
+    ]
+    with Simulator([*replies, *replies[:1], *replies]) as simulator:
+        inference = (Inference if style == "sync" else AsyncInference).from_connection(simulator.connection)
+
+        def loop():
+            return run_tools(inference, "Weather?", tools=[weather])
+
+        async def story():
+            return (
+                await read_all(as_sse(loop())),
+                await read_all(as_sse(loop(), shape="openai")),
+                await read_all(as_text(loop())),
+            )
+
+        ours, openai, text = run(style, story)
+    events = [event.data for event in events_in(ours)]
+    steps = [event for event in events if event["type"].startswith("tool_")]
+    assert [(step["type"], step.get("arguments", step.get("content"))) for step in steps] == [
+        ("tool_call", '{"city":"Oslo"}'),
+        ("tool_result", "Rain in Oslo."),
+        ("tool_call", '{"city":"Bergen"}'),
+        ("tool_result", "Rain in Bergen."),
+    ]
+    names = [change["name"] for event in events for change in event.get("tool_calls", ()) if "name" in change]
+    assert names == ["weather", "weather"]
+    assert text_of(events_in(ours)) == "Wait.And.It rains."
+    assert [event["finish_reason"] for event in events if "finish_reason" in event] == [
+        *["tool_calls"] * 2,
+        "stop",
+        "stop",
+    ]
+    assert events[-1]["outcome"] == "finished"
+    assert events_in(openai)[-1].data["error"]["type"] == "RequestError"
+    assert text == b"Wait.And.It rains."
 
 
 def test_an_openai_client_reads_the_chunks():

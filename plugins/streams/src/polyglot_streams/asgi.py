@@ -17,7 +17,7 @@ from polyglot_core.errors import PolyglotError, RequestError
 from polyglot_streams.checks import is_async
 from polyglot_streams.frames import PING, Writer
 from polyglot_streams.replays import EventId, Replays
-from polyglot_streams.shapes import Describe, Partial, Shape, error_object, public_message
+from polyglot_streams.shapes import Describe, Item, Shape, error_object, public_message
 from polyglot_streams.sse import SSE_HEADERS, as_text, async_events, check_ping
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class StreamResponse:
 
     def __init__(
         self,
-        stream: AsyncSource[Partial, Any],
+        stream: AsyncSource[Item, Any],
         *,
         shape: str | Shape = "partials",
         ping: float | None = 15.0,

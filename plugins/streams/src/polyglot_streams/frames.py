@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from anyio import CancelScope
 
-from polyglot_core import InferenceResponse, Outcome, PartialInferenceResponse
+from polyglot_core import InferenceResponse, Outcome, PartialInferenceResponse, ToolCall, ToolResult
 from polyglot_core.errors import PolyglotError, RequestError
-from polyglot_streams.shapes import Changes, Describe, Ending, Heading, Partial, Shape, public_message, shape_of
+from polyglot_streams.shapes import Changes, Describe, Ending, Heading, Item, Shape, public_message, shape_of
 from polyglot_streams.sources import NOT_YET, AsyncReading, Reading
 
 if TYPE_CHECKING:
@@ -58,17 +58,20 @@ class Writer:
         """Return the block before the first event. A reader that loses its connection then has an id to send."""
         return b"id: %b.0\n%b" % (self.key.encode(), OPENING)
 
-    def write(self, partial: Partial) -> bytes:
-        """Return the event of a partial; nothing if it has nothing new.
+    def write(self, item: Item) -> bytes:
+        """Return the event of a partial, or of a step of a loop with tools; nothing if it has nothing new.
 
         Raises:
-            RequestError: The value is no partial.
+            RequestError: The value is neither, or the shape cannot express it.
             StreamError: The shape cannot express it.
         """
-        if not isinstance(partial, PartialInferenceResponse):
-            msg = f"An event is made of a partial response, not of {type(partial).__name__}; pass the stream itself."
+        if isinstance(item, ToolCall | ToolResult):
+            data = self._shape.step(self._heading, item)
+        elif isinstance(item, PartialInferenceResponse):
+            data = self._shape.change(self._heading, self._changes.of(item))
+        else:
+            msg = f"An event is made of a partial response, not of {type(item).__name__}; pass the stream itself."
             raise RequestError(msg, phase="stream")
-        data = self._shape.change(self._heading, self._changes.of(partial))
         return b"" if data is None else self._event(data)
 
     def end(self, response: InferenceResponse[Any]) -> bytes:
@@ -102,7 +105,7 @@ def was_stopped(response: InferenceResponse[Any]) -> bool:
     return any(note.startswith("stop_when ended the stream") for note in response.notes)
 
 
-_ReadingT = TypeVar("_ReadingT", bound="Reading[Partial, Any] | AsyncReading[Partial, Any]")
+_ReadingT = TypeVar("_ReadingT", bound="Reading[Item, Any] | AsyncReading[Item, Any]")
 
 
 class _Feed(Generic[_ReadingT]):
@@ -123,7 +126,7 @@ class _Feed(Generic[_ReadingT]):
         return self._writer.outcome is not None
 
 
-class Feed(_Feed[Reading[Partial, Any]]):
+class Feed(_Feed[Reading[Item, Any]]):
     """The events of a sync stream.
 
     Args:
@@ -131,7 +134,7 @@ class Feed(_Feed[Reading[Partial, Any]]):
         writer: Makes the events.
     """
 
-    def __init__(self, stream: Source[Partial, Any], writer: Writer) -> None:
+    def __init__(self, stream: Source[Item, Any], writer: Writer) -> None:
         super().__init__(Reading(stream), writer)
 
     def read(self, until: float | None = None) -> bytes | None:
@@ -142,8 +145,8 @@ class Feed(_Feed[Reading[Partial, Any]]):
         """
         try:
             try:
-                partial = self._reading.read(until)
-                return None if partial is NOT_YET else self._writer.write(partial)
+                item = self._reading.read(until)
+                return None if item is NOT_YET else self._writer.write(item)
             except StopIteration:
                 return self._writer.end(self._reading.response())
         except PolyglotError as error:
@@ -159,7 +162,7 @@ class Feed(_Feed[Reading[Partial, Any]]):
         self._reading.close()
 
 
-class AsyncFeed(_Feed[AsyncReading[Partial, Any]]):
+class AsyncFeed(_Feed[AsyncReading[Item, Any]]):
     """The events of an async stream.
 
     Args:
@@ -167,7 +170,7 @@ class AsyncFeed(_Feed[AsyncReading[Partial, Any]]):
         writer: Makes the events.
     """
 
-    def __init__(self, stream: AsyncSource[Partial, Any], writer: Writer) -> None:
+    def __init__(self, stream: AsyncSource[Item, Any], writer: Writer) -> None:
         super().__init__(AsyncReading(stream), writer)
 
     async def read(self, until: float | None = None) -> bytes | None:
@@ -178,8 +181,8 @@ class AsyncFeed(_Feed[AsyncReading[Partial, Any]]):
         """
         try:
             try:
-                partial = await self._reading.read(until)
-                return None if partial is NOT_YET else self._writer.write(partial)
+                item = await self._reading.read(until)
+                return None if item is NOT_YET else self._writer.write(item)
             except StopAsyncIteration:
                 return self._writer.end(await self._reading.response())
         except PolyglotError as error:

@@ -3,7 +3,7 @@
 //   readStream("/story", { body: { prompt }, onText: (text) => (element.textContent = text), onFinish, onError });
 //
 // With `body` it sends a POST with JSON, else a GET. `lastEventId: key + ".0"` reads a response from its beginning again.
-// Callbacks: onOpen(key), onText(text, delta), onPartial(partial), onReconnect(attempt), onFinish(end), onError(error).
+// Callbacks: onOpen(key), onText(text, delta), onEvent(event), onReconnect(attempt), onFinish(end), onError(error).
 export function readStream(url, { body, headers, lastEventId, tries = 5, silence = 45000, ...on } = {}) {
   let text = "", retry = 1000, lost = 0, ended = false, connection;
 
@@ -22,10 +22,10 @@ export function readStream(url, { body, headers, lastEventId, tries = 5, silence
     if (!fields.data || ended) return;
     const event = JSON.parse(fields.data);
     lost = 0;
-    if (event.type !== "partial") return end(event.outcome === "finished" || event.stopped ? "onFinish" : "onError", event);
+    if (event.outcome) return end(event.outcome === "finished" || event.stopped ? "onFinish" : "onError", event);
     if (event.seam && !event.seam.keeps) text = "";
     if (!event.choice) text += event.content_delta ?? "";
-    call("onPartial", event);
+    call("onEvent", event);
     if (event.content_delta || event.seam) call("onText", text, event.content_delta ?? "");
   }
   async function read() {

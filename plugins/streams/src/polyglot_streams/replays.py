@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from polyglot_streams.frames import Writer
-    from polyglot_streams.shapes import Partial
+    from polyglot_streams.shapes import Item
     from polyglot_streams.sources import AsyncSource, Source
 
 __all__ = ["AsyncKept", "EventId", "Kept", "Replays"]
@@ -164,7 +164,7 @@ class _Kept:
 class Kept(_Kept):
     """A kept response, sync."""
 
-    def __init__(self, replays: Replays, stream: Source[Partial, Any], writer: Writer) -> None:
+    def __init__(self, replays: Replays, stream: Source[Item, Any], writer: Writer) -> None:
         super().__init__(replays, writer)
         self._feed = Feed(stream, writer)
         self._reading = threading.Lock()
@@ -211,7 +211,7 @@ class Kept(_Kept):
 class AsyncKept(_Kept):
     """A kept response, async."""
 
-    def __init__(self, replays: Replays, stream: AsyncSource[Partial, Any], writer: Writer) -> None:
+    def __init__(self, replays: Replays, stream: AsyncSource[Item, Any], writer: Writer) -> None:
         super().__init__(replays, writer)
         self._feed = AsyncFeed(stream, writer)
         self._reading = anyio.Lock()

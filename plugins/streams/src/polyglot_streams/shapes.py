@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from msgspec import Struct
 
-from polyglot_core import InferenceResponse, Outcome, PartialInferenceResponse, ToolCall, Usage
+from polyglot_core import InferenceResponse, Outcome, PartialInferenceResponse, ToolCall, ToolResult, Usage
 from polyglot_core.errors import (
     AuthenticationError,
     ConfigError,
@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 Partial = PartialInferenceResponse[Any]
+Item = Partial | ToolCall | ToolResult
 Describe = Callable[[PolyglotError], str]
 
 _encode = msgspec.json.Encoder().encode
@@ -126,6 +127,9 @@ class Shape(Protocol):
     def change(self, heading: Heading, change: Change) -> bytes | None:
         """Return what is sent of a partial, or None if it has nothing new."""
 
+    def step(self, heading: Heading, step: ToolCall | ToolResult) -> bytes | None:
+        """Return what is sent of a step between two responses, of a loop of a model and its tools."""
+
     def end(self, heading: Heading, ending: Ending, describe: Describe) -> Iterable[bytes]:
         """Return what is sent at the end. Only what is ``finished``, or was stopped, may look complete."""
         ...
@@ -140,6 +144,7 @@ class _Choice:
 
     def __init__(self) -> None:
         self.unread: Partial | None = None  # a partial whose tool calls were not read
+        self.finished = False
         self._pieces = self._length = 0
         self._sent: tuple[ToolCall, ...] = ()
 
@@ -179,8 +184,11 @@ class Changes:
         """Return what a partial adds to those before it."""
         if partial.seam is not None and not partial.seam.keeps:
             self._choices.clear()  # the response starts anew
-        first = partial.choice not in self._choices
-        choice = self._choices.setdefault(partial.choice, _Choice())
+        choice = self._choices.get(partial.choice)
+        first = choice is None or choice.finished  # after a finish the next response of a loop begins
+        if choice is None or first:
+            self._choices[partial.choice] = choice = _Choice()
+        choice.finished = partial.finish_reason is not None
         if partial.finish_reason is None and (partial.content_delta or partial.reasoning_delta):
             return Change(partial, first, ())
         return Change(partial, first, choice.calls(partial, wait=partial.finish_reason is None))
@@ -206,6 +214,19 @@ class _Partial(Struct, frozen=True, omit_defaults=True, tag="partial"):
     tool_calls: tuple[CallChange, ...] = ()
     finish_reason: str | None = None
     seam: _Seam | None = None
+
+
+class _ToolCall(Struct, frozen=True, omit_defaults=True, tag="tool_call"):
+    id: str | None
+    name: str
+    arguments: str
+
+
+class _ToolResult(Struct, frozen=True, omit_defaults=True, tag="tool_result"):
+    id: str | None
+    name: str | None
+    content: str
+    error: bool = False
 
 
 class _End(Struct, frozen=True, omit_defaults=True, tag="end"):
@@ -239,6 +260,12 @@ class Partials(Struct, frozen=True):
         seam = None if partial.seam is None else _Seam(partial.seam.how, partial.seam.keeps)
         fields = (partial.content_delta, partial.reasoning_delta, partial.refusal_delta, calls, partial.finish_reason)
         return _encode(_Partial(partial.choice, *fields, seam)) if seam or any(fields) else None
+
+    def step(self, heading: Heading, step: ToolCall | ToolResult) -> bytes | None:  # noqa: ARG002
+        """Return a whole tool call, or the text of a tool's result."""
+        if isinstance(step, ToolCall):
+            return _encode(_ToolCall(step.id, step.name, step.arguments_raw))
+        return _encode(_ToolResult(step.id, step.name, step.text, step.error))
 
     def end(self, heading: Heading, ending: Ending, describe: Describe) -> Iterable[bytes]:  # noqa: ARG002
         """Return an object with the outcome, and with the public fields of an error."""
@@ -288,6 +315,14 @@ class OpenAIChunks(Struct, frozen=True):
             "finish_reason": None if reason is None else _OPENAI_REASONS.get(reason.value, reason.value),
         }
         return self._chunk(heading, [choice])
+
+    def step(self, heading: Heading, step: ToolCall | ToolResult) -> bytes | None:  # noqa: ARG002
+        """Raise: a client would take the tool calls for its own.
+
+        Raises:
+            RequestError: Always.
+        """
+        raise RequestError("OpenAI's chunks cannot express a loop of a model and its tools; use the shape 'partials'.")
 
     def end(self, heading: Heading, ending: Ending, describe: Describe) -> Iterable[bytes]:
         """Return ``[DONE]`` if the response is complete; otherwise an error object, and no ``[DONE]``."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from anyio import CancelScope
 
-from polyglot_core import InferenceResponse, Outcome, PartialInferenceResponse
+from polyglot_core import InferenceResponse, Outcome, PartialInferenceResponse, ToolCall, ToolResult
 from polyglot_core.errors import RequestError, StreamError
 from polyglot_streams.checks import is_async, seconds
 from polyglot_streams.frames import OPENING, PING, AsyncFeed, Feed, Writer, was_stopped
 from polyglot_streams.replays import AsyncKept, EventId, Kept, Replays
-from polyglot_streams.shapes import Describe, NotKept, Partial, Shape, check_kept, public_message
+from polyglot_streams.shapes import Describe, Item, NotKept, Shape, check_kept, public_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -39,7 +39,7 @@ _KeptT = TypeVar("_KeptT", Kept, AsyncKept)
 
 @overload
 def as_sse(
-    stream: AsyncSource[Partial, Any],
+    stream: AsyncSource[Item, Any],
     *,
     shape: str | Shape = ...,
     ping: float | None = ...,
@@ -49,7 +49,7 @@ def as_sse(
 ) -> AsyncGenerator[bytes]: ...
 @overload
 def as_sse(
-    stream: Source[Partial, Any],
+    stream: Source[Item, Any],
     *,
     shape: str | Shape = ...,
     ping: float | None = ...,
@@ -108,7 +108,7 @@ def has_ended(last_event_id: str | None) -> bool:
 
 
 def _events(
-    stream: Source[Partial, Any], writer: Writer, replays: Replays | None, after: EventId | None, ping: float | None
+    stream: Source[Item, Any], writer: Writer, replays: Replays | None, after: EventId | None, ping: float | None
 ) -> Generator[bytes]:
     """Yield the events of a stream, or those after an id, and pings."""
     try:
@@ -128,7 +128,7 @@ def _events(
 
 
 async def async_events(
-    stream: AsyncSource[Partial, Any],
+    stream: AsyncSource[Item, Any],
     writer: Writer,
     replays: Replays | None,
     after: EventId | None,
@@ -168,7 +168,7 @@ def _found(kind: type[_KeptT], replays: Replays | None, after: EventId) -> _Kept
     return kept
 
 
-def _direct(stream: Source[Partial, Any], writer: Writer, ping: float | None) -> Generator[bytes]:
+def _direct(stream: Source[Item, Any], writer: Writer, ping: float | None) -> Generator[bytes]:
     """Yield the events of a stream, and pings."""
     feed = Feed(stream, writer)
     try:
@@ -182,7 +182,7 @@ def _direct(stream: Source[Partial, Any], writer: Writer, ping: float | None) ->
         feed.close()
 
 
-async def _async_direct(stream: AsyncSource[Partial, Any], writer: Writer, ping: float | None) -> AsyncGenerator[bytes]:
+async def _async_direct(stream: AsyncSource[Item, Any], writer: Writer, ping: float | None) -> AsyncGenerator[bytes]:
     """Yield the events of a stream, and pings."""
     feed = AsyncFeed(stream, writer)
     try:
@@ -197,9 +197,9 @@ async def _async_direct(stream: AsyncSource[Partial, Any], writer: Writer, ping:
 
 
 @overload
-def as_text(stream: AsyncSource[Partial, Any]) -> AsyncGenerator[bytes]: ...
+def as_text(stream: AsyncSource[Item, Any]) -> AsyncGenerator[bytes]: ...
 @overload
-def as_text(stream: Source[Partial, Any]) -> Generator[bytes]: ...
+def as_text(stream: Source[Item, Any]) -> Generator[bytes]: ...
 def as_text(stream: Any) -> AsyncGenerator[bytes] | Generator[bytes]:
     """Return a generator of the visible text of choice 0 in UTF-8, which closes the stream when it ends or is closed.
 
@@ -218,18 +218,18 @@ def as_text(stream: Any) -> AsyncGenerator[bytes] | Generator[bytes]:
     return _async_text(stream) if is_async("as_text", stream) else _text(stream)
 
 
-def _text(stream: Source[Partial, Any]) -> Generator[bytes]:
+def _text(stream: Source[Item, Any]) -> Generator[bytes]:
     with closing(stream):
-        for partial in stream:
-            if text := _text_of(partial):
+        for item in stream:
+            if text := _text_of(item):
                 yield text
         _check_complete(stream.response())
 
 
-async def _async_text(stream: AsyncSource[Partial, Any]) -> AsyncGenerator[bytes]:
+async def _async_text(stream: AsyncSource[Item, Any]) -> AsyncGenerator[bytes]:
     try:
-        async for partial in stream:
-            if text := _text_of(partial):
+        async for item in stream:
+            if text := _text_of(item):
                 yield text
         _check_complete(await stream.response())
     finally:
@@ -237,18 +237,20 @@ async def _async_text(stream: AsyncSource[Partial, Any]) -> AsyncGenerator[bytes
             await stream.close()
 
 
-def _text_of(partial: Partial) -> bytes:
-    """Return the new text of a partial.
+def _text_of(item: Item) -> bytes:
+    """Return the new text of a partial; none of a step of a loop with tools.
 
     Raises:
         RequestError: The value is no partial.
         StreamError: The response started anew.
     """
-    if not isinstance(partial, PartialInferenceResponse):
-        msg = f"Text is read from partial responses, not from {type(partial).__name__}; pass the stream itself."
+    if isinstance(item, ToolCall | ToolResult):
+        return b""
+    if not isinstance(item, PartialInferenceResponse):
+        msg = f"Text is read from partial responses, not from {type(item).__name__}; pass the stream itself."
         raise RequestError(msg, phase="stream")
-    check_kept(partial, "plain text")
-    return partial.content_delta.encode() if partial.choice == 0 else b""
+    check_kept(item, "plain text")
+    return item.content_delta.encode() if item.choice == 0 else b""
 
 
 def _check_complete(response: InferenceResponse[Any]) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from starlette.background import BackgroundTask
 
     from polyglot_streams.asgi import Receive, Scope, Send
-    from polyglot_streams.shapes import Partial
+    from polyglot_streams.shapes import Item
     from polyglot_streams.sources import AsyncSource
 
 __all__ = ["StreamResponse"]
@@ -32,7 +32,7 @@ class StreamResponse(asgi.StreamResponse, Response):
 
     def __init__(
         self,
-        stream: AsyncSource[Partial, Any],
+        stream: AsyncSource[Item, Any],
         *,
         background: BackgroundTask | None = None,
         **options: Any,  # noqa: ANN401 (its arguments)
