@@ -166,6 +166,16 @@ class Counted:
             yield partial
 
 
+def slow_client(url):
+    """Return a connection that has sent a request and reads nothing, with small buffers."""
+    client = socket.socket()
+    client.settimeout(10)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    client.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+    client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    return client
+
+
 @pytest.mark.parametrize("replays", [None, Replays()], ids=["direct", "kept"])
 def test_a_slow_client_makes_the_provider_wait(serve, replays):
     """While the client does not read, nothing is read from the provider; when it does, it gets everything."""
@@ -173,11 +183,7 @@ def test_a_slow_client_makes_the_provider_wait(serve, replays):
     streams = []
     app.wrap = lambda stream: streams.append(Counted(stream)) or streams[-1]
     app.options = {"replays": replays}
-    with socket.socket() as client:
-        client.settimeout(10)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
-        client.connect(("127.0.0.1", int(url.rpartition(":")[2])))
-        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    with slow_client(url) as client:
         wait_for(lambda: streams and streams[0].count)
         assert stands_still(lambda: streams[0].count) < 7_000
         received = []
@@ -185,3 +191,14 @@ def test_a_slow_client_makes_the_provider_wait(serve, replays):
             received.append(part)
     assert b'"outcome":"finished"' in b"".join(received)
     assert streams[0].count > 8_000
+
+
+def test_a_slow_client_that_leaves_closes_the_request(serve):
+    """A disconnect while the server waits for its client ends the provider's request."""
+    app, url, simulator = serve("word " * 8_000)
+    streams = []
+    app.wrap = lambda stream: streams.append(Counted(stream)) or streams[-1]
+    with slow_client(url):
+        wait_for(lambda: streams and streams[0].count)
+        assert stands_still(lambda: streams[0].count) < 7_000
+    assert simulator.requests[0].wait_closed(5)

@@ -334,6 +334,22 @@ def test_a_response_that_starts_anew_tells_its_readers():
         started_again(lambda stream: b"".join(as_text(stream)))
 
 
+def test_tool_calls_of_a_response_that_starts_anew_are_sent_from_their_beginning():
+    """After a restart the pieces of a tool call make up the call of the new attempt."""
+    reply = Reply(tool_calls=[ToolCall("weather", {"city": "Oslo"})])
+    with Simulator([reply, reply], faults=[Drop(after_events=4), None]) as simulator:
+        connection = simulator.connection.with_changes(retries=Retries(max_retries=2))
+        stream = Inference.from_connection(connection).create("Hi.", resume="restart").stream()
+        events = [event.data for event in events_in(b"".join(as_sse(stream)))]
+    (seam,) = (number for number, event in enumerate(events) if "seam" in event)
+    before, after = (
+        [change for event in each for change in event.get("tool_calls", ())] for each in (events[:seam], events[seam:])
+    )
+    assert "".join(change.get("name", "") for change in before) == "weather"
+    assert "".join(change.get("name", "") for change in after) == "weather"
+    assert "".join(change.get("arguments", "") for change in after) == '{"city":"Oslo"}'
+
+
 @pytest.mark.parametrize("function", [as_sse, as_text, StreamResponse])
 def test_what_is_no_stream_is_refused(function):
     """A call that is not streamed, and a plain list, are refused at once with what to do."""
