@@ -121,10 +121,11 @@ async def _pieces(port: int) -> AsyncIterator[bytes]:
 
 
 async def read_all(port: int, readers: int, peak: Callable[[], None]) -> list[float]:
-    """Read with all readers at once. Return by how many seconds each event was late."""
+    """Read with all readers at once, which connect within a second. Return by how many seconds each event was late."""
     late: list[float] = []
 
-    async def read() -> None:
+    async def read(number: int) -> None:
+        await asyncio.sleep(number / readers)
         async for data in _pieces(port):
             now = perf_counter()
             late.extend(now - float(text) for text in _TIME.findall(data))
@@ -135,7 +136,7 @@ async def read_all(port: int, readers: int, peak: Callable[[], None]) -> list[fl
             await asyncio.sleep(0.5)
 
     watching = asyncio.create_task(watch())
-    await asyncio.gather(*(read() for _ in range(readers)))
+    await asyncio.gather(*map(read, range(readers)))
     watching.cancel()
     return late
 
