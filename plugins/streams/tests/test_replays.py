@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from contextlib import aclosing
@@ -197,6 +198,30 @@ def test_sync_readers_in_threads_get_the_same(kept):
     assert text_of(whole) == WORDS
     assert [events_in(result) for result in results.values()] == [whole] * 3
     assert all(PING in result for result in results.values())
+
+
+def test_readers_in_threads_lose_no_event(kept):
+    """Readers that take turns with the provider's stream at any instruction each get every event."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with Simulator("word " * 400) as simulator:
+            site = kept("sync", simulator)
+            first = site.read()
+            key = last_id(next(first)).partition(".")[0]
+            results = []
+            threads = [
+                threading.Thread(target=lambda: results.append(b"".join(site.read(f"{key}.0")))) for _ in range(4)
+            ]
+            for thread in threads:
+                thread.start()
+            whole = events_in(b"".join(first))
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert text_of(whole) == "word " * 400
+    assert [events_in(result) for result in results] == [whole] * 4
 
 
 @pytest.mark.parametrize("style", STYLES)

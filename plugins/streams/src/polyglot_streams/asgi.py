@@ -92,11 +92,12 @@ class StreamResponse:
             await send(_body(b"", more=False))
             return
         failure = None
+        send = _noticing(send)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_disconnected, receive, tasks.cancel_scope)
             try:
                 await (self._send_text(send) if self._is_text else self._send_events(send, after, tasks))
-            except OSError:  # raised by some servers, instead of a disconnect
+            except _LeftError:
                 pass
             except Exception as error:  # noqa: BLE001 (raised below: a task group would wrap it)
                 failure = error
@@ -171,6 +172,22 @@ class _Sending:
                 self._last = monotonic()
             elif monotonic() >= self._last + seconds:
                 await self.send(PING)
+
+
+class _LeftError(Exception):
+    """The client has disconnected. Some servers raise an error then, instead of or before the message."""
+
+
+def _noticing(send: Send) -> Send:
+    """Return a `send` that raises `_LeftError` in place of an OSError, which a stream might raise as well."""
+
+    async def noticing(message: Message) -> None:
+        try:
+            await send(message)
+        except OSError as error:
+            raise _LeftError from error
+
+    return noticing
 
 
 def _body(data: bytes, *, more: bool = True) -> Message:

@@ -83,11 +83,13 @@ class _Log:
     Attributes:
         last: Number of the newest event.
         size: Bytes of memory.
+        over: True if nothing will follow.
     """
 
     def __init__(self) -> None:
         self._events: deque[bytes] = deque()
         self.last = self.size = 0
+        self.over = False
 
     def append(self, frame: bytes) -> None:
         """Append the events of a frame."""
@@ -134,29 +136,25 @@ class _Kept:
         self._replays = replays
         self._writer = writer
 
-    @property
-    def over(self) -> bool:
-        """Return True if the log has the last event."""
-        return self._writer.outcome is not None
-
     def cancel(self) -> None:
         """Close the stream. Any thread may call it."""
         raise NotImplementedError
 
-    def _after(self, number: int) -> bytes:
-        """Return the events after number `number`.
+    def _after(self, number: int) -> tuple[bytes, int, bool]:
+        """Return the events after number `number`, the number of the newest one, and whether it is the last one.
 
         Raises:
             NotKept: They are not kept.
         """
         with self._replays.lock:
-            return self.log.after(number)
+            return self.log.after(number), self.log.last, self.log.over
 
     def _take(self, frame: bytes | None, error: Exception | None) -> None:
         """Append a frame to the log, within the registry's bounds."""
         if frame:
             with self._replays.changing(self):
                 self.log.append(frame)
+                self.log.over = self._writer.outcome is not None
         if error is not None:
             _LOG.error("An exception of the application ended a response that was being sent.", exc_info=error)
 
@@ -181,10 +179,10 @@ class Kept(_Kept):
         """
         with self._replays.following(self):
             while True:
-                if data := self._after(number):
-                    number = self.log.last
+                data, number, over = self._after(number)
+                if data:
                     yield data
-                elif self.over:
+                elif over:
                     return
                 elif not self._more(number, ping):
                     yield PING
@@ -199,7 +197,7 @@ class Kept(_Kept):
         if not self._reading.acquire(timeout=-1 if ping is None else ping):
             return False
         try:
-            if self.log.last > number or self.over:
+            if self.log.last > number or self.log.over:
                 return True
             frame = self._feed.read(until)
             self._take(frame, self._feed.error)
@@ -229,10 +227,10 @@ class AsyncKept(_Kept):
         """
         with self._replays.following(self):
             while True:
-                if data := self._after(number):
-                    number = self.log.last
+                data, number, over = self._after(number)
+                if data:
                     yield data
-                elif self.over:
+                elif over:
                     return
                 elif not await self._more(number, ping):
                     yield PING
@@ -247,7 +245,7 @@ class AsyncKept(_Kept):
         if not await self._acquired(ping):
             return False
         try:
-            if self.log.last > number or self.over:
+            if self.log.last > number or self.log.over:
                 return True
             frame = await self._feed.read(until)
             self._take(frame, self._feed.error)
@@ -296,6 +294,7 @@ class Replays:
         self._kept: dict[str, _Kept] = {}
         self._idle: OrderedDict[str, _Kept] = OrderedDict()  # those without followers, in the order of their deadlines
         self._size = 0
+        self._removed: deque[_Kept] = deque()  # those that are to be closed, outside the lock
         self._timer: threading.Timer | None = None
         self.lock = threading.RLock()
 
@@ -321,7 +320,7 @@ class Replays:
         """
         with self.lock:
             kept = self._kept.get(event_id.partition(".")[0])
-            if kept is None or kept.over:
+            if kept is None or kept.log.over:
                 return False
         kept.cancel()
         return True
@@ -339,7 +338,7 @@ class Replays:
 
     def keep(self, make: Callable[[], _KeptT]) -> _KeptT | None:
         """Make a kept response and return it; None if there are `max_streams` that are being read."""
-        with self.lock:
+        with self._closing(), self.lock:
             if len(self._kept) >= self._max_streams and not self._remove_idle():
                 return None
             kept = make()
@@ -361,7 +360,7 @@ class Replays:
     @contextlib.contextmanager
     def changing(self, kept: _Kept) -> Generator[None]:
         """Change a log under the lock. What is too much afterwards is removed."""
-        with self.lock:
+        with self._closing(), self.lock:
             before = kept.log.size
             yield
             if kept.key in self._kept:  # and was not removed
@@ -389,7 +388,7 @@ class Replays:
     def _remove_idle(self, but: _Kept | None = None) -> bool:
         """Remove an idle response, a complete one if there is one. Return False if there is none."""
         idle = [kept for kept in self._idle.values() if kept is not but]
-        victim = next((kept for kept in idle if kept.over), next(iter(idle), None))
+        victim = next((kept for kept in idle if kept.log.over), next(iter(idle), None))
         if victim is None:
             return False
         self._remove(victim)
@@ -398,8 +397,27 @@ class Replays:
     def _remove(self, kept: _Kept) -> None:
         del self._kept[kept.key], self._idle[kept.key]
         self._size -= kept.log.size
-        if not kept.over:
-            kept.cancel()
+        if not kept.log.over:
+            self._removed.append(kept)
+
+    @contextlib.contextmanager
+    def _closing(self) -> Generator[None]:
+        """Close what was removed, after the lock is released: a close may wait."""
+        try:
+            yield
+        finally:
+            self._close_removed()
+
+    def _close_removed(self) -> None:
+        while True:
+            try:
+                kept = self._removed.popleft()
+            except IndexError:  # there is none left
+                return
+            try:
+                kept.cancel()
+            except Exception:  # noqa: BLE001 (it is logged, and is not that of the reader whose turn it is)
+                _LOG.exception("A response that is no longer kept could not be closed.")
 
     def _set_timer(self) -> None:
         """Start the timer, if something is idle and it does not run."""
@@ -410,7 +428,7 @@ class Replays:
             self._timer.start()
 
     def _expire(self) -> None:
-        with self.lock:
+        with self._closing(), self.lock:
             self._timer = None
             now = monotonic()
             for kept in [kept for kept in self._idle.values() if kept.deadline <= now]:
