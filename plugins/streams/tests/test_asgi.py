@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 
+import anyio
 import httpx
 import pytest
 
@@ -202,3 +203,81 @@ def test_a_slow_client_that_leaves_closes_the_request(serve):
         wait_for(lambda: streams and streams[0].count)
         assert stands_still(lambda: streams[0].count) < 7_000
     assert simulator.requests[0].wait_closed(5)
+
+
+# --- servers that are not uvicorn --------------------------------------------------------------------------------------
+
+
+class Caller:
+    """A server of ASGI that calls an application once.
+
+    Attributes:
+        sent: The messages that the application has sent.
+        body: The body so far.
+    """
+
+    def __init__(self, leaves_at=b"", raises=None, headers=()):
+        self.sent, self.body = [], b""
+        self.leaves_at, self.raises = leaves_at, raises
+        self.scope = {"type": "http", "method": "GET", "headers": list(headers)}
+
+    async def receive(self):
+        while not self.leaves_at or self.leaves_at not in self.body:
+            await anyio.sleep(0.002)
+        return {"type": "http.disconnect"}
+
+    async def send(self, message):
+        if self.raises and self.raises[0] in self.body:
+            raise self.raises[1]
+        self.sent.append(message)
+        self.body += message.get("body", b"")
+
+    def run(self, backend, simulator, **options):
+        async def main():
+            inference = AsyncInference.from_connection(simulator.connection)
+            await StreamResponse(inference.create("Hi.").stream(), **options)(self.scope, self.receive, self.send)
+
+        anyio.run(main, backend=backend)
+        return self
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("replays", [None, Replays(seconds=0.01)], ids=["direct", "kept"])
+def test_a_response_is_sent_and_left_on_both_event_loops(backend, replays):
+    """The whole response is sent, with pings while the provider is silent; a disconnect closes the request."""
+    faults = [Stall(after_events=3, seconds=0.2), Stall(after_events=3)]
+    with Simulator(WORDS, faults=faults) as simulator:
+        whole = Caller().run(backend, simulator, replays=replays, ping=0.03)
+        assert whole.sent[0]["status"] == 200
+        assert not whole.sent[-1].get("more_body")
+        assert text_of(events_in(whole.body)) == WORDS
+        assert b": ping\n\n" in whole.body
+        left = Caller(leaves_at=b" upon").run(backend, simulator, replays=replays)
+        assert text_of(events_in(left.body)) == "Once upon"
+        assert simulator.requests[1].wait_closed(5)
+
+
+@pytest.mark.parametrize("shape", ["partials", "text"])
+def test_a_server_that_raises_for_a_client_that_left_is_understood(shape):
+    """Some servers raise an OSError from ``send`` after a disconnect. It closes the request and is not raised."""
+    with Simulator(WORDS, fault=Stall(after_events=4)) as simulator:
+        Caller(raises=(b" upon", ConnectionResetError())).run("asyncio", simulator, shape=shape)
+        assert simulator.requests[0].wait_closed(5)
+
+
+def test_what_else_a_server_raises_passes():
+    """An error of the server that is no disconnect is raised, and the request is closed."""
+    with Simulator(WORDS, fault=Stall(after_events=4)) as simulator:
+        with pytest.raises(ZeroDivisionError):
+            Caller(raises=(b" upon", ZeroDivisionError())).run("asyncio", simulator)
+        assert simulator.requests[0].wait_closed(5)
+
+
+@pytest.mark.parametrize("after", ["abc.end", "abc.3"])
+def test_an_id_may_be_passed(after):
+    """`last_event_id` takes the place of the header: the last id gets a 204, an unknown one an error event."""
+    with Simulator(WORDS) as simulator:
+        caller = Caller(headers=[(b"last-event-id", b"other.1")]).run("asyncio", simulator, last_event_id=after)
+        assert caller.sent[0]["status"] == (204 if after == "abc.end" else 200)
+        assert [event.data["error"] for event in events_in(caller.body)] == ["NotKept"] * (after == "abc.3")
+        assert not simulator.requests
