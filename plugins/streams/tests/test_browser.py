@@ -182,7 +182,7 @@ def test_a_lost_connection_is_opened_again(visit):
     report = report_of(site)
     assert (report["ended"], report["text"]) == ("finish", WORDS)
     assert report["texts"] == ["".join(words[:n]) for n in range(1, len(words) + 1)]
-    assert report["reconnects"] == [1, 1, 1]
+    assert len(report["reconnects"]) == 3
     assert len(site.simulator.requests) == 1
 
 
