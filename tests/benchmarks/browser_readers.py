@@ -6,10 +6,12 @@ From the checkout's folder, in an environment with core, the openai driver, poly
 
 Three processes on loopback: a provider, which puts the time into every piece of text; a web server, uvicorn with one
 process; and the readers. Every reader has a response of its own. An event is late by the time from its writing at the
-provider to its arrival at the reader. The first row is the least that an application does by hand: iterate, encode,
-yield, without ids, pings, errors or an end. Lateness is that of the round with the lowest p99, because other work on the
-machine only adds to it. The last line is the time from a client's disconnect to the close of the
-provider's connection, while the provider is silent.
+provider to its arrival at the reader; those before all readers have begun are not counted. Lateness is that of the
+round with the lowest p99, because other work on the machine only adds to it.
+
+The first row is the least that an application does by hand: iterate, encode, yield, without ids, pings, errors or an
+end. The last line is the time from a client's disconnect to the close of the provider's connection, while the provider
+is silent.
 """
 
 from __future__ import annotations
@@ -122,15 +124,25 @@ async def _pieces(port: int) -> AsyncIterator[bytes]:
     writer.close()
 
 
-async def read_all(port: int, readers: int, peak: Callable[[], None]) -> list[float]:
-    """Read with all readers at once, which connect within a second. Return by how many seconds each event was late."""
-    late: list[float] = []
+async def read_all(port: int, readers: int, peak: Callable[[], None]) -> tuple[list[float], int]:
+    """Read with all readers at once, which connect within a second.
+
+    Returns:
+        By how many seconds each event was late that was sent once all readers had begun, and the number of all events.
+    """
+    sent: list[tuple[float, float]] = []
+    begun: list[float] = []
 
     async def read(number: int) -> None:
         await asyncio.sleep(number / readers)
+        first = True
         async for data in _pieces(port):
             now = perf_counter()
-            late.extend(now - float(text) for text in _TIME.findall(data))
+            for text in _TIME.findall(data):
+                sent.append((float(text), now - float(text)))
+                if first:
+                    first = False
+                    begun.append(now)
 
     async def watch() -> None:
         while True:
@@ -140,7 +152,7 @@ async def read_all(port: int, readers: int, peak: Callable[[], None]) -> list[fl
     watching = asyncio.create_task(watch())
     await asyncio.gather(*map(read, range(readers)))
     watching.cancel()
-    return late
+    return sorted(late for moment, late in sent if moment >= max(begun)), len(sent)
 
 
 def memory(pid: int) -> float:
@@ -175,9 +187,9 @@ def measure(kind: str, asked: argparse.Namespace) -> Measured:
         asyncio.run(read_all(port, 1, lambda: None))  # imports, first connections
         peaks = [before := memory(pid)]
         begun = cpu(pid)
-        late = sorted(asyncio.run(read_all(port, asked.readers, lambda: peaks.append(memory(pid)))))
+        late, count = asyncio.run(read_all(port, asked.readers, lambda: peaks.append(memory(pid))))
         spent = cpu(pid) - begun
-    return Measured(late, (max(peaks) - before) / asked.readers * 1000, spent / len(late) * 1e6)
+    return Measured(late, (max(peaks) - before) / asked.readers * 1000, spent / count * 1e6)
 
 
 def row(kind: str, rounds: list[Measured]) -> tuple[str, ...]:
