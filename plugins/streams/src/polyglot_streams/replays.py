@@ -194,7 +194,7 @@ class Kept(_Kept):
     def _more(self, number: int, ping: float | None) -> bool:
         """Read what follows, unless another follower has. Return False if nothing is received within `ping` seconds."""
         until = inf if ping is None else perf_counter() + ping  # a deadline leaves the read to a reader apart
-        if not self._reading.acquire(timeout=-1 if ping is None else ping):
+        if not self._acquired(ping):
             return False
         try:
             if self.log.last > number or self.log.over:
@@ -204,6 +204,10 @@ class Kept(_Kept):
             return frame is not None
         finally:
             self._reading.release()
+
+    def _acquired(self, ping: float | None) -> bool:
+        """Acquire the lock of the read, and return True; False if another follower reads for `ping` seconds."""
+        return self._reading.acquire(timeout=-1 if ping is None else ping)
 
 
 class AsyncKept(_Kept):
