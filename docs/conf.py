@@ -62,6 +62,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "conversations",
             "reasoning",
             "streams",
+            "browser",
             "providers",
             "models",
             "configuration",
@@ -79,7 +80,10 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
     },
     "docs/providers": {"Providers": ["providers/*"]},
     "docs/cookbook/index": {
-        "Cookbook": ["extraction", "elements", "files", "tools", "chat", "caching", "jupyter", "trio"]
+        "Cookbook": [
+            *("extraction", "elements", "files", "tools", "chat", "caching", "jupyter", "trio"),
+            *("fastapi", "django"),
+        ]
     },
     "docs/reference/index": {"Modules": ["core", "events", "plugin", "testing", "errors"]},
     "docs/decisions/index": {"Decisions": ["0*"]},
