@@ -15,7 +15,7 @@ from polyglot_core._values.events import Event
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-__all__ = ["draw_events", "draw_fields", "draw_layers", "meanings"]
+__all__ = ["draw_events", "draw_fields", "draw_layers", "meanings", "shown_default"]
 
 _PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
@@ -36,7 +36,7 @@ def draw_fields(kind: type[msgspec.Struct], besides: Container[str] = ()) -> str
         if field.name in besides:
             continue
         shown = str(kind.__annotations__[field.name]).replace("|", "\\|")
-        rows.append(f"| `{field.name}` | `{shown}` | {_default(field)} | {described[field.name]} |")
+        rows.append(f"| `{field.name}` | `{shown}` | {shown_default(field)} | {described[field.name]} |")
     return "\n".join(rows)
 
 
@@ -68,14 +68,17 @@ def _in_markdown(text: str) -> str:
     return " ".join(text.split()).replace("``", "`")
 
 
-def _default(field: msgspec.structs.FieldInfo) -> str:
+def shown_default(field: msgspec.structs.FieldInfo) -> str:
     """Return the default of a field as code, or ``required``."""
     if field.required:
         return "required"
     if field.default_factory is not msgspec.NODEFAULT:
         return f"`{field.default_factory()!r}`"
     if isinstance(field.default, msgspec.Struct):
-        return f"`{type(field.default).__name__}()`"
+        usual = type(field.default)()
+        changed = {name: getattr(field.default, name) for name in usual.__struct_fields__}
+        changed = {name: value for name, value in changed.items() if value != getattr(usual, name)}
+        return f"`{type(usual).__name__}({', '.join(f'{name}={value!r}' for name, value in changed.items())})`"
     return f"`{field.default!r}`"
 
 

@@ -18,6 +18,7 @@ from draw_life import draw_endings, draw_life
 from draw_mistakes import draw_mistakes
 from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_events, draw_fields, draw_layers
+from draw_settings import draw_settings
 
 from polyglot_core._config.config_file import Entry
 from polyglot_core._values.connection import Connection, Preset
@@ -53,6 +54,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "wire": draw_wire,
     "endpoints": draw_endpoints,
     "list": draw_list,
+    "settings": draw_settings,
 }
 """Function that generates each part."""
 

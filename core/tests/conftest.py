@@ -25,7 +25,7 @@ from polyglot_core import AsyncInference, Connection, Inference, Retries, regist
 from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._drivers.bound import Driver
-from polyglot_core._engine import call
+from polyglot_core._engine import call, observers
 from polyglot_core._values import events
 from polyglot_core._values.limits import Timeouts
 from polyglot_core.plugin import End, Finish, TextDelta, Usage, WireRequest, hookimpl
@@ -420,6 +420,12 @@ def _own_transport(request, monkeypatch):
 def _own_budgets(monkeypatch):
     """Reset the retry budgets, which are kept by origin: a port may be reused by another test."""
     monkeypatch.setattr(call, "_budgets", {})
+
+
+@pytest.fixture(autouse=True)
+def _own_observers(monkeypatch):
+    """Leave out the observers of packages that are installed beside core."""
+    monkeypatch.setattr(observers, "_load_installed", lambda: None)
 
 
 @pytest.fixture(autouse=True)

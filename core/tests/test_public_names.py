@@ -13,10 +13,10 @@ import polyglot_core
 from polyglot_core import errors, events, plugin, testing
 
 USERS = """
-AsyncInference AsyncInferenceStream AsyncPendingInference Audio AuthenticationError Capabilities ConfigError Connection Document
-FinishReason Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Model Options Outcome
+AsyncInference AsyncInferenceStream AsyncPendingInference AttemptFailed AttemptStarted Audio AuthenticationError CallEnded CallEvent CallStarted Capabilities ConfigError Connection Document
+FinishReason FirstEvent Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Model Options Outcome
 PartialInferenceResponse PendingInference PluginError PolyglotError ProviderError RateLimited RawPart RawTool Reasoning Refusal
-RequestError ResponseFormatError Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers register
+RequestError ResponseFormatError Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers observe register
 """
 AUTHORS = """
 CONTRACT_VERSION AsyncReply AsyncTransport Audio Chunk Citation Connection ConversationWriter DataFormat DataReader

@@ -25,9 +25,14 @@ def named(package):
     return f"polyglot_{package.name}"
 
 
+IMPORTED_AS = {"opentelemetry_api": "opentelemetry"}
+"""Import names of distributions that have another name."""
+
+
 def name_of(requirement):
     """The import name of a requirement's distribution."""
-    return re.match(r"[\w-]+", requirement)[0].replace("-", "_")
+    name = re.match(r"[\w-]+", requirement)[0].replace("-", "_")
+    return IMPORTED_AS.get(name, name)
 
 
 def imports(package):
@@ -126,7 +131,7 @@ def test_every_plugin_is_held_to_the_import_rules_of_its_kind():
     """Check that each plugin has an import rule for the public modules of core that it may use."""
     contracts = read(CHECKOUT / "pyproject.toml")["tool"]["importlinter"]["contracts"]
     by_id = {contract["id"]: contract for contract in contracts}
-    kinds = ("doors", "command", "testkit", "answers", "streams")
+    kinds = ("doors", "command", "testkit", "answers", "streams", "otel")
     bound = {module for kind in kinds for module in by_id[kind]["source_modules"]}
     assert bound == {named(plugin) for plugin in PLUGINS}
     assert by_id["apart"]["modules"] == by_id["doors"]["source_modules"]

@@ -27,6 +27,7 @@ from polyglot_core._drivers import discovery
 from polyglot_core._drivers.bound import BoundDriver
 from polyglot_core._engine.call import Call, Target
 from polyglot_core._engine.call_options import CallOptions
+from polyglot_core._engine.observers import NOT_OBSERVED, CallRecord
 from polyglot_core._engine.pump import pump
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
 
@@ -36,7 +37,8 @@ _REQUEST = InferenceRequest(model="m", messages=(Message(role="user", content="H
 _HEADERS = {"content-type": "text/event-stream"}
 
 
-def _driver() -> BoundDriver:
+def bound_driver() -> BoundDriver:
+    """Return the driver, bound to a connection."""
     driver = discovery.load_driver("openai")
     if driver is None:
         raise SystemExit("The openai driver is not installed in this environment.")
@@ -81,9 +83,11 @@ class _Bytes:
     drain = close = abort
 
 
-def pump_partials(driver: BoundDriver, reads: Iterable[bytes]) -> Iterator[PartialInferenceResponse]:
+def pump_partials(
+    driver: BoundDriver, reads: Iterable[bytes], record: CallRecord = NOT_OBSERVED
+) -> Iterator[PartialInferenceResponse]:
     """What a loop over a stream goes through, but for the HTTP client."""
-    run = Call([Target(_CONNECTION, driver, _REQUEST)], CallOptions(Timeouts()))
+    run = Call([Target(_CONNECTION, driver, _REQUEST)], CallOptions(Timeouts()), record)
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))
     pools: Any = SimpleNamespace(prepare=lambda *_: None, pool=lambda *_: pool)
     return pump(run, pools)
@@ -107,7 +111,7 @@ def main() -> None:
     """Measure and print."""
     asked = arguments(__doc__.partition("\n")[0], rounds=15)
     body = Generated(asked.chunks)
-    driver = _driver()
+    driver = bound_driver()
     ours = {"attempt": partial(session_partials, driver), "stream, without HTTP": partial(pump_partials, driver)}
     print_facts(
         in_turns(asked),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import sys
 
@@ -158,3 +159,12 @@ def shell(nowhere, monkeypatch):
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     return nowhere
+
+
+@pytest.fixture(autouse=True)
+def _own_log_levels():
+    """Restore the level that a page sets for the loggers of core."""
+    logger = logging.getLogger("polyglot_core")
+    before = logger.level
+    yield
+    logger.setLevel(before)

@@ -7,6 +7,8 @@ from polyglot_core._client.pending import AsyncPendingInference, PendingInferenc
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 from polyglot_core._config.listing import connections, drivers
 from polyglot_core._drivers.discovery import register
+from polyglot_core._engine.observers import observe
+from polyglot_core._values.calls import AttemptFailed, AttemptStarted, CallEnded, CallEvent, CallStarted, FirstEvent
 from polyglot_core._values.connection import Connection
 from polyglot_core._values.limits import Limits, Retries, Timeouts
 from polyglot_core._values.models import Capabilities, Model
@@ -34,13 +36,19 @@ __all__ = [
     "AsyncInference",
     "AsyncInferenceStream",
     "AsyncPendingInference",
+    "AttemptFailed",
+    "AttemptStarted",
     "Audio",
     "AuthenticationError",
+    "CallEnded",
+    "CallEvent",
+    "CallStarted",
     "Capabilities",
     "ConfigError",
     "Connection",
     "Document",
     "FinishReason",
+    "FirstEvent",
     "Image",
     "Inference",
     "InferenceResponse",
@@ -76,6 +84,7 @@ __all__ = [
     "Usage",
     "connections",
     "drivers",
+    "observe",
     "register",
 ]
 

@@ -92,7 +92,7 @@ READABLE = {
 @pytest.mark.parametrize("data", READABLE.values(), ids=READABLE)
 def test_odd_chunks_are_read_with_a_note(toy, data, caplog):
     """What is odd is read, and the response and the log state it."""
-    with caplog.at_level(logging.WARNING, "polyglot"):
+    with caplog.at_level(logging.WARNING, "polyglot_core.attempt"):
         attempt = read(toy, data, STOP, DONE)
     response = attempt.response
     assert (response.outcome, response.content) == (Outcome.FINISHED, "ab")

@@ -658,7 +658,7 @@ def test_total_counts_over_all_attempts(flavour, loopback, http):
     server = loopback(http.plain(BUSY, 503))
 
     async def main():
-        retries = Retries(max_retries=60, initial_backoff=0.1, max_retry_after=0.1)
+        retries = Retries(max_retries=60, initial_backoff=0.1, max_retry_after=0.1, budget=35)
         inference = flavour.Inference(server.connection(retries=retries))
         with pytest.raises((Overloaded, TimedOut)) as caught:
             await flavour.wait(inference.create("Hi", timeouts={"total": 1.2}).response())

@@ -241,7 +241,7 @@ WAITS = Timeouts(connect=30, first=30, idle=30, silence=30)
         ({"timeouts": {"idle": 30}}, {"timeouts": Timeouts(idle=30)}),
         ({"timeouts": WAITS}, {"timeouts": WAITS}),
         ({"retries": 5}, {"retries": Retries(max_retries=5)}),
-        ({"retries": {"max_backoff": 1}}, {"retries": Retries(max_backoff=1)}),
+        ({"retries": {"max_backoff": 1}}, {"retries": Retries(max_backoff=1, budget=35)}),
     ],
 )
 def test_numbers_and_dicts_in_every_place(given, expected, tmp_path, toy):

@@ -157,33 +157,43 @@ def test_no_wait_is_longer_than_allowed(attempts, limit, draw):
 
 
 def test_budget_is_spent_by_retries_and_refilled_by_responses():
-    """An outage exhausts it, which ends retries; each complete response returns a token."""
-    budget = Budget(0.0)
-    pay = functools.partial(budget.pay, now=0.0)
+    """An outage exhausts it, which ends retries; sixteen complete responses return one."""
+    budget = Budget(35, 0.0)
+    pay = functools.partial(budget.pay, 0.0)
     paid = sum(decided(errors.ServerError("x"), FIRST, pay=pay) == Retry(1.0) for _ in range(100))
-    assert paid == 500 // 14
+    assert paid == 35
     assert decided(errors.ServerError("x"), FIRST, pay=pay) == Raise()
     assert decided(errors.ServerError("x"), RetryState(attempts=1, others=True), pay=pay) == Fallback()
-    for _ in range(10):
+    for _ in range(15):
         budget.earn()
-    assert decided(SLOW, FIRST, pay=pay) == Retry(1.0)  # throttling costs 5
-    assert decided(errors.ServerError("x"), FIRST, pay=pay) == Retry(1.0)
+    assert decided(SLOW, FIRST, pay=pay) == Raise()
+    budget.earn()
+    assert decided(SLOW, FIRST, pay=pay) == Retry(1.0)
+
+
+def test_a_retry_that_a_429_requests_is_free():
+    """A provider that says when to come back is not down; one that is overloaded may be."""
+    budget = Budget(0, 0.0)
+    pay = functools.partial(budget.pay, 0.0)
+    assert decided(after(3.0), FIRST, pay=pay) == Retry(3.0)
+    assert decided(SLOW, FIRST, pay=pay) == Raise()
+    assert decided(errors.Overloaded("x", retry_after=3.0), FIRST, pay=pay) == Raise()
 
 
 def test_a_budget_fills_again_within_a_minute():
     """A minute after an outage the budget is full."""
-    budget = Budget(0.0)
-    assert budget.pay(500, 0.0)
-    assert not budget.pay(14, 1.0)
-    assert budget.pay(14, 2.0)
-    assert budget.pay(500, 120.0)
-    assert not budget.pay(1, 120.0)
+    budget = Budget(60, 0.0)
+    assert all(budget.pay(0.0) for _ in range(60))
+    assert not budget.pay(0.5)
+    assert budget.pay(1.0)
+    assert all(budget.pay(120.0) for _ in range(60))
+    assert not budget.pay(120.0)
 
 
 def test_a_budget_grows_no_larger_than_it_was():
     """Responses fill it to its capacity at most, and a retry that is not made costs nothing."""
-    budget = Budget(0.0)
+    budget = Budget(35, 0.0)
     budget.earn()
-    assert budget.tokens == 500
-    decided(errors.InvalidRequest("x"), FIRST, pay=functools.partial(budget.pay, now=0.0))
-    assert budget.tokens == 500
+    assert budget.left == 35
+    decided(errors.InvalidRequest("x"), FIRST, pay=functools.partial(budget.pay, 0.0))
+    assert budget.left == 35

@@ -361,7 +361,7 @@ def test_what_is_wrong_becomes_a_result(style, call, text):
 @pytest.mark.parametrize("style", STYLES)
 def test_an_exception_is_logged(style, caplog):
     """The exception of a function is logged with its traceback; the program can see what only the model got."""
-    with caplog.at_level(logging.INFO, "polyglot"):
+    with caplog.at_level(logging.INFO, "polyglot_answers"):
         result_of(style, called("broken", ""), [broken])
     (record,) = caplog.records
     assert record.getMessage() == "The tool 'broken' raised ValueError."

@@ -53,7 +53,7 @@ _COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_to
 _LARGEST = 2**63 - 1
 _MOST_DETAILS = 64 * 1024  # bytes of JSON
 _MOST_NOTES = 32
-_log = logging.getLogger("polyglot")
+_log = logging.getLogger("polyglot_core.attempt")
 
 
 class Assembler:

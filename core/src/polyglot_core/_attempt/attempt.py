@@ -5,7 +5,7 @@ The states of an attempt, and how its outcome is decided, are in `lifecycle`. Th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import msgspec
@@ -46,18 +46,11 @@ from polyglot_core._wire.leftovers import Leftovers
 from polyglot_core._wire.messages import Chunk
 from polyglot_core._wire.provider_errors import provider_error, retry_after_seconds
 from polyglot_core._wire.response_headers import request_id, telling_headers
-from polyglot_core.errors import (
-    LimitExceeded,
-    PluginError,
-    PolyglotError,
-    ProviderError,
-    StreamError,
-    Truncated,
-)
+from polyglot_core.errors import LimitExceeded, PluginError, PolyglotError, ProviderError, StreamError, Truncated
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from polyglot_core._attempt.clocks import Clocks
     from polyglot_core._attempt.odd_chunks import Reading
@@ -138,6 +131,7 @@ class _Progress(Struct):
         duration: Seconds from the call to the outcome; None before it, or where the time is not known.
         ignored_bytes: Bytes received after the end.
         continues: Whether a response that reaches its limit of tokens is continued by another request.
+        on_first: Called once with `first_event` when that is set; None for nothing.
     """
 
     outcome: Outcome | None = None
@@ -149,6 +143,7 @@ class _Progress(Struct):
     duration: float | None = None
     ignored_bytes: int = 0
     continues: bool = False
+    on_first: Callable[[float], object] | None = None
 
 
 class Attempt:
@@ -221,6 +216,10 @@ class Attempt:
         """Append every further event to `events`, before the partials made of it are emitted."""
         self._log = EventLog(events)
         self._text = self._record_and_text
+
+    def watch_first_event(self, callback: Callable[[float], object]) -> None:
+        """Call `callback` with the seconds since the call when the first event with content is received."""
+        self._progress.on_first = callback
 
     @property
     def outcome(self) -> Outcome | None:
@@ -592,7 +591,10 @@ class Attempt:
         if signal is Signal.QUIET:
             return
         if self._progress.first_event is None:
-            self._progress.first_event = self._clocks.elapsed(now)
+            self._progress.first_event = seconds = self._clocks.elapsed(now)
+            if (report := self._progress.on_first) is not None:
+                self._progress.on_first = None  # it refers to the call, which refers to this attempt
+                report(seconds)
         if signal is Signal.CONTENT or self._sent.wire.finish_counts == "last":
             self._clocks.saw_meaning(now)  # where the last finish counts, more content may follow one
         else:

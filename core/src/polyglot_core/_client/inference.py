@@ -32,6 +32,7 @@ from polyglot_core._engine.call_options import (
     Unsupported,
     continuations,
 )
+from polyglot_core._engine.observers import NOT_OBSERVED, guarded, record_for
 from polyglot_core._engine.pump import async_pump, pump
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from polyglot_core._client.signatures import CallArguments, ConnectionFields, TextArguments
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._http.httpx_options import Client
+    from polyglot_core._values.calls import Observers
     from polyglot_core._values.formats import DataFormat, DataT, Mode
     from polyglot_core._values.limits import Retries, Timeouts
     from polyglot_core._values.options import Options
@@ -74,13 +76,14 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
     _pending: Any  # the class of pending calls
 
-    def __init__(self, connection: Connection, client: Client | None = None) -> None:
+    def __init__(self, connection: Connection, client: Client | None = None, observers: Observers = ()) -> None:
         if not isinstance(connection, Connection):
             name = type(self).__name__
             msg = f"{name}() takes a Connection, not {type(connection).__name__}; use {name}.using('NAME') for a name."
             raise ConfigError(msg, phase="configure")
         self.connection = connection
         self._drivers = [(each, driver_for(each)) for each in (connection, *connection.fallbacks)]
+        self._observers = guarded(*connection.observers, *connection.with_changes(observers=observers).observers)
         self._use(client)
 
     @classmethod
@@ -126,14 +129,19 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         return cls(read_line(line), client)
 
     @classmethod
-    def from_connection(cls, connection: Connection, client: Client | None = None) -> Self:
+    def from_connection(cls, connection: Connection, client: Client | None = None, observers: Observers = ()) -> Self:
         """Create an inference for a `Connection` that was created in code.
+
+        Args:
+            connection: The connection.
+            client: As of `using`.
+            observers: Called with the events of its calls, besides those of the connection.
 
         Raises:
             ConfigError: The connection names a driver that is not installed.
             PluginError: The driver cannot be loaded.
         """
-        return cls(connection, client)
+        return cls(connection, client, observers)
 
     def create(  # noqa: PLR0913 (the options of a call)
         self,
@@ -194,7 +202,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         targets = _with_format(targets, as_data_format(response_format, request.response_format), data_mode)
         clocks = folded_numbers(self.connection.timeouts, "timeouts", self.connection.name, timeouts)
         how = CallOptions(clocks, on_truncated, resume, continuations(on_length))
-        return self._pending(targets[0].request, lambda on: self._stream(Call(_streamed(targets, on), how)))  # type: ignore[no-any-return]
+        return self._pending(targets[0].request, lambda on: self._stream(self._call(targets, how, on)))  # type: ignore[no-any-return]
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Return what the driver can express in requests for a model. Nothing is sent.
@@ -219,13 +227,16 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             models=_succeeds(next(driver.pages_of_models([])).encode, plain),
         )
 
+    def _call(self, targets: Sequence[Target], options: CallOptions, streamed: bool) -> Call:  # noqa: FBT001 (a field)
+        return Call(_streamed(targets, streamed), options, record_for(self._observers))
+
     def _model_calls(self, models: list[Model]) -> Iterator[Call]:
         """Yield a call for each page of the list of models, to be read before the next. Append them to `models`."""
         connection, driver = self._drivers[0]
         request, begun, timeouts = InferenceRequest(model="", messages=()), perf_counter(), connection.timeouts
         for page in driver.pages_of_models(models):
             left = None if timeouts.total is None else max(0.0, begun + timeouts.total - perf_counter())
-            yield Call([Target(connection, page, request)], CallOptions(replace(timeouts, total=left)))
+            yield Call([Target(connection, page, request)], CallOptions(replace(timeouts, total=left)), NOT_OBSERVED)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.name!r})"

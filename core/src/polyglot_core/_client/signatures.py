@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from polyglot_core._engine.call_options import OnLength, OnTruncated, ResumeMode, Unsupported
+    from polyglot_core._values.calls import Observers
     from polyglot_core._values.connection import Connection
     from polyglot_core._values.formats import Mode
     from polyglot_core._values.limits import Limits, Retries, Timeouts
@@ -65,3 +66,4 @@ class ConnectionFields(TypedDict, total=False):
     auth_scheme: str
     facts: Mapping[str, Any]
     data_mode: Mode | None
+    observers: Observers

@@ -29,14 +29,7 @@ from polyglot_core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "CONFIG_VARIABLE",
-    "FILE_NAME",
-    "Entry",
-    "Settings",
-    "read_settings",
-    "user_config_file",
-]
+__all__ = ["CONFIG_VARIABLE", "FILE_NAME", "Entry", "Settings", "read_settings", "user_config_file"]
 
 CONFIG_VARIABLE = "POLYGLOT_CONFIG"
 FILE_NAME = "polyglot.toml"
@@ -69,6 +62,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         transport: Name of the transport that sends the requests.
         allow_http: Whether `base_url` may use plain HTTP to another host.
         data_mode: How data is asked for: native, tool, json or markdown.
+        observers: Names of installed observers, or ``module:function``, to call with the events of its calls.
     """
 
     driver: str | None = None
@@ -90,6 +84,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     transport: str | None = None
     allow_http: bool = False
     data_mode: str | None = None
+    observers: list[str] = []
 
     def __post_init__(self) -> None:
         fields = {field: getattr(self, field) for field in ("proxy", "headers")}

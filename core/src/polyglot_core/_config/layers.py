@@ -26,16 +26,7 @@ if TYPE_CHECKING:
     from polyglot_core._config.config_file import Entry
     from polyglot_core._values.connection import Preset
 
-__all__ = [
-    "MAPPINGS",
-    "KeyCommand",
-    "KeyVariable",
-    "Layer",
-    "entry_layer",
-    "fold",
-    "preset_layer",
-    "read_text",
-]
+__all__ = ["MAPPINGS", "KeyCommand", "KeyVariable", "Layer", "entry_layer", "fold", "preset_layer", "read_text"]
 
 Layer = Mapping[str, Any]
 """Fields of `Connection`, by name."""
@@ -73,7 +64,7 @@ def preset_layer(preset: Preset) -> Layer:
 
 _ENTRY_FIELDS = (
     "model", "base_url", "options", "headers", "timeouts", "retries", "limits", "facts", "proxy", "ca", "allow_http",
-    "data_mode", "transport",
+    "data_mode", "transport", "observers",
 )  # fmt: skip
 
 
@@ -188,6 +179,6 @@ MAPPINGS = ("options", "headers", "facts")
 
 _MERGES: dict[str, Callable[[str, str, Any, Any], object]] = {
     **dict.fromkeys(MAPPINGS, _merged_mapping),
-    **dict.fromkeys(NUMBERS, lambda field, name, low, high: folded_numbers(low or NUMBERS[field](), field, name, high)),
+    **dict.fromkeys(NUMBERS, lambda field, name, low, high: folded_numbers(low or NUMBERS[field], field, name, high)),
 }
 """How a field is merged, for fields that are not simply replaced: field, connection, value below, value above."""

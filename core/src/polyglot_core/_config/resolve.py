@@ -9,21 +9,14 @@ the key is read last, and one `Connection` is made of the result.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core._config.config_file import CONFIG_VARIABLE, FILE_NAME, Settings, read_settings, user_config_file
 from polyglot_core._config.key_command import key_printed_by
-from polyglot_core._config.layers import (
-    KeyCommand,
-    KeyVariable,
-    Layer,
-    entry_layer,
-    fold,
-    preset_layer,
-    read_text,
-)
+from polyglot_core._config.layers import KeyCommand, KeyVariable, Layer, entry_layer, fold, preset_layer, read_text
 from polyglot_core._config.not_found import no_base_url, unknown_driver, unknown_name, unknown_preset
 from polyglot_core._drivers import discovery
 from polyglot_core._values.connection import Connection, Preset, guard
@@ -34,14 +27,9 @@ from polyglot_core.errors import ConfigError, NoDefault, PluginError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "ENVIRONMENT_FIELDS",
-    "connection_of",
-    "folded",
-    "installed_preset",
-    "resolve",
-    "unknown_driver",
-]
+__all__ = ["ENVIRONMENT_FIELDS", "connection_of", "folded", "installed_preset", "resolve", "unknown_driver"]
+
+_log = logging.getLogger("polyglot_core.config")
 
 DEFAULT_VARIABLE = "POLYGLOT_DEFAULT"
 
@@ -73,6 +61,7 @@ def resolve(
     fallbacks = overrides.pop("fallbacks", None)
     fields = _fields_of(wanted, settings, overrides, source)
     fields["fallbacks"] = _fallbacks(fields["name"], fallbacks, settings)
+    _log.debug("Connection %r: driver %r, file %s.", wanted, fields.get("driver"), settings.path)
     return Connection(**fields)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Preset
@@ -28,10 +29,12 @@ __all__ = [
     "Registration",
     "find_defaults",
     "find_drivers",
+    "find_observers",
     "find_presets",
     "has_driver",
     "is_left_out",
     "load_driver",
+    "load_observer",
     "load_preset",
     "register",
     "registered_drivers",
@@ -46,6 +49,9 @@ PRESETS = "polyglot.presets"
 DEFAULTS = "polyglot.defaults"
 """Entry-point group: names of presets that can be the default connection, if their key is set. The target of an entry
 point is ignored."""
+
+OBSERVERS = "polyglot.observers"
+"""Entry-point group: observer name → ``module:function``, which is called with the events of every call."""
 
 _ALLOW_LIST = "POLYGLOT_DRIVERS"
 
@@ -70,7 +76,10 @@ class RegisteredName(NamedTuple):
     @property
     def origin(self) -> str:
         """Return the distribution with its version."""
-        return f"{self.distribution} {self.version}"
+        return f"{self.distribution} {self.version}".strip()
+
+
+_log = logging.getLogger("polyglot_core.drivers")
 
 
 # In process
@@ -143,10 +152,10 @@ def _allow_list() -> frozenset[str] | None:
     return None if allowed is None else frozenset(each.strip() for each in allowed.split(","))
 
 
-def _allowed(name: str) -> bool:
-    """Return whether the allow list has a driver, by its name or by its distribution's."""
+def _allowed(name: str, group: str = DRIVERS) -> bool:
+    """Return whether the allow list has a driver or an observer, by its name or by its distribution's."""
     allowed = _allow_list()
-    return allowed is None or name in allowed or not allowed.isdisjoint(_owners(DRIVERS, name))
+    return allowed is None or name in allowed or not allowed.isdisjoint(_owners(group, name))
 
 
 def _owners(group: str, name: str) -> set[str]:
@@ -239,11 +248,28 @@ def load_preset(name: str) -> Preset | None:
     return row
 
 
+def find_observers() -> list[str]:
+    """Return the names of the installed observers, without those that the allow list excludes."""
+    return sorted(name for name in entry_points(OBSERVERS) if _allowed(name, OBSERVERS))
+
+
+def load_observer(name: str) -> Any:  # noqa: ANN401 (whatever the name stands for)
+    """Import and return an installed observer, or a function that is named as ``module:function``.
+
+    Raises:
+        PluginError: There is none of this name, or the module cannot be imported.
+    """
+    installed = _find(OBSERVERS, name) if name in find_observers() else None
+    found = installed or RegisteredName(name, name, "the configuration", "")
+    return getattr(_import(found, "observer"), found.target.partition(":")[2].strip(), None)
+
+
 def _import(found: RegisteredName, kind: str) -> ModuleType:
     if found.rivals:
         claimed = " and ".join((found.origin, *found.rivals))
         msg = f"The {kind} name {found.name!r} is registered by {claimed}; uninstall one of them."
         raise ConfigError(msg, phase="configure")
+    _log.debug("The %s %r is imported from %s, %s.", kind, found.name, found.target, found.origin)
     try:
         return import_module(found.target.partition(":")[0].strip())
     except Exception as error:

@@ -10,7 +10,7 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
@@ -20,6 +20,7 @@ from polyglot_core._engine import final_error, retry_policy
 from polyglot_core._engine import resume as resuming
 from polyglot_core._engine.call_state import History, Requests, Target
 from polyglot_core._values.addresses import origin_of
+from polyglot_core._values.calls import AttemptFailed, AttemptStarted, FirstEvent
 from polyglot_core._values.events import Seam
 from polyglot_core._values.response import FailedAttempt, Outcome
 from polyglot_core._values.secret import Secret
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from polyglot_core._engine.call_options import CallOptions
+    from polyglot_core._engine.observers import CallRecord
     from polyglot_core._values.events import Event
     from polyglot_core._values.partial import PartialInferenceResponse
     from polyglot_core._values.request import InferenceRequest
@@ -38,15 +40,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Target"]
 
-_budgets: dict[str, retry_policy.Budget] = {}
-"""The retry budgets of this process, by origin."""
-
-_HOW = {retry_policy.Retry: "retry", retry_policy.Fallback: "fallback"}
+_budgets: dict[tuple[str, int], retry_policy.Budget] = {}
+"""The retry budgets of this process, by origin and capacity."""
 
 
-def _budget(url: str) -> retry_policy.Budget:
-    """Return the retry budget that all calls to the origin of this URL share."""
-    return _budgets.setdefault(origin_of(url), retry_policy.Budget(perf_counter()))
+def _budget(url: str, capacity: int | None) -> retry_policy.Budget | None:
+    """Return the retry budget that all calls to the origin of this URL share; None if there is no limit."""
+    if capacity is None:
+        return None
+    return _budgets.setdefault((origin_of(url), capacity), retry_policy.Budget(capacity, perf_counter()))
 
 
 class Call:
@@ -60,9 +62,10 @@ class Call:
         events: The queue that events are appended to; None if no iterator of events was created.
         error: The error that the call ended with, if it failed.
         cancelled: True once the caller has closed the call.
+        record: Reports what happens to the observers of the call.
     """
 
-    def __init__(self, targets: Sequence[Target], options: CallOptions) -> None:
+    def __init__(self, targets: Sequence[Target], options: CallOptions, record: CallRecord) -> None:
         self.target, *fallbacks = targets
         self.options = options
         self.clocks = Clocks(options.timeouts, perf_counter())
@@ -70,6 +73,7 @@ class Call:
         self.events: deque[Event] | None = None
         self.error: PolyglotError | None = None
         self.cancelled = False
+        self.record = record
         self._fallbacks = deque(fallbacks)
         self._requests = Requests()
         self._history = History()
@@ -93,12 +97,13 @@ class Call:
                 resuming.check_continuing(self.target)
         requests.attempts += 1
         requests.attempts_here += 1
+        self.record.report(self, AttemptStarted)
         self.clocks.start_attempt(begun := perf_counter())
         modules = len(sys.modules)
         wire = resuming.encode(self.target, self._history)
         if len(sys.modules) != modules:  # the driver has imported some
             self.clocks.leave_out(perf_counter() - begun)
-        requests.budget = _budget(wire.url)
+        requests.budget = _budget(wire.url, connection.retries.budget)
         headers = {**wire.headers, **{name.lower(): text for name, text in connection.headers.items()}}
         if self.target.driver.authorize is None:
             headers.update({name.lower(): key for name, key in connection.auth_headers().items()})
@@ -124,6 +129,8 @@ class Call:
             self.attempt.continue_at_length()
         if self.events is not None:
             self.attempt.watch_events(self.events)
+        if self.record.observers:
+            self.attempt.watch_first_event(lambda seconds: self.record.report(self, FirstEvent, seconds=seconds))
         if self.cancelled:  # by another thread, while there was no attempt
             self.attempt.cancel(perf_counter())
         return self.attempt
@@ -227,6 +234,8 @@ class Call:
         final_error.redact(error, self.target, self.attempt, self._requests)
         self._requests.over_budget = False
         decision = retry_policy.decide(error, self._retry_state(), self.target.connection.retries, pay=self._pay)
+        facts = {field: getattr(error, field) for field in ("status", "code", "request_id")}
+        self.record.report(self, AttemptFailed, error=type(error).__name__, **facts, **asdict(decision))
         if isinstance(decision, retry_policy.Raise):
             final_error.complete(
                 error,
@@ -241,8 +250,8 @@ class Call:
             self._prepare(decision, error)
         return decision
 
-    def _pay(self, cost: int) -> bool:
-        return self._requests.pay(cost, perf_counter())
+    def _pay(self) -> bool:
+        return self._requests.pay(perf_counter())
 
     def _retry_state(self) -> retry_policy.RetryState:
         latest = self._history.latest_committed(self.attempt)
@@ -265,15 +274,14 @@ class Call:
         if isinstance(decision, retry_policy.Fallback):
             self.target = self._fallbacks.popleft()
             self._requests.attempts_here = 0
-        how = decision.how if isinstance(decision, retry_policy.Resume) else _HOW[type(decision)]
         history.interrupted = history.latest_committed(self.attempt)
         history.seam = Seam(
-            how=how,
+            how=decision.how,
             error=type(error).__name__,
             message=error.message,
             wait=decision.wait,
             connection=self.target.connection.name,
-            keeps=how in resuming.KEEPS,
+            keeps=decision.how in resuming.KEEPS,
         )
         self.attempt = None  # its model, ids and usage are void
         if self.events is not None:

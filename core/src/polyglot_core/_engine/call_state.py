@@ -45,7 +45,7 @@ class Requests(Struct):
         attempts_here: Attempts at the current connection.
         sent: Requests that were handed to the HTTP client.
         secrets: Secrets in the headers of the latest request.
-        budget: The retry budget of the origin that the latest request was encoded for.
+        budget: The retry budget of the origin that the latest request was encoded for; None for no limit.
         over_budget: True if the latest error was not retried because the budget was exhausted.
     """
 
@@ -56,9 +56,9 @@ class Requests(Struct):
     budget: Budget | None = None
     over_budget: bool = False
 
-    def pay(self, cost: int, now: float) -> bool:
-        """Take the cost of a retry from the budget. Return False if it is exhausted."""
-        self.over_budget = self.budget is None or not self.budget.pay(cost, now)
+    def pay(self, now: float) -> bool:
+        """Take a retry from the budget, if there is one. Return False if it is exhausted."""
+        self.over_budget = self.budget is not None and not self.budget.pay(now)
         return not self.over_budget
 
 

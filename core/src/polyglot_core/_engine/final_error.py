@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["complete", "redact"]
 
-_OVER_BUDGET = (
-    "Not retried: the retry budget shared by all calls to this origin is exhausted. It refills within a minute."
-)
+_OVER_BUDGET = "Not retried: all calls to this origin share {0.budget} retries a minute, retries.budget, all used up."
+_WAIT_TOO_LONG = "Not retried: it asks to wait {1:g} s, and retries.max_retry_after is {0.max_retry_after:g} s."
 _NO_KEY = (
     "No API key was sent: the connection has none. "
     "A preset's key is not sent when base_url points to a different origin."
@@ -87,8 +86,11 @@ def complete(
     """
     if isinstance(error, AuthenticationError) and (about := _about_the_key(target, requests)):
         error.explain(about)
+    retries, asked = target.connection.retries, error.retry_after or 0.0
     if requests.over_budget:
-        error.add_note(_OVER_BUDGET)
+        error.explain(_OVER_BUDGET.format(retries))
+    elif error.retryable and asked > retries.max_retry_after and requests.attempts_here <= retries.max_retries:
+        error.explain(_WAIT_TOO_LONG.format(retries, asked))
     error.add_facts(
         connection=target.connection.name,
         provider=target.driver.name,

@@ -16,7 +16,7 @@
 # so that a partial is emitted before an error that a later chunk of the same read causes. The branch for a committed
 # attempt repeats `_step` without its calls, since streams spend their time there. `_take` and `_clocks` are copies of
 # `call.attempt.take` and `call.clocks`: they save two attribute lookups for each chunk. They are set together, in
-# `_send`, before the first chunk of an attempt exists.
+# `_send`, before the first chunk of an attempt exists. If the call is observed, `_take` also notes the time.
 #
 # `advancing` does one such round and returns. `events()` uses it: one read may emit events and no partial (a ping, the
 # model's name), and such events must be handed out before the next read, which may take minutes.
@@ -35,8 +35,9 @@
 # connection attempt, a backoff) and by `abort` (a read: the socket is shut down, not closed); and it releases the
 # exchange itself only if no thread is inside a send or a read. Otherwise the reader wakes with an error, `_recover`
 # finds the call cancelled and returns, the loop finds it ended, and the reader releases the exchange. `_release` takes
-# the exchange out of the attribute first, so that of two threads only one closes it. What runs in the background is
-# abandoned instead: it is ended, and then closes the exchange itself, because a read may still be using it.
+# the exchange out of the attribute first, so that of two threads only one closes it. Every end of a call passes it, so
+# it reports the end to the observers (see `observers`). What runs in the background is abandoned instead: it is ended,
+# and then closes the exchange itself, because a read may still be using it.
 #
 # What `_sending` guards. It is held from before the request is encoded until the headers of the response have been
 # handed to the attempt. A second reader in that time gets TwoReadersError instead of a second request. `close` reads it
@@ -256,12 +257,13 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         try:
             if self.call.cancelled or self._exchange is not None:  # another thread was faster
                 return
+            self.call.record.start(self.call, self)
             self._exchange = exchange = yield from self._performed(self._backend.opening(self.call), until)
             attempt = self.call.attempt
             if attempt is not None and not self.call.cancelled:
                 self._direct = exchange
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers, exchange.transport))
-                self._take, self._clocks = attempt.take, self.call.clocks
+                self._take, self._clocks = self.call.record.timed(attempt.take), self.call.clocks
         except OSError as error:  # of an import, or of what the driver reads
             if ours := no_descriptor(error):
                 raise ours from error
@@ -302,8 +304,8 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         if self.call.interruptible:
             self._ready = self.call.interrupted(error)
             return
-        decision = self.call.decide(error)
         try:
+            decision = self.call.decide(error)
             yield from self._release()
         except BaseException as interruption:
             yield from self._abandon(interruption)
@@ -351,7 +353,9 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
                     yield from wait(exchange.close)
         except BaseException as interruption:
             _hide_frames(interruption)
+            self.call.record.end(self.call, elsewhere=True)
             raise
+        self.call.record.end(self.call)
 
 
 class Pump(_Pump[SyncBackend, "Exchange"]):

@@ -7,8 +7,9 @@ at once, with its text as a prefill. The rules for errors, in the order in which
 2. A retryable error is retried, up to `max_retries` times for each connection. The wait is the one that the provider
    requests, or an exponential backoff. An error that requires a wait longer than the connection allows, or than the
    call has time for, is not retried.
-3. Each retry takes tokens from a budget that all calls to one origin share, so that retries do not multiply the load
-   during an outage.
+3. Each retry is paid from a budget that all calls to one origin share, so that retries do not multiply the load during
+   an outage. Where `max_retries` is set there is none, unless it is set too. A retry that a 429 requests, after a wait,
+   is free: it says that the provider works.
 4. After that the next fallback is used, if there is one, unless the error would be the same there.
 5. All other errors are raised.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -40,23 +41,14 @@ if TYPE_CHECKING:
     from polyglot_core._values.limits import Retries
     from polyglot_core.errors import PolyglotError
 
-__all__ = [
-    "AcceptTruncated",
-    "Budget",
-    "Decision",
-    "Fallback",
-    "Raise",
-    "Resume",
-    "Retry",
-    "RetryState",
-    "decide",
-]
+__all__ = ["AcceptTruncated", "Budget", "Decision", "Fallback", "Raise", "Resume", "Retry", "RetryState", "decide"]
 
 
 class Retry(Struct, frozen=True):
     """Send the request again after `wait` seconds."""
 
     wait: float
+    how: Literal["retry"] = "retry"
 
 
 class Resume(Struct, frozen=True):
@@ -70,6 +62,7 @@ class Fallback(Struct, frozen=True):
     """Send the request to the next fallback, at once."""
 
     wait: float = 0.0
+    how: Literal["fallback"] = "fallback"
 
 
 class AcceptTruncated(Struct, frozen=True):
@@ -113,7 +106,7 @@ def decide(
     tried: RetryState,
     retries: Retries,
     *,
-    pay: Callable[[int], bool] = lambda _: True,
+    pay: Callable[[], bool] = lambda: True,
     draw: Callable[[], float] = random.random,
 ) -> Decision:
     """Decide what follows an attempt that failed with `error`.
@@ -122,7 +115,7 @@ def decide(
         error: The error of the attempt.
         tried: The state of the call.
         retries: The retry settings of the connection.
-        pay: Takes the cost of a retry, in tokens, from the shared budget. Returns False if it is exhausted.
+        pay: Takes a retry from the shared budget. Returns False if it is exhausted.
         draw: Returns a random number from 0 to 1.
     """
     if isinstance(error, LengthReached):  # no failure: the caller's limit on continuations is the only one
@@ -130,7 +123,8 @@ def decide(
     if tried.committed and tried.resume is None:
         return _give_up(error, tried)
     wait = _wait(error, tried, retries, draw)
-    if wait is not None and pay(_cost(error)):
+    free = isinstance(error, RateLimited) and error.retry_after is not None
+    if wait is not None and (free or pay()):
         return Resume(wait, tried.resume) if tried.committed and tried.resume else Retry(wait)
     if not tried.committed and tried.others and tried.time_left > 0 and _may_differ_elsewhere(error):
         return Fallback()
@@ -164,41 +158,35 @@ def _may_differ_elsewhere(error: PolyglotError) -> bool:
 
 # The budget
 
-_CAPACITY = 500
-_REFILL = _CAPACITY / 60.0  # tokens a second: during an outage at most one retry in two seconds
-_COST, _COST_OF_THROTTLING = 14, 5  # tokens for a retry; fewer after a 429
-
-
-def _cost(error: PolyglotError) -> int:
-    return _COST_OF_THROTTLING if isinstance(error, RateLimited) else _COST
+_REGAINED = 1 / 16  # of a retry, by a complete response
 
 
 class Budget:
     """The retry budget of one origin, shared by all calls of the process to it.
 
-    The costs are those of the retry quota in botocore's standard mode: of 500 tokens a retry takes 14, or 5 after a
-    429, and each complete response returns one. In addition all tokens are restored within a minute. There is no lock:
-    a race of two threads loses a token at worst.
+    Its size by default, and what a complete response returns, are about those of the retry quota in botocore's standard
+    mode. In addition all retries are regained within a minute. There is no lock: a race of two threads loses a retry at
+    worst.
 
     Attributes:
-        tokens: The tokens that are left.
+        left: The retries that are left.
     """
 
-    __slots__ = ("_moment", "tokens")
+    __slots__ = ("_capacity", "_moment", "left")
 
-    def __init__(self, now: float) -> None:
-        self.tokens: float = _CAPACITY
+    def __init__(self, capacity: int, now: float) -> None:
+        self.left: float = capacity
+        self._capacity = capacity
         self._moment = now
 
-    def pay(self, cost: int, now: float) -> bool:
-        """Take `cost` tokens for a retry. Return False, and take none, if fewer are left."""
-        self.tokens = min(_CAPACITY, self.tokens + (now - self._moment) * _REFILL)
+    def pay(self, now: float) -> bool:
+        """Take a retry. Return False if none is left."""
+        self.left = min(self._capacity, self.left + (now - self._moment) * self._capacity / 60.0)
         self._moment = now
-        if cost > self.tokens:
-            return False
-        self.tokens -= cost
-        return True
+        paid = self.left >= 1
+        self.left -= paid
+        return paid
 
     def earn(self) -> None:
-        """Return a token to the budget, for a complete response."""
-        self.tokens = min(_CAPACITY, self.tokens + 1)
+        """Return a part of a retry to the budget, for a complete response."""
+        self.left = min(self._capacity, self.left + _REGAINED)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
 from polyglot_core._values.addresses import base_url_problem, is_this_machine, proxy_problem
+from polyglot_core._values.calls import Observers
 from polyglot_core._values.formats import MODES
 from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, folded_numbers
@@ -85,6 +86,8 @@ class Connection(Struct, frozen=True, kw_only=True):
         facts: Facts for the driver.
         data_mode: How data is asked for where a call has a `response_format`: ``native``, ``tool``, ``json`` or
             ``markdown``; None for ``native``.
+        observers: Called with the events of its calls: functions, names of installed ones, or ``module:function``.
+            Those of fallbacks are not called.
 
     Raises:
         ConfigError: A field has the wrong type, or a number that cannot be used; `base_url` is not an http(s) URL, uses
@@ -100,7 +103,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     options: Mapping[str, Any] = {}
     headers: Mapping[str, str | Secret] = {}
     timeouts: Timeouts = Timeouts()
-    retries: Retries = Retries()
+    retries: Retries = Retries(budget=35)
     limits: Limits = Limits()
     fallbacks: tuple[Connection, ...] = ()
     proxy: Secret | str | None = None
@@ -111,6 +114,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     auth_scheme: str = "Bearer"
     facts: Mapping[str, Any] = {}
     data_mode: str | None = None
+    observers: Observers = ()
 
     def __post_init__(self) -> None:
         given = {field: getattr(self, field) for field in _GUARDED}
@@ -122,12 +126,13 @@ class Connection(Struct, frozen=True, kw_only=True):
         for field in _NAMES:
             if isinstance(text := getattr(self, field), str):
                 force_setattr(self, field, plain_text(text))
-        others: object = self.fallbacks
-        if isinstance(others, Iterable) and not isinstance(others, (str, Mapping)):
-            force_setattr(self, "fallbacks", tuple(others))
+        for field in ("fallbacks", "observers"):
+            others: object = getattr(self, field)
+            if isinstance(others, Iterable) and not isinstance(others, (str, Mapping)):
+                force_setattr(self, field, tuple(others))
         _check_types(self)
-        for field, kind in NUMBERS.items():
-            force_setattr(self, field, folded_numbers(kind(), field, self.name, getattr(self, field)))
+        for field, usual in NUMBERS.items():
+            force_setattr(self, field, folded_numbers(usual, field, self.name, getattr(self, field)))
         _check_addresses(self)
         _check_headers(self)
 
@@ -271,6 +276,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "auth_header": _TEXT,
     "auth_scheme": _TEXT,
     "facts": _DICT,
+    "observers": (_is_a(tuple), "a list of functions, or of their names"),
     "data_mode": (lambda mode: mode is None or mode in MODES, f"{', '.join(MODES)}, or None"),
 }
 """Check of the type of each field, and the name of that type.

@@ -41,16 +41,21 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 class Retries(Struct, frozen=True, kw_only=True):
     """Retries of a request that failed before any content of the response was received.
 
-    Where retries are given, a number n stands for ``Retries(max_retries=n)``.
+    Where retries are given, a number n stands for ``Retries(max_retries=n)``. Where none are, and where single other
+    numbers of them are changed, `budget` is 35.
 
     Attributes:
         max_retries: Maximum number of retries; 0 switches them off.
+        budget: Maximum number of retries that all calls to one origin make together; a retry that a 429
+            requests after a wait is not counted. Within a minute, or by sixteen complete responses for each, they are
+            regained. None for no such limit.
         initial_backoff: Seconds before the first retry; doubled for each further one.
         max_backoff: Maximum seconds of backoff that the provider did not request.
         max_retry_after: Maximum seconds that a response may request in ``Retry-After``; beyond it, no retry is made.
     """
 
     max_retries: int = 2
+    budget: int | None = None
     initial_backoff: float = 0.5
     max_backoff: float = 8.0
     max_retry_after: float = 60.0
@@ -84,12 +89,17 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 Limits.DEFAULT = Limits()
 
-NUMBERS: dict[str, type[Timeouts | Retries | Limits]] = {"timeouts": Timeouts, "retries": Retries, "limits": Limits}
-"""Class of each field of a connection that holds numbers."""
+NUMBERS: dict[str, Any] = {"timeouts": Timeouts(), "retries": Retries(budget=35), "limits": Limits.DEFAULT}
+"""Default of each field of a connection that holds numbers."""
 
 
 def as_retries(given: object) -> object:
-    """Return ``Retries(max_retries=n)`` for an integer n; return anything else, booleans included, unchanged."""
+    """Return ``Retries(max_retries=n)`` for an integer n; return anything else, booleans included, unchanged.
+
+    But a dict that sets `max_retries` and no `budget` removes that: what is set explicitly wins.
+    """
+    if isinstance(given, Mapping) and "max_retries" in given:
+        return {"budget": None, **given}
     return Retries(max_retries=given) if isinstance(given, int) and not isinstance(given, bool) else given
 
 
@@ -112,10 +122,10 @@ def _row_problem(row: Timeouts | Retries | Limits, owner: str) -> str | None:
         row: The numbers.
         owner: What they belong to, for the sentence.
     """
-    usual = type(row)()
+    usual = NUMBERS[type(row).__name__.lower()]
     for name in row.__struct_fields__:
         number, whole = getattr(row, name), isinstance(getattr(usual, name), int)
-        if number is None and isinstance(row, Timeouts):
+        if number is None and (isinstance(row, Timeouts) or name == "budget"):
             continue
         if wrong := _number_problem(number, whole=whole):
             off = ", or None to switch the clock off" if isinstance(row, Timeouts) else ""

@@ -224,8 +224,8 @@ class InferenceResponse(Struct, Generic[DataT], frozen=True, kw_only=True, dict=
             64 KiB of JSON are kept.
         headers: Those response headers that identify the request, state rate limits or the time of processing, and
             those that the driver names.
-        notes: What was odd in the response and how it was read, one sentence each. The logger ``polyglot`` has them
-            too.
+        notes: What was odd in the response and how it was read, one sentence each. The logger
+            ``polyglot_core.attempt`` has them too.
         transport: Name of the transport that received it, such as ``httpx``.
     """
 

@@ -32,7 +32,7 @@ __all__ = [
     "tool_of",
 ]
 
-_log = logging.getLogger("polyglot")
+_log = logging.getLogger("polyglot_answers")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
