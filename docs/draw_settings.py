@@ -30,6 +30,7 @@ _PAGES = {
     "timeouts": "configuration.md#clocks",
     "retries": "configuration.md#retries",
     "limits": "configuration.md#limits",
+    "rate": "rates.md",
     "fallbacks": "errors.md#fallbacks",
     "facts": "drivers.md#presets-are-rows",
     "data_mode": "data.md#modes",

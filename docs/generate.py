@@ -22,7 +22,7 @@ from draw_settings import draw_settings
 
 from polyglot_core._config.config_file import Entry
 from polyglot_core._values.connection import Connection, Preset
-from polyglot_core._values.limits import Limits, Retries, Timeouts
+from polyglot_core._values.limits import Limits, Rate, Retries, Timeouts
 from polyglot_core._values.models import Model
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "timeouts": lambda: draw_fields(Timeouts),
     "retries": lambda: draw_fields(Retries),
     "limits": lambda: draw_fields(Limits),
+    "rate": lambda: draw_fields(Rate),
     "preset": lambda: draw_fields(Preset),
     "model": lambda: draw_fields(Model),
     "drivers": draw_drivers,

@@ -15,14 +15,14 @@ from polyglot_core import errors, events, plugin, testing
 USERS = """
 AsyncInference AsyncInferenceStream AsyncPendingInference AttemptFailed AttemptStarted Audio AuthenticationError CallEnded CallEvent CallStarted Capabilities ConfigError Connection Document
 FinishReason FirstEvent Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Model Options Outcome
-PartialInferenceResponse PendingInference PluginError PolyglotError ProviderError RateLimited RawPart RawTool Reasoning Refusal
+PartialInferenceResponse PendingInference PluginError PolyglotError ProviderError Rate RateLimited RawPart RawTool Reasoning Refusal
 RequestError ResponseFormatError Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers observe register
 """
 AUTHORS = """
-CONTRACT_VERSION AsyncReply AsyncTransport Audio Chunk Citation Connection ConversationWriter DataFormat DataReader
+CONTRACT_VERSION AdmissionRequest AsyncReply AsyncTransport Audio Chunk Citation Connection ConversationWriter DataFormat DataReader
 Details Document End Event Failure Finish FinishReason FormatPackage Framer HTTPRequest Image InferenceRequest
 JSONArrayFramer JSONSchema JSONText Logprobs MediaDelta Message MessageWriter Mode Model NDJSONFramer Note Opening
-Part Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta Reply ResponseStarted Retries SSEFramer
+Part Permit Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta Reply ResponseStarted Retries SSEFramer
 Secret ServerToolEvent SyncTransport Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TransportPackage
 TurnWriter Usage UsageReport WireRequest WireResponse annotated_schema cannot_express config_error
 failure_from_payload finish_of hookimpl import_optional is_vendor_event json_access json_request merged

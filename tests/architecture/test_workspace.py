@@ -131,7 +131,7 @@ def test_every_plugin_is_held_to_the_import_rules_of_its_kind():
     """Check that each plugin has an import rule for the public modules of core that it may use."""
     contracts = read(CHECKOUT / "pyproject.toml")["tool"]["importlinter"]["contracts"]
     by_id = {contract["id"]: contract for contract in contracts}
-    kinds = ("doors", "command", "testkit", "answers", "streams", "otel")
+    kinds = ("doors", "command", "testkit", "answers", "batch", "streams", "otel")
     bound = {module for kind in kinds for module in by_id[kind]["source_modules"]}
     assert bound == {named(plugin) for plugin in PLUGINS}
     assert by_id["apart"]["modules"] == by_id["doors"]["source_modules"]

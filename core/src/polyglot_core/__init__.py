@@ -10,7 +10,7 @@ from polyglot_core._drivers.discovery import register
 from polyglot_core._engine.observers import observe
 from polyglot_core._values.calls import AttemptFailed, AttemptStarted, CallEnded, CallEvent, CallStarted, FirstEvent
 from polyglot_core._values.connection import Connection
-from polyglot_core._values.limits import Limits, Retries, Timeouts
+from polyglot_core._values.limits import Limits, Rate, Retries, Timeouts
 from polyglot_core._values.models import Capabilities, Model
 from polyglot_core._values.options import Options
 from polyglot_core._values.partial import PartialInferenceResponse
@@ -64,6 +64,7 @@ __all__ = [
     "PluginError",
     "PolyglotError",
     "ProviderError",
+    "Rate",
     "RateLimited",
     "RawPart",
     "RawTool",

@@ -11,6 +11,7 @@
 - decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`,
   `json_access`, `JSONText`
 - transports: `TransportPackage`, `SyncTransport`, `AsyncTransport`, `HTTPRequest`, `Opening`, `Reply`, `AsyncReply`
+- packages that admit requests: `AdmissionRequest`, `Permit`
 - packages with response formats: `FormatPackage`, `DataFormat`, `DataReader`, `Mode`
 - errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `is_vendor_event`, `provider_error_class`
 """
@@ -23,6 +24,7 @@ from polyglot_core._authoring.facts import config_error, import_optional, read_f
 from polyglot_core._authoring.formats import annotated_schema
 from polyglot_core._authoring.json_requests import json_request, merged
 from polyglot_core._authoring.options import cannot_express, translate_options
+from polyglot_core._values.admission import AdmissionRequest, Permit
 from polyglot_core._values.connection import Connection, Preset
 from polyglot_core._values.events import (
     Citation,
@@ -81,6 +83,7 @@ from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
 
 __all__ = [
     "CONTRACT_VERSION",
+    "AdmissionRequest",
     "AsyncReply",
     "AsyncTransport",
     "Audio",
@@ -115,6 +118,7 @@ __all__ = [
     "Note",
     "Opening",
     "Part",
+    "Permit",
     "Ping",
     "Preset",
     "RawPart",

@@ -10,7 +10,7 @@ import pytest
 
 from polyglot_core import AsyncInference, ConfigError, Inference, Message, RequestError, ResponseFormatError, Tool
 from polyglot_core._config.layers import fold, preset_layer
-from polyglot_core._values import formats
+from polyglot_core._values import entry_points, formats
 from polyglot_core.plugin import Finish, Preset, TextDelta
 
 TEXT = ["[1, ", "2", "3, 4", "]"]
@@ -78,13 +78,13 @@ PACKAGE = types.SimpleNamespace(
 @pytest.fixture
 def package(monkeypatch):
     """Offer a package with the format of numbers."""
-    monkeypatch.setattr(formats, "_installed", lambda _allowed: [PACKAGE])
+    monkeypatch.setattr(entry_points, "_modules", lambda _group, _allowed: [PACKAGE])
 
 
 @pytest.fixture
 def no_package(monkeypatch):
     """Offer no package."""
-    monkeypatch.setattr(formats, "_installed", lambda _allowed: [])
+    monkeypatch.setattr(entry_points, "_modules", lambda _group, _allowed: [])
 
 
 @pytest.fixture
@@ -190,8 +190,8 @@ def test_copies_have_no_format(numbers):
 
 def test_the_allow_list_names_packages(monkeypatch):
     """A package that the allow list does not name is not imported, and the error says so."""
-    formats._installed.cache_clear()
+    entry_points._modules.cache_clear()
     monkeypatch.setenv("POLYGLOT_DRIVERS", "openai")
     with pytest.raises(ConfigError, match="name it in POLYGLOT_DRIVERS"):
         formats.format_package("This")
-    formats._installed.cache_clear()
+    entry_points._modules.cache_clear()

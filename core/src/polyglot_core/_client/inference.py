@@ -37,6 +37,7 @@ from polyglot_core._engine.pump import async_pump, pump
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
+from polyglot_core._values.admission import find_admission
 from polyglot_core._values.connection import Connection, guard
 from polyglot_core._values.formats import MODES, FormatUse
 from polyglot_core._values.limits import folded_numbers
@@ -256,6 +257,8 @@ def driver_for(connection: Connection) -> BoundDriver:
     driver = discovery.load_driver(connection.driver)
     if driver is None:
         raise resolve.unknown_driver(connection)
+    if connection.rate is not None:
+        find_admission(connection)
     return driver.bind(connection)
 
 

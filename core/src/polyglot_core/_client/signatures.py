@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.calls import Observers
     from polyglot_core._values.connection import Connection
     from polyglot_core._values.formats import Mode
-    from polyglot_core._values.limits import Limits, Retries, Timeouts
+    from polyglot_core._values.limits import Limits, Rate, Retries, Timeouts
     from polyglot_core._values.options import Options
     from polyglot_core._values.request import RawTool, Tool
     from polyglot_core._values.secret import Secret
@@ -57,6 +57,7 @@ class ConnectionFields(TypedDict, total=False):
     timeouts: Timeouts | Mapping[str, float | None] | float
     retries: Retries | Mapping[str, float] | int
     limits: Limits | Mapping[str, int]
+    rate: Rate | Mapping[str, int] | None
     fallbacks: Sequence[str | Connection]
     proxy: Secret | str | None
     ca: str | None

@@ -55,6 +55,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         timeouts: The clocks, in seconds; a number is the limit of each single wait.
         retries: Maximum number of retries, or a table with it and the backoff in seconds.
         limits: Maximum sizes of a response.
+        rate: What the account allows: requests and tokens per minute, and concurrent requests; {} to learn it.
         fallbacks: Names of the connections to use, in order, if this one fails.
         facts: Facts for the driver, merged into the preset's.
         proxy: URL of a proxy, instead of the one from the environment.
@@ -77,6 +78,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     timeouts: dict[str, float] | float = {}
     retries: dict[str, int | float] | int = {}
     limits: dict[str, int] = {}
+    rate: dict[str, int] | None = None
     fallbacks: list[str] = []
     facts: dict[str, Any] = {}
     proxy: str | None = None

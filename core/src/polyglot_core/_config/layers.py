@@ -2,7 +2,7 @@
 
 A layer is a mapping of fields of `Connection`. Layers are folded in order, and a later one overrides those before it: a
 preset, an entry of the configuration file, the fields from the environment and the code. Options, headers and facts are
-merged by name, and so are the numbers of timeouts, retries and limits. Every other field is replaced.
+merged by name, and so are the numbers of timeouts, retries, limits and rate. Every other field is replaced.
 
 A credential belongs to the origin that it was configured for. If a layer moves ``base_url`` to another origin, the
 credentials of the layers below are dropped. A layer holds the source of a key, a `KeyVariable` or a `KeyCommand`, and
@@ -71,6 +71,7 @@ _ENTRY_FIELDS = (
 def entry_layer(entry: Entry) -> Layer:
     """Return an entry of the configuration file as a layer, without the fields that are not set."""
     layer = {field: value for field in _ENTRY_FIELDS if (value := getattr(entry, field))}
+    layer |= {} if entry.rate is None else {"rate": entry.rate}  # an empty one is a setting: all numbers are learnt
     if entry.api_key is not None:
         return {**layer, "api_key": entry.api_key}
     if entry.api_key_env is not None:
@@ -174,11 +175,16 @@ def _merged_mapping(field: str, name: str, below: Mapping[str, Any] | None, abov
     return {**(below or {}), **above}
 
 
+def _merged_numbers(field: str, name: str, below: Any, above: object) -> object:  # noqa: ANN401 (numbers of one kind)
+    off = above is None and field == "rate"
+    return None if off else folded_numbers(below or NUMBERS[field], field, name, above)
+
+
 MAPPINGS = ("options", "headers", "facts")
 """Fields that are merged by name."""
 
 _MERGES: dict[str, Callable[[str, str, Any, Any], object]] = {
     **dict.fromkeys(MAPPINGS, _merged_mapping),
-    **dict.fromkeys(NUMBERS, lambda field, name, low, high: folded_numbers(low or NUMBERS[field], field, name, high)),
+    **dict.fromkeys(NUMBERS, _merged_numbers),
 }
 """How a field is merged, for fields that are not simply replaced: field, connection, value below, value above."""

@@ -16,8 +16,9 @@ from polyglot_core._engine.background import AsyncBackground, AsyncOperation, Ba
 from polyglot_core._engine.flows import awaiting, waiting
 from polyglot_core._http.event_loops import AsyncSource, closer_here
 from polyglot_core._http.opening import OpeningState
-from polyglot_core._http.pools import Pools, SendOptions
+from polyglot_core._http.pools import LONGEST_WAIT, Pools, SendOptions
 from polyglot_core._http.translate import timed_out
+from polyglot_core._http.watchdog import on_collect
 from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -54,14 +55,30 @@ class SyncBackend:
         self._pools = pools
         self._opening = OpeningState()
         self._woken = threading.Event()
+        self._recheck = threading.Event()  # set when the permit may be given
         self._authorizing: Background[WireRequest] | None = None  # set while `authorize` runs
 
     def open(self, call: Call) -> Exchange:
         """Encode, authorize and send the request of the next attempt, and wait for status and headers."""
         self._pools.prepare(call.target.connection.route)  # before the clocks of the call start
-        wire = self.authorize(call, call.encode())
+        wire = call.encode()
+        if call.target.connection.rate is not None:
+            self.admit(call, wire.url)
+        wire = self.authorize(call, wire)
         call.start(wire)
         return self.send(call, wire)
+
+    def admit(self, call: Call, url: str) -> None:
+        """Wait until the request may be sent. Only the clock ``total`` runs meanwhile.
+
+        Raises:
+            TimedOut: It ran out.
+        """
+        call.enter(url, self._recheck.set, on_collect)
+        while (seconds := _until_recheck(call, ended=self._woken.is_set())) > 0:
+            self._recheck.wait(seconds)
+            self._recheck.clear()
+        call.clocks.start_attempt(perf_counter())
 
     def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
         """Return the request with the credentials that the driver adds. A thread runs the hook, which may block.
@@ -97,6 +114,7 @@ class SyncBackend:
     def wake(self) -> None:
         """End the current wait and all later ones. Any thread may call it."""
         self._woken.set()
+        self._recheck.set()
         self._opening.abort()
         if (running := self._authorizing) is not None:
             running.abandon()
@@ -113,7 +131,7 @@ class SyncBackend:
 
     def opening(self, call: Call) -> Operation[Exchange]:
         """Return `open` as an operation."""
-        return Operation(partial(self.open, call), self.wake, _close)
+        return Operation(partial(self.open, call), self.wake, partial(_close, call))
 
     def reading(self, exchange: Exchange) -> Operation[bytes]:
         """Return a read as an operation."""
@@ -145,9 +163,30 @@ class AsyncBackend:
     async def open(self, call: Call) -> AsyncExchange:
         """Encode, authorize and send the request of the next attempt, and wait for status and headers."""
         (await self._source.pools()).prepare(call.target.connection.route)  # before the clocks of the call start
-        wire = await self.authorize(call, call.encode())
+        wire = call.encode()
+        if call.target.connection.rate is not None:
+            await self.admit(call, wire.url)
+        wire = await self.authorize(call, wire)
         call.start(wire)
         return await self.send(call, wire)
+
+    async def admit(self, call: Call, url: str) -> None:
+        """Wait until the request may be sent. Only the clock ``total`` runs meanwhile.
+
+        Raises:
+            TimedOut: It ran out.
+        """
+        import anyio  # noqa: PLC0415
+
+        scopes: list[anyio.CancelScope] = []  # of the waits; to cancel one that is over has no effect
+        wake = partial(closer_here().call_soon, lambda: [scope.cancel() for scope in scopes])  # type: ignore[func-returns-value]
+        call.enter(url, wake, on_collect)
+        while (seconds := _until_recheck(call, ended=self._woken)) > 0:
+            with anyio.move_on_after(seconds) as self._scope:
+                scopes[:] = [self._scope]
+                await anyio.sleep_forever()
+        self._scope = None
+        call.clocks.start_attempt(perf_counter())
 
     async def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
         """Return the request with the credentials that the driver adds. A worker thread runs the hook, which may block.
@@ -226,7 +265,7 @@ class AsyncBackend:
 
     def opening(self, call: Call) -> AsyncOperation[AsyncExchange]:
         """Return `open` as an operation."""
-        return AsyncOperation(partial(self.open, call), _aclose)
+        return AsyncOperation(partial(self.open, call), partial(_aclose, call))
 
     def reading(self, exchange: AsyncExchange) -> AsyncOperation[bytes]:
         """Return a read as an operation."""
@@ -265,12 +304,27 @@ def _checked(timeout: object) -> float:
     raise RequestError(msg, phase="stream")
 
 
-def _close(exchange: Exchange | None) -> None:
+def _until_recheck(call: Call, *, ended: bool) -> float:
+    """Return the seconds until the permit is to be asked for again; 0 or less if it was given.
+
+    Raises:
+        TimedOut: It was not given, and the clock ``total`` ran out or the wait was ended.
+    """
+    permit = call.permit  # read once: `close` in another thread releases it
+    wait, left = permit.wait() if permit else math.inf, call.clocks.total_due() - perf_counter()
+    if wait > 0 and (ended or left <= 0):
+        raise timed_out("total")
+    return min(LONGEST_WAIT, wait, left)
+
+
+def _close(call: Call, exchange: Exchange | None) -> None:
+    call.leave()
     if exchange is not None:
         exchange.close()
 
 
-async def _aclose(exchange: AsyncExchange | None) -> None:
+async def _aclose(call: Call, exchange: AsyncExchange | None) -> None:
+    call.leave()
     if exchange is not None:
         await exchange.close()
 

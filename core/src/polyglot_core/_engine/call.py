@@ -20,6 +20,7 @@ from polyglot_core._engine import final_error, retry_policy
 from polyglot_core._engine import resume as resuming
 from polyglot_core._engine.call_state import History, Requests, Target
 from polyglot_core._values.addresses import origin_of
+from polyglot_core._values.admission import AdmissionRequest, find_admission
 from polyglot_core._values.calls import AttemptFailed, AttemptStarted, FirstEvent
 from polyglot_core._values.events import Seam
 from polyglot_core._values.response import FailedAttempt, Outcome
@@ -27,10 +28,11 @@ from polyglot_core._values.secret import Secret
 from polyglot_core.errors import StreamError, TimedOut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from polyglot_core._engine.call_options import CallOptions
     from polyglot_core._engine.observers import CallRecord
+    from polyglot_core._values.admission import Permit
     from polyglot_core._values.events import Event
     from polyglot_core._values.partial import PartialInferenceResponse
     from polyglot_core._values.request import InferenceRequest
@@ -59,6 +61,7 @@ class Call:
         options: What the caller chose.
         clocks: The clocks of the call; set anew when the first request is encoded.
         attempt: The current attempt; None before the first, and between two.
+        permit: The permission to send the current attempt, or the place in the queue for it; None if none is needed.
         events: The queue that events are appended to; None if no iterator of events was created.
         error: The error that the call ended with, if it failed.
         cancelled: True once the caller has closed the call.
@@ -74,6 +77,7 @@ class Call:
         self.error: PolyglotError | None = None
         self.cancelled = False
         self.record = record
+        self.permit: Permit | None = None
         self._fallbacks = deque(fallbacks)
         self._requests = Requests()
         self._history = History()
@@ -108,6 +112,30 @@ class Call:
         if self.target.driver.authorize is None:
             headers.update({name.lower(): key for name, key in connection.auth_headers().items()})
         return replace(wire, headers=headers)
+
+    def enter(self, url: str, wake: Callable[[], object], on_collect: Callable[..., object]) -> None:
+        """Queue the request of the next attempt with the package that admits requests.
+
+        Args:
+            url: URL of the request.
+            wake: To be called when the permit may be given.
+            on_collect: Returns what releases the permit once this call is collected, for as long as it is kept.
+        """
+        connection, _, request, _ = self.target
+        asked = AdmissionRequest(connection, origin_of(url), request, self._requests.attempts_here)
+        self.permit = find_admission(connection).enter(asked, wake)
+        self.permit.guard = on_collect(self, self.permit.release)
+
+    def responded(self, status: int, headers: Mapping[str, str]) -> None:
+        """Report the head of the response to the package that has admitted the request."""
+        if (permit := self.permit) is not None:
+            permit.responded(status, headers)
+
+    def leave(self, error: PolyglotError | None = None) -> None:
+        """Release the permit of the attempt, if it has one. Any thread may call it, any number of times."""
+        permit, self.permit = self.permit, None
+        if permit is not None:
+            permit.release(error, attempt.response.usage if (attempt := self.attempt) else None)
 
     def start(self, wire: WireRequest) -> Attempt:
         """Create and return the attempt for a request that is ready to be sent."""
@@ -233,6 +261,7 @@ class Call:
         """
         final_error.redact(error, self.target, self.attempt, self._requests)
         self._requests.over_budget = False
+        self.leave(error)
         decision = retry_policy.decide(error, self._retry_state(), self.target.connection.retries, pay=self._pay)
         facts = {field: getattr(error, field) for field in ("status", "code", "request_id")}
         self.record.report(self, AttemptFailed, error=type(error).__name__, **facts, **asdict(decision))

@@ -262,6 +262,7 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
             attempt = self.call.attempt
             if attempt is not None and not self.call.cancelled:
                 self._direct = exchange
+                self.call.responded(exchange.status, exchange.headers)
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers, exchange.transport))
                 self._take, self._clocks = self.call.record.timed(attempt.take), self.call.clocks
         except OSError as error:  # of an import, or of what the driver reads
@@ -341,6 +342,7 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         """Return the connection to its pool if the body was read to the end, else close it."""
         exchange, self._exchange, self._direct = self._exchange, None, None
         running, self._running = self._running, None
+        self.call.leave()
         wait = self._backend.wait
         try:
             if running is not None:  # which closes the exchange

@@ -83,6 +83,9 @@ class _AsyncioCloser:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._start, response)
 
+    def call_soon(self, call: Callable[[], object]) -> None:
+        self._loop.call_soon_threadsafe(call)
+
     def call_later(self, seconds: float, call: Callable[[], object]) -> None:
         self._loop.call_later(seconds, call)
 
@@ -107,6 +110,9 @@ class _TrioCloser:
     def close_later(self, response: Any) -> None:  # noqa: ANN401 (the HTTP client's)
         with contextlib.suppress(self._trio.RunFinishedError):
             self._token.run_sync_soon(self._start, response)
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        self._token.run_sync_soon(call)
 
     def call_later(self, seconds: float, call: Callable[[], object]) -> None:
         async def wait() -> None:

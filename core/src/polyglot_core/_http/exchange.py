@@ -181,6 +181,14 @@ class Closer(Protocol):
         """Schedule the closing of a response that was collected; from a finalizer, in any thread."""
         ...
 
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Call a function in the event loop; from any thread.
+
+        Raises:
+            RuntimeError: The loop has ended.
+        """
+        ...
+
     def call_later(self, seconds: float, call: Callable[[], object]) -> None:
         """Call a function in the event loop, in `seconds`; never if the loop ends before."""
         ...

@@ -13,7 +13,7 @@ from polyglot_core._values.addresses import base_url_problem, is_this_machine, p
 from polyglot_core._values.calls import Observers
 from polyglot_core._values.formats import MODES
 from polyglot_core._values.json_values import plain_text
-from polyglot_core._values.limits import NUMBERS, Limits, Retries, Timeouts, folded_numbers
+from polyglot_core._values.limits import NUMBERS, Limits, Rate, Retries, Timeouts, folded_numbers
 from polyglot_core._values.secret import TRANSPORT_HEADERS, Secret, carries_key, unsendable
 from polyglot_core.errors import ConfigError
 
@@ -75,6 +75,8 @@ class Connection(Struct, frozen=True, kw_only=True):
         timeouts: The clocks. A number is the limit of each single wait, in seconds; a dict changes some clocks.
         retries: Retries of a failed request. A number is the maximum number of retries; a dict changes some numbers.
         limits: Maximum sizes of a response. A dict changes some of them.
+        rate: What the account allows, `Rate` or a dict; None for no rate. Requests wait for it. Requires the package
+            polyglot-batch.
         fallbacks: Connections to use, in order, if this one fails before any content of a response was received. Their
             own fallbacks are ignored.
         proxy: URL of a proxy, instead of the one from the environment (HTTPS_PROXY, NO_PROXY, …).
@@ -105,6 +107,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries(budget=35)
     limits: Limits = Limits()
+    rate: Rate | None = None
     fallbacks: tuple[Connection, ...] = ()
     proxy: Secret | str | None = None
     ca: str | None = None
@@ -132,7 +135,8 @@ class Connection(Struct, frozen=True, kw_only=True):
                 force_setattr(self, field, tuple(others))
         _check_types(self)
         for field, usual in NUMBERS.items():
-            force_setattr(self, field, folded_numbers(usual, field, self.name, getattr(self, field)))
+            if field != "rate" or self.rate is not None:
+                force_setattr(self, field, folded_numbers(usual, field, self.name, getattr(self, field)))
         _check_addresses(self)
         _check_headers(self)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core._values.importing import import_module
+from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from importlib_metadata import Distribution
     from importlib_metadata import EntryPoint as EntryPoint  # noqa: PLC0414 (exported for annotations)
 
-__all__ = ["entry_points", "owners"]
+__all__ = ["entry_points", "modules", "owners"]
 
 
 def entry_points(group: str) -> dict[str, list[EntryPoint]]:
@@ -45,3 +47,31 @@ def _owners(group: str, name: str, path: tuple[str, ...]) -> tuple[tuple[str, st
 def _name_and_version(dist: Distribution) -> tuple[str, str]:
     metadata = dist.metadata
     return metadata["Name"], metadata["Version"]
+
+
+def modules(group: str, purpose: str, package: str) -> list[Any]:
+    """Import the modules of a group, by name: those of the distributions in the allow list, if there is one.
+
+    Args:
+        group: The group.
+        purpose: What requires it, for the error.
+        package: A distribution that registers such a module, for the error.
+
+    Raises:
+        ConfigError: No such distribution is installed, or none may be imported.
+    """
+    allowed = os.environ.get("POLYGLOT_DRIVERS")
+    found = _modules(group, allowed)
+    if not found:
+        hint = "" if allowed is None else ", and name it in POLYGLOT_DRIVERS, which is set"
+        msg = f"{purpose} requires the package {package}; install it (pip install {package}){hint}."
+        raise ConfigError(msg, phase="configure")
+    return found
+
+
+@lru_cache(maxsize=8)
+def _modules(group: str, allowed: str | None) -> list[Any]:
+    names = None if allowed is None else {name.strip() for name in allowed.split(",")}
+    entries = [entry for _, claims in sorted(entry_points(group).items()) for entry in claims]
+    chosen = [entry for entry in entries if names is None or (entry.dist is not None and entry.dist.name in names)]
+    return [import_module(entry.value.partition(":")[0]) for entry in chosen]

@@ -6,13 +6,9 @@ has the functions of `FormatPackage`. It is imported when a format, or JSON out 
 
 from __future__ import annotations
 
-import os
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args
 
-from polyglot_core._values.entry_points import entry_points
-from polyglot_core._values.importing import import_module
-from polyglot_core.errors import ConfigError
+from polyglot_core._values.entry_points import modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -164,19 +160,4 @@ def format_package(purpose: str) -> FormatPackage:
 
 
 def _packages(purpose: str) -> list[FormatPackage]:
-    allowed = os.environ.get("POLYGLOT_DRIVERS")
-    found = _installed(allowed)
-    if not found:
-        hint = "" if allowed is None else ", and name it in POLYGLOT_DRIVERS, which is set"
-        msg = f"{purpose} requires the package polyglot-answers; install it (pip install polyglot-answers){hint}."
-        raise ConfigError(msg, phase="configure")
-    return found
-
-
-@lru_cache(maxsize=4)
-def _installed(allowed: str | None) -> list[FormatPackage]:
-    """Import the packages with formats, by name: those that the allow list names, if there is one."""
-    names = None if allowed is None else {name.strip() for name in allowed.split(",")}
-    entries = [entry for _, claims in sorted(entry_points(FORMATS).items()) for entry in claims]
-    chosen = [entry for entry in entries if names is None or (entry.dist is not None and entry.dist.name in names)]
-    return [cast("FormatPackage", import_module(entry.value.partition(":")[0])) for entry in chosen]
+    return modules(FORMATS, purpose, "polyglot-answers")

@@ -1,4 +1,4 @@
-"""Numbers of a call: timeouts, retries and limits."""
+"""Numbers of a call: timeouts, retries, limits and rate."""
 
 from __future__ import annotations
 
@@ -61,6 +61,23 @@ class Retries(Struct, frozen=True, kw_only=True):
     max_retry_after: float = 60.0
 
 
+class Rate(Struct, frozen=True, kw_only=True):
+    """What an account of the provider allows. All connections with the same origin and credentials share it.
+
+    Requests wait until they are within it. Numbers that are None are learnt from the headers of responses, and from
+    responses that reject a request because of its rate.
+
+    Attributes:
+        requests_per_minute: Requests that may be sent in a minute.
+        tokens_per_minute: Tokens of prompts and responses in a minute.
+        concurrency: Requests that may be in progress at the same time.
+    """
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """Maximum sizes of a response. Beyond them `LimitExceeded` is raised, and the excess is not kept in memory.
 
@@ -89,7 +106,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 Limits.DEFAULT = Limits()
 
-NUMBERS: dict[str, Any] = {"timeouts": Timeouts(), "retries": Retries(budget=35), "limits": Limits.DEFAULT}
+NUMBERS: dict[str, Any] = {"timeouts": Timeouts(), "retries": Retries(budget=35), "limits": Limits(), "rate": Rate()}
 """Default of each field of a connection that holds numbers."""
 
 
@@ -115,39 +132,39 @@ def _waits(given: object) -> object:
 _LONGEST = 10**9  # seconds, about thirty years; system clocks overflow not far beyond
 
 
-def _row_problem(row: Timeouts | Retries | Limits, owner: str) -> str | None:
+def _row_problem(row: Timeouts | Retries | Limits | Rate, owner: str) -> str | None:
     """Return a sentence on the first number that cannot be used; None if all can.
 
     Args:
         row: The numbers.
         owner: What they belong to, for the sentence.
     """
-    usual = NUMBERS[type(row).__name__.lower()]
+    usual, least = NUMBERS[type(row).__name__.lower()], int(isinstance(row, Rate))
     for name in row.__struct_fields__:
-        number, whole = getattr(row, name), isinstance(getattr(usual, name), int)
-        if number is None and (isinstance(row, Timeouts) or name == "budget"):
+        number, whole = getattr(row, name), bool(least) or isinstance(getattr(usual, name), int)
+        if number is None and (isinstance(row, (Timeouts, Rate)) or name == "budget"):
             continue
-        if wrong := _number_problem(number, whole=whole):
+        if wrong := _number_problem(number, whole=whole, least=least):
             off = ", or None to switch the clock off" if isinstance(row, Timeouts) else ""
-            wanted = "a whole number from 0" if whole else f"a number of seconds from 0 to {_LONGEST}{off}"
+            wanted = f"a whole number from {least}" if whole else f"a number of seconds from 0 to {_LONGEST}{off}"
             return f"{name!r} in {owner} is {wrong}, and should be {wanted}."
     return None
 
 
-def _number_problem(number: object, *, whole: bool) -> str:
+def _number_problem(number: object, *, whole: bool, least: int) -> str:
     """Return what is wrong with a number; empty if nothing is. Its digits are not quoted: there may be thousands."""
     if not isinstance(number, (int, float)) or isinstance(number, bool):
         return "None" if number is None else f"of type {type(number).__name__}"
     if isinstance(number, float) and not math.isfinite(number):
         return "not a number (nan)" if math.isnan(number) else "infinite"
-    if number < 0:
-        return "negative"
+    if number < least:
+        return "negative" if number < 0 else "0"
     if whole:
         return "" if isinstance(number, int) else "not a whole number"
     return "too large" if number > _LONGEST else ""
 
 
-NumbersT = TypeVar("NumbersT", bound=Timeouts | Retries | Limits)
+NumbersT = TypeVar("NumbersT", bound=Timeouts | Retries | Limits | Rate)
 
 
 def folded_numbers(row: NumbersT, field: str, name: str, *layers: Any) -> NumbersT:  # noqa: ANN401 (checked here)
@@ -174,7 +191,7 @@ def folded_numbers(row: NumbersT, field: str, name: str, *layers: Any) -> Number
     return row
 
 
-def _known(layer: object, row: Timeouts | Retries | Limits, field: str, name: str) -> Mapping[str, Any]:
+def _known(layer: object, row: Timeouts | Retries | Limits | Rate, field: str, name: str) -> Mapping[str, Any]:
     """Return a layer of single numbers.
 
     Raises:

@@ -52,7 +52,7 @@ class Secret:
         """
         for secret in (self._text, self._text.rpartition(" ")[2]):
             if len(text) >= _SHORTEST_PART <= len(secret):
-                text = _without(secret, text)
+                text = _without([_forms_of(character) for character in secret], text)
         return text
 
     def __bool__(self) -> bool:
@@ -77,19 +77,16 @@ class Secret:
         raise TypeError(msg)
 
 
-def _without(secret: str, text: str) -> str:
-    """Return `text` with each occurrence of a secret, its characters in any of their forms, replaced by ``***``.
+def _without(characters: Sequence[frozenset[str]], text: str) -> str:
+    """Return `text` with each sequence of these characters, in any of their forms, replaced by ``***``.
 
-    The time is linear in the length of the text: the secret is compared only where its first characters occur.
+    The time is linear in the length of the text: the sequence is compared only where its first character occurs.
     """
     lower = text.translate(_LOWER_CASE)
-    beginning = _pattern_of(secret[:_SHORTEST_PART])
-    if beginning.search(lower) is None:
-        return text
-    characters = [_forms_of(character) for character in secret]
+    first = re.compile("|".join(map(re.escape, sorted(characters[0], key=len, reverse=True))))
     kept: list[str] = []
     index, mark = 0, _index_of_mark(lower, 0)
-    while (found := beginning.search(lower, index)) is not None:
+    while (found := first.search(lower, index)) is not None:
         start = found.start()
         if mark is not None and mark < start:
             mark = _index_of_mark(lower, start)
@@ -97,13 +94,6 @@ def _without(secret: str, text: str) -> str:
         kept += text[index:start], text[start] if end is None else "***"
         index = start + 1 if end is None else end
     return "".join([*kept, text[index:]])
-
-
-@lru_cache(maxsize=64)
-def _pattern_of(beginning: str) -> re.Pattern[str]:
-    """Return a pattern for the first characters of a secret, each in any of its forms."""
-    forms = (sorted(_forms_of(character), key=len, reverse=True) for character in beginning)
-    return re.compile("".join(f"(?:{'|'.join(map(re.escape, each))})" for each in forms))
 
 
 def _index_of_mark(text: str, start: int) -> int | None:

@@ -23,6 +23,21 @@ _UNREAD = 141  # the same with SIGPIPE
 class Commands(click.Group):
     """A group that converts Polyglot's errors, Ctrl-C and a closed pipe to exit codes."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the subcommands, with those that packages provide."""
+        # Imported here, as everything that a subcommand of its own does not need.
+        from polyglot_cli import packaged  # noqa: PLC0415
+
+        return sorted({*super().list_commands(ctx), *packaged.names()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a subcommand: one of its own, else one that a package provides."""
+        if (own := super().get_command(ctx, cmd_name)) is not None:
+            return own
+        from polyglot_cli import packaged  # noqa: PLC0415 (as above)
+
+        return packaged.load(cmd_name)
+
     def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 (click's)
         """Read the command line; click reports a Ctrl-C meanwhile as "Aborted!" and with exit code 1."""
         if sys.stdout is None:  # as with `>&-` in a shell; all output would be lost without a word

@@ -1,0 +1,60 @@
+"""Subcommands that packages provide, in the entry-point group ``polyglot.commands``."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["COMMANDS", "load", "names"]
+
+COMMANDS = "polyglot.commands"
+"""Entry-point group: name of a subcommand → ``module:command``, a `click.Command`."""
+
+
+def names() -> list[str]:
+    """Return the names of the subcommands that packages provide. Nothing is imported."""
+    return sorted({entry.name for entry in entry_points(group=COMMANDS) if _is_allowed(entry)})
+
+
+def load(name: str) -> click.Command | None:
+    """Import a subcommand and return it; None if no package provides it.
+
+    For one that cannot be used, return a command that says so when it is run.
+    """
+    entries = [entry for entry in entry_points(group=COMMANDS) if entry.name == name and _is_allowed(entry)]
+    if not entries:
+        return None
+    owners = sorted({_owner(entry) for entry in entries})
+    if len(owners) > 1:
+        return _unusable(name, f"it is provided by {' and by '.join(owners)}; uninstall one of them")
+    try:
+        command = entries[0].load()
+    except Exception as error:  # noqa: BLE001 (whatever a package raises)
+        return _unusable(name, f"{owners[0]} could not be imported: {type(error).__name__}: {error}")
+    if not isinstance(command, click.Command):
+        return _unusable(name, f"{entries[0].value} of {owners[0]} is no click command")
+    return command
+
+
+def _owner(entry: EntryPoint) -> str:
+    return "an unknown package" if entry.dist is None else entry.dist.name
+
+
+def _is_allowed(entry: EntryPoint) -> bool:
+    """Return whether the allow list of distributions has the owner of a subcommand, if there is such a list."""
+    allowed = os.environ.get("POLYGLOT_DRIVERS")
+    return allowed is None or _owner(entry) in {name.strip() for name in allowed.split(",")}
+
+
+def _unusable(name: str, why: str) -> click.Command:
+    def fail() -> None:
+        raise click.ClickException(f"The command {name!r} cannot be used: {why}.")
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, context_settings=settings, callback=fail, short_help=f"Cannot be used: {why}.")
