@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 LEFT_OUT = {
+    "transport": "name of the transport, where one is installed",
     "timing": "seconds until the first event and until the end of a response",
     "elapsed": "seconds until the error",
     "wait": "seconds of backoff, drawn at random; recorded is only whether there is a wait",

@@ -654,7 +654,7 @@ def test_a_pair_of_one_is_noticed():
         (TextDelta(None), "TextDelta .*text is NoneType and not str"),
         (ToolCallDelta(id=7), "ToolCallDelta .*id is int and not str or None"),
         (ToolCallDelta(name="a", arguments={}), "ToolCallDelta .*arguments is dict and not str"),
-        (UsageReport(5), "UsageReport .*payload is int and not dict"),
+        (UsageReport(5), "UsageReport .*payload is int and not Mapping"),
         (Finish("stop", None), "Finish .*raw is NoneType and not str"),
     ],
 )

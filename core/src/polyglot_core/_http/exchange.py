@@ -112,7 +112,11 @@ class _ExchangeState:
 
     def abort(self) -> None:
         """Shut the socket down, from any thread; a read that waits returns at once."""
-        if not self._closed and self._process == os.getpid():  # after a fork it is the parent's
+        if not self._closed:
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._process == os.getpid():  # after a fork it is the parent's
             self._abort()
 
     def _resume(self, now: float) -> None:
@@ -247,7 +251,7 @@ class Exchange(_ExchangeState):
                 self._watch.stop()
                 self._reply.close(reuse=not self._interrupted)
             except BaseException:
-                self._abort()
+                self._shut()
                 self._watch.stop()
                 self._reply.close(reuse=False)
                 raise

@@ -80,13 +80,15 @@ class _HTTPXReply:
         self.headers = response.headers
         self._response = response
         self._kept = kept
+        self._process = os.getpid()
         self._socket = _socket_of(response)
         self.abort: Callable[[], object] = partial(shut_down, self._socket)
         self.data_waits = partial(data_waits, response.extensions.get("network_stream"), self._socket)
 
     def _release(self, *, reuse: bool) -> None:
         """Shut the socket down unless its connection may carry another call."""
-        if not reuse or self._kept.abandoned or not is_reusable(self._response):
+        reuse = reuse and not self._kept.abandoned and is_reusable(self._response)
+        if not reuse and self._process == os.getpid():  # after a fork it is the parent's
             self.abort()
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from importlib_metadata import Distribution
     from importlib_metadata import EntryPoint as EntryPoint  # noqa: PLC0414 (exported for annotations)
 
-__all__ = ["entry_points", "modules", "owners"]
+__all__ = ["entry_points", "is_allowed", "modules", "owners"]
 
 
 def entry_points(group: str) -> dict[str, list[EntryPoint]]:
@@ -71,7 +71,15 @@ def modules(group: str, purpose: str, package: str) -> list[Any]:
 
 @lru_cache(maxsize=8)
 def _modules(group: str, allowed: str | None) -> list[Any]:
-    names = None if allowed is None else {name.strip() for name in allowed.split(",")}
     entries = [entry for _, claims in sorted(entry_points(group).items()) for entry in claims]
-    chosen = [entry for entry in entries if names is None or (entry.dist is not None and entry.dist.name in names)]
-    return [import_module(entry.value.partition(":")[0]) for entry in chosen]
+    return [import_module(entry.value.partition(":")[0]) for entry in entries if _is_allowed(entry, allowed)]
+
+
+def is_allowed(entry: EntryPoint) -> bool:
+    """Return whether an entry point may be imported: there is no allow list, or its distribution is on it."""
+    return _is_allowed(entry, os.environ.get("POLYGLOT_DRIVERS"))
+
+
+def _is_allowed(entry: EntryPoint, allowed: str | None) -> bool:
+    names = None if allowed is None else {name.strip() for name in allowed.split(",")}
+    return names is None or (entry.dist is not None and entry.dist.name in names)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 from functools import partial
@@ -184,6 +185,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
     def __init__(self, sock: socket.socket, connections: set[AsyncConnection], buffer: memoryview) -> None:
         self.idle_since = 0.0
         self._socket = sock  # the transport's view of it cannot be shut down with uvloop
+        self._process = os.getpid()
         self._connections = connections  # of the transport, which keeps them alive
         self._stock: Stock[AsyncConnection] | None = None
         self._parser = ResponseParser()
@@ -350,7 +352,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
         """Close the connection, its socket at once. The loop gives its place back."""
         self._in_use = False
         self._body.clear()
-        shut_down(self._socket)  # the loop may be blocked
+        if self._process == os.getpid():  # after a fork it is the parent's
+            shut_down(self._socket)  # the loop may be blocked
         self._transport.abort()
 
 
