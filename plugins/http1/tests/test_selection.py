@@ -8,7 +8,8 @@ import httpx
 import pytest
 import trio
 
-from polyglot_core import AsyncInference, Inference, NotFound
+from polyglot_core import AsyncInference, Inference
+from polyglot_core.errors import NotFound
 from polyglot_simulator import Simulator
 
 STYLES = {"sync": None, "asyncio": asyncio.run, "trio": lambda main: trio.run(lambda: main)}
