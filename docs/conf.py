@@ -46,7 +46,10 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"DataT|ValueT_co|DataReading|Mode|CallArguments|TextArguments|ConnectionFields|ResponseFormat|OnLength",
     ),
-    (r"py:.*", r"ErrorFacts|Client|Messages|Part|Event|ConnectionInfo|DecodeError|Driver|Implementation"),
+    (
+        r"py:.*",
+        r"ErrorFacts|Client|Messages|Part|Event|CallEvent|Observers|ConnectionInfo|DecodeError|Driver|Implementation",
+    ),
 ]
 suppress_warnings = ["ref.python"]  # `type` in an annotation, where fields have that name too
 
@@ -66,6 +69,8 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "batches",
             "rates",
             "costs",
+            "observers",
+            "settings",
             "providers",
             "models",
             "configuration",
