@@ -6,6 +6,7 @@ when it is read, so that iterating a stream of n bytes costs O(n) and not O(n²)
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 import msgspec
@@ -18,7 +19,7 @@ from polyglot_core._values.response import FinishReason, Usage
 from polyglot_core.errors import StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "DataReading",
@@ -173,28 +174,26 @@ class DataReading:
         self.advance(len(self.transcript.text.parts), len(self.transcript.tool_calls.pieces))
 
 
-class UsageReading:
-    """A usage report that is decoded when it is first read, and only once."""
+class UsageReading(Struct, eq=False, gc=False):
+    """A usage report that is decoded when it is first read, and only once.
 
-    __slots__ = ("_extract", "_payload", "_usage")
+    Attributes:
+        payload: The provider's object.
+        extract: The driver's reader of usage objects; None once it was called.
+        usage: What it returned.
+    """
 
-    def __init__(self, payload: Mapping[str, Any], extract: Callable[[Mapping[str, Any]], Usage]) -> None:
-        self._payload = payload
-        self._extract: Callable[[Mapping[str, Any]], Usage] | None = extract
-        self._usage: Usage | None = None
-
-    @property
-    def payload(self) -> Mapping[str, Any]:
-        """Return the provider's object."""
-        return self._payload
+    payload: Mapping[str, Any]
+    extract: Callable[[Mapping[str, Any]], Usage] | None
+    usage: Usage | None = None
 
     def read(self) -> Usage | None:
         """Return the usage that the driver decodes from the report. Exceptions of the driver pass at the first read."""
-        extract = self._extract  # read once: another thread may read the report at the same time
+        extract = self.extract  # read once: another thread may read the report at the same time
         if extract is not None:
-            self._usage = extract(dict(self._payload))
-            self._extract = None
-        return self._usage
+            self.usage = extract(dict(self.payload))
+            self.extract = None
+        return self.usage
 
 
 class Mark(Struct, eq=False, gc=False):
