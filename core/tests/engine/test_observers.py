@@ -482,8 +482,10 @@ def test_an_observer_that_is_removed(loopback, http, toy):
     assert seen.kinds == [*STARTED, CallEnded]
 
 
-def test_calls_without_observers(loopback, http, toy):
+def test_calls_without_observers(loopback, http, toy, monkeypatch):
     """Without observers all calls share a record that does nothing."""
+    monkeypatch.setattr(observers, "_process", {})
+    monkeypatch.setattr(observers, "_load_installed", lambda: None)  # a package with one may be installed
     server = loopback(http.streamed(*toy.story, toy.done))
     stream = Inference(server.connection()).stream("Hi")
     assert stream._pump.call.record is observers.NOT_OBSERVED

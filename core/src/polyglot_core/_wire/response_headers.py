@@ -38,10 +38,10 @@ def telling_headers(headers: Mapping[str, str], wire: WireRequest) -> dict[str, 
         headers: All headers of the response, with lower-case names.
         wire: The request, whose secrets are replaced in the values.
     """
-    matches = _pattern(wire.response_headers).fullmatch
-    shown = {name: value for name, value in headers.items() if matches(name)}
+    shown = {name: headers[name] for name in _shown(tuple(headers), wire.response_headers)}
+    together = "\n".join(shown.values())  # usually none has a secret, which is seen at once
     for secret in wire.headers.values():
-        if isinstance(secret, Secret):
+        if isinstance(secret, Secret) and secret.redacted(together) != together:
             shown = {name: secret.redacted(value) for name, value in shown.items()}
     return shown
 
@@ -52,12 +52,22 @@ def request_id(headers: Mapping[str, str], wire: WireRequest) -> str | None:
     It is in a header of a usual name, or else in one that the request names in `response_headers` and that ends with
     ``-id``.
     """
-    for name in _IDS:
-        matches = _pattern_of(name).fullmatch
-        if found := next((value for each, value in headers.items() if value and matches(each)), None):
-            return found
-    named = (name for name in wire.response_headers if name.endswith("-id") and "*" not in name)
-    return next((found for name in named if (found := headers.get(name))), None)
+    return next((found for name in _ids(tuple(headers), wire.response_headers) if (found := headers.get(name))), None)
+
+
+# Responses of one server have the same names, so they are sorted out once.
+
+
+@lru_cache(maxsize=256)
+def _shown(names: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    matches = _pattern(more).fullmatch
+    return tuple(name for name in names if matches(name))
+
+
+@lru_cache(maxsize=256)
+def _ids(names: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    usual = [name for each in _IDS for name in names if _pattern_of(each).fullmatch(name)]
+    return (*usual, *(name for name in more if name.endswith("-id") and "*" not in name))
 
 
 @lru_cache(maxsize=64)
