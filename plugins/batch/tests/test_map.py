@@ -43,7 +43,17 @@ def echo(request):
 def test_results_as_they_end(flavour):
     """Each prompt has one result, with its number; a slow one does not hold up the others."""
     prompts = ["slow", *(f"p{number}" for number in range(20))]
-    with Simulator(echo) as simulator:
+    asked, all_asked = [], threading.Event()
+
+    def reply(request):
+        asked.append(prompt := request.body["messages"][-1]["content"])
+        if len(asked) == len(prompts):
+            all_asked.set()
+        if prompt == "slow":
+            all_asked.wait(20)
+        return plain(f"echo {prompt}")
+
+    with Simulator(reply) as simulator:
         inference = flavour.Inference(simulator.connection)
         results = flavour.run(lambda: collect(flavour, polyglot_batch.map(inference, prompts, concurrency=4)))
     assert sorted(result.index for result in results) == list(range(21))

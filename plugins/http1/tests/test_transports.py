@@ -349,33 +349,30 @@ def sync_request(transport):
 
 
 def test_calls_beyond_the_places_wait_in_turn(flavour, serve, monkeypatch):
-    """The number of connections is bounded, and no call is passed over."""
+    """The number of connections is bounded, and the longest wait ends first."""
     for module in (sync, asynchronous):
-        monkeypatch.setattr(module, "PLACES", 2)
-    server = serve((0.05, OK))
+        monkeypatch.setattr(module, "PLACES", 1)
+    go = threading.Event()
+    server = serve((go, OK))
 
     async def main():
         async with User(flavour, server.url) as user:
-            order = []
-
-            async def ask(number):
-                if flavour.name == "sync":
-                    await asyncio.to_thread(lambda: asyncio.run(user.ask()))
-                else:
-                    await user.ask()
-                order.append(number)
-
             tasks = []
             for number in range(8):
-                tasks.append(asyncio.create_task(ask(number)))
-                await asyncio.sleep(0.01)
+                if flavour.name == "sync":
+                    ask = asyncio.to_thread(lambda number=number: asyncio.run(user.ask(path=f"/{number}")))
+                else:
+                    ask = user.ask(path=f"/{number}")
+                tasks.append(asyncio.create_task(ask))
+                async with asyncio.timeout(PATIENCE):
+                    while len(user.transport._stock._waiters) < number or not server.asked:
+                        await asyncio.sleep(0.005)
+            go.set()
             await asyncio.gather(*tasks)
-            return order
 
-    order = flavour.run(main)
-    assert sorted(order) == list(range(8))
-    assert all(abs(place - number) <= 1 for place, number in enumerate(order))
-    assert server.connections == 2
+    flavour.run(main)
+    assert [head.split(b" ")[1] for head, _ in server.asked] == [b"/%d" % number for number in range(8)]
+    assert server.connections == 1
 
 
 def test_waiting_for_a_place_has_a_limit(flavour, serve, monkeypatch):
