@@ -252,7 +252,7 @@ def test_one_clock_runs_over_all_pages(flavour, loopback, http):
     begun = time.perf_counter()
     error_of(flavour, connection_to(server, timeouts=Timeouts(total=0.4)), TimedOut)
     assert time.perf_counter() - begun < 1.0
-    assert len(server.asked) == 3
+    assert len(server.asked) in {2, 3}  # fewer on a busy machine
 
 
 # Broken hooks

@@ -358,7 +358,7 @@ def test_calls_beyond_the_places_wait_in_turn(flavour, serve, monkeypatch):
     async def main():
         async with User(flavour, server.url) as user:
             tasks = []
-            for number in range(8):
+            for number in range(5):
                 if flavour.name == "sync":
                     ask = asyncio.to_thread(lambda number=number: asyncio.run(user.ask(path=f"/{number}")))
                 else:
@@ -371,7 +371,7 @@ def test_calls_beyond_the_places_wait_in_turn(flavour, serve, monkeypatch):
             await asyncio.gather(*tasks)
 
     flavour.run(main)
-    assert [head.split(b" ")[1] for head, _ in server.asked] == [b"/%d" % number for number in range(8)]
+    assert [head.split(b" ")[1] for head, _ in server.asked] == [b"/%d" % number for number in range(5)]
     assert server.connections == 1
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 
 import pytest
 import trio
 
 from polyglot_core import AsyncInference, FinishReason, Inference
+from polyglot_core.errors import RequestError
 from polyglot_simulator import Pace, RawReply, Reply, Simulator
 from polyglot_streams import coalesce, collect, smooth, with_heartbeat
 from polyglot_streams.pacing import Coalesce, Heartbeat, Smooth, boundary
@@ -241,3 +243,12 @@ def test_heartbeats_need_one_task(story):
     assert len([work for work in started if "Reader" in repr(work)]) == 1
     trio.run(main, instruments=[Counter()])
     assert len(started) == 1
+
+
+@pytest.mark.parametrize("by", ["words", "sentence"])
+def test_a_plain_word_is_no_boundary(story, by):
+    """It is most likely a misspelt name; as a pattern it is given compiled."""
+    with pytest.raises(RequestError, match="'word', 'line' or a regular expression"):
+        smooth(Inference.from_connection(story.connection).stream("Hi"), by=by)
+    with smooth(Inference.from_connection(story.connection).stream("Hi"), by=re.compile(by), delay=0) as stream:
+        assert "".join(partial.content_delta for partial in stream)

@@ -201,3 +201,12 @@ def test_killed_process_leaves_partial_file(story, tmp_path):
     command = [sys.executable, "-c", KILLED, story.connection.base_url, str(tmp_path / "a")]
     assert subprocess.run(command, check=False, timeout=60).returncode == -9
     assert (tmp_path / "a.partial").read_text("utf-8").endswith("fox")
+
+
+def test_a_directory_is_refused_before_the_request(tmp_path, story):
+    """The response is not paid for in vain."""
+    requests = len(story.requests)
+    with pytest.raises(IsADirectoryError):
+        save(Inference.from_connection(story.connection).stream("Hi"), tmp_path)
+    assert len(story.requests) == requests
+    assert list(tmp_path.parent.glob("*.partial")) == []

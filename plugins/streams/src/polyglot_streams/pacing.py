@@ -6,6 +6,7 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from polyglot_core import RequestError
 from polyglot_streams.checks import pattern_of
 from polyglot_streams.pieces import joined, nothing_new, piece_of
 from polyglot_streams.stages import PartialStage
@@ -32,12 +33,15 @@ def boundary(by: str | re.Pattern[str]) -> Boundary:
     """Return a function that finds the end of the next piece in a text, from a position on.
 
     Raises:
-        RequestError: `by` is no regular expression.
+        RequestError: `by` is no regular expression; or a plain word, which is most likely a misspelt name.
     """
     if by == "word":
         return _WORD.match  # both match from any position on: a search from the next one would be quadratic
     if by == "line":
         return _LINE.match
+    if isinstance(by, str) and by.isalpha():
+        msg = f"by is 'word', 'line' or a regular expression, not {by!r}; a plain word is given as re.compile({by!r})."
+        raise RequestError(msg, phase="encode")
     return pattern_of("by", by).search
 
 

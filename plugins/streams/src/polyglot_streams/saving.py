@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +36,8 @@ class Saving(PartialStage):
     def __init__(self, path: str | os.PathLike[str], as_: SavedAs) -> None:
         one_of("as_", as_, ("text", "events"))
         self._path = Path(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow a link that is to be replaced)
+        if self._path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         self._partial_path = self._path.with_name(self._path.name + ".partial")
         self._encode = _text_of if as_ == "text" else _line_of
         self._text = as_ == "text"

@@ -447,6 +447,6 @@ def shape_of(shape: str | Shape) -> Shape:
         return shape
     if shape not in _NAMED:
         names = ", ".join(repr(name) for name in _NAMED)
-        msg = f"There is no shape {shape!r}; it is one of {names}, or an object such as OpenAIChunks(model='…')."
+        msg = f"There is no shape {shape!r}; it is one of {names}, for StreamResponse also 'text', or an object."
         raise RequestError(msg, phase="encode")
     return _NAMED[shape]

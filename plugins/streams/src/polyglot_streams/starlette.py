@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
-
 from polyglot_streams import asgi
+
+try:
+    from starlette.responses import Response
+except ModuleNotFoundError as error:
+    msg = (
+        "polyglot_streams.starlette requires starlette; install it (pip install starlette). Other ASGI applications "
+        "use polyglot_streams.StreamResponse, which does not."
+    )
+    raise ModuleNotFoundError(msg, name=error.name) from None
 
 if TYPE_CHECKING:
     from starlette.background import BackgroundTask
