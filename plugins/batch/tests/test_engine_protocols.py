@@ -305,16 +305,16 @@ def test_ray_has_wrong_batches(simulator, batch, problem):
 
 
 def test_ray_has_wrong_arguments(simulator):
-    """An argument that is wrong for every row ends the stage when it begins."""
+    """An argument that is wrong for every row is an error of the first batch, because Ray repeats those of `__init__`."""
     from polyglot_batch.ray import PolyglotStage
 
     running = simulator(echo)
     with pytest.raises(RequestError, match="temprature"):
-        PolyglotStage("sim", options={"temprature": 0})
+        asyncio.run(batches_of(PolyglotStage("sim", options={"temprature": 0}), {"prompt": ["a"]}))
     with pytest.raises(RequestError, match="concurrency is a whole number from 1"):
-        PolyglotStage("sim", concurrency=0)
+        asyncio.run(batches_of(PolyglotStage("sim", concurrency=0), {"prompt": ["a"]}))
     with pytest.raises(ConfigError, match="nowhere"):
-        PolyglotStage("nowhere")
+        asyncio.run(batches_of(PolyglotStage("nowhere"), {"prompt": ["a"]}))
     assert running.requests == []
 
 
@@ -326,7 +326,10 @@ def test_ray_refuses_what_may_hold_a_key(connection):
     """A connection travels by name. The error says so, and does not quote what was given."""
     from polyglot_batch.ray import PolyglotStage, prompt_stage
 
-    for refuses in (PolyglotStage, lambda given: prompt_stage(object(), given)):
+    def call(given):
+        asyncio.run(batches_of(PolyglotStage(given), {"prompt": ["a"]}))
+
+    for refuses in (call, lambda given: prompt_stage(object(), given)):
         with pytest.raises(ConfigError, match="needs the name of a connection") as raised:
             refuses(connection)
         assert "very-secret" not in str(raised.value)

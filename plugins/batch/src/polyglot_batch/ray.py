@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -112,10 +112,6 @@ class PolyglotStage:
         into: Column of the texts of the responses, after which the others are named; see `prompt_stage`.
         concurrency: How many calls are in progress at the same time.
         arguments: Further arguments of `create`, for every call.
-
-    Raises:
-        ConfigError: The connection is not a name or not configured in this worker, or `arguments` hold headers.
-        RequestError: `concurrency` is not a whole number from 1, or an argument is wrong.
     """
 
     def __init__(
@@ -127,27 +123,35 @@ class PolyglotStage:
         concurrency: int = 64,
         **arguments: Any,
     ) -> None:
-        _check(connection, arguments)
+        self._connection = connection
         self._prompt = prompt
         self._into = into
-        self._create = partial(
-            Inference.from_connection(with_rate(Inference.using(connection).connection)).create,
-            **{"stream": True, **arguments},
-        )
-        self._create("What is wrong with an argument is wrong for every row.")  # prepared, and not sent
-        self._threads = ThreadPoolExecutor(at_least_one("concurrency", concurrency), "polyglot-ray")
+        self._concurrency = concurrency
+        self._arguments = arguments
+
+    @cached_property
+    def _calls(self) -> tuple[Callable[[Any], Any], ThreadPoolExecutor]:
+        """Return what prepares a call, and the threads for calls. Ray would repeat an error of `__init__` forever."""
+        _check(self._connection, self._arguments)
+        connection = with_rate(Inference.using(self._connection).connection)
+        create = partial(Inference.from_connection(connection).create, **{"stream": True, **self._arguments})
+        create("What is wrong with an argument is wrong for every row.")  # prepared, and not sent
+        return create, ThreadPoolExecutor(at_least_one("concurrency", self._concurrency), "polyglot-ray")
 
     async def __call__(self, batch: Any) -> AsyncIterator[Any]:
         """Yield the batch with the new columns.
 
         Raises:
-            RequestError: The batch has no column of prompts, has one of the new columns, or is of another format.
+            ConfigError: The connection is not a name or not configured in this worker, or the arguments hold headers.
+            RequestError: The batch has no column of prompts, has one of the new columns, or is of another format; the
+                concurrency is not a whole number from 1, or an argument of `create` is wrong.
         """
+        create, threads = self._calls
         if names := _names(batch):
             self._check_columns(names)
             column = batch[self._prompt]
             prompts = _plain(column.to_pylist() if hasattr(column, "to_pylist") else column)
-            in_thread = partial(asyncio.get_running_loop().run_in_executor, self._threads, self._result)
+            in_thread = partial(asyncio.get_running_loop().run_in_executor, threads, _result, create)
             batch = _extended(batch, self._into, await asyncio.gather(*map(in_thread, range(len(prompts)), prompts)))
         yield batch
 
@@ -159,11 +163,12 @@ class PolyglotStage:
             msg = f"The dataset has a column {taken[0]!r} already; choose another name with into."
             raise RequestError(msg, phase="encode")
 
-    def _result(self, index: int, prompt: Any) -> Result:
-        try:
-            return Result(index, prompt, self._create(prompt).response())
-        except PolyglotError as error:
-            return Result(index, prompt, error=error)
+
+def _result(create: Callable[[Any], Any], index: int, prompt: Any) -> Result:
+    try:
+        return Result(index, prompt, create(prompt).response())
+    except PolyglotError as error:
+        return Result(index, prompt, error=error)
 
 
 def _check(connection: object, arguments: Mapping[str, Any]) -> None:
