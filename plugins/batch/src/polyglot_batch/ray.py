@@ -134,7 +134,8 @@ class PolyglotStage:
         """Return what prepares a call, and the threads for calls. Ray would repeat an error of `__init__` forever."""
         _check(self._connection, self._arguments)
         connection = with_rate(Inference.using(self._connection).connection)
-        create = partial(Inference.from_connection(connection).create, **{"stream": True, **self._arguments})
+        create: Any = Inference.from_connection(connection).create
+        create = partial(create, **{"stream": True, **self._arguments})
         create("What is wrong with an argument is wrong for every row.")  # prepared, and not sent
         return create, ThreadPoolExecutor(at_least_one("concurrency", self._concurrency), "polyglot-ray")
 
@@ -151,8 +152,9 @@ class PolyglotStage:
             self._check_columns(names)
             column = batch[self._prompt]
             prompts = _plain(column.to_pylist() if hasattr(column, "to_pylist") else column)
-            in_thread = partial(asyncio.get_running_loop().run_in_executor, threads, _result, create)
-            batch = _extended(batch, self._into, await asyncio.gather(*map(in_thread, range(len(prompts)), prompts)))
+            run = asyncio.get_running_loop().run_in_executor
+            calls = [run(threads, _result, create, index, prompt) for index, prompt in enumerate(prompts)]
+            batch = _extended(batch, self._into, await asyncio.gather(*calls))
         yield batch
 
     def _check_columns(self, names: Collection[str]) -> None:
