@@ -268,7 +268,9 @@ def test_ray_has_tables_and_messages(simulator, monkeypatch):
     arrow.__dict__.update(array=ArrowColumn, type_for_alias=str)
     monkeypatch.setitem(sys.modules, "pyarrow", arrow)
     running = simulator(echo)
-    messages = Column([{"role": "system", "content": "Be brief.", "name": None}, {"role": "user", "content": "Hi"}])
+    messages = Column(
+        [{"role": "system", "content": "Be brief.", "tool_call_id": None}, {"role": "user", "content": "Hi"}]
+    )
     table = Table({"prompt": ArrowColumn([messages, "Hello"])})
     (out,) = asyncio.run(batches_of(PolyglotStage("sim", concurrency=1), table))
     assert out["response"].to_pylist() == ["echo Hi", "echo Hello"]

@@ -100,7 +100,7 @@ def test_the_class_alone(engine, batch_format):
     from polyglot_batch.ray import PolyglotStage
 
     simulator = engine(echo)
-    messages = [{"role": "system", "content": "Be brief.", "name": None}, {"role": "user", "content": "Hi"}]
+    messages = [{"role": "system", "content": "Be brief.", "tool_call_id": None}, {"role": "user", "content": "Hi"}]
     dataset = ray.data.from_items([{"prompt": messages}, {"prompt": messages[1:]}])
     rows = dataset.map_batches(
         PolyglotStage,
