@@ -31,7 +31,8 @@ KINDS = (Status(500), Status(502), Status(503))
 
 def echo(request: Any) -> str:
     """Reply with the prompt."""
-    return f"echo {request.body['messages'][-1]['content']}"
+    content = request.body["messages"][-1]["content"]
+    return f"echo {content if isinstance(content, str) else content[0]['text']}"
 
 
 def ray_rows(number: int) -> Any:

@@ -362,4 +362,4 @@ def test_ray_refuses_other_datasets(monkeypatch):
         "concurrency": 9,
         "model": "m",
     }
-    assert (options["batch_size"], options["compute"], options["num_cpus"]) == (9, ("pool", 2), 0.5)
+    assert (options["batch_size"], options["compute"], options["num_cpus"]) == (36, ("pool", 2), 0.5)

@@ -34,6 +34,9 @@ __all__ = ["PolyglotStage", "prompt_stage"]
 
 _NEEDS = "prompt_stage requires the extra ray; install it (pip install 'polyglot-batch[ray]')."
 
+_ROUNDS = 4
+"""Calls of a batch for each that is in progress. A worker waits for the last calls of a task before the next begins."""
+
 _COLUMNS: dict[str, tuple[str, Callable[[Result], Any]]] = {
     "": ("string", lambda result: None if result.response is None else result.response.content),
     "_error": ("string", lambda result: None if result.error is None else _described(result.error)),
@@ -72,7 +75,8 @@ def prompt_stage(
             and ``…_output_tokens``. All are null where there is none.
         concurrency: How many calls are in progress at the same time in each worker.
         workers: Number of workers; each is an actor of Ray.
-        batch_size: Number of rows that Ray passes at once; by default as many as `concurrency`.
+        batch_size: Number of rows that Ray passes at once, and the fewest of a task; by default four times
+            `concurrency`.
         ray_options: Further arguments of ``Dataset.map_batches``, such as ``num_cpus`` or ``compute``.
         arguments: Further arguments of `create`, for every call, such as ``model`` and ``options``.
 
@@ -81,7 +85,8 @@ def prompt_stage(
         RequestError: A number is not a whole number from 1, or `dataset` is none.
     """
     _check(connection, arguments)
-    rows = at_least_one("batch_size", at_least_one("concurrency", concurrency) if batch_size is None else batch_size)
+    usual = _ROUNDS * at_least_one("concurrency", concurrency)
+    rows = at_least_one("batch_size", usual if batch_size is None else batch_size)
     try:
         data: Any = import_module("ray.data")
     except ImportError as missing:
