@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from polyglot_batch.account import Account
+from polyglot_core import Rate
 from polyglot_core.plugin import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from polyglot_batch.account import RatePermit, Store
+    from polyglot_core import Connection
     from polyglot_core.plugin import AdmissionRequest
 
-__all__ = ["enter", "use_store"]
+__all__ = ["enter", "use_store", "with_rate"]
 
 _accounts: dict[str, Account] = {}
 _store: list[Store] = []  # none or one
@@ -49,6 +51,11 @@ def use_store(store: Store | None) -> None:
     """Share the allowances of accounts with other processes; None to end that. Requests that wait start anew."""
     _store[:] = [] if store is None else [store]
     _accounts.clear()
+
+
+def with_rate(connection: Connection) -> Connection:
+    """Return a connection with its rate, or with one that is learnt from responses if it has none."""
+    return connection if connection.rate is not None else connection.with_changes(rate=Rate())
 
 
 _SHARED = "POLYGLOT_RATES"

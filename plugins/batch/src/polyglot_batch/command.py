@@ -46,17 +46,16 @@ def batch(source: str, target: str, **options: Any) -> None:
     Exit codes: 0 if every line has a response, 4 if some have an error; others as of `polyglot`.
     """  # noqa: D301 (click's sign for lines that stay as they are)
     # Imported here: they import the whole library, which `--help` does not need.
+    from polyglot_batch.admission import with_rate  # noqa: PLC0415
     from polyglot_batch.batches import run_batch  # noqa: PLC0415
     from polyglot_batch.prices import Prices, shipped  # noqa: PLC0415
-    from polyglot_core import Inference, Rate  # noqa: PLC0415
+    from polyglot_core import Inference  # noqa: PLC0415
 
     own = options["price_file"]
     changed = {name: options[name] for name in ("model", "retries") if options[name] is not None}
     inference = Inference.using(options["connection"], config=options["config"], **changed)
-    if inference.connection.rate is None:
-        inference = Inference.from_connection(inference.connection.with_changes(rate=Rate()))
     summary = run_batch(
-        inference,
+        Inference.from_connection(with_rate(inference.connection)),
         source,
         target,
         concurrency=options["concurrency"],

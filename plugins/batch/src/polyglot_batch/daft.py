@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core import AsyncInference, ConfigError, Document, Image, Message, Rate, RequestError, Text
+from polyglot_batch.admission import with_rate
+from polyglot_core import AsyncInference, ConfigError, Document, Image, Message, RequestError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,10 +103,8 @@ class PolyglotPrompter(_protocols.Prompter):  # type: ignore[misc]  # as above
     def __init__(self, asked: PolyglotPrompterDescriptor) -> None:
         self._asked = asked
         self._options: Any = {name: value for name, value in asked.options.items() if name not in _OF_DAFT}
-        inference = AsyncInference.using(asked.connection)
-        if inference.connection.rate is None:
-            inference = AsyncInference.from_connection(inference.connection.with_changes(rate=Rate()))
-        self._inference = inference
+        connection = AsyncInference.using(asked.connection).connection
+        self._inference = AsyncInference.from_connection(with_rate(connection))
 
     async def prompt(self, messages: tuple[Any, ...]) -> Any:
         """Return the text of the response, or a value of the type that was asked for.
