@@ -15,7 +15,7 @@ from collections import Counter
 import anyio
 import pytest
 
-from polyglot_batch import run_batch
+from polyglot_batch import batches, run_batch
 from polyglot_batch.progress import Progress
 from polyglot_batch.results import Result
 from polyglot_core import AuthenticationError, ConfigError, InferenceResponse, Outcome, Usage
@@ -311,3 +311,37 @@ def test_the_line_of_progress():
     assert line.startswith("█" * 7 + "░" * 17 + " 3/10 · ")
     assert "1.5M + 2.5k tokens · 0 errors" in line
     assert line.endswith(" left")
+
+
+def test_what_had_ended_before_an_interruption_is_written(flavour, files, monkeypatch):
+    """Responses that were complete, and waited for their line, are not asked for again; nothing else counts as done."""
+    source, target = files(*(f'"p{number}"' for number in range(6)))
+    taken, shown = [], []
+    take, add = batches._Batch.take, Progress.add
+
+    def interrupted(batch, result):
+        if not taken:  # the others end meanwhile
+            deadline = time.monotonic() + 20
+            while len(simulator.requests) < 6 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.3)
+            taken.append(result)
+            raise KeyboardInterrupt
+        take(batch, result)
+
+    monkeypatch.setattr(batches._Batch, "take", interrupted)
+
+    def counted(progress, result):
+        if progress._total is not None:  # that of the batch
+            shown.append(result.index)
+        add(progress, result)
+
+    monkeypatch.setattr(Progress, "add", counted)
+    with Simulator("Hello") as simulator:
+        with pytest.raises(KeyboardInterrupt):
+            run(flavour, simulator, source, target, concurrency=6)
+        written = len(lines_of(target))  # 5, or fewer on a busy machine
+        assert written > 0
+        assert shown == []
+        monkeypatch.undo()
+        assert run(flavour, simulator, source, target).made == 6 - written

@@ -177,10 +177,12 @@ def run_batch(
     if isinstance(inference, AsyncInference):
         return _run_async(inference, begin, number, progress)
     with begin() as batch:
-        results = results_of(inference, batch.jobs(), number, batch.progress(progress), ordered=False)
-        with contextlib.closing(results):
+        shown, silent = batch.progress(progress), Progress(None, shown=False)
+        results = results_of(inference, batch.jobs(), number, silent, ordered=False, unread=batch.take)
+        with contextlib.closing(shown), contextlib.closing(results):
             for result in results:
                 batch.take(result)
+                shown.add(result)  # only what is written counts as done
         return batch.summary()
 
 
@@ -191,8 +193,11 @@ async def _run_async(
     progress: bool | None,  # noqa: FBT001 (an option of the run)
 ) -> Summary:
     with await to_thread.run_sync(begin) as batch:
-        shown = batch.progress(progress)
-        async with AsyncResults(inference, batch.jobs(), concurrency, shown, ordered=False) as results:
-            async for result in results:
-                await to_thread.run_sync(batch.take, result)  # it waits for the disk
+        shown, silent = batch.progress(progress), Progress(None, shown=False)
+        calls = AsyncResults(inference, batch.jobs(), concurrency, silent, ordered=False, unread=batch.take)
+        with contextlib.closing(shown):
+            async with calls as results:
+                async for result in results:
+                    await to_thread.run_sync(batch.take, result)  # it waits for the disk
+                    shown.add(result)  # only what is written counts as done
         return batch.summary()

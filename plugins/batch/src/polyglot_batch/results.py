@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from polyglot_core import InferenceResponse, PolyglotError
+from polyglot_core import InferenceResponse, Outcome, PolyglotError
 from polyglot_core.errors import RequestError
 from polyglot_core.plugin import InferenceRequest
 
@@ -49,6 +49,11 @@ class Result(Struct, frozen=True):
     def received(self) -> InferenceResponse | None:
         """Return the response as far as it was received, which may have been paid for."""
         return self.response if self.error is None else self.error.partial
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the response was received to its end, and not cancelled."""
+        return self.response is not None and self.response.outcome is not Outcome.CANCELLED
 
     def get(self) -> InferenceResponse:
         """Return the response, or raise the error."""

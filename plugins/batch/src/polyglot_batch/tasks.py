@@ -17,6 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 
 from polyglot_batch.results import Result, Sequencer
 from polyglot_core import PolyglotError
@@ -38,11 +39,19 @@ class AsyncResults:
     """The results of many calls. Iterate it; use ``async with`` to end the calls however the block is left."""
 
     def __init__(
-        self, inference: AsyncInference, jobs: Iterator[Job], concurrency: int, progress: Progress, *, ordered: bool
+        self,
+        inference: AsyncInference,
+        jobs: Iterator[Job],
+        concurrency: int,
+        progress: Progress,
+        *,
+        ordered: bool,
+        unread: Callable[[Result], object] | None = None,
     ) -> None:
         self._workers = _Workers(inference, jobs, concurrency)
         self._sequence = Sequencer(ordered=ordered)
         self._progress = progress
+        self._unread = unread  # called at the end with the complete responses that were not returned; it may block
         self._cancel: Callable[[], object] = self._workers.cancel
 
     def __aiter__(self) -> Self:
@@ -77,6 +86,9 @@ class AsyncResults:
         self._workers.cancel()
         with anyio.CancelScope(shield=True):
             await self._workers.ended()
+            if (unread := self._unread) is not None:
+                for result in self._workers.finished():
+                    await anyio.to_thread.run_sync(unread, result)
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,6 +156,13 @@ class _Workers:
         if isinstance(done, Result):
             return done
         raise done
+
+    def finished(self) -> Iterator[Result]:
+        """Yield the results with a complete response that were not taken; after `ended`."""
+        while self._done:
+            done = self._done.popleft()
+            if isinstance(done, Result) and done.is_complete:
+                yield done
 
     async def ended(self) -> None:
         """Wait until no task runs."""

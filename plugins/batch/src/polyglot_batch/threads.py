@@ -12,7 +12,7 @@ from polyglot_batch.results import Result, Sequencer
 from polyglot_core import PolyglotError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from polyglot_batch.progress import Progress
     from polyglot_batch.results import Job
@@ -24,9 +24,18 @@ _PATIENCE = 10.0  # seconds for the calls to end once they are closed
 
 
 def results_of(
-    inference: Inference, jobs: Iterator[Job], concurrency: int, progress: Progress, *, ordered: bool
+    inference: Inference,
+    jobs: Iterator[Job],
+    concurrency: int,
+    progress: Progress,
+    *,
+    ordered: bool,
+    unread: Callable[[Result], object] | None = None,
 ) -> Generator[Result]:
-    """Yield the results of jobs. Twice as many jobs as run at once are taken before a result is."""
+    """Yield the results of jobs. Twice as many jobs as run at once are taken before a result is.
+
+    If it is closed before its end, `unread` is called with the responses that were complete and had not been yielded.
+    """
     workers = _Workers(inference, jobs, concurrency)
     sequence = Sequencer(ordered=ordered)
     try:
@@ -39,6 +48,9 @@ def results_of(
     finally:
         progress.close()
         workers.stop()
+        if unread is not None:
+            for result in workers.finished():
+                unread(result)
 
 
 class _Workers:
@@ -86,6 +98,13 @@ class _Workers:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(_PATIENCE)
+
+    def finished(self) -> Iterator[Result]:
+        """Yield the results with a complete response that were not taken; after `stop`."""
+        while not self._done.empty():
+            done = self._done.get()
+            if isinstance(done, Result) and done.is_complete:
+                yield done
 
     def _thread(self) -> threading.Thread:
         run = contextvars.copy_context().run
