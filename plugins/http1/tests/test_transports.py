@@ -1,6 +1,7 @@
 """Both transports over real sockets: connections that are used again, that must not be, and that are waited for."""
 
 import asyncio
+import contextlib
 import gc
 import socket
 import ssl
@@ -106,11 +107,12 @@ def test_a_stale_connection_is_replaced_once(flavour, serve, resend, sends):
     async def main():
         async with User(flavour, server.url) as user:
             await user.ask()
-            opening = Opening(resend=resend)
-            try:
-                return opening, await user.ask(opening)
-            except (OSError, BrokenResponseError):
-                return opening, None
+            opening, answer = Opening(resend=resend), None
+            with contextlib.suppress(OSError, BrokenResponseError):
+                answer = await user.ask(opening)
+            await asyncio.sleep(0.05)
+            assert user.transport.idle + len(user.transport._stock._slots) == limits.PLACES
+            return opening, answer
 
     opening, answer = flavour.run(main)
     assert (opening.sends, answer) == (sends, (200, b"hi") if resend else None)
@@ -486,6 +488,25 @@ def test_a_slow_reader_stops_the_receiving(serve):
     kept, size = asyncio.run(main())
     assert size == 200 * len(piece)
     assert 0 < kept < 2_000_000
+
+
+def test_a_drained_connection_receives_again(serve):
+    """Also if its reader was slow, so that the receiving was stopped."""
+    piece = b"x" * 65_536
+    server = serve((CHUNKED, *[b"10000\r\n" + piece + b"\r\n"] * 5, LAST), (OK,))
+
+    async def main():
+        from .conftest import Async
+
+        async with User(Async(), server.url) as user:
+            reply = await user.open()
+            await asyncio.sleep(0.2)
+            await reply.drain(PATIENCE)
+            await user.close(reply)
+            return user.transport.idle, await user.ask()
+
+    assert asyncio.run(main()) == (1, (200, b"hi"))
+    assert server.connections == 1
 
 
 # TLS

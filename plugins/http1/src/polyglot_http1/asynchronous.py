@@ -71,7 +71,7 @@ class AsyncTransport:
         head = head_of(request.method, request.url, request.headers, len(request.body))
         fresh = False
         while True:
-            connection = None if fresh else await self._idle_connection(opening)
+            connection = await self._idle_connection(opening, fresh=fresh)
             idle = connection is not None
             connection = connection or await self._connect(opening)
             try:
@@ -83,14 +83,14 @@ class AsyncTransport:
                     raise
                 fresh = True
 
-    async def _idle_connection(self, opening: Opening) -> AsyncConnection | None:
+    async def _idle_connection(self, opening: Opening, *, fresh: bool) -> AsyncConnection | None:
         """Take a place, as `SyncTransport` does."""
         while True:
             try:
                 place = self._stock.take()
             except LookupError:
                 place = await self._wait(opening.connect)
-            if place is None or place.usable():
+            if place is None or (not fresh and place.usable()):
                 return place
             place.close()
 
@@ -295,19 +295,24 @@ class AsyncConnection(asyncio.BufferedProtocol):
                 return None
             await self._more()
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        self._forget_body()
+        return body
+
+    def _forget_body(self) -> None:
+        """Drop the body that was kept, and receive again if that was stopped."""
+        self._body.clear()
         if self._kept > _HIGH:
             self._transport.resume_reading()
         self._kept = 0
-        return body
 
     async def drain(self, seconds: float) -> None:
         """Read the end of a body, which takes at most `seconds`, so that the connection is reusable."""
         with contextlib.suppress(TimeoutError, OSError, BrokenResponseError):
             async with asyncio.timeout(seconds):
                 while not self._parser.complete:
+                    self._forget_body()
                     await self._more()
-                self._body.clear()
+                self._forget_body()
                 self._at_end = True
 
     def belong_to(self, stock: Stock[AsyncConnection]) -> None:

@@ -82,7 +82,7 @@ class SyncTransport:
         head = head_of(request.method, request.url, request.headers, len(request.body))
         fresh = False
         while True:
-            connection = None if fresh else self._idle_connection(opening)
+            connection = self._idle_connection(opening, fresh=fresh)
             idle = connection is not None
             connection = connection or self._connect(opening)
             try:
@@ -94,20 +94,20 @@ class SyncTransport:
                     raise
                 fresh = True
 
-    def _idle_connection(self, opening: Opening) -> SyncConnection | None:
-        """Take a place; return its idle connection, or None if it is a free slot.
+    def _idle_connection(self, opening: Opening, *, fresh: bool) -> SyncConnection | None:
+        """Take a place; return its idle connection, or None if it is a free slot, which it is if `fresh`.
 
         Raises:
             TransportError: All connections are in use for as long as a connection may take to open.
         """
-        try:
-            place = self._stock.take()
-        except LookupError:
-            place = _Waiter(self._stock).wait(opening)
-        if place is not None and not place.usable():
-            place.close()  # gives the place back
-            return self._idle_connection(opening)
-        return place
+        while True:
+            try:
+                place = self._stock.take()
+            except LookupError:
+                place = _Waiter(self._stock).wait(opening)
+            if place is None or (not fresh and place.usable()):
+                return place
+            place.close()  # gives a slot back
 
     def _connect(self, opening: Opening) -> SyncConnection:
         deadline = None if opening.connect is None else perf_counter() + opening.connect
