@@ -27,7 +27,7 @@ from polyglot_core._drivers import discovery
 from polyglot_core._drivers.bound import BoundDriver
 from polyglot_core._engine.call import Call, Target
 from polyglot_core._engine.call_options import CallOptions
-from polyglot_core._engine.observers import NOT_OBSERVED, CallRecord
+from polyglot_core._engine.observers import CallRecord
 from polyglot_core._engine.pump import pump
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
 
@@ -84,10 +84,10 @@ class _Bytes:
 
 
 def pump_partials(
-    driver: BoundDriver, reads: Iterable[bytes], record: CallRecord = NOT_OBSERVED
+    driver: BoundDriver, reads: Iterable[bytes], record: CallRecord | None = None
 ) -> Iterator[PartialInferenceResponse]:
     """What a loop over a stream goes through, but for the HTTP client."""
-    run = Call([Target(_CONNECTION, driver, _REQUEST)], CallOptions(Timeouts()), record)
+    run = Call([Target(_CONNECTION, driver, _REQUEST)], CallOptions(Timeouts()), record or CallRecord([]))
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))
     pools: Any = SimpleNamespace(prepare=lambda *_: None, pool=lambda *_: pool)
     return pump(run, pools)
