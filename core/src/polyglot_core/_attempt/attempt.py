@@ -293,22 +293,21 @@ class Attempt:
         try:
             events = self._pipeline.decode(chunk)
             count = len(events)
-            event = events[0] if count == 1 or (count == 2 and self._is_text_with_usage(events)) else None
+            event = events[0] if count == 1 or (count == 2 and self._is_usage(events[1])) else None
         except Exception as error:  # noqa: BLE001 (any exception of a driver becomes one of our errors)
             return self._repair_or_fail(chunk, error, now)
         if type(event) is TextDelta and self.state is _COMMITTED and event.text and type(event.text) is str:
             self._clocks.meaning = now
             if count > 1:
-                self.assembler.report(events[1])  # type: ignore[arg-type]  # as `_is_text_with_usage` found
+                self.assembler.report(events[1])  # type: ignore[arg-type]  # as `_is_usage` found
             return self._text(event, chunk.raw)
         if self.state is State.ENDED:
             return self._ignore_data(chunk.raw)
         return self._absorb(self._judged(chunk, events), chunk.raw, now)
 
-    def _is_text_with_usage(self, events: Sequence[Event]) -> bool:
-        """Return whether a pair of events is what some dialects emit with each piece of text, and is not recorded."""
-        usage = events[1]
-        return type(usage) is UsageReport and type(usage.payload) in _OBJECTS and not usage.merge and self._log is None
+    def _is_usage(self, event: Event) -> bool:
+        """Return whether an event is what some dialects emit with each piece of text, and is not recorded."""
+        return type(event) is UsageReport and type(event.payload) in _OBJECTS and not event.merge and self._log is None
 
     def feed(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
         """Frame and take `data`. The iterator must be exhausted before the next call."""

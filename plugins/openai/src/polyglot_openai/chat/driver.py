@@ -41,6 +41,7 @@ from polyglot_openai.chat.completion import (
     decode,
     decode_any,
     decode_leniently,
+    decode_text,
     unwrapped,
 )
 from polyglot_openai.chat.deltas import content_events, is_text_only
@@ -129,6 +130,9 @@ _EVENTS = frozenset({"", "message", "data", "error", "chunk", "completion", "del
 
 _OVERRULED = frozenset({FinishReason.STOP, FinishReason.OTHER})
 _TELLING = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.REFUSAL, FinishReason.ERROR})
+_FAST = "fast"
+"""In the state if the next chunk is probably one that `decode_text` reads."""
+
 _ODD = "A chunk of the response has other types than those of chat completions; it was read nevertheless."
 
 
@@ -165,6 +169,14 @@ def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) ->
     `state` holds the index of each choice whose chunks may take the fast path: id and model are known, and a delta has
     had text, so that no later field can be the first to have it. All else is in a `_State`.
     """
+    if _FAST in state:  # nearly every chunk is one piece of text of one choice, and nothing else
+        try:
+            piece = decode_text(chunk.data).choices[0]
+        except msgspec.DecodeError:
+            del state[_FAST]  # the end, or a server whose chunks have more fields: each attempt would cost time
+        else:
+            if piece.index in state:
+                return (TextDelta(piece.delta.content, piece.index),)
     try:
         completion = decode(chunk.data)
     except msgspec.DecodeError as error:
@@ -173,20 +185,28 @@ def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) ->
         if isinstance(error, msgspec.ValidationError):
             return _leniently(connection, state, chunk)
         raise
-    choices = completion.choices
-    # Fast path: nearly every chunk holds one piece of text of one choice, and nothing else.
-    if choices is not None and len(choices) == 1 and completion.usage is None:
-        choice = choices[0]
-        delta = choice.delta
-        if delta is not None and choice.index in state and choice.finish_reason is None:
-            text = delta.get("content")
-            if (
-                type(text) is str
-                and (len(delta) == 1 or is_text_only(delta))
-                and not (choice.logprobs or completion.error or choice.error)
-            ):
-                return (TextDelta(text, choice.index or 0),)
+    if (text := _only_text(completion, state)) is not None:
+        return (text,)
     return list(_events(completion, None, chunk, state, _known(connection, state)))
+
+
+def _only_text(completion: Completion, state: dict[Any, Any]) -> TextDelta | None:
+    """Return the text of a chunk that is one piece of text of one choice, whatever empty fields it has; else None."""
+    choices = completion.choices
+    if choices is None or len(choices) != 1 or completion.usage is not None or completion.error:
+        return None
+    choice = choices[0]
+    delta = choice.delta
+    if (
+        delta is None
+        or choice.index not in state
+        or choice.finish_reason is not None
+        or choice.logprobs
+        or choice.error
+    ):
+        return None
+    text = delta.get("content")
+    return TextDelta(text, choice.index or 0) if type(text) is str and is_text_only(delta) else None
 
 
 def _leniently(connection: Connection, state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
@@ -257,8 +277,8 @@ def _speed_up(choices: Sequence[Choice], state: dict[Any, Any], known: _State) -
         received = known.choice(choice.index or 0)
         if received.listed:
             state.pop(choice.index, None)
-        elif "content" in received.names:
-            state[choice.index] = True
+        elif "content" in received.names and choice.index not in state:
+            state[choice.index] = state[_FAST] = True
 
 
 def _is_piece(choice: Choice) -> bool:
