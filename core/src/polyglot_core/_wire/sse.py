@@ -72,11 +72,13 @@ class SSEFramer:
     Attributes:
         retry: The last reconnection time that the server sent, in milliseconds, or None.
         leftovers: The lines that are no fields, and notes on what was odd.
+        between: True if a read that begins now begins a block, and no state of the stream changes how it is read. Then
+            a block of one line of data is a chunk with that data, and nothing else.
     """
 
     __slots__ = (
-        *("_at_start", "_between", "_first", "_flush", "_held", "_last_id", "_limit", "_open", "_returned"),
-        *("leftovers", "retry"),
+        *("_at_start", "_first", "_flush", "_held", "_last_id", "_limit", "_open", "_returned"),
+        *("between", "leftovers", "retry"),
     )
 
     def __init__(self, *, flush_at_eof: bool = False, limit: int = LARGEST_EVENT) -> None:
@@ -90,7 +92,7 @@ class SSEFramer:
         self._last_id: str | None = None
         self._first = True  # no chunk was returned
         self._held: bytes | None = None  # JSON without a framing, which is the whole body if nothing follows it
-        self._between = False  # at the start of a block, and none of the states above applies
+        self.between = False
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
         """Return the chunks that `data` completes.
@@ -100,7 +102,7 @@ class SSEFramer:
         """
         # The usual read of a streamed response is one block: a line of data, in some dialects behind the name of the
         # event. (Slices and `in` are faster than methods.)
-        if self._between:
+        if self.between:
             if data[_HEAD] == _FIELD:
                 end = -2 if data[_TAIL] == _BLANK_LINE else -4 if data[_CRLF_TAIL] == _BLANK_CRLF else 0
                 payload = data[_SKIP:end]
@@ -112,7 +114,7 @@ class SSEFramer:
                     return (Chunk(payload, payload, "part", name.decode("utf-8", "replace") or None),)
         chunks = self._feed(data)
         odd = self._at_start or self._returned or self._first
-        self._between = not (odd or self._open or self._last_id is not None)
+        self.between = not (odd or self._open or self._last_id is not None)
         return chunks
 
     def _feed(self, data: bytes) -> list[Chunk]:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from polyglot_core.plugin import JSONArrayFramer, SSEFramer
+from polyglot_core.plugin import Chunk, JSONArrayFramer, SSEFramer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from polyglot_core.plugin import Chunk
 
 __all__ = ["StreamFramer"]
 
 _OPENINGS = (b"{", b"[")
 _FIELD, _LINE_END = b"data: ", b"\r\n"
-_HEAD, _TAIL = slice(len(_FIELD)), slice(-len(_LINE_END), None)
+_HEAD, _PAYLOAD, _TAIL = slice(len(_FIELD)), slice(len(_FIELD), -2 * len(_LINE_END)), slice(-len(_LINE_END), None)
 _LINE_ENDS = (b"\n", b"\r")
 _IN_THE_MIDDLE = tuple(map(re.compile, (rb"\n[{\[]", rb"\r[{\[]")))  # ten times as fast as one pattern for both
 
@@ -34,12 +32,13 @@ class StreamFramer:
 
     media_types: ClassVar[frozenset[str]] = frozenset({"text/event-stream", "application/json"})
 
-    __slots__ = ("_framer", "_in_line", "_limit", "leftovers")
+    __slots__ = ("_events", "_framer", "_in_line", "_limit", "leftovers")
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
         events = SSEFramer(flush_at_eof=True, limit=limit)
         self.leftovers = events.leftovers
+        self._events: SSEFramer | None = events
         self._framer: SSEFramer | JSONArrayFramer = events
         self._in_line = False  # the last read ended within a line
 
@@ -49,12 +48,13 @@ class StreamFramer:
         Raises:
             LimitExceeded: An event or an object is larger than `limits.event`.
         """
-        if not self._in_line and _is_one_field(data):
-            return self._framer.feed(data)
+        if (events := self._events) is not None and events.between and _is_one_field(data):
+            payload = data[_PAYLOAD]
+            return (Chunk(payload, payload),)
         if (place := self._json_begins(data)) is None:
             return self._framer.feed(data)
         before = [*self._framer.feed(data[:place]), *self._framer.finish()]
-        self._framer = JSONArrayFramer(limit=self._limit)
+        self._events, self._framer = None, JSONArrayFramer(limit=self._limit)
         return [*before, *self._framer.feed(data[place:])]
 
     def _json_begins(self, data: bytes) -> int | None:
