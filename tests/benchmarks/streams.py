@@ -2,12 +2,12 @@
 
 From the checkout's folder, in an environment with all packages::
 
-    python tests/benchmarks/streams.py [SCENARIO …] [--rounds N] [--dialects a,b] [--tls] [--json FILE] [--picture FILE]
+    python tests/benchmarks/streams.py [SCENARIO …] [--rounds N] [--dialects a,b] [--tls] [--json FILE] [--write]
 
 The scenarios are ``chunks``, ``first``, ``lateness``, ``length``, ``concurrency``, ``burst`` and ``import``; all by
 default. A server in a process of its own sends prepared streams over loopback; the CPU time of the client's process is
 counted, all threads of it. Rounds of the clients take turns. A ratio is the median of the rounds' ratios to httpx alone
-of the same round. ``--picture`` draws the ratios of ``chunks``.
+of the same round. ``--write`` writes the tables into ``docs/performance.md``, and draws the ratios of ``chunks``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from typing import Any
 from bodies import KINDS, Body, body_of
 from clients import FLOOR, TRANSPORTS, Client, clients_for
 from measuring import print_facts, take_turns
+from page import PAGE, PICTURE, written
 from picture import draw
 from processes import burst, concurrency, growth, lateness
 from serving import Plan, serving
@@ -158,8 +159,10 @@ def main() -> None:
                 _print_row(row, results[name])
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    if asked.picture and results.get("chunks"):
-        asked.picture.write_text(draw(results["chunks"], TRANSPORTS, FLOOR), "utf-8")
+    if asked.write:
+        PAGE.write_text(written(PAGE.read_text("utf-8"), results), "utf-8")
+        if rows := results.get("chunks"):
+            PICTURE.write_text(draw(rows, TRANSPORTS, FLOOR), "utf-8")
 
 
 def _arguments() -> argparse.Namespace:
@@ -171,7 +174,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--streams", type=int, default=1000, help="streams at a time; default: %(default)s")
     parser.add_argument("--tls", action="store_true", help="with a certificate of the run's own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the ratios of chunks as SVG")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} and its picture")
     return parser.parse_args()
 
 
