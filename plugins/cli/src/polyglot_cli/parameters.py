@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -14,7 +14,7 @@ from polyglot_cli.output import is_terminal
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["complete_connection", "name", "option", "positive", "prompt_from"]
+__all__ = ["Input", "complete_connection", "complete_template", "input_from", "name", "option", "pair", "positive"]
 
 
 def name(text: str) -> str:
@@ -53,6 +53,18 @@ def _refuse(word: str) -> NoReturn:
     raise ValueError(word)  # NaN and Infinity are not JSON
 
 
+def pair(text: str) -> tuple[str, str]:
+    """Parse ``NAME=VALUE``, where the value is text.
+
+    Raises:
+        click.BadParameter: The format differs.
+    """
+    key, sign, value = text.partition("=")
+    if not key or not sign:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE, as in language=French.")
+    return key, value
+
+
 def positive(text: str | float) -> float:
     """Return a number above 0.
 
@@ -68,22 +80,46 @@ def positive(text: str | float) -> float:
     return number
 
 
-def prompt_from(argument: str | None) -> str:
-    """Return the prompt: the argument, or the text on standard input.
+class Input(NamedTuple):
+    """What the user wants to send.
+
+    Attributes:
+        argument: The argument PROMPT; None if there is none.
+        piped: The text on standard input; None if it is a terminal, or is not read.
+    """
+
+    argument: str | None = None
+    piped: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the argument and, after an empty line, the piped text."""
+        return "\n\n".join(text for text in self if text and text.strip())
+
+
+def input_from(argument: str | None, *, reads: bool = True) -> Input:
+    """Return what is to be sent: the argument, and the text on standard input unless that is a terminal.
+
+    Args:
+        argument: The argument; a dash stands for standard input alone.
+        reads: Whether standard input may be read; it may be an attachment.
 
     Raises:
-        click.UsageError: There is no prompt, or it is not text.
+        click.UsageError: A text is not UTF-8, or standard input is closed and nothing else is given.
     """
-    if argument is None and is_terminal(sys.stdin):
-        raise click.UsageError("There is no prompt. Give it as an argument, or pipe it in.")
-    prompt = _piped() if argument in {None, "-"} else str(argument)
-    if not prompt.strip():
-        raise click.UsageError("The prompt is empty.")
+    given = None if argument == "-" else argument
+    if given is not None:
+        _check_text(given)
+    if not reads or (is_terminal(sys.stdin) and argument != "-") or (sys.stdin is None and given is not None):
+        return Input(given)
+    return Input(given, _piped())
+
+
+def _check_text(prompt: str) -> None:
     try:
         prompt.encode()
     except UnicodeEncodeError:
         raise click.UsageError("The prompt is not UTF-8 text.") from None
-    return prompt
 
 
 def _piped() -> str:
@@ -107,3 +143,12 @@ def complete_connection(ctx: click.Context, _: click.Parameter, typed: str) -> l
         return []
     found = [info for info in infos if info.name.startswith(typed)]
     return [CompletionItem(info.name, help=info.model or info.driver) for info in found]
+
+
+def complete_template(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Return the names of templates that begin with `typed`."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 (needed in a completing shell alone)
+
+    from polyglot_cli.templates import names  # noqa: PLC0415 (as above)
+
+    return [CompletionItem(each) for each in names() if each.startswith(typed)]

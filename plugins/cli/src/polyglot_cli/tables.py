@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_cli.control_sequences import one_line
 from polyglot_cli.output import Output, is_terminal, write_line
+from polyglot_cli.styles import console
 from polyglot_cli.unread_config import mention_unread_file
 from polyglot_cli.views import as_json as json_text
 from polyglot_core import connections, drivers
@@ -101,18 +102,17 @@ def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _print_styled(headings: Sequence[str], lines: Sequence[Line], widths: Sequence[int]) -> None:
-    from rich.console import Console  # noqa: PLC0415 (a pipe does not need it)
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415 (a pipe does not need it)
 
-    console = Console()
+    terminal = console()
     available = shutil.get_terminal_size().columns
     if sum(widths) + len(_GAP) * (len(widths) - 1) > available:
         widths = [min(width, _WIDEST) for width in widths]
-    console.print(Text(_fitted(headings, widths, available), "bold"), soft_wrap=True)
+    terminal.print(Text(_fitted(headings, widths, available), "bold"), soft_wrap=True)
     for line in lines:
-        console.print(_styled(Text(_fitted(line.cells, widths, available)), line, widths), soft_wrap=True)
+        terminal.print(_styled(Text(_fitted(line.cells, widths, available)), line, widths), soft_wrap=True)
         if line.reason:
-            console.print(
+            terminal.print(
                 Text(textwrap.fill(line.reason, available, initial_indent=_INDENT, subsequent_indent=_INDENT))
             )
 
