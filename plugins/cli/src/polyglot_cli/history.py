@@ -256,7 +256,7 @@ def _mention_once() -> None:
         if _setting(database, "mentioned") is not None:
             return
         _set(database, "mentioned", "yes")
-    write_line("To keep and continue conversations run `polyglot logs on`; they stay on this machine.")
+    write_line("`polyglot logs on` keeps conversations, on this machine alone, to continue them.")
 
 
 def _conversation(database: sqlite3.Connection, number: str | None) -> int:
