@@ -187,8 +187,10 @@ class Command:
                 process.kill()
 
     @contextlib.contextmanager
-    def terminal(self, *args: str, stdout: int | None = None, **env: str) -> Iterator[Terminal]:
-        """A run in a terminal, of which standard output may be redirected."""
+    def terminal(
+        self, *args: str, stdin: int | None = None, stdout: int | None = None, **env: str
+    ) -> Iterator[Terminal]:
+        """A run in a terminal, of which standard input and output may be redirected."""
         pty = pytest.importorskip("pty")
         import fcntl
         import struct
@@ -199,7 +201,7 @@ class Command:
         with interruptible():
             process = subprocess.Popen(
                 self.arguments(*args),
-                stdin=slave,
+                stdin=stdin or slave,
                 stdout=stdout or slave,
                 stderr=slave,
                 cwd=self.folder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import sys
 
@@ -215,6 +216,17 @@ def test_messages_and_lists_fit_80_columns(command, provider):
         with command.terminal(*arguments) as terminal:
             terminal.end()
         assert max(map(len, terminal.plain.splitlines())) <= 80
+
+
+def test_a_pipe_that_does_not_end_is_reported(command, provider):
+    """A person who waits for standard input to end learns what the command waits for."""
+    provider(TEXT)
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as pipe, command.terminal("stream", "Hello", stdin=pipe.fileno()) as terminal:
+        terminal.read_until("Reading standard input")
+        os.close(writing)
+        assert terminal.end() == 0
+    assert terminal.written.endswith(TEXT + "\n")
 
 
 def test_without_a_prompt_nobody_waits(command, provider):

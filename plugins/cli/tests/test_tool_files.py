@@ -59,7 +59,7 @@ def test_each_tool_call_is_confirmed(tools, reply, ran):
 
 
 def test_without_a_terminal_nothing_is_sent(tools):
-    """Where nobody can be asked, ``--yes`` is required."""
+    """Where no one can confirm a tool call, ``--yes`` is required."""
     import subprocess
 
     done = subprocess.run(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from polyglot_cli.parameters import Input
+from polyglot_cli.parameters import Input, check_prompt
 from polyglot_core import Message, Text
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ class CallOptions:
             click.ClickException: An attachment cannot be read.
         """
         if not (self.attachments or self.typed_attachments):
-            if not self.prompt:
-                raise click.UsageError(_no_prompt(self.given))
+            check_prompt(self.given)
             return Message(role="user", content=self.prompt)
         # Imported here: most prompts have no attachment.
         from polyglot_cli.attachments import parts_of  # noqa: PLC0415
@@ -123,9 +122,3 @@ class CallOptions:
                 *(each for each in earlier if each.role != "system"),
             ]
         return [*earlier, self.user_message()]
-
-
-def _no_prompt(given: Input) -> str:
-    if given == Input():
-        return "There is no prompt. Give it as an argument, or pipe it in."
-    return "The prompt is empty."

@@ -6,7 +6,7 @@ import re
 import shutil
 import socket
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from polyglot_cli.control_sequences import one_line
@@ -25,7 +25,7 @@ from polyglot_core.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 __all__ = ["list_connections"]
@@ -40,6 +40,12 @@ _VARIABLE = re.compile(r"environment variable (\w+)")
 _GROUPS = (("file", "Yours"), ("local", "On this machine"), ("hosted", "Hosted"))
 
 
+class _Listed(Protocol):
+    """An entry of the library's list."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
 class _Info(NamedTuple):
     """A name that the library accepts; the fields are those of `polyglot_core.connections`."""
 
@@ -49,7 +55,9 @@ class _Info(NamedTuple):
     model: str | None
     base_url: str | None
     usable: bool
-    reason: str = ""
+    reason: str
+    fields: Mapping[str, object]
+    """All of them, as the library has them."""
 
 
 class _Row(NamedTuple):
@@ -82,17 +90,22 @@ def list_connections(config: str | None, text: str | None, *, show_all: bool, ch
         ConfigError: The configuration cannot be read.
     """
     mention_unread_file(config)
-    infos = _found([_Info._make(each) for each in connections(config)], text)
+    infos = _found([_info(each) for each in connections(config)], text)
     wanted = [info for info in infos if show_all or text or as_json or info.usable or _group(info) != "hosted"]
     rows = _checked(wanted, config) if check else [_row(info) for info in wanted]
     if as_json:
-        fields = [{**row.info._asdict(), **({"check": row.state} if check else {})} for row in rows]
+        fields = [{**row.info.fields, **({"check": row.state} if check else {})} for row in rows]
         Output().write(json_text(fields, indent=2) + "\n")
     else:
         _print(rows, checked=check)
         _print_rest(rows, len(infos), text)
     failed = check and any(row.good is False for row in rows if text or row.group == "file")
     return _FAILED if failed else 0
+
+
+def _info(listed: _Listed) -> _Info:
+    fields = listed._asdict()
+    return _Info(**{name: fields[name] for name in _Info._fields if name != "fields"}, fields=fields)
 
 
 def _found(infos: list[_Info], text: str | None) -> list[_Info]:

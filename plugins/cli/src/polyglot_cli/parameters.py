@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from polyglot_cli.output import is_terminal
+from polyglot_cli.output import is_terminal, write_line
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from click.shell_completion import CompletionItem
 
-__all__ = ["Input", "complete_connection", "complete_template", "input_from", "name", "option", "pair", "positive"]
+__all__ = [
+    "Input",
+    "check_prompt",
+    "complete_connection",
+    "complete_template",
+    "input_from",
+    "name",
+    "option",
+    "pair",
+    "positive",
+    "prompt_from",
+]
+
+
+_UNNOTICED = 2.0  # seconds that reading standard input may take without a word
 
 
 def name(text: str) -> str:
@@ -115,6 +133,29 @@ def input_from(argument: str | None, *, reads: bool = True) -> Input:
     return Input(given, _piped())
 
 
+def prompt_from(argument: str | None) -> str:
+    """Return the prompt: the argument, and the text on standard input after it.
+
+    Raises:
+        click.UsageError: There is no prompt, or it is not text.
+    """
+    given = input_from(argument)
+    check_prompt(given)
+    return given.text
+
+
+def check_prompt(given: Input) -> None:
+    """Raise unless there is a text to send.
+
+    Raises:
+        click.UsageError: There is none.
+    """
+    if given == Input():
+        raise click.UsageError("There is no prompt. Give it as an argument, or pipe it in.")
+    if not given.text:
+        raise click.UsageError("The prompt is empty.")
+
+
 def _check_text(prompt: str) -> None:
     try:
         prompt.encode()
@@ -125,10 +166,28 @@ def _check_text(prompt: str) -> None:
 def _piped() -> str:
     if sys.stdin is None:
         raise click.UsageError("There is no prompt, and standard input is closed. Give the prompt as an argument.")
+    with _noticed():
+        data = sys.stdin.buffer.read()
     try:
-        return sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
+        return data.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"Standard input is not UTF-8 text: {error.reason} at byte {error.start}.") from None
+        problem = f"Standard input is not UTF-8 text: {error.reason} at byte {error.start}."
+        raise click.UsageError(f"{problem} To attach it as a file, give -a -.") from None
+
+
+@contextlib.contextmanager
+def _noticed() -> Generator[None]:
+    """Report on a terminal that standard input is being read, if its end takes long: a pipe may never have one."""
+    if not is_terminal(sys.stderr) or is_terminal(sys.stdin):
+        yield
+        return
+    timer = threading.Timer(_UNNOTICED, write_line, ["Reading standard input to its end; without any, add </dev/null."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def complete_connection(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
