@@ -187,6 +187,14 @@ def test_a_schema_is_requested(command, provider, form):
     assert requested["json_schema"]["schema"] == schema
 
 
+def test_a_response_that_is_no_json_is_an_error(command, provider):
+    """If the model does not keep to a schema, its text is printed and the exit code is 5."""
+    provider("Ada is 36.")
+    run = command.run("--schema", "name, age int", "Invent a person")
+    assert (run.code, run.text) == (5, "Ada is 36.\n")
+    assert "no JSON" in run.err
+
+
 @pytest.mark.parametrize("given", ["age date", "", "a b c", "{", "[1]", "a, a", "nowhere.json"])
 def test_a_schema_that_cannot_be_read(command, provider, given):
     """A schema of none of the forms is an error of the command line."""

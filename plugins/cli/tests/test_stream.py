@@ -245,7 +245,7 @@ def test_the_prompt_may_be_piped_in(command, provider, arguments):
         (["--events", "--no-stream", "x"], b"", "leave --no-stream out"),
         (["-c", "", "x"], b"", "The name is empty"),
         (["--api-key", "x"], b"", "No such option"),
-        (["one", "two"], b"", "unexpected extra argument"),
+        (["one", "two"], b"", 'put it in quotes: polyglot "one two"'),
     ],
 )
 def test_a_command_that_makes_no_sense_is_refused(command, provider, arguments, given, said):

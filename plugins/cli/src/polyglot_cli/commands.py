@@ -83,7 +83,7 @@ class Commands(DefaultGroup):
             return True
         known = [*self.list_commands(ctx), "help"]
         close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=_LIKE_A_COMMAND)
-        if close and not ctx.resilient_parsing and len(ctx.args) == 0:
+        if close and not ctx.resilient_parsing:
             meant = "polyglot --help" if close[0] == "help" else f"polyglot {close[0]}"
             raise click.UsageError(
                 f"There is no command {name!r}; did you mean `{meant}`? As a prompt: `polyglot stream {name}`.", ctx

@@ -11,7 +11,7 @@ from polyglot_core import ResponseFormatError
 if TYPE_CHECKING:
     from polyglot_core import InferenceResponse
 
-__all__ = ["extracted"]
+__all__ = ["check_json", "extracted"]
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([^`\r\n]*)\r?\n?")
 
@@ -31,6 +31,17 @@ def extracted(response: InferenceResponse) -> str:
         msg = "The response has no code block and no JSON to extract."
         raise ResponseFormatError(msg, text, cause="none", partial=response)
     return json_text
+
+
+def check_json(response: InferenceResponse) -> None:
+    """Raise unless the text of a response that was to be JSON is.
+
+    Raises:
+        ResponseFormatError: It is not.
+    """
+    if not response.tool_calls and not _is_json(response.content):
+        msg = "The response is no JSON, though --schema requested it."
+        raise ResponseFormatError(msg, response.content, partial=response)
 
 
 def _last_block(text: str) -> str | None:

@@ -282,7 +282,7 @@ def _row(
     return {
         "conversation": options.conversation,
         "created": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds"),
-        "connection": response.connection or connection.name,
+        "connection": connection.name,
         "driver": connection.driver,
         "model": options.model or connection.model or response.model,
         "system": next((turn.text for turn in turns if turn.role == "system"), None),

@@ -25,6 +25,7 @@ __all__ = [
     "complete_template",
     "input_from",
     "name",
+    "one_prompt",
     "option",
     "pair",
     "positive",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 
+_SHOWN_WORDS = 6
 _UNNOTICED = 2.0  # seconds that reading standard input may take without a word
 
 
@@ -142,6 +144,18 @@ def prompt_from(argument: str | None) -> str:
     given = input_from(argument)
     check_prompt(given)
     return given.text
+
+
+def one_prompt(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str | None:
+    """Return the one argument PROMPT; None if there is none.
+
+    Raises:
+        click.UsageError: There are several, because a shell has split a prompt without quotes.
+    """
+    if len(words) > 1:
+        shown = " ".join(words[:_SHOWN_WORDS]) + (" …" if len(words) > _SHOWN_WORDS else "")
+        raise click.UsageError(f'The prompt is one argument; put it in quotes: polyglot "{shown}"')
+    return words[0] if words else None
 
 
 def check_prompt(given: Input) -> None:

@@ -83,10 +83,13 @@ def _run(options: CallOptions, opened: contextlib.ExitStack) -> None:
         _log(options, [*messages[len(earlier) :], *ended.turns], ended.response, inference)
     if ended.error is not None:
         raise ended.error
-    if isinstance(ended.view, ExtractView) and ended.response is not None:
-        from polyglot_cli.extraction import extracted  # noqa: PLC0415 (most calls extract nothing)
+    if ended.response is not None and (options.extract or options.schema):
+        from polyglot_cli import extraction  # noqa: PLC0415 (most calls extract nothing)
 
-        ended.view.write(extracted(ended.response))
+        if isinstance(ended.view, ExtractView):
+            ended.view.write(extraction.extracted(ended.response))
+        else:
+            extraction.check_json(ended.response)
 
 
 # The connection
@@ -100,7 +103,10 @@ def _inference(options: CallOptions, opened: contextlib.ExitStack) -> tuple[Infe
         if options.connection is not None:
             raise
         if not (options.is_plain and options.is_prose and is_terminal(sys.stdout)):
-            advice = f"{error.message} Or choose the simulator on this machine: -c {SIMULATOR}."
+            advice = (
+                f"{error.message} `polyglot connections add` sets one up; -c {SIMULATOR} chooses a simulator on this "
+                "machine."
+            )
             raise NoDefault(advice, error.variables, phase="configure") from None
         variables, chosen = error.variables, False
     except ConfigError:

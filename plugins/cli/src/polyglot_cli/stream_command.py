@@ -7,7 +7,16 @@ from typing import Any
 import click
 
 from polyglot_cli.groups import SectionedCommand, in_section
-from polyglot_cli.parameters import complete_connection, complete_template, input_from, name, option, pair, positive
+from polyglot_cli.parameters import (
+    complete_connection,
+    complete_template,
+    input_from,
+    name,
+    one_prompt,
+    option,
+    pair,
+    positive,
+)
 
 __all__ = ["stream"]
 
@@ -16,7 +25,7 @@ _OUTPUT, _CALL, _HISTORY = "Output", "When it takes long or fails", "History and
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("prompt", required=False)
+@click.argument("prompt", nargs=-1, metavar="[PROMPT]", callback=one_prompt)
 @in_section(_PROMPT, "-s", "--system", metavar="TEXT", help="System message before the prompt.")
 @in_section(
     _PROMPT,

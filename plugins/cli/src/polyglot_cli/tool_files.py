@@ -94,7 +94,7 @@ class Confirmation:
         if self._all:
             _report(call)
             return True
-        click.echo(f"Tool call: {_described(call)}", err=True)
+        click.echo(f"Tool call: {one_line(f'{call.name} {call.arguments_raw}')}", err=True)  # all that is run
         click.echo("Run it? [y]es, [n]o, [a]ll: ", err=True, nl=False)
         reply = self._terminal.readline().strip().lower()
         self._all = reply in {"a", "all"}
