@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import stat
+import sys
 
 import pytest
 
@@ -97,6 +99,29 @@ def test_a_conversation_is_continued(logged):
     calls = [json.loads(line) for line in logged.run("logs", "--json").text.splitlines()]
     assert [call["conversation"] for call in calls] == [1, 1, 2, 1]
     assert logged.run("logs", "show").text.count(TEXT) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders that cannot be written are as on POSIX")
+def test_a_folder_that_cannot_be_written_is_no_matter(command, provider):
+    """Where the hint about the history cannot be noted, nothing is said; a file is in the place of the folder."""
+    provider(TEXT)
+    (command.own / "history.db").unlink()
+    command.own.rmdir()
+    command.own.touch()
+    with command.terminal("Hello there") as terminal:
+        assert terminal.end() == 0
+    assert terminal.left == TEXT + "\n"
+    assert command.run("--log", "Hello there").code == 1
+
+
+def test_calls_are_kept_side_by_side(logged):
+    """Several commands that run at once keep their calls, each as a conversation of its own."""
+    with contextlib.ExitStack() as opened:
+        running = [opened.enter_context(logged.started(f"Number {index} of them")) for index in range(4)]
+        assert [process.wait(logged.patience) for process in running] == [0] * 4
+    calls = [json.loads(line) for line in logged.run("logs", "--json").text.splitlines()]
+    assert sorted(call["prompt"] for call in calls) == [f"Number {index} of them" for index in range(4)]
+    assert all(call["conversation"] == call["id"] for call in calls)
 
 
 @pytest.mark.parametrize("arguments", [["-C"], ["--conversation", "7"]], ids=" ".join)

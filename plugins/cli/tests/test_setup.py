@@ -219,7 +219,7 @@ def test_completion_installs_itself(command, shell):
     assert (command.home / start).read_text("utf-8") == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="it needs bash")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="it needs bash")
 def test_bash_completes(command, provider):
     """After the installation bash knows commands, and connections as options of a prompt without a verb."""
     provider(TEXT)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +59,40 @@ def test_no_error_speaks_python(command, provider, arguments):
     run = command.run(*arguments, "Hello there")
     assert run.code in {3, 4}, run
     assert not PYTHON.search(run.err), run.err
+
+
+def texts_of(tree):
+    """Return the texts in a module's code, with a word in the place of each value; docstrings are left out."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    skipped = {id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and is_text(node.body)}
+    skipped |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "NAME" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
+            yield node.value
+
+
+def is_text(body):
+    """Return whether a block begins with a docstring."""
+    return bool(body) and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+
+
+ADVICE = re.compile(
+    r"extra=\{|unsupported='|resume='|as in Inference|as in create\(|connections\(\)|pass its mime_type"
+)
+
+
+@pytest.mark.parametrize("name", ["core", "openai", "anthropic", "google", "mistral", "cohere", "bedrock", "ollama"])
+def test_all_advice_of_the_library_is_translated(name):
+    """No message of core and of the drivers keeps advice that only a program could follow."""
+    package = importlib.import_module(f"polyglot_{name}")
+    files = [file for folder in package.__path__ for file in Path(folder).rglob("*.py")]
+    texts = [text for file in files for text in texts_of(ast.parse(file.read_text("utf-8")))]
+    advice = [text for text in texts if ADVICE.search(text)]
+    assert advice or name not in {"core", "openai"}
+    translated = [re.sub(r"--extra \S+", "", as_command(text)) for text in advice]
+    assert [text for text in translated if PYTHON.search(text)] == []
 
 
 def test_a_missing_package_is_named(command):

@@ -143,7 +143,8 @@ def keep(options: CallOptions, turns: Sequence[Message], response: InferenceResp
     if options.logged is None:
         chosen = is_kept()
         if chosen is None and response.outcome is Outcome.FINISHED:
-            _mention_once()
+            with contextlib.suppress(click.ClickException):  # a folder that cannot be written matters to no one here
+                _mention_once()
         if not chosen:
             return
     with _opened() as database:

@@ -13,6 +13,7 @@ import click
 
 from polyglot_cli.control_sequences import one_line
 from polyglot_cli.styles import console
+from polyglot_cli.wording import as_command
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -111,7 +112,7 @@ def plain_warnings() -> Generator[None]:
 
     def show(message: Warning | str, category: type[Warning], *position: Any, **more: Any) -> None:  # noqa: ANN401
         if category is UserWarning:
-            write_line(str(message), label="Warning:", style="bold")
+            write_line(as_command(str(message)), label="Warning:", style="bold")
         else:
             usual(message, category, *position, **more)
 
