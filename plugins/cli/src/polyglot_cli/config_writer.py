@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,33 +17,54 @@ __all__ = ["add", "text_with"]
 
 
 def text_with(text: str, name: str, fields: Mapping[str, Any], *, default: bool = False) -> str:
-    """Return the text of a configuration file with a connection in it; one of the same name is replaced.
+    """Return the text of a configuration file with a connection in it; the fields of one of this name are replaced.
 
     Args:
         text: The file as it is.
         name: Name of the connection.
-        fields: Its fields.
+        fields: Its fields; None leaves one out.
         default: Whether it becomes the default connection.
 
     Raises:
-        click.ClickException: The text is not TOML, or its connections are no table.
+        click.ClickException: The file is not TOML, or is written in a way that cannot be changed without a risk.
     """
     import tomlkit  # noqa: PLC0415 (needed to write alone)
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 (as above)
 
+    entry = {field: value for field, value in fields.items() if value is not None}
+    added = tomlkit.dumps({"connections": {name: entry}}).removeprefix("[connections]\n")
     try:
-        document = tomlkit.parse(text)
-        if "connections" not in document:
-            document["connections"] = tomlkit.table(is_super_table=True)
-        entry = tomlkit.table()
-        entry.update({field: value for field, value in fields.items() if value is not None})
-        connections: Any = document["connections"]
-        connections[name] = entry
+        expected = _expected(tomllib.loads(text), name, entry, default=default)
+        changed = _changed(text, name, entry, added)
         if default:
+            document = tomlkit.parse(changed)
             document["default"] = name
-        return tomlkit.dumps(document)
-    except (TOMLKitError, TypeError, AttributeError) as error:
-        raise click.ClickException(f"The configuration file cannot be changed: {error}.") from error
+            changed = tomlkit.dumps(document)
+        if tomllib.loads(changed) == expected:
+            return changed
+    except (TOMLKitError, ValueError, TypeError, AttributeError):
+        pass
+    raise click.ClickException(f"The configuration file cannot be changed safely. Add this to it yourself:\n\n{added}")
+
+
+def _expected(before: dict[str, Any], name: str, entry: Mapping[str, Any], *, default: bool) -> dict[str, Any]:
+    after = {**before, "connections": {**before.get("connections", {}), name: entry}}
+    return {**after, "default": name} if default else after
+
+
+def _changed(text: str, name: str, entry: Mapping[str, Any], added: str) -> str:
+    """Return the text with the entry changed in it, or added at its end, where all before stays as it is."""
+    import tomlkit  # noqa: PLC0415 (as above)
+
+    if name not in tomllib.loads(text).get("connections", {}):
+        return f"{text.rstrip()}\n\n{added}" if text.strip() else added
+    document: Any = tomlkit.parse(text)
+    table = document["connections"][name]
+    for field in set(table) - set(entry):
+        del table[field]
+    for field, value in entry.items():
+        table[field] = value
+    return tomlkit.dumps(document)
 
 
 def add(file: Path, name: str, fields: Mapping[str, Any], *, default: bool) -> None:
