@@ -7,15 +7,9 @@ from typing import Any
 import click
 
 from polyglot_cli.groups import DefaultGroup
+from polyglot_cli.parameters import config_option
 
 __all__ = ["connections"]
-
-_config = click.option(
-    "--config",
-    type=click.Path(),
-    metavar="FILE",
-    help="Configuration file, instead of the one in POLYGLOT_CONFIG or your own.",
-)
 
 
 @click.group(cls=DefaultGroup)
@@ -39,7 +33,7 @@ def connections() -> None:
 @click.option("show_all", "--all", is_flag=True, help="List also the providers whose key is not set.")
 @click.option("--check", is_flag=True, help="Request the list of models, to see who responds and accepts the key.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects, with all names.")
-@_config
+@config_option
 def list_connections(text: str | None, config: str | None, **options: bool) -> None:
     """List the connections, one a line.
 
@@ -65,7 +59,7 @@ def list_connections(text: str | None, config: str | None, **options: bool) -> N
 @click.option("--default/--no-default", "default", default=None, help="Use it when no connection is named, or do not.")
 @click.option("--test/--no-test", "tested", default=True, help="Send one small request, or none.")
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing; what is not given has its default.")
-@_config
+@config_option
 def add(**options: Any) -> None:  # noqa: ANN401 (each option's own)
     """Add a connection to the configuration file: asks, tests it, and writes it.
 

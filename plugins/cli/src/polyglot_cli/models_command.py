@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polyglot_cli.parameters import complete_connection, name
+from polyglot_cli.parameters import complete_connection, config_option, name
 
 if TYPE_CHECKING:
     from polyglot_core import Model
@@ -20,7 +20,7 @@ __all__ = ["models"]
     "-c", "--connection", type=name, metavar="NAME", shell_complete=complete_connection, help="Connection to use."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects.")
-@click.option("--config", type=click.Path(), metavar="FILE", help="Configuration file, instead of your own.")
+@config_option
 def models(text: str | None, connection: str | None, as_json: bool, config: str | None) -> None:  # noqa: FBT001 (click's)
     """List the models of a provider, one a line, with their limits of tokens.
 

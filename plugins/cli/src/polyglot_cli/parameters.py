@@ -23,6 +23,7 @@ __all__ = [
     "check_prompt",
     "complete_connection",
     "complete_template",
+    "config_option",
     "input_from",
     "name",
     "one_prompt",
@@ -35,6 +36,15 @@ __all__ = [
 
 _SHOWN_WORDS = 6
 _UNNOTICED = 2.0  # seconds that reading standard input may take without a word
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(),
+    metavar="FILE",
+    help="Configuration file, instead of the one in POLYGLOT_CONFIG or your own.",
+)
+"""The option with the configuration file, the same for every command."""
 
 
 def name(text: str) -> str:

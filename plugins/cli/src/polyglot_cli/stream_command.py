@@ -10,6 +10,7 @@ from polyglot_cli.groups import SectionedCommand, in_section
 from polyglot_cli.parameters import (
     complete_connection,
     complete_template,
+    config_option,
     input_from,
     name,
     one_prompt,
@@ -156,13 +157,7 @@ _OUTPUT, _CALL, _HISTORY = "Output", "When it takes long or fails", "History and
     help="How an interrupted response is resumed: with a new request, with a prefill, or by the provider.",
 )
 @in_section("Other", "--debug", is_flag=True, help="Print facts about the call on standard error; never a key.")
-@in_section(
-    "Other",
-    "--config",
-    type=click.Path(),
-    metavar="FILE",
-    help="Configuration file, instead of the one in POLYGLOT_CONFIG or your own.",
-)
+@config_option
 def stream(prompt: str | None, **options: Any) -> None:  # noqa: ANN401 (each option's own)
     """Send a prompt and print the response while it is received.
 
