@@ -1,7 +1,7 @@
 """Fill the generated parts of the pages: ``python docs/generate.py``; with ``--check`` only report outdated pages.
 
 A generated part is the text between ``<!-- generated: NAME -->`` and ``<!-- end -->``. NAME may be followed by the
-driver that the part describes.
+driver or the group of types that the part describes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from draw_life import draw_endings, draw_life
 from draw_mistakes import draw_mistakes
 from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_events, draw_fields, draw_layers
+from draw_row_facts import draw_row_facts
 from draw_settings import draw_settings
+from draw_types import draw_types
 
 from polyglot_core._config.config_file import Entry
 from polyglot_core._values.connection import Connection, Preset
@@ -56,6 +58,8 @@ PARTS: dict[str, Callable[..., str]] = {
     "endpoints": draw_endpoints,
     "list": draw_list,
     "settings": draw_settings,
+    "facts": draw_row_facts,
+    "types": draw_types,
 }
 """Function that generates each part."""
 

@@ -11,7 +11,8 @@ from .pages import DOCS
 TUTORIAL = DOCS / "tutorial.md"
 
 _STEP = re.compile(
-    r"(?:^`(?P<path>[^`\n]+)`(?P<more>, continued)?:\n\n)?^```(?P<kind>\w+) tutorial\n(?P<text>.*?)^```$", re.M | re.S
+    r"(?:^`(?P<path>[^`\n]+)`(?P<more>, continued)?:\n\n)?^```(?P<kind>\w+) tutorial\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 
 

@@ -54,7 +54,9 @@ def test_every_step_is_run():
     """The page has no block but those of its steps."""
     count = TUTORIAL.read_text("utf-8").count("\n```") // 2
     kinds = ("python", "json", "toml", "text", "console")
-    assert sum(len(blocks(TUTORIAL, kind, "tutorial")) for kind in kinds) == count - len(blocks(TUTORIAL, "text", "figures"))
+    assert sum(len(blocks(TUTORIAL, kind, "tutorial")) for kind in kinds) == count - len(
+        blocks(TUTORIAL, "text", "figures")
+    )
     assert TUTORIAL.parent == DOCS
 
 

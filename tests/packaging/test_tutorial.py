@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ pytestmark = [
 ]
 
 _PATIENCE = 300  # seconds for a command; pip and mypy take a while on a busy machine
+_SHELL = "/bin/sh"
 _PORT = re.compile(r"\b832\d\b")
 
 
@@ -37,7 +39,7 @@ class Author:
         self._variables = {
             "HOME": str(folder),
             "LC_ALL": "C.UTF-8",
-            "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_FIND_LINKS": str(wheelhouse),
             "PIP_NO_CACHE_DIR": "1",
@@ -58,12 +60,12 @@ class Author:
             return ""
         script = f'{line}\ncode=$?\npwd > "{self._state}"\nprintf %s "$PATH" >> "{self._state}"\nexit $code\n'
         run = subprocess.run(
-            ["sh", "-c", script], cwd=self.folder, env=self._variables, stdin=subprocess.DEVNULL,
+            [_SHELL, "-c", script], cwd=self.folder, env=self._variables, stdin=subprocess.DEVNULL,
             capture_output=True, encoding="utf-8", timeout=_PATIENCE, check=False,
         )  # fmt: skip
         assert run.returncode == 0, (command, run.stdout, run.stderr)
         where, path = self._state.read_text("utf-8").split("\n", 1)
-        self.folder, self._variables["PATH"] = type(self.folder)(where), path
+        self.folder, self._variables["PATH"] = Path(where), path
         return run.stdout
 
     def _with_ports(self, text):
@@ -72,7 +74,7 @@ class Author:
     def _start(self, line, shown):
         """Start a simulator, and wait until it listens."""
         process = subprocess.Popen(
-            ["sh", "-c", f"exec {line}"], cwd=self.folder, env=self._variables, stdin=subprocess.DEVNULL,
+            [_SHELL, "-c", f"exec {line}"], cwd=self.folder, env=self._variables, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._running.append(process)
