@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from draw_authoring import draw_authoring
 from draw_capabilities import draw_capabilities, draw_encoding, draw_expressed, draw_wire
 from draw_data import draw_data
 from draw_endpoints import draw_endpoints, draw_list
@@ -58,6 +59,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "endpoints": draw_endpoints,
     "list": draw_list,
     "settings": draw_settings,
+    "authoring": draw_authoring,
     "facts": draw_row_facts,
     "types": draw_types,
 }
