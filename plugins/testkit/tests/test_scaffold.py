@@ -57,7 +57,7 @@ def test_driver_has_all_files(tmp_path):
     assert set(found) == SHARED | {
         *(f"src/polyglot_acme_two/{name}" for name in ("__init__.py", "driver.py", "py.typed", "simulated.py")),
         *(f"tests/{name}" for name in ("test_driver.py", "test_exam.py")),
-        *(f"tests/recordings/{name}" for name in ("overloaded.json", "plain.json", "stream.sse")),
+        *(f"tests/recordings/{name}" for name in ("failed.sse", "overloaded.json", "plain.json", "stream.sse")),
     }
     assert not [path for path, text in found.items() if "$" in text.replace("${{ matrix.python }}", "")]
     project = tomllib.loads(found["pyproject.toml"])["project"]
