@@ -1,7 +1,7 @@
 """Fill the generated parts of the pages: ``python docs/generate.py``; with ``--check`` only report outdated pages.
 
 A generated part is the text between ``<!-- generated: NAME -->`` and ``<!-- end -->``. NAME may be followed by the
-driver that the part describes.
+driver or the group of types that the part describes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from draw_authoring import draw_authoring
 from draw_capabilities import draw_capabilities, draw_encoding, draw_expressed, draw_wire
 from draw_command import draw_command
 from draw_data import draw_data
@@ -21,7 +22,9 @@ from draw_packages import FILE as PACKAGES
 from draw_packages import draw_packages
 from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_events, draw_fields, draw_layers
+from draw_row_facts import draw_row_facts
 from draw_settings import draw_settings
+from draw_types import draw_types
 
 from polyglot_core._config.config_file import Entry
 from polyglot_core._values.connection import Connection, Preset
@@ -60,6 +63,9 @@ PARTS: dict[str, Callable[..., str]] = {
     "list": draw_list,
     "settings": draw_settings,
     "command": draw_command,
+    "authoring": draw_authoring,
+    "facts": draw_row_facts,
+    "types": draw_types,
 }
 """Function that generates each part."""
 
