@@ -111,11 +111,17 @@ class Settings(NamedTuple):
         path: The file; None if there is none.
         default: Name of the connection to use if none is named.
         entries: The connections, by name.
+        packages: The distribution that serves a name of drivers and presets, by that name.
     """
 
     path: Path | None = None
     default: str | None = None
     entries: Mapping[str, Entry] = {}
+    packages: Mapping[str, str] = {}
+
+    def qualified(self, name: str) -> str:
+        """Return the name of a driver or preset with the distribution that the file chooses for it, if it does."""
+        return f"{self.packages[name]}:{name}" if name in self.packages else name
 
 
 _FOLDERS = {"win32": ("APPDATA", "AppData/Roaming"), "darwin": ("", "Library/Application Support")}
@@ -182,13 +188,15 @@ def _parse(text: str, file: Path) -> Settings:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # RecursionError: nesting; plain ValueError: digits
         raise config_error(f"{file} is not TOML: {error}.") from error
-    _check_keys(table, ("default", "connections"), text, file, ())
+    _check_keys(table, ("default", "connections", "packages"), text, file, ())
     entries = table.get("connections", {})
-    default = table.get("default")
+    default, packages = table.get("default"), table.get("packages", {})
     if not isinstance(entries, dict) or not isinstance(default, (str, type(None))):
         raise config_error(f"{file}: default is a text, and connections are tables such as [connections.NAME].")
+    if not isinstance(packages, dict) or not all(isinstance(each, str) for each in packages.values()):
+        raise config_error(f'{file}: [packages] names a distribution for each name, as in openai = "polyglot-openai".')
     read = {name: _entry(name, entry, text, file) for name, entry in entries.items()}
-    return Settings(file, default, read)
+    return Settings(file, default, read, packages)
 
 
 def _entry(name: str, table: object, text: str, file: Path) -> Entry:
