@@ -44,9 +44,8 @@ def claims(group: str, name: str) -> tuple[tuple[str, str, str], ...]:
 @lru_cache(maxsize=1024)
 def _claims(group: str, name: str, path: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
     entries: list[Any] = _entry_points(group, path).get(name, [])
-    return tuple(
-        sorted({(*(_name_and_version(each.dist) if each.dist else ("?", "?")), each.value) for each in entries})
-    )
+    owned = [(_name_and_version(each.dist) if each.dist else ("?", "?"), each.value) for each in entries]
+    return tuple(sorted({(owner, version, target) for (owner, version), target in owned}))
 
 
 def normal(distribution: str) -> str:

@@ -257,6 +257,28 @@ def drivers(as_json: bool) -> None:  # noqa: FBT001 (click's)
 
 
 @polyglot.command()
+@click.option("--online", is_flag=True, help="Make a small call over each of your connections; it costs few tokens.")
+@_json("one JSON object")
+@_config
+@click.pass_context
+def doctor(ctx: click.Context, config: str | None, as_json: bool, online: bool) -> None:  # noqa: FBT001 (click's)
+    """Examine the installation, and report what is wrong.
+
+    \b
+    Examples:
+      polyglot doctor
+      polyglot doctor --online
+      polyglot doctor --json | jq .problems
+
+    It lists packages, drivers, connections, keys (never their values), the configuration file, proxies and
+    certificates. The exit code is 1 if a problem was found, else 0.
+    """  # noqa: D301 (click's sign for lines that stay as they are)
+    from polyglot_cli.doctor_command import run  # noqa: PLC0415 (it imports the whole library)
+
+    ctx.exit(run(config, as_json=as_json, online=online))
+
+
+@polyglot.command()
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port on this machine; a free one by default."
 )
