@@ -65,7 +65,8 @@ def test_json_has_every_part(command):
     assert next(row for row in found["drivers"] if row["name"] == "openai")["usable"]
     assert found["file"]["exists"] is False
     assert {"transport", "observer", "formats", "admission", "command"} >= {row["kind"] for row in found["extensions"]}
-    assert found["transport"] in {"httpx", *(row["name"] for row in found["extensions"])}
+    assert found["transport"] in {"built in", *(row["name"] for row in found["extensions"])}
+    assert report(command.run("doctor", "--json", POLYGLOT_TRANSPORT="httpx"))["transport"] == "httpx"
 
 
 def test_source_of_a_key_is_shown_and_never_its_value(command):

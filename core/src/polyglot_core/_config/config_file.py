@@ -43,8 +43,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     The annotated types are those of the file. After parsing, a key, or text that may contain one, is a `Secret`.
 
     Attributes:
-        driver: Driver for the provider's dialect. Set this or `preset`.
-        preset: Preset that the entry is based on; the other fields override it.
+        driver: Driver for the provider's dialect, as ``NAME`` or ``DISTRIBUTION:NAME``. Set this or `preset`.
+        preset: Preset that the entry is based on, named in the same way; the other fields override it.
         model: Model of calls that name none.
         base_url: URL that paths are added to.
         api_key_env: Environment variable that holds the key.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import ssl
 import stat
 import sys
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfigFile", "Report", "examine"]
 
-_LIBRARIES = ("anyio", "certifi", "h11", "httpx", "httpx2", "importlib-metadata", "msgspec", "pluggy")
+_REQUIRED_NAME = re.compile("[A-Za-z0-9._-]+")  # begins a requirement
 _GROUPS = ("polyglot.drivers", "polyglot.presets", "polyglot.dialects", *EXTENSIONS)
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -165,14 +166,24 @@ def examine(config: str | None) -> Report:
 
 
 def _packages() -> dict[str, str]:
-    """Return names and versions: of Polyglot's packages, of those that register something, and of the libraries."""
+    """Return names and versions: of Polyglot's packages, of those that register something, and of what they require."""
     extending = {entry.dist.name for group in _GROUPS for entry in metadata.entry_points(group=group) if entry.dist}
-    found: dict[str, str] = {}
+    installed: dict[str, metadata.Distribution] = {}
     for distribution in metadata.distributions():
-        name = str(distribution.metadata["Name"]).replace("_", "-")
-        if name.startswith("polyglot-") or name in extending or name in _LIBRARIES:
-            found.setdefault(name, distribution.version)  # the first on the path is the one that is imported
-    return dict(sorted(found.items()))
+        installed.setdefault(_plain(distribution.name), distribution)  # the first on the path is the one imported
+    ours = {name for name, of in installed.items() if name.startswith("polyglot-") or of.name in extending}
+    required = {
+        found[0] for name in ours for line in installed[name].requires or () if (found := _REQUIRED_NAME.match(line))
+    }
+    return {
+        name: installed[name].version
+        for name in sorted(ours | {_plain(each) for each in required})
+        if name in installed
+    }
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "-").lower()
 
 
 def _config_file(config: str | None) -> ConfigFile:
@@ -194,9 +205,9 @@ def _config_file(config: str | None) -> ConfigFile:
 
 
 def _transport(found: Survey) -> str:
-    """Return the transport that is used by default: the one of the variable, the only installed one, or httpx."""
+    """Return the transport that is used by default: the one of the variable, the only installed one, or core's own."""
     installed = [each.name for each in found.extensions if each.kind == "transport" and not each.reason]
-    return os.environ.get("POLYGLOT_TRANSPORT") or (installed[0] if len(installed) == 1 else "httpx")
+    return os.environ.get("POLYGLOT_TRANSPORT") or (installed[0] if len(installed) == 1 else "built in")
 
 
 def _without_credentials(url: str) -> str:
@@ -209,11 +220,10 @@ def _without_credentials(url: str) -> str:
 
 
 def _certificates() -> dict[str, str]:
-    """Return the files and folders of trusted certificates: those of variables, of certifi, and of OpenSSL."""
+    """Return the files and folders of trusted certificates: those of variables, of certifi, or of OpenSSL."""
     found = {name: os.environ[name] for name in _CERTIFICATES if os.environ.get(name)}
-    try:
-        import certifi  # noqa: PLC0415 (of httpx, which another transport does not need)
-    except ImportError:
+    try:  # HTTP clients use it where it is installed
+        return found | {"certifi": str(metadata.distribution("certifi").locate_file("certifi/cacert.pem"))}
+    except metadata.PackageNotFoundError:
         usual = ssl.get_default_verify_paths()
         return found | {kind: path for kind, path in (("file", usual.cafile), ("folder", usual.capath)) if path}
-    return found | {"certifi": certifi.where()}
