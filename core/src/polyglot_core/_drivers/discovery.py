@@ -311,6 +311,7 @@ def load_observer(name: str) -> Any:  # noqa: ANN401 (whatever the name stands f
         ConfigError: Several distributions register the name.
     """
     found = _find_one(OBSERVERS, name, "observer") or RegisteredName(name, name, "the configuration", "")
+    _log.debug("The observer %r is imported from %s, %s.", found.name, found.target, found.origin)
     return import_target(found.target, f"Observer {found.name!r} of {found.origin}")
 
 
