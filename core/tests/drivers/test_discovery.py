@@ -260,6 +260,19 @@ def test_file_selects_the_distribution_of_a_name(twins, tmp_path, monkeypatch):
     assert {info.name: info.usable for info in connections()}["dialect"]
 
 
+def test_preset_of_a_third_distribution(install, twins, tmp_path, monkeypatch):
+    """Check that the choice of the file also holds for the driver that a preset of yet another package names."""
+    install(
+        "polyglot-acme", presets=["place-three = acme_presets"], acme_presets=PRESET.replace("place", "place-three")
+    )
+    file = tmp_path / "polyglot.toml"
+    file.write_text('[packages]\nacme = "polyglot-two"\n', "utf-8")
+    with pytest.raises(ConfigError, match="'acme' is registered by"):
+        Inference.using("place-three")
+    monkeypatch.setenv("POLYGLOT_CONFIG", str(file))
+    assert Inference.using("place-three").connection.driver == "polyglot-two:acme"
+
+
 @pytest.mark.parametrize("table", ['packages = "polyglot-one"', "[packages]\nacme = 3"])
 def test_wrong_table_of_packages(tmp_path, monkeypatch, table):
     """Check that the error shows the form of the table."""

@@ -11,7 +11,6 @@ import importlib
 import logging
 import operator
 import os
-import pkgutil
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -107,6 +106,8 @@ def _problem(name: str, error: BaseException) -> str:
     package, _, last = module.rpartition(".")
     if not isinstance(error, ModuleNotFoundError) or not f"{name}.".startswith(f"{error.name}."):
         return f"{type(error).__name__}: {error}"
+    import pkgutil  # noqa: PLC0415 (only a wrong entry point needs it)
+
     siblings = [each.name for each in pkgutil.iter_modules(getattr(sys.modules.get(package), "__path__", ()))]
     near = f" (did you mean {module!r}?)" if colon else suggestion(last, siblings)
     return f"{type(error).__name__}: its entry point names the module {name!r}, which does not exist{near}"
