@@ -244,7 +244,7 @@ def test_unmarked_optional_hook_is_logged(caplog):
     bound = Driver("mine", driver(authorize=unmarked), "polyglot-mine", "1.2").bind(CONNECTION)
     assert bound.authorize is None
     (text,) = [record.getMessage() for record in caplog.records]
-    assert text.startswith("Driver 'mine' of polyglot-mine 1.2 has authorize, which is not called: mark it with ")
+    assert text.startswith("The driver 'mine' of polyglot-mine 1.2 has authorize, which is not called: mark it with ")
 
 
 def test_hook_of_a_newer_contract_may_be_optional():

@@ -53,7 +53,7 @@ class Driver:
         name: Name by which connections refer to it.
         distribution: Distribution that provides it; empty for a driver registered in process.
         version: Version of the distribution.
-        hooks: The hooks that it implements, by name.
+        hooks: The hooks that it has, by name.
     """
 
     def __init__(self, name: str, module: object, distribution: str = "", version: str = "") -> None:
@@ -64,7 +64,7 @@ class Driver:
         for hook in _CONTRACT.keys() - self.hooks.keys():
             if callable(getattr(module, hook, None)):
                 note = "mark it with polyglot_core.plugin.hookimpl, or rename it"
-                _log.warning("D%s has %s, which is not called: %s.", self.origin[1:], hook, note)
+                _log.warning("The %s has %s, which is not called: %s.", self.origin, hook, note)
 
     def bind(self, connection: Connection) -> BoundDriver:
         """Return the driver's hooks bound to a connection, which names it without its distribution."""

@@ -38,12 +38,7 @@ def _entry_points(group: str, _path: tuple[str, ...]) -> dict[str, list[EntryPoi
 
 def claims(group: str, name: str) -> tuple[tuple[str, str, str], ...]:
     """Return distribution, version and target of each registration of `name` in a group, in order."""
-    return _claims(group, name, tuple(sys.path))
-
-
-@lru_cache(maxsize=1024)
-def _claims(group: str, name: str, path: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
-    entries: list[Any] = _entry_points(group, path).get(name, [])
+    entries: list[Any] = entry_points(group).get(name, [])
     owned = [(_name_and_version(each.dist) if each.dist else ("?", "?"), each.value) for each in entries]
     return tuple(sorted({(owner, version, target) for (owner, version), target in owned}))
 

@@ -203,8 +203,8 @@ def _noted(row: DriverRow, found: Survey) -> DriverRow:
             f"'{row.distribution}:{row.bare}'."
             for owner, version in owners.items()
         ]
-    start = f"Driver {row.bare!r} of {row.origin} "
-    notes += [f"It {text.removeprefix(start)}" for text in found.warnings if text.startswith(start)]
+    name = f"river {row.bare!r} of {row.origin} "  # "Driver" or "The driver"
+    notes += [f"It {text.partition(name)[2]}" for text in found.warnings if name in text]
     return row._replace(notes=notes)
 
 
