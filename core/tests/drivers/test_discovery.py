@@ -164,9 +164,8 @@ def test_name_registered_by_two_distributions(install):
     with pytest.raises(ConfigError, match=r"'acme' is registered by polyglot-one 1\.0 and polyglot-two 2\.0") as caught:
         discovery.load_driver("acme")
     for line in (
-        'driver = "polyglot-one:acme" or driver = "polyglot-two:acme"',
-        "Inference.using('polyglot-one:acme')",
-        'acme = "polyglot-one" in the table [packages]',
+        'in the connection: driver = "polyglot-one:acme" or driver = "polyglot-two:acme"',
+        'in the table [packages] of the configuration file: acme = "polyglot-one" or acme = "polyglot-two".',
     ):
         assert line in caught.value.message
     assert acme_of_both() == {"polyglot-one:acme": ("polyglot-two 2.0",), "polyglot-two:acme": ("polyglot-one 1.0",)}

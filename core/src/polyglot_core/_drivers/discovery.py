@@ -177,10 +177,10 @@ def _find_one(group: str, name: str, kind: str) -> RegisteredName | None:
     if len(found) < 2:
         return found[0] if found else None
     lines = " or ".join(f'{kind} = "{each.qualified}"' for each in found)
+    chosen = " or ".join(f'{name} = "{each.distribution}"' for each in found)
     msg = (
-        f"The {kind} name {name!r} is registered by {' and '.join(each.origin for each in found)}. Write {lines} in "
-        f"the connection, or Inference.using({found[0].qualified!r}) in code. To choose once, write "
-        f'{name} = "{found[0].distribution}" in the table [packages] of the configuration file.'
+        f"The {kind} name {name!r} is registered by {' and '.join(each.origin for each in found)}. Select one in the "
+        f"connection: {lines}; or for all connections, in the table [packages] of the configuration file: {chosen}."
     )
     raise ConfigError(msg, phase="configure")
 
