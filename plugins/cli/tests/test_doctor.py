@@ -195,7 +195,7 @@ def test_name_of_two_packages(command):
         entry.write_text(f"[polyglot.drivers]\nsame = polyglot_{one}\n", "utf-8")
     found = report(command.run("doctor", "--json"))
     assert found["contested"] == {"same": ["polyglot-one", "polyglot-two"]}
-    assert 'Write same = "polyglot-one" in the table [packages]' in found["problems"][0]
+    assert 'configuration file: same = "polyglot-one" or same = "polyglot-two";' in found["problems"][0]
     configure(command, '[packages]\nsame = "polyglot-two"\n')
     found = report(command.run("doctor", "--json"))
     assert (found["problems"], found["contested"]) == ([], {})

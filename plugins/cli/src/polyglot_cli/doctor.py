@@ -128,9 +128,10 @@ def _of_packages(report: Report) -> Iterator[str]:
             yield f"{row.reason}."
         yield from (f"Driver {row.name!r} of {row.origin}: {note}" for note in row.notes if note.startswith("It "))
     for name, owners in report.contested.items():
+        lines = " or ".join(f'{name} = "{owner}"' for owner in owners)
         yield (
-            f'The name {name!r} is registered by {" and ".join(owners)}. Write {name} = "{owners[0]}" in the table '
-            f"[packages] of the configuration file, or name the driver as '{owners[0]}:{name}'."
+            f"The name {name!r} is registered by {' and '.join(owners)}. Select one in the table [packages] of the "
+            f'configuration file: {lines}; or in each connection, as in driver = "{owners[0]}:{name}".'
         )
     for kind, name, origin, reason in report.found.extensions:
         if reason:

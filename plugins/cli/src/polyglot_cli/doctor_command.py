@@ -129,8 +129,8 @@ def _sections(report: Report) -> Iterator[tuple[str, Iterable[Row]]]:
 
 
 def _driver(row: DriverRow) -> str:
-    state = f"ok, {', '.join(row.hooks)}" if row.usable else f"cannot be used: {row.reason}"
-    return " ".join([f"{row.origin}: {state}.", *row.notes])
+    state = f"{row.origin}: ok, {', '.join(row.hooks)}." if row.usable else row.reason
+    return " ".join([state, *row.notes])
 
 
 def _connections(rows: Iterable[ConnectionRow]) -> Iterator[Row]:
