@@ -259,6 +259,17 @@ def test_file_selects_the_distribution_of_a_name(twins, tmp_path, monkeypatch):
     assert {info.name: info.usable for info in connections()}["dialect"]
 
 
+def test_file_that_selects_a_distribution_without_the_name(twins, tmp_path, monkeypatch):
+    """Check that the error shows what the file has made of the name."""
+    file = tmp_path / "polyglot.toml"
+    file.write_text('[packages]\nacme = "polyglot-six"\n[connections.mine]\ndriver = "acme"\nmodel = "m"\n', "utf-8")
+    monkeypatch.setenv("POLYGLOT_CONFIG", str(file))
+    with pytest.raises(ConfigError, match="Nothing is called 'polyglot-six:acme'"):
+        Inference.using("acme")
+    with pytest.raises(ConfigError, match="names the driver 'polyglot-six:acme', which is not installed"):
+        Inference.using("mine")
+
+
 def test_preset_of_a_third_distribution(install, twins, tmp_path, monkeypatch):
     """Check that the choice of the file also holds for the driver that a preset of yet another package names."""
     install(

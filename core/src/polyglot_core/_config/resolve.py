@@ -82,7 +82,7 @@ def _fields_of(name: str, settings: Settings, overrides: Layer, source: str = ""
         name, _, model = name.partition("/")
         layers, overrides = _layers_of(name, settings), {"model": model, **overrides}
     if not layers:
-        raise unknown_name(name, settings, source)
+        raise unknown_name(settings.qualified(name), settings, source)
     return folded(name, *layers, {**_environment_layer(name), **overrides})
 
 
