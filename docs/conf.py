@@ -79,7 +79,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "testing",
             "command",
         ],
-        "Extend it": ["drivers", "architecture", "reference/index"],
+        "Extend it": ["drivers", "stability", "architecture", "reference/index"],
         "Work on it": [
             *("/CONTRIBUTING", "checks", "round-trips", "error-spellings", "decisions/index"),
             *("changelog", "/SECURITY"),
