@@ -26,7 +26,7 @@ Part Permit Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal Refusal
 Secret ServerToolEvent SyncTransport Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TransportPackage
 TurnWriter Usage UsageReport WireRequest WireResponse annotated_schema cannot_express config_error
 failure_from_payload finish_of hookimpl import_optional is_vendor_event json_access json_request merged
-provider_error_class read_facts stated_failure translate_options
+provider_error_class read_facts stated_failure translate_options url_of
 """
 ERRORS = """
 AuthenticationError ConfigError ContextLengthExceeded InvalidRequest LimitExceeded Malformed NoDefault NotFound Overloaded

@@ -5,7 +5,7 @@
   `config_error`
 - the request, as `encode_request` receives it: `InferenceRequest`, `Message`, `Tool`, `RawTool`, `JSONSchema`, and the
   parts of a message (`Text`, `Image`, `ToolCall`, ...)
-- encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `annotated_schema`,
+- encoding: `url_of`, `json_request`, `merged`, `translate_options`, `cannot_express`, `annotated_schema`,
   `ConversationWriter`, `MessageWriter`, `TurnWriter`
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
 - decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`,
@@ -22,7 +22,7 @@ from polyglot_core._authoring import json_access
 from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
 from polyglot_core._authoring.facts import config_error, import_optional, read_facts
 from polyglot_core._authoring.formats import annotated_schema
-from polyglot_core._authoring.json_requests import json_request, merged
+from polyglot_core._authoring.json_requests import json_request, merged, url_of
 from polyglot_core._authoring.options import cannot_express, translate_options
 from polyglot_core._values.admission import AdmissionRequest, Permit
 from polyglot_core._values.connection import Connection, Preset
@@ -162,4 +162,5 @@ __all__ = [
     "read_facts",
     "stated_failure",
     "translate_options",
+    "url_of",
 ]
