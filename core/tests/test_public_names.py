@@ -20,7 +20,7 @@ RequestError ResponseFormatError Retries StreamError Text TimedOut Timeouts Tool
 """
 AUTHORS = """
 CONTRACT_VERSION AdmissionRequest AsyncReply AsyncTransport Audio Chunk Citation Connection ConversationWriter DataFormat DataReader
-Details Document End Event Failure Finish FinishReason FormatPackage Framer HTTPRequest Image InferenceRequest
+Details Document End Event Failure Finish FinishReason Follow FormatPackage Framer HTTPRequest Image InferenceRequest
 JSONArrayFramer JSONSchema JSONText Logprobs MediaDelta Message MessageWriter Mode Model NDJSONFramer Note Opening
 Part Permit Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta Reply ResponseStarted Retries SSEFramer
 Secret ServerToolEvent SyncTransport Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TransportPackage

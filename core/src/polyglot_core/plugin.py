@@ -7,7 +7,7 @@
   parts of a message (`Text`, `Image`, `ToolCall`, ...)
 - encoding: `url_of`, `json_request`, `merged`, `translate_options`, `cannot_express`, `annotated_schema`,
   `ConversationWriter`, `MessageWriter`, `TurnWriter`
-- the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
+- the wire: `WireRequest`, `WireResponse`, `Chunk`, `Follow`, `Framer` and three framers
 - decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`,
   `json_access`, `JSONText`
 - transports: `TransportPackage`, `SyncTransport`, `AsyncTransport`, `HTTPRequest`, `Opening`, `Reply`, `AsyncReply`
@@ -76,7 +76,7 @@ from polyglot_core._values.transports import (
 from polyglot_core._wire.error_events import is_vendor_event, stated_failure
 from polyglot_core._wire.finish_words import finish_of
 from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
-from polyglot_core._wire.messages import Chunk, Framer, WireRequest, WireResponse
+from polyglot_core._wire.messages import Chunk, Follow, Framer, WireRequest, WireResponse
 from polyglot_core._wire.provider_errors import failure_from_payload, provider_error_class
 from polyglot_core._wire.sse import SSEFramer
 from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
@@ -100,6 +100,7 @@ __all__ = [
     "Failure",
     "Finish",
     "FinishReason",
+    "Follow",
     "FormatPackage",
     "Framer",
     "HTTPRequest",

@@ -6,6 +6,7 @@ implementations; its rule holds here too: arguments are passed by name, in any s
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.events import Event
     from polyglot_core._values.models import Model
     from polyglot_core._values.request import InferenceRequest
-    from polyglot_core._wire.messages import Chunk, WireResponse
+    from polyglot_core._wire.messages import Chunk, Follow, WireResponse
 
 __all__ = ["BoundDriver", "Driver"]
 
@@ -49,17 +50,18 @@ class Driver:
         name: Name by which connections refer to it.
         distribution: Distribution that provides it; empty for a driver registered in process.
         version: Version of the distribution.
+        hooks: The hooks that it has, by name.
     """
 
     def __init__(self, name: str, module: object, distribution: str = "", version: str = "") -> None:
         self.name = name
         self.distribution = distribution
         self.version = version
-        self._hooks = _implementations(self, module)
+        self.hooks = _implementations(self, module)
 
     def bind(self, connection: Connection) -> BoundDriver:
         """Return the driver's hooks bound to a connection."""
-        return BoundDriver(self, connection, self._hooks)
+        return BoundDriver(self, connection, self.hooks)
 
     @property
     def origin(self) -> str:
@@ -124,6 +126,29 @@ class BoundDriver:
             raise self._cannot_resume("provider", "support requesting the rest of a response")
         wire = self._call("encode_resume", "state", state, request=request)
         return None if wire is None else self._checked("encode_resume", wire)
+
+    def encode_cancel(self, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
+        """Encode a request that stops work of the provider's; None if the driver has no such hook, or knows no work.
+
+        Raises:
+            PluginError: The driver is broken.
+        """
+        wire = self._call("encode_cancel", "state", state, request=request) if "encode_cancel" in self.hooks else None
+        return None if wire is None else self._checked("encode_cancel", wire)
+
+    def kept_for(self, follow: Follow, state: dict[str, Any]) -> dict[str, Any]:
+        """Return a copy of what the driver has kept before a follow-up request.
+
+        Raises:
+            PluginError: The request, or what the driver has kept, cannot be used.
+        """
+        self._checked("decode_chunk", follow.request)
+        try:
+            if not 0 <= follow.after <= 3600:  # as `Follow` documents
+                raise self.at_fault(f"returned a Follow with after={follow.after}, not from 0 to 3600")
+            return deepcopy(state)
+        except TypeError as error:  # there are objects that cannot be copied
+            raise self.broken("decode_chunk", error) from error
 
     def pages_of_models(self, models: list[Model]) -> Iterator[BoundDriver]:
         """Yield the driver for one plain call after the other, each of which appends a page of models to `models`.
@@ -199,9 +224,7 @@ class BoundDriver:
         Raises:
             PluginError: The driver is broken.
         """
-        if "decode_error" not in self.hooks:
-            return None
-        failure = self._call("decode_error", "response", response)
+        failure = self._call("decode_error", "response", response) if "decode_error" in self.hooks else None
         return None if failure is None else self._a(Failure, "decode_error", failure, " or None")
 
     def _authorized(self, wire: WireRequest) -> WireRequest:
