@@ -13,6 +13,7 @@
 - transports: `TransportPackage`, `SyncTransport`, `AsyncTransport`, `HTTPRequest`, `Opening`, `Reply`, `AsyncReply`
 - packages that admit requests: `AdmissionRequest`, `Permit`
 - packages with response formats: `FormatPackage`, `DataFormat`, `DataReader`, `Mode`
+- the hooks of another driver: `driver`
 - errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `is_vendor_event`, `provider_error_class`
 """
 
@@ -24,6 +25,7 @@ from polyglot_core._authoring.facts import config_error, import_optional, read_f
 from polyglot_core._authoring.formats import annotated_schema
 from polyglot_core._authoring.json_requests import json_request, merged, url_of
 from polyglot_core._authoring.options import cannot_express, translate_options
+from polyglot_core._drivers.reused import driver
 from polyglot_core._values.admission import AdmissionRequest, Permit
 from polyglot_core._values.connection import Connection, Preset
 from polyglot_core._values.events import (
@@ -151,6 +153,7 @@ __all__ = [
     "annotated_schema",
     "cannot_express",
     "config_error",
+    "driver",
     "failure_from_payload",
     "finish_of",
     "hookimpl",
