@@ -132,6 +132,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Envir
     return _environment(tmp_path_factory, wheelhouse, *ours, *strangers, *HOSTILE)
 
 
+@pytest.fixture(scope="session")
+def strangers(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Environment:
+    """The core beside drivers of third parties, with what these depend on."""
+    drivers = ("polyglot-tgi", "polyglot-bedrock-messages", "polyglot-replicate")
+    return _environment(tmp_path_factory, wheelhouse, "polyglot-core", *drivers)
+
+
 def _environment(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path, *distributions: str) -> Environment:
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False)

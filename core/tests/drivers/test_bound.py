@@ -62,6 +62,11 @@ HOOKS = {
         WIRE,
         lambda bound: bound.encode_resume(REQUEST, STATE),
     ),
+    "encode_cancel": (
+        {"connection": CONNECTION, "request": REQUEST, "state": STATE},
+        WIRE,
+        lambda bound: bound.encode_cancel(REQUEST, STATE),
+    ),
     "list_models": (
         {"connection": CONNECTION, "data": None, "models": MODELS},
         WIRE,
@@ -87,7 +92,7 @@ def driver(**hooks):
     usual = {
         hook: taking(hook, (), {}, returned)
         for hook, (_, returned, _) in HOOKS.items()
-        if hook not in {"authorize", "decode_error", "encode_prefill", "encode_resume", "list_models"}
+        if hook not in {"authorize", "decode_error", "encode_cancel", "encode_prefill", "encode_resume", "list_models"}
     }
     return SimpleNamespace(**{name: hook for name, hook in {**usual, **hooks}.items() if hook is not None})
 

@@ -7,6 +7,7 @@ implementations; its rule holds here too: arguments are passed by name, in any s
 from __future__ import annotations
 
 import logging
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.events import Event
     from polyglot_core._values.models import Model
     from polyglot_core._values.request import InferenceRequest
-    from polyglot_core._wire.messages import Chunk, WireResponse
+    from polyglot_core._wire.messages import Chunk, Follow, WireResponse
 
 __all__ = ["BoundDriver", "Driver"]
 
@@ -136,6 +137,29 @@ class BoundDriver:
         wire = self._call("encode_resume", "state", state, request=request)
         return None if wire is None else self._checked("encode_resume", wire)
 
+    def encode_cancel(self, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
+        """Encode a request that stops work of the provider's; None if the driver has no such hook, or knows no work.
+
+        Raises:
+            PluginError: The driver is broken.
+        """
+        wire = self._call("encode_cancel", "state", state, request=request) if "encode_cancel" in self.hooks else None
+        return None if wire is None else self._checked("encode_cancel", wire)
+
+    def kept_for(self, follow: Follow, state: dict[str, Any]) -> dict[str, Any]:
+        """Return a copy of what the driver has kept before a follow-up request.
+
+        Raises:
+            PluginError: The request, or what the driver has kept, cannot be used.
+        """
+        self._checked("decode_chunk", follow.request)
+        try:
+            if not 0 <= follow.after <= 3600:  # as `Follow` documents
+                raise self.at_fault(f"returned a Follow with after={follow.after}, not from 0 to 3600")
+            return deepcopy(state)
+        except TypeError as error:  # there are objects that cannot be copied
+            raise self.broken("decode_chunk", error) from error
+
     def pages_of_models(self, models: list[Model]) -> Iterator[BoundDriver]:
         """Yield the driver for one plain call after the other, each of which appends a page of models to `models`.
 
@@ -210,9 +234,7 @@ class BoundDriver:
         Raises:
             PluginError: The driver is broken.
         """
-        if "decode_error" not in self.hooks:
-            return None
-        failure = self._call("decode_error", "response", response)
+        failure = self._call("decode_error", "response", response) if "decode_error" in self.hooks else None
         return None if failure is None else self._a(Failure, "decode_error", failure, " or None")
 
     def _authorized(self, wire: WireRequest) -> WireRequest:

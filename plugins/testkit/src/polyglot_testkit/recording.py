@@ -36,6 +36,7 @@ class Recording(Struct, frozen=True, kw_only=True):
         turn: The JSON value with which the response goes back in the next request, if it is to be compared: a message,
             or the list of its blocks or items.
         details: Fields that `response.details` has to have.
+        further: Bodies of the responses to follow-up requests, in order, if `body` is that of the first request.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Recording(Struct, frozen=True, kw_only=True):
     same_as: str | None = None
     turn: object = None
     details: Mapping[str, object] = {}
+    further: tuple[bytes, ...] = ()
 
 
 def replay(
@@ -67,7 +69,12 @@ def replay(
     """
     wire = _asked_for(driver, recording, model)
     body = (recording.body,) if pieces is None else pieces
-    return testing.replay(driver, wire, body, status=recording.status, headers=recording.headers)
+    further = iter(recording.further)
+
+    def respond(_: WireRequest) -> tuple[bytes, ...]:
+        return (next(further, b""),)  # the response to a request too many is empty, so it is truncated
+
+    return testing.replay(driver, wire, body, status=recording.status, headers=recording.headers, respond=respond)
 
 
 def chunks(driver: BoundDriver, recording: Recording) -> tuple[str, int]:
