@@ -6,10 +6,13 @@ python -m plugins.testkit.tests.mutants        prints which check names which mu
 from __future__ import annotations
 
 import base64
+import html
 import json
 import random
+import threading
 import time
 import types
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -224,6 +227,15 @@ ENCODING = {
         lambda sent, *_: replace(sent, headers={"Content-Type": "application/json"})
     ),
     "a plain response is read as a stream": wire(lambda sent, *_: replace(sent, framing="sse")),
+    "extra loses against the driver's fields": body(lambda sent, _, r: {**sent, "model": r.model}),
+    "the model is written in small letters": body(lambda sent, *_: {**sent, "model": sent["model"].lower()}),
+    "the connection's model is sent": body(lambda sent, c, _: {**sent, "model": c.model}),
+    "messages that are repeated are sent once": messages(
+        lambda all_: list({str(each): each for each in all_}.values())
+    ),
+    "long messages are truncated": each_message(
+        lambda message: {**message, "content": message["content"][:4096]} if "content" in message else message
+    ),
     "extra is lost": asking(lambda r: replace(r, extra={})),
     "stream is always sent": body(lambda sent, *_: {**sent, "stream": True}),
     "streaming changes another field": body(lambda sent, _, r: {**sent, "fast": r.stream}),
@@ -434,6 +446,18 @@ def done_within(chunk, state):
     return (End(),) if b"[DONE]" in chunk.data else reference.decode_chunk(chunk, state)
 
 
+def swallowing(chunk, state):
+    try:
+        return reference.decode_chunk(chunk, state)
+    except msgspec.DecodeError:
+        return []
+
+
+def starting_a_thread(chunk, state):
+    threading.Thread(target=lambda: None).start()
+    return reference.decode_chunk(chunk, state)
+
+
 def by_subscript(chunk, state):
     """Decode by subscripts, which fail where a field has another type."""
     if chunk.data != b"[DONE]":
@@ -521,6 +545,11 @@ DECODING = {
     "text that is not ASCII is lost in responses": on(TextDelta, text=ascii_only),
     "white space of texts is removed": on(TextDelta, text=str.strip),
     "a text that contains the end mark ends the response": {"decode_chunk": done_within},
+    "texts are normalized": on(TextDelta, text=lambda text: unicodedata.normalize("NFKC", text)),
+    "entities in texts are unescaped": on(TextDelta, text=html.unescape),
+    "long texts are truncated": on(TextDelta, text=lambda text: text[:256]),
+    "a chunk that cannot be parsed is swallowed": {"decode_chunk": swallowing},
+    "decoding starts a thread": {"decode_chunk": starting_a_thread},
     "the first text is doubled": doubled_on(TextDelta),
     "a text that is null is lost": each_event(
         lambda each: None if isinstance(each, TextDelta) and each.text == "null" else each
@@ -624,6 +653,8 @@ OTHERS = {
     "an unknown count of the cache is 0": usage_of(cached_zero),
     "usage is read by subscripts": usage_of(by_key),
     "input and output are exchanged": usage_of(swapped),
+    "the output's count is lost": counted(output_tokens=None),
+    "the prompt's count is lost": counted(input_tokens=None),
     "output is estimated": usage_of(estimated),
     "the provider's usage object is lost": counted(raw={}),
     "extract_usage returns the object": usage_of(lambda payload: payload),

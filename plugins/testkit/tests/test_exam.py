@@ -520,7 +520,7 @@ def _with_object(part):
 
 def _encode_all(connection, request):
     turns = (replace(turn, content=tuple(map(_with_object, turn.parts))) for turn in request.messages)
-    body = msgspec.to_builtins(replace(request, messages=tuple(turns)))
+    body = {**msgspec.to_builtins(replace(request, messages=tuple(turns))), **request.extra}
     translate_options(request, {name: name for name in OPTIONS}, driver="toy")
     return json_request(_url(connection, "say"), body, stream=request.stream)
 

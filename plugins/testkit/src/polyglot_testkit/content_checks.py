@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from polyglot_core.plugin import (
 from polyglot_testkit.check import ExamFailed, expect, nothing_to_check
 from polyglot_testkit.hook_calls import chunks_of, texts_of
 from polyglot_testkit.json_paths import Path, keys_and_texts, leaves
-from polyglot_testkit.mutation import odd_values, payloads, with_finish_field, with_text, without_events
+from polyglot_testkit.mutation import odd_values, payloads, with_finish_field, with_payloads, with_text, without_events
 from polyglot_testkit.recording import cuts, replay
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "texts_of_the_wire_are_all_read",
     "the_finish_reason_is_that_of_the_wire",
     "tool_calls_are_whole",
+    "unreadable_chunks_are_reported",
 ]
 
 # Texts
@@ -50,6 +52,10 @@ _TEXTS = (
     '"quotes", \\backslashes\\ and data: {"text": "x"}',
     "[DONE]",
     "null",
+    "\t",
+    "a line\n",
+    "&amp; &lt;b&gt; %20 ﬁ ① e\u0301",  # neither unescaped nor normalized
+    "long " * 1000 + "end",
 )
 
 
@@ -69,8 +75,9 @@ def texts_of_any_characters_are_kept(exam: Exam) -> bool:
             for escaped in (False, True):
                 changed = with_text(recording, before, text, escaped=escaped)
                 if changed is not None:
-                    for pieces in (None, cuts(changed.body, 1)):
-                        _text_is_kept(replay(exam.driver, changed, pieces=pieces), text, recording.name)
+                    wanted = _contents_with(exam, recording, before, text)
+                    for pieces in (None, cuts(changed.body, 1) if len(text) < _LONG else cuts(changed.body, 7)):
+                        _text_is_kept(replay(exam.driver, changed, pieces=pieces), text, wanted, recording.name)
     if not checked:
         nothing_to_check("no recording has text that is a string of its JSON")
     return True
@@ -80,10 +87,24 @@ def _with(recording: Recording, text: str, new: str) -> Recording | None:
     return with_text(recording, text, new, escaped=False)
 
 
-def _text_is_kept(seen: Replay, text: str, name: str) -> None:
+_LONG = 200
+
+
+def _contents_with(exam: Exam, recording: Recording, before: str, text: str) -> dict[int, str]:
+    """Return the texts of all choices with one text in place of another."""
+    contents: dict[int, str] = {}
+    for event in replay(exam.driver, recording).events:
+        if isinstance(event, TextDelta):
+            new = text if event.text == before else event.text
+            contents[event.choice] = contents.get(event.choice, "") + new
+    return contents
+
+
+def _text_is_kept(seen: Replay, text: str, wanted: dict[int, str], name: str) -> None:
     expect(seen.error is None, f"{name}: with the text {text!r} it raises {type(seen.error).__name__}: {seen.error}")
     contents = [choice.content for choice in seen.response.choices]
-    expect(any(text in content for content in contents), f"{name}: the text {text!r} is received as {contents!r:.200}")
+    right = all(choice.content == wanted.get(choice.index, "") for choice in seen.response.choices)
+    expect(right, f"{name}: with the text {text!r:.100} the response is {contents!r:.200}")
     shown = "".join(partial.content_delta for partial in seen.partials)
     expect(len(contents) > 1 or shown == contents[0], f"{name}: the partials have another text than the response")
 
@@ -144,8 +165,9 @@ def id_and_model_are_those_of_the_wire(exam: Exam) -> bool:
             stated = documents[0].get(name) if documents and isinstance(documents[0], dict) else None
             value = getattr(response, name)
             checked = checked or value is not None
-            lost = isinstance(stated, str) and bool(stated) and value is None
-            expect(not lost, f"{recording.name}: the {name} {stated!r} is not read; return a ResponseStarted")
+            lost = isinstance(stated, str) and bool(stated) and value != stated
+            why = f"{recording.name}: the {name} is {stated!r}, and the response has {value!r}; see ResponseStarted"
+            expect(not lost, why)
             known = value is None or value.encode() in recording.body or _is_header(recording, value)
             expect(known, f"{recording.name}: the {name} of the response, {value!r}, is not in the recording")
     if not checked:
@@ -257,6 +279,35 @@ def _changes(recording: Recording) -> Iterator[Recording]:
     yield from odd_values(recording)
     if recording.streamed:
         yield from without_events(recording)
+
+
+def unreadable_chunks_are_reported(exam: Exam) -> bool:
+    """Check that a chunk that cannot be parsed is an error or a note, and is not swallowed by the driver."""
+    checked = False
+    for recording in exam.streams():
+        texts = payloads(recording)
+        for number, text in enumerate(texts):
+            if not isinstance(json_access.parse(text, otherwise=None), dict) or not texts_in(exam, recording, text):
+                continue
+            checked = True
+            seen = replay(exam.driver, _with_half(recording, number))
+            reported = seen.error is not None or bool(seen.response.notes)
+            why = f"{recording.name}: half of {text!r:.100} is ignored silently; let the exceptions of msgspec pass"
+            expect(reported, why)
+    if not checked:
+        nothing_to_check("no recorded stream has text that is a string of its JSON")
+    return True
+
+
+def texts_in(exam: Exam, recording: Recording, payload: bytes) -> bool:
+    """Return whether a JSON text has one of the texts that are read."""
+    found = set(texts_of(exam, recording))
+    return any(value in found for _, value in leaves(json_access.parse(payload, otherwise=None)))
+
+
+def _with_half(recording: Recording, number: int) -> Recording:
+    counted = itertools.count()
+    return with_payloads(recording, lambda text: text[: len(text) // 2] if next(counted) == number else text)
 
 
 # What recordings state

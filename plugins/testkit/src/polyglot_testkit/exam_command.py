@@ -33,6 +33,12 @@ _FAILED = 1
     multiple=True,
     help="Feature that the driver leaves out silently, as the report names it, with the reason. Repeatable.",
 )
+@click.option(
+    "--switch",
+    metavar="FIELD",
+    multiple=True,
+    help="Field of the body that switches streaming on, instead of stream and stream_options. Repeatable.",
+)
 @click.option("--preset", is_flag=True, help="NAME is a preset, also if there is a driver of that name.")
 @click.option("--exam", metavar="VERSION", help="Version of the exam whose checks count, such as 1.0.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -41,6 +47,7 @@ def check_driver_command(  # noqa: PLR0917 (click passes them by name)
     name: str,
     recordings: str | None,
     left_out: tuple[str, ...],
+    switch: tuple[str, ...],
     preset: bool,  # noqa: FBT001 (click's)
     exam: str | None,
     as_json: bool,  # noqa: FBT001 (click's)
@@ -65,7 +72,10 @@ def check_driver_command(  # noqa: PLR0917 (click passes them by name)
     from polyglot_testkit import reports  # noqa: PLC0415
 
     try:
-        report = _report(name, recordings, _reasons(left_out), preset=preset, version=exam)
+        stated: ExamArguments = {"left_out": _reasons(left_out)}
+        if switch:
+            stated["switch"] = switch
+        report = _report(name, recordings, stated, preset=preset, version=exam)
     except (ImportError, ValueError) as error:
         raise click.UsageError(str(error)) from error
     click.echo(reports.as_json(report) if as_json else reports.as_text(report))
@@ -88,7 +98,7 @@ def _reasons(left_out: tuple[str, ...]) -> dict[str, str]:
     return {name: reason for name, _, reason in pairs}
 
 
-def _report(name: str, source: str | None, left_out: dict[str, str], *, preset: bool, version: str | None) -> Report:
+def _report(name: str, source: str | None, stated: ExamArguments, *, preset: bool, version: str | None) -> Report:
     """Return the report on what has a name.
 
     Raises:
@@ -106,19 +116,19 @@ def _report(name: str, source: str | None, left_out: dict[str, str], *, preset: 
             msg = f"{name!r} is a preset, which needs no recordings."
             raise ValueError(msg)
         return examine_preset(prepare_preset(name, row))
-    return _driver_report(name, row, source, left_out, version)
+    return _driver_report(name, row, source, stated, version)
 
 
 def _driver_report(
-    name: str, row: Preset | None, source: str | None, left_out: dict[str, str], version: str | None
+    name: str, row: Preset | None, source: str | None, stated: ExamArguments, version: str | None
 ) -> Report:
     from polyglot_core.errors import PluginError  # noqa: PLC0415 (as above)
     from polyglot_testkit.exam import Report, Result, examine, prepare  # noqa: PLC0415
     from polyglot_testkit.given_recordings import Given, given_recordings  # noqa: PLC0415
 
     given = Given((), {}) if source is None else given_recordings(source)
-    arguments: ExamArguments = {"connection": _connection(name, row), **given.arguments}
-    arguments["left_out"] = {**(arguments.get("left_out") or {}), **left_out}
+    arguments: ExamArguments = {"connection": _connection(name, row), **given.arguments, **stated}
+    arguments["left_out"] = {**(given.arguments.get("left_out") or {}), **(stated.get("left_out") or {})}
     found = "it can be imported"
     try:
         module = _module(name)

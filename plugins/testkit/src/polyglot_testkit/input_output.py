@@ -7,6 +7,7 @@ functions are imported by.
 
 from __future__ import annotations
 
+import _thread
 import builtins
 import contextlib
 import datetime as dt
@@ -26,12 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["clocks_read", "no_input_or_output", "no_network"]
 
 _TOUCHING = (
+    "_thread.",
     "builtins.input", "fcntl.", "ftplib.", "glob.glob", "http.client.", "msvcrt.", "open", "os.exec", "os.fork",
     "os.forkpty", "os.listdir", "os.mkdir", "os.posix_spawn", "os.putenv", "os.remove", "os.rename", "os.scandir",
     "os.spawn", "os.startfile", "os.system", "shutil.", "smtplib.", "socket.", "sqlite3.", "subprocess.Popen",
     "tempfile.", "time.sleep", "urllib.Request", "webbrowser.",
 )  # fmt: skip
-_CALLS = {time.sleep: "time.sleep", builtins.print: "print", builtins.input: "input"}
+_CALLS = {
+    time.sleep: "time.sleep",
+    builtins.print: "print",
+    builtins.input: "input",
+    _thread.start_new_thread: "threading.Thread",
+}
 _CLOCKS = {
     time.time: "time.time",
     time.time_ns: "time.time_ns",

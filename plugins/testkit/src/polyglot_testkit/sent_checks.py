@@ -7,6 +7,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from msgspec.structs import replace
 
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from polyglot_testkit.check import Exam
 
 __all__ = [
+    "extra_has_the_last_word",
     "misspelt_options_are_rejected",
     "recorded_requests_are_encoded",
     "requests_are_well_formed",
     "roles_are_told_apart",
+    "the_model_is_that_of_the_request",
     "unsupported_features_can_be_dropped",
     "what_is_sent_is_in_the_request",
 ]
@@ -94,6 +97,7 @@ def _contents(exam: Exam) -> list[tuple[str, InferenceRequest, tuple[str, ...]]]
     first, reply, last = "First: grüße 世界 🚀\n", "Second: \\n is no line break", '  Third, "quoted"  '
     user = Message(role="user", content="Hello")
     turns = _turns(("user", first), ("assistant", reply), ("user", last))
+    repeated = _turns(*(("user", "Again?"), ("assistant", "Yes.")) * 3, ("user", "Again?"))
     call = ToolCall(name="weather_of", id="call_1", arguments_raw=json.dumps(_ARGUMENTS), complete=True)
     called = (user, Message(role="assistant", content=(call,)), Message.tool_result(call, f"4 degrees in {_CITY}"))
     extra = {"exam_field": {"of the dialect": _CITY}}
@@ -105,6 +109,8 @@ def _contents(exam: Exam) -> list[tuple[str, InferenceRequest, tuple[str, ...]]]
             ask(*turns),
             (first, reply, last.strip()),
         ),
+        ("a long message", ask(Message(role="user", content="long " * 4000 + "to the end")), ("to the end",)),
+        ("a message that is repeated", ask(*repeated), ("Again?", "Yes.") * 3 + ("Again?",)),
         ("a system message", ask(Message(role="system", content=first), user), (first,)),
         ("a tool", ask(user, tools=(_TOOL,)), ("weather_of",)),
         ("a tool's description", ask(user, tools=(_TOOL,)), (_TOOL.description or "",)),
@@ -200,6 +206,31 @@ def _results(*ids: str) -> list[Message]:
     )
     results = [Message.tool_result(each, text) for each, text in zip(ids, ("4 degrees", "21 degrees"), strict=True)]
     return [Message(role="user", content="Hello"), Message(role="assistant", content=calls), *results]
+
+
+def the_model_is_that_of_the_request(exam: Exam) -> bool:
+    """Check that the model of the request is sent, and not that of the connection or another spelling."""
+    model = "Exam-Model-2"
+    wire = _encoded(exam, replace(question(exam), model=model))
+    if wire is None:
+        nothing_to_check(f"the driver rejects the model {model!r}")
+    sent = [*keys_and_texts(_body(wire)), unquote(wire.url)]
+    expect(any(model in text for text in sent), f"the model {model!r} is neither in the body nor in the URL")
+    return True
+
+
+def extra_has_the_last_word(exam: Exam) -> bool:
+    """Check that a field in `extra` replaces the field of that name which the driver writes."""
+    body = _body(exam.driver.encode(question(exam)))
+    names = [name for name in body if name not in exam.switch] if isinstance(body, dict) else []
+    if not names:
+        nothing_to_check("the body of a question is no object with fields")
+    for name in names:
+        wire = _encoded(exam, replace(question(exam), extra={name: "of the exam"}))
+        if wire is not None:
+            value = _body(wire).get(name)
+            expect(value == "of the exam", f"extra={{{name!r}: …}} is not sent; lay it over the body with merged")
+    return True
 
 
 # Headers

@@ -100,11 +100,21 @@ def usage_is_that_of_the_wire(exam: Exam) -> bool:
             count = getattr(usage, name)
             right = count is None or count in _sums(numbers(payload).values())
             expect(right, f"{recording.name}: {name} is {count}, which is no count of {_short(payload)}, and no sum")
+        _named_counts_are_read(recording, usage, stated or [payload])
         expect(bool(usage.raw), f"{recording.name}: raw of the usage is empty; put the provider's object into it")
         _counts_are_in_their_place(exam, recording, payload)
     if not checked:
         nothing_to_check("no recording has token counts")
     return True
+
+
+def _named_counts_are_read(recording: Recording, usage: Usage, stated: list[Any]) -> None:
+    """Fail if the wire names a count of the prompt or of the output, and the usage does not have it."""
+    names = {str(path[-1]) for each in stated for path in numbers(each)}
+    for field, pattern, other in (("input_tokens", _INPUT, _OUTPUT), ("output_tokens", _OUTPUT, _INPUT)):
+        named = [name for name in names if pattern.search(name) and not other.search(name)]
+        lost = bool(named) and getattr(usage, field) is None
+        expect(not lost, f"{recording.name}: {field} is unknown, and the usage object has {', '.join(sorted(named))}")
 
 
 def _sums(counts: Any) -> set[int]:  # noqa: ANN401 (whole numbers)
