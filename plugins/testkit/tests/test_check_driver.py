@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html.parser
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -196,3 +198,13 @@ def test_command_on_installed_drivers_and_presets():
     left_out = "Reasoning with signature=the API takes no thinking of earlier turns"
     assert command("openai", "--left-out", left_out).exit_code == 0
     assert "the row is a preset" in command("openai", "--preset").output
+
+
+def test_the_help_of_the_command_imports_nothing_heavy():
+    """`polyglot --help` loads each command, and must not wait for the core."""
+    code = (
+        "import sys, polyglot_testkit.exam_command; "
+        "print([name for name in sys.modules if name.startswith(('polyglot_core', 'httpx', 'msgspec', 'pytest'))])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=60, check=True)
+    assert run.stdout.strip() == "[]"

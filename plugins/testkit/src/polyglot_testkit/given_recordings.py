@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Given", "given_recordings"]
 
-_STREAMS = {".sse", ".ndjson", ".jsonl"}
+_STREAMS = {".sse", ".ndjson"}
 _ERROR = 400
 
 
