@@ -16,6 +16,7 @@ from draw_capabilities import draw_capabilities, draw_encoding, draw_expressed, 
 from draw_command import draw_command
 from draw_data import draw_data
 from draw_endpoints import draw_endpoints, draw_list
+from draw_exam import draw_checks, draw_features, draw_preset_checks, draw_recording
 from draw_life import draw_endings, draw_life
 from draw_mistakes import draw_mistakes
 from draw_packages import FILE as PACKAGES
@@ -66,6 +67,10 @@ PARTS: dict[str, Callable[..., str]] = {
     "authoring": draw_authoring,
     "facts": draw_row_facts,
     "types": draw_types,
+    "checks": draw_checks,
+    "presetchecks": draw_preset_checks,
+    "features": draw_features,
+    "recording": draw_recording,
 }
 """Function that generates each part."""
 

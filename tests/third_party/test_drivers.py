@@ -115,6 +115,15 @@ EXAMS = {
 }
 
 
+LEFT_OUT = {
+    "tgi": {
+        "the model is that of the request": "a server has one model",
+        "texts of the wire are all read": "tokens that are marked as special are no text",
+    },
+    "bedrock_messages": {"id and model are those of the wire": "the frames hold them in base64"},
+}
+
+
 @pytest.mark.parametrize("name", EXAMS)
 def test_driver_is_short_and_passes_the_exam(name):
     """Each driver has fewer than 100 lines of code and passes the exam."""
@@ -125,7 +134,7 @@ def test_driver_is_short_and_passes_the_exam(name):
     requests = [
         InferenceRequest(model="acme/leaf", messages=(Message(role="user", content="Hello"),), options={"top_p": 0.5})
     ]
-    report = check_driver(module, recordings, connection=made, requests=requests)
+    report = check_driver(module, recordings, connection=made, requests=requests, left_out=LEFT_OUT.get(name))
     assert "a whole recording finishes" in report.passed
     if name == "replicate":
         assert "follow up requests receive the response" in report.passed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import polyglot_anthropic.driver
 from polyglot_core.plugin import (
@@ -16,7 +17,7 @@ from polyglot_core.plugin import (
     Tool,
     ToolCall,
 )
-from polyglot_testkit import CHECKS, Recording, check_driver
+from polyglot_testkit import Recording, exam_tests
 
 REQUEST = InferenceRequest(
     model="claude-garden-1",
@@ -84,33 +85,53 @@ def plain(blocks, **ending):
     return json.dumps({**FACTS, "content": blocks, "usage": usage, **ending}).encode()
 
 
-def test_the_driver_passes_the_exam(bodies):
-    """Every check is made and passed."""
+def recorded(name, **fields):
+    return Recording(name=name, body=(BODIES / name).read_bytes(), streamed=name.endswith(".sse"), **fields)
 
-    def recorded(name, **fields):
-        return Recording(name=name, body=(bodies / name).read_bytes(), streamed=name.endswith(".sse"), **fields)
 
-    pairs = ("text", "tools", "server_tools", "compaction")
-    recordings = [
-        *(recorded(f"{name}.sse", same_as=f"{name}.json") for name in pairs),
-        *(recorded(f"{name}.json") for name in pairs),
-        Recording(
-            name="a turn",
-            body=streamed(TURN, stop_reason="tool_use", **DETAILS),
-            turn=TURN,
-            details=DETAILS,
-            same_as="plain",
-        ),
-        Recording(
-            name="plain",
-            body=plain(TURN, stop_reason="tool_use", **DETAILS),
-            streamed=False,
-            turn=TURN,
-            details=DETAILS,
-        ),
-        recorded("overloaded.sse", fails=True, code="overloaded_error"),
-        recorded("not_found.json", status=404, fails=True, code="not_found_error"),
-    ]
-    connection = Connection(name="anthropic", driver="anthropic", model="claude-garden-1")
-    report = check_driver(polyglot_anthropic.driver, recordings, connection=connection, requests=[REQUEST])
-    assert set(report.passed) == set(CHECKS)
+BODIES = Path(__file__).parent / "bodies"
+PAIRS = ("text", "tools", "server_tools", "compaction")
+SENT = {
+    "model": "claude-garden-1",
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}],
+    "max_tokens": 4096,
+    "stream": True,
+}
+EXPECT = {
+    "content": "Roses need sun.",
+    "reasoning_content": "First I look.",
+    "tool_calls": [("rake", {"bed": 1})],
+    "finish_reason": "tool_calls",
+    "usage": {"input_tokens": 3, "output_tokens": 9},
+}
+RECORDINGS = [
+    *(recorded(f"{name}.sse", same_as=f"{name}.json") for name in PAIRS),
+    *(recorded(f"{name}.json") for name in PAIRS),
+    Recording(
+        name="a turn",
+        body=streamed(TURN, stop_reason="tool_use", **DETAILS),
+        turn=TURN,
+        details=DETAILS,
+        same_as="plain",
+        sent=SENT,
+        expect=EXPECT,
+    ),
+    Recording(
+        name="plain",
+        body=plain(TURN, stop_reason="tool_use", **DETAILS),
+        streamed=False,
+        turn=TURN,
+        details=DETAILS,
+        expect=EXPECT,
+    ),
+    recorded("overloaded.sse", fails=True, code="overloaded_error"),
+    recorded("not_found.json", status=404, fails=True, code="not_found_error"),
+]
+
+test_the_driver_passes_the_exam = exam_tests(
+    polyglot_anthropic.driver,
+    RECORDINGS,
+    connection=Connection(name="anthropic", driver="anthropic", model="claude-garden-1"),
+    requests=[REQUEST],
+    not_run={"authorize adds credentials alone", "resume names the response"},
+)

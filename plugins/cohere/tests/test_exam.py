@@ -16,7 +16,7 @@ from polyglot_core.plugin import (
     Tool,
     ToolCall,
 )
-from polyglot_testkit import CHECKS, Recording, check_driver
+from polyglot_testkit import Recording, exam_tests
 
 USAGE = {"billed_units": {"input_tokens": 4}, "tokens": {"input_tokens": 9, "output_tokens": 7}, "cached_tokens": 2}
 SOURCE = {"start": 0, "end": 4, "text": "Fünf", "sources": []}
@@ -89,6 +89,8 @@ RECORDINGS = [
         name="a stream with details",
         body=stream(START, event("content-delta", content={"text": "Fünf"}), end(**DETAILS)),
         details=DETAILS,
+        sent={"model": "garden-1", "messages": [{"role": "user", "content": "Hello"}], "stream": True},
+        expect={"content": "Fünf", "finish_reason": "stop", "usage": {"input_tokens": 9, "output_tokens": 7}},
     ),
     Recording(
         name="a plain answer with details",
@@ -135,8 +137,10 @@ REQUEST = InferenceRequest(
 )
 
 
-def test_the_driver_passes_the_exam():
-    """Every check is made and passed."""
-    connection = Connection(name="cohere", driver="cohere", base_url="https://mine.example/v2", model="garden-1")
-    report = check_driver(polyglot_cohere.driver, RECORDINGS, connection=connection, requests=[REQUEST])
-    assert set(report.passed) == set(CHECKS)
+test_the_driver_passes_the_exam = exam_tests(
+    polyglot_cohere.driver,
+    RECORDINGS,
+    connection=Connection(name="cohere", driver="cohere", base_url="https://mine.example/v2", model="garden-1"),
+    requests=[REQUEST],
+    not_run={"authorize adds credentials alone", "prefill continues the text", "resume names the response"},
+)

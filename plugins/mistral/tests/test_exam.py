@@ -16,7 +16,7 @@ from polyglot_core.plugin import (
     Tool,
     ToolCall,
 )
-from polyglot_testkit import CHECKS, Recording, check_driver
+from polyglot_testkit import Recording, exam_tests
 
 NAMES = {"id": "chat-1", "model": "garden-1"}
 USAGE = {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16}
@@ -56,7 +56,13 @@ TURN = {"role": "assistant", "content": TEXT}
 CALL_TURN = {"role": "assistant", "content": "", "tool_calls": [CALL]}
 FURTHER = chunk(content="Fünf") + chunk("stop", USAGE, content="").replace('"id"', '"tier": "gold", "id"')
 RECORDINGS = [
-    Recording(name="details", body=FURTHER.encode(), details={"tier": "gold"}),
+    Recording(
+        name="details",
+        body=FURTHER.encode(),
+        details={"tier": "gold"},
+        sent={"model": "garden-1", "messages": [{"role": "user", "content": "Hello"}], "stream": True},
+        expect={"content": "Fünf", "finish_reason": "stop", "usage": {"input_tokens": 9, "output_tokens": 7}},
+    ),
     Recording(
         name="plain details",
         body=plain("stop", content="Fünf").replace(b'"id"', b'"tier": "gold", "id"'),
@@ -101,8 +107,10 @@ REQUEST = InferenceRequest(
 )
 
 
-def test_the_driver_passes_the_exam():
-    """Every check is made and passed."""
-    connection = Connection(name="mistral", driver="mistral", base_url="https://mine.example/v1", model="garden-1")
-    report = check_driver(polyglot_mistral.driver, RECORDINGS, connection=connection, requests=[REQUEST])
-    assert set(report.passed) == set(CHECKS)
+test_the_driver_passes_the_exam = exam_tests(
+    polyglot_mistral.driver,
+    RECORDINGS,
+    connection=Connection(name="mistral", driver="mistral", base_url="https://mine.example/v1", model="garden-1"),
+    requests=[REQUEST],
+    not_run={"authorize adds credentials alone", "resume names the response"},
+)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polyglot_ollama.driver
 from polyglot_core.plugin import Connection, Image, InferenceRequest, JSONSchema, Message, Text, Tool, ToolCall
-from polyglot_testkit import CHECKS, Recording, check_driver
+from polyglot_testkit import Recording, exam_tests
 
 REQUEST = InferenceRequest(
     model="garden:1b",
@@ -34,22 +36,30 @@ TURN = {
     ],
 }
 DETAILS = {"total_duration": 9000000, "load_duration": 1000000}
+EXPECT = {
+    "content": "I look both up.",
+    "reasoning_content": "Two places, two questions.",
+    "tool_calls": [("weather", {"city": "Oslo", "days": [1, 2]}), ("time", {})],
+}
+SENT = {"model": "garden:1b", "messages": [{"role": "user", "content": "Hello"}], "stream": True}
+BODIES = Path(__file__).parent / "bodies"
 
 
-def test_the_driver_passes_the_exam(bodies):
-    """Every check is made and passed."""
+def recorded(name, **fields):
+    return Recording(name=name, body=(BODIES / name).read_bytes(), streamed=name.endswith(".ndjson"), **fields)
 
-    def recorded(name, **fields):
-        return Recording(name=name, body=(bodies / name).read_bytes(), streamed=name.endswith(".ndjson"), **fields)
 
-    recordings = [
-        recorded("text.ndjson", same_as="text.json"),
+test_the_driver_passes_the_exam = exam_tests(
+    polyglot_ollama.driver,
+    [
+        recorded("text.ndjson", same_as="text.json", sent=SENT),
         recorded("text.json"),
-        recorded("tools.ndjson", same_as="tools.json", turn=TURN, details=DETAILS),
-        recorded("tools.json", turn=TURN, details=DETAILS),
+        recorded("tools.ndjson", same_as="tools.json", turn=TURN, details=DETAILS, expect=EXPECT),
+        recorded("tools.json", turn=TURN, details=DETAILS, expect=EXPECT),
         recorded("failed.ndjson", fails=True),
         Recording(name="refused", body=b'{"error": "model \'rose\' not found"}', status=404, fails=True),
-    ]
-    connection = Connection(name="ollama", driver="ollama", model="garden:1b")
-    report = check_driver(polyglot_ollama.driver, recordings, connection=connection, requests=[REQUEST])
-    assert set(report.passed) == set(CHECKS)
+    ],
+    connection=Connection(name="ollama", driver="ollama", model="garden:1b"),
+    requests=[REQUEST],
+    not_run={"authorize adds credentials alone", "resume names the response"},
+)

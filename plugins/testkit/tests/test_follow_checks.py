@@ -23,9 +23,8 @@ from polyglot_core.plugin import (
 )
 from polyglot_core.testing import bind
 from polyglot_testkit import Recording
-from polyglot_testkit.check import KEY, Exam, ExamFailed
+from polyglot_testkit.check import KEY, Exam, ExamFailed, NothingToCheck
 from polyglot_testkit.follow_checks import (
-    checks_for,
     follow_up_requests_receive_the_response,
     work_is_cancelled_by_what_identifies_it,
 )
@@ -68,18 +67,29 @@ def exam(*recordings, **hooks):
     module = types.SimpleNamespace(**{name: hook for name, hook in {**HOOKS, **hooks}.items() if hook})
     made = Connection(name="exam", driver="exam", base_url="http://127.0.0.1", api_key=KEY)
     question = InferenceRequest(model="exam", messages=(Message(role="user", content="Hello"),))
-    return Exam(bind(module, made), recordings or (FOLLOWED,), (question,), frozenset({"live"}), {})
+    return Exam(
+        driver=bind(module, made),
+        recordings=recordings or (FOLLOWED,),
+        requests=(question,),
+        switch=frozenset({"live"}),
+        left_out={},
+        models=(),
+        module=module,
+        connection=made,
+        first={},
+    )
+
+
+CHECKS = (follow_up_requests_receive_the_response, work_is_cancelled_by_what_identifies_it)
 
 
 def test_sound_driver():
-    """Both checks apply to it, and it passes them."""
-    sound = exam()
-    assert list(checks_for(sound)) == [
-        "follow up requests receive the response",
-        "work is cancelled by what identifies it",
-    ]
-    assert all(check(sound) for check in checks_for(sound).values())
-    assert checks_for(exam(Recording(name="plain", body=b"{}"), encode_cancel=None)) == {}
+    """It passes both checks, which have nothing to do for a driver of single responses."""
+    assert all(check(exam()) for check in CHECKS)
+    plain = exam(Recording(name="plain", body=b"{}"), encode_cancel=None)
+    assert not follow_up_requests_receive_the_response(plain)
+    with pytest.raises(NothingToCheck):
+        work_is_cancelled_by_what_identifies_it(plain)
 
 
 def followed_with(change):

@@ -7,29 +7,40 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from polyglot_testkit.check import ExamFailed
-    from polyglot_testkit.exam import CHECKS, Report, check_driver
+    from polyglot_testkit.exam import CHECKS, Check, ExamWarning, Report, Result, check_driver
     from polyglot_testkit.harness import Decoded, DriverHarness
     from polyglot_testkit.model_lists import Listed, list_models
+    from polyglot_testkit.preset_exam import PRESET_CHECKS, check_preset
+    from polyglot_testkit.pytest_form import exam_tests, preset_tests
     from polyglot_testkit.recording import Recording, replay
 
 __all__ = [
     "CHECKS",
+    "PRESET_CHECKS",
+    "Check",
     "Decoded",
     "DriverHarness",
     "ExamFailed",
+    "ExamWarning",
     "Listed",
     "Recording",
     "Report",
+    "Result",
     "check_driver",
+    "check_preset",
+    "exam_tests",
     "list_models",
+    "preset_tests",
     "replay",
 ]
 
 _MODULES = {
     "ExamFailed": "check",
-    **dict.fromkeys(("CHECKS", "Report", "check_driver"), "exam"),
+    **dict.fromkeys(("CHECKS", "Check", "ExamWarning", "Report", "Result", "check_driver"), "exam"),
     **dict.fromkeys(("Decoded", "DriverHarness"), "harness"),
     **dict.fromkeys(("Listed", "list_models"), "model_lists"),
+    **dict.fromkeys(("PRESET_CHECKS", "check_preset"), "preset_exam"),
+    **dict.fromkeys(("exam_tests", "preset_tests"), "pytest_form"),
     **dict.fromkeys(("Recording", "replay"), "recording"),
 }
 """Module of each public name. It is imported when the name is used, so that the help of the commands needs none."""

@@ -9,6 +9,7 @@ import msgspec
 
 from polyglot_core.errors import PolyglotError, ProviderError, Truncated
 from polyglot_testkit.check import ExamFailed, differing, expect
+from polyglot_testkit.hook_calls import wire_of
 from polyglot_testkit.mutation import broken_bodies, with_unknown_event, with_unknown_fields
 from polyglot_testkit.recording import chunks, cuts, replay
 
@@ -56,6 +57,8 @@ def a_prefix_is_truncated_or_finished(exam: Exam) -> bool:
     """Check that a truncated body raises `Truncated`, unless the end of the response was received before."""
     streams = [recording for recording in exam.healthy() if recording.streamed]
     for recording in streams:
+        whole = _meaning(replay(exam.driver, recording).response)
+        one_finish = wire_of(exam, recording).finish_counts == "first"
         step = max(1, len(recording.body) // _MOST_PREFIXES)
         for length in range(0, len(recording.body), step):
             part = replay(exam.driver, msgspec.structs.replace(recording, body=recording.body[:length]))
@@ -63,6 +66,8 @@ def a_prefix_is_truncated_or_finished(exam: Exam) -> bool:
             expect(fair, f"{recording.name}: cut after {length} bytes it raises {_named(part.error)}")
             finished = part.error is not None or part.response.outcome == "finished"
             expect(finished, f"{recording.name}: cut after {length} bytes it has no outcome")
+            lost = one_finish and part.error is None and _meaning(part.response) != whole
+            expect(not lost, f"{recording.name}: cut after {length} bytes it is finished, and content is missing")
     return bool(streams)
 
 
@@ -94,7 +99,22 @@ def streamed_and_plain_agree(exam: Exam) -> bool:
     for one, other in pairs:
         told = [_meaning(replay(exam.driver, recording).response) for recording in (one, other)]
         expect(told[0] == told[1], f"{one.name} and {other.name} differ: {told[0]} / {told[1]}")
+        _same_usage(exam, one, other)
     return bool(pairs)
+
+
+def _same_usage(exam: Exam, one: Recording, other: Recording) -> None:
+    """Fail if two recordings have the same usage object, or one has another count where both state it."""
+    counts = [_counts(replay(exam.driver, recording).response) for recording in (one, other)]
+    names = [name for name in counts[0] if name in counts[1] and counts[0][name] != counts[1][name]]
+    stated = ", ".join(f"{name} {counts[0][name]} / {counts[1][name]}" for name in names)
+    expect(not names, f"{one.name} and {other.name} have other token counts: {stated}")
+
+
+def _counts(response: InferenceResponse) -> dict[str, int]:
+    """Return the counts that are known."""
+    usage = {} if response.usage is None else msgspec.to_builtins(response.usage)
+    return {name: count for name, count in usage.items() if type(count) is int}
 
 
 def errors_are_provider_errors(exam: Exam) -> bool:

@@ -1,7 +1,4 @@
-"""Checks of a driver whose responses are received by several requests, or whose work can be cancelled.
-
-They are part of the exam of a driver for which there is something to check.
-"""
+"""Checks of a driver whose responses are received by several requests, or whose work can be cancelled."""
 
 from __future__ import annotations
 
@@ -9,31 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from polyglot_core import testing
 from polyglot_core.errors import PolyglotError, Truncated
-from polyglot_core.plugin import Follow, InferenceRequest, Message
-from polyglot_testkit.check import KEY, expect
+from polyglot_core.plugin import Follow
+from polyglot_testkit.check import KEY, NothingToCheck, expect
 from polyglot_testkit.input_output import no_input_or_output
-from polyglot_testkit.recording import cuts
+from polyglot_testkit.recording import cuts, request_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from polyglot_core.plugin import WireRequest
     from polyglot_testkit.check import Exam
     from polyglot_testkit.recording import Recording
 
-__all__ = ["checks_for", "follow_up_requests_receive_the_response", "work_is_cancelled_by_what_identifies_it"]
+__all__ = ["follow_up_requests_receive_the_response", "work_is_cancelled_by_what_identifies_it"]
 
 _MOST_PREFIXES = 100
-
-
-def checks_for(exam: Exam) -> dict[str, Callable[[Exam], bool]]:
-    """Return the checks of this module that apply to a driver and its recordings, by their names in plain words."""
-    applying = []
-    if any(recording.further for recording in exam.recordings):
-        applying.append(follow_up_requests_receive_the_response)
-    if "encode_cancel" in exam.driver.hooks:
-        applying.append(work_is_cancelled_by_what_identifies_it)
-    return {check.__name__.replace("_", " "): check for check in applying}
 
 
 def follow_up_requests_receive_the_response(exam: Exam) -> bool:
@@ -55,6 +42,8 @@ def follow_up_requests_receive_the_response(exam: Exam) -> bool:
 def work_is_cancelled_by_what_identifies_it(exam: Exam) -> bool:
     """Check that work is cancelled after a response that identifies it, and that nothing is sent without one."""
     driver, question = exam.driver, exam.requests[0]
+    if "encode_cancel" not in driver.hooks:
+        raise NothingToCheck("the driver has no encode_cancel")
     expect(driver.encode_cancel(question, {}) is None, "encode_cancel encodes a request for work that is not known")
     states = [state for recording in exam.healthy() if (state := _state_after(exam, recording))]
     wires = []
@@ -80,7 +69,7 @@ def _followed(
         body = next(bodies, b"")
         return [body] if size is None else cuts(body, size)
 
-    wire = exam.driver.encode(_question(recording))
+    wire = exam.driver.encode(request_of(recording, "exam"))
     seen = testing.replay(
         exam.driver, wire, [recording.body], status=recording.status, headers=recording.headers, respond=respond
     )
@@ -107,14 +96,10 @@ def _state_after(exam: Exam, recording: Recording) -> dict[str, Any]:
     """Return what the driver keeps after the first response of a recording."""
     state: dict[str, Any] = {}
     decode = exam.driver.decoder(state)
-    for chunk in testing.chunks(exam.driver.encode(_question(recording)), recording.body):
+    for chunk in testing.chunks(exam.driver.encode(request_of(recording, "exam")), recording.body):
         if any(isinstance(event, Follow) for event in decode(chunk)):
             break
     return state
-
-
-def _question(recording: Recording) -> InferenceRequest:
-    return InferenceRequest(model="exam", messages=(Message(role="user", content="Hello"),), stream=recording.streamed)
 
 
 def _expect_no_key(wire: WireRequest, why: str) -> None:

@@ -48,3 +48,10 @@ def _read_pages(exam: Exam) -> None:
     expect(bool(models), "no model is read from the pages of models")
     expect(all(type(model) is Model for model in models), "list_models appends values that are no Model")
     expect(all(model.id and model.raw for model in models), "a model has no id, or no provider's object in raw")
+    foreign = [model.id for model in models if not _is_in(model.id, exam.models)]
+    expect(not foreign, f"the models {', '.join(foreign)} are not in the pages")
+
+
+def _is_in(name: str, pages: tuple[bytes, ...]) -> bool:
+    """Return whether a page has the id, maybe as a part of a longer one."""
+    return any(name.encode() in page for page in pages)

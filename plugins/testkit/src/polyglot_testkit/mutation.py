@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import struct
 import zlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from polyglot_core.plugin import json_access
+from polyglot_testkit.json_paths import paths_of, with_value
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from polyglot_testkit.recording import Recording
 
-__all__ = ["PLACES", "broken_bodies", "with_error", "with_finish_word", "with_unknown_event", "with_unknown_fields"]
+__all__ = [
+    "PLACES",
+    "broken_bodies",
+    "odd_values",
+    "payloads",
+    "with_error",
+    "with_finish_field",
+    "with_finish_word",
+    "with_payloads",
+    "with_text",
+    "with_unknown_event",
+    "with_unknown_fields",
+    "without_events",
+]
 
 _UNKNOWN = {"added_tomorrow": {"list": [1, None, "x"], "nothing": None}, "nothing_added": None}
 _BROKEN = 60
@@ -161,3 +179,113 @@ def with_finish_word(recording: Recording, word: str, other: str) -> Recording |
     if recording.body[:1] == b"\0" or before not in recording.body:
         return None
     return msgspec.structs.replace(recording, body=recording.body.replace(before, after))
+
+
+# Payloads
+
+
+def payloads(recording: Recording) -> list[bytes]:
+    """Return the JSON texts of a body: of each event, line or frame, or of the whole."""
+    framing, blocks = _blocks(recording)
+    if framing == "frames":
+        return [_payload_of(block) for block in blocks]
+    if framing == "sse":
+        lines = (line for block in blocks for line in block.split(b"\n"))
+        return [line[len(_FIELD) :].strip() for line in lines if line.startswith(_FIELD)]
+    return blocks or [recording.body]
+
+
+def with_payloads(recording: Recording, change: Callable[[bytes], bytes]) -> Recording:
+    """Return the recording with each JSON text changed."""
+    framing, blocks = _blocks(recording)
+    if framing == "frames":
+        body = b"".join(_reframed(block, change(_payload_of(block))) for block in blocks)
+    elif framing == "sse":
+        lines = recording.body.split(b"\n")
+        body = b"\n".join(_changed(line, change) for line in lines)
+    elif blocks:
+        body = b"".join(change(block.strip()) + b"\n" for block in blocks)
+    else:
+        body = change(recording.body)
+    return msgspec.structs.replace(recording, body=body)
+
+
+def _changed(line: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    if not line.startswith(_FIELD):
+        return line
+    end = b"\r" if line.endswith(b"\r") else b""
+    return _FIELD + b" " + change(line[len(_FIELD) :].strip()) + end
+
+
+def _payload_of(frame: bytes) -> bytes:
+    head = int.from_bytes(frame[4:8], "big")
+    return frame[_HEAD.size + 4 + head : -4]
+
+
+def _reframed(frame: bytes, payload: bytes) -> bytes:
+    """Return a frame of a binary event stream with another payload, and the checksums of it."""
+    block = frame[_HEAD.size + 4 : _HEAD.size + 4 + int.from_bytes(frame[4:8], "big")]
+    head = _HEAD.pack(_HEAD.size + 8 + len(block) + len(payload), len(block))
+    body = head + struct.pack(">I", zlib.crc32(head)) + block + payload
+    return body + struct.pack(">I", zlib.crc32(body))
+
+
+def with_text(recording: Recording, before: str, after: str, *, escaped: bool) -> Recording | None:
+    """Return the recording with one text in place of another; None if no JSON text has it as a string.
+
+    Args:
+        recording: The recording.
+        before: The whole of a string in it.
+        after: The string to write instead.
+        escaped: Whether characters beyond ASCII are written as escapes.
+    """
+    forms = [json.dumps(before, ensure_ascii=False).encode(), json.dumps(before).encode()]
+    new = json.dumps(after, ensure_ascii=escaped).encode()
+
+    def change(payload: bytes) -> bytes:
+        for form in forms:
+            payload = payload.replace(form, new)
+        return payload
+
+    changed = with_payloads(recording, change)
+    return changed if any(new in payload for payload in payloads(changed)) else None
+
+
+_FINISH_FIELD = re.compile(rb'("(?:finish|stop|done)(?:_?reason)?"\s*:\s*)"([^"]*)"', re.IGNORECASE)
+
+
+def with_finish_field(recording: Recording, word: str) -> tuple[str, Recording] | None:
+    """Return the finish reason of the wire, and the recording with another one; None if no field has a usual name."""
+    found = [match[2].decode() for payload in payloads(recording) for match in _FINISH_FIELD.finditer(payload)]
+    if not found:
+        return None
+    new = rb'\1"' + word.encode() + b'"'
+    return found[-1], with_payloads(recording, lambda payload: _FINISH_FIELD.sub(new, payload))
+
+
+_ODD: tuple[object, ...] = (None, 7, "x", [], {}, [None], {"x": None}, True)
+_MOST_ODD = 120
+
+
+def odd_values(recording: Recording) -> Iterator[Recording]:
+    """Yield the recording with each value of its JSON texts in turn replaced by one of another type."""
+    texts = payloads(recording)
+    places = [
+        (number, path, odd)
+        for number, text in enumerate(texts)
+        for path, _ in paths_of(json_access.parse(text, otherwise=None))
+        for odd in _ODD
+    ]
+    for number, path, odd in places[:: max(1, len(places) // _MOST_ODD)]:
+        new = msgspec.json.encode(with_value(json_access.parse(texts[number]), path, odd))
+        counted = iter(range(len(texts)))
+        yield with_payloads(recording, lambda text: new if next(counted) == number else text)  # noqa: B023 (used now)
+
+
+def without_events(recording: Recording) -> Iterator[Recording]:
+    """Yield the stream with each event in turn lost, doubled, or changed places with the next."""
+    _, blocks = _blocks(recording)
+    for number, block in enumerate(blocks):
+        before, after = blocks[:number], blocks[number + 1 :]
+        for body in ([*before, *after], [*before, block, block, *after], [*before, *after[:1], block, *after[1:]]):
+            yield msgspec.structs.replace(recording, body=b"".join(body))

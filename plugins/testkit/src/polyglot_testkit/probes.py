@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
@@ -71,10 +72,10 @@ def _sent(encode: Callable[[InferenceRequest], WireRequest], request: InferenceR
 
 
 def probes_for(model: str) -> list[Probe]:
-    """Return a probe for each feature, with requests to `model`."""
+    """Return a probe for each feature, with requests to `model`. They are copies, which a driver cannot spoil."""
     return [
         Probe(name, InferenceRequest(model=model, **request), InferenceRequest(model=model, **without))
-        for name, (request, without) in _EVERYTHING.items()
+        for name, (request, without) in copy.deepcopy(_EVERYTHING).items()
     ]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 
 from polyglot_core import testing
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from polyglot_core.plugin import WireRequest
     from polyglot_core.testing import BoundDriver
 
-__all__ = ["Recording", "Replay", "chunks", "cuts", "replay"]
+__all__ = ["Recording", "Replay", "chunks", "cuts", "replay", "request_of", "response_fields"]
 
 
 class Recording(Struct, frozen=True, kw_only=True):
-    """A response as received over the wire.
+    """A response as received over the wire, and what is known of it. Only `name` and `body` are required.
+
+    Each field after `headers` makes the exam stricter: it compares what is stated.
 
     Attributes:
         name: Its name in messages.
@@ -36,6 +39,11 @@ class Recording(Struct, frozen=True, kw_only=True):
         turn: The JSON value with which the response goes back in the next request, if it is to be compared: a message,
             or the list of its blocks or items.
         details: Fields that `response.details` has to have.
+        expect: Values that the response has to have, by name: `content`, `reasoning_content`, `refusal`,
+            `finish_reason`, `model`, `id`, `tool_calls` (pairs of name and arguments), `usage` (counts by name), and
+            for an error `error` (the name of its class), `message` and `retry_after`.
+        request: The request that the response was recorded for; by default one with the text "Hello".
+        sent: The JSON body that was sent for that request, if the encoding of it is to be compared.
         further: Bodies of the responses to follow-up requests, in order, if `body` is that of the first request.
     """
 
@@ -49,6 +57,9 @@ class Recording(Struct, frozen=True, kw_only=True):
     same_as: str | None = None
     turn: object = None
     details: Mapping[str, object] = {}
+    expect: Mapping[str, Any] = {}
+    request: InferenceRequest | None = None
+    sent: object = None
     further: tuple[bytes, ...] = ()
 
 
@@ -77,6 +88,15 @@ def replay(
     return testing.replay(driver, wire, body, status=recording.status, headers=recording.headers, respond=respond)
 
 
+def response_fields(driver: BoundDriver, recording: Recording) -> str | None:
+    """Return the response of a recording as JSON text without times; None if the driver cannot decode it."""
+    try:
+        fields = replay(driver, recording).response.to_dict()
+    except (Exception, SystemExit):  # noqa: BLE001 (the checks report it)
+        return None
+    return msgspec.json.encode({**fields, "timing": None}).decode()
+
+
 def chunks(driver: BoundDriver, recording: Recording) -> tuple[str, int]:
     """Return the framing that a driver names for a recording, and how many chunks it finds there."""
     wire = _asked_for(driver, recording, "exam")
@@ -87,10 +107,17 @@ def chunks(driver: BoundDriver, recording: Recording) -> tuple[str, int]:
         return name, 1
 
 
-def _asked_for(driver: BoundDriver, recording: Recording, model: str) -> WireRequest:
+def request_of(recording: Recording, model: str) -> InferenceRequest:
     """Return the request of the recorded response."""
+    if recording.request is not None:
+        return recording.request
     question = (Message(role="user", content="Hello"),)
-    return driver.encode(InferenceRequest(model=model, messages=question, stream=recording.streamed))
+    return InferenceRequest(model=model, messages=question, stream=recording.streamed)
+
+
+def _asked_for(driver: BoundDriver, recording: Recording, model: str) -> WireRequest:
+    """Return the encoded request of the recorded response."""
+    return driver.encode(request_of(recording, model))
 
 
 def cuts(body: bytes, size: int) -> list[bytes]:

@@ -6,7 +6,6 @@ regions, the framing, the errors and the signature. Source: AWS's guide "Anthrop
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +34,7 @@ QUESTION = (Message(role="user", content="Hello"),)
 
 
 class Frame(msgspec.Struct):
-    data: str = msgspec.field(name="bytes")
+    data: bytes = msgspec.field(name="bytes")  # in base64
 
 
 _decoder = msgspec.json.Decoder(Frame)
@@ -63,7 +62,7 @@ def decode_chunk(connection: Connection, chunk: Chunk, state: dict[str, Any]) ->
         return MESSAGES.decode_chunk(_for_messages(connection), chunk, state)
     if chunk.event != "chunk":  # an exception
         return BEDROCK.decode_chunk(connection, chunk, state.setdefault("bedrock", {}))
-    data = binascii.a2b_base64(_decoder.decode(chunk.data).data)
+    data = _decoder.decode(chunk.data).data
     return MESSAGES.decode_chunk(_for_messages(connection), Chunk(data, data), state)
 
 

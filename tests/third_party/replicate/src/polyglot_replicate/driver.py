@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -77,7 +78,9 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     turns = [f"{message['role']}: {message['content']}\n" for message in Writer(request, "replicate").messages()]
     body = {"input": {"prompt": f"{''.join(turns)}assistant:"}, "stream": request.stream}
     body = merged(merged(body, translate_options(request, OPTIONS, driver="replicate")), request.extra)
-    url = url_of(connection, f"models/{request.model}/predictions", default="https://api.replicate.com/v1")
+    owner, _, name = request.model.partition("/")
+    path = f"models/{quote(owner, safe='')}/{quote(name, safe='')}/predictions"
+    url = url_of(connection, path.replace("/..", "/%2E%2E"), default="https://api.replicate.com/v1")
     return json_request(url, body, stream=False, complete_on="end")
 
 
@@ -101,6 +104,8 @@ def _decoded(prediction: Prediction, state: dict[str, Any]) -> Sequence[Event | 
     if prediction.status == "succeeded":
         text = TextDelta("".join(prediction.output or ""))
         return [started, text, UsageReport(prediction.metrics), FINISHED, End()]
+    if not state.keys() & {"stream", "get"}:
+        raise msgspec.ValidationError("Expected `urls` with `stream` or `get`")
     if "stream" in state:
         return [started, Follow(json_request(state["stream"], None, stream=True, complete_on="end"))]
     return [started, Follow(json_request(state["get"], None, stream=False, complete_on="end"), PAUSE)]
