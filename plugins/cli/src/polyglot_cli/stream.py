@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from polyglot_core import InferenceResponse, PendingInference
     from polyglot_core.events import Seam
 
-__all__ = ["CallOptions", "run"]
+__all__ = ["INFERENCE", "CallOptions", "run"]
+
+INFERENCE = "polyglot_cli.inference"
+"""Key of click's `Context.meta` under which a command of a package, which runs this one, has a function: it takes what
+makes the inference, and returns the `Inference` to use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +84,10 @@ def run(options: CallOptions) -> None:
     mention_unread_file(options.config)
     with contextlib.ExitStack() as opened:
         try:
-            inference = opened.enter_context(_inference(options, opened))
+            make = partial(_inference, options, opened)
+            context = click.get_current_context(silent=True)
+            change = None if context is None else context.meta.get(INFERENCE)
+            inference = opened.enter_context(make() if change is None else change(make))
         except PolyglotError as error:
             if options.debug:
                 print_debug(None, None, error)

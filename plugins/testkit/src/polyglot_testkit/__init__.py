@@ -1,22 +1,65 @@
-"""The exam for drivers: what every driver owes its users, checked against recordings of its own provider."""
+"""The exam for drivers, which every driver owes its users; and recordings: to record, to replay, and as a cache."""
 
 from __future__ import annotations
 
-from polyglot_testkit.check import ExamFailed
-from polyglot_testkit.exam import CHECKS, Report, check_driver
-from polyglot_testkit.harness import Decoded, DriverHarness
-from polyglot_testkit.model_lists import Listed, list_models
-from polyglot_testkit.recording import Recording, replay
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from polyglot_testkit.cache import cached
+    from polyglot_testkit.check import ExamFailed
+    from polyglot_testkit.exam import CHECKS, Report, check_driver
+    from polyglot_testkit.exchanges import Exchange, RecordingError
+    from polyglot_testkit.harness import Decoded, DriverHarness
+    from polyglot_testkit.model_lists import Listed, list_models
+    from polyglot_testkit.recorder import Recorder, recorded
+    from polyglot_testkit.recording import Recording, recordings, replay
+    from polyglot_testkit.replaying import Replay, ReplayMismatch
+    from polyglot_testkit.sources import exchanges_in
 
 __all__ = [
     "CHECKS",
     "Decoded",
     "DriverHarness",
     "ExamFailed",
+    "Exchange",
     "Listed",
+    "Recorder",
     "Recording",
+    "RecordingError",
+    "Replay",
+    "ReplayMismatch",
     "Report",
+    "cached",
     "check_driver",
+    "exchanges_in",
     "list_models",
+    "recorded",
+    "recordings",
     "replay",
 ]
+
+_MODULES = {
+    "ExamFailed": "check",
+    "cached": "cache",
+    "exchanges_in": "sources",
+    **dict.fromkeys(("CHECKS", "Report", "check_driver"), "exam"),
+    **dict.fromkeys(("Decoded", "DriverHarness"), "harness"),
+    **dict.fromkeys(("Exchange", "RecordingError"), "exchanges"),
+    **dict.fromkeys(("Listed", "list_models"), "model_lists"),
+    **dict.fromkeys(("Recorder", "recorded"), "recorder"),
+    **dict.fromkeys(("Recording", "recordings", "replay"), "recording"),
+    **dict.fromkeys(("Replay", "ReplayMismatch"), "replaying"),
+}
+"""Module of each public name. It is imported when the name is used, so that the help of the commands needs none."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
