@@ -16,6 +16,7 @@ import polyglot_core
 import polyglot_core.errors
 import polyglot_core.plugin
 import polyglot_simulator
+from polyglot_cli import packaged
 from polyglot_cli.commands import polyglot
 from polyglot_cli.error_report import EXIT_CODES
 from polyglot_core import FinishReason, Inference, Retries, TimedOut, Timeouts, hookspecs
@@ -268,12 +269,13 @@ def test_the_options_are_those_of_the_command():
     page = (DOCS / "command.md").read_text("utf-8")
     shown = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", page))
     known = {"-h", "--help"}
-    for command in (polyglot, *polyglot.commands.values()):
+    commands = polyglot.commands | {name: packaged.load(name) for name in ("record", "replay")}
+    for command in (polyglot, *commands.values()):
         known |= {name for option in command.params for name in option.opts if name.startswith("-")}
     assert shown == known
     readme = (CHECKOUT / "plugins/cli/README.md").read_text("utf-8")
     assert set(re.findall(r"`(--?[a-z][\w-]*)", readme)) <= known
-    assert set(re.findall(r"^## polyglot (\w+)", page, re.MULTILINE)) == set(polyglot.commands)
+    assert set(re.findall(r"^## polyglot (\w+)", page, re.MULTILINE)) == set(commands)
 
 
 def test_the_environment_variables_are_those_of_the_code():

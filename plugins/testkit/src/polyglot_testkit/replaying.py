@@ -60,7 +60,7 @@ class Replay:
     """
 
     name = "replay"
-    under = "httpx"  # which is never used
+    under = None  # it is never used
 
     def __init__(
         self,

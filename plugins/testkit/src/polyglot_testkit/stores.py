@@ -93,7 +93,7 @@ class FolderStore:
         return self._folder / f"{key}.jsonl"
 
     def _shrink(self) -> None:
-        """Drop entries until there is room for a twentieth more, and what killed processes have left."""
+        """Drop entries until there is space for a twentieth more, and what killed processes have left."""
         entries = sorted(self._entries())
         total = sum(entry.size for entry in entries)
         for entry in entries:
