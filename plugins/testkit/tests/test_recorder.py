@@ -10,14 +10,37 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from urllib.parse import quote
 
+import anyio
+import httpx
 import pytest
 
-from polyglot_core import ConfigError, Connection, Inference, ProviderError, Retries, TransportError, Truncated
+import polyglot_openai.chat.driver
+from polyglot_core import (
+    AsyncInference,
+    ConfigError,
+    Connection,
+    Inference,
+    ProviderError,
+    Retries,
+    TransportError,
+    Truncated,
+)
 from polyglot_core.plugin import Secret
-from polyglot_simulator import Cut, Drop, Gzip, RawReply, Reply, Simulator, Stall, Status
-from polyglot_testkit import Recorder, Recording, RecordingError, Replay, exchanges_in, recorded, recordings
+from polyglot_simulator import Cut, Drop, Gzip, Pace, RawReply, Reply, Simulator, Stall, Status
+from polyglot_testkit import (
+    Recorder,
+    Recording,
+    RecordingError,
+    Replay,
+    cached,
+    check_driver,
+    exchanges_in,
+    recorded,
+    recordings,
+)
 from polyglot_testkit.exchanges import dump, load
 
 pytestmark = pytest.mark.http
@@ -428,3 +451,63 @@ def test_an_exchange_without_its_end_is_cut(tmp_path):
     (tmp_path / "b.jsonl").write_bytes(b"".join(lines[:-1]))
     (exchange,) = exchanges_in(tmp_path / "b.jsonl")
     assert exchange.end == "cut"
+
+
+def test_the_exam_passes_with_recordings_of_a_stream_and_a_plain_response(tmp_path):
+    """They are what the exam takes, with their headers and their status."""
+    with Simulator("One two three.") as simulator:
+        inference = recorded(Inference.from_connection(simulator.connection), tmp_path)
+        inference.text("Hello", stream=True)
+        inference.text("Hello", stream=False)
+    left_out = {"Reasoning with signature": "this API takes no thinking of earlier turns"}
+    report = check_driver(polyglot_openai.chat.driver, recordings(tmp_path), left_out=left_out)
+    assert report.passed
+
+
+@pytest.mark.parametrize("wrap", [recorded, cached], ids=["recorded", "cached"])
+def test_a_client_of_your_own_is_beneath(flavour, tmp_path, wrap):
+    """It sends the request; the file is written all the same."""
+    seen = []
+    with Simulator("One two three.") as simulator:
+        if flavour.backend is None:
+            with httpx.Client(event_hooks={"request": [seen.append]}) as client:
+                inference = wrap(flavour.inference(simulator.connection, client=client), tmp_path)
+                assert inference.text("Hello", stream=True) == "One two three."
+        else:
+            anyio.run(_with_client, simulator, lambda inner: wrap(inner, tmp_path), seen, backend=flavour.backend)
+    assert len(seen) == 1
+    (exchange,) = exchanges_in(tmp_path)
+    assert (exchange.transport, exchange.end) == ("httpx", "complete")
+
+
+async def _with_client(simulator, wrap, seen):
+    async def see(request):
+        seen.append(request)
+
+    async with httpx.AsyncClient(event_hooks={"request": [see]}) as client:
+        inference = wrap(AsyncInference.from_connection(simulator.connection, client=client))
+        assert await inference.text("Hello", stream=True) == "One two three."
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_tasks_at_once_are_recorded_apart(tmp_path, backend):
+    """Each file has one exchange, also of tasks that are cancelled: these are cut."""
+
+    async def main(simulator):
+        inference = recorded(AsyncInference.from_connection(simulator.connection), tmp_path)
+        async with anyio.create_task_group() as tasks:
+            for word in ("one", "two", "six"):
+                tasks.start_soon(partial(inference.text, f"{word} ", stream=True))
+            with anyio.CancelScope() as scope:
+                async with inference.stream("ten ") as stream:
+                    async for _ in stream:
+                        scope.cancel()
+
+    with Simulator(
+        lambda request: Reply(request.body["messages"][0]["content"] * 9), pace=Pace(tokens_per_second=200)
+    ) as simulator:
+        anyio.run(main, simulator, backend=backend)
+    ends = {
+        json.loads(exchange.request.body)["messages"][0]["content"]: exchange.end for exchange in exchanges_in(tmp_path)
+    }
+    assert ends == {"one ": "complete", "two ": "complete", "six ": "complete", "ten ": "cut"}

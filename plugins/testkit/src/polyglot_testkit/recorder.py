@@ -112,7 +112,7 @@ class Recorder:
         self._allowed = (*REQUEST_HEADERS, *request_headers), (*RESPONSE_HEADERS, *response_headers)
         self._secrets = tuple(secrets)
         self._kept: list[tuple[int, bytes]] = []
-        self._lost: deque[tuple[int, Capture, _RecordingLayer]] = deque()
+        self._lost: deque[tuple[int, int, Capture, _RecordingLayer]] = deque()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()  # guards the exchanges that are kept, the count and the failure
         self._failure: OSError | None = None
@@ -141,9 +141,10 @@ class Recorder:
     def flush(self) -> None:
         """Take the exchanges of streams that were dropped without being closed; their end is ``cut``."""
         while self._lost:
-            number, capture, layer = self._lost.popleft()
+            process, number, capture, layer = self._lost.popleft()
             capture.close()
-            self._write(number, capture, layer)
+            if process == os.getpid():  # after a fork, its parent writes it
+                self._write(number, capture, layer)
 
     def __enter__(self) -> Self:
         return self
@@ -165,7 +166,7 @@ class Recorder:
 
     def lose(self, number: int, capture: Capture, layer: _RecordingLayer) -> None:
         """Keep an exchange whose reply was collected; from a finalizer, so that nothing else happens."""
-        self._lost.append((number, capture, layer))
+        self._lost.append((os.getpid(), number, capture, layer))
 
     def _write(self, number: int, capture: Capture, layer: _RecordingLayer) -> None:
         redactor = Redactor([*self._secrets, *layer.secrets, *secrets_in(capture.request)])
