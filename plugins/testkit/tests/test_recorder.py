@@ -25,6 +25,7 @@ from polyglot_core import (
     Inference,
     ProviderError,
     Retries,
+    TimedOut,
     TransportError,
     Truncated,
 )
@@ -303,6 +304,27 @@ def test_a_planted_key_is_in_no_file(flavour, tmp_path, how):
     assert keys_found(tmp_path) == set()
     assert KEY[4:12].encode() not in b"".join(files_below(tmp_path))
     assert b"***" in b"".join(files_below(tmp_path))
+
+
+def test_other_keys_than_that_of_the_connection_are_removed(flavour, tmp_path):
+    """That of a header of the call, and texts that are named as secrets."""
+    with Simulator("Known: sk-meadow-7777 and rosebud-8888.") as simulator:
+        inference = recorded(flavour.inference(simulator.connection), tmp_path, secrets=["rosebud-8888"])
+        flavour.response(inference, headers={"x-team-token": "sk-meadow-7777"})
+    content = b"".join(files_below(tmp_path))
+    assert b"Known: *** and ***." in content
+    assert b"meadow" not in content
+    assert b"rosebud" not in content
+
+
+def test_a_body_that_a_clock_ends_is_cut(flavour, tmp_path):
+    """Although its end looks regular once the socket is shut down, where the end of the connection is that of the body."""
+    with Simulator(RawReply(writes=TOKENS, delay=30.0, end="close")) as simulator:
+        inference = recorded(flavour.inference(simulator.connection), tmp_path)
+        with pytest.raises(TimedOut):
+            flavour.response(inference, stream=True, timeouts={"idle": 0.3})
+    (exchange,) = exchanges_in(tmp_path)
+    assert exchange.end == "cut"
 
 
 def test_headers_are_those_of_the_allow_lists(flavour, tmp_path):

@@ -142,13 +142,10 @@ class _CacheLayer:
 
 def key_of(request: HTTPRequest, redactor: Redactor) -> str:
     """Return the key of an encoded request, in hexadecimal."""
-    secrets = {secret.reveal() for secret in request.secrets}
     headers = sorted(
         (name, redactor.text(value))
         for name, value in request.headers.items()
-        if value not in secrets
-        and not names_key(name)
-        and not any(fnmatchcase(name, pattern) for pattern in _OF_TRANSPORTS)
+        if not names_key(name) and not any(fnmatchcase(name, pattern) for pattern in _OF_TRANSPORTS)
     )
     digest = hashlib.sha256()
     for part in (request.method, redactor.text(request.url), *(f"{name}: {value}" for name, value in headers)):
