@@ -23,6 +23,7 @@ from polyglot_core import (
     ConfigError,
     Connection,
     Inference,
+    PolyglotError,
     ProviderError,
     Retries,
     TimedOut,
@@ -533,3 +534,44 @@ def test_tasks_at_once_are_recorded_apart(tmp_path, backend):
         json.loads(exchange.request.body)["messages"][0]["content"]: exchange.end for exchange in exchanges_in(tmp_path)
     }
     assert ends == {"one ": "complete", "two ": "complete", "six ": "complete", "ten ": "cut"}
+
+
+def test_a_function_records_to_a_folder_only(tmp_path):
+    """A file would have to be closed."""
+    with Simulator() as simulator, pytest.raises(ConfigError, match="use Recorder for a file"):
+        recorded(Inference.from_connection(simulator.connection), tmp_path / "a.jsonl")
+
+
+AT_EXIT = """
+import sys
+from polyglot_core import Connection, Inference
+from polyglot_testkit import Recorder
+
+recorder = Recorder(sys.argv[2])
+connection = Connection(name="sim", driver="openai", model="m", base_url=sys.argv[1])
+inference = recorder.attach(Inference.from_connection(connection))
+inference.text("Hello", stream=True)
+stream = inference.stream("Hello")
+next(iter(stream))
+"""
+
+
+@pytest.mark.parametrize("name", ["folder", "a.jsonl"])
+def test_what_is_left_is_written_at_the_exit(tmp_path, name):
+    """A file that was not closed, and a stream that was not."""
+    with Simulator("One two three four.", faults=[None, Stall(after_events=3)]) as simulator:
+        command = [sys.executable, "-c", AT_EXIT, simulator.base_url, str(tmp_path / name)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [exchange.end for exchange in exchanges_in(tmp_path / name)] == ["complete", "cut"]
+
+
+def test_a_body_that_cannot_be_searched_is_not_written(flavour, tmp_path):
+    """Its encoding is not known, so it may hold a key."""
+    headers = [("content-type", "application/json"), ("content-encoding", "zstd")]
+    with Simulator(RawReply(headers=headers, writes=[b"(sk-garden"], end="length")) as simulator:
+        inference = recorded(flavour.inference(simulator.connection), tmp_path)
+        with pytest.raises(PolyglotError):
+            flavour.response(inference)
+    (exchange,) = exchanges_in(tmp_path)
+    assert (exchange.reads, exchange.end, exchange.error) == ((), "error", "NotInflated")

@@ -93,11 +93,13 @@ class _CacheLayer:
         self._secrets: tuple[Secret, ...] = () if connection.secret is None else (connection.secret,)
         self._facts = {"name": connection.name, "driver": connection.driver}
 
-    def redactor(self, request: HTTPRequest) -> Redactor:
-        """Return what removes the keys of a request."""
-        return Redactor([*self._secrets, *secrets_in(request)])
+    def look(self, request: HTTPRequest) -> tuple[Redactor, str, Exchange | None]:
+        """Return what removes the keys of a request, its key in the cache, and the exchange found there."""
+        redactor = Redactor([*self._secrets, *secrets_in(request)])
+        key = key_of(request, redactor)
+        return redactor, key, self._find(key)
 
-    def find(self, key: str) -> Exchange | None:
+    def _find(self, key: str) -> Exchange | None:
         """Return the exchange of a key. An entry that cannot be read is logged, and is none."""
         try:
             entry = self._store.get(key)
@@ -164,9 +166,8 @@ class _Caching(Beneath):
     def open(self, request: HTTPRequest, opening: Opening, /) -> Reply:
         """Return the response from the cache, or send the request by the transport beneath."""
         layer = self._layer
-        redactor = layer.redactor(request)
-        key = key_of(request, redactor)
-        if (found := layer.find(key)) is not None:
+        redactor, key, found = layer.look(request)
+        if found is not None:
             return open_replayed(found, layer.name, opening)
         name, transport = self.beneath
         capture = Capture(request)
@@ -185,9 +186,8 @@ class _AsyncCaching(AsyncBeneath):
     async def open(self, request: HTTPRequest, opening: Opening, /) -> AsyncReply:
         """Return the response from the cache, or send the request by the transport beneath."""
         layer = self._layer
-        redactor = layer.redactor(request)
-        key = key_of(request, redactor)
-        if (found := await off_loop(layer.find, key)) is not None:
+        redactor, key, found = await off_loop(layer.look, request)
+        if found is not None:
             return await open_replayed_async(found, layer.name, opening)
         name, transport = self.beneath
         capture = Capture(request)

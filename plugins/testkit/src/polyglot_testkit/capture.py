@@ -110,9 +110,10 @@ class Capture:
         headers = {name.lower(): value for name, value in self.headers.items()}
         encoding = headers.pop("content-encoding", "").strip().lower()
         end: Ending = self.end or "cut"
+        error = self._error
         reads: tuple[Read, ...] | None = tuple(self._reads)
-        if encoding not in {"", "identity"}:
-            reads = _inflated(self._reads, encoding)
+        if encoding not in {"", "identity"} and (reads := _inflated(self._reads, encoding)) is None:
+            end, error = "error", "NotInflated"  # a compressed body cannot be searched for keys
         sent = self.request
         return Exchange(
             request=RecordedRequest(method=sent.method, url=sent.url, headers=sent.headers, body=sent.body),
@@ -122,8 +123,8 @@ class Capture:
             seconds=self._head,
             transport=self.transport,
             reads=reads or (),
-            end="cut" if reads is None else end,
-            error=self._error,
+            end=end,
+            error=error,
             ended=self._ended,
         )
 
@@ -136,6 +137,9 @@ def _inflated(reads: list[Read], encoding: str) -> tuple[Read, ...] | None:
         try:
             for read in reads:
                 data = inflate.decompress(read.data, left)
+                while inflate.eof and inflate.unused_data.strip(b"\0"):  # another member follows
+                    rest, inflate = inflate.unused_data, zlib.decompressobj(window)
+                    data += inflate.decompress(rest, left)
                 left -= len(data)
                 if left <= 0 or inflate.unconsumed_tail:
                     return None

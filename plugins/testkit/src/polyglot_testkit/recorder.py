@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from polyglot_core import AsyncInference, Inference
+from polyglot_core.errors import ConfigError
 from polyglot_testkit.capture import AsyncBeneath, AsyncCapturedReply, Beneath, Capture, CapturedReply, off_loop
 from polyglot_testkit.exchanges import Exchange, Read, dump
 from polyglot_testkit.private_files import make_folder, write_private
@@ -72,8 +73,12 @@ def recorded(
         secrets: Further texts to remove, besides the keys of the requests.
 
     Raises:
+        ConfigError: It is the name of a file, which `Recorder` writes.
         OSError: The folder cannot be created.
     """
+    if Path(folder).suffix == ".jsonl" and not Path(folder).is_dir():
+        msg = f"{folder} is the name of a file, and recorded() takes a folder; use Recorder for a file, and close it."
+        raise ConfigError(msg, phase="configure")
     more = {"request_headers": request_headers, "response_headers": response_headers}
     return Recorder(folder, secrets=secrets, **more).attach(inference)
 
@@ -112,10 +117,12 @@ class Recorder:
         self._allowed = (*REQUEST_HEADERS, *request_headers), (*RESPONSE_HEADERS, *response_headers)
         self._secrets = tuple(secrets)
         self._kept: list[tuple[int, bytes]] = []
-        self._lost: deque[tuple[int, int, Capture, _RecordingLayer]] = deque()
+        self._open: dict[int, tuple[int, Capture, _RecordingLayer]] = {}  # by number; single operations need no lock
+        self._lost: deque[int] = deque()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()  # guards the exchanges that are kept, the count and the failure
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
+        self._process = os.getpid()
         make_folder(self.target.parent if self._single else self.target)
         _recorders.add(self)
 
@@ -124,12 +131,13 @@ class Recorder:
         return layered(inference, lambda connection: _RecordingLayer(self, connection))
 
     def close(self) -> None:
-        """Write what is left: a single file, and the exchanges of streams that were dropped without being closed.
+        """Write what is left: a single file, and exchanges that have not ended, which are ``cut``.
 
         Raises:
             OSError: A file could not be written, now or before.
         """
-        self.flush()
+        for number in list(self._open):
+            self.end(number)
         with self._lock:
             if self._single and self._kept:
                 exchanges = [content for _, content in sorted(self._kept, key=lambda kept: kept[0])]
@@ -137,14 +145,6 @@ class Recorder:
             failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
-
-    def flush(self) -> None:
-        """Take the exchanges of streams that were dropped without being closed; their end is ``cut``."""
-        while self._lost:
-            process, number, capture, layer = self._lost.popleft()
-            capture.close()
-            if process == os.getpid():  # after a fork, its parent writes it
-                self._write(number, capture, layer)
 
     def __enter__(self) -> Self:
         return self
@@ -155,30 +155,37 @@ class Recorder:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.target)!r})"
 
-    def number(self) -> int:
-        """Return the number of the next request."""
-        return next(self._numbers)
+    def begin(self, capture: Capture, layer: _RecordingLayer) -> int:
+        """Return the number of an exchange that begins. Write those whose replies were dropped without being closed."""
+        while self._lost:
+            try:
+                self.end(self._lost.popleft())
+            except IndexError:  # another thread was faster
+                break
+        number = next(self._numbers)
+        self._open[number] = os.getpid(), capture, layer
+        return number
 
-    def take(self, number: int, capture: Capture, layer: _RecordingLayer) -> None:
-        """Write an exchange that has ended. A failure is logged, and raised by `close`."""
-        self.flush()
-        self._write(number, capture, layer)
+    def lose(self, number: int) -> None:
+        """Note that the reply of an exchange was collected; from a finalizer, so that nothing else happens."""
+        self._lost.append(number)
 
-    def lose(self, number: int, capture: Capture, layer: _RecordingLayer) -> None:
-        """Keep an exchange whose reply was collected; from a finalizer, so that nothing else happens."""
-        self._lost.append((os.getpid(), number, capture, layer))
+    def end(self, number: int) -> None:
+        """Write an exchange that has ended, or that ends now. A failure is logged, and raised by `close`."""
+        process, capture, layer = self._open.pop(number, (0, None, None))
+        if capture is not None and layer is not None and process == os.getpid():  # after a fork, its parent writes it
+            capture.close()
+            self._write(number, capture, layer)
 
     def _write(self, number: int, capture: Capture, layer: _RecordingLayer) -> None:
-        redactor = Redactor([*self._secrets, *layer.secrets, *secrets_in(capture.request)])
-        exchange = without_keys(capture.exchange(), redactor, *self._allowed)
-        content = dump([replace(exchange, connection=layer.facts(redactor))])
         try:
+            content = self._content(capture, layer)
             if self._single:
                 content = content.partition(b"\n")[2]
             else:
                 name = f"{capture.at:%Y%m%dT%H%M%S.%f}-{os.getpid()}-{number:06}.jsonl"
                 write_private(self.target / name, content)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 (it must not end the call)
             _log.error("An exchange could not be recorded in %s: %s", self.target, error)
             with self._lock:
                 self._failure = self._failure or error
@@ -188,16 +195,29 @@ class Recorder:
             if self._single:
                 self._kept.append((number, content))
 
+    def _content(self, capture: Capture, layer: _RecordingLayer) -> bytes:
+        redactor = Redactor([*self._secrets, *layer.secrets, *secrets_in(capture.request)])
+        exchange = without_keys(capture.exchange(), redactor, *self._allowed)
+        return dump([replace(exchange, connection=layer.facts(redactor))])
+
+    def close_at_exit(self) -> None:
+        """Close the recorder, in the process that made it. A failure has been logged, or is now."""
+        if self._process == os.getpid():
+            try:
+                self.close()
+            except OSError as error:
+                _log.error("The recording %s could not be written: %s", self.target, error)
+
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
 
-def _flush_all() -> None:
+def _close_all() -> None:
     for recorder in list(_recorders):
-        recorder.flush()
+        recorder.close_at_exit()
 
 
-atexit.register(_flush_all)
+atexit.register(_close_all)
 
 
 def layered(inference: InferenceT, layer_over: Callable[[Connection], TransportLayer]) -> InferenceT:
@@ -300,22 +320,16 @@ class _Recording(Beneath):
     def open(self, request: HTTPRequest, opening: Opening, /) -> Reply:
         """Send a request by the transport beneath, and record the exchange."""
         name, transport = self.beneath
-        recorder, number = self._recorder, self._recorder.number()
-        capture = Capture(request)
+        recorder, capture = self._recorder, Capture(request)
+        number = recorder.begin(capture, self._layer)
         try:
             reply = transport.open(request, opening)
         except BaseException as error:
             capture.break_with(error)
-            recorder.take(number, capture, self._layer)
+            recorder.end(number)
             raise
         capture.respond(reply, name)
-        layer = self._layer
-        return CapturedReply(
-            reply,
-            capture,
-            lambda taken: recorder.take(number, taken, layer),
-            lambda lost: recorder.lose(number, lost, layer),
-        )
+        return CapturedReply(reply, capture, lambda _: recorder.end(number), lambda _: recorder.lose(number))
 
 
 class _AsyncRecording(AsyncBeneath):
@@ -331,22 +345,16 @@ class _AsyncRecording(AsyncBeneath):
     async def open(self, request: HTTPRequest, opening: Opening, /) -> AsyncReply:
         """Send a request by the transport beneath, and record the exchange."""
         name, transport = self.beneath
-        recorder, number = self._recorder, self._recorder.number()
-        capture = Capture(request)
+        recorder, capture = self._recorder, Capture(request)
+        number = recorder.begin(capture, self._layer)
         try:
             reply = await transport.open(request, opening)
         except BaseException as error:
             capture.break_with(error)
             if isinstance(error, Exception):
-                await off_loop(recorder.take, number, capture, self._layer)
+                await off_loop(recorder.end, number)
             else:
-                recorder.take(number, capture, self._layer)
+                recorder.end(number)
             raise
         capture.respond(reply, name)
-        layer = self._layer
-        return AsyncCapturedReply(
-            reply,
-            capture,
-            lambda taken: recorder.take(number, taken, layer),
-            lambda lost: recorder.lose(number, lost, layer),
-        )
+        return AsyncCapturedReply(reply, capture, lambda _: recorder.end(number), lambda _: recorder.lose(number))
