@@ -83,9 +83,7 @@ def _chosen(route: Route, origin: str | None = None) -> tuple[str, TransportPack
         ConfigError: The transport that the connection or the variable names is not installed.
     """
     installed = {name: found[0] for name, found in entry_points(TRANSPORTS).items() if is_allowed(found[0])}
-    name = str(
-        route.transport or os.environ.get(_VARIABLE) or (next(iter(installed)) if len(installed) == 1 else _HTTPX)
-    )
+    name = str(route.transport or os.environ.get(_VARIABLE) or (min(installed) if len(installed) == 1 else _HTTPX))
     if name == _HTTPX or route.proxy or (origin is not None and proxy_for(origin)):
         return None
     if name not in installed:

@@ -276,10 +276,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda others: isinstance(others, tuple) and all(isinstance(other, Connection) for other in others),
         "a list of connections",
     ),
-    "transport": (
-        lambda it: isinstance(it, (str, _NONE)) or hasattr(it, "wrap"),
-        "the name of a transport, or a layer",
-    ),
+    "transport": (lambda it: isinstance(it, (str, _NONE)) or hasattr(it, "wrap"), "a transport's name, or a layer"),
     "ca": (_is_a(str, os.PathLike, _NONE), "the path of a file, or None"),
     "allow_http": (_is_a(bool), "True or False"),
     "auth_header": _TEXT,

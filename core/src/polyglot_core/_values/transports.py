@@ -213,18 +213,19 @@ class TransportLayer(Protocol):
     """A transport over another one, which records, replays or caches: `Connection.transport` may be such an object.
 
     It is hashable, and its connections are shared only by calls with the same layer.
+
+    Attributes:
+        name: The name for `InferenceResponse.transport`, unless a reply has one of its own.
+        under: The transport beneath it, as `Connection.transport` has it.
     """
 
-    @property
-    def name(self) -> str:
-        """Return the name for `InferenceResponse.transport`, unless a reply has one of its own."""
-
-    @property
-    def under(self) -> str | TransportLayer | None:
-        """Return the transport beneath it, as `Connection.transport` has it."""
+    name: str
+    under: str | TransportLayer | None
 
     def wrap(self, origin: str, below: Callable[[], tuple[str, SyncTransport]], /) -> SyncTransport:
         """Return a transport to an origin for threads. `below` makes the one beneath, after its name."""
+        ...
 
     def wrap_async(self, origin: str, below: Callable[[], tuple[str, AsyncTransport]], /) -> AsyncTransport:
         """Return a transport to an origin for the running event loop, as `wrap` does."""
+        ...

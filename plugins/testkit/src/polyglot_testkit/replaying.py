@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Opening,
         Reply,
         SyncTransport,
+        TransportLayer,
     )
     from polyglot_testkit.matching import Matched
 
@@ -60,7 +61,7 @@ class Replay:
     """
 
     name = "replay"
-    under = None  # it is never used
+    under: str | TransportLayer | None = None  # it is never used
 
     def __init__(
         self,
