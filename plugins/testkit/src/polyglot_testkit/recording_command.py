@@ -6,6 +6,9 @@ Both run ``polyglot stream``, with its options and its output, over another tran
 from __future__ import annotations
 
 import contextlib
+import copy
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,8 +42,9 @@ class _OverStream(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the parameters: those of ``polyglot stream``, all or the named ones, between its own."""
         own = {parameter.name for parameter in self.params}
+        taken = {option for parameter in self.params for option in parameter.opts}
         of_stream = [
-            parameter
+            _without(parameter, taken)
             for parameter in _stream(ctx).params
             if parameter.name not in own and (self._shared is None or parameter.name in self._shared)
         ]
@@ -48,6 +52,13 @@ class _OverStream(click.Command):
         options = [parameter for parameter in self.params if not isinstance(parameter, click.Argument)]
         help_option = self.get_help_option(ctx)
         return [*arguments, *options, *of_stream, *([] if help_option is None else [help_option])]
+
+
+def _without(parameter: click.Parameter, taken: set[str]) -> click.Parameter:
+    """Return a parameter without the short forms that another one has, such as ``-o``."""
+    changed = copy.copy(parameter)
+    changed.opts = [option for option in parameter.opts if option not in taken]
+    return changed
 
 
 def _stream(ctx: click.Context) -> click.Command:
@@ -150,4 +161,17 @@ def replay(
     inference = replayed.inference().with_changes(retries=retries)
     plain = not replayed.exchanges[0].streamed
     shown = {name: value for name, value in options.items() if name in _SHOWN}
-    _run(ctx, lambda _: inference, prompt="(recorded)", no_stream=plain and not shown.get("events"), **shown)
+    with _no_input():
+        _run(ctx, lambda _: inference, prompt="(recorded)", no_stream=plain and not shown.get("events"), **shown)
+
+
+@contextlib.contextmanager
+def _no_input() -> Generator[None]:
+    """Put nothing in place of standard input, which `polyglot stream` would add to its prompt."""
+    usual = sys.stdin
+    with open(os.devnull, encoding="utf-8") as nothing:  # noqa: PTH123 (it is no path of the file system everywhere)
+        sys.stdin = nothing
+        try:
+            yield
+        finally:
+            sys.stdin = usual
