@@ -575,3 +575,21 @@ def test_a_body_that_cannot_be_searched_is_not_written(flavour, tmp_path):
             flavour.response(inference)
     (exchange,) = exchanges_in(tmp_path)
     assert (exchange.reads, exchange.end, exchange.error) == ((), "error", "NotInflated")
+
+
+def test_a_recorder_that_is_closed_writes_nothing_more(tmp_path, monkeypatch):
+    """Neither at a second close nor where the working directory has changed; a further exchange is added."""
+    monkeypatch.chdir(tmp_path)
+    with Simulator("One.") as simulator:
+        recorder = Recorder("a.jsonl")
+        inference = recorder.attach(Inference.from_connection(simulator.connection))
+        inference.text("Hello")
+        (tmp_path / "other").mkdir()
+        monkeypatch.chdir(tmp_path / "other")
+        recorder.close()
+        (tmp_path / "a.jsonl").unlink()
+        recorder.close()
+        assert [file.name for file in tmp_path.rglob("*")] == ["other"]
+        inference.text("Hello")
+        recorder.close()
+    assert len(exchanges_in(tmp_path / "a.jsonl")) == 2

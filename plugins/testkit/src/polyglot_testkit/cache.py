@@ -69,7 +69,7 @@ def cached(
     _check("max_bytes", max_bytes, int, "a whole number above 0")
     if max_age is not None:
         _check("max_age", max_age, (int, float), "seconds above 0, or None")
-    where = Path(path)
+    where = Path(path).absolute()  # the working directory may change
     kind = SQLiteStore if where.suffix.lower() in _SQLITE and not where.is_dir() else FolderStore
     store = kind(where, max_bytes, max_age)
     return layered(inference, lambda connection: _CacheLayer(store, connection, where))

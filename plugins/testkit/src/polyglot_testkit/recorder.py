@@ -111,12 +111,13 @@ class Recorder:
         response_headers: Iterable[str] = (),
         secrets: Iterable[Secret | str] = (),
     ) -> None:
-        self.target = Path(target)
+        self.target = Path(target).absolute()  # the working directory may change before everything is written
         self.count = 0
         self._single = self.target.suffix == ".jsonl" and not self.target.is_dir()
         self._allowed = (*REQUEST_HEADERS, *request_headers), (*RESPONSE_HEADERS, *response_headers)
         self._secrets = tuple(secrets)
         self._kept: list[tuple[int, bytes]] = []
+        self._written = 0  # exchanges that the single file has
         self._open: dict[int, tuple[int, Capture, _RecordingLayer]] = {}  # by number; single operations need no lock
         self._lost: deque[int] = deque()
         self._numbers = itertools.count(1)
@@ -139,9 +140,10 @@ class Recorder:
         for number in list(self._open):
             self.end(number)
         with self._lock:
-            if self._single and self._kept:
+            if len(self._kept) > self._written:
                 exchanges = [content for _, content in sorted(self._kept, key=lambda kept: kept[0])]
                 write_private(self.target, dump([]) + b"".join(exchanges))
+                self._written = len(self._kept)
             failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
