@@ -99,7 +99,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "command",
         ],
         "Extend it": [
-            *("tutorial", "drivers", "fields", "facts", "debugging", "packages"),
+            *("tutorial", "drivers", "fields", "facts", "debugging", "packages", "stability"),
             *("architecture", "reference/index"),
         ],
         "Work on it": [

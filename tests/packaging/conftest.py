@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import venv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 BUILD_WHEELS = Path(__file__).with_name("build_wheels.py")
 PLUGINS = Path(__file__).parents[2] / "plugins"
+HOSTILE = ("polyglot-exits", "polyglot-claims", "polyglot-wrong-hooks", "polyglot-writes", "polyglot-hangs")
 COMMANDS = "Scripts" if os.name == "nt" else "bin"
 
 
@@ -43,19 +49,38 @@ class Environment:
         """Run a Python program."""
         return self._run([self.python, "-c", text, *arguments], variables)
 
-    def _run(self, command: list[str | Path], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    @contextlib.contextmanager
+    def started(self, text: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+        """Start a Python program, with pipes; killed if it is left unfinished."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = [self.python, "-c", text]
+        with subprocess.Popen(command, cwd=self._home, env=self._env | variables, encoding="utf-8", **pipes) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    @property
+    def _home(self) -> Path:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
+        return home
+
+    @property
+    def _env(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR") if name in os.environ}
-        ours = {"HOME": str(home), "USERPROFILE": str(home), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
+        home = str(self._home)
+        return kept | {"HOME": home, "USERPROFILE": home, "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
+
+    def _run(self, command: list[str | Path], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
-            cwd=home,
-            env=kept | ours | variables,
+            cwd=self._home,
+            env=self._env | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=120,
+            timeout=240,
             check=False,
         )
 
@@ -97,6 +122,21 @@ def crowded(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Envir
     """The core beside one good driver of a third party, one that cannot be imported, and two that claim one name."""
     strangers = ("polyglot-acme", "polyglot-broken", "polyglot-twin-one", "polyglot-twin-two")
     return _environment(tmp_path_factory, wheelhouse, "polyglot-core", *strangers)
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Environment:
+    """What a user has after installing our packages, one good driver of a third party, and five hostile packages."""
+    ours = ("polyglot-core", "polyglot-openai", "polyglot-simulator", "polyglot-cli")
+    strangers = ("polyglot-acme", "polyglot-contract-one")
+    return _environment(tmp_path_factory, wheelhouse, *ours, *strangers, *HOSTILE)
+
+
+@pytest.fixture(scope="session")
+def strangers(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path) -> Environment:
+    """The core beside drivers of third parties, with what these depend on."""
+    drivers = ("polyglot-tgi", "polyglot-bedrock-messages", "polyglot-replicate")
+    return _environment(tmp_path_factory, wheelhouse, "polyglot-core", *drivers)
 
 
 def _environment(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path, *distributions: str) -> Environment:

@@ -50,7 +50,8 @@ import json, sys
 from polyglot_core import Inference, PolyglotError
 
 try:
-    Inference.using(sys.argv[1], base_url="http://127.0.0.1:9", model="any").create(messages="Hello").response()
+    facts = {"base_url": "http://127.0.0.1:9", "model": "any", "api_key": "test-key"}
+    Inference.using(sys.argv[1], **facts).create(messages="Hello").response()
 except PolyglotError as error:
     print(json.dumps([type(error).__name__, str(error)]))
 """
@@ -155,13 +156,19 @@ def test_a_name_that_two_distributions_claim_is_refused_with_both_named(crowded)
     assert "polyglot-twin-two 2.2" in message
 
 
+def test_drivers_of_third_parties_are_found_by_name(strangers):
+    """Each is imported by its entry point; one reuses drivers of two other packages, which its own depends on."""
+    for name in ("tgi", "replicate", "bedrock-messages"):
+        kind, message = printed(strangers.program(FAIL, name))
+        assert kind == "TransportError", message
+
+
 def test_an_unknown_name_is_answered_with_what_there_is(crowded, tmp_path):
-    """The error lists connections and drivers, says which drivers are broken, and offers the nearest name."""
+    """The error lists connections and drivers, and offers the nearest name; no driver is imported for it."""
     config = tmp_path / "polyglot.toml"
     config.write_text('[connections.mine]\ndriver = "acme"\nbase_url = "http://127.0.0.1:9"\n', "utf-8")
     kind, message = printed(crowded.program(FAIL, "acne", POLYGLOT_CONFIG=str(config)))
     assert kind == "ConfigError"
     assert "did you mean 'acme'?" in message
     assert "connections: mine" in message
-    assert "drivers: acme, broken, twin" in message
-    assert "polyglot-broken 0.0.7" in message
+    assert "drivers: acme, broken, polyglot-twin-one:twin, polyglot-twin-two:twin" in message

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.models import Model
     from polyglot_core._values.request import InferenceRequest
     from polyglot_core._values.response import Usage
-    from polyglot_core._wire.messages import Chunk, WireRequest, WireResponse
+    from polyglot_core._wire.messages import Chunk, Follow, WireRequest, WireResponse
 
 __all__ = ["CONTRACT_VERSION", "hookimpl", "hookspec"]
 
@@ -48,13 +48,19 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 
 
 @hookspec
-def decode_chunk(connection: Connection, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event]:  # type: ignore[empty-body]
+def decode_chunk(connection: Connection, chunk: Chunk, state: dict[str, Any]) -> Sequence[Event | Follow]:  # type: ignore[empty-body]
     """Return the events that a chunk of the response contains; an empty sequence if there are none.
 
     Called for every chunk of a response: this is the hot path. No I/O.
 
     `state` is a dict that belongs to one attempt and is empty at its start, for dialects in which the meaning of a
     chunk depends on earlier ones. The same chunks in the same order must give the same events.
+
+    If the response is received by a further request, as where one request creates a task and another reads its output,
+    the last event of the chunk may be a `Follow` with that request. Core sends it as a part of the same attempt, with
+    the same clocks, and passes its response to this function, with the same `state`; so `state` may only hold what
+    `copy.deepcopy` can copy. If the follow-up request fails before any content was received, it is retried, and not
+    the first request, which would create the task a second time.
 
     Exceptions of msgspec for unreadable data may pass: core reports them as `Malformed`. Parse the chunk before you
     change `state`, because core may repair an unreadable chunk and decode it a second time.
@@ -104,6 +110,17 @@ def encode_resume(connection: Connection, request: InferenceRequest, state: dict
 
     Raises:
         RequestError: The provider does not store responses, or was not requested to store this one.
+    """
+
+
+@hookspec
+def encode_cancel(connection: Connection, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
+    """Encode a request that stops the provider's work on a response that the caller has abandoned. Optional. No I/O.
+
+    `state` is that of the attempt, in which `decode_chunk` has recorded what identifies the work. Return None if
+    nothing does. Called at most once for a call, when the stream is closed, or its ``with`` block left, before the end
+    of the response. Core adds the key, sends the request once and waits for 2 seconds at most. If it fails, that is
+    logged and not raised. It is not sent by a finalizer, nor by a process that was forked after the first request.
     """
 
 

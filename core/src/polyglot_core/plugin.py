@@ -5,15 +5,16 @@
   `config_error`
 - the request, as `encode_request` receives it: `InferenceRequest`, `Message`, `Tool`, `RawTool`, `JSONSchema`, and the
   parts of a message (`Text`, `Image`, `ToolCall`, ...)
-- encoding: `json_request`, `merged`, `translate_options`, `cannot_express`, `annotated_schema`,
+- encoding: `url_of`, `json_request`, `merged`, `translate_options`, `cannot_express`, `annotated_schema`,
   `ConversationWriter`, `MessageWriter`, `TurnWriter`
-- the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
+- the wire: `WireRequest`, `WireResponse`, `Chunk`, `Follow`, `Framer` and three framers
 - decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`,
   `json_access`, `JSONText`
 - transports: `TransportPackage`, `SyncTransport`, `AsyncTransport`, `HTTPRequest`, `Opening`, `Reply`, `AsyncReply`,
   `TransportLayer`
 - packages that admit requests: `AdmissionRequest`, `Permit`
 - packages with response formats: `FormatPackage`, `DataFormat`, `DataReader`, `Mode`
+- the hooks of another driver: `driver`
 - errors of providers: `Failure`, `failure_from_payload`, `stated_failure`, `is_vendor_event`, `provider_error_class`
 """
 
@@ -23,8 +24,9 @@ from polyglot_core._authoring import json_access
 from polyglot_core._authoring.conversation_writers import ConversationWriter, MessageWriter, TurnWriter
 from polyglot_core._authoring.facts import config_error, import_optional, read_facts
 from polyglot_core._authoring.formats import annotated_schema
-from polyglot_core._authoring.json_requests import json_request, merged
+from polyglot_core._authoring.json_requests import json_request, merged, url_of
 from polyglot_core._authoring.options import cannot_express, translate_options
+from polyglot_core._drivers.reused import driver
 from polyglot_core._values.admission import AdmissionRequest, Permit
 from polyglot_core._values.connection import Connection, Preset
 from polyglot_core._values.events import (
@@ -78,7 +80,7 @@ from polyglot_core._values.transports import (
 from polyglot_core._wire.error_events import is_vendor_event, stated_failure
 from polyglot_core._wire.finish_words import finish_of
 from polyglot_core._wire.json_framers import JSONArrayFramer, NDJSONFramer
-from polyglot_core._wire.messages import Chunk, Framer, WireRequest, WireResponse
+from polyglot_core._wire.messages import Chunk, Follow, Framer, WireRequest, WireResponse
 from polyglot_core._wire.provider_errors import failure_from_payload, provider_error_class
 from polyglot_core._wire.sse import SSEFramer
 from polyglot_core.hookspecs import CONTRACT_VERSION, hookimpl
@@ -102,6 +104,7 @@ __all__ = [
     "Failure",
     "Finish",
     "FinishReason",
+    "Follow",
     "FormatPackage",
     "Framer",
     "HTTPRequest",
@@ -153,6 +156,7 @@ __all__ = [
     "annotated_schema",
     "cannot_express",
     "config_error",
+    "driver",
     "failure_from_payload",
     "finish_of",
     "hookimpl",
@@ -165,4 +169,5 @@ __all__ = [
     "read_facts",
     "stated_failure",
     "translate_options",
+    "url_of",
 ]

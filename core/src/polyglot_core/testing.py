@@ -25,7 +25,7 @@ from polyglot_core._wire.framings import framer_for
 from polyglot_core.errors import PolyglotError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from polyglot_core._values.connection import Connection
     from polyglot_core._values.events import Event
@@ -72,6 +72,7 @@ def replay(
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
+    respond: Callable[[WireRequest], Iterable[bytes]] = lambda _: (),
 ) -> Replay:
     """Feed a response to an attempt, as the engine does for a response from the network. No error is raised.
 
@@ -82,19 +83,26 @@ def replay(
         body: The bytes of the body; each item is one read from the socket.
         status: HTTP status of the response.
         headers: Headers of the response, with lower-case names.
+        respond: Called with each follow-up request (`Follow`); returns the body of the response to it, whose status is
+            200. By default it is empty, so that the response is truncated.
     """
     attempt = Attempt(wire, driver, Clocks(Timeouts(), 0.0))
     events: deque[Event] = deque()
     attempt.watch_events(events)
     partials: list[PartialInferenceResponse] = []
     error: PolyglotError | None = None
-    try:
-        attempt.begin(status, headers or {})
-        for data in body:
-            partials += attempt.feed(data, 0.0)
-        partials += attempt.finish(0.0)
-    except PolyglotError as raised:
-        error = raised
+    while True:
+        try:
+            attempt.begin(status, headers or {})
+            for data in body:
+                partials += attempt.feed(data, 0.0)
+            partials += attempt.finish(0.0)
+        except PolyglotError as raised:
+            error = raised
+        if (job := attempt.following) is None:
+            break
+        body, status, headers, error = respond(job.request), 200, None, None
+        attempt.follow(job.request)
     return Replay(attempt.response, partials, list(events), error)
 
 

@@ -565,11 +565,31 @@ def test_driver_that_raises_a_polyglot_error(toy):
     assert caught.value.partial.content == "good"
 
 
-@pytest.mark.parametrize("returned", [None, 5, (event for event in ())], ids=["None", "number", "generator"])
-def test_driver_that_returns_no_sequence(toy, returned):
+@pytest.mark.parametrize(
+    ("returned", "kind"),
+    [
+        (None, "NoneType"),
+        (5, "int"),
+        ((event for event in ()), "generator"),
+        (TextDelta("a"), "TextDelta"),
+        ({"text": "a"}, "dict"),
+        ({TextDelta}, "set"),
+    ],
+    ids=["None", "number", "generator", "event", "dict", "set"],
+)
+def test_driver_that_returns_no_sequence(toy, returned, kind):
     """A driver that returns something other than a sequence of events is reported, and nothing else is raised."""
     attempt = toy.attempt(module=Raising(returned))
-    with pytest.raises(PluginError, match="decode_chunk"):
+    said = f"returned {kind} from decode_chunk instead of a list or another sequence of events"
+    with pytest.raises(PluginError, match=said):
+        list(attempt.feed(b"data: bad\n\n", 0.0))
+
+
+@pytest.mark.parametrize(("returned", "kind"), [(None, "NoneType"), (5, "int"), (TextDelta("a"), "TextDelta")])
+def test_driver_that_returns_no_sequence_to_a_filter(toy, returned, kind):
+    """A filter between decoder and assembler changes nothing about the error."""
+    attempt = toy.attempt(module=Raising(returned), think_tags=("<a>", "</a>"))
+    with pytest.raises(PluginError, match=f"returned {kind} from decode_chunk instead of a list"):
         list(attempt.feed(b"data: bad\n\n", 0.0))
 
 

@@ -166,7 +166,9 @@ def test_invalid_facts_are_a_config_error(facts):
 
 def test_unknown_fact_is_named():
     """Check an unknown fact, which msgspec alone would ignore."""
-    with pytest.raises(ConfigError, match=r"there is no fact 'pat'\. The facts are path, thinking\."):
+    with pytest.raises(
+        ConfigError, match=r"there is no fact 'pat' \(did you mean 'path'\?\)\. The facts are path, thinking\."
+    ):
         read_facts(Connection(name="garden", driver="d", facts={"path": "/", "pat": "/"}), Row)
 
 

@@ -283,11 +283,15 @@ def test_no_dissimilar_name_is_suggested(config):
     assert "did you mean" not in message(resolve.resolve, "xyz-broken-like")
 
 
-def test_driver_outside_the_allow_list_is_reported_as_such(config, monkeypatch):
+def test_driver_outside_the_allow_list_is_reported_as_such(config, tmp_path, monkeypatch):
     """The cause is the allow list, not the installation."""
     config("")
+    info = tmp_path / "excluded" / "polyglot_excluded-2.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: polyglot-excluded\nVersion: 2.0\n")
+    (info / "entry_points.txt").write_text("[polyglot.drivers]\nacme-driver = acme_nowhere\n")
+    monkeypatch.syspath_prepend(str(info.parent))
     monkeypatch.setenv("POLYGLOT_DRIVERS", "others")
-    monkeypatch.setattr(discovery, "_find", lambda _group, name: name == "acme-driver" or None)
     made = resolve.resolve("toy").with_changes(driver="acme-driver")
     assert "is installed, but POLYGLOT_DRIVERS excludes it" in str(resolve.unknown_driver(made))
 
@@ -857,6 +861,27 @@ def test_connections_lists_names_and_reasons(config, monkeypatch):
     assert len(listed) == len(connections())
 
 
+def test_connections_state_where_a_key_is_found(config, monkeypatch):
+    """It is the source of the key, never the key; a key command is not run."""
+    config("""
+        [connections.of-file]
+        driver = "toy"
+        api_key = "test-key-of-file"
+
+        [connections.of-command]
+        driver = "toy"
+        api_key_command = "no-such-command --now"
+    """)
+    monkeypatch.setenv("POLYGLOT_FREE_API_KEY", "test-key-of-environment")
+    found = {info.name: info.key for info in connections()}
+    assert found["of-file"] == "the configuration file"
+    assert found["of-command"] == "a command"
+    assert found["acme"] == "the environment variable ACME_KEY"
+    assert found["free"] == "the environment variable POLYGLOT_FREE_API_KEY"
+    assert found["toy"] == ""
+    assert "test-key" not in repr(connections())
+
+
 def test_drivers_lists_drivers_and_reasons(tmp_path, monkeypatch):
     """Every driver is listed, registered or installed, with the reason if it does not load."""
     info = tmp_path / "broken" / "polyglot_broken-2.0.dist-info"
@@ -865,11 +890,11 @@ def test_drivers_lists_drivers_and_reasons(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text("[polyglot.drivers]\nacme-broken = acme_nowhere\n")
     monkeypatch.syspath_prepend(str(info.parent))
     listed = {info.name: info for info in drivers()}
-    assert listed["toy"] == ("toy", "", "", True, "")
+    assert listed["toy"] == ("toy", "", "", True, "", ("decode_chunk", "encode_request", "extract_usage"))
     broken = listed["acme-broken"]
     assert (broken.distribution, broken.version, broken.usable) == ("polyglot-broken", "2.0", False)
     assert "ModuleNotFoundError" in broken.reason
-    assert "acme-broken failed to load" in message(resolve.resolve, "nothing-of-this-name")
+    assert "acme-broken" in message(resolve.resolve, "nothing-of-this-name")
 
 
 def test_broken_preset_is_reported(tmp_path, monkeypatch):

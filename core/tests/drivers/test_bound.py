@@ -62,6 +62,11 @@ HOOKS = {
         WIRE,
         lambda bound: bound.encode_resume(REQUEST, STATE),
     ),
+    "encode_cancel": (
+        {"connection": CONNECTION, "request": REQUEST, "state": STATE},
+        WIRE,
+        lambda bound: bound.encode_cancel(REQUEST, STATE),
+    ),
     "list_models": (
         {"connection": CONNECTION, "data": None, "models": MODELS},
         WIRE,
@@ -87,7 +92,7 @@ def driver(**hooks):
     usual = {
         hook: taking(hook, (), {}, returned)
         for hook, (_, returned, _) in HOOKS.items()
-        if hook not in {"authorize", "decode_error", "encode_prefill", "encode_resume", "list_models"}
+        if hook not in {"authorize", "decode_error", "encode_cancel", "encode_prefill", "encode_resume", "list_models"}
     }
     return SimpleNamespace(**{name: hook for name, hook in {**usual, **hooks}.items() if hook is not None})
 
@@ -213,9 +218,16 @@ def misspelt(chunk):
         (driver(decode_chunk=None, extract_usage=None), "lacks decode_chunk, extract_usage"),
         (SimpleNamespace(), "lacks encode_request, decode_chunk, extract_usage"),
         (driver(decode_chunk=unmarked), "lacks decode_chunk; mark the functions with polyglot_core.plugin.hookimpl"),
-        (driver(decode_chunks=misspelt), "decode_chunks"),
-        (driver(decode_chunk=taking("decode_chunk", ("chunk", "stat"), {}, ())), "stat"),
-        (driver(extract_usage=taking("extract_usage", ("usage",), {}, USAGE)), "usage"),
+        (
+            driver(decode_chunks=misspelt),
+            "implements decode_chunks, which is not a hook (did you mean 'decode_chunk'?)",
+        ),
+        (driver(zebra=misspelt), "implements zebra, which is not a hook. Report"),
+        (
+            driver(decode_chunk=taking("decode_chunk", ("chunk", "stat"), {}, ())),
+            "has an argument 'stat' of decode_chunk, which does not exist (did you mean 'state'?); there are connection, chunk, state",
+        ),
+        (driver(extract_usage=taking("extract_usage", ("usage",), {}, USAGE)), "an argument 'usage' of extract_usage"),
         (driver(decode_chunk=wrapping), "wraps decode_chunk, but wrappers are not supported"),
         (driver(encode_request=old_wrapping), "wraps encode_request"),
         (driver(authorize=wrapping), "wraps authorize"),
@@ -230,6 +242,34 @@ def test_contract_violations_are_reported(module, message):
     assert "river 'mine'" in caught.value.message
     assert caught.value.provider == "mine"
     assert "mine" not in discovery.registered_drivers()
+
+
+def test_unmarked_optional_hook_is_logged(caplog):
+    """Check that a function with the name of an optional hook, but without the mark, is not ignored silently."""
+    bound = Driver("mine", driver(authorize=unmarked), "polyglot-mine", "1.2").bind(CONNECTION)
+    assert bound.authorize is None
+    (text,) = [record.getMessage() for record in caplog.records]
+    assert text.startswith("The driver 'mine' of polyglot-mine 1.2 has authorize, which is not called: mark it with ")
+
+
+def test_hook_of_a_newer_contract_may_be_optional():
+    """Check that a driver for a newer core can mark a hook so that this core ignores it."""
+
+    @hookimpl(optionalhook=True)
+    def encode_dreams(dream):
+        raise AssertionError
+
+    assert "encode_dreams" not in Driver("mine", driver(encode_dreams=encode_dreams)).hooks
+
+
+def test_qualified_name_is_hidden_from_hooks():
+    """Check that hooks see the driver's own name, which is also that of the turns that it writes."""
+    seen = {}
+    made = Driver("mine", driver(encode_request=taking("encode_request", ("connection",), seen, WIRE)), "polyglot-mine")
+    bound = made.bind(Connection(name="here", driver="polyglot-mine:mine", api_key="test-key"))
+    bound.encode(REQUEST)
+    assert (bound.name, seen["connection"].driver) == ("mine", "mine")
+    assert seen["connection"].secret.reveal() == "test-key"
 
 
 def test_current_and_older_contracts_are_accepted():

@@ -14,6 +14,7 @@ from polyglot_core import (
     ConfigError,
     Connection,
     Inference,
+    PluginError,
     Retries,
     TransportError,
     Truncated,
@@ -368,3 +369,35 @@ def test_one_wait_that_cannot_be_ended_leaves_the_others_their_clocks(monkeypatc
         Watch(functools.partial(shut_down, first), later).arm()
         first.settimeout(5.0)
         assert first.recv(1) == b""
+
+
+# Hooks that return something of a wrong type
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("hook", "returned", "message"),
+    [
+        ("encode_request", {"model": "m"}, "returned dict from encode_request instead of a WireRequest"),
+        ("decode_chunk", None, "returned NoneType from decode_chunk instead of a list"),
+        ("decode_chunk", TextDelta("a"), "returned TextDelta from decode_chunk instead of a list"),
+        ("decode_chunk", "text", "returned str from decode_chunk, which is not an event"),
+        ("extract_usage", {"in": 1}, "returned dict from extract_usage instead of a Usage"),
+        ("authorize", None, "returned NoneType from authorize instead of a WireRequest"),
+    ],
+)
+def test_wrong_type_of_a_hook_is_named(flavour, loopback, http, toy, hook, returned, message, stream):
+    """Sync and async, streamed and plain, the error names the hook, the type, and the driver."""
+    wrong = toy.Driver()
+    setattr(wrong, hook, hookimpl(specname=hook)(lambda: returned))
+    body = b'[["TextDelta", {"text": "Hi"}], ["UsageReport", {"payload": {"in": 1}}], ["Finish", {"reason": "stop", "raw": "stop"}]]'
+    server = loopback(http.streamed(b"data: " + body + b"\n\n") if stream else http.plain(body))
+
+    async def main():
+        inference = flavour.Inference(server.connection(driver="wrong"))
+        response = await flavour.wait(inference.create("Hi", stream=stream).response())
+        return response.usage
+
+    with register(wrong, "wrong"), pytest.raises(PluginError, match="Driver 'wrong' ") as caught:
+        flavour.run(main)
+    assert message in caught.value.message

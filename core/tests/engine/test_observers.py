@@ -593,8 +593,8 @@ def test_what_is_no_observer(loopback, http):
     for name in ("acme_nowhere", "acme_nowhere:watch"):
         with pytest.raises(PluginError, match="'acme_nowhere"):
             Inference(server.connection(observers=[name]))
-    with pytest.raises(RequestError, match="not NoneType"):
-        Inference(server.connection(observers=["json:nothing"]))
+    with pytest.raises(PluginError, match=r"has no attribute 'dump_s', .*\(did you mean 'dumps'\?\)"):
+        Inference(server.connection(observers=["json:dump_s"]))
     for wrong in (print, "json:dumps", 3):
         with pytest.raises(ConfigError, match="should be a list of functions"):
             Inference(server.connection(), observers=wrong)

@@ -10,6 +10,7 @@ from polyglot_core import PluginError, TransportError
 from polyglot_core._drivers import discovery
 from polyglot_core._engine import backends
 from polyglot_core._http import httpx_options
+from polyglot_core._values import importing
 from polyglot_core._values.connection import Connection
 from polyglot_core.errors import PolyglotError
 
@@ -67,9 +68,9 @@ def test_no_descriptor_to_find_a_driver(monkeypatch):
 def test_no_descriptor_to_import_a_driver(monkeypatch):
     """It is no fault of the driver."""
     found = discovery.RegisteredName("a", "a.b", "polyglot-a", "1", ())
-    monkeypatch.setattr(discovery, "import_module", without())
+    monkeypatch.setattr(importing, "import_module", without())
     with pytest.raises(TransportError, match=CAUSE):
         discovery._import(found, "driver")
-    monkeypatch.setattr(discovery, "import_module", without(errno.EACCES))
+    monkeypatch.setattr(importing, "import_module", without(errno.EACCES))
     with pytest.raises(PluginError):
         discovery._import(found, "driver")

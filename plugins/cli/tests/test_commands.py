@@ -161,7 +161,7 @@ def test_an_error_that_is_not_ours_is_not_hidden(monkeypatch):
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("polyglot_cli.tables.drivers", broken)
+    monkeypatch.setattr("polyglot_cli.tables.survey", broken)
     assert isinstance(CliRunner().invoke(polyglot, ["drivers"]).exception, ZeroDivisionError)
 
 

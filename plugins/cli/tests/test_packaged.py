@@ -23,7 +23,7 @@ def entry(name, thing, owner="polyglot-other"):
     """Return an entry point whose module is imported without a problem, or with one."""
 
     def load():
-        if isinstance(thing, Exception):
+        if isinstance(thing, BaseException):
             raise thing
         return thing
 
@@ -58,6 +58,7 @@ def test_own_commands_win(run):
     ("entries", "why"),
     [
         ([entry("greet", ImportError("no click"))], "polyglot-other could not be imported: ImportError: no click"),
+        ([entry("greet", SystemExit(3))], "polyglot-other could not be imported: SystemExit: 3"),
         ([entry("greet", print)], "other:greet of polyglot-other is no click command"),
         ([entry("greet", greet), entry("greet", greet, "rival")], "it is provided by polyglot-other and by rival"),
     ],

@@ -114,6 +114,7 @@ def test_connections_as_json_have_all_fields(work):
         "base_url": "http://127.0.0.1:11434/v1",
         "usable": True,
         "reason": "",
+        "key": "",
     }
     assert "WORK_KEY" in found["work"]["reason"]
 
@@ -122,8 +123,10 @@ def test_a_key_is_not_listed(work):
     """A connection whose key is set is usable, and the key is nowhere in the list."""
     for arguments in (["connections"], ["connections", "--json"]):
         run = work.run(*arguments, WORK_KEY=work.key, OPENAI_API_KEY=work.key)
-        assert "WORK_KEY" not in run.text
+        assert "set the environment variable WORK_KEY" not in run.text
         assert work.key not in run.text + run.err
+    found = {row["name"]: row["key"] for row in json.loads(run.text)}
+    assert found["work"] == "the environment variable WORK_KEY"
 
 
 def test_a_configuration_that_cannot_be_read_lists_nothing(work):
@@ -155,7 +158,8 @@ def test_drivers_as_json_have_all_fields(command):
     """``--json`` prints an array of objects with the fields that people see."""
     row = next(row for row in json.loads(command.run("drivers", "--json").out) if row["name"] == "openai")
     assert row["usable"] is True
-    assert row.keys() == {"name", "distribution", "version", "usable", "reason"}
+    assert row.keys() == {"name", "distribution", "version", "usable", "reason", "hooks", "notes"}
+    assert "decode_chunk" in row["hooks"]
 
 
 def test_driver_that_cannot_be_imported_is_listed_with_its_reason(command):

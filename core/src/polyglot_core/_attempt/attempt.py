@@ -1,4 +1,6 @@
-"""One attempt: a single request and its response, without a socket. Bytes in, partials and one outcome out.
+"""One attempt: a request and its response, without a socket. Bytes in, partials and one outcome out.
+
+A driver may let a follow-up request continue the attempt (`Follow`): then its responses are read one after the other.
 
 The states of an attempt, and how its outcome is decided, are in `lifecycle`. The time is an argument everywhere.
 """
@@ -6,6 +8,7 @@ The states of an attempt, and how its outcome is decided, are in `lifecycle`. Th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import msgspec
@@ -45,7 +48,7 @@ from polyglot_core._wire.error_events import is_error_name, named_failure, suspi
 from polyglot_core._wire.first_bytes import FirstBytes
 from polyglot_core._wire.framings import framer_for
 from polyglot_core._wire.leftovers import Leftovers
-from polyglot_core._wire.messages import Chunk
+from polyglot_core._wire.messages import Chunk, Follow, WireRequest
 from polyglot_core._wire.provider_errors import provider_error, retry_after_seconds
 from polyglot_core._wire.response_headers import request_id, telling_headers
 from polyglot_core.errors import LimitExceeded, PluginError, PolyglotError, ProviderError, StreamError, Truncated
@@ -59,9 +62,9 @@ if TYPE_CHECKING:
     from polyglot_core._drivers.bound import BoundDriver
     from polyglot_core._values.limits import Limits
     from polyglot_core._values.secret import Secret
-    from polyglot_core._wire.messages import Framer, WireRequest
+    from polyglot_core._wire.messages import Framer
 
-__all__ = ["Attempt"]
+__all__ = ["Attempt", "Following", "Job"]
 
 
 _CONTROL: dict[type, Signal] = {
@@ -78,7 +81,28 @@ _OBJECTS = (dict, JSONText)
 _PIECES = frozenset({ReasoningDelta, ToolCallDelta})  # of which a long stream may consist, beside text
 _MOST_REPAIRS = 16  # of the fields of one chunk
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
+_MOST_FOLLOWED = 1000  # follow-up requests of one attempt; a provider may report for ever that it has not begun
 _COMMITTED = State.COMMITTED  # a global is looked up faster than an attribute of the enumeration
+
+
+class Job(Struct):
+    """Work that the provider has begun, whose result a follow-up request receives.
+
+    Attributes:
+        request: The follow-up request.
+        state: A copy of what the driver had kept before it.
+        started: Id and model that were received before it.
+        after: Seconds to wait before it is sent.
+    """
+
+    request: WireRequest
+    state: dict[str, Any] = {}
+    started: ResponseStarted = ResponseStarted()
+    after: float = 0.0
+
+
+class Following(PolyglotError):
+    """A response is received by a further request of the same attempt. It never reaches the caller."""
 
 
 class _Sent(NamedTuple):
@@ -100,7 +124,7 @@ class _Sent(NamedTuple):
 
 
 class _Head(Struct):
-    """What is known of the response before its body.
+    """What is known of the response beside its content.
 
     Attributes:
         status: HTTP status; 0 before it was received.
@@ -110,6 +134,9 @@ class _Head(Struct):
         first_bytes: The bytes of the body until its framing is known; None if it is.
         unexpected: Collects the body if the response is not the requested stream; else None.
         leftovers: What was received and is no part of the response.
+        decoded: Whether a chunk was decoded.
+        in_parts: Whether a chunk held several others, so that a whole body is none.
+        body_over: Whether the body has ended.
     """
 
     status: int = 0
@@ -119,6 +146,9 @@ class _Head(Struct):
     first_bytes: FirstBytes | None = None
     unexpected: UnexpectedResponse | None = None
     leftovers: Leftovers = msgspec.field(default_factory=Leftovers)
+    decoded: bool = False
+    in_parts: bool = False
+    body_over: bool = False
 
 
 class _Progress(Struct):
@@ -126,27 +156,23 @@ class _Progress(Struct):
 
     Attributes:
         outcome: How the attempt ended; None until it has.
-        decoded: Whether a chunk was decoded.
         begun: Whether a chunk contained content, be it an empty text.
-        in_parts: Whether a chunk held several others, so that a whole body is none.
-        body_over: Whether the body has ended.
         first_event: Seconds from the call to the first event with meaning; None before it.
         duration: Seconds from the call to the outcome; None before it, or where the time is not known.
         ignored_bytes: Bytes received after the end.
         continues: Whether a response that reaches its limit of tokens is continued by another request.
         on_first: Called once with `first_event` when that is set; None for nothing.
+        followed: How many follow-up requests there were.
     """
 
     outcome: Outcome | None = None
-    decoded: bool = False
     begun: bool = False
-    in_parts: bool = False
-    body_over: bool = False
     first_event: float | None = None
     duration: float | None = None
     ignored_bytes: int = 0
     continues: bool = False
     on_first: Callable[[float], object] | None = None
+    followed: int = 0
 
 
 class Attempt:
@@ -169,15 +195,17 @@ class Attempt:
         seam: The resume point that this response begins at, if content was received in an earlier attempt.
         before: The attempt whose response this one continues.
         choices: How many choices were requested.
+        job: The work whose result this attempt receives, if a follow-up request of another began it.
 
     Attributes:
         state: The state of the attempt.
+        following: The follow-up request that is to be sent next, as a part of this attempt; None if there is none.
         assembler: Builds the response from events. Shared with `before`, if the response is continued.
         frame: Cuts the next bytes of the body into chunks, which are then passed to `take` one by one. Raises the error
             that the body of an unexpected response stands for.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all but the first have names)
         self,
         wire: WireRequest,
         driver: BoundDriver,
@@ -188,32 +216,41 @@ class Attempt:
         seam: Seam | None = None,
         before: Attempt | None = None,
         choices: int = 1,
+        job: Job | None = None,
     ) -> None:
         how = seam.how if seam is not None and before is not None else None
         self.state = State.OPENING
+        self.following: Job | None = None
         self._sent = _Sent(wire, driver, connection, limits, seam)
         self._clocks = clocks
-        self._head = _Head()
         self._progress = _Progress()
         self._log: EventLog | None = None
+        self._expect_response()
+        self.assembler: Assembler = (
+            before.assembler if before else Assembler(driver.extract_usage, wire.finish_counts, limits, choices)
+        )
+        if before is not None:
+            self.assembler.resume()
+        if job is not None:
+            self.assembler.absorb([job.started], b"")
+        self._text = self.assembler.text
+        self._pipeline = Pipeline(
+            driver,
+            before.decoder_state if before is not None and how == "provider" else deepcopy(job.state) if job else {},
+            wire.think_tags,
+            (self.assembler.resumable_text() or "") if how == "prefill" else "",
+        )
+
+    def _expect_response(self) -> None:
+        """Prepare to read the response to the request."""
+        wire, driver, _, limits, _ = self._sent
+        self._head = _Head()
         self._framer: Framer = (
             framer_for(wire, limits.event)
             if isinstance(wire.framing, str)
             else DriverFramer(wire, limits.event, driver, self._fail)
         )
         self.frame: Callable[[bytes], Sequence[Chunk]] = self._framer.feed
-        self.assembler: Assembler = (
-            before.assembler if before else Assembler(driver.extract_usage, wire.finish_counts, limits, choices)
-        )
-        if before is not None:
-            self.assembler.resume()
-        self._text = self.assembler.text
-        self._pipeline = Pipeline(
-            driver,
-            before.decoder_state if before is not None and how == "provider" else {},
-            wire.think_tags,
-            (self.assembler.resumable_text() or "") if how == "prefill" else "",
-        )
 
     def watch_events(self, events: deque[Event]) -> None:
         """Append every further event to `events`, before the partials made of it are emitted."""
@@ -254,7 +291,11 @@ class Attempt:
         """Bytes received after the end of the response."""
         return self._progress.ignored_bytes
 
-    # Called by the pump and the call
+    def follow(self, wire: WireRequest) -> None:
+        """Expect the response to a follow-up request. What was received so far, and the decoder's state, are kept."""
+        self._sent = self._sent._replace(wire=wire, seam=None)
+        self._expect_response()
+        self.following = None
 
     def begin(
         self, status: int, headers: Mapping[str, str], transport: str | None = None
@@ -264,7 +305,8 @@ class Attempt:
         Raises:
             LimitExceeded: The response headers are too large.
         """
-        self._move(Signal.HEADERS)
+        if self.state is State.OPENING:  # else it is the response to a follow-up request
+            self._move(Signal.HEADERS)
         head, (wire, _, _, limits, seam) = self._head, self._sent
         head.status = status
         head.headers, head.transport = headers, transport
@@ -345,7 +387,7 @@ class Attempt:
         if self._head.unexpected is not None and self.state is not State.ENDED:
             raise self._fail(self._head.unexpected.error(), now)
         if self.state is not State.ENDED:
-            self._progress.body_over = True
+            self._head.body_over = True
             chunks = self._framer.finish()
             yield from self._take_all(chunks, now)
             yield from self._flush(now)
@@ -475,7 +517,7 @@ class Attempt:
                 return self._absorb(self._judged(chunk, events), chunk.raw, now)
             if isinstance(error, UNREADABLE) and (other := reading(chunk, error)) is not None:
                 return self._take_other(other, now)
-        cut = self._progress.body_over and is_cut(chunk, error)
+        cut = self._head.body_over and is_cut(chunk, error)
         if chunk.kind == "whole" and not cut and self._sent.wire.framing != "whole":
             raise self._fail(self._unexpected(chunk.data).error(), now) from error
         pieces, driver = self.assembler.pieces, self._sent.driver
@@ -533,7 +575,7 @@ class Attempt:
         if other.note:
             self.assembler.note(other.note)
         for chunk in other.chunks:
-            self._progress.in_parts = self._progress.in_parts or chunk.kind == "part"
+            self._head.in_parts = self._head.in_parts or chunk.kind == "part"
             yield from self._take_all((chunk,), now)
 
     def _leftovers(self) -> Leftovers:
@@ -558,7 +600,10 @@ class Attempt:
 
     def _absorb(self, events: Sequence[Event], raw: bytes, now: float) -> Iterator[PartialInferenceResponse]:
         """Take the events of one chunk: first their content, then what they mean for the state of the attempt."""
-        self._progress.decoded = True
+        self._head.decoded = True
+        follow: object = events[-1] if events else None
+        if isinstance(follow, Follow):
+            events = events[:-1]
         self._check(events, now)
         signals = [_CONTROL.get(type(event), Signal.CONTENT) for event in events]
         self._progress.begun = self._progress.begun or Signal.CONTENT in signals
@@ -574,6 +619,8 @@ class Attempt:
         yield from partials
         if isinstance(last, Failure):
             raise self._fail(provider_error(last, raw, self._sent.limits.error_body), now)
+        if isinstance(follow, Follow):  # a failure was raised, and an end means that of this response
+            raise self._followed(follow)
         if last is not None:
             self._record([last], committed=True)
             if self.state is State.HELD and self._progress.begun and self.response.usage is not None:
@@ -583,10 +630,26 @@ class Attempt:
             interrupted = self.state is not State.FINISHING and self._leftovers().telling
             yield from self._end(Signal.EOF if interrupted else Signal.END, now)
 
+    def _followed(self, follow: Follow) -> PolyglotError:
+        """Return what is raised at the end of a response that a follow-up request continues.
+
+        Raises:
+            PluginError: The follow-up request, or what the driver keeps, cannot be used.
+        """
+        self._progress.followed += 1
+        if self._progress.followed > _MOST_FOLLOWED:
+            return LimitExceeded(f"The response needs more than {_MOST_FOLLOWED} follow-up requests.")
+        state = self._pipeline.before = self._sent.driver.kept_for(follow, self._pipeline.state)
+        started = ResponseStarted(self.assembler.response_id, self.assembler.model)
+        self.following, self.frame = Job(follow.request, state, started, follow.after), self._ignore_data
+        for note in self._leftovers().notes:
+            self.assembler.note(note)
+        return Following("The response is received by a further request.")
+
     def _check(self, events: Sequence[Event], now: float) -> None:
         """Raise `PluginError` if an object is not an event, or has a value of a wrong type."""
         if unknown := [event for event in events if type(event) not in _EVENTS]:
-            what = f"returned {type(unknown[0]).__name__} from decode_chunk, which is not an event"
+            what = f"returned {type(unknown[0]).__name__} from decode_chunk, which is not an event, or not the last one"
             raise self._fail(self._sent.driver.at_fault(what), now)
         for event in events:
             if wrong := type_problem(event):
@@ -647,9 +710,8 @@ class Attempt:
         """End the attempt with its body. A whole body that was decoded is complete if it contained a response."""
         if self.state is State.ENDED:
             return
-        progress = self._progress
-        whole = progress.decoded and not progress.in_parts and any(chunk.kind == "whole" for chunk in chunks)
-        if whole and not progress.begun:  # JSON without content: a proxy's, or that of a failure
+        whole = self._head.decoded and not self._head.in_parts and any(chunk.kind == "whole" for chunk in chunks)
+        if whole and not self._progress.begun:  # JSON without content: a proxy's, or that of a failure
             raise self._fail(self._unexpected(b"".join(chunk.data for chunk in chunks)).error(), now)
         if whole and self.state is State.HELD:
             self._move(Signal.CONTENT)  # a whole response may consist of an empty text
@@ -702,7 +764,7 @@ class Attempt:
 
     def _cut_off(self, signal: Signal = Signal.EOF) -> Truncated:
         beside = bytes(self._leftovers().text)
-        return cut_off(beside, decoded=self._progress.decoded, marked=signal is Signal.END)
+        return cut_off(beside, decoded=self._head.decoded, marked=signal is Signal.END)
 
     def _unexpected(self, body: bytes = b"") -> UnexpectedResponse:
         head, (wire, driver, _, limits, _) = self._head, self._sent

@@ -2,11 +2,12 @@
 
 # Theory of operation
 #
-# An attempt is one request and its response. A call consists of one or more attempts. `Attempt` does no I/O: the pump
-# passes it status and headers, then bytes and the chunks cut from them, then the end of the body or the error that
-# stopped it. `Attempt` turns each of these into a `Signal` and looks up the next `State` in `LIFE`. Every pair that is
-# not in the table is impossible and raises KeyError, except in `ended`, where signals are ignored; the tests enumerate
-# all pairs.
+# An attempt is one request and its response; a driver may continue it by follow-up requests, whose responses belong to
+# the same attempt and change no state by their headers. A call consists of one or more attempts. `Attempt` does no I/O:
+# the pump passes it status and headers, then bytes and the chunks cut from them, then the end of the body or the error
+# that stopped it. `Attempt` turns each of these into a `Signal` and looks up the next `State` in `LIFE`. Every pair
+# that is not in the table is impossible and raises KeyError, except in `ended`, where signals are ignored; the tests
+# enumerate all pairs.
 #
 # Why there is a state `held`. Between the response headers and the first content, many servers send the id of the
 # response, the name of the model, a role, token counts of the prompt, pings and empty deltas. They look like a response

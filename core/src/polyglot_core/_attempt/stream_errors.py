@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from polyglot_core._attempt.unexpected_response import nothing_received, quoted
@@ -48,9 +49,22 @@ def undecodable(chunk: Chunk, error: Exception, pieces: int, driver: BoundDriver
     if isinstance(error, PolyglotError):
         return error
     if not isinstance(error, UNREADABLE):
-        return driver.broken("decode_chunk", error)
+        return _not_a_sequence(chunk, driver) or driver.broken("decode_chunk", error)
     where = f"after {pieces} {'piece' if pieces == 1 else 'pieces'} of text"
     return Malformed(f"A chunk of the response, {where}, cannot be read ({error}): {quoted(chunk.data)}")
+
+
+def _not_a_sequence(chunk: Chunk, driver: BoundDriver) -> PolyglotError | None:
+    """Return the error for a driver that returns something else than a sequence for a chunk; None if it does not.
+
+    The chunk is decoded once more, because the hot path keeps nothing of what it cannot use.
+    """
+    try:
+        returned: object = driver.decoder({})(chunk)
+    except Exception:  # noqa: BLE001 (the error of the first time is reported)
+        return None
+    what = f"returned {type(returned).__name__} from decode_chunk instead of a list or another sequence of events"
+    return None if isinstance(returned, Sequence) else driver.at_fault(what)
 
 
 def is_cut(chunk: Chunk, error: Exception) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from polyglot_core._values.importing import import_module
 from polyglot_core._values.json_values import plain_text
+from polyglot_core._values.suggest import suggestion
 from polyglot_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def read_facts(connection: Connection, kind: type[_Facts], defaults: Mapping[str
     facts: dict[str, Any] = _plain({**(defaults or {}), **connection.facts})
     known = kind.__struct_encode_fields__
     if unknown := [name for name in facts if name not in known]:
-        raise _unreadable(connection, f"there is no fact {unknown[0]!r}", known)
+        raise _unreadable(connection, f"there is no fact {unknown[0]!r}{suggestion(unknown[0], known)}", known)
     try:
         return msgspec.convert(facts, kind)
     except msgspec.ValidationError as error:

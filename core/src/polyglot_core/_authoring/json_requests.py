@@ -1,17 +1,20 @@
-"""Creates requests with JSON bodies."""
+"""Creates requests with JSON bodies, and their URLs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from polyglot_core._authoring.facts import config_error
 from polyglot_core._values.json_values import encode_json
 from polyglot_core._wire.messages import WireRequest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["json_request", "merged"]
+    from polyglot_core._values.connection import Connection
+
+__all__ = ["json_request", "merged", "url_of"]
 
 _JSON = "application/json"
 
@@ -43,6 +46,22 @@ def json_request(url: str, body: object, *, stream: bool, **reading: Any) -> Wir
         framing=framing if stream else "whole",
         **reading,
     )
+
+
+def url_of(connection: Connection, path: str = "", *, default: str | None = None) -> str:
+    """Return a URL below the connection's `base_url`. One slash separates them, whether or not they have one there.
+
+    Args:
+        connection: The connection.
+        path: The path, which may end with a query; empty for the `base_url` alone, without a slash at its end.
+        default: What is used where the connection has no `base_url`.
+
+    Raises:
+        ConfigError: The connection has no `base_url`, and there is no default.
+    """
+    if not (base := connection.base_url or default):
+        raise config_error(connection, "has no base_url: set it in the configuration, or pass base_url='https://…'")
+    return f"{base.rstrip('/')}/{path.lstrip('/')}" if path else base.rstrip("/")
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, Any], *, lists: Collection[str] = ("tools",)) -> dict[str, Any]:

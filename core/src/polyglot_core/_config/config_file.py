@@ -43,8 +43,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     The annotated types are those of the file. After parsing, a key, or text that may contain one, is a `Secret`.
 
     Attributes:
-        driver: Driver for the provider's dialect. Set this or `preset`.
-        preset: Preset that the entry is based on; the other fields override it.
+        driver: Driver for the provider's dialect, as ``NAME`` or ``DISTRIBUTION:NAME``. Set this or `preset`.
+        preset: Preset that the entry is based on, named in the same way; the other fields override it.
         model: Model of calls that name none.
         base_url: URL that paths are added to.
         api_key_env: Environment variable that holds the key.
@@ -111,11 +111,17 @@ class Settings(NamedTuple):
         path: The file; None if there is none.
         default: Name of the connection to use if none is named.
         entries: The connections, by name.
+        packages: The distribution that serves a name of drivers and presets, by that name.
     """
 
     path: Path | None = None
     default: str | None = None
     entries: Mapping[str, Entry] = {}
+    packages: Mapping[str, str] = {}
+
+    def qualified(self, name: str) -> str:
+        """Return the name of a driver or preset with the distribution that the file chooses for it, if it does."""
+        return f"{self.packages[name]}:{name}" if name in self.packages else name
 
 
 _FOLDERS = {"win32": ("APPDATA", "AppData/Roaming"), "darwin": ("", "Library/Application Support")}
@@ -182,13 +188,15 @@ def _parse(text: str, file: Path) -> Settings:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # RecursionError: nesting; plain ValueError: digits
         raise config_error(f"{file} is not TOML: {error}.") from error
-    _check_keys(table, ("default", "connections"), text, file, ())
+    _check_keys(table, ("default", "connections", "packages"), text, file, ())
     entries = table.get("connections", {})
-    default = table.get("default")
+    default, packages = table.get("default"), table.get("packages", {})
     if not isinstance(entries, dict) or not isinstance(default, (str, type(None))):
         raise config_error(f"{file}: default is a text, and connections are tables such as [connections.NAME].")
+    if not isinstance(packages, dict) or not all(isinstance(each, str) for each in packages.values()):
+        raise config_error(f'{file}: [packages] names a distribution for each name, as in openai = "polyglot-openai".')
     read = {name: _entry(name, entry, text, file) for name, entry in entries.items()}
-    return Settings(file, default, read)
+    return Settings(file, default, read, packages)
 
 
 def _entry(name: str, table: object, text: str, file: Path) -> Entry:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import os
 
     from polyglot_core._config.config_file import Settings
-    from polyglot_core._values.connection import Connection
 
 __all__ = ["ConnectionInfo", "DriverInfo", "connections", "drivers"]
 
@@ -23,11 +22,12 @@ class DriverInfo(NamedTuple):
     """A driver that is installed or registered, for people to read.
 
     Attributes:
-        name: Name that connections use.
+        name: Name that connections use. It begins with the distribution if another one registers the same name.
         distribution: Distribution that provides it; empty for a driver registered in process.
         version: Version of the distribution.
         usable: Whether it loads.
         reason: Why it does not load.
+        hooks: Names of the hooks that it implements.
     """
 
     name: str
@@ -35,6 +35,7 @@ class DriverInfo(NamedTuple):
     version: str
     usable: bool
     reason: str = ""
+    hooks: tuple[str, ...] = ()
 
 
 class ConnectionInfo(NamedTuple):
@@ -48,6 +49,7 @@ class ConnectionInfo(NamedTuple):
         base_url: URL that paths are added to.
         usable: Whether a call can be made now.
         reason: Why no call can be made.
+        key: Where the key is found, such as the name of a variable; empty if there is none, or none is required.
     """
 
     name: str
@@ -57,18 +59,21 @@ class ConnectionInfo(NamedTuple):
     base_url: str | None
     usable: bool
     reason: str = ""
+    key: str = ""
 
 
 def drivers() -> list[DriverInfo]:
     """Return every driver, and the reason for those that do not load. Imports each of them."""
-    found = discovery.find_drivers()
-    infos = []
-    for name in sorted({*found, *discovery.registered_drivers()}):
-        problem = driver_problem(name)
-        owner = None if name in discovery.registered_drivers() else found.get(name)
-        distribution, version = (owner.distribution, owner.version) if owner else ("", "")
-        infos.append(DriverInfo(name, distribution, version, usable=not problem, reason=problem))
-    return infos
+    registered = dict.fromkeys(discovery.registered_drivers())
+    found = {**discovery.find_drivers(), **registered}
+    return [_driver(name, found[name]) for name in sorted(found)]
+
+
+def _driver(name: str, found: discovery.RegisteredName | None) -> DriverInfo:
+    problem = driver_problem(name)
+    loaded = None if problem else discovery.load_driver(name)
+    of = (found.distribution, found.version) if found else ("", "")
+    return DriverInfo(name, *of, usable=not problem, reason=problem, hooks=tuple(loaded.hooks) if loaded else ())
 
 
 def connections(config: str | os.PathLike[str] | None = None) -> list[ConnectionInfo]:
@@ -92,23 +97,29 @@ _NO_KEY = {"api_key": None}
 
 
 def _info(name: str, source: str, settings: Settings) -> ConnectionInfo:
-    shown: Connection | None = None
+    info = ConnectionInfo(name, source, "", None, None, usable=False)
     try:
         shown = connection_of(name, settings, _NO_KEY)
-        _check_keys(name, settings)
+        info = info._replace(driver=shown.driver, model=shown.model, base_url=shown.base_url)
+        info = info._replace(key=_check_keys(name, settings))
         problem = driver_problem(shown.driver)
     except (ConfigError, PluginError) as error:
-        problem = error.message
-    if shown is None:
-        return ConnectionInfo(name, source, "", None, None, usable=False, reason=problem)
-    return ConnectionInfo(name, source, shown.driver, shown.model, shown.base_url, usable=not problem, reason=problem)
+        return info._replace(reason=error.message)
+    return info._replace(usable=not problem, reason=problem)
 
 
-def _check_keys(name: str, settings: Settings) -> None:
-    """Raise if the connection or one of its fallbacks cannot be made with its key; a key command counts as a key."""
+def _check_keys(name: str, settings: Settings) -> str:
+    """Return where the key of a connection is found; a key command counts as a key, and is not run.
+
+    Raises:
+        ConfigError: The connection, or one of its fallbacks, cannot be made with its key.
+    """
     entry = settings.entries.get(name)
-    for each in (name, *(entry.fallbacks if entry is not None else ())):
-        connection_of(each, settings, _NO_KEY if _has_key_command(each, settings) else {})
+    keys = [
+        connection_of(each, settings, _NO_KEY if _has_key_command(each, settings) else {}).secret
+        for each in (name, *(entry.fallbacks if entry is not None else ()))
+    ]
+    return "a command" if _has_key_command(name, settings) else keys[0].source if keys[0] else ""
 
 
 def _has_key_command(name: str, settings: Settings) -> bool:

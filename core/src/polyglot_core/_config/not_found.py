@@ -20,8 +20,9 @@ __all__ = ["driver_problem", "no_base_url", "unknown_driver", "unknown_name", "u
 
 def unknown_driver(connection: Connection) -> ConfigError:
     """Return the error for a connection whose driver is not installed or registered."""
-    drivers = (*discovery.find_drivers(), *discovery.registered_drivers())
-    what = _why_not(connection.driver, drivers, "it")
+    installed = discovery.find_drivers()
+    drivers = (*installed, *discovery.registered_drivers())
+    what = _why_not(connection.driver, (*drivers, *(each.qualified for each in installed.values())), "it")
     return config_error(
         f"Connection {connection.name!r} names the driver {connection.driver!r}, {what}. Usable are: "
         f"{', '.join(drivers) or 'none'}.",
@@ -31,7 +32,8 @@ def unknown_driver(connection: Connection) -> ConfigError:
 
 def unknown_preset(preset: str, name: str) -> ConfigError:
     """Return the error for a connection whose preset is not installed."""
-    what = _why_not(preset, discovery.find_presets(), "its package")
+    presets = discovery.find_presets()
+    what = _why_not(preset, (*presets, *(each.qualified for each in presets.values())), "its package")
     return config_error(f"Connection {name!r} names the preset {preset!r}, {what}.")
 
 
@@ -55,7 +57,7 @@ _FEW = 12  # names; a longer list is not read, so only its length is given
 
 
 def unknown_name(name: str, settings: Settings, source: str) -> ConfigError:
-    """Return the error for a name that is not found: what is available, what is broken and why, and the nearest name.
+    """Return the error for a name that is not found: what is available, and the nearest name. No driver is imported.
 
     Args:
         name: The name.
@@ -68,13 +70,12 @@ def unknown_name(name: str, settings: Settings, source: str) -> ConfigError:
         _listed(kind, sorted(set(names)))
         for kind, names in (("connections", settings.entries), ("presets", presets), ("drivers", drivers))
     ]
-    broken = [f"driver {driver} failed to load: {why}" for driver in drivers if (why := driver_problem(driver))]
     if discovery.is_left_out(name):
-        broken.append(f"{name} is installed, but POLYGLOT_DRIVERS excludes it")
+        lists.append(f"{name} is installed, but POLYGLOT_DRIVERS excludes it")
     meant = _meant(name, [*settings.entries, *presets, *drivers])
     return config_error(
         f"Nothing is called {name!r}{where}{f' (did you mean {meant!r}?)' if meant else ''}. There are "
-        f"{'; '.join(lists + broken)}. A provider's package may not be installed; connections() lists all names."
+        f"{'; '.join(lists)}. A provider's package may not be installed; connections() lists all names."
     )
 
 
@@ -83,7 +84,7 @@ def _meant(name: str, known: Sequence[str]) -> str | None:
     head, _, model = name.partition(":")
     if close := nearest(head, known):
         return f"{close}/{model}" if model else close
-    for preset in (*discovery.find_defaults(), *discovery.find_presets()):
+    for preset in (*discovery.find_defaults(), *filter(discovery.has_driver, discovery.find_presets())):
         with contextlib.suppress(PluginError, ConfigError):
             found = discovery.load_preset(preset)  # of a provider whose dialect is its own: others serve any model
             if found and found.driver == preset and str(found.model).split("-")[0] == head.split("-")[0]:

@@ -82,7 +82,7 @@ def _fields_of(name: str, settings: Settings, overrides: Layer, source: str = ""
         name, _, model = name.partition("/")
         layers, overrides = _layers_of(name, settings), {"model": model, **overrides}
     if not layers:
-        raise unknown_name(name, settings, source)
+        raise unknown_name(settings.qualified(name), settings, source)
     return folded(name, *layers, {**_environment_layer(name), **overrides})
 
 
@@ -102,13 +102,14 @@ def _fallbacks(name: str, given: object, settings: Settings) -> tuple[Connection
 def _layers_of(name: str, settings: Settings) -> list[Layer]:
     """Return the layers below environment and code, lowest first; none if the name is not found."""
     entry = settings.entries.get(name)
-    if entry is not None:
-        preset = None if entry.preset is None else installed_preset(entry.preset, name)
-        return [preset_layer(preset) if preset else {"driver": entry.driver}, entry_layer(entry)]
-    preset = discovery.load_preset(name)
+    above = [] if entry is None else [entry_layer(entry)]
+    if entry is not None and entry.driver is not None:
+        return [{"driver": settings.qualified(entry.driver)}, *above]
+    start = settings.qualified(name if entry is None else str(entry.preset))
+    preset = discovery.load_preset(start) if entry is None else installed_preset(start, name)
     if preset is not None:
-        return [preset_layer(preset)]
-    return [{"driver": name}] if discovery.has_driver(name) else []
+        return [{**preset_layer(preset), "driver": settings.qualified(preset.driver)}, *above]
+    return [{"driver": start}] if discovery.has_driver(start) else []
 
 
 def installed_preset(preset: str, name: str) -> Preset:
@@ -185,17 +186,17 @@ def _wanted(name: str | None, settings: Settings) -> tuple[str, str]:
         return chosen, f"the environment variable {DEFAULT_VARIABLE} names it"
     if settings.default:
         return settings.default, f"it is the default in {settings.path}"
-    return _only_keyed_preset(), ""
+    return _only_keyed_preset(settings), ""
 
 
-def _only_keyed_preset() -> str:
+def _only_keyed_preset(settings: Settings) -> str:
     """Return the one preset that is offered as a default and whose key is set.
 
     Raises:
         NoDefault: There is none.
         ConfigError: There are several.
     """
-    variables = dict(_offered_presets())
+    variables = dict(_offered_presets(settings))
     keyed = [name for name, variable in variables.items() if _is_keyed(name, variable)]
     if len(keyed) > 1:
         raise config_error(f"Keys of {' and '.join(keyed)} are set, and each could be the default. {_how_to_choose()}.")
@@ -207,9 +208,12 @@ def _only_keyed_preset() -> str:
     raise NoDefault(message, keys, phase="configure")
 
 
-def _offered_presets() -> Iterator[tuple[str, str | None]]:
+def _offered_presets(settings: Settings) -> Iterator[tuple[str, str | None]]:
     """Yield the presets offered as a default, with the variables of their keys; skip those that fail to load."""
-    for name in discovery.find_defaults():
+    offered = [(each, each.rpartition(":")[2]) for each in discovery.find_defaults()]
+    for name in dict.fromkeys(
+        settings.qualified(bare) if bare in settings.packages else each for each, bare in offered
+    ):
         with contextlib.suppress(PluginError, ConfigError):
             if preset := discovery.load_preset(name):
                 yield name, preset.api_key_env

@@ -6,6 +6,8 @@ implementations; its rule holds here too: arguments are passed by name, in any s
 
 from __future__ import annotations
 
+import logging
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -15,6 +17,7 @@ from polyglot_core import hookspecs
 from polyglot_core._values.descriptors import no_descriptor
 from polyglot_core._values.events import Failure, TextDelta
 from polyglot_core._values.response import Usage
+from polyglot_core._values.suggest import suggestion
 from polyglot_core._values.unreadable import UNREADABLE
 from polyglot_core._wire.framings import FRAMERS
 from polyglot_core._wire.messages import CompletionSign, WireRequest
@@ -27,9 +30,11 @@ if TYPE_CHECKING:
     from polyglot_core._values.events import Event
     from polyglot_core._values.models import Model
     from polyglot_core._values.request import InferenceRequest
-    from polyglot_core._wire.messages import Chunk, WireResponse
+    from polyglot_core._wire.messages import Chunk, Follow, WireResponse
 
 __all__ = ["BoundDriver", "Driver"]
+
+_log = logging.getLogger("polyglot_core.drivers")
 
 _REQUIRED = ("encode_request", "decode_chunk", "extract_usage")
 
@@ -49,17 +54,24 @@ class Driver:
         name: Name by which connections refer to it.
         distribution: Distribution that provides it; empty for a driver registered in process.
         version: Version of the distribution.
+        hooks: The hooks that it has, by name.
     """
 
     def __init__(self, name: str, module: object, distribution: str = "", version: str = "") -> None:
         self.name = name
         self.distribution = distribution
         self.version = version
-        self._hooks = _implementations(self, module)
+        self.hooks = _implementations(self, module)
+        for hook in _CONTRACT.keys() - self.hooks.keys():
+            if callable(getattr(module, hook, None)):
+                note = "mark it with polyglot_core.plugin.hookimpl, or rename it"
+                _log.warning("The %s has %s, which is not called: %s.", self.origin, hook, note)
 
     def bind(self, connection: Connection) -> BoundDriver:
-        """Return the driver's hooks bound to a connection."""
-        return BoundDriver(self, connection, self._hooks)
+        """Return the driver's hooks bound to a connection, which names it without its distribution."""
+        if ":" in connection.driver:
+            connection = connection.with_changes(driver=self.name)
+        return BoundDriver(self, connection, self.hooks)
 
     @property
     def origin(self) -> str:
@@ -125,6 +137,29 @@ class BoundDriver:
         wire = self._call("encode_resume", "state", state, request=request)
         return None if wire is None else self._checked("encode_resume", wire)
 
+    def encode_cancel(self, request: InferenceRequest, state: dict[str, Any]) -> WireRequest | None:
+        """Encode a request that stops work of the provider's; None if the driver has no such hook, or knows no work.
+
+        Raises:
+            PluginError: The driver is broken.
+        """
+        wire = self._call("encode_cancel", "state", state, request=request) if "encode_cancel" in self.hooks else None
+        return None if wire is None else self._checked("encode_cancel", wire)
+
+    def kept_for(self, follow: Follow, state: dict[str, Any]) -> dict[str, Any]:
+        """Return a copy of what the driver has kept before a follow-up request.
+
+        Raises:
+            PluginError: The request, or what the driver has kept, cannot be used.
+        """
+        self._checked("decode_chunk", follow.request)
+        try:
+            if not 0 <= follow.after <= 3600:  # as `Follow` documents
+                raise self.at_fault(f"returned a Follow with after={follow.after}, not from 0 to 3600")
+            return deepcopy(state)
+        except TypeError as error:  # there are objects that cannot be copied
+            raise self.broken("decode_chunk", error) from error
+
     def pages_of_models(self, models: list[Model]) -> Iterator[BoundDriver]:
         """Yield the driver for one plain call after the other, each of which appends a page of models to `models`.
 
@@ -166,7 +201,7 @@ class BoundDriver:
         return returned
 
     def _checked(self, hook: str, returned: object) -> WireRequest:
-        wire = self._a(WireRequest, hook, returned)
+        wire = self._a(WireRequest, hook, returned, ", which json_request makes")
         if isinstance(wire.framing, str) and wire.framing not in FRAMERS:
             raise self.at_fault(f"set framing={wire.framing!r}; valid values are {', '.join(FRAMERS)}")
         for field, words in _WORDS.items():
@@ -199,9 +234,7 @@ class BoundDriver:
         Raises:
             PluginError: The driver is broken.
         """
-        if "decode_error" not in self.hooks:
-            return None
-        failure = self._call("decode_error", "response", response)
+        failure = self._call("decode_error", "response", response) if "decode_error" in self.hooks else None
         return None if failure is None else self._a(Failure, "decode_error", failure, " or None")
 
     def _authorized(self, wire: WireRequest) -> WireRequest:
@@ -267,18 +300,38 @@ def _implementations(driver: Driver, module: object) -> dict[str, Implementation
             "install a newer polyglot-core"
         )
     manager = pluggy.PluginManager("polyglot")
-    manager.add_hookspecs(hookspecs)
-    try:
-        manager.register(module, name=driver.name)
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise driver.error(f"violates the contract: {' '.join(str(error).split())}") from error
+    manager.register(module, name=driver.name)
     found: dict[str, Implementation] = {}
     for hook in manager.get_hookcallers(module) or ():
         for implementation in hook.get_hookimpls():
-            if implementation.wrapper or implementation.hookwrapper:
-                raise driver.error(f"wraps {hook.name}, but wrappers are not supported")
-            found[hook.name] = (implementation.function, tuple(implementation.argnames))
+            if not (implementation.optionalhook and hook.name not in _CONTRACT):
+                if problem := _misuse(hook.name, implementation):
+                    raise driver.error(problem)
+                found[hook.name] = (implementation.function, tuple(implementation.argnames))
     if missing := [name for name in _REQUIRED if name not in found]:
         raise driver.error(f"lacks {', '.join(missing)}; mark the functions with polyglot_core.plugin.hookimpl")
     return found
+
+
+_CONTRACT: dict[str, tuple[str, ...]] = {
+    name: hook.__code__.co_varnames[: hook.__code__.co_argcount]
+    for name, hook in vars(hookspecs).items()
+    if hasattr(hook, "polyglot_spec")
+}
+"""The arguments of each hook."""
+
+
+def _misuse(name: str, implementation: pluggy.HookImpl) -> str:
+    """Return what is wrong with a function that is marked as a hook, to follow the driver's name; empty if nothing is.
+
+    pluggy checks the same when it has the specifications, in its own words and without suggestions.
+    """
+    if name not in _CONTRACT:
+        return f"implements {name}, which is not a hook{suggestion(name, _CONTRACT)}"
+    if implementation.wrapper or implementation.hookwrapper:
+        return f"wraps {name}, but wrappers are not supported"
+    known = _CONTRACT[name]
+    for argument in set(implementation.argnames).difference(known):
+        near = suggestion(argument, known)
+        return f"has an argument {argument!r} of {name}, which does not exist{near}; there are {', '.join(known)}"
+    return ""

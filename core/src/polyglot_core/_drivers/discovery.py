@@ -1,4 +1,8 @@
-"""Finds drivers and presets by the metadata of installed distributions, and imports them when they are used."""
+"""Finds drivers and presets by the metadata of installed distributions, and imports them when they are used.
+
+A name may begin with a distribution, as in ``polyglot-acme:acme``. It has to if several distributions register it: none
+of them takes precedence, so that no package can take a name from another.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,19 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
+
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.connection import Preset
 from polyglot_core._values.descriptors import no_descriptor
-from polyglot_core._values.entry_points import entry_points, owners
-from polyglot_core._values.importing import import_module
+from polyglot_core._values.entry_points import claims, entry_points, normal
+from polyglot_core._values.importing import import_plugin, import_target
+from polyglot_core._values.suggest import suggestion
 from polyglot_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import ModuleType
     from typing import Self
-
-    from polyglot_core._values.entry_points import EntryPoint
 
 
 __all__ = [
@@ -60,11 +64,11 @@ class RegisteredName(NamedTuple):
     """A name in an entry-point group and the distribution that registers it. No module is imported for it.
 
     Attributes:
-        name: Name of the driver or preset.
+        name: Name of the driver or preset, without the distribution.
         target: Module that the entry point names.
         distribution: Distribution that registers the name.
         version: Version of the distribution.
-        rivals: Other distributions that register the same name. If there are any, the name cannot be used.
+        rivals: Other distributions that register the same name, with their versions.
     """
 
     name: str
@@ -77,6 +81,16 @@ class RegisteredName(NamedTuple):
     def origin(self) -> str:
         """Return the distribution with its version."""
         return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def qualified(self) -> str:
+        """Return the name with its distribution."""
+        return f"{self.distribution}:{self.name}"
+
+    @property
+    def usable(self) -> str:
+        """Return the name that connections use: the qualified one if there are rivals."""
+        return self.qualified if self.rivals else self.name
 
 
 _log = logging.getLogger("polyglot_core.drivers")
@@ -130,76 +144,106 @@ def register(module: object, name: str) -> Registration:
 # Installed
 
 
-def _found(group: str, name: str, entries: Sequence[EntryPoint]) -> RegisteredName:
-    (distribution, version), *others = owners(group, name)
-    rivals = tuple(f"{rival} {its_version}" for rival, its_version in others)
-    return RegisteredName(name, entries[0].value, distribution, version, rivals)
+def _find(group: str, name: str, *, allowed: bool = True) -> list[RegisteredName]:
+    """Return the registrations of one name. To read every distribution's name would take a hundred times as long.
 
-
-def _find(group: str, name: str) -> RegisteredName | None:
-    """Return the registration of one name. To read every distribution's name would take a hundred times as long."""
+    Args:
+        group: The entry-point group.
+        name: The name, with or without its distribution.
+        allowed: Whether to leave out those that the allow list excludes.
+    """
+    owner, _, bare = name.rpartition(":")
     try:
-        entries = entry_points(group).get(name)
-        return None if entries is None else _found(group, name, entries)
+        found = claims(group, bare) if bare in entry_points(group) else ()
     except OSError as error:  # of the files that describe the distributions
         if ours := no_descriptor(error):
             raise ours from error
         raise
+    found = tuple(each for each in found if not allowed or _allowed(group, bare, each[0]))
+    return [
+        RegisteredName(bare, each[2], *each[:2], tuple(" ".join(other[:2]) for other in found if other != each))
+        for each in found
+        if not owner or normal(owner) == normal(each[0])
+    ]
 
 
-def _allow_list() -> frozenset[str] | None:
-    allowed = os.environ.get(_ALLOW_LIST)
-    return None if allowed is None else frozenset(each.strip() for each in allowed.split(","))
+def _find_one(group: str, name: str, kind: str) -> RegisteredName | None:
+    """Return the only registration of a name, or the one of its distribution; None if there is none.
 
-
-def _allowed(name: str, group: str = DRIVERS) -> bool:
-    """Return whether the allow list has a driver or an observer, by its name or by its distribution's."""
-    allowed = _allow_list()
-    return allowed is None or name in allowed or not allowed.isdisjoint(_owners(group, name))
-
-
-def _owners(group: str, name: str) -> set[str]:
-    return {owner for owner, _ in owners(group, name)}
-
-
-def _allowed_preset(name: str) -> bool:
-    """Return whether a preset's module may be imported: its distribution is allowed, or a driver of that is.
-
-    The allow list keeps all code of a package out of the process, not its drivers alone.
+    Raises:
+        ConfigError: Several distributions register the name.
     """
-    allowed = _allow_list()
-    if allowed is None:
+    found = _find(group, name)
+    if len(found) < 2:
+        return found[0] if found else None
+    lines = " or ".join(f'{kind} = "{each.qualified}"' for each in found)
+    chosen = " or ".join(f'{name} = "{each.distribution}"' for each in found)
+    msg = (
+        f"The {kind} name {name!r} is registered by {' and '.join(each.origin for each in found)}. Select one in the "
+        f"connection: {lines}; or for all connections, in the table [packages] of the configuration file: {chosen}."
+    )
+    raise ConfigError(msg, phase="configure")
+
+
+def _find_all(group: str) -> dict[str, RegisteredName]:
+    return {each.usable: each for name in sorted(entry_points(group)) for each in _find(group, name)}
+
+
+def _allowed(group: str, name: str, distribution: str) -> bool:
+    """Return whether the allow list has a registration: by its name, by its distribution, or by both.
+
+    The allow list keeps all code of a package out of the process. So a preset is allowed if its distribution is, or a
+    driver of that; its own name is not enough.
+    """
+    if (allowed := os.environ.get(_ALLOW_LIST)) is None:
         return True
-    drivers = {owner for driver in entry_points(DRIVERS) if driver in allowed for owner in _owners(DRIVERS, driver)}
-    return _owners(PRESETS, name) <= drivers | allowed
+    words = {each.strip() for each in allowed.split(",")}
+    if {normal(distribution), normal(f"{distribution}:{name}")} & set(map(normal, words)):
+        return True
+    if group != PRESETS:
+        return name in words
+    return any(
+        _allowed(DRIVERS, each, distribution) for each in entry_points(DRIVERS) if _is_of(DRIVERS, each, distribution)
+    )
+
+
+def _is_of(group: str, name: str, distribution: str) -> bool:
+    return any(owner == distribution for owner, _, _ in claims(group, name))
 
 
 def find_drivers() -> dict[str, RegisteredName]:
-    """Return the installed drivers by name, without importing any. Those not in ``POLYGLOT_DRIVERS`` are omitted."""
-    claims = entry_points(DRIVERS)
-    return {name: _found(DRIVERS, name, claims[name]) for name in sorted(claims) if _allowed(name)}
+    """Return the installed drivers by the names that connections use, without importing any.
+
+    Those not in ``POLYGLOT_DRIVERS`` are omitted.
+    """
+    return _find_all(DRIVERS)
 
 
 def find_presets() -> dict[str, RegisteredName]:
-    """Return the installed presets by name, without importing any. Those of packages that are excluded are omitted."""
-    claims = entry_points(PRESETS)
-    return {name: _found(PRESETS, name, claims[name]) for name in sorted(claims) if _allowed_preset(name)}
+    """Return the installed presets by the names that connections use, without importing any.
+
+    Those of packages that are excluded are omitted.
+    """
+    return _find_all(PRESETS)
 
 
 def find_defaults() -> list[str]:
-    """Return the names of the presets that can be the default connection."""
-    return sorted(filter(_allowed_preset, entry_points(DEFAULTS)))
+    """Return the names of the presets that can be the default connection.
+
+    Of several presets with one name, it is the one whose own distribution offers it.
+    """
+    found = [each for name in sorted(entry_points(DEFAULTS)) for each in _find(PRESETS, name)]
+    return [each.usable for each in found if not each.rivals or _is_of(DEFAULTS, each.name, each.distribution)]
 
 
 def has_driver(name: str) -> bool:
     """Return True if there is a driver of this name, registered or installed. Nothing is imported."""
-    return name in _registered or (_allowed(name) and _find(DRIVERS, name) is not None)
+    return name in _registered or bool(_find(DRIVERS, name))
 
 
 def is_left_out(name: str) -> bool:
     """Return True if there is an installed driver or preset of this name that ``POLYGLOT_DRIVERS`` excludes."""
-    driver = not _allowed(name) and _find(DRIVERS, name) is not None
-    return driver or (not _allowed_preset(name) and _find(PRESETS, name) is not None)
+    return any(_find(group, name, allowed=False) and not _find(group, name) for group in (DRIVERS, PRESETS))
 
 
 def registered_drivers() -> tuple[str, ...]:
@@ -219,38 +263,44 @@ def load_driver(name: str) -> Driver | None:
     """
     if name in _registered:
         return _registered[name]
-    found = _find(DRIVERS, name) if _allowed(name) else None
+    found = _find_one(DRIVERS, name, "driver")
     if found is None:
         return None
     if found not in _loaded:
         module = _import(found, "driver")
-        _loaded[found] = Driver(name, module, found.distribution, found.version)
+        _loaded[found] = Driver(found.name, module, found.distribution, found.version)
     return _loaded[found]
 
 
 def load_preset(name: str) -> Preset | None:
     """Import the module of the preset of this name and return the preset; None if there is none.
 
+    Its driver is the one of its own distribution if several distributions register the driver's name.
+
     Raises:
         PluginError: The module cannot be imported, or has no such row.
         ConfigError: Several distributions register the name.
     """
-    found = _find(PRESETS, name) if _allowed_preset(name) else None
+    found = _find_one(PRESETS, name, "preset")
     if found is None:
         return None
-    row = getattr(_import(found, "preset"), "PRESETS", {}).get(name)
+    rows = getattr(_import(found, "preset"), "PRESETS", {})
+    row = rows.get(found.name)
     if not isinstance(row, Preset):
         msg = (
-            f"Preset {name!r} of {found.origin} has no row in PRESETS of {found.target}. "
-            f"Report this to {found.distribution}."
+            f"Preset {found.name!r} of {found.origin} has no row in PRESETS of {found.target}"
+            f"{suggestion(found.name, rows)}. Report this to {found.distribution}."
         )
         raise PluginError(msg, phase="configure")
-    return row
+    own = [
+        each.qualified for each in _find(DRIVERS, row.driver) if each.rivals and each.distribution == found.distribution
+    ]
+    return replace(row, driver=own[0]) if own and row.driver not in _registered else row
 
 
 def find_observers() -> list[str]:
     """Return the names of the installed observers, without those that the allow list excludes."""
-    return sorted(name for name in entry_points(OBSERVERS) if _allowed(name, OBSERVERS))
+    return list(_find_all(OBSERVERS))
 
 
 def load_observer(name: str) -> Any:  # noqa: ANN401 (whatever the name stands for)
@@ -258,23 +308,13 @@ def load_observer(name: str) -> Any:  # noqa: ANN401 (whatever the name stands f
 
     Raises:
         PluginError: There is none of this name, or the module cannot be imported.
+        ConfigError: Several distributions register the name.
     """
-    installed = _find(OBSERVERS, name) if name in find_observers() else None
-    found = installed or RegisteredName(name, name, "the configuration", "")
-    return getattr(_import(found, "observer"), found.target.partition(":")[2].strip(), None)
+    found = _find_one(OBSERVERS, name, "observer") or RegisteredName(name, name, "the configuration", "")
+    _log.debug("The observer %r is imported from %s, %s.", found.name, found.target, found.origin)
+    return import_target(found.target, f"Observer {found.name!r} of {found.origin}")
 
 
 def _import(found: RegisteredName, kind: str) -> ModuleType:
-    if found.rivals:
-        claimed = " and ".join((found.origin, *found.rivals))
-        msg = f"The {kind} name {found.name!r} is registered by {claimed}; uninstall one of them."
-        raise ConfigError(msg, phase="configure")
     _log.debug("The %s %r is imported from %s, %s.", kind, found.name, found.target, found.origin)
-    try:
-        return import_module(found.target.partition(":")[0].strip())
-    except Exception as error:
-        if isinstance(error, OSError) and (ours := no_descriptor(error)):
-            raise ours from error
-        why = f"{type(error).__name__}: {error}"
-        msg = f"{kind.capitalize()} {found.name!r} of {found.origin} could not be imported: {why}"
-        raise PluginError(msg, phase="configure") from error
+    return import_plugin(found.target.strip(), f"{kind.capitalize()} {found.name!r} of {found.origin}")

@@ -5,24 +5,27 @@ Everything that differs in kind between sync and async is here.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
+from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
-from polyglot_core._engine.background import AsyncBackground, AsyncOperation, Background, Operation
+from polyglot_core._engine.background import AsyncBackground, AsyncOperation, Background, Operation, outcome_of
 from polyglot_core._engine.flows import awaiting, waiting
 from polyglot_core._http.event_loops import AsyncSource, closer_here
 from polyglot_core._http.opening import OpeningState
 from polyglot_core._http.pools import LONGEST_WAIT, Pools, SendOptions
 from polyglot_core._http.translate import timed_out
-from polyglot_core._http.watchdog import on_collect
+from polyglot_core._http.watchdog import close_later, on_collect
 from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
     import anyio
 
@@ -62,7 +65,7 @@ class SyncBackend:
         """Encode, authorize and send the request of the next attempt, and wait for status and headers."""
         self._pools.prepare(call.target.connection.route)  # before the clocks of the call start
         wire = call.encode()
-        if call.target.connection.rate is not None:
+        if call.target.connection.rate is not None and call.permit is None:
             self.admit(call, wire.url)
         wire = self.authorize(call, wire)
         call.start(wire)
@@ -86,10 +89,10 @@ class SyncBackend:
         Raises:
             TimedOut: A clock ran out first. The thread is abandoned.
         """
-        if call.target.driver.authorize is None:
+        if (authorize := call.authorize(wire)) is None:
             return wire
         moment, clock = call.clocks.due(perf_counter())
-        run = Operation(partial(call.target.driver.authorize, wire), _nothing, _nothing)
+        run = Operation(partial(authorize, wire), _nothing, _nothing)
         self._authorizing = running = Background(run, "polyglot-authorize")
         try:
             if self._woken.is_set() or not running.wait(moment):
@@ -118,6 +121,21 @@ class SyncBackend:
         self._opening.abort()
         if (running := self._authorizing) is not None:
             running.abandon()
+
+    def cancel_work(self, call: Call) -> int:
+        """Send the request that stops work of the provider's, and return the status. A thread of its own sends it.
+
+        Raises:
+            PolyglotError: It was not sent, or there was no response in time.
+        """
+        outcomes, send = SimpleQueue[Callable[[], "Exchange"]](), partial(SyncBackend(self._pools).open, call)
+        sending = threading.Thread(target=lambda: outcomes.put(outcome_of(send)), name="polyglot-cancel", daemon=True)
+        close_later(sending.start)
+        try:
+            with contextlib.closing(outcomes.get(timeout=call.options.timeouts.total)()) as exchange:
+                return exchange.status
+        except Empty:
+            raise timed_out("total") from None
 
     # Waits in parts
 
@@ -164,7 +182,7 @@ class AsyncBackend:
         """Encode, authorize and send the request of the next attempt, and wait for status and headers."""
         (await self._source.pools()).prepare(call.target.connection.route)  # before the clocks of the call start
         wire = call.encode()
-        if call.target.connection.rate is not None:
+        if call.target.connection.rate is not None and call.permit is None:
             await self.admit(call, wire.url)
         wire = await self.authorize(call, wire)
         call.start(wire)
@@ -194,12 +212,12 @@ class AsyncBackend:
         Raises:
             TimedOut: A clock ran out first. The thread is abandoned.
         """
-        if call.target.driver.authorize is None:
+        if (authorize := call.authorize(wire)) is None:
             return wire
         import anyio.to_thread  # noqa: PLC0415
 
         moment, clock = call.clocks.due(now := perf_counter())
-        hook = partial(call.target.driver.authorize, wire)
+        hook = partial(authorize, wire)
         authorized = await self._within(moment - now, lambda: anyio.to_thread.run_sync(hook, abandon_on_cancel=True))
         if authorized is None:
             raise timed_out(clock)
@@ -246,6 +264,20 @@ class AsyncBackend:
         self._woken = True
         if self._scope is not None:
             self._scope.cancel()
+
+    async def cancel_work(self, call: Call) -> int:
+        """Send the request that stops work of the provider's, shielded from cancellation, and return the status.
+
+        Raises:
+            PolyglotError: It was not sent, or there was no response in time.
+        """
+        import anyio  # noqa: PLC0415
+
+        with anyio.move_on_after(call.options.timeouts.total, shield=True):
+            exchange = await AsyncBackend(self._source).open(call)
+            await exchange.close()
+            return exchange.status
+        raise timed_out("total")
 
     # Waits in parts
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._http.watchdog import CollectHook
 
-__all__ = ["AsyncBackground", "AsyncOperation", "Background", "Operation"]
+__all__ = ["AsyncBackground", "AsyncOperation", "Background", "Operation", "outcome_of"]
 
 _T = TypeVar("_T")
 
@@ -58,7 +58,7 @@ class AsyncOperation(NamedTuple, Generic[_T]):
     release: Callable[[_T | None], Awaitable[object]]
 
 
-def _outcome_of(run: Callable[[], _T]) -> Callable[[], _T]:
+def outcome_of(run: Callable[[], _T]) -> Callable[[], _T]:
     """Call `run`, and return a function that returns its result or raises its exception."""
     try:
         return partial(_return, run())
@@ -102,7 +102,7 @@ class _Work(Generic[_T]):
 
     def run(self) -> None:
         """Perform the operation, and release its connection if it was abandoned meanwhile."""
-        outcome = _outcome_of(self._run)
+        outcome = outcome_of(self._run)
         with self._lock:
             self._over = True
             abandoned = self._abandoned

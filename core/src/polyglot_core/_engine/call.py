@@ -5,6 +5,7 @@ The pump performs what is decided here; see the comment at the top of `pump`.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from time import perf_counter
@@ -12,25 +13,25 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict, replace
 
-from polyglot_core._attempt.attempt import Attempt
+from polyglot_core._attempt.attempt import Attempt, Following, Job
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._attempt.lifecycle import Signal
 from polyglot_core._attempt.stream_errors import LengthReached
 from polyglot_core._engine import final_error, retry_policy
 from polyglot_core._engine import resume as resuming
+from polyglot_core._engine.call_options import CallOptions
 from polyglot_core._engine.call_state import History, Requests, Target
-from polyglot_core._values.addresses import origin_of
+from polyglot_core._values.addresses import base_url_problem, origin_of
 from polyglot_core._values.admission import AdmissionRequest, find_admission
 from polyglot_core._values.calls import AttemptStarted, FirstEvent
 from polyglot_core._values.events import Seam
 from polyglot_core._values.response import FailedAttempt, Outcome
 from polyglot_core._values.secret import Secret
-from polyglot_core.errors import StreamError, TimedOut
+from polyglot_core.errors import Malformed, ProviderError, StreamError, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from polyglot_core._engine.call_options import CallOptions
     from polyglot_core._engine.observers import CallRecord
     from polyglot_core._values.admission import Permit
     from polyglot_core._values.events import Event
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from polyglot_core.errors import PolyglotError
 
 __all__ = ["Call", "Target"]
+
+CANCEL_SECONDS = 2.0
+"""Seconds that a request which stops abandoned work of the provider's takes at most."""
 
 _budgets: dict[tuple[str, int], retry_policy.Budget] = {}
 """The retry budgets of this process, by origin and capacity."""
@@ -85,15 +89,19 @@ class Call:
     # Requests
 
     def encode(self) -> WireRequest:
-        """Encode the request of the next attempt, with the headers of the connection and of the call.
+        """Encode the request of the next attempt, or its follow-up request, with the headers of connection and call.
 
         The key is added too, unless the driver authorizes requests itself. The attempt is counted from here on, so that
         a failed authorization is an attempt as well.
 
         Raises:
             PolyglotError: The driver cannot express the request, a fallback's, or the mode to resume in.
+            Malformed: The address of the follow-up request cannot be used.
         """
         requests, connection = self._requests, self.target.connection
+        if (job := self.following) is not None:
+            self.clocks.pass_over(perf_counter())
+            return self._addressed(job.request)
         if requests.attempts == 0:
             self.clocks = Clocks(self.options.timeouts, perf_counter())  # the time since `create` is the caller's
             resuming.check(self.target, self._fallbacks, self.options.resume)
@@ -105,13 +113,50 @@ class Call:
         self.clocks.start_attempt(begun := perf_counter())
         modules = len(sys.modules)
         wire = resuming.encode(self.target, self._history)
+        if self._history.job is None:
+            requests.origin, requests.process = origin_of(wire.url), os.getpid()
         if len(sys.modules) != modules:  # the driver has imported some
             self.clocks.leave_out(perf_counter() - begun)
         requests.budget = _budget(wire.url, connection.retries.budget)
+        return self._addressed(wire)
+
+    def _addressed(self, wire: WireRequest) -> WireRequest:
+        """Return a request with the headers that it is sent with: as it is, if it leads to another origin.
+
+        Raises:
+            Malformed: It leads to an address that cannot be used.
+        """
+        connection, origin = self.target.connection, origin_of(wire.url)
+        if origin != self._requests.origin:
+            if problem := base_url_problem(origin, allow_http=connection.allow_http):
+                raise Malformed(f"The response is to be received from {origin}, which {problem}.", retryable=False)
+            return wire
         headers = {**wire.headers, **{name.lower(): text for name, text in connection.headers.items()}}
         if self.target.driver.authorize is None:
             headers.update({name.lower(): key for name, key in connection.auth_headers().items()})
         return replace(wire, headers=headers)
+
+    def authorize(self, wire: WireRequest) -> Callable[[WireRequest], WireRequest] | None:
+        """Return the driver's hook that authorizes this request; None if there is none, or for another origin."""
+        return self.target.driver.authorize if origin_of(wire.url) == self._requests.origin else None
+
+    def cancellation(self) -> Call | None:
+        """Return a call that requests the provider to stop its work, at most once; None if there is nothing to stop.
+
+        Raises:
+            PluginError: The driver is broken.
+        """
+        attempt, job, (connection, driver, request, _) = self.attempt, self._history.job, self.target
+        process, self._requests.process = self._requests.process, 0
+        over = attempt is not None and (attempt.outcome is Outcome.FINISHED or attempt.assembler.all_finished)
+        state = attempt.decoder_state if attempt is not None else job.state if job is not None else {}
+        none = process != os.getpid() or over or _is_reported(self.error)
+        if none or (wire := driver.encode_cancel(request, state)) is None:
+            return None
+        target = Target(connection.with_changes(rate=None), driver, request)
+        call = Call([target], CallOptions(replace(self.options.timeouts, total=CANCEL_SECONDS)), type(self.record)([]))
+        call._requests.origin, call._history.job = self._requests.origin, Job(wire)
+        return call
 
     def enter(self, url: str, wake: Callable[[], object], on_collect: Callable[..., object]) -> None:
         """Queue the request of the next attempt with the package that admits requests.
@@ -138,10 +183,13 @@ class Call:
             permit.release(error, attempt.response.usage if (attempt := self.attempt) else None)
 
     def start(self, wire: WireRequest) -> Attempt:
-        """Create and return the attempt for a request that is ready to be sent."""
+        """Create and return the attempt for a request that is ready to be sent, or the one that it continues."""
         connection, driver, request, use = self.target
+        self._requests.secrets += [value for value in wire.headers.values() if isinstance(value, Secret)]
+        if self.attempt is not None:  # which sends a follow-up request
+            self.attempt.follow(wire)
+            return self.attempt
         self._requests.sent += 1
-        self._requests.secrets = [value for value in wire.headers.values() if isinstance(value, Secret)]
         self.attempt = Attempt(
             wire,
             driver,
@@ -151,6 +199,7 @@ class Call:
             seam=self._history.seam if self._history.interrupted else None,
             before=self._history.resumed,
             choices=_choices(request),
+            job=self._history.job,
         )
         self.attempt.assembler.use = use
         if self._history.continued < self.options.continuations:
@@ -174,6 +223,11 @@ class Call:
         self._requests.attempts_here += max(0, times)
 
     # The state of the call
+
+    @property
+    def following(self) -> Job | None:
+        """The follow-up request that the current attempt is to send next; None if there is none."""
+        return None if (attempt := self.attempt) is None or attempt.ended else attempt.following
 
     @property
     def ended(self) -> bool:
@@ -245,20 +299,24 @@ class Call:
         )
 
     def release(self) -> bool:
-        """Record that the exchange is released. Return True if its body was read to the end, so that it can be reused.
+        """Record that the exchange is released. Return True if its body is to be read to the end, for it to be reused.
 
         A complete response refills the retry budget a little.
         """
         finished = self.attempt is not None and self.attempt.outcome is Outcome.FINISHED
         if finished and self._requests.budget is not None:
             self._requests.budget.earn()
-        return finished
+        return finished or self.following is not None
 
     def decide(self, error: PolyglotError) -> retry_policy.Decision:
         """Decide what follows an error that ended the attempt, and change the state of the call accordingly.
 
         The pump still has to report the failure, to wait, and to raise.
         """
+        if isinstance(error, Following):
+            job, now = self.following, perf_counter()  # no job if another thread has closed the call
+            self._history.job = None if self.attempt is None or self.attempt.committed else job
+            return retry_policy.Retry(0.0 if job is None else max(0.0, min(job.after, self.clocks.due(now)[0] - now)))
         final_error.redact(error, self.target, self.attempt, self._requests)
         self._requests.over_budget = False
         self.leave(error)
@@ -307,6 +365,8 @@ class Call:
         if isinstance(decision, retry_policy.Fallback):
             self.target = self._fallbacks.popleft()
             self._requests.attempts_here = 0
+        if decision.how not in {"retry", "restart"} or _is_reported(error):
+            history.job = None
         history.interrupted = history.latest_committed(self.attempt)
         history.seam = Seam(
             how=decision.how,
@@ -331,6 +391,11 @@ class Call:
             wait=wait,
             partial=error.partial if committed else None,
         )
+
+
+def _is_reported(error: PolyglotError | None) -> bool:
+    """Return whether an error is one that the provider has reported as its response, whose work is over then."""
+    return isinstance(error, ProviderError) and error.phase == "stream"
 
 
 def _choices(request: InferenceRequest) -> int:

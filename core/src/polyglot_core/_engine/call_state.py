@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
 
-from polyglot_core._attempt.attempt import Attempt
+from polyglot_core._attempt.attempt import Attempt, Job
 from polyglot_core._engine.retry_policy import Budget
 from polyglot_core._values.events import Seam
 from polyglot_core._values.response import FailedAttempt, InferenceResponse, Outcome
@@ -44,8 +44,10 @@ class Requests(Struct):
         attempts: Attempts in total, including one that failed before its request was sent.
         attempts_here: Attempts at the current connection.
         sent: Requests that were handed to the HTTP client.
-        secrets: Secrets in the headers of the latest request.
+        secrets: Secrets in the headers of the requests.
         budget: The retry budget of the origin that the latest request was encoded for; None for no limit.
+        origin: Origin of the latest request that was no follow-up request.
+        process: Process that sent it; 0 once a request to cancel its work was encoded.
         over_budget: True if the latest error was not retried because the budget was exhausted.
     """
 
@@ -54,6 +56,8 @@ class Requests(Struct):
     sent: int = 0
     secrets: list[Secret] = field(default_factory=list)
     budget: Budget | None = None
+    origin: str = ""
+    process: int = 0
     over_budget: bool = False
 
     def pay(self, now: float) -> bool:
@@ -70,12 +74,14 @@ class History(Struct):
         interrupted: The latest attempt that failed after content had been received.
         seam: Why and how the next, or the current, attempt follows the one before; None for the first attempt.
         continued: How often a response that reached its limit of tokens was continued.
+        job: What the next attempt receives instead of a new response; None if it sends a new request.
     """
 
     failed: list[FailedAttempt] = field(default_factory=list)
     interrupted: Attempt | None = None
     seam: Seam | None = None
     continued: int = 0
+    job: Job | None = None
 
     @property
     def resumed(self) -> Attempt | None:

@@ -53,6 +53,17 @@
 # quietly.) One interruption is harmless: that of a wait for a task in the background, which survives it. The frames of
 # an interruption are removed, because those of the client hold the key in plain text.
 #
+# A follow-up request. A driver may end a response with `Follow`: the rest of it is received by another request of the
+# same attempt. The attempt raises `Following`, which passes `_recover` like an error and ends nothing: the exchange is
+# drained and closed, the permit is kept, and the next rounds wait and send, as they do for a retry. `Call.encode` and
+# `Call.start` find the follow-up request in the attempt (`following`) and continue it. If the follow-up request fails,
+# `History.job` has what a retry needs to send it, and not the first request, which would begin paid work twice.
+#
+# Work that is abandoned. A driver may have a hook that encodes a request by which the provider stops its work
+# (`encode_cancel`). `closing` sends it once everything else is released, as a call of its own that nothing observes.
+# Any thread may close a stream, so a thread of its own sends it, started by the watchdog's: see `close_later`. A
+# generator that is closed may be in a finalizer, which must not wait, so GeneratorExit sends nothing.
+#
 # Errors pass `_recover` twice. First pass: the transport or a framer has failed while the attempt has no outcome
 # (`interruptible`). `interrupted` returns an iterator that becomes `_ready`. It flushes the text that the attempt holds
 # back. If the response was complete, it emits the closing partials and the call ends well: a connection that breaks
@@ -79,10 +90,14 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from polyglot_core._attempt.attempt import Following
 from polyglot_core._attempt.lifecycle import State
+from polyglot_core._attempt.unexpected_response import OK
 from polyglot_core._engine.backends import AsyncBackend, SyncBackend
 from polyglot_core._engine.callbacks import call_each
 from polyglot_core._engine.flows import run, run_async
@@ -217,6 +232,18 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         if self._running is not None or not (self._sending.locked() or self._clocks.waiting):
             self._ready, self._chunks = None, iter(())  # else the reader wakes and releases
             yield from self._release()
+        yield from self._cancel_work()
+
+    def _cancel_work(self) -> Flow[None]:
+        """Request the provider to stop work that is abandoned, if the driver can and if there is any. Log a failure."""
+        result: object = OK.start
+        try:
+            if not isinstance(sys.exc_info()[1], GeneratorExit) and (call := self.call.cancellation()) is not None:
+                result = yield from self._backend.wait(self._backend.cancel_work, call)
+        except Exception as error:  # noqa: BLE001 (the caller wants no more of the call; the text may quote a key)
+            result = type(error).__name__
+        if result not in OK:
+            logging.getLogger("polyglot_core.engine").warning("The provider's work was not cancelled: %s.", result)
 
     def calling_back(self, partial: PartialInferenceResponse) -> Flow[None]:
         """Call `on_partial` with a partial that is about to be returned. What it raises ends the call."""
@@ -293,6 +320,8 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
     def _recover(self, error: PolyglotError) -> Flow[None]:
         """End the attempt that `error` interrupted; or, if it has ended, prepare the next one or raise.
 
+        `Following` ends a response and not its attempt, so it prepares the next request.
+
         Raises:
             PolyglotError: `error`, if the call ends with it.
         """
@@ -300,13 +329,14 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
             raise error
         if self.call.cancelled:
             return
-        if self.call.interruptible:
+        if self.call.interruptible and not isinstance(error, Following):
             self._ready = self.call.interrupted(error)
             return
         target = self.call.target
         try:
             decision = self.call.decide(error)
-            yield from self._call_back(self.call.report_failure, target, error, decision)
+            if not isinstance(error, Following):
+                yield from self._call_back(self.call.report_failure, target, error, decision)
             yield from self._release()
         except BaseException as interruption:
             yield from self._abandon(interruption)
@@ -341,7 +371,8 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         """Return the connection to its pool if the body was read to the end, else close it."""
         exchange, self._exchange, self._direct = self._exchange, None, None
         running, self._running = self._running, None
-        self.call.leave()
+        if self.call.following is None:
+            self.call.leave()
         wait = self._backend.wait
         try:
             if running is not None:  # which closes the exchange

@@ -59,8 +59,8 @@ def check_continuing(target: Target) -> None:
 
 
 def encode(target: Target, history: History) -> WireRequest:
-    """Encode the next request: the original one, or one for the rest of the response that is resumed."""
-    wire = None
+    """Return the next request: the original one, one for the rest of a response, or a follow-up request again."""
+    wire = None if history.job is None else history.job.request
     if (resumed := history.resumed) is not None and history.seam is not None:
         if history.seam.how == "prefill":
             wire = target.driver.encode_prefill(target.request, (resumed.assembler.resumable_text() or "").rstrip())

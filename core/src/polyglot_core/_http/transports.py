@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core._http.httpx_options import Client, import_http, proxy_for, unreadable_certificates
-from polyglot_core._values.entry_points import entry_points, is_allowed
+from polyglot_core._values.entry_points import entry_points, is_allowed, load
 from polyglot_core._values.importing import import_module
 from polyglot_core.errors import ConfigError
 
@@ -81,9 +81,12 @@ def _chosen(route: Route, origin: str | None = None) -> tuple[str, TransportPack
 
     Raises:
         ConfigError: The transport that the connection or the variable names is not installed.
+        PluginError: It cannot be imported. One that nothing names is logged then, and httpx serves.
     """
-    installed = {name: found[0] for name, found in entry_points(TRANSPORTS).items() if is_allowed(found[0])}
-    name = str(route.transport or os.environ.get(_VARIABLE) or (min(installed) if len(installed) == 1 else _HTTPX))
+    found = {name: list(filter(is_allowed, entries)) for name, entries in entry_points(TRANSPORTS).items()}
+    installed = {name: entries[0] for name, entries in found.items() if len(entries) == 1}
+    named = str(route.transport or os.environ.get(_VARIABLE) or "")
+    name = named or (next(iter(installed)) if len(installed) == 1 else _HTTPX)
     if name == _HTTPX or route.proxy or (origin is not None and proxy_for(origin)):
         return None
     if name not in installed:
@@ -91,4 +94,5 @@ def _chosen(route: Route, origin: str | None = None) -> tuple[str, TransportPack
         known = ", ".join([_HTTPX, *sorted(installed)])
         msg = f"{where} the transport {name!r}, which is not installed; installed are: {known}."
         raise ConfigError(msg, phase="configure")
-    return name, installed[name].load()
+    package = load(installed[name], "transport", needed=bool(named))
+    return None if package is None else (name, package)

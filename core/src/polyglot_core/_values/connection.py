@@ -67,7 +67,7 @@ class Connection(Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: Name in errors and logs.
-        driver: Name of the driver.
+        driver: Name of the driver, or ``DISTRIBUTION:NAME``.
         model: Model of calls that name none.
         base_url: URL that paths are added to; None for the driver's default.
         api_key: The key.

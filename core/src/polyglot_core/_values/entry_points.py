@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core._values.importing import import_module
-from polyglot_core.errors import ConfigError
+from polyglot_core._values.importing import import_module, import_target
+from polyglot_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from importlib_metadata import Distribution
     from importlib_metadata import EntryPoint as EntryPoint  # noqa: PLC0414 (exported for annotations)
 
-__all__ = ["entry_points", "is_allowed", "modules", "owners"]
+__all__ = ["claims", "entry_points", "is_allowed", "load", "modules", "normal"]
+
+_log = logging.getLogger("polyglot_core.drivers")
 
 
 def entry_points(group: str) -> dict[str, list[EntryPoint]]:
@@ -32,15 +36,16 @@ def _entry_points(group: str, _path: tuple[str, ...]) -> dict[str, list[EntryPoi
     return by_name
 
 
-def owners(group: str, name: str) -> tuple[tuple[str, str], ...]:
-    """Return name and version of each distribution that registers `name` in a group, in order."""
-    return _owners(group, name, tuple(sys.path))
+def claims(group: str, name: str) -> tuple[tuple[str, str, str], ...]:
+    """Return distribution, version and target of each registration of `name` in a group, in order."""
+    entries: list[Any] = entry_points(group).get(name, [])
+    owned = [(_name_and_version(each.dist) if each.dist else ("?", "?"), each.value) for each in entries]
+    return tuple(sorted({(owner, version, target) for (owner, version), target in owned}))
 
 
-@lru_cache(maxsize=1024)
-def _owners(group: str, name: str, path: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    dists: list[Any] = [entry.dist for entry in _entry_points(group, path).get(name, ())]
-    return tuple(sorted({_name_and_version(dist) if dist else ("?", "?") for dist in dists}))
+def normal(distribution: str) -> str:
+    """Return the name of a distribution in the form in which two spellings of it are equal."""
+    return re.sub("[-_.]+", "-", distribution).lower()
 
 
 @lru_cache(maxsize=256)  # a file is read and parsed for it, which takes longer than all else that an inference needs
@@ -71,8 +76,26 @@ def modules(group: str, purpose: str, package: str) -> list[Any]:
 
 @lru_cache(maxsize=8)
 def _modules(group: str, allowed: str | None) -> list[Any]:
-    entries = [entry for _, claims in sorted(entry_points(group).items()) for entry in claims]
-    return [import_module(entry.value.partition(":")[0]) for entry in entries if _is_allowed(entry, allowed)]
+    entries = [entry for _, found in sorted(entry_points(group).items()) for entry in found]
+    loaded = [load(entry, "package", needed=False) for entry in entries if _is_allowed(entry, allowed)]
+    return [module for module in loaded if module is not None]
+
+
+def load(entry: EntryPoint, kind: str, *, needed: bool) -> Any:  # noqa: ANN401 (whatever the entry point stands for)
+    """Import and return what an entry point names; None for one that cannot be used and is not needed, which is logged.
+
+    Raises:
+        PluginError: It cannot be used, and is needed.
+    """
+    dist: Any = entry.dist
+    origin = " ".join(_name_and_version(dist)) if dist else "an unknown distribution"
+    try:
+        return import_target(entry.value, f"{kind.capitalize()} {entry.name!r} of {origin}")
+    except PluginError as error:
+        if needed:
+            raise
+        _log.warning("%s", error.message)
+        return None
 
 
 def is_allowed(entry: EntryPoint) -> bool:
@@ -81,5 +104,5 @@ def is_allowed(entry: EntryPoint) -> bool:
 
 
 def _is_allowed(entry: EntryPoint, allowed: str | None) -> bool:
-    names = None if allowed is None else {name.strip() for name in allowed.split(",")}
-    return names is None or (entry.dist is not None and entry.dist.name in names)
+    names = None if allowed is None else {normal(name.strip()) for name in allowed.split(",")}
+    return names is None or (entry.dist is not None and normal(entry.dist.name) in names)

@@ -22,6 +22,7 @@ __all__ = [
     "LF",
     "Chunk",
     "CompletionSign",
+    "Follow",
     "Framer",
     "FramerClass",
     "WireRequest",
@@ -117,6 +118,22 @@ class WireRequest(Struct, frozen=True, kw_only=True):
     finish_counts: Literal["first", "last"] = "first"
     response_headers: tuple[str, ...] = ()
     think_tags: tuple[str, str] | None = None
+
+
+class Follow(Struct, frozen=True):
+    """The response is received by a further request, which core sends as a part of the same attempt.
+
+    A driver returns it from `decode_chunk` as the last event of a chunk. What was received is kept, `state` included,
+    and the rest of the present response is not read.
+
+    Attributes:
+        request: The request. The connection's headers, its key and `authorize` are applied to it if its origin is that
+            of the attempt's first request; to another origin it is sent as it is.
+        after: Seconds to wait before it is sent, from 0 to 3600.
+    """
+
+    request: WireRequest
+    after: float = 0.0
 
 
 class WireResponse(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from polyglot_anthropic.encoding import body_of
 from polyglot_anthropic.facts import Facts
 from polyglot_anthropic.presets import PRESETS
 from polyglot_core.errors import RequestError
-from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, merged, read_facts
+from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, merged, read_facts, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +95,7 @@ def _is_unknown(created: datetime | None) -> bool:
 
 
 def _base_url(connection: Connection) -> str:
-    return (connection.base_url or str(PRESETS["anthropic"].base_url)).rstrip("/")
+    return url_of(connection, default=PRESETS["anthropic"].base_url)
 
 
 def _url(connection: Connection, request: InferenceRequest, facts: Facts) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct
 
 from polyglot_bedrock.presets import PRESETS
-from polyglot_core.plugin import read_facts
+from polyglot_core.plugin import read_facts, url_of
 
 if TYPE_CHECKING:
     from polyglot_core.plugin import Connection
@@ -43,7 +43,7 @@ def base_url_of(connection: Connection) -> str:
     Raises:
         ConfigError: As for `region_of`.
     """
-    base_url = (connection.base_url or _USUAL_URL).rstrip("/")
+    base_url = url_of(connection, default=_USUAL_URL)
     region = region_of(connection)
     if base_url != _USUAL_URL:
         return base_url

@@ -12,7 +12,7 @@ import click
 from polyglot_cli import interrupts
 from polyglot_cli.groups import DefaultGroup
 from polyglot_cli.output import is_closed_pipe, is_terminal, plain_warnings, silence_standard_streams
-from polyglot_cli.parameters import positive
+from polyglot_cli.parameters import config_option, positive
 from polyglot_cli.stream_command import stream
 
 if TYPE_CHECKING:
@@ -208,6 +208,28 @@ def drivers(as_json: bool) -> None:  # noqa: FBT001 (click's)
     from polyglot_cli import tables  # noqa: PLC0415 (it imports the whole library)
 
     tables.list_drivers(as_json=as_json)
+
+
+@polyglot.command()
+@click.option("--online", is_flag=True, help="Make a small call over each of your connections; it costs few tokens.")
+@_json("one JSON object")
+@config_option
+@click.pass_context
+def doctor(ctx: click.Context, config: str | None, as_json: bool, online: bool) -> None:  # noqa: FBT001 (click's)
+    """Examine the installation, and report what is wrong.
+
+    \b
+    Examples:
+      polyglot doctor
+      polyglot doctor --online
+      polyglot doctor --json | jq .problems
+
+    It lists packages, drivers, connections, keys (never their values), the configuration file, proxies and
+    certificates. The exit code is 1 if a problem was found, else 0.
+    """  # noqa: D301 (click's sign for lines that stay as they are)
+    from polyglot_cli.doctor_command import run  # noqa: PLC0415 (it imports the whole library)
+
+    ctx.exit(run(config, as_json=as_json, online=online))
 
 
 @polyglot.command()

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from polyglot_cli.control_sequences import one_line
+from polyglot_cli.isolated import survey
 from polyglot_cli.output import Output, is_terminal, write_line
 from polyglot_cli.styles import console
 from polyglot_cli.unread_config import mention_unread_file
 from polyglot_cli.views import as_json as json_text
-from polyglot_core import Inference, PolyglotError, connections
+from polyglot_core import Inference, PolyglotError
 from polyglot_core.errors import (
     AuthenticationError,
     NotFound,
@@ -90,7 +91,7 @@ def list_connections(config: str | None, text: str | None, *, show_all: bool, ch
         ConfigError: The configuration cannot be read.
     """
     mention_unread_file(config)
-    infos = _found([_info(each) for each in connections(config)], text)
+    infos = _found([_info(each) for each in survey("connections", config=config).connections_or_raise()], text)
     wanted = [info for info in infos if show_all or text or as_json or info.usable or _group(info) != "hosted"]
     rows = _checked(wanted, config) if check else [_row(info) for info in wanted]
     if as_json:
@@ -143,7 +144,7 @@ def _row(info: _Info) -> _Row:
         return _Row(info, group, "running" if running else "not running", good=running)
     if info.source == "file":
         return _Row(info, group, "configured", good=None)
-    keyed = _has_key(info.name)
+    keyed = bool(info.fields["key"])
     return _Row(info, group, "key set" if keyed else "not checked", good=True if keyed else None)
 
 
@@ -161,14 +162,6 @@ def _is_listening(info: _Info) -> bool:
     except OSError:
         return False
     return True
-
-
-def _has_key(name: str) -> bool:
-    """Return whether a preset has a key; no command is run for one."""
-    try:
-        return Inference.using(name).connection.secret is not None
-    except PolyglotError:
-        return False
 
 
 def _checked(infos: Sequence[_Info], config: str | None) -> list[_Row]:

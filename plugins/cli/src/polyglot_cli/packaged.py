@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -34,8 +36,11 @@ def load(name: str) -> click.Command | None:
     if len(owners) > 1:
         return _unusable(name, f"it is provided by {' and by '.join(owners)}; uninstall one of them")
     try:
-        command = entries[0].load()
-    except Exception as error:  # noqa: BLE001 (whatever a package raises)
+        with contextlib.redirect_stdout(sys.stderr):  # a pipe gets what the command writes, and nothing else
+            command = entries[0].load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 (whatever a package raises, SystemExit too)
         return _unusable(name, f"{owners[0]} could not be imported: {type(error).__name__}: {error}")
     if not isinstance(command, click.Command):
         return _unusable(name, f"{entries[0].value} of {owners[0]} is no click command")

@@ -218,12 +218,9 @@ def complete_connection(ctx: click.Context, _: click.Parameter, typed: str) -> l
     """Return the names of connections that begin with `typed`; none if the configuration cannot be read."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415 (needed in a completing shell alone)
 
-    from polyglot_core import PolyglotError, connections  # noqa: PLC0415
+    from polyglot_cli.isolated import survey  # noqa: PLC0415
 
-    try:
-        infos = connections(ctx.params.get("config"))
-    except PolyglotError:
-        return []
+    infos = survey("connections", config=ctx.params.get("config")).connections
     found = [info for info in infos if info.name.startswith(typed)]
     return [CompletionItem(info.name, help=info.model or info.driver) for info in found]
 

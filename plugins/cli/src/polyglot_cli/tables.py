@@ -8,10 +8,10 @@ import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_cli.control_sequences import one_line
+from polyglot_cli.isolated import survey
 from polyglot_cli.output import Output, is_terminal, write_line
 from polyglot_cli.styles import console
 from polyglot_cli.views import as_json as json_text
-from polyglot_core import drivers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ _STATE = 1  # the column USABLE
 
 
 class Line(NamedTuple):
-    """One row: its cells, and the reason why the entry cannot be used; empty if it can."""
+    """One row: its cells, and the reason why the entry cannot be used, or what is odd about it."""
 
     cells: tuple[str, ...]
     reason: str = ""
@@ -35,12 +35,13 @@ class Line(NamedTuple):
 
 def list_drivers(*, as_json: bool) -> None:
     """Print every installed driver."""
-    infos = drivers()
+    infos = survey("drivers").drivers
     if as_json:
         Output().write(json_text([info._asdict() for info in infos], indent=2) + "\n")
         return
     cells = [(info.name, _state(info.usable), info.distribution, info.version) for info in infos]
-    lines = [_line(row, info.reason) for row, info in zip(cells, infos, strict=True)]
+    reasons = [" ".join(filter(None, (info.reason, *info.notes))) for info in infos]
+    lines = [_line(row, reason) for row, reason in zip(cells, reasons, strict=True)]
     _print(("NAME", "USABLE", "DISTRIBUTION", "VERSION"), lines)
 
 
@@ -101,5 +102,7 @@ def _fitted(cells: Sequence[str], widths: Sequence[int], available: int) -> str:
 def _styled(text: Text, line: Line, widths: Sequence[int]) -> Text:
     start = max(widths[0], len(line.cells[0])) + len(_GAP)
     text.stylize("bold", 0, len(line.cells[0]))
-    text.stylize("red" if line.reason else "green", start, start + len(line.cells[_STATE]))
+    text.stylize(
+        "green" if line.cells[_STATE] == _state(usable=True) else "red", start, start + len(line.cells[_STATE])
+    )
     return text

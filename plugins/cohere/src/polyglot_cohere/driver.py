@@ -36,6 +36,7 @@ from polyglot_core.plugin import (
     json_access,
     json_request,
     stated_failure,
+    url_of,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 
 
 def _base_url(connection: Connection) -> str:
-    return (connection.base_url or str(PRESETS["cohere"].base_url)).rstrip("/")
+    return url_of(connection, default=PRESETS["cohere"].base_url)
 
 
 _MODEL_PATHS = {"id": ("name",), "context_tokens": ("context_length",)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from polyglot_core.plugin import hookimpl
+from polyglot_core.plugin import hookimpl, url_of
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
 from polyglot_google.models import list_models_at
@@ -35,7 +35,7 @@ def list_models(connection: Connection, data: bytes | None, models: list[Model])
 
 
 def _base_url(connection: Connection) -> str:
-    return (connection.base_url or str(PRESETS["gemini"].base_url)).rstrip("/")
+    return url_of(connection, default=PRESETS["gemini"].base_url)
 
 
 def _resource(model: str) -> str:

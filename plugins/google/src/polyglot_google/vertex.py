@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from polyglot_core.errors import AuthenticationError, RequestError, TransportError
-from polyglot_core.plugin import Secret, config_error, hookimpl, import_optional, read_facts
+from polyglot_core.plugin import Secret, config_error, hookimpl, import_optional, read_facts, url_of
 from polyglot_google.decoding import decode_chunk, extract_usage
 from polyglot_google.encoding import wire_request
 from polyglot_google.models import list_models_at
@@ -58,7 +58,7 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
 
 def _root(connection: Connection, facts: _Facts) -> str:
     """Return the base URL without a project: the connection's own or that of the location."""
-    base_url = (connection.base_url or _EVERYWHERE).rstrip("/")
+    base_url = url_of(connection, default=_EVERYWHERE)
     if base_url != _EVERYWHERE or facts.location == "global":
         return base_url
     if facts.location in _MULTI_REGIONS:

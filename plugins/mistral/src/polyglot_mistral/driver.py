@@ -28,6 +28,7 @@ from polyglot_core.plugin import (
     json_access,
     json_request,
     stated_failure,
+    url_of,
 )
 from polyglot_mistral.body import body_of
 from polyglot_mistral.content import Received, message_events
@@ -68,7 +69,7 @@ def _wire(connection: Connection, request: InferenceRequest, body: dict[str, Any
 
 
 def _base_url(connection: Connection) -> str:
-    return (connection.base_url or str(PRESETS["mistral"].base_url)).rstrip("/")
+    return url_of(connection, default=PRESETS["mistral"].base_url)
 
 
 _MODEL_PATHS = {

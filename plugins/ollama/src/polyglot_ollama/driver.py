@@ -34,6 +34,7 @@ from polyglot_core.plugin import (
     json_request,
     merged,
     stated_failure,
+    url_of,
 )
 from polyglot_ollama.encoding import body_of
 from polyglot_ollama.presets import PRESETS
@@ -68,7 +69,7 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
 
 
 def _base_url(connection: Connection) -> str:
-    return (connection.base_url or str(PRESETS["ollama"].base_url)).rstrip("/")
+    return url_of(connection, default=PRESETS["ollama"].base_url)
 
 
 _MODEL_PATHS = {"id": ("model", "name"), "created": ("modified_at",)}

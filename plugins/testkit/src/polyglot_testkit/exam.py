@@ -26,6 +26,7 @@ from polyglot_testkit.encoding_checks import (
     stream_is_only_a_switch,
     the_key_stays_out_of_url_and_body,
 )
+from polyglot_testkit.follow_checks import checks_for
 from polyglot_testkit.honesty_checks import (
     a_turn_goes_back_as_it_was_received,
     broken_tool_calls_go_back_as_objects,
@@ -95,7 +96,7 @@ def _examine(exam: Exam) -> Report:
     passed: list[str] = []
     skipped: list[str] = []
     failed: list[str] = []
-    for name, check in CHECKS.items():
+    for name, check in {**CHECKS, **checks_for(exam)}.items():
         try:
             (passed if check(exam) else skipped).append(name)
         except (AssertionError, PolyglotError) as error:

@@ -41,6 +41,7 @@ class Recording(Struct, frozen=True, kw_only=True):
         turn: The JSON value with which the response goes back in the next request, if it is to be compared: a message,
             or the list of its blocks or items.
         details: Fields that `response.details` has to have.
+        further: Bodies of the responses to follow-up requests, in order, if `body` is that of the first request.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Recording(Struct, frozen=True, kw_only=True):
     same_as: str | None = None
     turn: object = None
     details: Mapping[str, object] = {}
+    further: tuple[bytes, ...] = ()
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], **fields: Any) -> Recording:  # noqa: ANN401 (of a recording)
@@ -116,7 +118,12 @@ def replay(
     """
     wire = _asked_for(driver, recording, model)
     body = (recording.body,) if pieces is None else pieces
-    return testing.replay(driver, wire, body, status=recording.status, headers=recording.headers)
+    further = iter(recording.further)
+
+    def respond(_: WireRequest) -> tuple[bytes, ...]:
+        return (next(further, b""),)  # the response to a request too many is empty, so it is truncated
+
+    return testing.replay(driver, wire, body, status=recording.status, headers=recording.headers, respond=respond)
 
 
 def chunks(driver: BoundDriver, recording: Recording) -> tuple[str, int]:

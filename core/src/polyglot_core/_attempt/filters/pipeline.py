@@ -7,6 +7,7 @@ that a stream without filters costs nothing for them.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
@@ -48,16 +49,18 @@ class Pipeline:
 
     Attributes:
         state: As above.
+        before: A copy of the state at the beginning of the current response.
         decode: Returns the filtered events of a chunk; raises whatever the driver raises. It is replaced when a filter
             is added, so it must be read anew for each chunk.
     """
 
-    __slots__ = ("_driver", "_joiner", "_think_tags", "_whitespace", "decode", "state")
+    __slots__ = ("_driver", "_joiner", "_think_tags", "_whitespace", "before", "decode", "state")
 
     def __init__(
         self, driver: BoundDriver, state: dict[str, Any], think_tags: tuple[str, str] | None, text_before: str
     ) -> None:
         self.state = state
+        self.before = deepcopy(state)
         self._driver = driver
         begun = text_before and not (think_tags and think_tags[0])  # the thinking ended before the resume point
         self._think_tags = ThinkTags(*think_tags) if think_tags and not begun else None
@@ -68,7 +71,7 @@ class Pipeline:
     def decode_again(self, chunk: Chunk, data: bytes) -> Sequence[Event]:
         """Decode a chunk again, from other data in its place. Raises whatever the driver raises."""
         if chunk.kind == "whole":
-            self.state = {}  # what the driver noted in the first attempt to decode the body must not count
+            self.state = deepcopy(self.before)  # what the driver noted when it decoded the body first must not count
             self.decode = self._connected()
         return self.decode(replace(chunk, data=data))
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from polyglot_core.plugin import Secret, config_error, hookimpl, read_facts
+from polyglot_core.plugin import Secret, config_error, hookimpl, read_facts, url_of
 from polyglot_openai.chat.body import models_request, wire_request
 from polyglot_openai.chat.driver import decode_chunk, decode_error, extract_usage
 from polyglot_openai.chat.facts import Facts
@@ -53,7 +53,7 @@ def list_models(connection: Connection, data: bytes | None, models: list[Model])
         ConfigError: The connection has no base URL.
     """
     if data is None:
-        resource = _base_url(connection).partition("/deployments/")[0].rstrip("/").removesuffix("/models")
+        resource = _base_url(connection).partition("/deployments/")[0].removesuffix("/models")
         root = f"{resource.removesuffix('/openai')}/openai"
         return models_request(root, read_facts(connection, Facts, _DEFAULTS))
     models += read_models(data)
@@ -64,7 +64,7 @@ def _base_url(connection: Connection) -> str:
     if connection.base_url is None:
         example = "base_url = 'https://RESOURCE.openai.azure.com'"
         raise config_error(connection, f"needs the base URL of your resource: {example}, with its name for RESOURCE")
-    return connection.base_url
+    return url_of(connection)
 
 
 def _path_to_deployment(base_url: str) -> str:

@@ -77,14 +77,14 @@ def wire_request(connection: Connection, request: InferenceRequest, facts: Facts
 def models_request(base_url: str, facts: Facts) -> WireRequest:
     """Return the request for the list of models."""
     query = f"?{urlencode(facts.query)}" if facts.query else ""
-    return json_request(f"{base_url.rstrip('/')}/models{query}", None, stream=False, headers=facts.headers)
+    return json_request(f"{base_url}/models{query}", None, stream=False, headers=facts.headers)
 
 
 def _url(request: InferenceRequest, facts: Facts, base_url: str) -> str:
     deployment = quote(facts.deployment or request.model, safe="")
     path = facts.path.replace("{deployment}", deployment)
     query = f"?{urlencode(facts.query)}" if facts.query else ""
-    return f"{base_url.rstrip('/')}{path}{query}"
+    return f"{base_url}{path}{query}"
 
 
 def _body(connection: Connection, request: InferenceRequest, facts: Facts) -> _JSONObject:

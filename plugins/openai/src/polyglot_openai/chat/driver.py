@@ -32,6 +32,7 @@ from polyglot_core.plugin import (
     json_access,
     read_facts,
     stated_failure,
+    url_of,
 )
 from polyglot_openai.chat.body import models_request, wire_request
 from polyglot_openai.chat.completion import (
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 
 __all__ = ["decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage", "list_models"]
 
-_BASE_URL = PRESETS["openai"].base_url or ""
+_BASE_URL = PRESETS["openai"].base_url
 """Base URL of a connection that names the driver only."""
 
 
@@ -75,7 +76,7 @@ _BASE_URL = PRESETS["openai"].base_url or ""
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Encode the request as a chat completion. A streamed request asks for a usage report."""
     facts = read_facts(connection, Facts)
-    return wire_request(connection, request, facts, connection.base_url or _BASE_URL)
+    return wire_request(connection, request, facts, url_of(connection, default=_BASE_URL))
 
 
 @hookimpl
@@ -100,7 +101,7 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
 def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
     """Encode the request for the list of models, which has one page, or read it."""
     if data is None:
-        return models_request(connection.base_url or _BASE_URL, read_facts(connection, Facts))
+        return models_request(url_of(connection, default=_BASE_URL), read_facts(connection, Facts))
     models += read_models(data)
     return None
 

@@ -27,6 +27,7 @@ from polyglot_core.plugin import (
     json_request,
     read_facts,
     stated_failure,
+    url_of,
 )
 from polyglot_openai.models import read_models
 from polyglot_openai.responses.ending import LAST_STATUSES, closing, started
@@ -97,9 +98,8 @@ def list_models(connection: Connection, data: bytes | None, models: list[Model])
 
 
 def _url(connection: Connection, facts: Facts, path: str) -> str:
-    base_url = connection.base_url or PRESETS["openai-responses"].base_url or ""
     query = f"?{urlencode(facts.query)}" if facts.query else ""
-    return f"{base_url.rstrip('/')}{path}{query}"
+    return url_of(connection, f"{path}{query}", default=PRESETS["openai-responses"].base_url)
 
 
 # The response: only the fields of events that are read

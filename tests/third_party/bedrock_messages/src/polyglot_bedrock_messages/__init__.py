@@ -1,0 +1,1 @@
+"""The Polyglot driver for Claude on Bedrock by InvokeModel."""

@@ -1,0 +1,1 @@
+"""A package that registers the names ``openai`` and ``acme``, which are those of other packages."""

@@ -1,0 +1,1 @@
+"""A package whose driver ends the process when it is imported."""

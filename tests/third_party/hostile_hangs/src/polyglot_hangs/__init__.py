@@ -1,0 +1,1 @@
+"""A package whose driver is never imported."""

@@ -1,0 +1,1 @@
+"""A package with drivers that misread the contract."""

@@ -1,0 +1,1 @@
+"""A package whose driver greets its user."""

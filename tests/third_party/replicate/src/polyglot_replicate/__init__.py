@@ -1,0 +1,1 @@
+"""The Polyglot driver for predictions of Replicate."""

@@ -1,0 +1,1 @@
+"""The Polyglot driver for the generate API of Text Generation Inference."""
