@@ -94,6 +94,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "configuration",
             "errors",
             "transports",
+            "recording",
             "testing",
             "command",
         ],

@@ -23,7 +23,7 @@ CONTRACT_VERSION AdmissionRequest AsyncReply AsyncTransport Audio Chunk Citation
 Details Document End Event Failure Finish FinishReason Follow FormatPackage Framer HTTPRequest Image InferenceRequest
 JSONArrayFramer JSONSchema JSONText Logprobs MediaDelta Message MessageWriter Mode Model NDJSONFramer Note Opening
 Part Permit Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta Reply ResponseStarted Retries SSEFramer
-Secret ServerToolEvent SyncTransport Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TransportPackage
+Secret ServerToolEvent SyncTransport Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TransportLayer TransportPackage
 TurnWriter Usage UsageReport WireRequest WireResponse annotated_schema cannot_express config_error driver
 failure_from_payload finish_of hookimpl import_optional is_vendor_event json_access json_request merged
 provider_error_class read_facts stated_failure translate_options url_of

@@ -10,7 +10,8 @@
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Follow`, `Framer` and three framers
 - decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`,
   `json_access`, `JSONText`
-- transports: `TransportPackage`, `SyncTransport`, `AsyncTransport`, `HTTPRequest`, `Opening`, `Reply`, `AsyncReply`
+- transports: `TransportPackage`, `SyncTransport`, `AsyncTransport`, `HTTPRequest`, `Opening`, `Reply`, `AsyncReply`,
+  `TransportLayer`
 - packages that admit requests: `AdmissionRequest`, `Permit`
 - packages with response formats: `FormatPackage`, `DataFormat`, `DataReader`, `Mode`
 - the hooks of another driver: `driver`
@@ -73,6 +74,7 @@ from polyglot_core._values.transports import (
     Opening,
     Reply,
     SyncTransport,
+    TransportLayer,
     TransportPackage,
 )
 from polyglot_core._wire.error_events import is_vendor_event, stated_failure
@@ -144,6 +146,7 @@ __all__ = [
     "ToolCall",
     "ToolCallDelta",
     "ToolResult",
+    "TransportLayer",
     "TransportPackage",
     "TurnWriter",
     "Usage",

@@ -84,6 +84,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             raise ConfigError(msg, phase="configure")
         self.connection = connection
         self._drivers = [(each, driver_for(each)) for each in (connection, *connection.fallbacks)]
+        self._given = client, observers
         self._observers = guarded(*connection.observers, *connection.with_changes(observers=observers).observers)
         self._use(client)
 
@@ -143,6 +144,16 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             PluginError: The driver cannot be loaded.
         """
         return cls(connection, client, observers)
+
+    def with_changes(self, **changes: Any) -> Self:  # noqa: ANN401 (as of `Connection.with_changes`)
+        """Return an inference over the connection with some fields changed, with the same client and observers.
+
+        Raises:
+            ConfigError: A field has a wrong value.
+            TypeError: There is no field of a name.
+        """
+        guard(changes)
+        return type(self)(self.connection.with_changes(**changes), *self._given)
 
     def create(  # noqa: PLR0913 (the options of a call)
         self,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from polyglot_core._values.options import Options
     from polyglot_core._values.request import RawTool, Tool
     from polyglot_core._values.secret import Secret
+    from polyglot_core._values.transports import TransportLayer
 
 __all__ = ["CallArguments", "ConnectionFields", "TextArguments"]
 
@@ -61,7 +62,7 @@ class ConnectionFields(TypedDict, total=False):
     fallbacks: Sequence[str | Connection]
     proxy: Secret | str | None
     ca: str | None
-    transport: str | None
+    transport: str | TransportLayer | None
     allow_http: bool
     auth_header: str
     auth_scheme: str

@@ -89,7 +89,7 @@ class _ExchangeState:
 
     def __init__(self, reply: Reply | AsyncReply, options: SendOptions, url: str, transport: str) -> None:
         clocks, limits = options.clocks, options.limits
-        self.transport = transport
+        self.transport: str = getattr(reply, "transport", transport)
         self.status: int = reply.status
         self.headers: dict[str, str] = dict(reply.headers)
         self._abort = reply.abort

@@ -66,4 +66,5 @@ def revealed(wire: WireRequest) -> HTTPRequest:
     headers = {"accept-encoding": "identity", "user-agent": "polyglot"}
     for name, value in wire.headers.items():
         headers[name.lower()] = value.reveal() if isinstance(value, Secret) else value
-    return HTTPRequest(wire.method, wire.url, headers, wire.body)
+    secrets = tuple(value for value in wire.headers.values() if isinstance(value, Secret))
+    return HTTPRequest(wire.method, wire.url, headers, wire.body, secrets)

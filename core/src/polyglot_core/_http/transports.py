@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from polyglot_core._http.httpx_options import Client, import_http, proxy_for, unreadable_certificates
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from polyglot_core._http.exchange import Closer
     from polyglot_core._values.connection import Route
-    from polyglot_core._values.transports import TransportPackage
+    from polyglot_core._values.transports import TransportLayer, TransportPackage
 
 __all__ = ["async_transport", "prepare", "sync_transport"]
 
@@ -28,6 +29,8 @@ _HTTPX = "httpx"
 
 def prepare(route: Route, client: Client | None, kind: str, *modules: str) -> None:
     """Import what the first request by a route needs, so that no clock runs meanwhile."""
+    while (over := _layer(route)) is not None:
+        route = over[1]
     if client is None and _chosen(route) is not None:
         for module in modules:
             import_module(module)
@@ -37,6 +40,8 @@ def prepare(route: Route, client: Client | None, kind: str, *modules: str) -> No
 
 def sync_transport(origin: str, route: Route, client: Client | None) -> tuple[str, Any]:
     """Return the transport to an origin for threads, after its name."""
+    if (over := _layer(route)) is not None:
+        return over[0].name, over[0].wrap(origin, partial(sync_transport, origin, over[1], client))
     if client is None and (found := _chosen(route, origin)) is not None:
         name, package = found
         return name, _made(package.sync_transport, origin, route.ca)
@@ -47,6 +52,8 @@ def sync_transport(origin: str, route: Route, client: Client | None) -> tuple[st
 
 def async_transport(origin: str, route: Route, closer: Closer, client: Client | None) -> tuple[str, Any]:
     """Return the transport to an origin for the running event loop, after its name."""
+    if (over := _layer(route)) is not None:
+        return over[0].name, over[0].wrap_async(origin, partial(async_transport, origin, over[1], closer, client))
     if client is None and (found := _chosen(route, origin)) is not None:
         name, package = found
         if (transport := _made(package.async_transport, origin, route.ca)) is not None:
@@ -54,6 +61,12 @@ def async_transport(origin: str, route: Route, closer: Closer, client: Client | 
     from polyglot_core._http.httpx_transport import AsyncHTTPXTransport  # noqa: PLC0415 (as above)
 
     return _HTTPX, AsyncHTTPXTransport(origin, route, closer, client)
+
+
+def _layer(route: Route) -> tuple[TransportLayer, Route] | None:
+    """Return the layer of a route, and the route of the transport beneath; None without a layer."""
+    layer = route.transport
+    return None if layer is None or isinstance(layer, str) else (layer, route._replace(transport=layer.under))
 
 
 def _made(make: Callable[[str, str | None], Any], origin: str, ca: str | None) -> Any:  # noqa: ANN401 (either kind)
@@ -72,7 +85,7 @@ def _chosen(route: Route, origin: str | None = None) -> tuple[str, TransportPack
     """
     found = {name: list(filter(is_allowed, entries)) for name, entries in entry_points(TRANSPORTS).items()}
     installed = {name: entries[0] for name, entries in found.items() if len(entries) == 1}
-    named = route.transport or os.environ.get(_VARIABLE)
+    named = str(route.transport or os.environ.get(_VARIABLE) or "")
     name = named or (next(iter(installed)) if len(installed) == 1 else _HTTPX)
     if name == _HTTPX or route.proxy or (origin is not None and proxy_for(origin)):
         return None

@@ -15,6 +15,7 @@ from polyglot_core._values.formats import MODES
 from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.limits import NUMBERS, Limits, Rate, Retries, Timeouts, folded_numbers
 from polyglot_core._values.secret import TRANSPORT_HEADERS, Secret, carries_key, unsendable
+from polyglot_core._values.transports import TransportLayer
 from polyglot_core.errors import ConfigError
 
 __all__ = ["Connection", "Preset", "Route", "guard", "guarded_headers", "is_this_machine", "proxy_problem"]
@@ -50,12 +51,12 @@ class Route(NamedTuple):
     Attributes:
         proxy: URL of the proxy, which may hold a password; None for the proxy from the environment.
         ca: File of trusted certificates, in PEM; None for the default ones.
-        transport: Name of the transport; None for the installed one, or httpx.
+        transport: Name of the transport, or a layer; None for the installed one, or httpx.
     """
 
     proxy: Secret | None = None
     ca: str | None = None
-    transport: str | None = None
+    transport: str | TransportLayer | None = None
 
 
 class Connection(Struct, frozen=True, kw_only=True):
@@ -81,7 +82,8 @@ class Connection(Struct, frozen=True, kw_only=True):
             own fallbacks are ignored.
         proxy: URL of a proxy, instead of the one from the environment (HTTPS_PROXY, NO_PROXY, …).
         ca: File of trusted certificates, in PEM, instead of the default ones.
-        transport: Name of the transport that sends the requests; None for the installed one, or httpx.
+        transport: Name of the transport that sends the requests, or a layer over one (`TransportLayer`); None for the
+            installed one, or httpx.
         allow_http: Whether `base_url` may use plain HTTP to another host, which exposes the key and the conversation.
         auth_header: Header that carries the key.
         auth_scheme: Word before the key in that header; empty for none.
@@ -111,7 +113,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     fallbacks: tuple[Connection, ...] = ()
     proxy: Secret | str | None = None
     ca: str | None = None
-    transport: str | None = None
+    transport: str | TransportLayer | None = None
     allow_http: bool = False
     auth_header: str = "authorization"
     auth_scheme: str = "Bearer"
@@ -274,7 +276,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda others: isinstance(others, tuple) and all(isinstance(other, Connection) for other in others),
         "a list of connections",
     ),
-    "transport": (_is_a(str, _NONE), "the name of a transport, or None"),
+    "transport": (lambda it: isinstance(it, (str, _NONE)) or hasattr(it, "wrap"), "a transport's name, or a layer"),
     "ca": (_is_a(str, os.PathLike, _NONE), "the path of a file, or None"),
     "allow_http": (_is_a(bool), "True or False"),
     "auth_header": _TEXT,

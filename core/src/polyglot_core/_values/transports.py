@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
+from polyglot_core._values.secret import Secret
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,6 +20,7 @@ __all__ = [
     "Opening",
     "Reply",
     "SyncTransport",
+    "TransportLayer",
     "TransportPackage",
 ]
 
@@ -30,12 +33,14 @@ class HTTPRequest(Struct, frozen=True):
         url: An absolute URL.
         headers: Headers that can be sent, names in lower case. The transport adds ``host`` and ``content-length``.
         body: The body.
+        secrets: Those of the headers, for a transport that stores requests.
     """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes
+    secrets: tuple[Secret, ...] = ()
 
     def __repr__(self) -> str:
         return f"HTTPRequest({self.method!r})"
@@ -83,6 +88,8 @@ class Opening(Protocol):
 class Reply(Abortable, Protocol):
     """The response to a request, sync: status, headers, and the body as it is received.
 
+    A reply may have an attribute ``transport`` too: the name for `InferenceResponse.transport`, if it is another one.
+
     Attributes:
         status: HTTP status.
         headers: Header names in lower case; repeated ones joined with a comma.
@@ -100,7 +107,10 @@ class Reply(Abortable, Protocol):
         ...
 
     def drain(self, seconds: float, /) -> None:
-        """Read the rest of the body, for `seconds` at most, so that the connection can be used again."""
+        """Read the rest of the body, for `seconds` at most, so that the connection can be used again.
+
+        Core calls it, before `close`, if and only if the response is complete: not truncated, cancelled or an error.
+        """
         ...
 
     def close(self, *, reuse: bool) -> None:
@@ -196,4 +206,26 @@ class TransportPackage(Protocol):
 
     def async_transport(self, origin: str, ca: str | None, /) -> AsyncTransport | None:
         """Return a transport to an origin for the running event loop; None if it does not support that loop."""
+        ...
+
+
+class TransportLayer(Protocol):
+    """A transport over another one, which records, replays or caches: `Connection.transport` may be such an object.
+
+    It is hashable, and its connections are shared only by calls with the same layer.
+
+    Attributes:
+        name: The name for `InferenceResponse.transport`, unless a reply has one of its own.
+        under: The transport beneath it, as `Connection.transport` has it.
+    """
+
+    name: str
+    under: str | TransportLayer | None
+
+    def wrap(self, origin: str, below: Callable[[], tuple[str, SyncTransport]], /) -> SyncTransport:
+        """Return a transport to an origin for threads. `below` makes the one beneath, after its name."""
+        ...
+
+    def wrap_async(self, origin: str, below: Callable[[], tuple[str, AsyncTransport]], /) -> AsyncTransport:
+        """Return a transport to an origin for the running event loop, as `wrap` does."""
         ...

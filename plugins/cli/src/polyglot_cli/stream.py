@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from polyglot_core import InferenceResponse, Message
     from polyglot_core.events import Seam
 
-__all__ = ["run"]
+__all__ = ["INFERENCE", "run"]
+
+INFERENCE = "polyglot_cli.inference"
+"""Key of click's `Context.meta` under which a command of a package, which runs this one, has a function: it takes what
+makes the inference, and returns the `Inference` to use."""
 
 SIMULATOR = "simulator"
 """Name of the connection to the simulator on this machine, unless the configuration has one of this name."""
@@ -73,7 +77,7 @@ def _run(options: CallOptions, opened: contextlib.ExitStack) -> None:
         options, earlier = history.continued(options)
     messages = options.messages(earlier)
     try:
-        inference, simulated = _inference(options, opened)
+        inference, simulated = _used(options, opened)
     except PolyglotError as error:
         if options.debug:
             print_debug(None, None, error)
@@ -93,6 +97,22 @@ def _run(options: CallOptions, opened: contextlib.ExitStack) -> None:
 
 
 # The connection
+
+
+def _used(options: CallOptions, opened: contextlib.ExitStack) -> tuple[Inference, bool]:
+    """Return the inference of the command that runs this one, else the chosen one; and whether it is simulated."""
+    context = click.get_current_context(silent=True)
+    change = None if context is None else context.meta.get(INFERENCE)
+    if change is None:
+        return _inference(options, opened)
+    made: list[bool] = []
+
+    def make() -> Inference:
+        inference, simulated = _inference(options, opened)
+        made.append(simulated)
+        return inference
+
+    return change(make), made != [False]
 
 
 def _inference(options: CallOptions, opened: contextlib.ExitStack) -> tuple[Inference, bool]:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace as replace_fields
 
 from polyglot_core import testing
 from polyglot_core.errors import LimitExceeded
 from polyglot_core.plugin import InferenceRequest, Message
 from polyglot_core.testing import Replay
+from polyglot_testkit.exchanges import RecordingError
+from polyglot_testkit.sources import exchanges_in
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
     from polyglot_core.plugin import WireRequest
     from polyglot_core.testing import BoundDriver
 
-__all__ = ["Recording", "Replay", "chunks", "cuts", "replay", "request_of", "response_fields"]
+__all__ = ["Recording", "Replay", "chunks", "cuts", "recordings", "replay", "request_of", "response_fields"]
 
 
 class Recording(Struct, frozen=True, kw_only=True):
@@ -61,6 +66,50 @@ class Recording(Struct, frozen=True, kw_only=True):
     request: InferenceRequest | None = None
     sent: object = None
     further: tuple[bytes, ...] = ()
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], **fields: Any) -> Recording:  # noqa: ANN401 (of a recording)
+        """Return the recording of a file with one response; see `recordings`.
+
+        Args:
+            path: The file.
+            fields: Further fields, such as ``same_as`` or ``code``.
+
+        Raises:
+            RecordingError: It cannot be read, or has several responses.
+        """
+        found = recordings(path)
+        if len(found) != 1:
+            msg = f"{path} has {len(found)} responses, and one is needed; recordings({str(path)!r}) returns all."
+            raise RecordingError(msg, phase="configure")
+        return replace_fields(found[0], **fields)
+
+
+def recordings(path: str | os.PathLike[str]) -> list[Recording]:
+    """Return the responses of a file or a folder, in order, each for the exam.
+
+    Args:
+        path: A recording (``.jsonl``) or a folder of them; a cassette of VCR (``.yaml``, ``.json``); or the bytes of a
+            body of server-sent events (``.sse``). Exchanges without a response, and those that were cut, are left out.
+
+    Raises:
+        RecordingError: It cannot be read, or has no exchange.
+    """
+    return [
+        Recording(
+            name=f"{Path(path).stem} {number}",
+            body=exchange.body,
+            streamed=exchange.streamed,
+            status=exchange.status,
+            headers=exchange.headers,
+            fails=exchange.status >= _FIRST_ERROR,
+        )
+        for number, exchange in enumerate(exchanges_in(path), 1)
+        if exchange.status is not None and exchange.end in {"complete", "eof"}
+    ]
+
+
+_FIRST_ERROR = 400  # HTTP statuses from here on are errors
 
 
 def replay(
