@@ -10,6 +10,7 @@
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Framer` and three framers
 - decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`,
   `json_access`, `JSONText`
+- embeddings: `EmbeddingRequest`, `Embeddings`
 - transports: `TransportPackage`, `SyncTransport`, `AsyncTransport`, `HTTPRequest`, `Opening`, `Reply`, `AsyncReply`
 - packages that admit requests: `AdmissionRequest`, `Permit`
 - packages with response formats: `FormatPackage`, `DataFormat`, `DataReader`, `Mode`
@@ -26,6 +27,7 @@ from polyglot_core._authoring.json_requests import json_request, merged
 from polyglot_core._authoring.options import cannot_express, translate_options
 from polyglot_core._values.admission import AdmissionRequest, Permit
 from polyglot_core._values.connection import Connection, Preset
+from polyglot_core._values.embeddings import EmbeddingRequest, Embeddings
 from polyglot_core._values.events import (
     Citation,
     Details,
@@ -95,6 +97,8 @@ __all__ = [
     "DataReader",
     "Details",
     "Document",
+    "EmbeddingRequest",
+    "Embeddings",
     "End",
     "Event",
     "Failure",

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from polyglot_core._client.request_checks import check_request
 from polyglot_core._values.connection import Connection, guarded_headers
+from polyglot_core._values.embeddings import EmbeddingRequest
 from polyglot_core._values.formats import find_format
-from polyglot_core._values.json_values import plain_text
+from polyglot_core._values.json_values import plain_text, text_problem
 from polyglot_core._values.openai_shape import read_parts, read_result
-from polyglot_core._values.options import NAMES, option_problem
+from polyglot_core._values.options import EMBEDDING, NAMES, option_problem
 from polyglot_core._values.parts import ToolResult
 from polyglot_core._values.request import (
     InferenceRequest,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_data_format",
+    "as_embedding_request",
     "as_headers",
     "as_mapping",
     "as_messages",
@@ -118,12 +120,43 @@ def as_request(*, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: 
     return request
 
 
-def checked_names(arguments: Any, known: Collection[str]) -> dict[str, Any]:  # noqa: ANN401 (also a TypedDict)
-    """Return keyword arguments of `create`. Remove them before raising: a traceback could show a key in them.
+def as_embedding_request(texts: object, given: Mapping[str, Any], **fields: Any) -> EmbeddingRequest:  # noqa: ANN401 (more fields)
+    """Return the request for the arguments of `embed`, with further fields. A string is one text.
+
+    Raises:
+        RequestError: An argument cannot be read, or has a wrong value. The message has its place.
+    """
+    options, size = as_mapping("options", given.get("options")), given.get("batch_size", 1)
+    odd = size is not None and (type(size) is not int or size < 1)
+    if (
+        problem := f"batch_size must be a number from 1, not {size!r:.40}."
+        if odd
+        else option_problem(options, "options", EMBEDDING)
+    ):
+        raise _error(problem)
+    listed = [texts] if isinstance(texts, str) else texts
+    if not isinstance(listed, Sequence) or not 0 < len(listed) <= _MOST_TEXTS:
+        raise _error(f"texts must be a list of 1 to {_MOST_TEXTS} texts, not {listed!r:.40}.")
+    for index, text in enumerate(listed):
+        if not isinstance(text, str) or not text.strip() or text_problem(text, ""):
+            raise _error(f"texts[{index}] must be text that is not blank and can be sent as UTF-8, not {text!r:.40}.")
+    messages = tuple(Message(role="user", content=plain_text(text)) for text in listed)
+    model, extra = _as_model(given.get("model")) or "", as_mapping("extra", given.get("extra"))
+    check_request(request := EmbeddingRequest(model=model, messages=messages, options=options, extra=extra, **fields))
+    return request
+
+
+_MOST_TEXTS = 100_000
+"""Texts of one call. Their vectors are in memory together: 100,000 of 1,536 numbers take five gigabytes."""
+
+
+def checked_names(arguments: Any, known: Collection[str], method: str = "create") -> dict[str, Any]:  # noqa: ANN401 (also a TypedDict)
+    """Return keyword arguments of a method. Remove them before raising: a traceback could show a key in them.
 
     Args:
         arguments: The arguments.
-        known: The names that `create` knows.
+        known: The names that the method knows.
+        method: Name of the method.
 
     Raises:
         RequestError: There is no such argument. The message has what to write instead.
@@ -131,15 +164,15 @@ def checked_names(arguments: Any, known: Collection[str]) -> dict[str, Any]:  # 
     unknown = [(name, v if type(v) in {int, float} else "…") for name, v in arguments.items() if name not in known]
     for name, value in unknown:
         arguments.clear()
-        raise _error(f"create has no argument {name!r}; {_instead(name, value, known)}")
+        raise _error(f"{method} has no argument {name!r}; {_instead(name, value, known)}")
     return arguments  # type: ignore[no-any-return]
 
 
 def _instead(name: str, value: object, arguments: Collection[str]) -> str:
-    """Return what to write instead of an argument that `create` does not have."""
+    """Return what to write instead of an argument that a method does not have."""
     fields = Connection.__struct_fields__
-    close = _ALIASES.get(name) or nearest(name, ("messages", *arguments, *NAMES, *fields))
-    if close in NAMES:
+    close = _ALIASES.get(name) or nearest(name, ("messages", *arguments, *NAMES, *EMBEDDING, *fields))
+    if close in NAMES or close in EMBEDDING:
         return f"pass it as options={{{close!r}: {value}}}."
     if close in fields and close not in arguments:
         return f"it is a field of the connection, as in Inference.using(…, {close}=…)."

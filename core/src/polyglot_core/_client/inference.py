@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from polyglot_core._client.arguments import (
     as_data_format,
+    as_embedding_request,
     as_headers,
     as_request,
     as_switch,
@@ -18,9 +19,11 @@ from polyglot_core._client.arguments import (
 )
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
+from polyglot_core._client.signatures import EmbedArguments
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 from polyglot_core._config import resolve
 from polyglot_core._config.dsn import read_line
+from polyglot_core._config.listing import cannot_embed
 from polyglot_core._drivers import discovery
 from polyglot_core._engine.call import Call, Target
 from polyglot_core._engine.call_options import (
@@ -39,6 +42,7 @@ from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.admission import find_admission
 from polyglot_core._values.connection import Connection, guard
+from polyglot_core._values.embeddings import Embeddings, batches_of, joined
 from polyglot_core._values.formats import MODES, FormatUse
 from polyglot_core._values.limits import folded_numbers
 from polyglot_core._values.models import PROBES, Capabilities, Model
@@ -50,7 +54,7 @@ from polyglot_core.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Self, Unpack
 
     from polyglot_core._client.signatures import CallArguments, ConnectionFields, TextArguments
@@ -226,6 +230,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             prefill=_succeeds(driver.encode_prefill, plain, ""),
             resume="encode_resume" in driver.hooks,
             models=_succeeds(next(driver.pages_of_models([])).encode, plain),
+            embeddings="encode_embeddings" in driver.hooks,
         )
 
     def _call(self, targets: Sequence[Target], options: CallOptions, streamed: bool) -> Call:  # noqa: FBT001 (a field)
@@ -234,10 +239,31 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
     def _model_calls(self, models: list[Model]) -> Iterator[Call]:
         """Yield a call for each page of the list of models, to be read before the next. Append them to `models`."""
         connection, driver = self._drivers[0]
-        request, begun, timeouts = InferenceRequest(model="", messages=()), perf_counter(), connection.timeouts
-        for page in driver.pages_of_models(models):
-            left = None if timeouts.total is None else max(0.0, begun + timeouts.total - perf_counter())
-            yield Call([Target(connection, page, request)], CallOptions(replace(timeouts, total=left)), CallRecord([]))
+        request = InferenceRequest(model="", messages=())
+        pages = (Target(connection, page, request) for page in driver.pages_of_models(models))
+        return _under_one_clock(pages, connection.timeouts, lambda: CallRecord([]))
+
+    def _embedding_calls(self, texts: object, given: dict[str, Any], received: list[Embeddings]) -> Iterator[Call]:
+        """Yield a call for each batch of texts, to be read before the next. It appends the vectors to `received`."""
+        connection, driver = self.connection.with_changes(options={}), self._drivers[0][1]  # options are for messages
+        auth_header = _key_header(connection, driver)
+        given["headers"] = without_plain_keys(given.get("headers"), auth_header)  # in place: frames show the arguments
+        checked_names(given, EmbedArguments.__annotations__, "embed")
+        _check_words({}, unsupported=(unsupported := given.get("unsupported", "raise")))
+        if "encode_embeddings" not in driver.hooks:
+            raise cannot_embed(connection)
+        fields = {
+            "headers": as_headers(given["headers"], auth_header),
+            "unsupported": unsupported,
+            "received": received,
+        }
+        request = as_embedding_request(texts, given, **fields)
+        (target,) = _targets([(connection, driver)], request, stream=False, retries=given.get("retries"))
+        timeouts = folded_numbers(connection.timeouts, "timeouts", connection.name, given.get("timeouts"))
+        limits = (most, None) if (most := given.get("batch_size")) else driver.embedding_limits(target.request.model)
+        batches = batches_of(replace(request, model=target.request.model), *limits)
+        targets = (target._replace(driver=driver.for_batch(batch), request=batch) for batch in batches)
+        return _under_one_clock(targets, timeouts, lambda: record_for(self._observers))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.name!r})"
@@ -251,6 +277,14 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
 
 _ARGUMENTS = tuple(_Inference.create.__kwdefaults__ or ())
+
+
+def _under_one_clock(targets: Iterable[Target], timeouts: Timeouts, record: Callable[[], CallRecord]) -> Iterator[Call]:
+    """Yield a call for each target. The clock `total` runs over all of them."""
+    begun = perf_counter()
+    for target in targets:
+        left = None if timeouts.total is None else max(0.0, begun + timeouts.total - perf_counter())
+        yield Call([target], CallOptions(replace(timeouts, total=left)), record())
 
 
 def driver_for(connection: Connection) -> BoundDriver:
@@ -436,6 +470,29 @@ class Inference(_Inference[PendingInference, InferenceStream]):
             self._stream(call).response()
         return models
 
+    def embed(self, texts: Sequence[str], **arguments: Unpack[EmbedArguments]) -> Embeddings:
+        """Return a vector for each text, in order. The texts are sent in batches; fallbacks are not used.
+
+        Clocks, retries and errors of a batch are those of a call, with one clock `total` for all batches. The options
+        of the connection are not sent: they are for calls with messages.
+
+        Args:
+            texts: Texts that are not blank, up to 100,000.
+            arguments: As of `create`: ``model``, ``timeouts``, ``retries``, ``unsupported``, ``extra``, ``headers``.
+                ``options`` are `EmbeddingOptions`, such as ``dimensions``. ``batch_size`` is the number of texts in a
+                request, instead of the provider's limits.
+
+        Raises:
+            ConfigError: Neither the call nor the connection names a model.
+            RequestError: An argument is wrong, or the driver has no embeddings.
+            PolyglotError: As `response` of a call; `Malformed` for anything but one vector for each text. Its
+                `embeddings` are those of the batches before.
+        """
+        received: list[Embeddings] = []
+        for call in self._embedding_calls(texts, cast("dict[str, Any]", arguments), received):
+            self._stream(call).response()
+        return joined(received)
+
     def close(self) -> None:
         """Close the HTTP connections that this inference owns."""
         if self._pools is not shared_pools():
@@ -510,6 +567,29 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
         for call in self._model_calls(models):
             await self._stream(call).response()
         return models
+
+    async def embed(self, texts: Sequence[str], **arguments: Unpack[EmbedArguments]) -> Embeddings:
+        """Return a vector for each text, in order. The texts are sent in batches; fallbacks are not used.
+
+        Clocks, retries and errors of a batch are those of a call, with one clock `total` for all batches. The options
+        of the connection are not sent: they are for calls with messages.
+
+        Args:
+            texts: Texts that are not blank, up to 100,000.
+            arguments: As of `create`: ``model``, ``timeouts``, ``retries``, ``unsupported``, ``extra``, ``headers``.
+                ``options`` are `EmbeddingOptions`, such as ``dimensions``. ``batch_size`` is the number of texts in a
+                request, instead of the provider's limits.
+
+        Raises:
+            ConfigError: Neither the call nor the connection names a model.
+            RequestError: An argument is wrong, or the driver has no embeddings.
+            PolyglotError: As `response` of a call; `Malformed` for anything but one vector for each text. Its
+                `embeddings` are those of the batches before.
+        """
+        received: list[Embeddings] = []
+        for call in self._embedding_calls(texts, cast("dict[str, Any]", arguments), received):
+            await self._stream(call).response()
+        return joined(received)
 
     async def close(self) -> None:
         """Close the HTTP connections that this inference owns in the running event loop."""
