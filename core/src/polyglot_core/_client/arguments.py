@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_origin
 
 from msgspec.structs import replace
 
 from polyglot_core._client.request_checks import check_request
 from polyglot_core._values.connection import Connection, guarded_headers
-from polyglot_core._values.embeddings import EmbeddingRequest
 from polyglot_core._values.formats import find_format
 from polyglot_core._values.json_values import plain_text, text_problem
 from polyglot_core._values.openai_shape import read_parts, read_result
@@ -35,19 +34,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_data_format",
-    "as_embedding_request",
     "as_headers",
     "as_mapping",
     "as_messages",
     "as_request",
     "as_response_format",
     "as_switch",
+    "as_texts",
     "as_tool_choice",
     "as_tools",
     "check_word",
     "checked_names",
     "without_plain_keys",
 ]
+
+_RequestT = TypeVar("_RequestT", bound=InferenceRequest)
 
 
 class SchemaFormat:
@@ -96,58 +97,53 @@ def as_data_format(given: object, sent: ResponseFormat | None) -> DataFormat[Any
     return found
 
 
-def as_request(*, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: ANN401 (the arguments of create)
+def as_request(kind: type[_RequestT], /, *known: Any, headers: Headers, **given: Any) -> _RequestT:  # noqa: ANN401 (arguments)
     """Return the request for the arguments of `create` of the same names, with the checked headers.
+
+    Args:
+        kind: Class of the request.
+        known: The options that it may have, if they are not those of calls with messages.
+        headers: The headers.
+        given: The arguments; `embed` has only some of them.
 
     Raises:
         RequestError: An argument cannot be read, or has a wrong value. The message has its place.
     """
-    request = InferenceRequest(
-        model=_as_model(given["model"]) or "",
+    request = kind(
+        model=_as_model(given.get("model")) or "",
         messages=as_messages(given["messages"]),
-        options=as_mapping("options", given["options"]),
-        tools=as_tools(given["tools"]),
-        tool_choice=as_tool_choice(given["tool_choice"]),
-        parallel_tool_calls=as_switch("parallel_tool_calls", given["parallel_tool_calls"]),
-        response_format=_sent_format(given["response_format"]),
+        options=as_mapping("options", given.get("options")),
+        tools=as_tools(given.get("tools")),
+        tool_choice=as_tool_choice(given.get("tool_choice")),
+        parallel_tool_calls=as_switch("parallel_tool_calls", given.get("parallel_tool_calls")),
+        response_format=_sent_format(given.get("response_format")),
         unsupported=given["unsupported"],
-        extra=as_mapping("extra", given["extra"]),
+        extra=as_mapping("extra", given.get("extra")),
         headers=headers,
     )
-    if problem := option_problem(request.options, "options"):
+    if problem := option_problem(request.options, "options", *known):
         raise _error(problem)
     check_request(request)
     return request
 
 
-def as_embedding_request(texts: object, given: Mapping[str, Any], **fields: Any) -> EmbeddingRequest:  # noqa: ANN401 (more fields)
-    """Return the request for the arguments of `embed`, with further fields. A string is one text.
+_MOST_TEXTS = 100_000
+"""Texts of one call. Their vectors are in memory together: 100,000 of 1,536 numbers take five gigabytes."""
+
+
+def as_texts(texts: object) -> list[Message]:
+    """Return a message for each of the texts to embed. A string is one text.
 
     Raises:
-        RequestError: An argument cannot be read, or has a wrong value. The message has its place.
+        RequestError: There are none, or too many, or one is blank or no text.
     """
-    options, size = as_mapping("options", given.get("options")), given.get("batch_size", 1)
-    odd = size is not None and (type(size) is not int or size < 1)
-    if (
-        problem := f"batch_size must be a number from 1, not {size!r:.40}."
-        if odd
-        else option_problem(options, "options", EMBEDDING)
-    ):
-        raise _error(problem)
     listed = [texts] if isinstance(texts, str) else texts
     if not isinstance(listed, Sequence) or not 0 < len(listed) <= _MOST_TEXTS:
         raise _error(f"texts must be a list of 1 to {_MOST_TEXTS} texts, not {listed!r:.40}.")
     for index, text in enumerate(listed):
         if not isinstance(text, str) or not text.strip() or text_problem(text, ""):
             raise _error(f"texts[{index}] must be text that is not blank and can be sent as UTF-8, not {text!r:.40}.")
-    messages = tuple(Message(role="user", content=plain_text(text)) for text in listed)
-    model, extra = _as_model(given.get("model")) or "", as_mapping("extra", given.get("extra"))
-    check_request(request := EmbeddingRequest(model=model, messages=messages, options=options, extra=extra, **fields))
-    return request
-
-
-_MOST_TEXTS = 100_000
-"""Texts of one call. Their vectors are in memory together: 100,000 of 1,536 numbers take five gigabytes."""
+    return [Message(role="user", content=text) for text in listed]
 
 
 def checked_names(arguments: Any, known: Collection[str], method: str = "create") -> dict[str, Any]:  # noqa: ANN401 (also a TypedDict)

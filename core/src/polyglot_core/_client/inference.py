@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from polyglot_core._client.arguments import (
     as_data_format,
-    as_embedding_request,
     as_headers,
     as_request,
     as_switch,
+    as_texts,
     check_word,
     checked_names,
     without_plain_keys,
@@ -42,11 +42,11 @@ from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.admission import find_admission
 from polyglot_core._values.connection import Connection, guard
-from polyglot_core._values.embeddings import Embeddings, batches_of, joined
+from polyglot_core._values.embeddings import EmbeddingRequest, Embeddings, batches_of, joined
 from polyglot_core._values.formats import MODES, FormatUse
 from polyglot_core._values.limits import folded_numbers
 from polyglot_core._values.models import PROBES, Capabilities, Model
-from polyglot_core._values.options import option_problem, plain_options
+from polyglot_core._values.options import EMBEDDING, option_problem, plain_options
 from polyglot_core._values.request import InferenceRequest, Message
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error
@@ -199,9 +199,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
         _check_words(_unknown, unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
         request = as_request(
-            messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,
+            InferenceRequest, messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice,
             parallel_tool_calls=parallel_tool_calls, unsupported=unsupported, response_format=response_format,
-            headers=as_headers(headers, auth_header),
+            extra=extra, headers=as_headers(headers, auth_header),
         )  # fmt: skip
         targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
         targets = _with_format(targets, as_data_format(response_format, request.response_format), data_mode)
@@ -243,27 +243,25 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         pages = (Target(connection, page, request) for page in driver.pages_of_models(models))
         return _under_one_clock(pages, connection.timeouts, lambda: CallRecord([]))
 
-    def _embedding_calls(self, texts: object, given: dict[str, Any], received: list[Embeddings]) -> Iterator[Call]:
-        """Yield a call for each batch of texts, to be read before the next. It appends the vectors to `received`."""
+    def _embedding_calls(self, texts: object, given: dict[str, Any]) -> tuple[Iterator[Call], list[Embeddings]]:
+        """Return a call for each batch of texts, to be read before the next; and the list that they add vectors to."""
         connection, driver = self.connection.with_changes(options={}), self._drivers[0][1]  # options are for messages
         auth_header = _key_header(connection, driver)
         given["headers"] = without_plain_keys(given.get("headers"), auth_header)  # in place: frames show the arguments
         checked_names(given, EmbedArguments.__annotations__, "embed")
-        _check_words({}, unsupported=(unsupported := given.get("unsupported", "raise")))
         if "encode_embeddings" not in driver.hooks:
             raise cannot_embed(connection)
-        fields = {
-            "headers": as_headers(given["headers"], auth_header),
-            "unsupported": unsupported,
-            "received": received,
-        }
-        request = as_embedding_request(texts, given, **fields)
+        if (most := given.get("batch_size")) is not None and (type(most) is not int or most < 1):
+            raise RequestError(f"batch_size must be a whole number from 1, not {most!r:.40}.", phase="encode")
+        _check_words({}, unsupported=given.setdefault("unsupported", "raise"))
+        given["headers"] = as_headers(given["headers"], auth_header)
+        request = as_request(EmbeddingRequest, EMBEDDING, messages=as_texts(texts), **given)
         (target,) = _targets([(connection, driver)], request, stream=False, retries=given.get("retries"))
         timeouts = folded_numbers(connection.timeouts, "timeouts", connection.name, given.get("timeouts"))
-        limits = (most, None) if (most := given.get("batch_size")) else driver.embedding_limits(target.request.model)
-        batches = batches_of(replace(request, model=target.request.model), *limits)
+        request = replace(request, model=target.request.model)
+        batches = batches_of(request, *driver.embedding_limits(request.model, most))
         targets = (target._replace(driver=driver.for_batch(batch), request=batch) for batch in batches)
-        return _under_one_clock(targets, timeouts, lambda: record_for(self._observers))
+        return _under_one_clock(targets, timeouts, lambda: record_for(self._observers)), request.received
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.name!r})"
@@ -488,8 +486,8 @@ class Inference(_Inference[PendingInference, InferenceStream]):
             PolyglotError: As `response` of a call; `Malformed` for anything but one vector for each text. Its
                 `embeddings` are those of the batches before.
         """
-        received: list[Embeddings] = []
-        for call in self._embedding_calls(texts, cast("dict[str, Any]", arguments), received):
+        calls, received = self._embedding_calls(texts, cast("dict[str, Any]", arguments))
+        for call in calls:
             self._stream(call).response()
         return joined(received)
 
@@ -586,8 +584,8 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
             PolyglotError: As `response` of a call; `Malformed` for anything but one vector for each text. Its
                 `embeddings` are those of the batches before.
         """
-        received: list[Embeddings] = []
-        for call in self._embedding_calls(texts, cast("dict[str, Any]", arguments), received):
+        calls, received = self._embedding_calls(texts, cast("dict[str, Any]", arguments))
+        for call in calls:
             await self._stream(call).response()
         return joined(received)
 

@@ -155,10 +155,10 @@ class BoundDriver:
                 return
         raise LimitExceeded(f"The list of models has more than {_MOST_PAGES} pages.", provider=self.name)
 
-    def embedding_limits(self, model: str) -> tuple[int, int | None]:
-        """Return how many texts one request for embeddings may have, and how many bytes together."""
-        if "embedding_limits" not in self.hooks:
-            return 1, None
+    def embedding_limits(self, model: str, most: int | None) -> tuple[int, int | None]:
+        """Return how many texts one request for embeddings may have, `most` if given, and how many bytes together."""
+        if most is not None or "embedding_limits" not in self.hooks:
+            return most or 1, None
         return self._a(tuple, "embedding_limits", self._call("embedding_limits", "model", model))
 
     def for_batch(self, batch: EmbeddingRequest) -> BoundDriver:
@@ -169,17 +169,14 @@ class BoundDriver:
         done, start = len(batch.received), sum(len(each.vectors) for each in batch.received)
 
         def decode(chunk: Chunk) -> Sequence[Event]:
-            found = self._a(
-                Embeddings, "decode_embeddings", self._call("decode_embeddings", "data", chunk.data, request=batch)
-            )
-            check_vectors(found, batch, start)
+            returned = self._call("decode_embeddings", "data", chunk.data, request=batch)
+            check_vectors(found := self._a(Embeddings, "decode_embeddings", returned), batch, start)
             batch.received[done:] = [found]
-            usage = [UsageReport({"": 0})] if found.usage else []  # which `extract_usage` returns
-            return [ResponseStarted(None, found.model), TextDelta(""), *usage]
+            return [ResponseStarted(None, found.model), TextDelta(""), *([UsageReport({"": 0})] if found.usage else ())]
 
-        hooks: dict[str, Implementation] = {"decode_chunk": (decode, ("chunk",))}
+        hooks: dict[str, Implementation] = {**self.hooks, "decode_chunk": (decode, ("chunk",))}
         hooks["extract_usage"] = (lambda: batch.received[-1].usage), ()
-        return BoundDriver(self._driver, self._connection, {**self.hooks, **hooks})
+        return BoundDriver(self._driver, self._connection, hooks)
 
     def _list_models(self, data: bytes | None, models: list[Model]) -> WireRequest | None:
         if "list_models" not in self.hooks:

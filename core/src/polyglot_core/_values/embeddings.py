@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
+from itertools import chain
 from typing import Any
 
 from msgspec import Struct, field
@@ -64,10 +65,7 @@ def batches_of(request: EmbeddingRequest, most: int, size: int | None) -> Iterat
 
 def joined(batches: Sequence[Embeddings]) -> Embeddings:
     """Return the vectors of several batches as one."""
-    vectors, raw = (
-        [each for batch in batches for each in batch.vectors],
-        [each for batch in batches for each in batch.raw],
-    )
+    vectors, raw = (list(chain.from_iterable(getattr(each, name) for each in batches)) for name in ("vectors", "raw"))
     counts = [batch.usage for batch in batches if batch.usage]
     usage = reduce(Usage.__add__, counts) if counts else None
     return Embeddings(vectors=vectors, usage=usage, model=batches[0].model if batches else None, raw=tuple(raw))
