@@ -9,7 +9,7 @@ rows have an index, by which they are ordered.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import sys
 from array import array
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ def _vector(numbers: list[float] | str) -> list[float]:
     if not isinstance(numbers, str):
         return numbers
     try:
-        data = base64.b64decode(numbers, validate=True)
+        data = binascii.a2b_base64(numbers, strict_mode=True)
     except ValueError as error:
         raise msgspec.DecodeError(f"a vector is no base64: {error}") from error
     if len(data) % _FLOAT:
