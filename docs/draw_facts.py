@@ -72,7 +72,7 @@ _CHAT: _Words = {
     "embedding_path": lambda path: f"Embeddings are requested at the path `{path}` below the base URL.",
     "embedding_limits": lambda limits: f"A request for embeddings has up to {limits[0]} texts.",
     "embedding_encoding": lambda encoding: (
-        f"The vectors of embeddings are requested as `{encoding}`." if encoding else "Vectors have no encoding to choose."
+        f"The vectors of embeddings are requested as `{encoding}`." if encoding else "Embeddings have no encoding."
     ),
     "document_urls": lambda _: "A `Document` may be given by its `url`.",
     "result_parts": lambda _: "The result of a tool may contain images and documents.",

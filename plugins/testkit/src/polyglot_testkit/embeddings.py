@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -24,7 +24,7 @@ __all__ = ["Embedded", "check_embeddings", "embed_texts"]
 _NO_VECTORS = (b"[1]", b"null", b'"text"', b'{"odd": 1}', b'{"data": [{}]}', b'{"embeddings": ["x"]}', b"{")
 """Bodies that have no vectors in any dialect."""
 
-_OPTIONS = {"dimensions": 256, "input_type": "query", "encoding": "base64"}
+_OPTIONS: dict[str, Any] = {"dimensions": 256, "input_type": "query", "encoding": "base64"}
 
 
 class Embedded(NamedTuple):
@@ -42,7 +42,12 @@ class Embedded(NamedTuple):
 
 
 def embed_texts(
-    driver: BoundDriver, texts: Sequence[str], body: bytes | None = None, *, model: str = "m", **options: object
+    driver: BoundDriver,
+    texts: Sequence[str],
+    body: bytes | None = None,
+    *,
+    model: str = "m",
+    **options: Any,  # noqa: ANN401 (each has its own type)
 ) -> Embedded:
     """Read the vectors of texts from a body, as core does. It is received byte by byte.
 

@@ -29,7 +29,6 @@ __all__ = ["embeddings_request", "read_embeddings"]
 
 _OPTIONS = {"dimensions": "dimensions", "encoding": "encoding_format"}
 _INSTEAD = {"input_type": "extra={…} with the field of your endpoint, if it has one"}
-_FLOAT = 4  # bytes
 
 
 def embeddings_request(request: EmbeddingRequest, facts: Facts, url: str, driver: str) -> WireRequest:
@@ -39,12 +38,12 @@ def embeddings_request(request: EmbeddingRequest, facts: Facts, url: str, driver
         RequestError: An option has no field in the dialect.
     """
     options = translate_options(request, _OPTIONS, driver=driver, instead=_INSTEAD)
-    fields = {"model": request.model, "input": request.texts, "encoding_format": facts.embedding_encoding}
-    body = {name: value for name, value in {**fields, **options}.items() if value}
+    encoding = {"encoding_format": facts.embedding_encoding} if facts.embedding_encoding else {}
+    body = {"model": request.model, "input": request.texts, **encoding, **options}
     path = facts.embedding_path.replace("{deployment}", quote(facts.deployment or request.model, safe=""))
     query = f"?{urlencode(facts.query)}" if facts.query else ""
-    target = f"{url.rstrip('/')}{path}{query}"
-    return json_request(target, merged(body, request.extra), stream=False, headers=facts.headers)
+    url = f"{url.rstrip('/')}{path}{query}"
+    return json_request(url, merged(body, request.extra), stream=False, headers=facts.headers)
 
 
 class _Row(Struct, gc=False):
@@ -79,12 +78,9 @@ def _vector(numbers: list[float] | str) -> list[float]:
     if not isinstance(numbers, str):
         return numbers
     try:
-        data = binascii.a2b_base64(numbers, strict_mode=True)
+        floats = array("f", binascii.a2b_base64(numbers, strict_mode=True))
     except ValueError as error:
-        raise msgspec.DecodeError(f"a vector is no base64: {error}") from error
-    if len(data) % _FLOAT:
-        raise msgspec.DecodeError(f"a vector has {len(data)} bytes, which are no 32-bit floats")
-    floats = array("f", data)
+        raise msgspec.DecodeError(f"a vector is no base64 of 32-bit floats: {error}") from error
     if sys.byteorder == "big":
         floats.byteswap()
     return floats.tolist()
