@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from msgspec.structs import replace
 
@@ -47,8 +47,6 @@ __all__ = [
     "checked_names",
     "without_plain_keys",
 ]
-
-_RequestT = TypeVar("_RequestT", bound=InferenceRequest)
 
 
 class SchemaFormat:
@@ -97,11 +95,10 @@ def as_data_format(given: object, sent: ResponseFormat | None) -> DataFormat[Any
     return found
 
 
-def as_request(kind: type[_RequestT], /, *known: Any, headers: Headers, **given: Any) -> _RequestT:  # noqa: ANN401 (arguments)
+def as_request(*known: Any, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: ANN401 (the arguments of create)
     """Return the request for the arguments of `create` of the same names, with the checked headers.
 
     Args:
-        kind: Class of the request.
         known: The options that it may have, if they are not those of calls with messages.
         headers: The headers.
         given: The arguments; `embed` has only some of them.
@@ -109,7 +106,7 @@ def as_request(kind: type[_RequestT], /, *known: Any, headers: Headers, **given:
     Raises:
         RequestError: An argument cannot be read, or has a wrong value. The message has its place.
     """
-    request = kind(
+    request = InferenceRequest(
         model=_as_model(given.get("model")) or "",
         messages=as_messages(given["messages"]),
         options=as_mapping("options", given.get("options")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from polyglot_core._client.arguments import (
     as_data_format,
@@ -199,9 +199,9 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         headers = without_plain_keys(headers, auth_header := _key_header(*self._drivers[0]))
         _check_words(_unknown, unsupported=unsupported, on_truncated=on_truncated, resume=resume, data_mode=data_mode)
         request = as_request(
-            InferenceRequest, messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice,
+            messages=messages, model=model, options=options, tools=tools, tool_choice=tool_choice, extra=extra,
             parallel_tool_calls=parallel_tool_calls, unsupported=unsupported, response_format=response_format,
-            extra=extra, headers=as_headers(headers, auth_header),
+            headers=as_headers(headers, auth_header),
         )  # fmt: skip
         targets = _targets(self._drivers, request, as_switch("stream", stream), retries)
         targets = _with_format(targets, as_data_format(response_format, request.response_format), data_mode)
@@ -239,15 +239,15 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
     def _model_calls(self, models: list[Model]) -> Iterator[Call]:
         """Yield a call for each page of the list of models, to be read before the next. Append them to `models`."""
         connection, driver = self._drivers[0]
-        request = InferenceRequest(model="", messages=())
-        pages = (Target(connection, page, request) for page in driver.pages_of_models(models))
+        none = InferenceRequest(model="", messages=())
+        pages = (Target(connection, page, none) for page in driver.pages_of_models(models))
         return _under_one_clock(pages, connection.timeouts, lambda: CallRecord([]))
 
     def _embedding_calls(self, texts: object, given: dict[str, Any]) -> tuple[Iterator[Call], list[Embeddings]]:
         """Return a call for each batch of texts, to be read before the next; and the list that they add vectors to."""
         connection, driver = self.connection.with_changes(options={}), self._drivers[0][1]  # options are for messages
-        auth_header = _key_header(connection, driver)
-        given["headers"] = without_plain_keys(given.get("headers"), auth_header)  # in place: frames show the arguments
+        # in place, because the frames of a traceback show the arguments
+        given["headers"] = without_plain_keys(given.get("headers"), auth_header := _key_header(connection, driver))
         checked_names(given, EmbedArguments.__annotations__, "embed")
         if "encode_embeddings" not in driver.hooks:
             raise cannot_embed(connection)
@@ -255,10 +255,10 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             raise RequestError(f"batch_size must be a whole number from 1, not {most!r:.40}.", phase="encode")
         _check_words({}, unsupported=given.setdefault("unsupported", "raise"))
         given["headers"] = as_headers(given["headers"], auth_header)
-        request = as_request(EmbeddingRequest, EMBEDDING, messages=as_texts(texts), **given)
-        (target,) = _targets([(connection, driver)], request, stream=False, retries=given.get("retries"))
+        common = as_request(EMBEDDING, messages=as_texts(texts), **given)
+        (target,) = _targets([(connection, driver)], common, stream=False, retries=given.get("retries"))
         timeouts = folded_numbers(connection.timeouts, "timeouts", connection.name, given.get("timeouts"))
-        request = replace(request, model=target.request.model)
+        request = EmbeddingRequest(**asdict(target.request))
         batches = batches_of(request, *driver.embedding_limits(request.model, most))
         targets = (target._replace(driver=driver.for_batch(batch), request=batch) for batch in batches)
         return _under_one_clock(targets, timeouts, lambda: record_for(self._observers)), request.received
