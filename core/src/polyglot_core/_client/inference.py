@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from polyglot_core._values.options import Options
     from polyglot_core._values.request import Messages, RawTool, ResponseFormat, Tool
 
+    AskedFormat = type[DataT] | ResponseFormat | Mapping[str, Any] | None
+
 __all__ = ["AsyncInference", "Inference"]
 
 _PendingT = TypeVar("_PendingT", bound="PendingInference | AsyncPendingInference")
@@ -426,18 +428,10 @@ class Inference(_Inference[PendingInference, InferenceStream]):
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
         def create(  # type: ignore[override]  # the base class takes unknown names too, to refuse them
-            self,
-            messages: Messages,
-            *,
-            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
-            **arguments: Unpack[CallArguments],
+            self, messages: Messages, *, response_format: AskedFormat[DataT] = None, **arguments: Unpack[CallArguments]
         ) -> PendingInference[DataT]: ...
         def stream(
-            self,
-            messages: Messages,
-            *,
-            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
-            **arguments: Unpack[CallArguments],
+            self, messages: Messages, *, response_format: AskedFormat[DataT] = None, **arguments: Unpack[CallArguments]
         ) -> InferenceStream[DataT]: ...
 
     else:
@@ -524,18 +518,10 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
         def create(  # type: ignore[override]  # the base class takes unknown names too, to refuse them
-            self,
-            messages: Messages,
-            *,
-            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
-            **arguments: Unpack[CallArguments],
+            self, messages: Messages, *, response_format: AskedFormat[DataT] = None, **arguments: Unpack[CallArguments]
         ) -> AsyncPendingInference[DataT]: ...
         def stream(
-            self,
-            messages: Messages,
-            *,
-            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
-            **arguments: Unpack[CallArguments],
+            self, messages: Messages, *, response_format: AskedFormat[DataT] = None, **arguments: Unpack[CallArguments]
         ) -> AsyncInferenceStream[DataT]: ...
 
     else:
