@@ -31,6 +31,7 @@ from polyglot_core import (
 )
 from polyglot_core.errors import Malformed, NotFound, ServerError, UnexpectedContentType
 from polyglot_core.plugin import (
+    Chunk,
     EmbeddingRequest,
     Finish,
     Message,
@@ -123,10 +124,11 @@ def error_of(flavour, connection, texts=("a",), kind=PolyglotError, **arguments)
         (list("abcd"), 2, [["a", "b"], ["c", "d"]]),
         (list("abcd"), 100, [["a", "b", "c", "d"]]),
         (["a" * 20, "b" * 20, "c"], None, [["a" * 20], ["b" * 20, "c"]]),
+        (["a" * 20, "b" * 20, "c" * 20], None, [["a" * 20], ["b" * 20], ["c" * 20]]),
         (["a" * 50, "b"], None, [["a" * 50], ["b"]]),
         (["ä" * 15, "b"], None, [["ä" * 15], ["b"]]),
     ],
-    ids=["one", "seven", "two each", "all", "by size", "one is too large", "by bytes"],
+    ids=["one", "seven", "two each", "all", "by size", "by size again", "one is too large", "by bytes"],
 )
 def test_texts_are_sent_in_batches(flavour, loopback, http, texts, batch_size, expected):
     """The limits of the driver count, unless the call has a size; requests follow one another over one connection."""
@@ -394,11 +396,20 @@ def test_clock_ends_the_wait(flavour, loopback, clock):
 
 
 def test_one_clock_runs_over_all_batches(flavour, loopback, http):
-    """The batches take longer than the total together; those before the end are kept."""
-    server = loopback(http.plain(vectors(1)), ("hang",))
-    error = error_of(flavour, connection_to(server), "ab", TimedOut, batch_size=1, timeouts={"total": 0.5})
-    assert [vector[0] for vector in error.embeddings.vectors] == [1.0]
+    """Ten batches of 0.15 s each exceed a total of 0.5 s together; those before the end are kept."""
+    server = loopback((0.15, *http.plain(vectors(1))))
+    error = error_of(flavour, connection_to(server), "a" * 10, TimedOut, batch_size=1, timeouts={"total": 0.5})
     assert error.clock == "total"
+    assert len(error.embeddings.vectors) == len(server.asked) - 1 < 9
+
+
+def test_body_that_is_decoded_twice_counts_once(toy):
+    """Core may decode a body more than once, to find out what it is."""
+    request = EmbeddingRequest(model="m", messages=(Message(role="user", content="a"),))
+    decode = toy.bound(embedding(toy)).for_batch(request).decoder({})
+    for number in (1, 2):
+        decode(Chunk(vectors(number), b"", "whole"))
+    assert [each.vectors for each in request.received] == [[[2.0, 0.5]]]
 
 
 # Observers and keys
