@@ -252,7 +252,7 @@ def test_body_that_is_cut_off_is_requested_again(embed, row, simulate):
     assert len(simulator.requests) == 2
 
 
-@pytest.mark.parametrize("row", map(ROWS.get, SEVERAL), ids=SEVERAL)
+@pytest.mark.parametrize("row", [ROWS[name] for name in SEVERAL], ids=SEVERAL)
 def test_response_to_fewer_texts_is_an_error(embed, row, simulate):
     """The body of a request for one text is the response to one for two."""
     simulator = simulate()

@@ -16,13 +16,7 @@ from msgspec.structs import replace
 
 from polyglot_core.plugin import Secret, config_error, hookimpl, read_facts
 from polyglot_openai.chat.body import models_request, wire_request
-from polyglot_openai.chat.driver import (
-    decode_chunk,
-    decode_embeddings,
-    decode_error,
-    embedding_limits,
-    extract_usage,
-)
+from polyglot_openai.chat.driver import decode_chunk, decode_embeddings, decode_error, embedding_limits, extract_usage
 from polyglot_openai.chat.embeddings import embeddings_request
 from polyglot_openai.chat.facts import Facts
 from polyglot_openai.models import read_models
