@@ -6,9 +6,13 @@ have to read well without Sphinx, so the tables of contents are here: a page tha
 
 from __future__ import annotations
 
+import re
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pygments.lexers.special import TextLexer
+from sphinx.util.logging import getLogger
 
 import polyglot_core
 import polyglot_core.errors
@@ -17,7 +21,12 @@ import polyglot_core.plugin
 import polyglot_core.testing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+_log = getLogger(__name__)
 
 project = "Polyglot"
 copyright = "the Polyglot authors"  # noqa: A001 (Sphinx's name for it)
@@ -37,15 +46,24 @@ python_maximum_signature_line_length = 100
 
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(typing|collections\.abc|datetime|os|msgspec)\..*"),  # other projects' documentation is not downloaded
+    (
+        r"py:.*",
+        r"(typing|collections\.abc|datetime|decimal|dt|os|re|msgspec)\..*",
+    ),  # other projects' documentation is not downloaded
     (r"py:.*", r"(.*\.)?_\w+"),  # private names
     (r"py:.*", r"polyglot_core\.\w+\..*"),  # types of fields that have no public name
+    (r"py:.*", r"polyglot_(answers|batch|streams)\.\w+\..*"),  # the same, of other packages
     (r"py:.*", r".*[\[ ].*"),  # a piece of an annotation that could not be evaluated
     # imported for type checkers alone, or without a public name
     (
         r"py:.*",
         r"DataT|ValueT_co|DataReading|Mode|CallArguments|TextArguments|ConnectionFields|ResponseFormat|OnLength",
     ),
+    (
+        r"py:.*",
+        r"SimulatedResponse|Faults|Replies|Generation|Charge|Stage|Upstream|AsyncUpstream|Item|ItemT_co|T|U",
+    ),
+    (r"py:.*", r"Path|PathLike|TracerProvider|MeterProvider|BackgroundTask"),  # of other projects
     (
         r"py:.*",
         r"ErrorFacts|Client|Messages|Part|Event|CallEvent|Observers|ConnectionInfo|DecodeError|Driver|Implementation",
@@ -79,7 +97,10 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "testing",
             "command",
         ],
-        "Extend it": ["drivers", "architecture", "reference/index"],
+        "Extend it": [
+            *("tutorial", "drivers", "fields", "facts", "debugging", "packages"),
+            *("architecture", "reference/index"),
+        ],
         "Work on it": [
             *("/CONTRIBUTING", "checks", "round-trips", "error-spellings", "decisions/index"),
             *("changelog", "/SECURITY"),
@@ -93,10 +114,16 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             *("fastapi", "django"),
         ]
     },
-    "docs/reference/index": {"Modules": ["core", "events", "plugin", "testing", "errors"]},
+    "docs/reference/index": {
+        "Core": ["core", "events", "plugin", "testing", "errors"],
+        "Other packages": ["answers", "batch", "http1", "otel", "simulator", "streams", "testkit"],
+    },
     "docs/decisions/index": {"Decisions": ["0*"]},
 }
 """Pages below a page, by caption."""
+
+autodoc_mock_imports = ["daft", "ray"]  # large, and only subclassed
+_MOCKED = {"polyglot_batch.daft"}  # a module that such a library has to be installed for
 
 MODULES = (polyglot_core.errors, polyglot_core, polyglot_core.events, polyglot_core.plugin, polyglot_core.testing)
 """Public modules. A name that several of them have is described in the first one of these."""
@@ -122,9 +149,27 @@ def protect_colon(_app: Sphinx, kind: str, _name: str, _value: object, _options:
         lines.insert(0, "")
 
 
+_PUBLIC = re.compile(r"^\.\. automodule:: (\S+)", re.MULTILINE)
+
+
+def report_missing(_app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn of each name in the `__all__` of a documented module that has no entry, there or where it is described."""
+    described: Mapping[str, object] = env.domains.python_domain.objects
+    folder = Path(__file__).with_name("reference")
+    texts = [page.read_text("utf-8") for page in sorted(folder.glob("*.rst"))]
+    modules = {name: import_module(name) for text in texts for name in _PUBLIC.findall(text) if name not in _MOCKED}
+    for module, values in modules.items():
+        for name in values.__all__:
+            value = getattr(values, name)
+            homes = [home for home, other in modules.items() if getattr(other, name, None) is value]
+            if not any(f"{home}.{name}" in described for home in homes):
+                _log.warning("%s.%s has no entry in the reference; add one to a page of docs/reference", module, name)
+
+
 def setup(app: Sphinx) -> None:
     """Register the functions of this file."""
     app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", append_contents)
     app.connect("autodoc-skip-member", skip_described)
+    app.connect("env-check-consistency", report_missing)
     app.connect("autodoc-process-docstring", protect_colon, priority=400)

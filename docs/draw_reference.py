@@ -15,7 +15,7 @@ from polyglot_core._values.events import Event
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-__all__ = ["draw_events", "draw_fields", "draw_layers", "meanings", "shown_default"]
+__all__ = ["draw_events", "draw_fields", "draw_layers", "in_markdown", "meanings", "shown_default"]
 
 _PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
@@ -31,18 +31,22 @@ def draw_fields(kind: type[msgspec.Struct], besides: Container[str] = ()) -> str
         KeyError: The docstring does not describe a field.
     """
     described = meanings(kind)
+    types = {name: value for each in reversed(kind.__mro__) for name, value in inspect.get_annotations(each).items()}
     rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
     for field in msgspec.structs.fields(kind):
         if field.name in besides:
             continue
-        shown = str(kind.__annotations__[field.name]).replace("|", "\\|")
+        shown = str(types[field.name]).replace("|", "\\|")
         rows.append(f"| `{field.name}` | `{shown}` | {shown_default(field)} | {described[field.name]} |")
     return "\n".join(rows)
 
 
-def meanings(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Return the descriptions of a struct's fields, from its docstring."""
-    return dict(_attributes(inspect.getdoc(kind) or ""))
+def meanings(kind: type) -> dict[str, str]:
+    """Return the descriptions of a class's fields, from its docstring; the first of each name."""
+    found: dict[str, str] = {}
+    for name, meaning in _attributes(inspect.getdoc(kind) or ""):
+        found.setdefault(name, meaning)
+    return found
 
 
 _OF_CONTENT = frozenset({"choice", "block"})
@@ -58,12 +62,12 @@ def _event(kind: type[msgspec.Struct]) -> Iterator[str]:
     fields = msgspec.structs.fields(kind)
     made = ", ".join(field.name if field.required else f"{field.name}={field.default!r}" for field in fields)
     yield f"#### `{kind.__name__}({made})`"
-    yield _in_markdown((inspect.getdoc(kind) or "").partition("\n\nAttributes:")[0])
+    yield in_markdown((inspect.getdoc(kind) or "").partition("\n\nAttributes:")[0])
     if {field.name for field in fields} - _OF_CONTENT:
         yield draw_fields(kind, _OF_CONTENT)
 
 
-def _in_markdown(text: str) -> str:
+def in_markdown(text: str) -> str:
     """Return the text of a docstring on one line, with the backquotes of Markdown."""
     return " ".join(text.split()).replace("``", "`")
 
@@ -83,12 +87,11 @@ def shown_default(field: msgspec.structs.FieldInfo) -> str:
 
 
 def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
-    """Yield name and description of each attribute in a docstring of Google's style."""
-    section = re.search(r"^Attributes:\n((?:    .*\n?|\n)+)", docstring, re.MULTILINE)
-    text = inspect.cleandoc(section[1]) if section else ""
-    for entry in re.split(r"\n(?=\S)", text):
-        name, _, meaning = entry.partition(":")
-        yield name, _in_markdown(meaning).replace("|", "\\|")
+    """Yield name and description of each attribute and argument in a docstring of Google's style."""
+    for section in re.finditer(r"^(?:Attributes|Args):\n((?:    .*\n?|\n)+)", docstring, re.MULTILINE):
+        for entry in re.split(r"\n(?=\S)", inspect.cleandoc(section[1])):
+            name, _, meaning = entry.partition(":")
+            yield name, in_markdown(meaning).replace("|", "\\|")
 
 
 def draw_layers() -> str:

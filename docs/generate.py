@@ -1,7 +1,7 @@
 """Fill the generated parts of the pages: ``python docs/generate.py``; with ``--check`` only report outdated pages.
 
 A generated part is the text between ``<!-- generated: NAME -->`` and ``<!-- end -->``. NAME may be followed by the
-driver that the part describes.
+driver or the group of types that the part describes.
 """
 
 from __future__ import annotations
@@ -11,14 +11,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from draw_authoring import draw_authoring
 from draw_capabilities import draw_capabilities, draw_encoding, draw_expressed, draw_wire
+from draw_command import draw_command
 from draw_data import draw_data
 from draw_endpoints import draw_endpoints, draw_list
 from draw_life import draw_endings, draw_life
 from draw_mistakes import draw_mistakes
+from draw_packages import FILE as PACKAGES
+from draw_packages import draw_packages
 from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_events, draw_fields, draw_layers
+from draw_row_facts import draw_row_facts
 from draw_settings import draw_settings
+from draw_types import draw_types
 
 from polyglot_core._config.config_file import Entry
 from polyglot_core._values.connection import Connection, Preset
@@ -56,6 +62,10 @@ PARTS: dict[str, Callable[..., str]] = {
     "endpoints": draw_endpoints,
     "list": draw_list,
     "settings": draw_settings,
+    "command": draw_command,
+    "authoring": draw_authoring,
+    "facts": draw_row_facts,
+    "types": draw_types,
 }
 """Function that generates each part."""
 
@@ -77,14 +87,14 @@ def _drawn(part: re.Match[str]) -> str:
 def main(*, check: bool) -> int:
     """Update all pages, or only report outdated ones, and return the exit code."""
     stale = 0
-    for page in sorted(_FOLDER.rglob("*.md")):
-        text = page.read_text("utf-8")
-        if (wanted := filled(text)) == text:
+    wanted = {page: filled(page.read_text("utf-8")) for page in sorted(_FOLDER.rglob("*.md"))}
+    for page, text in {**wanted, PACKAGES: draw_packages()}.items():
+        if page.exists() and page.read_text("utf-8") == text:
             continue
         stale += 1
-        print(f"{page.relative_to(_FOLDER)} {'is out of date' if check else 'updated'}")
+        print(f"{page.relative_to(_FOLDER.parent)} {'is out of date' if check else 'updated'}")
         if not check:
-            page.write_text(wanted, "utf-8")
+            page.write_text(text, "utf-8")
     return 1 if check and stale else 0
 
 

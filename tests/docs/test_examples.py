@@ -23,6 +23,7 @@ KINDS = {
     ("python",),  # run, one after the other, as one program
     ("python", "test"),  # a file of tests
     ("python", "notest"),  # needs something that is not installed here
+    *((kind, "tutorial") for kind in ("python", "console", "json", "text", "toml")),  # run in order, by `test_tutorial`
     ("html",),  # shown in a browser, by `tox -e browser`
     ("toml",),  # a configuration
     ("toml", "script"),  # a script of the simulator

@@ -350,7 +350,7 @@ class _ChoiceBuilder:
         if counts != (mark.reasonings, mark.pieces):
             self.mark = Mark(self.index, transcript, *counts)
         self._new = _New()
-        texts, reasoning, refusal = ("".join(each) for each in (new.text, new.reasoning, new.refusal))
+        texts, reasoning, refusal = "".join(new.text), "".join(new.reasoning), "".join(new.refusal)
         return PartialInferenceResponse(texts, raw, len(self.text_parts), self.mark, usage, reasoning, refusal)
 
     def close(self, usage: UsageReading | None) -> PartialInferenceResponse:

@@ -160,6 +160,7 @@ class _Pools:
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
         self._pools: dict[_Key, Any] = {}
+        self._prepared: Route | None = None  # the last one
 
     def _pool(self, url: str, route: Route, account: tuple[Hashable, ...], *closer: Closer) -> Any:  # noqa: ANN401 (of that class)
         key = (origin_of(url), route, account)
@@ -188,7 +189,9 @@ class _Pools:
 
     def prepare(self, route: Route) -> None:
         """Import what the first request needs, so that no clock runs meanwhile."""
-        prepare(route, self._client, *self._modules)
+        if route != self._prepared:
+            prepare(route, self._client, *self._modules)
+            self._prepared = route
 
 
 class Pools(_Pools):

@@ -32,13 +32,12 @@ class StreamFramer:
 
     media_types: ClassVar[frozenset[str]] = frozenset({"text/event-stream", "application/json"})
 
-    __slots__ = ("_events", "_framer", "_in_line", "_limit", "leftovers")
+    __slots__ = ("_framer", "_in_line", "_limit", "leftovers")
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
         events = SSEFramer(flush_at_eof=True, limit=limit)
         self.leftovers = events.leftovers
-        self._events: SSEFramer | None = events
         self._framer: SSEFramer | JSONArrayFramer = events
         self._in_line = False  # the last read ended within a line
 
@@ -48,13 +47,14 @@ class StreamFramer:
         Raises:
             LimitExceeded: An event or an object is larger than `limits.event`.
         """
-        if (events := self._events) is not None and events.between and _is_one_field(data):
+        framer = self._framer
+        if type(framer) is SSEFramer and framer.between and _is_one_field(data):
             payload = data[_PAYLOAD]
             return (Chunk(payload, payload),)
         if (place := self._json_begins(data)) is None:
             return self._framer.feed(data)
         before = [*self._framer.feed(data[:place]), *self._framer.finish()]
-        self._events, self._framer = None, JSONArrayFramer(limit=self._limit)
+        self._framer = JSONArrayFramer(limit=self._limit)
         return [*before, *self._framer.feed(data[place:])]
 
     def _json_begins(self, data: bytes) -> int | None:

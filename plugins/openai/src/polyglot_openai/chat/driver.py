@@ -44,7 +44,7 @@ from polyglot_openai.chat.completion import (
     decode_text,
     unwrapped,
 )
-from polyglot_openai.chat.deltas import content_events, is_text_only
+from polyglot_openai.chat.deltas import content_events, further_piece, is_text_only
 from polyglot_openai.chat.embeddings import embeddings_request, read_embeddings
 from polyglot_openai.chat.facts import Facts
 from polyglot_openai.chat.presets import PRESETS
@@ -189,6 +189,12 @@ class _State(Struct):
     opened: bool = False
     sources: int = 0
 
+    @property
+    def is_plain(self) -> bool:
+        """True if id and model are known, and nothing beside the choices is read of every chunk."""
+        facts = self.facts
+        return bool(self.id and self.model) and not (facts.citations_at or facts.error_at or facts.usage_at)
+
     def choice(self, index: int) -> Received:
         """Return what a choice has received."""
         return self.received.get(index) or self.received.setdefault(index, Received())
@@ -203,12 +209,12 @@ def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) ->
     """
     if _FAST in state:  # nearly every chunk is one piece of text of one choice, and nothing else
         try:
-            piece = decode_text(chunk.data).choices[0]
+            text = decode_text(chunk.data).choices[0]
         except msgspec.DecodeError:
             del state[_FAST]  # the end, or a server whose chunks have more fields: each attempt would cost time
         else:
-            if piece.index in state:
-                return (TextDelta(piece.delta.content, piece.index),)
+            if text.index in state:
+                return (TextDelta(text.delta.content, text.index),)
     try:
         completion = decode(chunk.data)
     except msgspec.DecodeError as error:
@@ -217,8 +223,9 @@ def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) ->
         if isinstance(error, msgspec.ValidationError):
             return _leniently(connection, state, chunk)
         raise
-    if (text := _only_text(completion, state)) is not None:
-        return (text,)
+    piece = _only_text(completion, state) or _only_piece(completion, state)
+    if piece is not None:
+        return (piece,)
     return list(_events(completion, None, chunk, state, _known(connection, state)))
 
 
@@ -239,6 +246,20 @@ def _only_text(completion: Completion, state: dict[Any, Any]) -> TextDelta | Non
         return None
     text = delta.get("content")
     return TextDelta(text, choice.index or 0) if type(text) is str and is_text_only(delta) else None
+
+
+def _only_piece(completion: Completion, state: dict[Any, Any]) -> Event | None:
+    """Return the event of a chunk that is a further piece of thinking, or of a tool call, of one choice; else None."""
+    known: _State | None = state.get("known")
+    choices = completion.choices
+    if known is None or not known.is_plain or not choices or len(choices) != 1 or completion.usage or completion.error:
+        return None
+    choice = choices[0]
+    received, delta = known.received.get(choice.index or 0), choice.delta
+    ends = choice.finish_reason or choice.error or choice.logprobs or choice.native_finish_reason
+    if received is None or not delta or ends or choice.message or choice.text:
+        return None
+    return further_piece(delta, choice.index or 0, known.facts, received)
 
 
 def _leniently(connection: Connection, state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:

@@ -485,7 +485,7 @@ Endpoint:
     path: What follows the base URL; ``/chat/completions``. ``{deployment}`` stands for the deployment.
     query: Parameters of the URL, by name. None.
     headers: Headers, by lower-case name. None.
-    deployment: Name of the deployment, if it is not that of the model. The model.
+    deployment: Name of the deployment; by default that of the model.
     token_provider: Function without arguments that returns a token. It is called before every request, by the driver
         ``azure-openai`` only. None: the key is sent.
 Request:
