@@ -37,10 +37,19 @@ class Embeddings(Struct, frozen=True, kw_only=True):
 class EmbeddingRequest(InferenceRequest, frozen=True, kw_only=True):
     """A request for the vectors of a batch of texts, as the driver receives it.
 
-    Its `model`, `options`, `unsupported`, `extra` and `headers` are those of other requests; the options are
-    `EmbeddingOptions`. Its messages are the texts, for observers and for packages that admit requests.
-
     Attributes:
+        model: Name of the model.
+        messages: The texts, for observers and for packages that admit requests; a driver reads `texts`.
+        stream: False.
+        options: The options of `embed`, which are `EmbeddingOptions`.
+        tools: None, an empty tuple.
+        tool_choice: None.
+        parallel_tool_calls: None.
+        response_format: None.
+        unsupported: What happens with an option that the driver cannot express: ``raise``, ``warn`` or ``drop``.
+        extra: Further fields of the request body, sent unchanged.
+        headers: Headers of this call, with names in lower case. Core adds them; a driver reads them only if it signs
+            requests.
         received: The vectors of the batches before.
     """
 

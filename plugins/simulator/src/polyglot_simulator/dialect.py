@@ -39,13 +39,12 @@ from polyglot_simulator.contents import (
     usage_of,
 )
 from polyglot_simulator.contract import Access, Dialect, ModelList, Problem, Turn
-from polyglot_simulator.embeddings import DIMENSIONS, OpenAIEmbeddings, WholeOnly, base64_of, tokens_of, vector_of
+from polyglot_simulator.embeddings import OpenAIEmbeddings, WholeOnly, base64_of, tokens_of, vector_of
 from polyglot_simulator.openai_chat import OpenAIChat, openai_models
 from polyglot_simulator.reply import Reply, ToolCall
 from polyglot_simulator.steps import Send
 
 __all__ = [
-    "DIMENSIONS",
     "Access",
     "Dialect",
     "ModelList",
