@@ -69,6 +69,11 @@ _CHAT: _Words = {
         f"A JSON Schema is sent as a format of the type `{path[0]}`, in the field `{path[1]}`, without a name."
     ),
     "cache_marks": lambda _: "`Text(…, cache=True)` marks the prompt up to this point for the cache.",
+    "embedding_path": lambda path: f"Embeddings are requested at the path `{path}` below the base URL.",
+    "embedding_limits": lambda limits: f"A request for embeddings has up to {limits[0]} texts.",
+    "embedding_encoding": lambda encoding: (
+        f"The vectors of embeddings are requested as `{encoding}`." if encoding else "Embeddings have no encoding."
+    ),
     "document_urls": lambda _: "A `Document` may be given by its `url`.",
     "result_parts": lambda _: "The result of a tool may contain images and documents.",
     "reasoning_back": lambda fields: f"Thinking of earlier turns is sent back in {_listed(fields)}.",

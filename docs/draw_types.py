@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["GROUPS", "draw_types"]
 
 GROUPS: dict[str, tuple[type, ...]] = {
-    "request": (plugin.InferenceRequest, plugin.Message, plugin.Tool, plugin.RawTool, plugin.JSONSchema),
+    "request": (
+        plugin.InferenceRequest,
+        plugin.EmbeddingRequest,
+        plugin.Message,
+        plugin.Tool,
+        plugin.RawTool,
+        plugin.JSONSchema,
+    ),
     "parts": (
         *(plugin.Text, plugin.Image, plugin.Audio, plugin.Document, plugin.Reasoning, plugin.Refusal),
         *(plugin.ToolCall, plugin.ToolResult, plugin.RawPart),
     ),
     "wire": (plugin.WireRequest, plugin.WireResponse, plugin.Chunk),
-    "results": (plugin.Usage, plugin.Model),
+    "results": (plugin.Usage, plugin.Model, plugin.Embeddings),
     "tests": (Recording, Report, DriverHarness, Decoded, testing.Replay, Listed),
     "simulator": (dialect.Access, dialect.Turn, dialect.Problem, dialect.Send, dialect.Reply, dialect.ToolCall),
     "packages": (plugin.AdmissionRequest, plugin.HTTPRequest),

@@ -13,14 +13,14 @@ import polyglot_core
 from polyglot_core import errors, events, plugin, testing
 
 USERS = """
-AsyncInference AsyncInferenceStream AsyncPendingInference AttemptFailed AttemptStarted Audio AuthenticationError CallEnded CallEvent CallStarted Capabilities ConfigError Connection Document
+AsyncInference AsyncInferenceStream AsyncPendingInference AttemptFailed AttemptStarted Audio AuthenticationError CallEnded CallEvent CallStarted Capabilities ConfigError Connection Document EmbeddingOptions Embeddings
 FinishReason FirstEvent Image Inference InferenceResponse InferenceStream JSONSchema Limits Message Model Options Outcome
 PartialInferenceResponse PendingInference PluginError PolyglotError ProviderError Rate RateLimited RawPart RawTool Reasoning Refusal
 RequestError ResponseFormatError Retries StreamError Text TimedOut Timeouts Tool ToolCall ToolResult TransportError Truncated Usage connections drivers observe register
 """
 AUTHORS = """
 CONTRACT_VERSION AdmissionRequest AsyncReply AsyncTransport Audio Chunk Citation Connection ConversationWriter DataFormat DataReader
-Details Document End Event Failure Finish FinishReason Follow FormatPackage Framer HTTPRequest Image InferenceRequest
+Details Document EmbeddingRequest Embeddings End Event Failure Finish FinishReason Follow FormatPackage Framer HTTPRequest Image InferenceRequest
 JSONArrayFramer JSONSchema JSONText Logprobs MediaDelta Message MessageWriter Mode Model NDJSONFramer Note Opening
 Part Permit Ping Preset RawPart RawTool Reasoning ReasoningDelta Refusal RefusalDelta Reply ResponseStarted Retries SSEFramer
 Secret ServerToolEvent SyncTransport Text TextDelta Timeouts Tool ToolCall ToolCallDelta ToolResult TransportLayer TransportPackage

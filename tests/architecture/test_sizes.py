@@ -10,7 +10,7 @@ from .sizes import APART, CHECKOUT, code_lines, drivers, sizes
 
 FILES = [*CHECKOUT.glob("core/src/**/*.py"), *CHECKOUT.glob("plugins/*/src/**/*.py")]
 LINES = 60
-LINES_OF_A_DRIVER = 1_250
+LINES_OF_A_DRIVER = 1_350
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(CHECKOUT).as_posix())
@@ -29,7 +29,7 @@ def measured():
 
 @pytest.mark.parametrize("driver", drivers())
 def test_a_driver_is_small(measured, driver):
-    """All modules of a driver, without rows of presets, are less than 1,250 lines of code: a dialect with everything that its turns contain."""
+    """All modules of a driver, without rows of presets, are less than 1,350 lines of code: a dialect with everything that its turns contain, and embeddings."""
     assert 0 < measured[driver].lines < LINES_OF_A_DRIVER, measured[driver].modules
 
 

@@ -10,9 +10,10 @@ from polyglot_core._drivers.discovery import register
 from polyglot_core._engine.observers import observe
 from polyglot_core._values.calls import AttemptFailed, AttemptStarted, CallEnded, CallEvent, CallStarted, FirstEvent
 from polyglot_core._values.connection import Connection
+from polyglot_core._values.embeddings import Embeddings
 from polyglot_core._values.limits import Limits, Rate, Retries, Timeouts
 from polyglot_core._values.models import Capabilities, Model
-from polyglot_core._values.options import Options
+from polyglot_core._values.options import EmbeddingOptions, Options
 from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core._values.parts import Audio, Document, Image, RawPart, Reasoning, Refusal, Text, ToolCall, ToolResult
 from polyglot_core._values.request import JSONSchema, Message, RawTool, Tool
@@ -47,6 +48,8 @@ __all__ = [
     "ConfigError",
     "Connection",
     "Document",
+    "EmbeddingOptions",
+    "Embeddings",
     "FinishReason",
     "FirstEvent",
     "Image",

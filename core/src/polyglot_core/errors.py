@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, ClassVar, TypedDict
 if TYPE_CHECKING:
     from typing import Self, Unpack
 
+    from polyglot_core._values.embeddings import Embeddings
     from polyglot_core._values.response import InferenceResponse
     from polyglot_core._values.secret import Secret
 
@@ -108,6 +109,7 @@ class PolyglotError(Exception):
             or the chunk of a stream that held it. At most `Limits.error_body` bytes, and at most 64 KiB; ``…`` at its
             end marks that there may be more. None for an error that is not the provider's.
         partial: The content received before the error, as a response; None if no request was sent.
+        embeddings: The vectors of the texts before those that failed, for an error of `embed`; None if there are none.
     """
 
     retryable: bool = False
@@ -124,6 +126,7 @@ class PolyglotError(Exception):
     elapsed: float | None = None
     body: str | None = None
     partial: InferenceResponse | None = None
+    embeddings: Embeddings | None = None
 
     _SHOWN: ClassVar[tuple[str, ...]] = ("connection", "model", "status", "code", "param", "request_id")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from polyglot_core._values.connection import Connection
+    from polyglot_core._values.embeddings import EmbeddingRequest, Embeddings
     from polyglot_core._values.events import Event, Failure
     from polyglot_core._values.models import Model
     from polyglot_core._values.request import InferenceRequest
@@ -137,4 +138,34 @@ def list_models(connection: Connection, data: bytes | None, models: list[Model])
 
     Raises:
         RequestError: There is no list of models on this connection.
+    """
+
+
+@hookspec
+def encode_embeddings(connection: Connection, request: EmbeddingRequest) -> WireRequest:  # type: ignore[empty-body]
+    """Encode a request for the vectors of a batch of texts. Optional, with `decode_embeddings`. No I/O.
+
+    Called once for each attempt. Core adds the key and sends the request, with the clocks, retries and errors of a
+    call. The response is read as one body, whatever its framing.
+
+    Raises:
+        RequestError: The dialect has no field for an option, or this connection has no embeddings.
+    """
+
+
+@hookspec
+def decode_embeddings(connection: Connection, request: EmbeddingRequest, data: bytes) -> Embeddings:  # type: ignore[empty-body]
+    """Return the vectors in the body of a response, in the order of the texts of the request. No I/O.
+
+    Core checks their number and their lengths, and joins the batches. Exceptions of msgspec for a body without vectors
+    may pass: core reports them as `Malformed`, or as the failure that the body states.
+    """
+
+
+@hookspec
+def embedding_limits(connection: Connection, model: str) -> tuple[int, int | None]:  # type: ignore[empty-body]
+    """Return how many texts one request for embeddings may have, and how many bytes together. Optional. No I/O.
+
+    Without this hook a request has one text. For a provider with a limit of tokens, return that as the number of bytes
+    in UTF-8: a text has at most as many tokens as bytes. A larger text is sent by itself. None stands for no limit.
     """

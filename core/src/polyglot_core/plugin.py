@@ -10,6 +10,7 @@
 - the wire: `WireRequest`, `WireResponse`, `Chunk`, `Follow`, `Framer` and three framers
 - decoding: the events (`TextDelta`, `Finish`, ...), `finish_of`, `FinishReason`, `Usage`, `Model`,
   `json_access`, `JSONText`
+- embeddings: `EmbeddingRequest`, `Embeddings`
 - transports: `TransportPackage`, `SyncTransport`, `AsyncTransport`, `HTTPRequest`, `Opening`, `Reply`, `AsyncReply`,
   `TransportLayer`
 - packages that admit requests: `AdmissionRequest`, `Permit`
@@ -29,6 +30,7 @@ from polyglot_core._authoring.options import cannot_express, translate_options
 from polyglot_core._drivers.reused import driver
 from polyglot_core._values.admission import AdmissionRequest, Permit
 from polyglot_core._values.connection import Connection, Preset
+from polyglot_core._values.embeddings import EmbeddingRequest, Embeddings
 from polyglot_core._values.events import (
     Citation,
     Details,
@@ -99,6 +101,8 @@ __all__ = [
     "DataReader",
     "Details",
     "Document",
+    "EmbeddingRequest",
+    "Embeddings",
     "End",
     "Event",
     "Failure",

@@ -16,7 +16,17 @@ from polyglot_core._drivers import discovery
 from polyglot_core._drivers.bound import Driver
 from polyglot_core._values.request import InferenceRequest
 from polyglot_core.errors import RequestError, TransportError
-from polyglot_core.plugin import CONTRACT_VERSION, Chunk, Failure, Usage, WireRequest, WireResponse, hookimpl
+from polyglot_core.plugin import (
+    CONTRACT_VERSION,
+    Chunk,
+    EmbeddingRequest,
+    Embeddings,
+    Failure,
+    Usage,
+    WireRequest,
+    WireResponse,
+    hookimpl,
+)
 
 CONNECTION = Connection(name="here", driver="mine")
 REQUEST = InferenceRequest(model="m", messages=as_messages("Hi"))
@@ -29,6 +39,9 @@ FAILURE = Failure("No.")
 USAGE = Usage(input_tokens=1)
 TEXT = "Once upon"
 MODELS = []
+MODEL = "m"
+BATCH = EmbeddingRequest(model=MODEL, messages=as_messages("a"))
+VECTORS = Embeddings(vectors=[[1.0]])
 
 # hook → its arguments, its return value, and a call of the bound hook
 HOOKS = {
@@ -72,6 +85,21 @@ HOOKS = {
         WIRE,
         lambda bound: msgspec.structs.replace(bound._list_models(None, MODELS), framing="sse", complete_on="finish"),
     ),
+    "encode_embeddings": (
+        {"connection": CONNECTION, "request": BATCH},
+        WIRE,
+        lambda bound: bound.encode(BATCH),
+    ),
+    "decode_embeddings": (
+        {"connection": CONNECTION, "request": BATCH, "data": CHUNK.data},
+        VECTORS,
+        lambda bound: (bound.for_batch(BATCH).decoder({})(CHUNK), BATCH.received.pop())[-1],
+    ),
+    "embedding_limits": (
+        {"connection": CONNECTION, "model": MODEL},
+        (5, None),
+        lambda bound: bound.embedding_limits(MODEL, None),
+    ),
     "decode_error": (
         {"connection": CONNECTION, "response": RESPONSE},
         FAILURE,
@@ -92,7 +120,7 @@ def driver(**hooks):
     usual = {
         hook: taking(hook, (), {}, returned)
         for hook, (_, returned, _) in HOOKS.items()
-        if hook not in {"authorize", "decode_error", "encode_cancel", "encode_prefill", "encode_resume", "list_models"}
+        if hook in {"encode_request", "decode_chunk", "extract_usage"}
     }
     return SimpleNamespace(**{name: hook for name, hook in {**usual, **hooks}.items() if hook is not None})
 

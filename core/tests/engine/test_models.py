@@ -329,7 +329,7 @@ def test_capabilities_are_what_the_driver_encodes(toy):
     with register(listing(toy, encode_request=encode_request), "picky"):
         found = Inference.using("picky", model="m").capabilities()
     names = {name for name in Capabilities.__struct_fields__ if getattr(found, name)}
-    rejected = {"tools", "tool_choice", "parallel_tool_calls", "json", "json_schema", "prefill", "resume"}
+    rejected = {"tools", "tool_choice", "parallel_tool_calls", "json", "json_schema", "prefill", "resume", "embeddings"}
     assert names == set(Capabilities.__struct_fields__) - rejected
 
 

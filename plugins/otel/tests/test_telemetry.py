@@ -381,6 +381,16 @@ def test_retries_are_events(watched: Watched) -> None:
     assert watched.attributes()["polyglot.attempts"] == 2
 
 
+def test_embeddings_are_an_operation_of_their_own(watched: Watched) -> None:
+    """The span of a batch has their name, and its tokens."""
+    with Simulator() as simulator:
+        Inference.from_connection(simulator.connection).embed(["one", "two"], model="text-embedding-3-small")
+    assert watched.span().name == "embeddings text-embedding-3-small"
+    attributes = watched.attributes()
+    assert attributes["gen_ai.operation.name"] == "embeddings"
+    assert (attributes["gen_ai.usage.input_tokens"], attributes["polyglot.outcome"]) == (2, "finished")
+
+
 def test_plain_responses_have_no_chunks(watched: Watched) -> None:
     """What is measured of streams is not reported of a plain response."""
     with Simulator(TEXT) as simulator:

@@ -202,7 +202,7 @@ def test_body_over_the_limit_is_refused(call):
         ("POST", "/v1/chat/completions", b'{"messages": []}', 400, "invalid_type"),
         ("POST", "/v1/chat/completions", b'{"messages": [{}], "n": 1000}', 400, "invalid_value"),
         ("GET", "/v1/chat/completions", b"", 405, "method_not_allowed"),
-        ("POST", "/v1/embeddings", b"{}", 404, "unknown_url"),
+        ("POST", "/v1/audio/speech", b"{}", 404, "unknown_url"),
     ],
 )
 def test_invalid_request_gets_an_error_with_the_reason(call, method, path, body, status, code):

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core._values.options import NAMES, unknown_option
+from polyglot_core._values.options import EMBEDDING, NAMES, unknown_option
 from polyglot_core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def translate_options(
     for option, value in request.options.items():
         if value is None:
             continue
-        if option not in NAMES:
+        if option not in NAMES and option not in EMBEDDING:
             raise RequestError(unknown_option(option), provider=driver, phase="encode")
         if option in names:
             _put(body, names[option], value)

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from polyglot_core._client.request_checks import check_request
 from polyglot_core._values.connection import Connection, guarded_headers
 from polyglot_core._values.formats import find_format
-from polyglot_core._values.json_values import plain_text
+from polyglot_core._values.json_values import plain_text, text_problem
 from polyglot_core._values.openai_shape import read_parts, read_result
-from polyglot_core._values.options import NAMES, option_problem
+from polyglot_core._values.options import EMBEDDING, NAMES, option_problem
 from polyglot_core._values.parts import ToolResult
 from polyglot_core._values.request import (
     InferenceRequest,
@@ -40,6 +40,7 @@ __all__ = [
     "as_request",
     "as_response_format",
     "as_switch",
+    "as_texts",
     "as_tool_choice",
     "as_tools",
     "check_word",
@@ -94,36 +95,61 @@ def as_data_format(given: object, sent: ResponseFormat | None) -> DataFormat[Any
     return found
 
 
-def as_request(*, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: ANN401 (the arguments of create)
+def as_request(*known: Any, headers: Headers, **given: Any) -> InferenceRequest:  # noqa: ANN401 (the arguments of create)
     """Return the request for the arguments of `create` of the same names, with the checked headers.
+
+    Args:
+        known: The options that it may have, if they are not those of calls with messages.
+        headers: The headers.
+        given: The arguments; `embed` has only some of them.
 
     Raises:
         RequestError: An argument cannot be read, or has a wrong value. The message has its place.
     """
     request = InferenceRequest(
-        model=_as_model(given["model"]) or "",
+        model=_as_model(given.get("model")) or "",
         messages=as_messages(given["messages"]),
-        options=as_mapping("options", given["options"]),
-        tools=as_tools(given["tools"]),
-        tool_choice=as_tool_choice(given["tool_choice"]),
-        parallel_tool_calls=as_switch("parallel_tool_calls", given["parallel_tool_calls"]),
-        response_format=_sent_format(given["response_format"]),
+        options=as_mapping("options", given.get("options")),
+        tools=as_tools(given.get("tools")),
+        tool_choice=as_tool_choice(given.get("tool_choice")),
+        parallel_tool_calls=as_switch("parallel_tool_calls", given.get("parallel_tool_calls")),
+        response_format=_sent_format(given.get("response_format")),
         unsupported=given["unsupported"],
-        extra=as_mapping("extra", given["extra"]),
+        extra=as_mapping("extra", given.get("extra")),
         headers=headers,
     )
-    if problem := option_problem(request.options, "options"):
+    if problem := option_problem(request.options, "options", *known):
         raise _error(problem)
     check_request(request)
     return request
 
 
-def checked_names(arguments: Any, known: Collection[str]) -> dict[str, Any]:  # noqa: ANN401 (also a TypedDict)
-    """Return keyword arguments of `create`. Remove them before raising: a traceback could show a key in them.
+_MOST_TEXTS = 100_000
+"""Texts of one call. Their vectors are in memory together: 100,000 of 1,536 numbers take five gigabytes."""
+
+
+def as_texts(texts: object) -> list[Message]:
+    """Return a message for each of the texts to embed. A string is one text.
+
+    Raises:
+        RequestError: There are none, or too many, or one is blank or no text.
+    """
+    listed = [texts] if isinstance(texts, str) else texts
+    if not isinstance(listed, Sequence) or not 0 < len(listed) <= _MOST_TEXTS:
+        raise _error(f"texts must be a list of 1 to {_MOST_TEXTS} texts, not {listed!r:.40}.")
+    for index, text in enumerate(listed):
+        if not isinstance(text, str) or not text.strip() or text_problem(text, ""):
+            raise _error(f"texts[{index}] must be text that is not blank and can be sent as UTF-8, not {text!r:.40}.")
+    return [Message(role="user", content=text) for text in listed]
+
+
+def checked_names(arguments: Any, known: Collection[str], method: str = "create") -> dict[str, Any]:  # noqa: ANN401 (also a TypedDict)
+    """Return keyword arguments of a method. Remove them before raising: a traceback could show a key in them.
 
     Args:
         arguments: The arguments.
-        known: The names that `create` knows.
+        known: The names that the method knows.
+        method: Name of the method.
 
     Raises:
         RequestError: There is no such argument. The message has what to write instead.
@@ -131,15 +157,15 @@ def checked_names(arguments: Any, known: Collection[str]) -> dict[str, Any]:  # 
     unknown = [(name, v if type(v) in {int, float} else "…") for name, v in arguments.items() if name not in known]
     for name, value in unknown:
         arguments.clear()
-        raise _error(f"create has no argument {name!r}; {_instead(name, value, known)}")
+        raise _error(f"{method} has no argument {name!r}; {_instead(name, value, known)}")
     return arguments  # type: ignore[no-any-return]
 
 
 def _instead(name: str, value: object, arguments: Collection[str]) -> str:
-    """Return what to write instead of an argument that `create` does not have."""
+    """Return what to write instead of an argument that a method does not have."""
     fields = Connection.__struct_fields__
-    close = _ALIASES.get(name) or nearest(name, ("messages", *arguments, *NAMES, *fields))
-    if close in NAMES:
+    close = _ALIASES.get(name) or nearest(name, ("messages", *arguments, *NAMES, *EMBEDDING, *fields))
+    if close in NAMES or close in EMBEDDING:
         return f"pass it as options={{{close!r}: {value}}}."
     if close in fields and close not in arguments:
         return f"it is a field of the connection, as in Inference.using(…, {close}=…)."

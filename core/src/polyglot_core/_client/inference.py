@@ -5,22 +5,25 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from polyglot_core._client.arguments import (
     as_data_format,
     as_headers,
     as_request,
     as_switch,
+    as_texts,
     check_word,
     checked_names,
     without_plain_keys,
 )
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._client.pending import AsyncPendingInference, PendingInference
+from polyglot_core._client.signatures import EmbedArguments
 from polyglot_core._client.stream import AsyncInferenceStream, InferenceStream
 from polyglot_core._config import resolve
 from polyglot_core._config.dsn import read_line
+from polyglot_core._config.listing import cannot_embed
 from polyglot_core._drivers import discovery
 from polyglot_core._engine.call import Call, Target
 from polyglot_core._engine.call_options import (
@@ -39,10 +42,11 @@ from polyglot_core._http.pools import Pools, shared_pools
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.admission import find_admission
 from polyglot_core._values.connection import Connection, guard
+from polyglot_core._values.embeddings import EmbeddingRequest, Embeddings, batches_of, joined
 from polyglot_core._values.formats import MODES, FormatUse
 from polyglot_core._values.limits import folded_numbers
 from polyglot_core._values.models import PROBES, Capabilities, Model
-from polyglot_core._values.options import option_problem, plain_options
+from polyglot_core._values.options import EMBEDDING, option_problem, plain_options
 from polyglot_core._values.request import InferenceRequest, Message
 from polyglot_core._values.secret import Secret
 from polyglot_core._values.suggest import config_error
@@ -50,7 +54,7 @@ from polyglot_core.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Self, Unpack
 
     from polyglot_core._client.signatures import CallArguments, ConnectionFields, TextArguments
@@ -61,6 +65,8 @@ if TYPE_CHECKING:
     from polyglot_core._values.limits import Retries, Timeouts
     from polyglot_core._values.options import Options
     from polyglot_core._values.request import Messages, RawTool, ResponseFormat, Tool
+
+    AskedFormat = type[DataT] | ResponseFormat | Mapping[str, Any] | None
 
 __all__ = ["AsyncInference", "Inference"]
 
@@ -237,6 +243,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
             prefill=_succeeds(driver.encode_prefill, plain, ""),
             resume="encode_resume" in driver.hooks,
             models=_succeeds(next(driver.pages_of_models([])).encode, plain),
+            embeddings="encode_embeddings" in driver.hooks,
         )
 
     def _call(self, targets: Sequence[Target], options: CallOptions, streamed: bool) -> Call:  # noqa: FBT001 (a field)
@@ -245,10 +252,29 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
     def _model_calls(self, models: list[Model]) -> Iterator[Call]:
         """Yield a call for each page of the list of models, to be read before the next. Append them to `models`."""
         connection, driver = self._drivers[0]
-        request, begun, timeouts = InferenceRequest(model="", messages=()), perf_counter(), connection.timeouts
-        for page in driver.pages_of_models(models):
-            left = None if timeouts.total is None else max(0.0, begun + timeouts.total - perf_counter())
-            yield Call([Target(connection, page, request)], CallOptions(replace(timeouts, total=left)), CallRecord([]))
+        none = InferenceRequest(model="", messages=())
+        pages = (Target(connection, page, none) for page in driver.pages_of_models(models))
+        return _under_one_clock(pages, connection.timeouts, lambda: CallRecord([]))
+
+    def _embedding_calls(self, texts: object, given: dict[str, Any]) -> tuple[Iterator[Call], list[Embeddings]]:
+        """Return a call for each batch of texts, to be read before the next; and the list that they add vectors to."""
+        connection, driver = self.connection.with_changes(options={}), self._drivers[0][1]  # options are for messages
+        # in place, because the frames of a traceback show the arguments
+        given["headers"] = without_plain_keys(given.get("headers"), auth_header := _key_header(connection, driver))
+        checked_names(given, EmbedArguments.__annotations__, "embed")
+        if "encode_embeddings" not in driver.hooks:
+            raise cannot_embed(connection)
+        if (most := given.get("batch_size")) is not None and (type(most) is not int or most < 1):
+            raise RequestError(f"batch_size must be a whole number from 1, not {most!r:.40}.", phase="encode")
+        _check_words({}, unsupported=given.setdefault("unsupported", "raise"))
+        given["headers"] = as_headers(given["headers"], auth_header)
+        common = as_request(EMBEDDING, messages=as_texts(texts), **given)
+        (target,) = _targets([(connection, driver)], common, stream=False, retries=given.get("retries"))
+        timeouts = folded_numbers(connection.timeouts, "timeouts", connection.name, given.get("timeouts"))
+        request = EmbeddingRequest(**asdict(target.request))
+        batches = batches_of(request, *driver.embedding_limits(request.model, most))
+        targets = (target._replace(driver=driver.for_batch(batch), request=batch) for batch in batches)
+        return _under_one_clock(targets, timeouts, lambda: record_for(self._observers)), request.received
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.name!r})"
@@ -262,6 +288,14 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
 
 
 _ARGUMENTS = tuple(_Inference.create.__kwdefaults__ or ())
+
+
+def _under_one_clock(targets: Iterable[Target], timeouts: Timeouts, record: Callable[[], CallRecord]) -> Iterator[Call]:
+    """Yield a call for each target. The clock `total` runs over all of them."""
+    begun = perf_counter()
+    for target in targets:
+        left = None if timeouts.total is None else max(0.0, begun + timeouts.total - perf_counter())
+        yield Call([target], CallOptions(replace(timeouts, total=left)), record())
 
 
 def driver_for(connection: Connection) -> BoundDriver:
@@ -405,18 +439,10 @@ class Inference(_Inference[PendingInference, InferenceStream]):
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
         def create(  # type: ignore[override]  # the base class takes unknown names too, to refuse them
-            self,
-            messages: Messages,
-            *,
-            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
-            **arguments: Unpack[CallArguments],
+            self, messages: Messages, *, response_format: AskedFormat[DataT] = None, **arguments: Unpack[CallArguments]
         ) -> PendingInference[DataT]: ...
         def stream(
-            self,
-            messages: Messages,
-            *,
-            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
-            **arguments: Unpack[CallArguments],
+            self, messages: Messages, *, response_format: AskedFormat[DataT] = None, **arguments: Unpack[CallArguments]
         ) -> InferenceStream[DataT]: ...
 
     else:
@@ -446,6 +472,29 @@ class Inference(_Inference[PendingInference, InferenceStream]):
         for call in self._model_calls(models):
             self._stream(call).response()
         return models
+
+    def embed(self, texts: Sequence[str], **arguments: Unpack[EmbedArguments]) -> Embeddings:
+        """Return a vector for each text, in order. The texts are sent in batches; fallbacks are not used.
+
+        Clocks, retries and errors of a batch are those of a call, with one clock `total` for all batches. The options
+        of the connection are not sent: they are for calls with messages.
+
+        Args:
+            texts: Texts that are not blank, up to 100,000.
+            arguments: As of `create`: ``model``, ``timeouts``, ``retries``, ``unsupported``, ``extra``, ``headers``.
+                ``options`` are `EmbeddingOptions`, such as ``dimensions``. ``batch_size`` is the number of texts in a
+                request, instead of the provider's limits.
+
+        Raises:
+            ConfigError: Neither the call nor the connection names a model.
+            RequestError: An argument is wrong, or the driver has no embeddings.
+            PolyglotError: As `response` of a call; `Malformed` for anything but one vector for each text. Its
+                `embeddings` are those of the batches before.
+        """
+        calls, received = self._embedding_calls(texts, cast("dict[str, Any]", arguments))
+        for call in calls:
+            self._stream(call).response()
+        return joined(received)
 
     def close(self) -> None:
         """Close the HTTP connections that this inference owns."""
@@ -480,18 +529,10 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
     if TYPE_CHECKING:  # the type of the data is that of `response_format`
 
         def create(  # type: ignore[override]  # the base class takes unknown names too, to refuse them
-            self,
-            messages: Messages,
-            *,
-            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
-            **arguments: Unpack[CallArguments],
+            self, messages: Messages, *, response_format: AskedFormat[DataT] = None, **arguments: Unpack[CallArguments]
         ) -> AsyncPendingInference[DataT]: ...
         def stream(
-            self,
-            messages: Messages,
-            *,
-            response_format: type[DataT] | ResponseFormat | Mapping[str, Any] | None = None,
-            **arguments: Unpack[CallArguments],
+            self, messages: Messages, *, response_format: AskedFormat[DataT] = None, **arguments: Unpack[CallArguments]
         ) -> AsyncInferenceStream[DataT]: ...
 
     else:
@@ -521,6 +562,29 @@ class AsyncInference(_Inference[AsyncPendingInference, AsyncInferenceStream]):
         for call in self._model_calls(models):
             await self._stream(call).response()
         return models
+
+    async def embed(self, texts: Sequence[str], **arguments: Unpack[EmbedArguments]) -> Embeddings:
+        """Return a vector for each text, in order. The texts are sent in batches; fallbacks are not used.
+
+        Clocks, retries and errors of a batch are those of a call, with one clock `total` for all batches. The options
+        of the connection are not sent: they are for calls with messages.
+
+        Args:
+            texts: Texts that are not blank, up to 100,000.
+            arguments: As of `create`: ``model``, ``timeouts``, ``retries``, ``unsupported``, ``extra``, ``headers``.
+                ``options`` are `EmbeddingOptions`, such as ``dimensions``. ``batch_size`` is the number of texts in a
+                request, instead of the provider's limits.
+
+        Raises:
+            ConfigError: Neither the call nor the connection names a model.
+            RequestError: An argument is wrong, or the driver has no embeddings.
+            PolyglotError: As `response` of a call; `Malformed` for anything but one vector for each text. Its
+                `embeddings` are those of the batches before.
+        """
+        calls, received = self._embedding_calls(texts, cast("dict[str, Any]", arguments))
+        for call in calls:
+            await self._stream(call).response()
+        return joined(received)
 
     async def close(self) -> None:
         """Close the HTTP connections that this inference owns in the running event loop."""

@@ -12,29 +12,41 @@ if TYPE_CHECKING:
     from polyglot_core._values.connection import Connection
     from polyglot_core._values.formats import Mode
     from polyglot_core._values.limits import Limits, Rate, Retries, Timeouts
-    from polyglot_core._values.options import Options
+    from polyglot_core._values.options import EmbeddingOptions, Options
     from polyglot_core._values.request import RawTool, Tool
     from polyglot_core._values.secret import Secret
     from polyglot_core._values.transports import TransportLayer
 
-__all__ = ["CallArguments", "ConnectionFields", "TextArguments"]
+__all__ = ["CallArguments", "ConnectionFields", "EmbedArguments", "TextArguments"]
 
 
-class CallArguments(TypedDict, total=False):
-    """The arguments of `create` but for the messages and `response_format`, whose type is that of the data."""
+class _SendArguments(TypedDict, total=False):
+    """The arguments of all methods that send requests."""
 
     model: str | None
+    timeouts: Timeouts | Mapping[str, float | None] | float | None
+    retries: Retries | int | Mapping[str, float] | None
+    unsupported: Unsupported
+    extra: Mapping[str, Any] | None
+    headers: Mapping[str, str | Secret] | None
+
+
+class EmbedArguments(_SendArguments, total=False):
+    """The arguments of `embed` but for the texts."""
+
+    options: EmbeddingOptions | None
+    batch_size: int | None
+
+
+class CallArguments(_SendArguments, total=False):
+    """The arguments of `create` but for the messages and `response_format`, whose type is that of the data."""
+
     options: Options | None
     stream: bool | None
     tools: Sequence[Tool | RawTool | Mapping[str, Any]]
     tool_choice: str | Mapping[str, Any] | None
     parallel_tool_calls: bool | None
     data_mode: Mode | None
-    timeouts: Timeouts | Mapping[str, float | None] | float | None
-    retries: Retries | int | Mapping[str, float] | None
-    unsupported: Unsupported
-    extra: Mapping[str, Any] | None
-    headers: Mapping[str, str | Secret] | None
     on_truncated: OnTruncated
     resume: ResumeMode | None
     on_length: OnLength

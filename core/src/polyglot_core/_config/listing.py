@@ -8,14 +8,15 @@ from polyglot_core._config.config_file import read_settings
 from polyglot_core._config.not_found import driver_problem
 from polyglot_core._config.resolve import connection_of
 from polyglot_core._drivers import discovery
-from polyglot_core.errors import ConfigError, PluginError
+from polyglot_core.errors import ConfigError, PluginError, RequestError
 
 if TYPE_CHECKING:
     import os
 
     from polyglot_core._config.config_file import Settings
+    from polyglot_core._values.connection import Connection
 
-__all__ = ["ConnectionInfo", "DriverInfo", "connections", "drivers"]
+__all__ = ["ConnectionInfo", "DriverInfo", "cannot_embed", "connections", "drivers"]
 
 
 class DriverInfo(NamedTuple):
@@ -74,6 +75,14 @@ def _driver(name: str, found: discovery.RegisteredName | None) -> DriverInfo:
     loaded = None if problem else discovery.load_driver(name)
     of = (found.distribution, found.version) if found else ("", "")
     return DriverInfo(name, *of, usable=not problem, reason=problem, hooks=tuple(loaded.hooks) if loaded else ())
+
+
+def cannot_embed(connection: Connection) -> RequestError:
+    """Return the error for a connection whose driver has no embeddings: it names the drivers that have them."""
+    usable = [discovery.load_driver(each.name) for each in drivers() if each.usable]
+    able = [each.name for each in usable if each and "encode_embeddings" in each.bind(connection).hooks]
+    what = f"The driver {connection.driver!r} has no embeddings. Drivers that have: {', '.join(able) or 'none'}."
+    return RequestError(what, connection=connection.name, provider=connection.driver, phase="encode")
 
 
 def connections(config: str | os.PathLike[str] | None = None) -> list[ConnectionInfo]:

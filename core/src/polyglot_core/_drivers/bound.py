@@ -11,11 +11,13 @@ from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
+import msgspec
 import pluggy
 
 from polyglot_core import hookspecs
 from polyglot_core._values.descriptors import no_descriptor
-from polyglot_core._values.events import Failure, TextDelta
+from polyglot_core._values.embeddings import EmbeddingRequest, Embeddings, check_vectors
+from polyglot_core._values.events import Failure, ResponseStarted, TextDelta, UsageReport
 from polyglot_core._values.response import Usage
 from polyglot_core._values.suggest import suggestion
 from polyglot_core._values.unreadable import UNREADABLE
@@ -112,7 +114,8 @@ class BoundDriver:
             RequestError: The driver cannot express it.
             PluginError: The driver is broken.
         """
-        return self._checked("encode_request", self._call("encode_request", "request", request))
+        hook = "encode_embeddings" if isinstance(request, EmbeddingRequest) else "encode_request"
+        return self._checked(hook, self._call(hook, "request", request))
 
     def encode_prefill(self, request: InferenceRequest, text: str) -> WireRequest:
         """Encode a request for the rest of a response that begins with `text`.
@@ -186,6 +189,29 @@ class BoundDriver:
             if wires[-1] is None:
                 return
         raise LimitExceeded(f"The list of models has more than {_MOST_PAGES} pages.", provider=self.name)
+
+    def embedding_limits(self, model: str, most: int | None) -> tuple[int, int | None]:
+        """Return how many texts one request for embeddings may have, `most` if given, and how many bytes together."""
+        if most is not None or "embedding_limits" not in self.hooks:
+            return most or 1, None
+        return self._a(tuple, "embedding_limits", self._call("embedding_limits", "model", model))
+
+    def for_batch(self, batch: EmbeddingRequest) -> BoundDriver:
+        """Return the driver for a plain call that embeds a batch of texts. It appends the vectors to `batch.received`.
+
+        To the attempt the response has an empty text. It may be decoded more than once.
+        """
+        done, start = len(batch.received), sum(len(each.vectors) for each in batch.received)
+
+        def decode(chunk: Chunk) -> Sequence[Event]:
+            returned = self._call("decode_embeddings", "data", chunk.data, request=batch)
+            check_vectors(found := self._a(Embeddings, "decode_embeddings", returned), batch, start)
+            batch.received[done:] = [found]
+            return [ResponseStarted(None, found.model), TextDelta(""), *([UsageReport({"": 0})] if found.usage else ())]
+
+        hooks: dict[str, Implementation] = {**self.hooks, "decode_chunk": (decode, ("chunk",))}
+        hooks["extract_usage"] = (lambda: batch.received[-1].usage), ()
+        return BoundDriver(self._driver, self._connection, hooks)
 
     def _list_models(self, data: bytes | None, models: list[Model]) -> WireRequest | None:
         if "list_models" not in self.hooks:
@@ -262,6 +288,8 @@ class BoundDriver:
         try:
             return call(value)
         except Exception as error:
+            if hook == "decode_embeddings" and isinstance(error, UNREADABLE):
+                raise msgspec.DecodeError(str(error)) from error  # a wrong type is not repaired: it shortens a vector
             if isinstance(error, PolyglotError) or (hook == "list_models" and isinstance(error, UNREADABLE)):
                 raise
             raise self.broken(hook, error) from error

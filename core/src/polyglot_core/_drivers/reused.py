@@ -51,6 +51,9 @@ class ReusedDriver:
         self.encode_resume = self._reused(hookspecs.encode_resume)
         self.encode_cancel = self._reused(hookspecs.encode_cancel)
         self.list_models = self._reused(hookspecs.list_models)
+        self.encode_embeddings = self._reused(hookspecs.encode_embeddings)
+        self.decode_embeddings = self._reused(hookspecs.decode_embeddings)
+        self.embedding_limits = self._reused(hookspecs.embedding_limits)
 
     @cached_property
     def hooks(self) -> Mapping[str, Implementation]:

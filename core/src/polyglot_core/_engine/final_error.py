@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from polyglot_core._values.credentials import secrets_in
+from polyglot_core._values.embeddings import EmbeddingRequest, joined
 from polyglot_core._values.response import Outcome
 from polyglot_core._values.secret import Secret
 from polyglot_core.errors import AuthenticationError, TimedOut
@@ -104,6 +105,8 @@ def complete(
         error.partial = history.response(attempt, target.connection.name)
         if attempt is None:  # it failed during authorization, for example
             error.partial = error.partial.with_changes(outcome=Outcome.TIMED_OUT if timed_out else Outcome.FAILED)
+    if isinstance(target.request, EmbeddingRequest):
+        error.partial, error.embeddings = None, joined(target.request.received)
     error.partial = error.partial if target.request.messages else None  # none of a list of models
     if history.failed:
         error.add_note(_earlier_attempts(history.failed))

@@ -38,6 +38,7 @@ from polyglot_core._engine.callbacks import call_each, check_callback
 from polyglot_core._http.watchdog import close_later, on_collect
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.calls import AttemptFailed, AttemptStarted, CallEnded, CallEvent, CallStarted, FirstEvent
+from polyglot_core._values.embeddings import EmbeddingRequest
 from polyglot_core._values.response import Outcome
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ class CallRecord:
             _open[self._call_id] = on_collect(owner, partial(self._end_elsewhere, call)), partial(self._end, call)
             origin, request = origin_of(call.target.connection.base_url or ""), call.target.request
             facts = {"origin": origin, "stream": request.stream, "options": request.options}
+            facts["operation"] = "embeddings" if isinstance(request, EmbeddingRequest) else "chat"
             self._tell(call.target, CallStarted, facts, request=request)
 
     def watch(self, observer: GuardedObserver, call: Call, owner: object) -> None:

@@ -38,12 +38,14 @@ class CallStarted(_CallFacts, frozen=True, kw_only=True):
         origin: Scheme, host and port of the connection; empty if it has no `base_url`.
         options: The options of the request.
         request: The request, for observers that have a true attribute `wants_content`; None for all others.
+        operation: What is requested: ``chat``, or ``embeddings`` of a batch of texts, which are the messages.
     """
 
     stream: bool
     origin: str = ""
     options: Mapping[str, Any] = {}
     request: InferenceRequest | None = None
+    operation: Literal["chat", "embeddings"] = "chat"
 
 
 class _AttemptFacts(_CallFacts, frozen=True, kw_only=True):

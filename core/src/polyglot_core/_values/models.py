@@ -61,6 +61,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
         prefill: ``resume="prefill"``.
         resume: ``resume="provider"``, at least for some requests.
         models: The list of models.
+        embeddings: Embeddings of texts.
     """
 
     system: Annotated[bool, {"messages": (Message(role="system", content="A"), Message(role="user", content="A"))}]
@@ -79,6 +80,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     prefill: bool
     resume: bool
     models: bool
+    embeddings: bool
 
 
 _hints = get_type_hints(Capabilities, include_extras=True).items()

@@ -13,10 +13,13 @@ from msgspec import Meta
 from polyglot_core._values.json_values import plain_text
 from polyglot_core._values.suggest import nearest
 
-__all__ = ["NAMES", "Options", "option_problem", "plain_options", "unknown_option"]
+__all__ = ["EMBEDDING", "NAMES", "EmbeddingOptions", "Options", "option_problem", "plain_options", "unknown_option"]
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "default"]
 """Amounts of reasoning that at least one provider has a word for."""
+
+InputType = Literal["query", "document", "classification", "clustering", "similarity"]
+"""Purposes for which at least one provider makes other vectors of a text."""
 
 
 class Options(TypedDict, total=False):
@@ -43,6 +46,14 @@ class Options(TypedDict, total=False):
     user: Annotated[str | None, Meta(description="id of the end user, for the provider's detection of abuse")]
     metadata: Annotated[Mapping[str, Any] | None, Meta(description="names and values to keep with the request")]
     stream: bool | None
+
+
+class EmbeddingOptions(TypedDict, total=False):
+    """Options of `embed`, which mean the same for every provider. None stands for an option that is not set."""
+
+    dimensions: Annotated[int | None, Meta(description="numbers in each vector", ge=1)]
+    input_type: Annotated[InputType | None, Meta(description="what the vectors are for")]
+    encoding: Annotated[Literal["float", "base64"] | None, Meta(description="how the response has the numbers")]
 
 
 # The values that an option may have
@@ -138,41 +149,45 @@ _OF_THE_CALL = {"stream": "True or False"}
 _HINTS = get_type_hints(Options, include_extras=True)
 _OPTIONS = {name: _option(hint) for name, hint in _HINTS.items() if name not in _OF_THE_CALL}
 
+EMBEDDING = {name: _option(hint) for name, hint in get_type_hints(EmbeddingOptions, include_extras=True).items()}
+"""The options of `embed`, by name."""
+
 NAMES: dict[str, str] = {name: option.meaning for name, option in _OPTIONS.items()}
 """The name of every option, with its meaning."""
 
 
-def unknown_option(option: object) -> str:
+def unknown_option(option: object, known: Mapping[str, object] = NAMES) -> str:
     """Return the message for an option that does not exist."""
-    close = nearest(option, NAMES) if isinstance(option, str) else None
+    close = nearest(option, known) if isinstance(option, str) else None
     hint = f"; did you mean {close!r}?" if close else "."
     return (
-        f"There is no option {option!r}{hint} Options are {', '.join(NAMES)}. A field of the provider's own goes into "
+        f"There is no option {option!r}{hint} Options are {', '.join(known)}. A field of the provider's own goes into "
         "extra={…}."
     )
 
 
-def option_problem(options: Mapping[str, Any], where: str) -> str | None:
+def option_problem(options: Mapping[str, Any], where: str, known: Mapping[str, _Option] = _OPTIONS) -> str | None:
     """Return the message for the first option that does not exist or has a wrong value; None if there is none.
 
     Args:
         options: The options. The value None is that of an option that is not set.
         where: What the options belong to, for the message, such as ``options``.
+        known: The options that exist, by name.
     """
     for name, value in options.items():
-        if name in _OF_THE_CALL:
+        if name in _OF_THE_CALL and known is _OPTIONS:
             if not isinstance(value, (bool, type(None))):
                 return _wrong_value(where, name, value, _OF_THE_CALL[name])
-        elif name not in _OPTIONS:
-            return unknown_option(name) if where == "options" else f"{where}: {unknown_option(name)}"
-        elif value is not None and not _OPTIONS[name].accepts(value):
-            return _wrong_value(where, name, value, _OPTIONS[name].expected)
+        elif name not in known:
+            return unknown_option(name, known) if where == "options" else f"{where}: {unknown_option(name, known)}"
+        elif value is not None and not known[name].accepts(value):
+            return _wrong_value(where, name, value, known[name].expected)
     return None
 
 
 def _wrong_value(where: str, name: str, value: object, expected: str) -> str:
     given = repr(value)[:60] if isinstance(value, (str, Real, Decimal)) else f"of type {type(value).__name__}"
-    words = _OPTIONS[name].words if name in _OPTIONS else ()
+    words = option.words if (option := _OPTIONS.get(name) or EMBEDDING.get(name)) else ()
     close = nearest(value.lower(), words) if isinstance(value, str) else None
     hint = f" Did you mean {close!r}?" if close else ""
     return f"{where}[{name!r}] is {given}, and should be {expected}.{hint}{_OWN_WORDS if words else ''}"

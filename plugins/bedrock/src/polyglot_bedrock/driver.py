@@ -7,17 +7,17 @@ description that AWS's own clients are made from, and recorded exchanges for wha
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import msgspec
 
 from polyglot_bedrock.decoding import decode_chunk
+from polyglot_bedrock.embeddings import decode_embeddings, embedding_limits, encode_embeddings
 from polyglot_bedrock.encoding import body_of
 from polyglot_bedrock.eventstream import MEDIA_TYPE, EventStreamFramer
+from polyglot_bedrock.paths import in_path
 from polyglot_bedrock.provider_errors import decode_error
 from polyglot_bedrock.region import base_url_of
 from polyglot_bedrock.signing import authorize
-from polyglot_core.errors import RequestError
 from polyglot_core.plugin import Usage, hookimpl, json_access, json_request, merged
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 __all__ = [
     "authorize",
     "decode_chunk",
+    "decode_embeddings",
     "decode_error",
+    "embedding_limits",
+    "encode_embeddings",
     "encode_prefill",
     "encode_request",
     "extract_usage",
@@ -45,26 +48,10 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
         RequestError: The request uses a feature that the API does not have, or the model is no name of one.
     """
     action = "converse-stream" if request.stream else "converse"
-    url = f"{base_url_of(connection)}/model/{_in_path(request.model, connection.driver)}/{action}"
+    url = f"{base_url_of(connection)}/model/{in_path(request.model, connection.driver)}/{action}"
     body = merged(body_of(request, connection.driver), request.extra)
     headers = {"accept": MEDIA_TYPE} if request.stream else {}
     return json_request(url, body, stream=request.stream, framing=EventStreamFramer, headers=headers)
-
-
-def _in_path(model: str, driver: str) -> str:
-    """Return the name of a model as one segment of a path.
-
-    Raises:
-        RequestError: The name would select another path, or cannot be encoded.
-    """
-    try:
-        segment = quote(model, safe="")
-    except UnicodeEncodeError:
-        segment = ""
-    if segment.strip(".") == "":
-        msg = f"The model {model!r} cannot be part of a URL. Check the name."
-        raise RequestError(msg, provider=driver, phase="encode")
-    return segment
 
 
 @hookimpl

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from polyglot_bedrock.simulated_embeddings import Embeddings
 from polyglot_core.plugin import Usage
 from polyglot_simulator.dialect import (
     Access,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
 
-__all__ = ["ACCESS", "MODELS", "ROUTES", "BedrockConverse"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "BedrockConverse", "BedrockInvoke"]
 
 _JSONObject = dict[str, Any]
 
@@ -232,7 +233,14 @@ def _models(names: Sequence[str], after: str | None) -> _JSONObject:  # noqa: AR
     return {"modelSummaries": rows}
 
 
+class BedrockInvoke(Embeddings, BedrockConverse):
+    """The dialect of ``POST /model/{model}/invoke``."""
+
+
 MODELS = {r"/foundation-models\?.*": _models}
-ROUTES = {r"/model/(?P<model>[^/?]+)/converse(?P<streaming>-stream)?\?.*": BedrockConverse()}
+ROUTES: dict[str, Dialect] = {
+    r"/model/(?P<model>[^/?]+)/converse(?P<streaming>-stream)?\?.*": BedrockConverse(),
+    r"/model/(?P<model>[^/?]+)/invoke\?.*": BedrockInvoke(),
+}
 """The path contains the model, and whether to stream."""
 ACCESS = {"bedrock": Access("")}

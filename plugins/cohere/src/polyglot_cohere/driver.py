@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from polyglot_cohere.body import body_of
+from polyglot_cohere.embeddings import decode_embeddings, embedding_limits, encode_embeddings
 from polyglot_cohere.messages import PLAN
 from polyglot_cohere.presets import PRESETS
 from polyglot_core.plugin import (
@@ -44,7 +45,16 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Model, WireRequest, WireResponse
 
-__all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage", "list_models"]
+__all__ = [
+    "decode_chunk",
+    "decode_embeddings",
+    "decode_error",
+    "embedding_limits",
+    "encode_embeddings",
+    "encode_request",
+    "extract_usage",
+    "list_models",
+]
 
 _PATH = "/chat"
 

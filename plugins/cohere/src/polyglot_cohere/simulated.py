@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from polyglot_cohere.simulated_embeddings import Embeddings
 from polyglot_core.plugin import Usage
 from polyglot_simulator.dialect import (
     Access,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
 
-__all__ = ["ACCESS", "MODELS", "ROUTES", "CohereChat"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "CohereChat", "CohereEmbeddings"]
 
 _JSONObject = dict[str, Any]
 
@@ -144,7 +145,14 @@ def _models(names: Sequence[str], after: str | None) -> _JSONObject:
     return {"models": rows, "next_page_token": page[-1]} if more else {"models": rows}
 
 
+class CohereEmbeddings(Embeddings, CohereChat):
+    """The dialect of ``POST /v2/embed``."""
+
+
 MODELS = {r"/v1/models\?page_size=\d+(?:&page_token=(?P<after>[^&]+))?": _models}
 """Only version 1 has the list; the path is OpenAI's too."""
-ROUTES = {r"/v2/chat\?.*": CohereChat()}
+ROUTES: dict[str, Dialect] = {
+    r"/v2/chat\?.*": CohereChat(),
+    r"/v2/embed\?.*": CohereEmbeddings(),
+}
 ACCESS = {"cohere": Access("/v2")}

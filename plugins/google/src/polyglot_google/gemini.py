@@ -7,16 +7,27 @@ from urllib.parse import quote
 
 from polyglot_core.plugin import hookimpl, url_of
 from polyglot_google.decoding import decode_chunk, extract_usage
+from polyglot_google.embeddings import batch_request, read_batch
 from polyglot_google.encoding import wire_request
 from polyglot_google.models import list_models_at
 from polyglot_google.presets import PRESETS
 from polyglot_google.provider_errors import decode_error
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import Connection, InferenceRequest, Model, WireRequest
+    from polyglot_core.plugin import Connection, EmbeddingRequest, Embeddings, InferenceRequest, Model, WireRequest
 
-__all__ = ["decode_chunk", "decode_error", "encode_request", "extract_usage", "list_models"]
+__all__ = [
+    "decode_chunk",
+    "decode_embeddings",
+    "decode_error",
+    "embedding_limits",
+    "encode_embeddings",
+    "encode_request",
+    "extract_usage",
+    "list_models",
+]
 
+_MOST_TEXTS = 100
 _COLLECTIONS = frozenset({"models", "tunedModels"})
 
 
@@ -25,6 +36,25 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     """Encode the request as generateContent, or as streamGenerateContent with server-sent events."""
     base_url = _base_url(connection)
     return wire_request(f"{base_url}/{_resource(request.model)}", base_url, request, driver="gemini")
+
+
+@hookimpl
+def embedding_limits() -> tuple[int, int | None]:
+    """Return how many texts one request may have."""
+    return _MOST_TEXTS, None
+
+
+@hookimpl
+def encode_embeddings(connection: Connection, request: EmbeddingRequest) -> WireRequest:
+    """Encode the request as batchEmbedContents."""
+    resource = _resource(request.model)
+    return batch_request(f"{_base_url(connection)}/{resource}", resource, request, driver="gemini")
+
+
+@hookimpl
+def decode_embeddings(data: bytes) -> Embeddings:
+    """Read the vectors of texts."""
+    return read_batch(data)
 
 
 @hookimpl

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import msgspec
 
 from polyglot_core.plugin import Usage
+from polyglot_google.simulated_embeddings import BatchEmbedContents, EmbedContent, Predict
 from polyglot_simulator.dialect import (
     Access,
     Dialect,
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
     from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
 
-__all__ = ["ACCESS", "MODELS", "ROUTES", "GeminiArray", "GeminiGenerate"]
+__all__ = [
+    "ACCESS",
+    "MODELS",
+    "ROUTES",
+    "GeminiArray",
+    "GeminiBatchEmbed",
+    "GeminiEmbed",
+    "GeminiGenerate",
+    "VertexPredict",
+]
 
 _JSONObject = dict[str, Any]
 
@@ -226,6 +236,18 @@ def _page(field: str, rows: Sequence[_JSONObject], after: str | None) -> _JSONOb
     return {**shown, "nextPageToken": page[-1]} if more else shown
 
 
+class GeminiBatchEmbed(BatchEmbedContents, GeminiGenerate):
+    """The dialect of ``POST …/models/{model}:batchEmbedContents``."""
+
+
+class GeminiEmbed(EmbedContent, GeminiGenerate):
+    """The dialect of ``POST …/models/{model}:embedContent`` on Vertex AI."""
+
+
+class VertexPredict(Predict, GeminiGenerate):
+    """The dialect of ``POST …/models/{model}:predict`` for models of embeddings."""
+
+
 _PAGE = r"pageSize=\d+(?:&pageToken=(?P<after>[^&]+))?"
 MODELS = {
     rf"/v1beta/models\?{_PAGE}": _models,
@@ -234,6 +256,9 @@ MODELS = {
 ROUTES: dict[str, Dialect] = {
     _MODEL + r"(?:generateContent\?.*|(?P<streaming>streamGenerateContent)\?(?:.*&)?alt=sse(?:&.*)?)": GeminiGenerate(),
     _MODEL + r"(?P<streaming>streamGenerateContent)\?.*": GeminiArray(),
+    _MODEL + r"batchEmbedContents\?.*": GeminiBatchEmbed(),
+    _MODEL + r"embedContent\?.*": GeminiEmbed(),
+    _MODEL + r"predict\?.*": VertexPredict(),
 }
 """The path contains the model, and whether to stream. Without ``alt=sse`` the stream is one JSON array."""
 ACCESS = {"gemini": Access("/v1beta", "x-goog-api-key", ""), "vertex": Access("/v1", "x-goog-api-key", "")}

@@ -13,15 +13,26 @@ from msgspec.structs import replace
 from polyglot_core.errors import AuthenticationError, RequestError, TransportError
 from polyglot_core.plugin import Secret, config_error, hookimpl, import_optional, read_facts, url_of
 from polyglot_google.decoding import decode_chunk, extract_usage
+from polyglot_google.embeddings import read_vertex, vertex_limits, vertex_request
 from polyglot_google.encoding import wire_request
 from polyglot_google.models import list_models_at
 from polyglot_google.presets import PRESETS
 from polyglot_google.provider_errors import decode_error
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import Connection, InferenceRequest, Model, WireRequest
+    from polyglot_core.plugin import Connection, EmbeddingRequest, Embeddings, InferenceRequest, Model, WireRequest
 
-__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage", "list_models"]
+__all__ = [
+    "authorize",
+    "decode_chunk",
+    "decode_embeddings",
+    "decode_error",
+    "embedding_limits",
+    "encode_embeddings",
+    "encode_request",
+    "extract_usage",
+    "list_models",
+]
 
 _EVERYWHERE = str(PRESETS["vertex"].base_url)
 _MULTI_REGIONS = frozenset({"eu", "us"})
@@ -49,11 +60,40 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
         ConfigError: The facts of the connection are invalid, for example a location that is no name of one.
         RequestError: The model's name is invalid, or the request uses a feature that the API does not have.
     """
+    base_url, resource = _place(connection, request.model)
+    return wire_request(f"{base_url}/{resource}", base_url, request, driver="vertex")
+
+
+@hookimpl
+def embedding_limits(model: str) -> tuple[int, int | None]:
+    """Return how many texts, and bytes, one request to the model may have."""
+    return vertex_limits(model)
+
+
+@hookimpl
+def encode_embeddings(connection: Connection, request: EmbeddingRequest) -> WireRequest:
+    """Encode the request as embedContent for a Gemini model, as predict for any other.
+
+    Raises:
+        ConfigError: The facts of the connection are invalid.
+        RequestError: The model's name is invalid.
+    """
+    return vertex_request("/".join(_place(connection, request.model)), request, driver="vertex")
+
+
+@hookimpl
+def decode_embeddings(request: EmbeddingRequest, data: bytes) -> Embeddings:
+    """Read the vectors of texts."""
+    return read_vertex(request, data)
+
+
+def _place(connection: Connection, model: str) -> tuple[str, str]:
+    """Return the base URL, with the project if the facts have one, and the path of the model below it."""
     facts = read_facts(connection, _Facts)
-    base_url, resource = _root(connection, facts), _resource(request.model)
+    base_url, resource = _root(connection, facts), _resource(model)
     if facts.project and not resource.startswith("projects/") and "/projects/" not in base_url:
         base_url += _scope(facts, facts.project)
-    return wire_request(f"{base_url}/{resource}", base_url, request, driver="vertex")
+    return base_url, resource
 
 
 def _root(connection: Connection, facts: _Facts) -> str:

@@ -32,6 +32,7 @@ from polyglot_core.plugin import (
 )
 from polyglot_mistral.body import body_of
 from polyglot_mistral.content import Received, message_events
+from polyglot_mistral.embeddings import decode_embeddings, embedding_limits, encode_embeddings
 from polyglot_mistral.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -39,7 +40,16 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Model, WireRequest
 
-__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage", "list_models"]
+__all__ = [
+    "decode_chunk",
+    "decode_embeddings",
+    "embedding_limits",
+    "encode_embeddings",
+    "encode_prefill",
+    "encode_request",
+    "extract_usage",
+    "list_models",
+]
 
 _PATH = "/chat/completions"
 _AGENT_PATH = "/agents/completions"

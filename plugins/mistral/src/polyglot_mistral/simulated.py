@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import msgspec
 
 from polyglot_core.plugin import Usage
+from polyglot_mistral.simulated_embeddings import Embeddings
 from polyglot_simulator.dialect import (
     Access,
     Dialect,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from polyglot_simulator.dialect import Reply, Turn
 
 
-__all__ = ["ACCESS", "MODELS", "ROUTES", "MistralChat"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "MistralChat", "MistralEmbeddings"]
 
 _JSONObject = dict[str, Any]
 
@@ -184,7 +185,14 @@ def _models(names: Sequence[str], after: str | None) -> _JSONObject:  # noqa: AR
     return {"object": "list", "data": [{"id": name, "name": name.title(), **facts} for name in names]}
 
 
+class MistralEmbeddings(Embeddings, MistralChat):
+    """The dialect of ``POST /v1/embeddings``."""
+
+
 MODELS = {r"/mistral/v1/models\?.*": _models}
-ROUTES = {r"/mistral/v1/chat/completions\?.*": MistralChat()}
+ROUTES: dict[str, Dialect] = {
+    r"/mistral/v1/chat/completions\?.*": MistralChat(),
+    r"/mistral/v1/embeddings\?.*": MistralEmbeddings(),
+}
 """Mistral's path is OpenAI's too, so it has a prefix here."""
 ACCESS = {"mistral": Access("/mistral/v1")}

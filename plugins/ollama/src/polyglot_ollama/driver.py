@@ -36,6 +36,7 @@ from polyglot_core.plugin import (
     stated_failure,
     url_of,
 )
+from polyglot_ollama.embeddings import decode_embeddings, embedding_limits, encode_embeddings
 from polyglot_ollama.encoding import body_of
 from polyglot_ollama.presets import PRESETS
 
@@ -44,7 +45,16 @@ if TYPE_CHECKING:
 
     from polyglot_core.plugin import Chunk, Connection, Event, InferenceRequest, Model, WireRequest
 
-__all__ = ["decode_chunk", "encode_prefill", "encode_request", "extract_usage", "list_models"]
+__all__ = [
+    "decode_chunk",
+    "decode_embeddings",
+    "embedding_limits",
+    "encode_embeddings",
+    "encode_prefill",
+    "encode_request",
+    "extract_usage",
+    "list_models",
+]
 
 _PATH = "/api/chat"
 

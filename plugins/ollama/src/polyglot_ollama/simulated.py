@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from polyglot_core.plugin import Usage
+from polyglot_ollama.simulated_embeddings import Embeddings
 from polyglot_simulator.dialect import (
     Access,
     Dialect,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from polyglot_simulator.dialect import Reply, ToolCall, Turn
 
 
-__all__ = ["ACCESS", "MODELS", "ROUTES", "OllamaChat"]
+__all__ = ["ACCESS", "MODELS", "ROUTES", "OllamaChat", "OllamaEmbeddings"]
 
 _JSONObject = dict[str, Any]
 
@@ -132,6 +133,13 @@ def _models(names: Sequence[str], after: str | None) -> _JSONObject:  # noqa: AR
     return {"models": [{"name": name, "model": name, "modified_at": _CREATED, "size": 1} for name in names]}
 
 
+class OllamaEmbeddings(Embeddings, OllamaChat):
+    """The dialect of ``POST /api/embed``."""
+
+
 MODELS = {r"/api/tags\?.*": _models}
-ROUTES = {r"/api/chat\?.*": OllamaChat()}
+ROUTES: dict[str, Dialect] = {
+    r"/api/chat\?.*": OllamaChat(),
+    r"/api/embed\?.*": OllamaEmbeddings(),
+}
 ACCESS = {"ollama": Access("")}

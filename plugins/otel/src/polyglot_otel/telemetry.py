@@ -92,7 +92,8 @@ class Telemetry:
                 pass
 
     def _start(self, event: CallStarted) -> None:
-        operation, (address, port) = operation_of(event.driver), server_of(event.origin)
+        operation = "embeddings" if event.operation == "embeddings" else operation_of(event.driver)
+        address, port = server_of(event.origin)
         known = {
             "operation": operation,
             "provider": provider_of(event.driver, address),

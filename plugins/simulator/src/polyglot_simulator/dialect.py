@@ -39,6 +39,7 @@ from polyglot_simulator.contents import (
     usage_of,
 )
 from polyglot_simulator.contract import Access, Dialect, ModelList, Problem, Turn
+from polyglot_simulator.embeddings import OpenAIEmbeddings, WholeOnly, base64_of, tokens_of, vector_of
 from polyglot_simulator.openai_chat import OpenAIChat, openai_models
 from polyglot_simulator.reply import Reply, ToolCall
 from polyglot_simulator.steps import Send
@@ -48,18 +49,23 @@ __all__ = [
     "Dialect",
     "ModelList",
     "OpenAIChat",
+    "OpenAIEmbeddings",
     "Problem",
     "Reply",
     "Send",
     "ToolCall",
     "Turn",
+    "WholeOnly",
     "arguments_json",
     "arguments_value",
+    "base64_of",
     "interleaved",
     "only_reply",
     "openai_models",
     "page_of",
     "texts",
     "tokens",
+    "tokens_of",
     "usage_of",
+    "vector_of",
 ]

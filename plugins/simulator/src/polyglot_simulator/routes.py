@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from polyglot_core.errors import ConfigError
 from polyglot_simulator.contract import Access
+from polyglot_simulator.embeddings import OpenAIEmbeddings
 from polyglot_simulator.openai_chat import OpenAIChat, openai_models
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ GROUP = "polyglot.dialects"
 DEFAULT_DIALECT: Dialect = OpenAIChat()
 """The dialect of responses to unknown paths, too."""
 
-_CHAT_PATH = "/v1/chat/completions"
+_OWN_PATHS: Mapping[str, Dialect] = {"/v1/chat/completions": DEFAULT_DIALECT, "/v1/embeddings": OpenAIEmbeddings()}
 _MODELS_PATH = "/v1/models"
 _DEFAULT_DRIVER = "openai"
 _DEFAULT_ACCESS = Access()
@@ -75,8 +76,8 @@ class _Found(NamedTuple):
 
 def route(path: str, query: str) -> Route | None:
     """Return where a request goes, or None if no dialect has its path."""
-    if path == _CHAT_PATH:
-        return Route(DEFAULT_DIALECT, {}, (_DEFAULT_ACCESS,))
+    if (own := _OWN_PATHS.get(path)) is not None:
+        return Route(own, {}, (_DEFAULT_ACCESS,))
     for found in _importable():
         lists = [(pattern, next(iter(found.routes.values())), models) for pattern, models in found.models.items()]
         for pattern, dialect, models in [*((*row, None) for row in found.routes.items()), *lists]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from polyglot_testkit.cache import cached
     from polyglot_testkit.check import ExamFailed
+    from polyglot_testkit.embeddings import Embedded, check_embeddings, embed_texts
     from polyglot_testkit.exam import CHECKS, Check, ExamWarning, Report, Result, check_driver
     from polyglot_testkit.exchanges import Exchange, RecordingError
     from polyglot_testkit.harness import Decoded, DriverHarness
@@ -25,6 +26,7 @@ __all__ = [
     "Check",
     "Decoded",
     "DriverHarness",
+    "Embedded",
     "ExamFailed",
     "ExamWarning",
     "Exchange",
@@ -38,7 +40,9 @@ __all__ = [
     "Result",
     "cached",
     "check_driver",
+    "check_embeddings",
     "check_preset",
+    "embed_texts",
     "exam_tests",
     "exchanges_in",
     "list_models",
@@ -53,6 +57,7 @@ _MODULES = {
     "cached": "cache",
     "exchanges_in": "sources",
     **dict.fromkeys(("CHECKS", "Check", "ExamWarning", "Report", "Result", "check_driver"), "exam"),
+    **dict.fromkeys(("Embedded", "check_embeddings", "embed_texts"), "embeddings"),
     **dict.fromkeys(("Decoded", "DriverHarness"), "harness"),
     **dict.fromkeys(("Exchange", "RecordingError"), "exchanges"),
     **dict.fromkeys(("Listed", "list_models"), "model_lists"),

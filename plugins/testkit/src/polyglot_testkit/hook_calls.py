@@ -9,7 +9,7 @@ import msgspec
 
 from polyglot_core import testing
 from polyglot_core.errors import PolyglotError
-from polyglot_core.plugin import TextDelta, UsageReport, WireResponse
+from polyglot_core.plugin import EmbeddingRequest, Message, TextDelta, UsageReport, WireResponse
 from polyglot_testkit.input_output import no_network
 from polyglot_testkit.recording import replay, request_of
 
@@ -46,6 +46,9 @@ HOOKS = (
     "encode_resume",
     "encode_cancel",
     "list_models",
+    "encode_embeddings",
+    "decode_embeddings",
+    "embedding_limits",
 )
 """The hooks that the exam runs."""
 
@@ -142,6 +145,20 @@ def _pages(exam: Exam) -> _Inputs:
         yield f"page {number + 1}", {"data": page, "models": []}
 
 
+def _texts(exam: Exam) -> _Inputs:
+    messages = tuple(Message(role="user", content=text) for text in ("Hello", "there"))
+    yield "two texts", {"request": EmbeddingRequest(model=exam.model, messages=messages)}
+
+
+def _vectors(exam: Exam) -> _Inputs:
+    for what, values in _texts(exam):
+        yield f"{what} and an empty object", {**values, "data": b"{}"}
+
+
+def _models(exam: Exam) -> _Inputs:
+    yield f"the model {exam.model}", {"model": exam.model}
+
+
 _INPUTS: dict[str, Callable[[Exam], _Inputs]] = {
     "encode_request": _requests,
     "decode_chunk": _chunks,
@@ -152,6 +169,9 @@ _INPUTS: dict[str, Callable[[Exam], _Inputs]] = {
     "encode_resume": _resumes,
     "encode_cancel": _resumes,
     "list_models": _pages,
+    "encode_embeddings": _texts,
+    "decode_embeddings": _vectors,
+    "embedding_limits": _models,
 }
 
 

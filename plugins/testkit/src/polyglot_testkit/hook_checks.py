@@ -10,7 +10,7 @@ import msgspec
 
 from polyglot_core import plugin
 from polyglot_core.errors import PluginError, PolyglotError
-from polyglot_core.plugin import Event, Failure, Usage, WireRequest
+from polyglot_core.plugin import Embeddings, Event, Failure, Usage, WireRequest
 from polyglot_testkit.check import expect
 from polyglot_testkit.hook_calls import HOOKS, calls_of, outcome_of
 from polyglot_testkit.input_output import clocks_read, no_input_or_output, no_network
@@ -52,6 +52,9 @@ _RETURNS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "encode_resume": ((WireRequest, type(None)), "a WireRequest, or None"),
     "encode_cancel": ((WireRequest, type(None)), "a WireRequest, or None if nothing is to be cancelled"),
     "list_models": ((WireRequest, type(None)), "the WireRequest for the next page, or None after the last"),
+    "encode_embeddings": ((WireRequest,), "a WireRequest, as json_request creates it"),
+    "decode_embeddings": ((Embeddings,), "Embeddings, with a vector for each text"),
+    "embedding_limits": ((tuple,), "the most texts of a request, and the most bytes or None"),
 }
 
 
@@ -105,7 +108,11 @@ def _is_allowed(call: HookCall, error: BaseException) -> bool:
         return not isinstance(error, PluginError)
     if call.hook == "authorize":  # which may lack its credentials, its library and the network here
         return isinstance(error, (OSError, ImportError))
-    readable = call.hook in {"decode_chunk", "list_models"}  # core reports data that cannot be read
+    readable = call.hook in {
+        "decode_chunk",
+        "list_models",
+        "decode_embeddings",
+    }  # core reports data that cannot be read
     return readable and isinstance(error, (msgspec.DecodeError, UnicodeError))
 
 
@@ -119,6 +126,8 @@ def hooks_run(exam: Exam) -> dict[str, str]:
         found[call.hook] = "run" if error is None else f"not run: it raises {type(error).__name__}: {error}"
     if "decode_chunk" in found and not exam.recordings:
         found["decode_chunk"] = "not run: there is no recording"
+    if "decode_embeddings" in found:
+        found["decode_embeddings"] = "not run: check_embeddings runs it with a response"
     return found
 
 

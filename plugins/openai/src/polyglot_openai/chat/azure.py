@@ -16,17 +16,29 @@ from msgspec.structs import replace
 
 from polyglot_core.plugin import Secret, config_error, hookimpl, read_facts, url_of
 from polyglot_openai.chat.body import models_request, wire_request
-from polyglot_openai.chat.driver import decode_chunk, decode_error, extract_usage
+from polyglot_openai.chat.driver import decode_chunk, decode_embeddings, decode_error, embedding_limits, extract_usage
+from polyglot_openai.chat.embeddings import embeddings_request
 from polyglot_openai.chat.facts import Facts
 from polyglot_openai.models import read_models
 
 if TYPE_CHECKING:
-    from polyglot_core.plugin import Connection, InferenceRequest, Model, WireRequest
+    from polyglot_core.plugin import Connection, EmbeddingRequest, InferenceRequest, Model, WireRequest
 
-__all__ = ["authorize", "decode_chunk", "decode_error", "encode_request", "extract_usage", "list_models"]
+__all__ = [
+    "authorize",
+    "decode_chunk",
+    "decode_embeddings",
+    "decode_error",
+    "embedding_limits",
+    "encode_embeddings",
+    "encode_request",
+    "extract_usage",
+    "list_models",
+]
 
 _KEY_HEADER = "api-key"
 _PATH = "/chat/completions"
+_EMBEDDING_PATH = "/embeddings"
 _DEFAULTS = {"query": {"api-version": "2025-04-01-preview"}, "token_limit": "max_completion_tokens"}
 _DEPLOYMENT = "/deployments/{deployment}"
 
@@ -41,6 +53,19 @@ def encode_request(connection: Connection, request: InferenceRequest) -> WireReq
     base_url = _base_url(connection)
     facts = read_facts(connection, Facts, {**_DEFAULTS, "path": _path_to_deployment(base_url) + _PATH})
     return wire_request(connection, request, facts, base_url)
+
+
+@hookimpl
+def encode_embeddings(connection: Connection, request: EmbeddingRequest) -> WireRequest:
+    """Encode the request for the vectors of texts to a deployment of a model with embeddings.
+
+    Raises:
+        ConfigError: The connection has no base URL.
+    """
+    base_url = _base_url(connection)
+    path = _path_to_deployment(base_url) + _EMBEDDING_PATH
+    facts = read_facts(connection, Facts, {**_DEFAULTS, "embedding_path": path})
+    return embeddings_request(request, facts, base_url, connection.driver)
 
 
 @hookimpl

@@ -46,6 +46,7 @@ from polyglot_openai.chat.completion import (
     unwrapped,
 )
 from polyglot_openai.chat.deltas import content_events, further_piece, is_text_only
+from polyglot_openai.chat.embeddings import embeddings_request, read_embeddings
 from polyglot_openai.chat.facts import Facts
 from polyglot_openai.chat.presets import PRESETS
 from polyglot_openai.chat.received import Received
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from polyglot_core.plugin import (
         Chunk,
         Connection,
+        EmbeddingRequest,
+        Embeddings,
         Event,
         InferenceRequest,
         Model,
@@ -66,7 +69,17 @@ if TYPE_CHECKING:
         WireResponse,
     )
 
-__all__ = ["decode_chunk", "decode_error", "encode_prefill", "encode_request", "extract_usage", "list_models"]
+__all__ = [
+    "decode_chunk",
+    "decode_embeddings",
+    "decode_error",
+    "embedding_limits",
+    "encode_embeddings",
+    "encode_prefill",
+    "encode_request",
+    "extract_usage",
+    "list_models",
+]
 
 _BASE_URL = PRESETS["openai"].base_url
 """Base URL of a connection that names the driver only."""
@@ -104,6 +117,25 @@ def list_models(connection: Connection, data: bytes | None, models: list[Model])
         return models_request(url_of(connection, default=_BASE_URL), read_facts(connection, Facts))
     models += read_models(data)
     return None
+
+
+@hookimpl
+def embedding_limits(connection: Connection) -> tuple[int, int | None]:
+    """Return the limits in the facts of the connection."""
+    return read_facts(connection, Facts).embedding_limits
+
+
+@hookimpl
+def encode_embeddings(connection: Connection, request: EmbeddingRequest) -> WireRequest:
+    """Encode the request for the vectors of texts."""
+    facts = read_facts(connection, Facts)
+    return embeddings_request(request, facts, url_of(connection, default=_BASE_URL), connection.driver)
+
+
+@hookimpl
+def decode_embeddings(data: bytes) -> Embeddings:
+    """Read the vectors of texts."""
+    return read_embeddings(data)
 
 
 # The response

@@ -32,6 +32,10 @@ class Facts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reasoning_back: tuple[str, ...] = ()
     reasoning_default: str = ""
     prefill: dict[str, dict[str, Any]] | None = None
+    # embeddings
+    embedding_path: str = "/embeddings"
+    embedding_limits: tuple[int, int | None] = (2048, 300_000)
+    embedding_encoding: Literal["base64", "float"] | None = "base64"
     # the response
     reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
     reasoning_blocks: str = "reasoning_details"

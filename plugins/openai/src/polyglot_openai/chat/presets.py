@@ -507,6 +507,10 @@ Request:
         that reject such a turn; nothing.
     prefill: How a request makes the model continue the assistant's last message: fields of that message (``message``)
         and of the body (``body``). Unknown, and ``resume="prefill"`` is an error. An empty object: no field is needed.
+Embeddings:
+    embedding_path: What follows the base URL for embeddings, as in ``path``; ``/embeddings``.
+    embedding_limits: Most texts of a request, and most bytes of them together, or None; ``(2048, 300_000)``.
+    embedding_encoding: How numbers are requested: ``base64``, ``float``, or None for no such field; ``base64``.
 Response:
     reasoning_fields: Fields with thinking as text, of which the first one with text counts; ``reasoning_content``,
         ``reasoning``.

@@ -9,6 +9,7 @@ import msgspec
 from polyglot_simulator.dialect import (
     Access,
     OpenAIChat,
+    OpenAIEmbeddings,
     Send,
     openai_models,
 )
@@ -45,6 +46,7 @@ class AzureChat(OpenAIChat):
 MODELS = {r"/openai/models\?(?:.*&)?api-version=[^&]+(?:&.*)?": openai_models}
 ROUTES = {
     r"/openai/deployments/(?P<model>[^/?]+)/chat/completions\?(?:.*&)?api-version=[^&]+(?:&.*)?": AzureChat(),
+    r"/openai/deployments/(?P<model>[^/?]+)/embeddings\?(?:.*&)?api-version=[^&]+(?:&.*)?": OpenAIEmbeddings(),
 }
 """The deployment is the model, whatever the body contains. Without ``api-version`` the path is unknown."""
 ACCESS = {"azure-openai": Access("", "api-key", "")}
