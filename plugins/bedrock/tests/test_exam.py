@@ -77,4 +77,9 @@ def test_the_driver_passes_the_exam(kit):
     )
     connection = Connection(name="exam", driver="bedrock", model="garden.leaf-v1:0")
     report = check_driver(driver, recordings, connection=connection, requests=[asked])
-    assert set(report.passed) == set(CHECKS) - {"resume names the response", "id and model are those of the wire"}
+    assert set(report.passed) == set(CHECKS) - {
+        "resume names the response",
+        "id and model are those of the wire",
+        "follow up requests receive the response",
+        "work is cancelled by what identifies it",
+    }

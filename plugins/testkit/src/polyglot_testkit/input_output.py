@@ -12,6 +12,7 @@ import builtins
 import contextlib
 import datetime as dt
 import functools
+import gc
 import inspect
 import os
 import random
@@ -124,12 +125,15 @@ def _calls_of(names: Mapping[Any, str], found: list[str]) -> Generator[None]:
         if name is not None and name not in found:
             found.append(name)
 
-    profiler = sys.getprofile()
+    profiler, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()  # what a collection calls is not the driver's: finalizers, and callbacks such as hypothesis' own
     sys.setprofile(profile)
     try:
         yield
     finally:
         sys.setprofile(profiler)
+        if collects:
+            gc.enable()
 
 
 @contextlib.contextmanager
