@@ -286,3 +286,14 @@ def simulate(port: int, reply: str | None, pace: float | None, script: str | Non
     from polyglot_cli.simulate import run  # noqa: PLC0415 (it imports the whole library)
 
     run(port, reply, pace, script)
+
+
+def _add_commands() -> None:
+    """Add the commands that have a package of their own here; each imports what it runs when it is run."""
+    from polyglot_cli.chat.command import chat  # noqa: PLC0415 (they import options from this package)
+
+    for command in (chat,):
+        polyglot.add_command(command)
+
+
+_add_commands()

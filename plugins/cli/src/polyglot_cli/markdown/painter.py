@@ -1,0 +1,75 @@
+"""What has to be written so that a terminal shows rows, of which only the last ones can still change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from polyglot_cli.markdown.spans import encode, plain, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from polyglot_cli.markdown.layout import Row
+
+__all__ = ["Painter", "Size"]
+
+
+class Size(NamedTuple):
+    """The size of a terminal, in columns and rows."""
+
+    columns: int
+    rows: int
+
+
+class Painter:
+    """Prints finished rows once, and draws open rows below them in place.
+
+    The open rows are at most one fewer than the terminal has, so that they never scroll: of more of them, the last are
+    shown. Rows that have not changed since the last call are not written again.
+
+    Args:
+        colour: Whether to write SGR sequences.
+    """
+
+    def __init__(self, *, colour: bool) -> None:
+        self._colour = colour
+        self._shown: list[str] = []
+        self._widths: list[int] = []
+
+    def paint(self, finished: Sequence[Row], still_open: Sequence[Row], size: Size) -> str:
+        """Return what to write; empty if the terminal shows these rows already.
+
+        Args:
+            finished: Rows that follow the finished rows of earlier calls.
+            still_open: Rows below them that replace the open rows of the last call.
+            size: The size of the terminal now.
+        """
+        visible = still_open[-max(1, size.rows - 1) :]
+        drawn = [*finished, *visible]
+        rows = [encode(row, colour=self._colour) for row in drawn]
+        if rows == self._shown and not finished:
+            return ""
+        kept = max(0, min(_common(self._shown, rows), len(self._shown) - 1, len(rows) - 1))
+        text = self._back_to(kept, size) + "\n".join(rows[kept:])
+        if not visible and finished:
+            text += "\n"
+        self._shown = rows[len(finished) :]
+        self._widths = [width_of(plain(row)) for row in visible]
+        return text
+
+    def _back_to(self, kept: int, size: Size) -> str:
+        """Return what moves the cursor to the beginning of an open row and erases all from there.
+
+        A terminal that has become narrower has broken the rows that do not fit.
+        """
+        if not self._shown:
+            return ""
+        heights = [max(1, -(-width // max(1, size.columns))) for width in self._widths[kept:]]
+        up = sum(heights) - 1
+        return f"\r\x1b[{up}A\x1b[J" if up > 0 else "\r\x1b[J"
+
+
+def _common(old: Sequence[str], new: Sequence[str]) -> int:
+    """Return how many rows are the same at the beginning."""
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), min(len(old), len(new)))
