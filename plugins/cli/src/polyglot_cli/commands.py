@@ -291,8 +291,9 @@ def simulate(port: int, reply: str | None, pace: float | None, script: str | Non
 def _add_commands() -> None:
     """Add the commands that have a package of their own here; each imports what it runs when it is run."""
     from polyglot_cli.chat.command import chat  # noqa: PLC0415 (they import options from this package)
+    from polyglot_cli.compare.command import compare  # noqa: PLC0415 (as above)
 
-    for command in (chat,):
+    for command in (chat, compare):
         polyglot.add_command(command)
 
 

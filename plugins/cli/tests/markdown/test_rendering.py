@@ -296,4 +296,4 @@ def test_rows_that_a_narrower_terminal_has_broken_are_counted():
     painter.paint(document.finished(59), document.still_open(59), Size(60, 20))
     document.add("text", "z")
     # each of the two rows of 59 columns takes two of 30
-    assert painter.paint([], document.still_open(29), Size(30, 20)).startswith("\r\x1b[3A\x1b[J")
+    assert painter.paint([], document.still_open(29), Size(30, 20)).startswith("\r\x1b[3A")

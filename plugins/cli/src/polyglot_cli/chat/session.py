@@ -239,7 +239,8 @@ class Session:
     # Errors
 
     def _report(self, error: PolyglotError) -> None:
-        error_report.report(error)
+        """Print an error without the usual hint, which is for commands that end with it."""
+        write_line(str(error), label="Error:", style="bold red")
         self._code = self._code or error_report.exit_code(error)
 
     def _fail(self, text: str, *, code: int = 1) -> None:

@@ -50,15 +50,17 @@ class Painter:
         if rows == self._shown and not finished:
             return ""
         kept = max(0, min(_common(self._shown, rows), len(self._shown) - 1, len(rows) - 1))
-        text = self._back_to(kept, size) + "\n".join(rows[kept:])
-        if not visible and finished:
-            text += "\n"
+        # A line is erased behind its new text, and not before, so that nothing flickers. The lines below are erased at
+        # the end: some terminals keep what is erased from the top of the screen on, as though it had scrolled off.
+        line_end, end = ("\x1b[K\n", "\x1b[J") if self._shown else ("\n", "")
+        text = self._back_to(kept, size) + line_end.join(rows[kept:])
+        text += (line_end if finished and not visible else "") + end
         self._shown = rows[len(finished) :]
         self._widths = [width_of(plain(row)) for row in visible]
         return text
 
     def _back_to(self, kept: int, size: Size) -> str:
-        """Return what moves the cursor to the beginning of an open row and erases all from there.
+        """Return what moves the cursor to the beginning of an open row.
 
         A terminal that has become narrower has broken the rows that do not fit.
         """
@@ -66,7 +68,7 @@ class Painter:
             return ""
         heights = [max(1, -(-width // max(1, size.columns))) for width in self._widths[kept:]]
         up = sum(heights) - 1
-        return f"\r\x1b[{up}A\x1b[J" if up > 0 else "\r\x1b[J"
+        return f"\r\x1b[{up}A" if up > 0 else "\r"
 
 
 def _common(old: Sequence[str], new: Sequence[str]) -> int:

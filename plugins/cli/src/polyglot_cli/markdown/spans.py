@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,7 +61,8 @@ def encode(spans: Iterable[Span], *, colour: bool) -> str:
     """Return spans with their SGR sequences, or without any."""
     if not colour:
         return plain(spans)
-    return "".join(f"\x1b[{style}m{text}\x1b[0m" if style and text else text for text, style in spans)
+    runs = [(style, plain(run)) for style, run in itertools.groupby(spans, key=lambda span: span.style)]
+    return "".join(f"\x1b[{style}m{text}\x1b[0m" if style and text else text for style, text in runs)
 
 
 def width_of(text: str) -> int:

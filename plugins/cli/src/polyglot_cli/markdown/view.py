@@ -98,11 +98,19 @@ class Drawing:
 
     Args:
         output: The terminal.
-        frame: Returns the finished rows since its last call, and those below them, for a number of columns. Called in
-            the thread; True is passed for the last frame.
+        frame: Returns the finished rows since its last call, and those below them, for the columns and rows of the
+            terminal. Called in the thread; True is passed for the last frame.
+        always: Whether to draw as often as possible, so that nothing has to report changes.
     """
 
-    def __init__(self, output: Output, frame: Callable[[int, int, bool], tuple[Sequence[Row], Sequence[Row]]]) -> None:
+    def __init__(
+        self,
+        output: Output,
+        frame: Callable[[int, int, bool], tuple[Sequence[Row], Sequence[Row]]],
+        *,
+        always: bool = False,
+    ) -> None:
+        self._always = always
         self._output = output
         self._frame = frame
         self._painter = Painter(colour=not os.environ.get("NO_COLOR"))
@@ -148,7 +156,7 @@ class Drawing:
     def _run(self) -> None:
         try:
             while not self._over.is_set():
-                self._changed.wait(_PATIENCE)
+                self._changed.wait(_INTERVAL if self._always else _PATIENCE)
                 self._changed.clear()
                 if not self._over.is_set():
                     self._draw(last=False)
