@@ -78,6 +78,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "transports",
             "testing",
             "command",
+            "chat",
         ],
         "Extend it": ["drivers", "architecture", "reference/index"],
         "Work on it": [

@@ -144,6 +144,17 @@ def test_the_exit_code_is_the_highest(command, providers, fault, code, error):
     assert "Error: b/test-model: " in run.err
 
 
+def test_the_cost_is_that_of_a_package_that_knows_prices(command, providers):
+    """The cost is from the package in the group of costs; without such a package, or a price, it is not known."""
+    providers({"reply": ONE}, {"reply": TWO})
+    arguments = ("compare", "-c", "a/gpt-4o-mini", "-c", "b/unheard-of", "Hello")
+    table = cells(command.run(*arguments))
+    assert table["a/gpt-4o-mini"]["cost"].startswith("$")
+    assert table["b/unheard-of"]["cost"] == "-"
+    without = command.run(*arguments, POLYGLOT_DRIVERS="polyglot-openai")
+    assert cells(without)["a/gpt-4o-mini"]["cost"] == "-"
+
+
 def test_json_has_an_object_for_each(command, providers):
     """``--json`` prints texts, figures, outcomes and errors, and nothing else."""
     providers({"reply": Reply(ONE, reasoning="hm")}, {"reply": TWO, "fault": Status(503)})
