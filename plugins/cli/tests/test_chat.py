@@ -273,6 +273,17 @@ def test_a_file_is_sent_with_the_next_message(command, provider):
     assert turns(simulator.requests[2])[-1] == ("user", "More")
 
 
+def test_a_file_of_the_command_line_must_be_there(command, provider):
+    """A file that cannot be read, or is of no known type, ends the command before any request."""
+    simulator = provider(TEXT)
+    run = command.run("chat", "-a", "nowhere.png", given=b"Hello\n")
+    assert (run.code, run.out) == (2, b"")
+    assert "No such file or directory: 'nowhere.png'" in run.err
+    (command.folder / "a.bin").write_bytes(b"\x00\x01\x02\xff")
+    assert command.run("chat", "-a", "a.bin", given=b"Hello\n").code == 4
+    assert not simulator.requests
+
+
 def test_another_connection_continues_the_conversation(command, provider):
     """After an unknown name the connection is the one before; a known one takes over."""
     simulator = provider(TEXT)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from polyglot_cli import error_report
 from polyglot_cli.chat import slash
 from polyglot_cli.chat.prompts import open_prompts
 from polyglot_cli.chat.state import Chat, attachment, outcome_note, read_chat, write_chat
 from polyglot_cli.chat.turn import take_turn
-from polyglot_cli.output import is_terminal, write_line
+from polyglot_cli.output import is_closed_pipe, is_terminal, write_line
 from polyglot_cli.unread_config import mention_unread_file
 from polyglot_core import ConfigError, Inference, PolyglotError, connections
 from polyglot_core.errors import NoDefault
@@ -21,6 +23,7 @@ from polyglot_core.errors import NoDefault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from polyglot_cli.chat.state import Attachment
     from polyglot_core import Message
 
 __all__ = ["Session", "Start"]
@@ -73,14 +76,14 @@ class Session:
 
         Raises:
             PolyglotError: The first connection cannot be opened.
-            click.UsageError: Nothing can be read from standard input.
-            OSError: A file of the command line cannot be read, or standard output was closed.
+            click.UsageError: Nothing can be read from standard input, or a file of the command line cannot be read.
+            OSError: Standard output was closed.
         """
         mention_unread_file(self._start.config)
         with self._opened:
             prompts = open_prompts(keep_history=not self._start.no_history, connections=self._names)
             for path in self._start.attachments:
-                self._chat.attached.append(attachment(path))
+                self._chat.attached.append(_attached(path))
             self._open(self._chat.connection)
             at_terminal = is_terminal(sys.stdin)
             if at_terminal:
@@ -107,6 +110,8 @@ class Session:
         except PolyglotError as error:
             self._report(error)
         except OSError as error:
+            if is_closed_pipe(error):
+                raise
             self._fail(f"{error.strerror}: {error.filename!r}.")
         return True
 
@@ -246,3 +251,10 @@ class Session:
     def _fail(self, text: str, *, code: int = 1) -> None:
         write_line(text, label="Error:", style="bold red")
         self._code = self._code or code
+
+
+def _attached(path: str) -> Attachment:
+    try:
+        return attachment(path)
+    except OSError as error:
+        raise click.BadParameter(f"{error.strerror}: {path!r}.", param_hint="--attach") from None

@@ -14,7 +14,7 @@ from polyglot_core import Audio, Document, Image, Message, Outcome, RequestError
 if TYPE_CHECKING:
     from polyglot_core import InferenceResponse
 
-__all__ = ["Chat", "Turn", "attachment", "outcome_note", "read_chat", "write_chat"]
+__all__ = ["Attachment", "Chat", "Turn", "attachment", "outcome_note", "read_chat", "write_chat"]
 
 Attachment = Image | Document | Audio
 
@@ -109,7 +109,7 @@ def write_chat(chat: Chat, path: str) -> None:
         "options": chat.options,
         "messages": [each.to_dict() for turn in chat.turns for each in (turn.user, turn.response)],
     }
-    text = json.dumps(fields, ensure_ascii=False, indent=1, default=str)
+    text = json.dumps(fields, ensure_ascii=False, indent=1)
     temporary = Path(f"{path}.{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
     try:

@@ -25,6 +25,7 @@ class Lane:
 
     Attributes:
         name: The connection and the model.
+        model: The model that is requested.
         response: The response, or what was received of it; None before the end.
         error: The error that ended the call, if any.
         ended: Whether the call has ended.

@@ -8,6 +8,7 @@ when no emphasis or link is open. So each character is parsed a fixed number of 
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from polyglot_cli.markdown.spans import UNICODE, Glyphs, Span, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
 __all__ = ["Blocks"]
 
@@ -114,12 +116,18 @@ class Blocks:
 
     def open(self) -> list[Piece]:
         """Return the pieces of the open block, as though the text ended here."""
-        copied = Blocks(self._base, self._glyphs)
-        copied.__dict__.update(self.__dict__, _pieces=[], _containers=[*self._containers])
-        if leaf := self._leaf:
-            copied._leaf = replace(leaf, text=[*leaf.text], highlighter=leaf.highlighter and leaf.highlighter.copy())
+        copied = copy(self)
         copied.finish()
         return copied.take()
+
+    def __copy__(self) -> Self:
+        """Return blocks in the same state, without finished pieces."""
+        copied = type(self)(self._base, self._glyphs)
+        copied.__dict__.update(self.__dict__, _pieces=[], _containers=[*self._containers])
+        if leaf := self._leaf:
+            styles = leaf.highlighter and leaf.highlighter.copy()
+            copied._leaf = replace(leaf, text=[*leaf.text], highlighter=styles)  # noqa: SLF001 (of the same class)
+        return copied
 
     # Lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -43,9 +44,7 @@ class Layout:
 
     def open_rows(self, pieces: Iterable[Piece], width: int) -> list[Row]:
         """Return the rows that follow those returned so far, as though nothing else followed."""
-        copied = Layout(glyphs=self._glyphs)
-        copied.__dict__.update(self.__dict__)
-        return copied.rows(pieces, width)
+        return copy(self).rows(pieces, width)
 
     def _placed(self, piece: Piece, width: int) -> Iterator[Row]:
         prefix = _fitted(piece.prefix, width)

@@ -35,6 +35,7 @@ class Painter:
         self._colour = colour
         self._shown: list[str] = []
         self._widths: list[int] = []
+        self._columns = 0
 
     def paint(self, finished: Sequence[Row], still_open: Sequence[Row], size: Size) -> str:
         """Return what to write; empty if the terminal shows these rows already.
@@ -56,19 +57,22 @@ class Painter:
         text = self._back_to(kept, size) + line_end.join(rows[kept:])
         text += (line_end if finished and not visible else "") + end
         self._shown = rows[len(finished) :]
+        self._columns = size.columns
         self._widths = [width_of(plain(row)) for row in visible]
         return text
 
     def _back_to(self, kept: int, size: Size) -> str:
         """Return what moves the cursor to the beginning of an open row.
 
-        A terminal that has become narrower has broken the rows that do not fit.
+        A terminal that has become narrower has broken the rows that do not fit. All is erased then, because it would
+        join the broken rows again when it becomes wider.
         """
         if not self._shown:
             return ""
         heights = [max(1, -(-width // max(1, size.columns))) for width in self._widths[kept:]]
         up = sum(heights) - 1
-        return f"\r\x1b[{up}A" if up > 0 else "\r"
+        erased = "\x1b[J" if size.columns != self._columns else ""
+        return (f"\r\x1b[{up}A" if up > 0 else "\r") + erased
 
 
 def _common(old: Sequence[str], new: Sequence[str]) -> int:
