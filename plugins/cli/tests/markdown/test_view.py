@@ -61,8 +61,8 @@ def test_an_error_of_a_write_is_raised_where_content_is_shown():
 def test_a_wait_is_shown_and_leaves_no_trace():
     """What is waited for is shown with its seconds after one second, and is erased by the end."""
     output = Recorder()
-    view = MarkdownView(output)
-    view.wait("waiting for\x1b[2J a connection")
+    view = MarkdownView(output, "a\x1b[2J connection")
+    view.wait()
     assert output.wrote.wait(60)
     assert "waiting for a connection… " in output.written[0][1]
     view.end()

@@ -46,9 +46,9 @@ def take_turn(pending: PendingInference, name: str) -> Ended:
         name: Name of the connection, which is shown while nothing is received.
     """
     output = Output()
-    view = response_view(output)
+    view = response_view(output, name)
     if isinstance(view, MarkdownView):
-        view.wait(f"waiting for {name}")
+        view.wait()
     pending.on_seam(lambda seam: _show_seam(seam, view))
     interrupts.expected()
     with without_echo():
@@ -85,7 +85,6 @@ def _show_seam(seam: Seam, view: View) -> None:
     note = one_line(f"{seam.message} {step}{wait}…")
     if isinstance(view, MarkdownView):
         view.note(note)
-        view.wait("waiting")
     else:
         write_line(note)
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from polyglot_cli.control_sequences import one_line
@@ -29,6 +30,8 @@ __all__ = ["Drawing", "MarkdownView", "draws", "known_glyphs", "response_view", 
 _INTERVAL = 1 / 12  # seconds between two redraws, at least
 _PATIENCE = 1.0  # seconds without any content, after which a wait is shown
 _USUAL = Size(80, 24)
+_CHANGE, _END = False, True
+"""Messages to the thread that draws."""
 
 
 def draws(output: Output) -> bool:
@@ -37,17 +40,18 @@ def draws(output: Output) -> bool:
     return output.is_terminal and os.environ.get("TERM", usual) not in {"dumb", "unknown"}
 
 
-def response_view(output: Output, *, reasoning: bool = True, raw: bool = False) -> View:
+def response_view(output: Output, name: str = "", *, reasoning: bool = True, raw: bool = False) -> View:
     """Return a view of one response: Markdown on a terminal, else the text as it is received.
 
     Args:
         output: The output to write to.
+        name: Name of the connection, which is shown on a terminal while nothing is received.
         reasoning: Whether to show the thinking, dimmed, on a terminal.
         raw: Whether to write the text unchanged.
     """
     if raw or not draws(output):
         return TextView(output, reasoning=reasoning, raw=raw)
-    return MarkdownView(output, reasoning=reasoning)
+    return MarkdownView(output, name, reasoning=reasoning)
 
 
 def terminal_size() -> Size:
@@ -114,8 +118,8 @@ class Drawing:
         self._output = output
         self._frame = frame
         self._painter = Painter(colour=not os.environ.get("NO_COLOR"))
-        self._changed = threading.Event()
-        self._over = threading.Event()
+        # A signal may interrupt the main thread within a lock of `threading`, which is then never released; not here.
+        self._messages: SimpleQueue[bool] = SimpleQueue()
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
@@ -133,12 +137,12 @@ class Drawing:
             WriteError: The same, for another reason.
         """
         self.start()
-        self._changed.set()
+        self._messages.put(_CHANGE)
         if self._error is not None:
             raise self._error
 
     def end(self) -> None:
-        """Draw the last frame, and end the thread.
+        """Draw the last frame, and end the thread. It may be started again.
 
         Raises:
             OSError: A write failed.
@@ -146,8 +150,7 @@ class Drawing:
         """
         if self._thread is None:
             return
-        self._over.set()
-        self._changed.set()
+        self._messages.put(_END)
         self._thread.join()
         self._thread = None
         if self._error is not None:
@@ -155,15 +158,29 @@ class Drawing:
 
     def _run(self) -> None:
         try:
-            while not self._over.is_set():
-                self._changed.wait(_INTERVAL if self._always else _PATIENCE)
-                self._changed.clear()
-                if not self._over.is_set():
+            changed = ended = False
+            while not ended:
+                if not changed:
+                    changed, ended = self._wait(_INTERVAL if self._always else _PATIENCE, at_once=True)
+                if not ended:
                     self._draw(last=False)
-                    self._over.wait(_INTERVAL)
+                    changed, ended = self._wait(_INTERVAL, at_once=False)
             self._draw(last=True)
         except BaseException as error:  # noqa: BLE001 (raised where the drawing is used)
             self._error = error
+
+    def _wait(self, seconds: float, *, at_once: bool) -> tuple[bool, bool]:
+        """Wait for the time, or for the first change, or for the end; return whether there was either."""
+        changed = False
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not (changed and at_once):
+            try:
+                if self._messages.get(timeout=left) is _END:
+                    return changed, True
+            except Empty:
+                break
+            changed = True
+        return changed, False
 
     def _draw(self, *, last: bool) -> None:
         size = terminal_size()
@@ -179,22 +196,23 @@ class MarkdownView:
 
     Args:
         output: The terminal.
+        name: Name of the connection, which is shown while nothing is received.
         reasoning: Whether to show the thinking.
     """
 
-    def __init__(self, output: Output, *, reasoning: bool = True) -> None:
+    def __init__(self, output: Output, name: str = "", *, reasoning: bool = True) -> None:
         self._output = output
         self._reasoning = reasoning
         self._document = Document(known_glyphs())
         self._received: deque[tuple[str, str]] = deque()
-        self._waiting = "waiting"
+        self._name = one_line(name) or "the provider"
+        self._waiting = f"waiting for {self._name}"
         self._since = time.monotonic()
         self._drawing = Drawing(output, self._frame)
 
-    def wait(self, text: str) -> None:
-        """Show from now on what is waited for, such as a connection or a retry, after a second without content."""
-        self._waiting = one_line(text)
-        self._drawing.change()
+    def wait(self) -> None:
+        """Show what is waited for already before the first content, as soon as a second has passed."""
+        self._drawing.start()
 
     def prints(self, item: PartialInferenceResponse) -> bool:
         """Return True for a partial with text, or with thinking that is shown."""
@@ -208,8 +226,8 @@ class MarkdownView:
         """
         if item.choice:
             return
-        if item.reasoning_delta and not item.content_delta and not self._reasoning:
-            self._waiting = "thinking"
+        if item.reasoning_delta and not self._reasoning:
+            self._waiting = f"{self._name} is thinking"
         if item.reasoning_delta and self._reasoning:
             self._add("reasoning", item.reasoning_delta)
         if item.content_delta:
@@ -230,6 +248,7 @@ class MarkdownView:
 
     def _add(self, kind: str, text: str) -> None:
         self._received.append((kind, text))
+        self._waiting = f"waiting for {self._name}" + ("" if kind == "note" else " to continue")
         self._since = time.monotonic()
         self._drawing.change()
 
