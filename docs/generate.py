@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from draw_capabilities import draw_capabilities, draw_encoding, draw_expressed, draw_wire
+from draw_command import draw_command
 from draw_data import draw_data
 from draw_endpoints import draw_endpoints, draw_list
 from draw_life import draw_endings, draw_life
 from draw_mistakes import draw_mistakes
+from draw_packages import FILE as PACKAGES
+from draw_packages import draw_packages
 from draw_providers import draw_drivers, draw_options, draw_presets
 from draw_reference import draw_events, draw_fields, draw_layers
 from draw_settings import draw_settings
@@ -56,6 +59,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "endpoints": draw_endpoints,
     "list": draw_list,
     "settings": draw_settings,
+    "command": draw_command,
 }
 """Function that generates each part."""
 
@@ -77,14 +81,14 @@ def _drawn(part: re.Match[str]) -> str:
 def main(*, check: bool) -> int:
     """Update all pages, or only report outdated ones, and return the exit code."""
     stale = 0
-    for page in sorted(_FOLDER.rglob("*.md")):
-        text = page.read_text("utf-8")
-        if (wanted := filled(text)) == text:
+    wanted = {page: filled(page.read_text("utf-8")) for page in sorted(_FOLDER.rglob("*.md"))}
+    for page, text in {**wanted, PACKAGES: draw_packages()}.items():
+        if page.exists() and page.read_text("utf-8") == text:
             continue
         stale += 1
-        print(f"{page.relative_to(_FOLDER)} {'is out of date' if check else 'updated'}")
+        print(f"{page.relative_to(_FOLDER.parent)} {'is out of date' if check else 'updated'}")
         if not check:
-            page.write_text(wanted, "utf-8")
+            page.write_text(text, "utf-8")
     return 1 if check and stale else 0
 
 

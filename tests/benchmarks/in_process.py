@@ -27,7 +27,7 @@ from polyglot_core._drivers import discovery
 from polyglot_core._drivers.bound import BoundDriver
 from polyglot_core._engine.call import Call, Target
 from polyglot_core._engine.call_options import CallOptions
-from polyglot_core._engine.observers import NOT_OBSERVED, CallRecord
+from polyglot_core._engine.observers import CallRecord
 from polyglot_core._engine.pump import pump
 from polyglot_core.plugin import InferenceRequest, Message, Timeouts
 
@@ -64,10 +64,10 @@ class _Bytes:
     """An exchange whose body is a list of bytes; the clocks are set as by one that reads a socket."""
 
     status = 200
-    headers = _HEADERS
     transport = "memory"
 
-    def __init__(self, reads: Iterable[bytes], clocks: Clocks) -> None:
+    def __init__(self, reads: Iterable[bytes], clocks: Clocks, headers: dict[str, str]) -> None:
+        self.headers = headers
         self._next = partial(next, iter(reads), b"")
         self._clocks = clocks
 
@@ -84,11 +84,16 @@ class _Bytes:
 
 
 def pump_partials(
-    driver: BoundDriver, reads: Iterable[bytes], record: CallRecord = NOT_OBSERVED
+    driver: BoundDriver,
+    reads: Iterable[bytes],
+    record: CallRecord | None = None,
+    *,
+    connection: Connection = _CONNECTION,
+    headers: dict[str, str] = _HEADERS,
 ) -> Iterator[PartialInferenceResponse]:
     """What a loop over a stream goes through, but for the HTTP client."""
-    run = Call([Target(_CONNECTION, driver, _REQUEST)], CallOptions(Timeouts()), record)
-    pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks))
+    run = Call([Target(connection, driver, _REQUEST)], CallOptions(Timeouts()), record or CallRecord([]))
+    pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(reads, clocks, headers))
     pools: Any = SimpleNamespace(prepare=lambda *_: None, pool=lambda *_: pool)
     return pump(run, pools)
 

@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from polyglot_core import CallEvent
-from polyglot_core._engine.observers import NOT_OBSERVED, CallRecord, GuardedObserver
+from polyglot_core._engine.observers import CallRecord, GuardedObserver
 from polyglot_otel import Telemetry
 
 NONE = "none"
@@ -44,7 +44,7 @@ def observers() -> dict[str, Callable[[], CallRecord]]:
         "OpenTelemetry, SDK": Telemetry(tracing, metering),
     }
     records = {name: partial(CallRecord, [GuardedObserver(kind)]) for name, kind in kinds.items()}
-    return {NONE: lambda: NOT_OBSERVED, **records}
+    return {NONE: lambda: CallRecord([]), **records}
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ from polyglot_answers.formats import format_of
 from polyglot_core import InferenceStream
 from polyglot_core._engine.call import Call, Target
 from polyglot_core._engine.call_options import CallOptions
-from polyglot_core._engine.observers import NOT_OBSERVED
+from polyglot_core._engine.observers import CallRecord
 from polyglot_core._engine.pump import pump
 from polyglot_core._values.formats import FormatUse
 from polyglot_core.plugin import DataFormat, Timeouts
@@ -89,7 +89,7 @@ def _format() -> DataFormat[Any]:
 def stream_of(events: list[bytes]) -> InferenceStream[Any]:
     """Return a stream whose socket is a list of bytes."""
     use = FormatUse(_format(), "native")
-    call = Call([Target(_CONNECTION, _driver(), _REQUEST, use)], CallOptions(Timeouts()), NOT_OBSERVED)
+    call = Call([Target(_CONNECTION, _driver(), _REQUEST, use)], CallOptions(Timeouts()), CallRecord([]))
     pool = SimpleNamespace(send=lambda _wire, _timeouts, clocks, *_: _Bytes(events, clocks))
     pools: Any = SimpleNamespace(prepare=lambda *_: None, pool=lambda *_: pool)
     return InferenceStream(pump(call, pools))

@@ -23,6 +23,7 @@ from polyglot_google.framing import StreamFramer
 
 from ..properties.bodies import FOLDER, frames, ours, recorded
 from ..properties.hearing import PRESET
+from . import responses
 from .assembling import check_session
 from .rules import Broken, check_answer, check_framer, check_inflater
 
@@ -186,6 +187,7 @@ TARGETS: dict[str, Target] = {
     ),
     "inflater.gzip": _inflater("gzip", gzip.compress),
     "inflater.deflate": _inflater("deflate", zlib.compress),
+    "http1": Target(responses.check_response, lambda: responses.SEEDS),
     "lenient": Target(_check_lenient, lambda: [*_ODD, *_framed("whole")]),
     "json": Target(_check_json, lambda: [*_ODD, b'[1, -2.5e3, "a\\u00e9", {"b": null}]', *_framed("whole")]),
     "thinking": Target(_check_thinking, lambda: _TAGGED),

@@ -58,8 +58,8 @@ def test_every_module_is_the_installed_one(installed):
 
 
 def test_the_command_streams_an_answer_at_once(installed):
-    """``polyglot stream "Hello"`` prints an answer where nothing is configured and no key is set."""
-    run = installed.command("polyglot", "stream", "Hello")
+    """The simulator replies where nothing is configured and no key is set."""
+    run = installed.command("polyglot", "-c", "simulator", "Hello")
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip()
     assert "Traceback" not in run.stderr

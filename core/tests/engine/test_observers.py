@@ -33,6 +33,7 @@ from polyglot_core import (
     observe,
 )
 from polyglot_core._engine import observers
+from polyglot_core.events import Seam
 from polyglot_core.plugin import TextDelta
 
 pytestmark = pytest.mark.http
@@ -207,6 +208,48 @@ def test_a_resumed_response(flavour, loopback, http, toy, seen):
     assert seen.kinds == [*STARTED, AttemptFailed, AttemptStarted, FirstEvent, CallEnded]
     assert (seen[3].how, seen[3].error, seen[3].wait) == (seam.how, seam.error, seam.wait)
     assert [seen[2].attempt, seen[5].attempt, ended.attempts] == [1, 2, 2]
+
+
+def test_on_seam_is_an_observer(flavour, loopback, http, toy, seen):
+    """A function of `on_seam` is called at the moment of the event, also one that is registered during the stream."""
+    server = loopback(http.streamed(toy.story[0]), http.streamed(*toy.story, toy.done))
+    made = server.connection(retries=Retries(max_retries=1, initial_backoff=0.01))
+    order = []
+
+    def quoting(event):
+        order.append(event)
+
+    quoting.wants_content = True
+
+    async def main():
+        stream = flavour.Inference(made, observers=[quoting]).create("Hi", stream=True, resume="restart").stream()
+        await flavour.next(stream)
+        await flavour.wait(stream.on_seam(order.append).response())
+
+    flavour.run(main)
+    index, seam = next((index, event) for index, event in enumerate(order) if isinstance(event, Seam))
+    assert type(order[index - 1]) is AttemptFailed
+    assert order[index - 1].seam == seam
+    assert type(order[index + 1]) is AttemptStarted
+    assert [event.seam for event in seen if type(event) is AttemptFailed] == [None]
+
+
+def test_on_seam_without_other_observers(flavour, loopback, http, toy, monkeypatch):
+    """It is called although nothing else observes the call, and no matter when it is registered."""
+    monkeypatch.setattr(observers, "_process", {})
+    monkeypatch.setattr(observers, "_load_installed", lambda: None)
+    server = loopback(http.streamed(toy.story[0]), http.streamed(toy.story[0]), http.streamed(*toy.story, toy.done))
+    made = server.connection(retries=Retries(max_retries=2, initial_backoff=0.01))
+    before, during = [], []
+
+    async def main():
+        stream = flavour.Inference(made).create("Hi", stream=True, resume="restart").on_seam(before.append).stream()
+        await flavour.next(stream)
+        await flavour.wait(stream.on_seam(during.append).response())
+
+    flavour.run(main)
+    assert [seam.how for seam in before] == ["restart", "restart"]
+    assert during == before
 
 
 def test_a_stream_that_is_closed(flavour, held, seen):
@@ -483,12 +526,12 @@ def test_an_observer_that_is_removed(loopback, http, toy):
 
 
 def test_calls_without_observers(loopback, http, toy, monkeypatch):
-    """Without observers all calls share a record that does nothing."""
+    """Without observers a call reports nothing, and is not kept until its end."""
     monkeypatch.setattr(observers, "_process", {})
     monkeypatch.setattr(observers, "_load_installed", lambda: None)  # a package with one may be installed
     server = loopback(http.streamed(*toy.story, toy.done))
     stream = Inference(server.connection()).stream("Hi")
-    assert stream._pump.call.record is observers.NOT_OBSERVED
+    assert not stream._pump.call.record.observers
     stream.response()
     assert "observers" not in repr(observers._open)
 

@@ -137,6 +137,36 @@ def test_payloads_are_returned_unchanged(payloads):
     assert [chunk.data for chunk in frame(cut(stream, 5))] == payloads
 
 
+one_line = st.binary(max_size=12).filter(lambda text: b"\n" not in text and b"\r" not in text)
+names = st.none() | st.sampled_from(["delta", "error", "a: b", "", "é"])
+
+
+@given(
+    events=st.lists(st.tuples(names, one_line), max_size=12),
+    end=ends,
+    odd=st.sampled_from([b"", b": ping", b"retry: 5", b"data: x", b"x"]),
+    data=st.data(),
+)
+def test_usual_streams_in_any_split(events, end, odd, data):
+    """Blocks of one line of data, with or without a name, are chunks in any split, also beside an odd block."""
+    blocks = [
+        (b"" if name is None else b"event: " + name.encode() + end) + b"data: " + payload + end + end
+        for name, payload in events
+    ]
+    expected = [(payload, name or None) for name, payload in events]
+    if odd and blocks:
+        place = data.draw(st.integers(0, len(blocks)))
+        blocks.insert(place, odd + end + end)
+        expected[place:place] = [(b"x", None)] if odd == b"data: x" else []
+    stream = b"".join(blocks)
+    places = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    pieces = [stream[start:stop] for start, stop in zip([0, *places], [*places, len(stream)], strict=True)]
+    for reads in (blocks, pieces, [stream]):
+        chunks = frame(reads)
+        assert [(chunk.data, chunk.event) for chunk in chunks] == expected
+        assert all(chunk.raw == chunk.data for chunk in chunks)
+
+
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_never_raise(data):
     """Check that the framer accepts any bytes; it does not interpret payloads."""

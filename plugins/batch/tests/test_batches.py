@@ -291,7 +291,7 @@ def test_progress_on_a_terminal(files, flavour, monkeypatch):
     last = terminal.text.rpartition("\x1b[2K")[2]
     assert last.startswith("█" * 24 + " 5/5 · ")
     assert last.endswith("0 errors\n")
-    assert "5 + 5 tokens · $0.0001" in last
+    assert "5 + 5 tokens · $0.000062" in last
 
 
 def test_no_progress_elsewhere(files, flavour, capsys):

@@ -52,7 +52,7 @@ def test_a_batch(polyglot, tmp_path):
     with Simulator("pong") as simulator:
         ended = polyglot("batch", "-c", "sim", "in.jsonl", "out.jsonl", simulator=simulator)
         assert (ended.returncode, ended.stdout) == (0, "")
-        assert ended.stderr == "1 of 1 done; 1 calls made now. $0.0000.\n"
+        assert ended.stderr == "1 of 1 done; 1 call made now. $0.000012.\n"
         again = polyglot("batch", "-c", "sim", "--quiet", "in.jsonl", "out.jsonl", simulator=simulator)
         assert (again.returncode, again.stderr, len(simulator.requests)) == (0, "", 1)
     assert json.loads((tmp_path / "out.jsonl").read_text())["content"] == "pong"

@@ -7,6 +7,7 @@ import os
 import re
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -70,6 +71,10 @@ class Terminal:
                 raise AssertionError(f"it ended without {words!r}; there was {self.written!r}")
         return self.written
 
+    def type(self, text: str) -> None:
+        """Type a text, such as a reply to a question."""
+        os.write(self._master, text.encode())
+
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
@@ -127,6 +132,19 @@ class Command:
         self.home = home
         self._forks = forks
         self.env = environment() | {"HOME": str(home)}
+        self._choose_no_history()
+
+    @property
+    def own(self) -> Path:
+        """The folder of the user's own files."""
+        return self.home / ".config" / "polyglot"
+
+    def _choose_no_history(self) -> None:
+        """Choose that no calls are kept, so that no line mentions that they can be."""
+        self.own.mkdir(parents=True)
+        with contextlib.closing(sqlite3.connect(self.own / "history.db")) as database, database:
+            database.execute("create table settings (name text primary key, value text not null)")
+            database.execute("insert into settings values ('kept', 'no')")
 
     def arguments(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "polyglot_cli", *args]
@@ -169,8 +187,10 @@ class Command:
                 process.kill()
 
     @contextlib.contextmanager
-    def terminal(self, *args: str, **env: str) -> Iterator[Terminal]:
-        """A run in a terminal."""
+    def terminal(
+        self, *args: str, stdin: int | None = None, stdout: int | None = None, **env: str
+    ) -> Iterator[Terminal]:
+        """A run in a terminal, of which standard input and output may be redirected."""
         pty = pytest.importorskip("pty")
         import fcntl
         import struct
@@ -180,7 +200,12 @@ class Command:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         with interruptible():
             process = subprocess.Popen(
-                self.arguments(*args), stdin=slave, stdout=slave, stderr=slave, cwd=self.folder, env=self.env | env
+                self.arguments(*args),
+                stdin=stdin or slave,
+                stdout=stdout or slave,
+                stderr=slave,
+                cwd=self.folder,
+                env=self.env | env,
             )
         os.close(slave)
         try:

@@ -277,10 +277,10 @@ def test_a_file_of_the_command_line_must_be_there(command, provider):
     """A file that cannot be read, or is of no known type, ends the command before any request."""
     simulator = provider(TEXT)
     run = command.run("chat", "-a", "nowhere.png", given=b"Hello\n")
-    assert (run.code, run.out) == (2, b"")
-    assert "No such file or directory: 'nowhere.png'" in run.err
+    assert (run.code, run.out) == (1, b"")
+    assert "nowhere.png cannot be read: No such file or directory" in run.err
     (command.folder / "a.bin").write_bytes(b"\x00\x01\x02\xff")
-    assert command.run("chat", "-a", "a.bin", given=b"Hello\n").code == 4
+    assert command.run("chat", "-a", "a.bin", given=b"Hello\n").code == 1
     assert not simulator.requests
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -10,11 +11,22 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from polyglot_cli import error_report
+from polyglot_cli import error_report, packaged
 from polyglot_cli.commands import polyglot
 from polyglot_core import errors
 
-COMMANDS = [[], *([name] for name in polyglot.commands)]
+
+def _tree(group, path=()):
+    """Return every command below a group by its path, without those of other packages."""
+    found = {path: group}
+    context = click.Context(group)
+    for name in group.list_commands(context) if isinstance(group, click.Group) else ():
+        if path or name not in packaged.names():
+            found |= _tree(group.get_command(context, name), (*path, name))
+    return found
+
+
+ALL = _tree(polyglot)
 HEAVY = {"anyio", "httpx", "httpx2", "rich", "h11", "msgspec", "polyglot_core", "polyglot_simulator"}
 KINDS = [getattr(errors, name) for name in errors.__all__ if isinstance(getattr(errors, name), type)]
 
@@ -28,13 +40,25 @@ except SystemExit:
 """
 
 
-@pytest.mark.parametrize("arguments", COMMANDS, ids=str)
-def test_help_teaches_by_examples(arguments):
-    """The help of every command shows examples, begins with a sentence, and fits 80 columns."""
-    done = CliRunner().invoke(polyglot, [*arguments, "--help"], prog_name="polyglot")
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_help_teaches_by_examples(path):
+    """The help of every command begins with a sentence and fits 80 columns; that of each group shows examples."""
+    done = CliRunner().invoke(polyglot, [*path, "--help"], prog_name="polyglot")
     assert done.exit_code == 0
-    assert "  Examples:\n    polyglot " in done.output
+    if len(path) < 2:
+        assert "  Examples:\n    " in done.output
     assert max(map(len, done.output.splitlines())) <= 80
+
+
+def test_help_is_short_and_in_sections():
+    """The help of the command itself fits a screen, and lists its subcommands in sections."""
+    lines = CliRunner().invoke(polyglot, ["--help"], prog_name="polyglot").output.splitlines()
+    assert len(lines) <= 50
+    assert {"Every day:", "Setting up:", "Looking inside:"} <= set(lines)
+    sections = [
+        line for line in CliRunner().invoke(polyglot, ["stream", "--help"]).output.splitlines() if line[-1:] == ":"
+    ]
+    assert [line for line in sections if not line.startswith(" ")][-1] == "Other:"
 
 
 def test_ctrl_c_while_the_command_line_is_read(monkeypatch):
@@ -48,27 +72,27 @@ def test_ctrl_c_while_the_command_line_is_read(monkeypatch):
     assert (done.exit_code, done.output) == (130, "")
 
 
-@pytest.mark.parametrize("name", polyglot.commands)
-def test_every_example_can_be_parsed(name):
-    """Each example line of a command's help names options that the command has."""
-    command = polyglot.commands[name]
-    known = {opt for parameter in command.params for opt in parameter.opts}
-    examples = [line for line in command.help.splitlines() if f"polyglot {name}" in line]
-    used = {word for line in examples for word in line.partition(f"polyglot {name}")[2].split() if word.startswith("-")}
-    assert examples
-    assert used - {"-", "-j", "-r"} <= known  # the last two are jq's
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_example_can_be_parsed(path):
+    """Each example line of a command's help names options that some command has, and itself unless it is a prompt."""
+    examples = [line for line in (ALL[path].help or "").splitlines() if re.match(r"  (.*\| )?polyglot ", line)]
+    known = {opt for command in ALL.values() for parameter in command.params for opt in parameter.opts}
+    words = {word for line in examples for word in line.partition("polyglot ")[2].split() if word.startswith("-")}
+    assert words - {"-", "-j", "-r"} <= known  # the last two are jq's
+    assert path in {(), ("stream",)} or all(f"polyglot {path[0]}" in line or " -" in line for line in examples)
 
 
 def test_every_option_is_explained():
     """No option is listed without a word about it."""
-    options = [option for command in polyglot.commands.values() for option in command.params]
+    options = [option for command in ALL.values() for option in command.params]
     assert [option.name for option in options if isinstance(option, click.Option) and not option.help] == []
 
 
 def test_no_option_takes_a_key():
     """A key on a command line could be read by everyone on the machine, so there is no option for one."""
-    options = {opt for command in polyglot.commands.values() for parameter in command.params for opt in parameter.opts}
-    assert not [option for option in options if "key" in option or "token" in option or "secret" in option]
+    options = {opt for command in ALL.values() for parameter in command.params for opt in parameter.opts}
+    switches = {"--keyring"}  # it takes no value
+    assert not [each for each in options - switches if "key" in each or "token" in each or "secret" in each]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["stream", "--help"], ["--version"]], ids=" ".join)

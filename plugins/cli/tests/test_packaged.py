@@ -44,7 +44,7 @@ def run(monkeypatch):
 def test_a_command_of_a_package(run):
     """It is listed with its help, and is run with its arguments."""
     entries = [entry("greet", greet)]
-    assert "greet        Greet somebody by name." in run(entries, "--help").output
+    assert "greet     Greet somebody by name." in run(entries, "--help").output
     ended = run(entries, "greet", "Ada")
     assert (ended.exit_code, ended.output) == (0, "Hello, Ada.\n")
 

@@ -38,6 +38,11 @@ def objects(run):
 # What is printed
 
 
+def text_of(lines):
+    """Return the text of the lines of ``--json``."""
+    return "".join(line.get("content_delta", "") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("reply", "printed"),
     [
@@ -66,14 +71,18 @@ def test_text_is_printed_as_it_arrives(command, provider):
 
 
 def test_each_partial_is_a_json_line(command, provider):
-    """With ``--json`` each line is a partial; the deltas add up to the text, and the last one closes it."""
+    """With ``--json`` each line has a type; the deltas add up to the text, and the last line states how it ended."""
     provider("caf\u00e9 \x9b31m\x7f\u202e\u2028 end")
     run = command.run("stream", "--json", "Hello")
-    partials = objects(run)
+    *partials, end = objects(run)
     assert run.code == 0
-    assert "".join(partial["content_delta"] for partial in partials) == "caf\u00e9 \x9b31m\x7f\u202e\u2028 end"
-    assert partials[-1]["finish_reason"] == "stop"
-    assert partials[-1]["usage"]["output_tokens"] > 0
+    assert {partial["type"] for partial in partials} == {"partial"}
+    assert text_of(partials) == "caf\u00e9 \x9b31m\x7f\u202e\u2028 end"
+    assert (end["type"], end["outcome"], end["finish_reason"]) == ("end", "finished", "stop")
+    assert (end["connection"], end["model"]) == ("test", "test-model")
+    assert end["usage"]["output_tokens"] > 0
+    assert 0 < end["timing"]["first_event"] <= end["timing"]["duration"]
+    assert "error" not in end
     assert "caf\u00e9" in run.text
     assert not set("\x9b\x7f\u202e\u2028") & set(run.text)
 
@@ -92,9 +101,7 @@ def test_a_plain_request_prints_the_same_text(command, provider):
     simulator = provider(TEXT)
     assert command.run("stream", "--no-stream", "Hello").text == TEXT + "\n"
     assert simulator.requests[0].body.get("stream", False) is False
-    assert (
-        "".join(part["content_delta"] for part in objects(command.run("stream", "--no-stream", "--json", "x"))) == TEXT
-    )
+    assert text_of(objects(command.run("stream", "--no-stream", "--json", "x"))) == TEXT
 
 
 def test_only_the_first_choice_is_text(command, provider):
@@ -113,7 +120,7 @@ def test_only_the_first_choice_is_text(command, provider):
         (Reply(refusal="I would\nrather \x1b[2Jnot."), "The model refused: I would rather not."),
         (
             Reply(tool_calls=[ToolCall("weather", {"city": "Oslo"})]),
-            "calls tools, which the command does not run: weather",
+            "calls tools that are not run: weather",
         ),
         (Reply(""), "The response has no text."),
     ],
@@ -238,7 +245,7 @@ def test_the_prompt_may_be_piped_in(command, provider, arguments):
         (["--events", "--no-stream", "x"], b"", "leave --no-stream out"),
         (["-c", "", "x"], b"", "The name is empty"),
         (["--api-key", "x"], b"", "No such option"),
-        (["one", "two"], b"", "unexpected extra argument"),
+        (["one", "two"], b"", 'put it in quotes: polyglot "one two"'),
     ],
 )
 def test_a_command_that_makes_no_sense_is_refused(command, provider, arguments, given, said):
@@ -265,31 +272,57 @@ def test_an_option_that_the_provider_does_not_know(command, provider, what, code
 
 
 def test_simulator_is_used_without_configuration(command):
-    """Without any configuration a simulator echoes the prompt, and one line on standard error reports it."""
-    run = command.run("stream", "What is rain?", HTTP_PROXY="http://127.0.0.1:9", NO_PROXY="")
-    assert run.code == 0
-    assert "simulator" in run.text
-    assert "What is rain?" in run.text
-    assert run.err == (
-        "No connection is configured, so a simulator on this machine replies; "
-        "set OPENAI_API_KEY or see `polyglot connections`.\n"
+    """Without any configuration a simulator echoes the prompt to a person, and one line reports it."""
+    with command.terminal("stream", "What is rain?", HTTP_PROXY="http://127.0.0.1:9", NO_PROXY="") as terminal:
+        assert terminal.end() == 0
+    assert "What is rain?" in terminal.written
+    assert terminal.written.replace("\n", " ").startswith(
+        "No connection is configured, so a simulator on this machine replies; set  OPENAI_API_KEY or see `polyglot "
     )
+
+
+@pytest.mark.parametrize("arguments", [[], ["-m", "gpt-4.1"], ["--json"]], ids=str)
+def test_no_file_is_filled_with_text_of_a_simulator(command, arguments):
+    """Without any configuration nothing is written into a pipe: the error states how to choose, also the simulator."""
+    run = command.run("stream", *arguments, "Hello")
+    assert run.code == 3
+    assert b"simulator, which" not in run.out
+    assert "-c simulator" in run.err
+    assert "OPENAI_API_KEY" in run.err
+
+
+def test_a_chosen_model_is_no_reason_to_simulate(command):
+    """A person who names a model is told that no connection is configured."""
+    with command.terminal("stream", "-m", "gpt-4.1", "Hello") as terminal:
+        assert terminal.end() == 3
+    assert "Error: No connection is named" in terminal.plain
+
+
+def test_the_simulator_can_be_chosen(command, provider):
+    """``-c simulator`` is one on this machine, also in a pipe, unless the configuration has a connection of the name."""
+    run = command.run("stream", "-c", "simulator", "What is rain?")
+    assert (run.code, run.err) == (0, "")
+    assert "What is rain?" in run.text
+    provider(TEXT)
+    own = command.home / "own.toml"
+    own.write_text(own.read_text("utf-8").replace("connections.test", "connections.simulator"), "utf-8")
+    assert command.run("stream", "-c", "simulator", "Hello", POLYGLOT_DEFAULT="simulator").text == TEXT + "\n"
 
 
 def test_simulator_is_used_without_default_connection(command, provider):
     """Where connections are configured but none is chosen, the line reports that instead, and names them."""
     simulator = provider(TEXT, default=False)
-    run = command.run("stream", "What is rain?")
-    assert run.code == 0
-    assert "What is rain?" in run.text
-    assert run.err == "No connection is chosen, so a simulator on this machine replies; choose one with -c: test.\n"
+    with command.terminal("stream", "What is rain?") as terminal:
+        assert terminal.end() == 0
+    assert "What is rain?" in terminal.written
+    assert "choose one with -c: test." in terminal.written.replace("\n", " ")
     assert simulator.requests == []
     assert command.run("stream", "-c", "test", "Hello").text == TEXT + "\n"
 
 
 def test_a_long_prompt_is_not_echoed_whole(command):
     """The simulator repeats only the start of a long prompt, which would otherwise take minutes."""
-    run = command.run("stream", given=b"word " * 10_000)
+    run = command.run("stream", "-c", "simulator", given=b"word " * 10_000)
     assert 0 < len(run.out) < 600
 
 
@@ -301,7 +334,7 @@ CONFIGURATIONS = {
     "a typo in the file": (["--config", "typo.toml"], None, "did you mean 'connections'?"),
     "no key": (["-c", "test"], {"TEST_KEY": ""}, "TEST_KEY"),
     "no key of a preset": (["-c", "openai"], None, "OPENAI_API_KEY"),
-    "no model": (["--config", "modelless.toml"], None, "--model NAME"),
+    "no model": (["--config", "modelless.toml"], None, "-m NAME"),
 }
 
 
@@ -339,7 +372,7 @@ def test_a_file_in_the_working_directory_is_not_read_but_mentioned(command, prov
 
 FAULTS = {
     "a wrong key": (4, Status(401), b"", "Check that the key"),
-    "no such model": (4, Status(404), b"", "--model"),
+    "no such model": (4, Status(404), b"", "polyglot models"),
     "too fast": (4, Status(429, headers={"retry-after": "7"}), b"", "Wait 7 seconds"),
     "a redirect": (4, Status(307, headers={"location": "http://example.com"}), b"", "redirects to http://example.com"),
     "an error in a 200": (4, ErrorEvent(after_events=3), b"one two\n", "The server had an error."),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
+
+TEXT = "one two three four"
 
 WORK = """
 [connections.local]
@@ -32,44 +35,72 @@ def work(command):
     return command
 
 
+def states(run):
+    """The lines of a list of connections, by name."""
+    return {line.split()[0]: line for line in run.text.splitlines() if line.startswith(" ")}
+
+
 def rows(run):
     """The cells of each line of a list, by its first cell."""
     heading, *lines = run.text.splitlines()
     return {line.split()[0]: dict(zip(heading.split(), line.split(), strict=False)) for line in lines}
 
 
-def test_connections_are_listed_one_a_line(work):
-    """Every usable name is a line with its source, driver, model and state."""
+def test_connections_are_listed_one_a_line_in_groups(work):
+    """Every name is a line with state, model and host, in the groups: yours, on this machine, hosted."""
     run = work.run("connections", "--all")
     assert (run.code, run.err) == (0, "")
-    found = rows(run)
-    assert found["local"] == {
-        "NAME": "local",
-        "USABLE": "yes",
-        "SOURCE": "file",
-        "DRIVER": "openai",
-        "MODEL": "qwen3",
-        "BASE": "http://127.0.0.1:11434/v1",
-    }
-    assert found["local"]["USABLE"] == "yes"
-    assert {found[name]["USABLE"] for name in ("work", "gone", "openai", "groq")} == {"no"}
+    found = states(run)
+    assert found["local"].split() == ["local", "not", "running", "qwen3", "127.0.0.1:11434"]
+    assert "needs WORK_KEY" in found["work"]
+    assert "cannot be used" in found["gone"]
+    assert "needs OPENAI_API_KEY" in found["openai"]
+    headings = [line for line in run.text.splitlines() if not line.startswith(" ")]
+    assert headings == ["Yours", "On this machine", "Hosted"]
 
 
-def test_what_nobody_configured_and_nobody_can_use_is_counted(work):
+def test_a_server_that_runs_is_told_from_one_that_does_not(command, provider):
+    """The state of a server on this machine is whether it accepts connections, not whether it is configured."""
+    with contextlib.closing(provider(TEXT)):
+        assert states(command.run("connections"))["test"].split()[1] == "running"
+    assert states(command.run("connections"))["test"].split()[1:3] == ["not", "running"]
+
+
+def test_providers_without_a_key_are_counted(work):
     """Without ``--all`` a preset that lacks its key is not listed; their number is reported next to the list."""
     run = work.run("connections", OPENAI_API_KEY=work.key)
-    assert set(rows(run)) >= {"local", "work", "gone", "openai"}
-    assert "groq" not in rows(run)
+    assert set(states(run)) >= {"local", "work", "gone", "openai"}
+    assert "key set" in states(run)["openai"]
+    assert "groq" not in states(run)
     known = len(json.loads(work.run("connections", "--json", OPENAI_API_KEY=work.key).out))
-    assert run.err.startswith(f"Known, but not usable now: {known - len(rows(run))} more. ")
+    assert run.err.startswith(f"Hosted providers whose key is not set: {known - len(states(run))} more")
 
 
-def test_unusable_connection_is_listed_with_its_reason(work):
-    """The line of an unusable connection ends in the reason, which names what is missing."""
-    lines = {line.split()[0]: line for line in work.run("connections", "--all").text.splitlines()}
-    assert "WORK_KEY" in lines["work"]
-    assert "no-such-driver" in lines["gone"]
-    assert "OPENAI_API_KEY" in lines["openai"]
+def test_credentials_of_a_cloud_are_not_taken_for_granted(command):
+    """A provider whose credentials the library cannot see is not checked, rather than usable."""
+    assert "not checked" in states(command.run("connections"))["bedrock"]
+
+
+def test_a_text_filters_the_connections(work):
+    """With a text only names with it are listed, usable or not; one alone is listed with its reason."""
+    assert list(states(work.run("connections", "WORK"))) == ["work", "fireworks"]
+    assert list(states(work.run("connections", "work"))) == ["work", "Connection"]
+    assert "set the environment variable WORK_KEY" in work.run("connections", "work").text
+    run = work.run("connections", "no such thing")
+    assert (run.code, run.text) == (0, "")
+    assert "No connection has the text 'no such thing'" in run.err
+
+
+def test_check_sends_a_request(command, provider):
+    """``--check`` states whether the provider accepts the key, and the exit code is 4 if one of yours fails."""
+    simulator = provider(TEXT)
+    run = command.run("connections", "test", "--check")
+    assert run.code == 0
+    assert "works, 1 model " in run.text
+    assert [request.method for request in simulator.requests] == ["GET"]
+    provider(TEXT, api_key="another key")
+    run = command.run("connections", "test", "--check")
+    assert (run.code, "key rejected" in run.text) == (4, True)
 
 
 def test_connections_as_json_have_all_fields(work):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import sys
 
@@ -43,6 +44,9 @@ def thinker(command, provider):
 
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9][0-9;]*m")
+
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+BELOW = "\x1b8\x1b[B\r\x1b[2K"  # to the line below the text, which is then empty
 
 
 def test_control_sequences_of_the_model_do_not_reach_the_terminal(command, provider):
@@ -107,6 +111,42 @@ def test_a_long_wait_is_spoken_of_and_leaves_no_trace(command, provider):
     assert terminal.written.count("\x1b[?25l") == terminal.written.count("\x1b[?25h")  # the cursor is there again
 
 
+def test_thinking_that_is_not_shown_is_a_wait(command, thinker):
+    """While a model thinks, the line states so; it is not a blank screen."""
+    thinker(f"first this, then that|{TEXT}", fault=Stall(after_events=2))
+    with command.terminal("stream", "Hello") as terminal:
+        terminal.read_until("test is thinking…")
+        terminal.interrupt()
+        assert terminal.end() == 130
+    assert terminal.left == ""
+
+
+def test_a_stall_is_shown_below_the_text(command, provider):
+    """A response that has stopped arriving is noted on the line below; then the cursor is behind the text again."""
+    provider(TEXT, fault=Stall(after_events=3))
+    with command.terminal("stream", "Hello") as terminal:
+        assert "one two" in terminal.read_until("waiting for test to continue…").partition("\x1b7")[0]
+        terminal.interrupt()
+        assert terminal.end() == 130
+    assert terminal.left == "\x1b8\n"
+    assert BELOW in terminal.written
+    assert terminal.written.count("\x1b[?25l") == terminal.written.count("\x1b[?25h")
+
+
+def test_the_wait_is_shown_where_the_text_goes_to_a_file(command, provider):
+    """With standard output in a file, the wait and the reason of a retry are on the terminal, and not in the file."""
+    provider(TEXT, fault=Status(429, times=1, headers={"retry-after": "1.5"}))
+    target = command.folder / "out.txt"
+    with (
+        target.open("wb") as file,
+        command.terminal("stream", "--retries", "1", "Hello", stdout=file.fileno()) as terminal,
+    ):
+        terminal.read_until("Retrying in 1.5 s")
+        assert terminal.end() == 0
+    assert terminal.left == ""
+    assert target.read_text("utf-8") == TEXT + "\n"
+
+
 @pytest.mark.parametrize("how", [[], ["--no-stream"]], ids=["stream", "plain"])
 def test_why_it_takes_longer_is_shown_while_it_does(command, provider, how):
     """Between two requests the wait shows the failure, and is removed like any other."""
@@ -156,12 +196,12 @@ def test_thinking_is_not_shown_unless_asked_for(command, thinker):
 
 
 def test_no_color_is_honoured(command, provider):
-    """With ``NO_COLOR`` no error and no list is coloured."""
+    """With ``NO_COLOR`` no error and no list has a style: neither a colour nor bold text."""
     provider(TEXT, fault=Drop(after_events=3))
     for arguments in (["stream", "Hello"], ["connections"]):
         with command.terminal(*arguments, NO_COLOR="1") as terminal:
             terminal.end()
-        assert not COLOUR.search(terminal.written)
+        assert not STYLE.search(terminal.written)
         assert terminal.plain
 
 
@@ -178,6 +218,17 @@ def test_messages_and_lists_fit_80_columns(command, provider):
         with command.terminal(*arguments) as terminal:
             terminal.end()
         assert max(map(len, terminal.plain.splitlines())) <= 80
+
+
+def test_a_pipe_that_does_not_end_is_reported(command, provider):
+    """A person who waits for standard input to end learns what the command waits for."""
+    provider(TEXT)
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as pipe, command.terminal("stream", "Hello", stdin=pipe.fileno()) as terminal:
+        terminal.read_until("Reading standard input")
+        os.close(writing)
+        assert terminal.end() == 0
+    assert terminal.written.endswith(TEXT + "\n")
 
 
 def test_without_a_prompt_nobody_waits(command, provider):

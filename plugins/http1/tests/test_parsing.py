@@ -111,7 +111,7 @@ def test_the_body_before_a_fault_is_returned_first():
             parser.feed(b"more")
 
 
-@pytest.mark.parametrize("behind", [b"X", b"\r\n", SIZED, b"HTTP/1.1 200 OK\r\n"])
+@pytest.mark.parametrize("behind", [b"X", b"\n", b"\r", b"\r\n", SIZED, b"HTTP/1.1 200 OK\r\n"])
 @pytest.mark.parametrize("apart", [False, True])
 def test_what_follows_a_response_spoils_the_connection(behind, apart):
     """It is not parsed as another response."""

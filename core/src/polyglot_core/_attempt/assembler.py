@@ -100,7 +100,7 @@ class Assembler:
             return self.absorb((event,), raw)
         parts = builder.text_parts
         parts.append(text)
-        return PartialInferenceResponse(text, raw, len(parts), builder.mark)
+        return PartialInferenceResponse(text, raw, len(parts), builder.mark, self._usage)
 
     def absorb(self, events: Sequence[Event], raw: bytes) -> list[PartialInferenceResponse]:
         """Take the events of one chunk; return a partial for each choice that changed visibly.
@@ -123,7 +123,7 @@ class Assembler:
                 self._take_details(event)
             elif isinstance(event, Note):
                 self.note(event.text)
-        return [builder.step(raw) for builder in changed.values()]
+        return [builder.step(raw, self._usage) for builder in changed.values()]
 
     def note(self, text: str) -> None:
         """Record what was odd in the response and how it was read, once, and write it to the log."""
@@ -172,7 +172,9 @@ class Assembler:
         """Return the partial that shows a resume point: nothing new, and all content so far."""
         first = self._choices.get(0)
         partial = (
-            PartialInferenceResponse("", b"", 0, Mark(0, Transcript(self.use))) if first is None else first.step(b"")
+            PartialInferenceResponse("", b"", 0, Mark(0, Transcript(self.use)))
+            if first is None
+            else first.step(b"", None)
         )
         partial.seam = seam
         return partial
@@ -180,8 +182,6 @@ class Assembler:
     def resume(self) -> None:
         """Prepare for another request that continues the response; usage reported so far was of the one before."""
         self._usage = None
-        for builder in self._choices.values():
-            builder.remark(None)
 
     def resumable_text(self) -> str | None:
         """Return the text, if the response is one choice of text and nothing else, so that a model can continue it."""
@@ -210,7 +210,6 @@ class Assembler:
             last = self._last_finish_counts
             builder = _ChoiceBuilder(index, self._limits.tool_calls, last_finish_counts=last, use=self.use)
             self._choices[index] = builder
-            builder.remark(self._usage)
         return builder
 
     def _take_start(self, event: ResponseStarted) -> None:
@@ -229,8 +228,6 @@ class Assembler:
         if event.merge and self._usage is not None:
             payload = {**self._usage.payload, **payload}
         self._usage = UsageReading(payload, self._extract_usage)
-        for builder in self._choices.values():
-            builder.remark(self._usage)
 
 
 class _New(Struct):
@@ -343,27 +340,24 @@ class _ChoiceBuilder:
         self.details = _Details()
         self._new = _New()
 
-    def remark(self, usage: UsageReading | None) -> None:
-        """Replace the mark, because something besides text was received; emitted partials keep theirs."""
-        transcript = self.transcript
-        reasonings, pieces = len(transcript.reasoning.parts), len(transcript.tool_calls.pieces)
-        self.mark = Mark(self.index, transcript, reasonings, pieces, usage)
+    def step(self, raw: bytes, usage: UsageReading | None) -> PartialInferenceResponse:
+        """Return the partial for what was taken since the last step.
 
-    def step(self, raw: bytes) -> PartialInferenceResponse:
-        """Return the partial for what was taken since the last step."""
+        If that is more than text, the mark is replaced; partials that were emitted keep theirs.
+        """
         transcript, mark, new = self.transcript, self.mark, self._new
-        if (len(transcript.reasoning.parts), len(transcript.tool_calls.pieces)) != (mark.reasonings, mark.pieces):
-            self.remark(mark.usage)
+        counts = len(transcript.reasoning.parts), len(transcript.tool_calls.pieces)
+        if counts != (mark.reasonings, mark.pieces):
+            self.mark = Mark(self.index, transcript, *counts)
         self._new = _New()
-        texts, reasoning, refusal = ("".join(each) for each in (new.text, new.reasoning, new.refusal))
-        return PartialInferenceResponse(texts, raw, len(self.text_parts), self.mark, reasoning, refusal)
+        texts, reasoning, refusal = "".join(new.text), "".join(new.reasoning), "".join(new.refusal)
+        return PartialInferenceResponse(texts, raw, len(self.text_parts), self.mark, usage, reasoning, refusal)
 
     def close(self, usage: UsageReading | None) -> PartialInferenceResponse:
         """Return the closing partial: the finish reason, and every tool call complete."""
         self.ending.closed = True
         self.transcript.tool_calls.pieces.extend(self._tool_calls.closing())
-        self.remark(usage)
-        partial = self.step(b"")
+        partial = self.step(b"", usage)
         partial.finish_reason = self._reason()
         return partial
 

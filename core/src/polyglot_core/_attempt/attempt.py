@@ -29,9 +29,11 @@ from polyglot_core._values.events import (
     Finish,
     Note,
     Ping,
+    ReasoningDelta,
     ResponseStarted,
     Seam,
     TextDelta,
+    ToolCallDelta,
     UsageReport,
     type_problem,
 )
@@ -73,6 +75,7 @@ _CONTROL: dict[type, Signal] = {
 }
 _EMPTY = frozenset({Details, Note, Ping, ResponseStarted})  # events that no response consists of
 _OBJECTS = (dict, JSONText)
+_PIECES = frozenset({ReasoningDelta, ToolCallDelta})  # of which a long stream may consist, beside text
 _MOST_REPAIRS = 16  # of the fields of one chunk
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _COMMITTED = State.COMMITTED  # a global is looked up faster than an attribute of the enumeration
@@ -293,22 +296,38 @@ class Attempt:
         try:
             events = self._pipeline.decode(chunk)
             count = len(events)
-            event = events[0] if count == 1 or (count == 2 and self._is_text_with_usage(events)) else None
+            event = events[0] if count == 1 or (count == 2 and self._is_usage(events[1])) else None
         except Exception as error:  # noqa: BLE001 (any exception of a driver becomes one of our errors)
             return self._repair_or_fail(chunk, error, now)
         if type(event) is TextDelta and self.state is _COMMITTED and event.text and type(event.text) is str:
             self._clocks.meaning = now
             if count > 1:
-                self.assembler.report(events[1])  # type: ignore[arg-type]  # as `_is_text_with_usage` found
+                self.assembler.report(events[1])  # type: ignore[arg-type]  # as `_is_usage` found
             return self._text(event, chunk.raw)
         if self.state is State.ENDED:
             return self._ignore_data(chunk.raw)
+        if type(event) in _PIECES and self.state is _COMMITTED and self._is_plain(chunk):
+            return self._take_piece(events, chunk.raw, now)
         return self._absorb(self._judged(chunk, events), chunk.raw, now)
 
-    def _is_text_with_usage(self, events: Sequence[Event]) -> bool:
-        """Return whether a pair of events is what some dialects emit with each piece of text, and is not recorded."""
-        usage = events[1]
-        return type(usage) is UsageReport and type(usage.payload) in _OBJECTS and not usage.merge and self._log is None
+    def _is_plain(self, chunk: Chunk) -> bool:
+        """Return whether a chunk of a stream is not recorded, and cannot be an error."""
+        return self._log is None and chunk.kind == "part" and (chunk.event is None or not is_error_name(chunk.event))
+
+    def _take_piece(self, events: Sequence[Event], raw: bytes, now: float) -> Sequence[PartialInferenceResponse]:
+        """Take a piece of reasoning or of a tool call, and usage beside it: as `_absorb`, with what is left to do."""
+        self._check(events, now)
+        try:
+            partials = self.assembler.absorb(events, raw)
+        except LimitExceeded as error:
+            raise self._fail(error, now) from None
+        if partials:
+            self._clocks.meaning = now
+        return partials
+
+    def _is_usage(self, event: Event) -> bool:
+        """Return whether an event is what some dialects emit with each piece of text, and is not recorded."""
+        return type(event) is UsageReport and type(event.payload) in _OBJECTS and not event.merge and self._log is None
 
     def feed(self, data: bytes, now: float) -> Iterator[PartialInferenceResponse]:
         """Frame and take `data`. The iterator must be exhausted before the next call."""

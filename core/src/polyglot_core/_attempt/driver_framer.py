@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DriverFramer"]
 
+_CHUNK = frozenset({Chunk})
+_SEQUENCES = (list, tuple)
+
 
 class DriverFramer:
     """Calls the framer of a driver and checks what it returns.
@@ -64,12 +67,15 @@ class DriverFramer:
 
     def _checked(self, method: str, call: Callable[..., Sequence[Any]], *data: bytes) -> Sequence[Chunk]:
         try:
-            chunks = list(call(*data))
+            chunks = call(*data)
+            if type(chunks) not in _SEQUENCES:
+                chunks = list(chunks)
         except PolyglotError:
             raise
         except Exception as error:
             raise self._fail(self._driver.broken(f"{method} of its framer", error)) from error
-        if others := [chunk for chunk in chunks if not isinstance(chunk, Chunk)]:
-            what = f"returned {type(others[0]).__name__} from {method} of its framer, which is not a Chunk"
+        if not _CHUNK.issuperset(map(type, chunks)):
+            other = next(type(chunk) for chunk in chunks if type(chunk) is not Chunk)
+            what = f"returned {other.__name__} from {method} of its framer, which is not a Chunk"
             raise self._fail(self._driver.at_fault(what))
         return chunks

@@ -32,7 +32,7 @@ from polyglot_core._engine.call_options import (
     Unsupported,
     continuations,
 )
-from polyglot_core._engine.observers import NOT_OBSERVED, guarded, record_for
+from polyglot_core._engine.observers import CallRecord, guarded, record_for
 from polyglot_core._engine.pump import async_pump, pump
 from polyglot_core._http.event_loops import AsyncSource
 from polyglot_core._http.pools import Pools, shared_pools
@@ -237,7 +237,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         request, begun, timeouts = InferenceRequest(model="", messages=()), perf_counter(), connection.timeouts
         for page in driver.pages_of_models(models):
             left = None if timeouts.total is None else max(0.0, begun + timeouts.total - perf_counter())
-            yield Call([Target(connection, page, request)], CallOptions(replace(timeouts, total=left)), NOT_OBSERVED)
+            yield Call([Target(connection, page, request)], CallOptions(replace(timeouts, total=left)), CallRecord([]))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connection.name!r})"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from polyglot_core._client.not_copied import NotCopied
 from polyglot_core._engine.callbacks import check_callback
 from polyglot_core._engine.flows import run, run_async, waiting
+from polyglot_core._engine.observers import SeamObserver
 from polyglot_core._engine.pump import AsyncPump, NotYetError, Pump
 from polyglot_core._values.formats import DataT
 from polyglot_core._values.response import Outcome
@@ -68,7 +69,8 @@ class _Stream(NotCopied, Generic[_PumpT]):
             RequestError: `callback` is not a function, or is a coroutine function.
         """
         check_callback("on_seam", callback)
-        self._pump.seam_callbacks.append(callback)
+        call = self._pump.call
+        call.record.watch(SeamObserver(callback), call, self._pump)
         return self
 
     def __repr__(self) -> str:

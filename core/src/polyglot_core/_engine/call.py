@@ -21,7 +21,7 @@ from polyglot_core._engine import resume as resuming
 from polyglot_core._engine.call_state import History, Requests, Target
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.admission import AdmissionRequest, find_admission
-from polyglot_core._values.calls import AttemptFailed, AttemptStarted, FirstEvent
+from polyglot_core._values.calls import AttemptStarted, FirstEvent
 from polyglot_core._values.events import Seam
 from polyglot_core._values.response import FailedAttempt, Outcome
 from polyglot_core._values.secret import Secret
@@ -257,14 +257,12 @@ class Call:
     def decide(self, error: PolyglotError) -> retry_policy.Decision:
         """Decide what follows an error that ended the attempt, and change the state of the call accordingly.
 
-        The pump still has to call `on_seam`, to wait, and to raise.
+        The pump still has to report the failure, to wait, and to raise.
         """
         final_error.redact(error, self.target, self.attempt, self._requests)
         self._requests.over_budget = False
         self.leave(error)
         decision = retry_policy.decide(error, self._retry_state(), self.target.connection.retries, pay=self._pay)
-        facts = {field: getattr(error, field) for field in ("status", "code", "request_id")}
-        self.record.report(self, AttemptFailed, error=type(error).__name__, **facts, **asdict(decision))
         if isinstance(decision, retry_policy.Raise):
             final_error.complete(
                 error,
@@ -278,6 +276,12 @@ class Call:
         elif not isinstance(decision, retry_policy.AcceptTruncated):
             self._prepare(decision, error)
         return decision
+
+    def report_failure(self, target: Target, error: PolyglotError, decision: retry_policy.Decision) -> None:
+        """Report to the observers that the attempt at `target` failed, and what was decided."""
+        facts = {field: getattr(error, field) for field in ("status", "code", "request_id")}
+        facts = {"error": type(error).__name__, **facts, **asdict(decision)}
+        self.record.failed(target, facts, self.seam if "how" in facts else None)
 
     def _pay(self) -> bool:
         return self._requests.pay(perf_counter())

@@ -34,7 +34,7 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from polyglot_core._drivers.discovery import find_observers, load_observer
-from polyglot_core._engine.callbacks import check_callback
+from polyglot_core._engine.callbacks import call_each, check_callback
 from polyglot_core._http.watchdog import close_later, on_collect
 from polyglot_core._values.addresses import origin_of
 from polyglot_core._values.calls import AttemptFailed, AttemptStarted, CallEnded, CallEvent, CallStarted, FirstEvent
@@ -44,9 +44,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from polyglot_core._engine.call import Call
+    from polyglot_core._engine.call_state import Target
+    from polyglot_core._values.events import Seam
     from polyglot_core._wire.messages import Chunk
 
-__all__ = ["CallRecord", "GuardedObserver", "guarded", "observe", "record_for"]
+__all__ = ["CallRecord", "GuardedObserver", "SeamObserver", "guarded", "observe", "record_for"]
 
 _log = logging.getLogger("polyglot_core.engine")
 
@@ -58,7 +60,13 @@ class GuardedObserver:
     """Calls an observer, and logs the first exception that it raises. Calls go on as if it had not.
 
     The text of the exception is left out if the observer is given content, which it may quote.
+
+    Attributes:
+        observer: The observer.
+        times_chunks: True if it needs to know when each chunk was read.
     """
+
+    times_chunks = True
 
     def __init__(self, observer: Callable[[CallEvent], object]) -> None:
         check_callback("An observer", observer)
@@ -74,6 +82,24 @@ class GuardedObserver:
             if not self._blamed:
                 self._blamed = True
                 _log.warning("An observer raised %s. Logged once.", type(error).__name__, exc_info=not wants_content)
+
+
+class SeamObserver(GuardedObserver):
+    """Calls a function of `on_seam` with the seam before each further attempt. What it raises passes."""
+
+    times_chunks = False
+
+    def __init__(self, callback: Callable[[Seam], object]) -> None:
+        super().__init__(partial(_call_with_seam, callback))
+
+    def tell(self, event: CallEvent, content: dict[str, object]) -> None:
+        """Call the observer with an event and its content."""
+        self.observer(replace(event, **content))
+
+
+def _call_with_seam(callback: Callable[[Seam], object], event: CallEvent) -> None:
+    if isinstance(event, AttemptFailed) and event.seam:
+        call_each("on_seam", (callback,), event.seam)
 
 
 _process: dict[GuardedObserver, None] = {}
@@ -126,7 +152,7 @@ _open: dict[str, tuple[object, Callable[[], None]]] = {}
 def record_for(observers: list[GuardedObserver]) -> CallRecord:
     """Return the record of a new call, for these observers and those of the process."""
     everyone = [*observers, *_process, *([_logger] if _log.isEnabledFor(logging.INFO) else ())]
-    return CallRecord(list({id(each.observer): each for each in everyone}.values())) if everyone else NOT_OBSERVED
+    return CallRecord(list({id(each.observer): each for each in everyone}.values()))
 
 
 class CallRecord:
@@ -152,13 +178,26 @@ class CallRecord:
             _open[self._call_id] = on_collect(owner, partial(self._end_elsewhere, call)), partial(self._end, call)
             origin, request = origin_of(call.target.connection.base_url or ""), call.target.request
             facts = {"origin": origin, "stream": request.stream, "options": request.options}
-            self._tell(call, CallStarted, facts, request=request)
+            self._tell(call.target, CallStarted, facts, request=request)
+
+    def watch(self, observer: GuardedObserver, call: Call, owner: object) -> None:
+        """Add an observer to a call, which may have started."""
+        self.observers.append(observer)
+        if self._attempts:
+            self.start(call, owner)
 
     def report(self, call: Call, kind: type[CallEvent], **facts: object) -> None:
-        """Report an event of an attempt, unless the end of the call was: what runs in the background may come late."""
+        """Report an event of an attempt, unless the end of the call was: what runs in the background may be late."""
         self._attempts += kind is AttemptStarted
+        self._report(call.target, kind, facts)
+
+    def failed(self, target: Target, facts: dict[str, Any], seam: Seam | None) -> None:
+        """Report that an attempt at a target failed."""
+        self._report(target, AttemptFailed, facts, seam=seam)
+
+    def _report(self, target: Target, kind: type[CallEvent], facts: dict[str, Any], **content: object) -> None:
         if self._attempts and self._call_id in _open:
-            self._tell(call, kind, {"attempt": self._attempts, **facts})
+            self._tell(target, kind, {"attempt": self._attempts, **facts}, **content)
 
     def timed(self, take: Callable[[Chunk, float], Any]) -> Callable[[Chunk, float], Any]:
         """Return `take` of a new attempt, which also notes when each chunk was read if the call is observed."""
@@ -168,7 +207,7 @@ class CallRecord:
             read.append(now)
             return take(chunk, now)
 
-        return timed if self.observers else take
+        return timed if any(each.times_chunks for each in self.observers) else take
 
     def end(self, call: Call, *, elsewhere: bool = False) -> None:
         """Report the end of a call that has ended, once; `elsewhere`, or if cancelled, in a thread of its own."""
@@ -194,17 +233,13 @@ class CallRecord:
                 "finish_reasons": tuple(choice.finish_reason for choice in response.choices if choice.finish_reason),
                 "chunk_gaps": tuple(later - earlier for earlier, later in pairwise(self._read)),
             }
-            self._tell(call, CallEnded, facts, response=response)
+            self._tell(call.target, CallEnded, facts, response=response)
 
-    def _tell(self, call: Call, kind: type[CallEvent], facts: dict[str, Any], **content: object) -> None:
-        connection, driver, request, _ = call.target
+    def _tell(self, target: Target, kind: type[CallEvent], facts: dict[str, Any], **content: object) -> None:
+        connection, driver, request, _ = target
         event = kind(self._call_id, connection.name, driver.name, request.model, **facts)
         for observer in self.observers:
             observer.tell(event, content)
-
-
-NOT_OBSERVED = CallRecord([])
-"""The record of calls without observers."""
 
 
 def _end_all() -> list[None]:

@@ -59,14 +59,15 @@
 # after the finish reason is no error. If not, the iterator raises an error with a partial, and the attempt has an
 # outcome then. Second pass: this error, or one that the attempt itself has raised while it decoded. `decide` chooses:
 # Raise, AcceptTruncated (the call ends without an error), or a further attempt, for which the call has been prepared
-# when `decide` returns. The pump releases the exchange and calls `on_seam`; the next round sleeps, and the one after it
-# sends. A
-# TwoReadersError skips all of this: it belongs to the second reader, and the first one's stream continues. Once the
-# call is cancelled errors are dropped, because closing the socket causes them.
+# when `decide` returns. The pump reports the failure to the observers, of which `on_seam` adds some, and releases the
+# exchange; the next round sleeps, and the one after it sends. A TwoReadersError skips all of this: it belongs to the
+# second reader, and the first one's stream continues. Once the call is cancelled errors are dropped, because closing
+# the socket causes them.
 #
 # The order in `_recover` matters. The exchange is released before the sleep, so that no connection is held during a
-# backoff. `on_seam` runs before the sleep, so that the caller can close the call instead of waiting. Whatever a
-# callback raises ends the call as `close` does.
+# backoff. Observers are called before the release, because the end of the call is reported in it, and before the sleep,
+# so that the caller can close the call instead of waiting. What a function of `on_seam` raises ends the call as `close`
+# does.
 #
 # Sync and async share what waits, in flows, which each runs in its own way (see `flows`); what differs in kind is in
 # `backends`. The loop of `__next__` is written twice, because a flow would cost each chunk a call. A test
@@ -92,7 +93,7 @@ from polyglot_core._values.partial import PartialInferenceResponse
 from polyglot_core.errors import PolyglotError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
     from polyglot_core._engine.background import AsyncBackground, AsyncOperation, Background, Operation
@@ -101,7 +102,6 @@ if TYPE_CHECKING:
     from polyglot_core._http.event_loops import AsyncSource
     from polyglot_core._http.exchange import AsyncExchange, Exchange
     from polyglot_core._http.pools import Pools
-    from polyglot_core._values.events import Seam
     from polyglot_core._wire.messages import Chunk
 
     _Taken = PartialInferenceResponse | Iterable[PartialInferenceResponse]
@@ -126,7 +126,6 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         exhausted: True once the iterator has ended.
         interrupted: True if the call was ended by an interruption of a read, and not by its end or `close`.
         partial_callbacks: Called with each partial by `call_back`.
-        seam_callbacks: Called with the seam when a further attempt has been decided on.
     """
 
     _take: Callable[[Chunk, float], _Taken]  # `call.attempt.take`, once there is an attempt
@@ -135,7 +134,6 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         self.call = call
         self.exhausted = self.interrupted = False
         self.partial_callbacks: list[Callable[[PartialInferenceResponse], object]] = []
-        self.seam_callbacks: list[Callable[[Seam], object]] = []
         self._backoff = 0.0  # seconds to wait before the next request
         self._clocks = call.clocks
         self._chunks: Iterator[Chunk] = iter(())
@@ -222,11 +220,11 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
 
     def calling_back(self, partial: PartialInferenceResponse) -> Flow[None]:
         """Call `on_partial` with a partial that is about to be returned. What it raises ends the call."""
-        return self._call_back("on_partial", self.partial_callbacks, partial)
+        return self._call_back(call_each, "on_partial", self.partial_callbacks, partial)
 
-    def _call_back(self, method: str, callbacks: Sequence[Callable[[Any], object]], value: object) -> Flow[None]:
+    def _call_back(self, call: Callable[..., None], *arguments: object) -> Flow[None]:
         try:
-            call_each(method, callbacks, value)
+            call(*arguments)
         except BaseException:
             yield from self.closing()
             raise
@@ -305,8 +303,10 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         if self.call.interruptible:
             self._ready = self.call.interrupted(error)
             return
+        target = self.call.target
         try:
             decision = self.call.decide(error)
+            yield from self._call_back(self.call.report_failure, target, error, decision)
             yield from self._release()
         except BaseException as interruption:
             yield from self._abandon(interruption)
@@ -316,7 +316,6 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
         if not isinstance(decision, AcceptTruncated):
             self._chunks = iter(())
             self._backoff = decision.wait
-            yield from self._call_back("on_seam", self.seam_callbacks, self.call.seam)
 
     def _end(self) -> Flow[None]:
         """Record the end of the iteration.

@@ -232,6 +232,9 @@ class Exchange(_ExchangeState):
             clocks.waited = perf_counter()
             if data is None:
                 return self._end_of_body()
+            if self._decoder is None and data and len(data) <= self._left:  # as `_counted`, without the call
+                self._left -= len(data)
+                return data
             if data := self._counted(data):
                 return data
 
@@ -289,6 +292,9 @@ class AsyncExchange(_ExchangeState):
             clocks.waited = perf_counter()
             if data is None:
                 return self._end_of_body()
+            if self._decoder is None and data and len(data) <= self._left:  # as `_counted`, without the call
+                self._left -= len(data)
+                return data
             if data := self._counted(data):
                 return data
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from polyglot_core._values.events import Seam
 from polyglot_core._values.request import InferenceRequest
 from polyglot_core._values.response import FinishReason, InferenceResponse, Outcome, Timing, Usage
 
@@ -80,6 +81,8 @@ class AttemptFailed(_AttemptFacts, frozen=True, kw_only=True):
         how: What follows: ``retry``, ``fallback``, or the mode in which the response is resumed; None if the call
             ends.
         wait: Seconds until then.
+        seam: The same with the text of the error, for observers that have a true attribute `wants_content` if another
+            attempt follows; None for all others.
     """
 
     error: str
@@ -88,6 +91,7 @@ class AttemptFailed(_AttemptFacts, frozen=True, kw_only=True):
     request_id: str | None = None
     how: Literal["retry", "fallback", "restart", "prefill", "provider"] | None = None
     wait: float = 0.0
+    seam: Seam | None = None
 
 
 class CallEnded(_CallFacts, frozen=True, kw_only=True):

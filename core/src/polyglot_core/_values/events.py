@@ -5,8 +5,9 @@ Content events have the index of their `choice` and of their `block` in it, both
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import attrgetter
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -314,18 +315,26 @@ Event = (
 
 def type_problem(event: Event) -> str | None:
     """Return which field of an event has a value of the wrong type, its type, and the right ones; None if none has."""
-    for name, types in _types(type(event)):
-        value = getattr(event, name)
-        if not isinstance(value, types):
-            wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in types)
-            return f"{name} is {type(value).__name__} and not {wanted}"
-    return None
+    names, values_of, types = _fields(type(event))
+    values = values_of(event)
+    if all(map(isinstance, values, types)):
+        return None
+    wrong = next(each for each in zip(names, values, types, strict=True) if not isinstance(*each[1:]))
+    wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in wrong[2])
+    return f"{wrong[0]} is {type(wrong[1]).__name__} and not {wanted}"
 
 
 @lru_cache(maxsize=32)
-def _types(kind: type[Struct]) -> tuple[tuple[str, tuple[type, ...]], ...]:
-    """Return the fields of an event class, each with the types that its value may have."""
-    return tuple((name, _classes(hint)) for name, hint in get_type_hints(kind).items() if not name.startswith("_"))
+def _fields(
+    kind: type[Struct],
+) -> tuple[tuple[str, ...], Callable[[Event], tuple[Any, ...]], tuple[tuple[type, ...], ...]]:
+    """Return the names of an event's fields, what returns their values, and the types that each value may have."""
+    hints = {name: _classes(hint) for name, hint in get_type_hints(kind).items() if not name.startswith("_")}
+    return tuple(hints), _values_of(*hints), tuple(hints.values())
+
+
+def _values_of(*names: str) -> Callable[[Event], tuple[Any, ...]]:
+    return attrgetter(*names) if len(names) > 1 else lambda event: tuple(getattr(event, name) for name in names)
 
 
 def _classes(hint: Any) -> tuple[type, ...]:  # noqa: ANN401 (what an annotation may be)

@@ -26,12 +26,13 @@ class JSONText(Mapping[str, Any]):
 
     def __init__(self, text: bytes) -> None:
         self._text = text
-        self._members: dict[str, Any] | None = None
 
     def _read(self) -> dict[str, Any]:
-        if self._members is None:
-            self._members = _decode(self._text)
-        return self._members
+        try:
+            return self._members
+        except AttributeError:  # not set by `__init__`: most objects are not read, and some streams make one per chunk
+            self._members: dict[str, Any] = _decode(self._text)
+            return self._members
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 (any JSON value)
         return self._read()[name]

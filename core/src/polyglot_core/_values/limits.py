@@ -205,5 +205,6 @@ def _known(layer: object, row: Timeouts | Retries | Limits | Rate, field: str, n
         )
     for key in layer:
         if key not in known:
-            raise config_error(f"Connection {name!r} has no {key!r} in {field}{suggestion(str(key), known)}.", name)
+            hint = suggestion(str(key), known) or f": known are {', '.join(known)}"
+            raise config_error(f"Connection {name!r} has no {key!r} in {field}{hint}.", name)
     return layer

@@ -204,14 +204,12 @@ class Mark(Struct, eq=False, gc=False):
         transcript: The content of the choice.
         reasonings: Number of pieces of reasoning received.
         pieces: Number of pieces of tool calls received.
-        usage: The last usage report received.
     """
 
     choice: int
     transcript: Transcript
     reasonings: int = 0
     pieces: int = 0
-    usage: UsageReading | None = None
 
 
 class PartialInferenceResponse(Struct, Generic[DataT], eq=False, gc=False):
@@ -233,6 +231,7 @@ class PartialInferenceResponse(Struct, Generic[DataT], eq=False, gc=False):
     raw: bytes
     _texts: int
     _mark: Mark
+    _usage: UsageReading | None = None
     reasoning_delta: str = ""
     refusal_delta: str = ""
     finish_reason: FinishReason | None = None
@@ -306,7 +305,7 @@ class PartialInferenceResponse(Struct, Generic[DataT], eq=False, gc=False):
     @property
     def usage(self) -> Usage | None:
         """Return the token counts, or None if the provider has not reported any yet."""
-        reading = self._mark.usage
+        reading = self._usage
         return None if reading is None else reading.read()
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from polyglot_core._values.unreadable import parse
@@ -92,6 +93,7 @@ class Suspicion(NamedTuple):
         return _failure(self.payload, self.data)
 
 
+@lru_cache(maxsize=128)  # a stream repeats few names
 def is_error_name(event: str | None) -> bool:
     """Return whether the name of an event says that the response has failed."""
     words = [] if event is None else [word.lower() for word in _NAME_PARTS.findall(event)]

@@ -37,9 +37,21 @@ _SKIP = len(_FIELD)
 
 _MOST_DIGITS = 10  # of `retry`: 10**10 ms are 116 days, and int() raises for a number of more than 4,300 digits
 
-_NEXT_FIELD = _BLANK_LINE + _FIELD
+_CRLF = b"\r\n"
 
-_HEAD, _PAYLOAD, _TAIL = slice(_SKIP), slice(_SKIP, -2), slice(-2, None)
+_BLANK_CRLF = _CRLF + _CRLF
+
+_NEXT_FIELD, _NEXT_CRLF_FIELD = _BLANK_LINE + _FIELD, _BLANK_CRLF + _FIELD
+
+_EVENT = b"event: "
+
+_NAMED = len(_EVENT)
+
+_DATA_LINE = b"\n" + _FIELD
+
+_HEAD, _EVENT_HEAD = slice(_SKIP), slice(_NAMED)
+
+_TAIL, _CRLF_TAIL = slice(-2, None), slice(-4, None)
 
 _BRACKETS = (b"{", b"[")
 
@@ -60,11 +72,13 @@ class SSEFramer:
     Attributes:
         retry: The last reconnection time that the server sent, in milliseconds, or None.
         leftovers: The lines that are no fields, and notes on what was odd.
+        between: True if a read that begins now begins a block, and no state of the stream changes how it is read. Then
+            a block of one line of data is a chunk with that data, and nothing else.
     """
 
     __slots__ = (
-        *("_at_start", "_between", "_first", "_flush", "_held", "_last_id", "_limit", "_open", "_returned"),
-        *("leftovers", "retry"),
+        *("_at_start", "_first", "_flush", "_held", "_last_id", "_limit", "_open", "_returned"),
+        *("between", "leftovers", "retry"),
     )
 
     def __init__(self, *, flush_at_eof: bool = False, limit: int = LARGEST_EVENT) -> None:
@@ -78,7 +92,7 @@ class SSEFramer:
         self._last_id: str | None = None
         self._first = True  # no chunk was returned
         self._held: bytes | None = None  # JSON without a framing, which is the whole body if nothing follows it
-        self._between = False  # at the start of a block, and none of the states above applies
+        self.between = False
 
     def feed(self, data: bytes) -> Sequence[Chunk]:
         """Return the chunks that `data` completes.
@@ -86,24 +100,51 @@ class SSEFramer:
         Raises:
             LimitExceeded: A block is too large.
         """
-        # The usual read of a streamed response is one block of one data line. (Slices and `in` are faster than
-        # methods.)
-        if self._between and data[_HEAD] == _FIELD and data[_TAIL] == _BLANK_LINE:
-            payload = data[_PAYLOAD]
-            if LF not in payload and CR not in payload:
-                return (Chunk(payload, payload),)
+        # The usual read of a streamed response is one block: a line of data, in some dialects behind the name of the
+        # event. (Slices and `in` are faster than methods.)
+        if self.between:
+            if data[_HEAD] == _FIELD:
+                end = -2 if data[_TAIL] == _BLANK_LINE else -4 if data[_CRLF_TAIL] == _BLANK_CRLF else 0
+                payload = data[_SKIP:end]
+                if end and LF not in payload and CR not in payload:
+                    return (Chunk(payload, payload),)
+            elif data[_EVENT_HEAD] == _EVENT and data[_TAIL] == _BLANK_LINE:
+                name, _, payload = data[_NAMED:-2].partition(_DATA_LINE)
+                if payload and LF not in name and LF not in payload and CR not in data:
+                    return (Chunk(payload, payload, "part", name.decode("utf-8", "replace") or None),)
         chunks = self._feed(data)
         odd = self._at_start or self._returned or self._first
-        self._between = not (odd or self._open or self._last_id is not None)
+        self.between = not (odd or self._open or self._last_id is not None)
         return chunks
 
     def _feed(self, data: bytes) -> list[Chunk]:
         if self._at_start:
             data = self._without_mark(data)
         if self._returned or CR in data:
+            if chunks := self._crlf_chunks(data):
+                return chunks
             data = self._with_line_feeds(data)
-        if not data:
+        return self._complete(data) if data else []
+
+    def _crlf_chunks(self, data: bytes) -> list[Chunk]:
+        """Return the chunks of a read in which each block is one line of data and ends with CRLF; none for any other.
+
+        Most bytes are not copied then, as they are if every CRLF is replaced.
+        """
+        start = data.find(_BLANK_CRLF) + 4 if self._open else 0
+        end = data.rfind(_BLANK_CRLF, start)
+        if end < 0 or self._first or self._returned or self._last_id is not None or not data.startswith(_FIELD, start):
             return []
+        payloads = data[start + _SKIP : end].split(_NEXT_CRLF_FIELD)
+        breaks = 2 * (len(payloads) - 1)
+        if data.count(b"\n", start, end) != breaks or data.count(b"\r", start, end) != breaks:
+            return []
+        before = self._complete(self._with_line_feeds(data[:start])) if start else []
+        self._open += self._with_line_feeds(data[end + 4 :])
+        return [*before, *[Chunk(payload, payload) for payload in payloads]]
+
+    def _complete(self, data: bytes) -> list[Chunk]:
+        """Return the chunks that bytes complete whose lines end with LF."""
         if self._open:
             # Only new bytes can end the block, so only they are searched: a long block costs linear time.
             if _BLANK_LINE not in self._open[-1:] + data:
@@ -158,8 +199,15 @@ class SSEFramer:
             if data.count(b"\n", 0, end) == 2 * (len(payloads) - 1):
                 chunks = [Chunk(payload, payload) for payload in payloads]
         if not chunks:
+            last_id = self._last_id
             for block in data[:end].split(_BLANK_LINE):
-                self._read_block(block, chunks)
+                head, _, payload = block.partition(_DATA_LINE)
+                if payload and head[_EVENT_HEAD] == _EVENT and LF not in head and LF not in payload:
+                    name = head[_NAMED:].decode("utf-8", "replace") or None
+                    chunks.append(Chunk(payload, payload, "part", name, last_id))
+                else:
+                    self._read_block(block, chunks)
+                    last_id = self._last_id
         if self._first and chunks:
             self._first = False
             if self._held is not None:

@@ -72,4 +72,5 @@ def batch(source: str, target: str, **options: Any) -> None:
 def _sentence(summary: Summary) -> str:
     cost = f" {summary.cost}." if summary.cost.known else ""
     failed = f", {summary.errors} with an error (--retry-errors makes these calls again)" if summary.errors else ""
-    return f"{summary.done} of {summary.total} done{failed}; {summary.made} calls made now.{cost}"
+    made = f"{summary.made} call{'' if summary.made == 1 else 's'} made now"
+    return f"{summary.done} of {summary.total} done{failed}; {made}.{cost}"

@@ -175,5 +175,6 @@ def _number_at(value: Any, path: str) -> int:
 
 
 def _money(amount: Decimal, currency: str) -> str:
-    digits = f"{amount:.4f}" if amount < 1 else f"{amount:.2f}"
+    places = 2 if amount >= 1 or not amount else max(4, 1 - amount.adjusted())  # at least two digits that are not 0
+    digits = f"{amount:.{places}f}"
     return f"${digits}" if currency == "USD" else f"{digits} {currency}"

@@ -38,7 +38,7 @@ class EventStreamFramer:
     that is truncated by the end of the body raises `Truncated`.
     """
 
-    __slots__ = ("_broken", "_limit", "_open", "_wanted")
+    __slots__ = ("_broken", "_encoded", "_headers", "_limit", "_open", "_wanted")
 
     media_types = frozenset({MEDIA_TYPE})
 
@@ -47,6 +47,7 @@ class EventStreamFramer:
         self._open = bytearray()  # the frame that has not ended
         self._wanted = _PRELUDE.size  # bytes that the buffer must hold before parsing it is worthwhile
         self._broken: Malformed | LimitExceeded | None = None
+        self._encoded, self._headers = b"", dict[str, str]()  # of the last frame
 
     @staticmethod
     def recognizes(data: bytes) -> bool | None:
@@ -104,9 +105,21 @@ class EventStreamFramer:
             if len(data) - offset < total:
                 self._wanted = total
                 break
-            chunks.append(_frame(data[offset : offset + total], headers))
+            chunks.append(self._frame(data[offset : offset + total], headers))
             offset += total
         self._open[:] = data[offset:]
+
+    def _frame(self, frame: bytes, headers_length: int) -> Chunk:
+        body = len(frame) - _CHECKSUM.size
+        if zlib.crc32(frame[:body]) != _CHECKSUM.unpack_from(frame, body)[0]:
+            raise _malformed("its checksum is wrong")
+        end = _PRELUDE.size + headers_length
+        # Nearly all frames have the headers of the one before.
+        if (encoded := frame[_PRELUDE.size : end]) != self._encoded:
+            self._encoded, self._headers = encoded, _headers(encoded)
+        headers = dict(self._headers)
+        event = headers.get(":event-type") or headers.get(":exception-type") or headers.get(":error-code")
+        return Chunk(frame[end:body], frame, "part", event, None, headers)
 
 
 def _lengths(data: bytes, offset: int) -> tuple[int, int]:
@@ -119,16 +132,6 @@ def _lengths(data: bytes, offset: int) -> tuple[int, int]:
     if headers > min(_LONGEST_HEADERS, total - _SHORTEST_FRAME):
         raise _malformed(f"headers of {headers} bytes do not fit a frame of {total}")
     return total, headers
-
-
-def _frame(frame: bytes, headers_length: int) -> Chunk:
-    body = len(frame) - _CHECKSUM.size
-    if zlib.crc32(frame[:body]) != _CHECKSUM.unpack_from(frame, body)[0]:
-        raise _malformed("its checksum is wrong")
-    end = _PRELUDE.size + headers_length
-    headers = _headers(frame[_PRELUDE.size : end])
-    event = headers.get(":event-type") or headers.get(":exception-type") or headers.get(":error-code")
-    return Chunk(frame[end:body], frame, "part", event, None, headers)
 
 
 # Type byte → number of bytes and how to read them; the two types with a length of their own are not here.

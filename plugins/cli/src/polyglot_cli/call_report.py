@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from polyglot_cli.error_report import exit_code
 from polyglot_cli.output import write_line
+from polyglot_cli.wording import as_command
 from polyglot_core import FinishReason, Outcome, PolyglotError, TimedOut
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from polyglot_core import Connection, InferenceResponse
 
-__all__ = ["print_debug", "print_notes", "print_usage"]
+__all__ = ["end_fields", "print_debug", "print_notes", "print_usage"]
 
 _SHORTEST = 0.001  # seconds; a speed measured over less means nothing
 _SHOWN_CAUSE = 300  # characters
@@ -39,7 +41,7 @@ def _notes(response: InferenceResponse) -> Iterator[str]:
         yield f"The model refused: {response.refusal}"
     if response.tool_calls:
         names = ", ".join(call.name for call in response.tool_calls)
-        yield f"The model calls tools, which the command does not run: {names}. --json shows the arguments."
+        yield f"The model calls tools that are not run: {names}. --json shows the arguments."
     if any(choice.media for choice in response.choices):
         yield "The response contains images, sound or files, which are not shown; --events prints them."
     if len(response.choices) > 1:
@@ -87,6 +89,31 @@ def _speed(response: InferenceResponse) -> float | None:
     if not tokens or first is None or whole is None:
         return None
     return tokens / (whole - first) if whole - first > _SHORTEST else None
+
+
+# The last line of ``--json``
+
+
+def end_fields(response: InferenceResponse | None, error: BaseException | None) -> dict[str, object]:
+    """Return how a call ended, without its content: outcome, connection, model, finish reason, usage and timing.
+
+    Args:
+        response: The response, or what was received of it.
+        error: The error or interrupt that ended the call, if any.
+    """
+    fields: dict[str, object] = {"outcome": _outcome(response, error)}
+    if response is not None:
+        names = ("connection", "model", "id", "request_id", "finish_reason")
+        fields |= {name: getattr(response, name) for name in names}
+        usage, timing = response.usage, response.timing
+        fields["usage"] = usage and {name: getattr(usage, name) for name in usage.__struct_fields__ if name != "raw"}
+        fields["timing"] = {"first_event": timing.first_event, "duration": timing.duration}
+        fields["failed_attempts"] = len(response.failed_attempts)
+    if isinstance(error, PolyglotError):
+        facts = {name: getattr(error, name) for name in ("status", "code", "retry_after", "request_id", "retryable")}
+        message = as_command(error.message)
+        fields["error"] = {"type": type(error).__name__, "message": message, **facts, "exit_code": exit_code(error)}
+    return fields
 
 
 # Debug

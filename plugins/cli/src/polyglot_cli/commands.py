@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+import importlib
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from polyglot_cli import interrupts
-from polyglot_cli.output import is_closed_pipe, plain_warnings, silence_standard_streams
-from polyglot_cli.parameters import complete_connection, name, option, positive, prompt_from
+from polyglot_cli.groups import DefaultGroup
+from polyglot_cli.output import is_closed_pipe, is_terminal, plain_warnings, silence_standard_streams
+from polyglot_cli.parameters import positive
+from polyglot_cli.stream_command import stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,24 +23,86 @@ __all__ = ["polyglot"]
 _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 _UNREAD = 141  # the same with SIGPIPE
 
+_MODULES = {
+    "chat": "chat.command",
+    "compare": "compare.command",
+    "completion": "completion_command",
+    "connections": "connections_command",
+    "keys": "keys_command",
+    "logs": "logs_command",
+    "models": "models_command",
+    "templates": "templates_command",
+}
+"""Modules of subcommands that are imported when they are used."""
 
-class Commands(click.Group):
+_SECTIONS = {
+    "Every day": ("stream", "chat", "compare", "batch", "logs", "templates"),
+    "Setting up": ("connections", "keys", "models", "completion"),
+}
+"""Sections of the help. Subcommands that are in none of them follow in one of their own."""
+
+_LIKE_A_COMMAND = 0.75  # from 0 to 1: how similar one word is to a command that was probably meant
+
+
+class Commands(DefaultGroup):
     """A group that converts Polyglot's errors, Ctrl-C and a closed pipe to exit codes."""
+
+    default: ClassVar[str] = "stream"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the subcommands, with those that packages provide."""
         # Imported here, as everything that a subcommand of its own does not need.
         from polyglot_cli import packaged  # noqa: PLC0415
 
-        return sorted({*super().list_commands(ctx), *packaged.names()})
+        return sorted({*super().list_commands(ctx), *_MODULES, *packaged.names()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a subcommand: one of its own, else one that a package provides."""
         if (own := super().get_command(ctx, cmd_name)) is not None:
             return own
+        if cmd_name in _MODULES:
+            command: click.Command = getattr(importlib.import_module(f"polyglot_cli.{_MODULES[cmd_name]}"), cmd_name)
+            return command
         from polyglot_cli import packaged  # noqa: PLC0415 (as above)
 
         return packaged.load(cmd_name)
+
+    def is_for_default(self, ctx: click.Context, args: list[str]) -> bool:
+        """Return True unless there is a subcommand, or neither arguments nor piped text."""
+        if not args:
+            return not (ctx.resilient_parsing or is_terminal(sys.stdin) or sys.stdin is None)
+        return super().is_for_default(ctx, args)
+
+    def has_command(self, ctx: click.Context, name: str) -> bool:
+        """Return True if a subcommand has this name.
+
+        Raises:
+            click.UsageError: It is one word that is similar to a subcommand, and would be sent as a prompt.
+        """
+        if any(sign.isspace() for sign in name):
+            return False  # a prompt; packages need not be searched
+        if self.get_command(ctx, name) is not None:
+            return True
+        known = [*self.list_commands(ctx), "help"]
+        close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=_LIKE_A_COMMAND)
+        if close and not ctx.resilient_parsing:
+            meant = "polyglot --help" if close[0] == "help" else f"polyglot {close[0]}"
+            raise click.UsageError(
+                f"There is no command {name!r}; did you mean `{meant}`? As a prompt: `polyglot stream {name}`.", ctx
+            )
+        return False
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options and the subcommands, in sections."""
+        click.Command.format_options(self, ctx, formatter)
+        names = self.list_commands(ctx)
+        listed = {name for section in _SECTIONS.values() for name in section}
+        sections = {**_SECTIONS, "Looking inside": [name for name in names if name not in listed]}
+        for heading, members in sections.items():
+            commands = {name: self.get_command(ctx, name) for name in members if name in names}
+            width = formatter.width - 6 - max(map(len, names))
+            with formatter.section(heading):
+                formatter.write_dl([(name, each.get_short_help_str(width)) for name, each in commands.items() if each])
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:  # noqa: ANN401 (click's)
         """Read the command line; click reports a Ctrl-C meanwhile as "Aborted!" and with exit code 1."""
@@ -90,14 +156,6 @@ def _print_versions(ctx: click.Context, _: click.Parameter, wanted: bool) -> Non
     ctx.exit()
 
 
-_config = click.option(
-    "--config",
-    type=click.Path(),
-    metavar="FILE",
-    help="Configuration file, instead of the one in POLYGLOT_CONFIG or your own.",
-)
-
-
 def _json(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what}.")
 
@@ -116,128 +174,26 @@ def polyglot() -> None:
 
     \b
     Examples:
-      polyglot stream "Write a haiku about rain"
-      polyglot stream -c openai -m gpt-4o-mini "Hello"
-      git diff | polyglot stream --system "Review this change."
-      polyglot connections
-
-    Without a connection a simulator on this machine replies, so you can try everything without a key.
+      polyglot "Write a haiku about rain"
+      polyglot -c openai -m gpt-4o-mini "Hello"
+      git diff | polyglot -s "Review this change."
+      polyglot -a photo.jpg "What is this?"
 
     \b
-    Exit codes:
-      0    the response is complete
-      1    the output could not be written
-      2    the command line is wrong
-      3    the configuration is wrong
-      4    the provider returned an error, or does not support the request
-      5    the response was truncated, or not received
-      6    the call timed out
-      130  Ctrl-C
-      141  the reader closed the pipe
+    Without a command a prompt is streamed. Most used options:
+      -c NAME  connection          -a FILE  attachment    -u  usage
+      -m NAME  model               -s TEXT  system        -C  continue
+      -o KEY=VALUE  option         -t NAME  template      -x  extract code
+    All of them: polyglot stream --help
+
+    Without a connection a simulator on this machine replies, so you can try it without a key.
+
+    Exit codes: 0 the response is complete, 1 output, 2 command line, 3 configuration, 4 the provider's error,
+    5 truncated or not received, 6 timed out, 130 Ctrl-C, 141 the reader closed the pipe.
     """  # noqa: D301 (click's sign for lines that stay as they are)
 
 
-@polyglot.command()
-@click.argument("prompt", required=False)
-@click.option(
-    "-c",
-    "--connection",
-    type=name,
-    metavar="NAME",
-    shell_complete=complete_connection,
-    help="Connection, preset or driver to use; see `polyglot connections`.",
-)
-@click.option("-m", "--model", type=name, metavar="NAME", help="Model, instead of the connection's.")
-@click.option("--system", metavar="TEXT", help="System message before the prompt.")
-@click.option(
-    "options",
-    "--option",
-    type=option,
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Option of the call, such as temperature=0.2; the value is JSON, or else text. Repeatable.",
-)
-@click.option(
-    "extra",
-    "--extra",
-    type=option,
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Field of the request body, sent unchanged. Repeatable.",
-)
-@click.option(
-    "--unsupported",
-    type=click.Choice(["raise", "warn", "drop"]),
-    default="raise",
-    help="What to do about an option that the provider does not support.",
-)
-@click.option("--no-stream", is_flag=True, help="Request a plain response instead of a stream.")
-@_json("one JSON object for each partial response, one a line")
-@click.option("--events", is_flag=True, help="Print one JSON object for each event, one a line.")
-@click.option("--reasoning", is_flag=True, help="On a terminal, show the model's thinking before the text.")
-@click.option("--usage", is_flag=True, help="Afterwards print tokens, speed and finish reason on standard error.")
-@click.option("--timeout", type=positive, metavar="SECONDS", help="Seconds that the whole call may take.")
-@click.option(
-    "--retries", type=click.IntRange(0), metavar="N", help="Number of retries before any content is received."
-)
-@click.option(
-    "fallbacks",
-    "--fallback",
-    type=name,
-    metavar="NAME",
-    multiple=True,
-    shell_complete=complete_connection,
-    help="Connection to use if the one before fails. Repeatable.",
-)
-@click.option(
-    "--resume",
-    type=click.Choice(["restart", "prefill", "provider"]),
-    help="How an interrupted response is resumed: with a new request, with a prefill, or by the provider.",
-)
-@click.option("--raw", is_flag=True, help="On a terminal, print control sequences in the response unchanged.")
-@click.option("--debug", is_flag=True, help="Print facts about the call on standard error; never a key.")
-@_config
-def stream(prompt: str | None, **options: Any) -> None:  # noqa: ANN401 (each option's own)
-    """Send a prompt and print the response while it is received.
-
-    The prompt is the argument, or standard input where that is piped or PROMPT is a dash.
-
-    \b
-    Examples:
-      polyglot stream "Write a haiku about rain"
-      polyglot stream -c openai -m gpt-4o-mini --option temperature=0.2 "Hello"
-      git diff | polyglot stream --system "Review this change." > review.md
-      polyglot stream --usage - < question.txt
-      polyglot stream --json "Hello" | jq -j .content_delta
-
-    Piped output is the model's text and nothing else, as it was received. On a terminal its control sequences are
-    removed.
-    """  # noqa: D301 (click's sign for lines that stay as they are)
-    from polyglot_cli.stream import CallOptions, run  # noqa: PLC0415 (it imports the whole library)
-
-    run(CallOptions(prompt=prompt_from(prompt), **options))
-
-
-@polyglot.command()
-@click.option("show_all", "--all", is_flag=True, help="List also every known name that cannot be used now, and why.")
-@_json("a JSON array of objects, with all names")
-@_config
-def connections(config: str | None, as_json: bool, show_all: bool) -> None:  # noqa: FBT001 (click's)
-    """List the connections, and why some cannot be used.
-
-    \b
-    Examples:
-      polyglot connections
-      polyglot connections --all
-      polyglot connections --json | jq -r '.[] | select(.usable) | .name'
-      polyglot connections --config work.toml
-
-    A name is a connection of the configuration file, a preset or a driver; a model may follow it after a slash. Your
-    own connections are always listed, presets and drivers when they can be used.
-    """  # noqa: D301 (click's sign for lines that stay as they are)
-    from polyglot_cli import tables  # noqa: PLC0415 (it imports the whole library)
-
-    tables.list_connections(config, as_json=as_json, show_all=show_all)
+polyglot.add_command(stream)
 
 
 @polyglot.command()
@@ -286,15 +242,3 @@ def simulate(port: int, reply: str | None, pace: float | None, script: str | Non
     from polyglot_cli.simulate import run  # noqa: PLC0415 (it imports the whole library)
 
     run(port, reply, pace, script)
-
-
-def _add_commands() -> None:
-    """Add the commands that have a package of their own here; each imports what it runs when it is run."""
-    from polyglot_cli.chat.command import chat  # noqa: PLC0415 (they import options from this package)
-    from polyglot_cli.compare.command import compare  # noqa: PLC0415 (as above)
-
-    for command in (chat, compare):
-        polyglot.add_command(command)
-
-
-_add_commands()

@@ -19,14 +19,23 @@ _PACE = 40.0  # tokens per second: about the speed of reading
 _ECHOED = 200  # characters of the prompt; a long one would be echoed for minutes
 
 
-def simulator(prompt: str, config: str | None, variables: tuple[str, ...]) -> Simulator:
+def simulator(prompt: str, config: str | None, variables: tuple[str, ...], *, chosen: bool = False) -> Simulator:
     """Return a simulator that replies to `prompt`, and print a notice on standard error.
 
     Args:
         prompt: The prompt, which the reply quotes.
         config: The file that ``--config`` names.
         variables: Environment variables with keys, each of which would make a default connection.
+        chosen: Whether the user has chosen the simulator, so that no notice is needed.
     """
+    if not chosen:
+        _print_notice(config, variables)
+    os.environ["no_proxy"] = "*"  # this process sends requests to itself only
+    echoed = textwrap.shorten(prompt, _ECHOED, placeholder=" …")
+    return Simulator(_REPLY.format(prompt=echoed), pace=Pace(tokens_per_second=_PACE))
+
+
+def _print_notice(config: str | None, variables: tuple[str, ...]) -> None:
     configured = [info.name for info in connections(config) if info.source == "file"]
     if configured:
         names = ", ".join(configured)
@@ -34,6 +43,3 @@ def simulator(prompt: str, config: str | None, variables: tuple[str, ...]) -> Si
     else:
         ways = [*(f"set {variable}" for variable in variables), "see `polyglot connections`"]
         write_line(f"No connection is configured, so a simulator on this machine replies; {' or '.join(ways)}.")
-    os.environ["no_proxy"] = "*"  # this process sends requests to itself only
-    echoed = textwrap.shorten(prompt, _ECHOED, placeholder=" …")
-    return Simulator(_REPLY.format(prompt=echoed), pace=Pace(tokens_per_second=_PACE))

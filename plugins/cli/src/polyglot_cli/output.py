@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyglot_cli.control_sequences import one_line
+from polyglot_cli.styles import console
+from polyglot_cli.wording import as_command
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,11 +42,13 @@ class Output:
     Attributes:
         is_terminal: Whether standard output is a terminal.
         at_line_start: Whether the last character was a line break, or nothing has been written yet.
+        is_empty: Whether nothing has been written yet.
     """
 
     def __init__(self) -> None:
         self.is_terminal = is_terminal(sys.stdout)
         self.at_line_start = True
+        self.is_empty = True
         stdout: TextIO | None = sys.stdout
         self._buffer: BinaryIO | None = None if stdout is None else stdout.buffer
         # A pipe receives the text as the provider sent it; a terminal receives what it can show.
@@ -60,6 +64,7 @@ class Output:
         if not text:
             return
         self.at_line_start = text.endswith("\n")
+        self.is_empty = False
         if self._buffer is None:
             return
         try:
@@ -107,7 +112,7 @@ def plain_warnings() -> Generator[None]:
 
     def show(message: Warning | str, category: type[Warning], *position: Any, **more: Any) -> None:  # noqa: ANN401
         if category is UserWarning:
-            write_line(str(message), label="Warning:", style="bold")
+            write_line(as_command(str(message)), label="Warning:", style="bold")
         else:
             usual(message, category, *position, **more)
 
@@ -129,7 +134,6 @@ def write_line(text: str, label: str = "", style: str = "") -> None:
         click.echo(label + line, err=True)
         return
     # Imported here: a pipe does not need it, and the import takes longer than the command itself.
-    from rich.console import Console  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    Console(stderr=True).print(Text.assemble((label, style), line))
+    console(stderr=True).print(Text.assemble((label, style), line))

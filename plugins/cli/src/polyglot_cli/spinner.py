@@ -1,78 +1,147 @@
-"""A line on the terminal until the first content is received."""
+"""A line on the terminal while nothing is printed: before the response begins, while the model thinks, in a stall."""
 
 from __future__ import annotations
 
+import contextlib
+import math
+import shutil
+import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from polyglot_cli.control_sequences import one_line
+from polyglot_cli.output import write_line
+from polyglot_cli.styles import is_dumb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
-    from rich.status import Status
-    from rich.text import Text
+    from polyglot_cli.output import Output
 
 __all__ = ["Spinner"]
 
-_PATIENCE = 0.4  # seconds; for a quicker response the line would only flicker
+_PATIENCE = 0.4  # seconds before the line appears; for a quicker response it would only flicker
+_STALL = 2.0  # seconds without a piece of a response that has begun
+_TICK = 0.1  # seconds between two pictures
+_COUNTED = 1.0  # seconds from which on they are shown
+
+_HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"  # the cursor
+_CLEAR = "\r\x1b[2K"
+# Text may be left of the cursor. Index and reverse index make sure that there is a line below it; then the position
+# is saved, so that the line below can be written and the cursor put back.
+_SAVE, _BELOW, _BACK = "\x1bD\x1bM\x1b7", "\x1b8\x1b[B", "\x1b8"
 
 
 class Spinner:
-    """Shows on standard error, from entering to `stop`, which connection the command waits for.
+    """Shows on standard error, from entering to `stop`, what the command waits for and for how long.
 
-    The line appears after 0.4 seconds. It is removed before `stop` returns, so that no output is written beside it.
+    The line appears after 0.4 seconds; once text has been printed, after 2 seconds without any. It is removed before
+    text is printed, which is to happen within `writing`.
 
     Args:
         name: Name of the connection.
-        shown: Whether there is a terminal to show it on.
+        output: Standard output, which may be the same terminal.
+        shown: Whether standard error is a terminal to show it on.
     """
 
-    def __init__(self, name: str, *, shown: bool) -> None:
-        self._text = f"waiting for {one_line(name)}…"
+    def __init__(self, name: str, output: Output, *, shown: bool) -> None:
+        self._name = one_line(name)
+        self._text = f"waiting for {self._name}…"
+        self._output = output
+        self._shown = shown and not is_dumb()
+        self._notices = shown and is_dumb()
         self._lock = threading.Lock()
-        self._status: Status | None = None
-        self._over = not shown
-        self._timer = threading.Timer(_PATIENCE, self._show)
-        self._timer.daemon = True
+        self._over = threading.Event()
+        self._since = time.monotonic()
+        self._patience = _PATIENCE
+        self._visible = ""  # what removes the line; empty if there is none
+        self._ticks = 0
 
     def write_line(self, text: str) -> None:
-        """Replace the text, at once if the line is visible already."""
+        """Replace the text, at once if the line is visible already; on a terminal without cursor, print it."""
+        if self._notices:
+            write_line(text)
+        self._wait_for(one_line(text))
+
+    def think(self) -> None:
+        """Note that the model sends reasoning which is not printed."""
+        self._wait_for(f"{self._name} is thinking…")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Remove the line, and show none while the block prints."""
+        if not self._shown:
+            yield
+            return
         with self._lock:
-            self._text = one_line(text)
-            if self._status is not None and not self._over:
-                self._status.update(self._shown())
+            self._remove()
+            yield
+            self._since, self._patience = time.monotonic(), _STALL
+            self._text = f"waiting for {self._name} to continue…"
+
+    def pause(self) -> None:
+        """Remove the line, and show none before the next step or `resume`."""
+        if self._shown:
+            with self._lock:
+                self._remove()
+                self._patience = math.inf
+
+    def resume(self) -> None:
+        """Wait for the connection again, after `pause`."""
+        if self._patience == math.inf:
+            self._patience, self._since = _PATIENCE, time.monotonic()
+            self._text = f"waiting for {self._name}…"
 
     def stop(self) -> None:
         """Remove the line for good. Idempotent."""
-        if self._over:
-            return
-        self._timer.cancel()
-        with self._lock:
-            self._over = True
-            if self._status is not None:
-                self._status.stop()
+        self._over.set()
+        if self._shown:
+            with self._lock:
+                self._remove()
 
     def __enter__(self) -> Self:
-        if not self._over:
-            self._timer.start()
+        if self._shown:
+            threading.Thread(target=self._run, name="polyglot-spinner", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _show(self) -> None:
-        # Imported here, in the timer's thread, while the request is being sent.
-        from rich.console import Console  # noqa: PLC0415
+    def _wait_for(self, text: str) -> None:
+        if self._shown and text != self._text:
+            with self._lock:
+                self._text, self._since, self._patience = text, time.monotonic(), min(self._patience, _PATIENCE)
+                if self._visible:
+                    self._draw(0.0)
 
-        console = Console(stderr=True)
-        with self._lock:
-            if not self._over and not console.is_dumb_terminal:
-                spinner = "line" if console.options.ascii_only else "dots"
-                self._status = status = console.status(self._shown(), spinner=spinner, spinner_style="none")
-                status.start()
+    def _run(self) -> None:
+        while not self._over.wait(_TICK):
+            with self._lock:
+                waited = time.monotonic() - self._since
+                if not self._over.is_set() and waited >= self._patience:
+                    self._draw(waited)
 
-    def _shown(self) -> Text:
-        from rich.text import Text  # noqa: PLC0415 (as above)
+    def _draw(self, waited: float) -> None:
+        # Imported here, in the thread, while the request is being sent.
+        from rich.cells import set_cell_size  # noqa: PLC0415
 
-        return Text(self._text)
+        pictures = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if (sys.stderr.encoding or "").lower().startswith("utf") else "|/-\\"
+        self._ticks += 1
+        seconds = f" {waited:.0f} s" if waited >= _COUNTED else ""
+        line = f"{pictures[self._ticks % len(pictures)]} {self._text}{seconds}"
+        width = max(shutil.get_terminal_size().columns - 1, 1)
+        line = set_cell_size(line, width).rstrip()
+        if not self._visible:
+            in_place = self._output.is_empty or (self._output.is_terminal and self._output.at_line_start)
+            sys.stderr.write(_HIDE if in_place else _HIDE + _SAVE)
+            self._visible = _CLEAR if in_place else _BELOW + _CLEAR
+        sys.stderr.write(self._visible + line)
+        sys.stderr.flush()
+
+    def _remove(self) -> None:
+        if self._visible:
+            sys.stderr.write(_SHOW + self._visible + ("" if self._visible == _CLEAR else _BACK))
+            sys.stderr.flush()
+            self._visible = ""

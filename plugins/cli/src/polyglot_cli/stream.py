@@ -4,102 +4,125 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from polyglot_cli import interrupts
-from polyglot_cli.call_report import print_debug, print_notes, print_usage
+from polyglot_cli.call_report import end_fields, print_debug, print_notes, print_usage
+from polyglot_cli.exchanges import OneCall
 from polyglot_cli.output import Output, is_terminal, write_line
 from polyglot_cli.spinner import Spinner
 from polyglot_cli.unread_config import mention_unread_file
-from polyglot_cli.views import EventView, PartialView, TextView
-from polyglot_core import ConfigError, Inference, Message, PolyglotError
+from polyglot_cli.views import EventView, ExtractView, StepView, TextView
+from polyglot_core import ConfigError, Inference, JSONSchema, PolyglotError
 from polyglot_core.errors import NoDefault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
+    from polyglot_cli.call_options import CallOptions
+    from polyglot_cli.exchanges import Exchange
     from polyglot_cli.views import View
-    from polyglot_core import InferenceResponse, PendingInference
+    from polyglot_core import InferenceResponse, Message
     from polyglot_core.events import Seam
 
-__all__ = ["CallOptions", "run"]
+__all__ = ["run"]
+
+SIMULATOR = "simulator"
+"""Name of the connection to the simulator on this machine, unless the configuration has one of this name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CallOptions:
-    """The options of the command line; each field is the option of that name.
+class _Screen(NamedTuple):
+    """What is written to while a response is received."""
 
-    Raises:
-        click.UsageError: Two options contradict each other.
-    """
-
-    prompt: str
-    connection: str | None = None
-    model: str | None = None
-    system: str | None = None
-    options: tuple[tuple[str, Any], ...] = ()
-    extra: tuple[tuple[str, Any], ...] = ()
-    unsupported: Literal["raise", "warn", "drop"] = "raise"
-    no_stream: bool = False
-    as_json: bool = False
-    events: bool = False
-    reasoning: bool = False
-    usage: bool = False
-    timeout: float | None = None
-    retries: int | None = None
-    fallbacks: tuple[str, ...] = ()
-    resume: Literal["restart", "prefill", "provider"] | None = None
-    raw: bool = False
-    debug: bool = False
-    config: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.events and self.as_json:
-            raise click.UsageError("--json prints partials and --events prints events; give one of them.")
-        if self.events and self.no_stream:
-            raise click.UsageError("--events shows a stream; leave --no-stream out.")
-
-    @property
-    def messages(self) -> list[Message]:
-        """Return the messages of the request."""
-        system = [] if self.system is None else [Message(role="system", content=self.system)]
-        return [*system, Message(role="user", content=self.prompt)]
+    output: Output
+    view: View
+    spinner: Spinner
 
 
 def run(options: CallOptions) -> None:
-    """Make the call and print its response.
+    """Make the call and print its response; or save it as a template.
 
     Raises:
         PolyglotError: The call failed; the text received before is printed.
         KeyboardInterrupt: The call was interrupted; the text received before is printed, and the connection closed.
     """
+    if options.template or options.save:
+        from polyglot_cli import templates  # noqa: PLC0415 (most calls have none)
+
+        options = templates.applied(options)
+        if options.save:
+            templates.save(options.save, options)
+            return
     mention_unread_file(options.config)
     with contextlib.ExitStack() as opened:
         try:
-            inference = opened.enter_context(_inference(options, opened))
+            _run(options, opened)
         except PolyglotError as error:
-            if options.debug:
-                print_debug(None, None, error)
+            if options.as_json and error.partial is None:  # no view has printed the end
+                StepView(Output()).write("end", end_fields(None, error))
             raise
-        _show(options, inference, _prepared(options, inference))
 
 
-def _inference(options: CallOptions, opened: contextlib.ExitStack) -> Inference:
-    """Open the chosen connection; a simulator, if none is named and there is no default."""
+def _run(options: CallOptions, opened: contextlib.ExitStack) -> None:
+    earlier: list[Message] = []
+    if options.continued or options.conversation:
+        from polyglot_cli import history  # noqa: PLC0415 (most calls continue none)
+
+        options, earlier = history.continued(options)
+    messages = options.messages(earlier)
     try:
-        return Inference.using(options.connection, config=options.config, **_overrides(options))
+        inference, simulated = _inference(options, opened)
+    except PolyglotError as error:
+        if options.debug:
+            print_debug(None, None, error)
+        raise
+    ended = _show(options, opened.enter_context(inference), messages)
+    if ended.response is not None and not simulated:
+        _log(options, [*messages[len(earlier) :], *ended.turns], ended.response, inference)
+    if ended.error is not None:
+        raise ended.error
+    if ended.response is not None and (options.extract or options.schema):
+        from polyglot_cli import extraction  # noqa: PLC0415 (most calls extract nothing)
+
+        if isinstance(ended.view, ExtractView):
+            ended.view.write(extraction.extracted(ended.response))
+        else:
+            extraction.check_json(ended.response)
+
+
+# The connection
+
+
+def _inference(options: CallOptions, opened: contextlib.ExitStack) -> tuple[Inference, bool]:
+    """Return the chosen connection; a simulator and True if it is chosen, or nothing is and a person looks on."""
+    try:
+        return Inference.using(options.connection, config=options.config, **_overrides(options)), False
     except NoDefault as error:  # every other ConfigError is for the user to fix
         if options.connection is not None:
             raise
-        variables = error.variables
+        if not (options.is_plain and options.is_prose and is_terminal(sys.stdout)):
+            advice = (
+                f"{error.message} `polyglot connections add` sets one up; -c {SIMULATOR} chooses a simulator on this "
+                "machine."
+            )
+            raise NoDefault(advice, error.variables, phase="configure") from None
+        variables, chosen = error.variables, False
+    except ConfigError:
+        if options.connection != SIMULATOR or _is_configured(SIMULATOR, options.config):
+            raise
+        variables, chosen = (), True
     from polyglot_cli.fallback import simulator  # noqa: PLC0415 (it is rarely needed)
 
-    return Inference.from_connection(
-        opened.enter_context(simulator(options.prompt, options.config, variables)).connection
-    )
+    replaced = opened.enter_context(simulator(options.prompt, options.config, variables, chosen=chosen))
+    return Inference.from_connection(replaced.connection), True
+
+
+def _is_configured(name: str, config: str | None) -> bool:
+    from polyglot_core import connections  # noqa: PLC0415 (rarely needed)
+
+    return any(info.name == name for info in connections(config))
 
 
 def _overrides(options: CallOptions) -> dict[str, Any]:
@@ -108,87 +131,151 @@ def _overrides(options: CallOptions) -> dict[str, Any]:
     return {**retries, **({"fallbacks": options.fallbacks} if options.fallbacks else {})}
 
 
-def _prepared(options: CallOptions, inference: Inference) -> PendingInference:
+# The request
+
+
+def _exchange(options: CallOptions, inference: Inference, messages: Sequence[Message], screen: _Screen) -> Exchange:
     connection = inference.connection
     if not options.model and not connection.model:
         raise ConfigError(
-            "This connection names no model; give one with --model NAME.", connection=connection.name, phase="configure"
+            f"This connection names no model; give one with -m NAME. `polyglot models -c {connection.name}` lists "
+            "those of the provider.",
+            connection=connection.name,
+            phase="configure",
         )
-    given: Any = dict(options.options)  # core checks the names and the values
-    return inference.create(
-        options.messages,
-        model=options.model,
-        options=given,
-        extra=dict(options.extra),
-        unsupported=options.unsupported,
-        stream=not options.no_stream,
-        timeouts=None if options.timeout is None else {"total": options.timeout},
-        resume=options.resume,
-    )
+    arguments = _arguments(options)
+    if not options.tools:
+        pending = inference.create(list(messages), stream=not options.no_stream, **arguments)
+        return OneCall(pending, events=options.events, no_stream=options.no_stream)
+    from polyglot_cli.tool_files import Confirmation, ToolCalls, functions_of  # noqa: PLC0415 (most calls have none)
+
+    def before() -> None:
+        screen.spinner.pause()
+        screen.output.end_line()
+
+    confirm = None if options.yes else Confirmation(before)
+    functions = functions_of(options.tools)
+    return ToolCalls(inference, messages, functions, confirm=confirm, before=before, arguments=arguments)
 
 
-def _show(options: CallOptions, inference: Inference, pending: PendingInference) -> None:
+def _arguments(options: CallOptions) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "model": options.model,
+        "options": dict(options.options),  # core checks the names and the values
+        "extra": dict(options.extra),
+        "unsupported": options.unsupported,
+        "timeouts": None if options.timeout is None else {"total": options.timeout},
+        "resume": options.resume,
+    }
+    if options.schema is not None:
+        from polyglot_cli.schemas import read_schema  # noqa: PLC0415 (most calls have none)
+
+        given["response_format"] = JSONSchema(read_schema(options.schema), name="response")
+    return given
+
+
+# The response
+
+
+class _Ended(NamedTuple):
+    """How the exchange ended.
+
+    Attributes:
+        view: The view that showed it.
+        response: The response, or what was received of it; None if no request was sent.
+        turns: The turns that it adds to the conversation.
+        error: The error or interrupt that ended it.
+    """
+
+    view: View
+    response: InferenceResponse | None
+    turns: Sequence[Message]
+    error: PolyglotError | KeyboardInterrupt | None
+
+
+def _show(options: CallOptions, inference: Inference, messages: Sequence[Message]) -> _Ended:
     """Send the request, show the response while it is received, and report how the call ended."""
     output = Output()
-    view = _view(options, output)
-    watched = output.is_terminal and is_terminal(sys.stderr) and not (options.as_json or options.events)
-    ending: PolyglotError | KeyboardInterrupt | None = None
+    spinner = Spinner(inference.connection.name, output, shown=is_terminal(sys.stderr))
+    screen = _Screen(output, _view(options, output), spinner)
+    exchange = _exchange(options, inference, messages, screen)
+    error = _read(exchange, screen)
+    screen.view.end()
+    response = exchange.response(error)
+    if isinstance(screen.view, StepView):
+        screen.view.write("end", end_fields(response, error))
+    _report(options, inference, response, error)
+    return _Ended(screen.view, response, () if response is None else exchange.turns(response), error)
+
+
+def _read(exchange: Exchange, screen: _Screen) -> PolyglotError | KeyboardInterrupt | None:
+    """Show every step, close the connection, and return how the call ended unless its response is complete."""
+    view, spinner = screen.view, screen.spinner
     try:
-        with Spinner(inference.connection.name, shown=watched) as spinner:
-            pending.on_seam(lambda seam: _report_seam(seam, spinner, output))
-            for item in _items(options, pending):
-                spinner.stop()
-                view.show(item)
+        with spinner:
+            exchange.on_seam(lambda seam: _report_seam(seam, screen))
+            for step in exchange.steps():
+                if view.prints(step):
+                    with spinner.writing():
+                        view.show(step)
+                elif getattr(step, "reasoning_delta", ""):
+                    spinner.think()
+                else:
+                    spinner.resume()
     except (PolyglotError, KeyboardInterrupt) as error:
         if isinstance(error, KeyboardInterrupt):
             interrupts.caught()
-        ending = error
+        return error
     finally:
-        pending.stream().close()
-    view.end()
-    _report(options, inference, _response(pending, ending), ending)
-    if ending is not None:
-        raise ending
+        exchange.close()
+    return None
 
 
-def _report_seam(seam: Seam, spinner: Spinner, output: Output) -> None:
+def _report_seam(seam: Seam, screen: _Screen) -> None:
     """Report why there is another request: beside the spinner before any content is received, else below the text."""
+    if isinstance(screen.view, StepView):
+        with screen.spinner.writing():
+            screen.view.show(seam)
     wait = f" in {seam.wait:.1f} s" if seam.wait else ""
     step = f"Falling back to {seam.connection}" if seam.how == "fallback" else "Retrying"
-    spinner.write_line(f"{seam.message} {step}{wait}…")
-    if seam.how == "restart":
-        output.end_line()
-        write_line(f"{seam.message} The response restarts{wait}.", label="Note:", style="bold")
+    screen.spinner.write_line(f"{seam.message} {step}{wait}…")
+    if seam.how == "restart" and not isinstance(screen.view, StepView):
+        with screen.spinner.writing():
+            screen.output.end_line()
+            write_line(f"{seam.message} The response restarts{wait}.", label="Note:", style="bold")
 
 
 def _view(options: CallOptions, output: Output) -> View:
     if options.events:
         return EventView(output)
     if options.as_json:
-        return PartialView(output)
+        return StepView(output)
+    if options.extract:
+        return ExtractView(output)
     return TextView(output, reasoning=options.reasoning, raw=options.raw)
-
-
-def _items(options: CallOptions, pending: PendingInference) -> Iterator[Any]:
-    """Return the partials of the response, or its events. A plain response has one of them."""
-    if options.no_stream:
-        pending.response()
-    stream = pending.stream()
-    return stream.events() if options.events else iter(stream)
-
-
-def _response(pending: PendingInference, ending: BaseException | None) -> InferenceResponse | None:
-    """Return the response received so far; None if no request was sent."""
-    return ending.partial if isinstance(ending, PolyglotError) else pending.stream().response()
 
 
 def _report(
     options: CallOptions, inference: Inference, response: InferenceResponse | None, ending: BaseException | None
 ) -> None:
     """Print notes, usage and debug output to standard error."""
-    if response is not None and not (options.as_json or options.events):
+    if response is not None and options.is_prose:
         print_notes(response)
     if response is not None and options.usage and response.timing.first_event is not None:
         print_usage(response)
     if options.debug:
         print_debug(inference.connection, response, ending, model=options.model)
+
+
+def _log(options: CallOptions, turns: Sequence[Message], response: InferenceResponse, inference: Inference) -> None:
+    """Keep the call in the history, if the user has chosen to keep one."""
+    if options.logged is False:
+        return
+    from polyglot_cli import history  # noqa: PLC0415 (it reads a database)
+
+    try:
+        history.keep(options, turns, response, inference.connection)
+    except click.ClickException as error:
+        if options.logged:
+            raise
+        write_line(error.format_message(), label="Warning:", style="bold")

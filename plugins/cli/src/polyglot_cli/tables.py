@@ -1,4 +1,4 @@
-"""``polyglot connections`` and ``polyglot drivers``: lists for people, and JSON for scripts."""
+"""``polyglot drivers``: a table for people, and JSON for scripts."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from polyglot_cli.control_sequences import one_line
 from polyglot_cli.output import Output, is_terminal, write_line
-from polyglot_cli.unread_config import mention_unread_file
+from polyglot_cli.styles import console
 from polyglot_cli.views import as_json as json_text
-from polyglot_core import connections, drivers
+from polyglot_core import drivers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.text import Text
 
-__all__ = ["Line", "list_connections", "list_drivers"]
+__all__ = ["Line", "list_drivers"]
 
 _GAP = "  "
 _WIDEST = 16  # characters of a column on a narrow terminal; a longer cell shifts only its own line
@@ -31,33 +31,6 @@ class Line(NamedTuple):
 
     cells: tuple[str, ...]
     reason: str = ""
-
-
-def list_connections(config: str | None, *, as_json: bool, show_all: bool) -> None:
-    """Print the usable connections, and those of the user that are not usable.
-
-    Args:
-        config: Path of the configuration file; None is the default one.
-        as_json: Print JSON, of all names.
-        show_all: List unusable presets and drivers too.
-
-    Raises:
-        ConfigError: The configuration cannot be read.
-    """
-    mention_unread_file(config)
-    infos = connections(config)
-    if as_json:
-        Output().write(json_text([info._asdict() for info in infos], indent=2) + "\n")
-        return
-    shown = [info for info in infos if show_all or info.usable or info.source == "file"]
-    cells = [(info.name, _state(info.usable), info.source, info.driver, info.model, info.base_url) for info in shown]
-    lines = [_line(row, info.reason) for row, info in zip(cells, shown, strict=True)]
-    if lines or not infos:
-        _print(("NAME", "USABLE", "SOURCE", "DRIVER", "MODEL", "BASE URL"), lines)
-    if len(shown) < len(infos):
-        write_line(
-            f"Known, but not usable now: {len(infos) - len(shown)} more. With --all each is listed with what it needs."
-        )
 
 
 def list_drivers(*, as_json: bool) -> None:
@@ -101,18 +74,17 @@ def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _print_styled(headings: Sequence[str], lines: Sequence[Line], widths: Sequence[int]) -> None:
-    from rich.console import Console  # noqa: PLC0415 (a pipe does not need it)
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415 (a pipe does not need it)
 
-    console = Console()
+    terminal = console()
     available = shutil.get_terminal_size().columns
     if sum(widths) + len(_GAP) * (len(widths) - 1) > available:
         widths = [min(width, _WIDEST) for width in widths]
-    console.print(Text(_fitted(headings, widths, available), "bold"), soft_wrap=True)
+    terminal.print(Text(_fitted(headings, widths, available), "bold"), soft_wrap=True)
     for line in lines:
-        console.print(_styled(Text(_fitted(line.cells, widths, available)), line, widths), soft_wrap=True)
+        terminal.print(_styled(Text(_fitted(line.cells, widths, available)), line, widths), soft_wrap=True)
         if line.reason:
-            console.print(
+            terminal.print(
                 Text(textwrap.fill(line.reason, available, initial_indent=_INDENT, subsequent_indent=_INDENT))
             )
 

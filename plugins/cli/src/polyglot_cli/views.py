@@ -8,13 +8,18 @@ import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from polyglot_cli.control_sequences import Cleaner
+from polyglot_cli.styles import dimmed
+from polyglot_core import ToolResult
+from polyglot_core.events import Seam
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from polyglot_cli.output import Output
     from polyglot_core import PartialInferenceResponse
     from polyglot_core.events import Event
 
-__all__ = ["EventView", "PartialView", "TextView", "View", "as_json"]
+__all__ = ["EventView", "ExtractView", "StepView", "TextView", "View", "as_json"]
 
 # Characters that JSON may contain unescaped, but that control terminals or end lines for some readers.
 _ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -25,6 +30,9 @@ class View(Protocol):
 
     def show(self, item: Any) -> None:  # noqa: ANN401 (partials or events, whichever the view is for)
         """Show the next step."""
+
+    def prints(self, item: Any) -> bool:  # noqa: ANN401 (as above)
+        """Return True if the view prints something for the step."""
 
     def end(self) -> None:
         """Flush held-back text at the end of the response, whether or not it is complete."""
@@ -44,8 +52,14 @@ class TextView:
         cleaned = output.is_terminal and not raw
         self._text = Cleaner() if cleaned else None
         self._thinking = Cleaner() if cleaned else None
-        self._dim = _dim_codes() if reasoning and output.is_terminal else None
+        self._dim = dimmed() if reasoning and output.is_terminal else None
         self._thought = False
+
+    def prints(self, item: PartialInferenceResponse | ToolResult) -> bool:
+        """Return True for a partial with text, or with thinking that is shown."""
+        if isinstance(item, ToolResult) or item.choice:
+            return False
+        return bool(item.content_delta or (item.reasoning_delta and self._dim is not None))
 
     def show(self, item: PartialInferenceResponse) -> None:
         """Write the text that the partial adds."""
@@ -55,7 +69,11 @@ class TextView:
             self._think(_cleaned(self._thinking, item.reasoning_delta))
         if item.content_delta:
             self._end_thinking()
-            self._output.write(_cleaned(self._text, item.content_delta))
+            self.write(item.content_delta)
+
+    def write(self, text: str) -> None:
+        """Write text, cleaned on a terminal."""
+        self._output.write(_cleaned(self._text, text))
 
     def end(self) -> None:
         """Flush the cleaner, and end the line."""
@@ -81,25 +99,97 @@ class TextView:
             self._thought = False
 
 
-class PartialView:
-    """Each partial as a JSON object."""
+class ExtractView:
+    """Nothing while the response is received; then the code or JSON in it.
+
+    Args:
+        output: The output to write to.
+    """
 
     def __init__(self, output: Output) -> None:
         self._output = output
+        self._text = TextView(output)  # it cleans what is for a terminal
 
-    def show(self, item: PartialInferenceResponse) -> None:
-        """Write the partial."""
-        self._output.write(as_json(item.to_dict()) + "\n")
+    def prints(self, _: object) -> bool:
+        """Return False: nothing is printed before the end."""
+        return False
+
+    def show(self, item: object) -> None:
+        """Wait for the end."""
+
+    def end(self) -> None:
+        """Wait for `write`."""
+
+    def write(self, text: str) -> None:
+        """Write what was extracted."""
+        self._text.write(text)
+        self._text.end()
+
+
+class StepView:
+    """Each step of the response as a JSON object with a ``type``; none repeats what was in another.
+
+    ``partial`` has what is new, without the fields that are empty. ``tool_call`` is one that is complete, and
+    ``tool_result`` what its function returned. ``seam`` states why another request is sent. ``end`` is the last line.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._calls: dict[int, int] = {}  # of each choice: how many tool calls are printed
+
+    def prints(self, _: object) -> bool:
+        """Return True: every step has a line."""
+        return True
+
+    def show(self, item: PartialInferenceResponse | ToolResult | Seam) -> None:
+        """Write the step."""
+        if isinstance(item, ToolResult):
+            self.write("tool_result", {"id": item.id, "name": item.name, "content": item.text})
+        elif isinstance(item, Seam):
+            self.write("seam", {name: getattr(item, name) for name in item.__struct_fields__})
+        else:
+            self._show_partial(item)
+
+    def write(self, kind: str, fields: Mapping[str, object]) -> None:
+        """Write a line of this type."""
+        self._output.write(as_json({"type": kind, **fields}) + "\n")
 
     def end(self) -> None:
         """End a line that was interrupted."""
         self._output.end_line()
 
+    def _show_partial(self, item: PartialInferenceResponse) -> None:
+        added = {name: value for name in _DELTAS if (value := getattr(item, name))}
+        if added:
+            self.write("partial", {"choice": item.choice, **added})
+        shown = self._calls.get(item.choice, 0)
+        for call in item.tool_calls[shown:]:
+            if not call.complete:
+                break
+            shown += 1
+            fields = {"id": call.id, "name": call.name, "arguments": call.arguments_raw}
+            self.write("tool_call", {"choice": item.choice, **fields})
+        self._calls[item.choice] = shown
 
-class EventView(PartialView):
+
+_DELTAS = ("content_delta", "reasoning_delta", "refusal_delta", "finish_reason")
+
+
+class EventView:
     """Each event as a JSON object: its name as ``event``, and its fields."""
 
-    def show(self, item: Event) -> None:  # type: ignore[override]  # it receives events
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def prints(self, _: object) -> bool:
+        """Return True: every event has a line."""
+        return True
+
+    def end(self) -> None:
+        """End a line that was interrupted."""
+        self._output.end_line()
+
+    def show(self, item: Event) -> None:
         """Write the event."""
         fields = {name: getattr(item, name) for name in item.__struct_fields__}
         self._output.write(as_json({"event": type(item).__name__, **fields}) + "\n")
@@ -119,15 +209,3 @@ def _as_base64(value: object) -> str:
 
 def _cleaned(cleaner: Cleaner | None, text: str) -> str:
     return text if cleaner is None else cleaner.feed(text)
-
-
-def _dim_codes() -> tuple[str, str]:
-    """Return the codes before and after a dimmed text on this terminal; empty if it does not support them."""
-    from rich.console import Console  # noqa: PLC0415 (most responses do not need it)
-    from rich.text import Text  # noqa: PLC0415
-
-    console = Console()
-    with console.capture() as captured:
-        console.print(Text("x", "dim"), end="")
-    before, _, after = captured.get().partition("x")
-    return before, after

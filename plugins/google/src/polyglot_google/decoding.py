@@ -45,6 +45,12 @@ _decode_text = msgspec.json.Decoder(TextChunk).decode
 _decode = msgspec.json.Decoder().decode
 _decode_arguments = msgspec.json.Decoder(CallArguments | list[CallArguments]).decode
 
+_USUAL_USAGE = b'{"'
+"""How a usage object begins that is not empty."""
+
+_NEVER = b""
+"""Equal to no time of a chunk."""
+
 _END_MARK = b"[DONE]"
 """Added by gateways. Google has no mark, and so it proves nothing."""
 
@@ -80,24 +86,24 @@ _READ_BY_FIELD = {
 def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
     """Decode a chunk or a whole response.
 
-    `state` has the `Turn` of each candidate by its index, the heading of the last chunk, and the details that were
-    emitted.
+    `state` has the `Turn` of each candidate by its index, the details that were emitted, id and model, and, once these
+    are known, ``created``: the time of the last chunk that was read in full.
     """
     try:
         piece = _decode_text(chunk.data)
     except msgspec.DecodeError:
         return _events(state, chunk)
     candidate = piece.candidates[0]
-    part, turn, usage = candidate.content.parts[0], state.get(candidate.index), bytes(piece.usage_metadata)
+    part, usage = candidate.content.parts[0], bytes(piece.usage_metadata)
+    turn, text = state.get(candidate.index), part.text
     if (
         turn is None
         or turn.open != (THOUGHT if part.thought else TEXT)
-        or not part.text
-        or (usage and not usage.startswith(b'{"'))
-        or state.get("heading") != (piece.response_id, piece.model_version, piece.create_time)
+        or not text
+        or (usage[:2] != _USUAL_USAGE and usage)
+        or piece.create_time != state.get("created", _NEVER)
     ):
         return _events(state, chunk)
-    text = part.text
     delta: Event
     if part.thought:
         delta = ReasoningDelta(text, None, None, None, candidate.index, turn.block)
@@ -138,9 +144,9 @@ def _arguments(data: bytes) -> Iterator[str]:
 
 
 def _response_events(response: JSONObject, state: dict[Any, Any], arguments: Iterator[str]) -> Iterator[Event]:
-    names = tuple(_word(response.get(name)) for name in ("responseId", "modelVersion", "createTime"))
-    yield from _names(names, state)
-    state["heading"] = names
+    yield from _names(_word(response.get("responseId")), _word(response.get("modelVersion")), state)
+    if state["id"] and state["model"]:
+        state["created"] = response.get("createTime")
     for place, candidate in enumerate(_listed(response.get("candidates"))):
         if isinstance(candidate, dict):
             yield from _candidate_events(candidate, place, state, arguments)
@@ -157,13 +163,13 @@ def _response_events(response: JSONObject, state: dict[Any, Any], arguments: Ite
         yield UsageReport(usage)
 
 
-def _names(names: tuple[str | None, ...], state: dict[Any, Any]) -> Iterator[Event]:
+def _names(response_id: str | None, model: str | None, state: dict[Any, Any]) -> Iterator[Event]:
     """Yield id and model until both have been received."""
-    seen = state.get("id"), state.get("model")
+    seen = state.setdefault("id", None), state.setdefault("model", None)
     if not all(seen):
-        state["id"], state["model"] = names[0] or seen[0], names[1] or seen[1]
-        if names[0] or names[1]:
-            yield ResponseStarted(names[0], names[1])
+        state["id"], state["model"] = response_id or seen[0], model or seen[1]
+        if response_id or model:
+            yield ResponseStarted(response_id, model)
 
 
 def _candidate_events(

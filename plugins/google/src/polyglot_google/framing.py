@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from polyglot_core.plugin import JSONArrayFramer, SSEFramer
+from polyglot_core.plugin import Chunk, JSONArrayFramer, SSEFramer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from polyglot_core.plugin import Chunk
-
 __all__ = ["StreamFramer"]
 
 _OPENINGS = (b"{", b"[")
+_FIELD, _LINE_END = b"data: ", b"\r\n"
+_HEAD, _PAYLOAD, _TAIL = slice(len(_FIELD)), slice(len(_FIELD), -2 * len(_LINE_END)), slice(-len(_LINE_END), None)
 _LINE_ENDS = (b"\n", b"\r")
 _IN_THE_MIDDLE = tuple(map(re.compile, (rb"\n[{\[]", rb"\r[{\[]")))  # ten times as fast as one pattern for both
 
@@ -47,6 +47,10 @@ class StreamFramer:
         Raises:
             LimitExceeded: An event or an object is larger than `limits.event`.
         """
+        framer = self._framer
+        if type(framer) is SSEFramer and framer.between and _is_one_field(data):
+            payload = data[_PAYLOAD]
+            return (Chunk(payload, payload),)
         if (place := self._json_begins(data)) is None:
             return self._framer.feed(data)
         before = [*self._framer.feed(data[:place]), *self._framer.finish()]
@@ -66,3 +70,11 @@ class StreamFramer:
     def finish(self) -> Sequence[Chunk]:
         """Return the last block without its blank line, or truncated JSON, which fails to decode."""
         return self._framer.finish()
+
+
+def _is_one_field(data: bytes) -> bool:
+    """Return True for the usual read: a line of data and the blank line behind it, and nothing else."""
+    end = len(data) - 4
+    return (
+        data[_HEAD] == _FIELD and data.find(b"\r") == end and data.find(b"\n") == end + 1 and data[_TAIL] == _LINE_END
+    )

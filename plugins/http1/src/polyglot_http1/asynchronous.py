@@ -407,8 +407,8 @@ async def _connected(addresses: list[Address]) -> socket.socket:
             while attempts:
                 delay = None if last else CONNECTION_ATTEMPT_DELAY
                 done, _ = await asyncio.wait(attempts, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
-                attempts -= done
                 for task in done:
+                    attempts.remove(task)  # only now: of two that are done at once, the other one's socket is closed
                     if (problem := task.exception()) is None:
                         return task.result()
                     problems.append(problem)

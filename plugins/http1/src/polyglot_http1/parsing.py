@@ -80,7 +80,7 @@ class ResponseParser:
         self._allowed = _MOST_AROUND_BODY
         self._error: Exception | None = None
         self._pieces_in_all = -1  # of the read in which the response ended
-        self._before = b""  # the read before
+        self._before = b""  # the read before, or the last bytes of all
 
     def feed(self, data: bytes) -> bytes:
         """Return the body in the next bytes; b"" if there is none.
@@ -106,7 +106,7 @@ class ResponseParser:
         pieces = self._pieces
         if self.complete:
             self._end_within(data)
-        self._before = data
+        self._before = data if len(data) >= len(_BLANK) else (self._before + data)[-len(_BLANK) :]
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._count(len(data) - len(body), len(pieces))
         pieces.clear()
@@ -134,9 +134,9 @@ class ResponseParser:
         end = data[-len(_BLANK) :] if len(data) >= len(_BLANK) else (self._before + data)[-len(_BLANK) :]
         # the parser skips line breaks before a response, so they are found here
         if not self._pieces or "transfer-encoding" in self.headers:
-            odd = end == _BLANK
+            odd = end == _BLANK or not end.endswith(_END)
         else:
-            odd = end.endswith(b"\n") and not data.endswith(self._pieces[-1])
+            odd = not data.endswith(self._pieces[-1])
         if odd:
             self.reusable = False
 
@@ -232,7 +232,9 @@ def _joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 _START = b"HTTP/1."
-_BLANK = b"\r\n\r\n\r\n"
-"""The end of a chunked body, or of a head, and a line break that does not belong to it."""
+_END = b"\r\n\r\n"
+"""The end of a chunked body, or of a head."""
+_BLANK = _END + b"\r\n"
+"""The same, and a line break that does not belong to it."""
 _CUT_BODY = "peer closed connection without sending complete message body"
 _NO_RESPONSE = "server disconnected without sending a response"

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from polyglot_core.plugin import (
     Chunk,
     Citation,
+    Connection,
     End,
     Failure,
     Finish,
@@ -25,6 +26,8 @@ from polyglot_core.plugin import (
     ToolCallDelta,
     UsageReport,
 )
+from polyglot_core.testing import bind
+from polyglot_openai.chat import driver
 
 
 def piece(delta=None, finish=None, index=0, **fields):
@@ -459,3 +462,64 @@ def test_any_json_decodes_or_raises(openai, value):
     for kind in ("part", "whole"):
         with contextlib.suppress(msgspec.DecodeError):
             decode(Chunk(data, data, kind))
+
+
+DELTAS = [
+    {"content": "a"},
+    {"content": ""},
+    {"content": None},
+    {"content": "b", "role": "assistant"},
+    {"content": "c", "reasoning_content": None, "tool_calls": None},
+    {"content": "d", "annotations": []},
+    {"content": "e", "unknown": "x"},
+    {"content": [{"type": "text", "text": "f"}]},
+    {"reasoning_content": "g"},
+    {"reasoning_content": "h", "content": None},
+    {"reasoning_content": "i", "content": ""},
+    {"reasoning_content": "j", "content": "k"},
+    {"reasoning": "l", "reasoning_content": "l"},
+    {"reasoning_content": ["m"]},
+    {"tool_calls": [{"index": 0, "id": "1", "function": {"name": "f", "arguments": ""}}]},
+    {"tool_calls": [{"index": 0, "function": {"arguments": "n"}}]},
+    {"tool_calls": [{"index": 0, "id": "", "type": "function", "function": {"arguments": "o"}}]},
+    {"tool_calls": [{"index": 0, "function": {"arguments": "p"}}, {"index": 1, "function": {"arguments": "q"}}]},
+    {"tool_calls": [{"index": "1", "function": {"arguments": "r"}}]},
+    {"tool_calls": [{"index": 1, "id": 2, "function": {"arguments": {"s": 1}}}]},
+    {"tool_calls": [{"index": 0, "function": {"arguments": "t", "more": 1}}]},
+    {"refusal": "u"},
+    {"audio": {"data": ""}},
+    {"error": "v"},
+]
+REST = [{}, {"logprobs": {"content": []}}, {"finish_reason": "stop"}, {"text": "w"}, {"message": {"content": "x"}}]
+
+
+@given(
+    chunks=st.lists(
+        st.tuples(st.sampled_from(DELTAS), st.sampled_from([*[{}] * 6, *REST]), st.sampled_from([0, 0, 0, 1])),
+        max_size=12,
+    ),
+    named=st.booleans(),
+)
+def test_usual_pieces_are_decoded_as_all_others(chunks, named):
+    """The short ways for pieces of text, thinking and tool calls give the events of the long way."""
+    names = {"id": "i", "model": "m"} if named else {}
+    bodies = [
+        {**names, "choices": [{"index": index, "delta": delta, "finish_reason": None, **rest}]}
+        for delta, rest, index in chunks
+    ]
+    short = _events_of(bodies)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(driver, "_only_text", lambda *_: None)
+        patch.setattr(driver, "_only_piece", lambda *_: None)
+        patch.setattr(driver, "decode_text", lambda _: driver.decode(b"x"))
+        assert short == _events_of(bodies)
+
+
+def _events_of(bodies):
+    """Return the events of chunks but for empty texts, which say nothing."""
+    decode = bind(driver, Connection(name="here", driver="openai")).decoder({})
+    events = []
+    for body in bodies:
+        data = json.dumps(body).encode()
+        events += decode(Chunk(data, data))
+    return [event for event in events if type(event) is not TextDelta or event.text or event.extra]

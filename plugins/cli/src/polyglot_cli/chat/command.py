@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from polyglot_cli.parameters import complete_connection, name, option
+from polyglot_cli.parameters import complete_connection, config_option, name, option
 
 __all__ = ["chat"]
 
@@ -41,12 +41,7 @@ __all__ = ["chat"]
     help="Image, document or sound to send with the first message. Repeatable.",
 )
 @click.option("--no-history", is_flag=True, help="Do not keep what is typed for later chats.")
-@click.option(
-    "--config",
-    type=click.Path(),
-    metavar="FILE",
-    help="Configuration file, instead of the one in POLYGLOT_CONFIG or your own.",
-)
+@config_option
 def chat(**options: Any) -> None:  # noqa: ANN401 (each option's own)
     """Talk with a model, with history, and with responses as Markdown.
 

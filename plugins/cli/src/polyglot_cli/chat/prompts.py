@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from polyglot_cli.chat.slash import completions
+from polyglot_cli.folders import own_folder
 from polyglot_cli.output import is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -95,9 +97,10 @@ def open_prompts(*, keep_history: bool, connections: Callable[[], Iterable[str]]
     return _TerminalPrompts(keep_history=keep_history, connections=connections)
 
 
-def history_file() -> str:
-    """Return the path of the file that keeps what was typed."""
-    return os.path.join(click.get_app_dir("polyglot"), "chat-history")  # noqa: PTH118 (the import of pathlib)
+def history_file() -> Path | None:
+    """Return the path of the file that keeps what was typed; None if there is no home folder."""
+    folder = own_folder()
+    return None if folder is None else folder / "chat-history"
 
 
 class _TerminalPrompts:
@@ -137,17 +140,17 @@ def _history(*, keep: bool) -> History:
     """Return the history, in a file of the user's own where one can be written."""
     from prompt_toolkit.history import FileHistory, InMemoryHistory  # noqa: PLC0415 (as above)
 
-    if not keep:
+    path = history_file() if keep else None
+    if path is None:
         return InMemoryHistory()
-    path = history_file()
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 (as above)
+        path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))
         with contextlib.suppress(OSError):
-            os.chmod(path, _MODE)  # noqa: PTH101 (as above)
+            path.chmod(_MODE)
     except OSError:
         return InMemoryHistory()
-    return FileHistory(path)
+    return FileHistory(str(path))
 
 
 def _keys() -> KeyBindings:

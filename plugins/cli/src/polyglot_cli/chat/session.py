@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyglot_cli import error_report
+from polyglot_cli.attachments import parts_of
 from polyglot_cli.chat import slash
 from polyglot_cli.chat.prompts import open_prompts
-from polyglot_cli.chat.state import Chat, attachment, outcome_note, read_chat, write_chat
+from polyglot_cli.chat.state import Chat, outcome_note, read_chat, write_chat
 from polyglot_cli.chat.turn import take_turn
 from polyglot_cli.output import is_closed_pipe, is_terminal, write_line
 from polyglot_cli.unread_config import mention_unread_file
@@ -23,7 +24,6 @@ from polyglot_core.errors import NoDefault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from polyglot_cli.chat.state import Attachment
     from polyglot_core import Message
 
 __all__ = ["Session", "Start"]
@@ -76,14 +76,13 @@ class Session:
 
         Raises:
             PolyglotError: The first connection cannot be opened.
-            click.UsageError: Nothing can be read from standard input, or a file of the command line cannot be read.
+            click.ClickException: Nothing can be read from standard input, or a file cannot be attached.
             OSError: Standard output was closed.
         """
         mention_unread_file(self._start.config)
         with self._opened:
             prompts = open_prompts(keep_history=not self._start.no_history, connections=self._names)
-            for path in self._start.attachments:
-                self._chat.attached.append(_attached(path))
+            self._chat.attached = parts_of(self._start.attachments)
             self._open(self._chat.connection)
             at_terminal = is_terminal(sys.stdin)
             if at_terminal:
@@ -109,6 +108,8 @@ class Session:
             self._commands[name](argument)
         except PolyglotError as error:
             self._report(error)
+        except click.ClickException as error:
+            self._fail(error.message)
         except OSError as error:
             if is_closed_pipe(error):
                 raise
@@ -222,7 +223,7 @@ class Session:
         if not path:
             self._fail("Name the file: /attach FILE.")
             return
-        self._chat.attached.append(attachment(str(Path(path).expanduser())))
+        self._chat.attached += parts_of([str(Path(path).expanduser())])
         write_line(f"{path} is sent with the next message.")
 
     def _show_tokens(self, _: str) -> None:
@@ -251,10 +252,3 @@ class Session:
     def _fail(self, text: str, *, code: int = 1) -> None:
         write_line(text, label="Error:", style="bold red")
         self._code = self._code or code
-
-
-def _attached(path: str) -> Attachment:
-    try:
-        return attachment(path)
-    except OSError as error:
-        raise click.BadParameter(f"{error.strerror}: {path!r}.", param_hint="--attach") from None

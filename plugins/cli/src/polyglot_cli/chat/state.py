@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyglot_core import Audio, Document, Image, Message, Outcome, RequestError, Text, Usage
+from polyglot_cli.folders import write_private
+from polyglot_core import Message, Outcome, RequestError, Text, Usage
 
 if TYPE_CHECKING:
-    from polyglot_core import InferenceResponse
+    from polyglot_core import Audio, Document, Image, InferenceResponse
 
-__all__ = ["Attachment", "Chat", "Turn", "attachment", "outcome_note", "read_chat", "write_chat"]
-
-Attachment = Image | Document | Audio
+__all__ = ["Chat", "Turn", "outcome_note", "read_chat", "write_chat"]
 
 _VERSION = 1
-_MODE = 0o600  # a conversation is for its owner
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Chat:
     system: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
-    attached: list[Attachment] = field(default_factory=list)
+    attached: list[Text | Image | Audio | Document] = field(default_factory=list)
     pending: Message | None = None
     usage: Usage = field(default_factory=Usage)
     calls: int = 0
@@ -99,7 +95,7 @@ def write_chat(chat: Chat, path: str) -> None:
     """Save a conversation as JSON, readable by its owner alone. The file holds no key: keys are of connections.
 
     Raises:
-        OSError: The file cannot be written. One that exists is then unchanged.
+        click.ClickException: The file cannot be written. One that exists is then unchanged.
     """
     fields = {
         "polyglot_chat": _VERSION,
@@ -109,17 +105,7 @@ def write_chat(chat: Chat, path: str) -> None:
         "options": chat.options,
         "messages": [each.to_dict() for turn in chat.turns for each in (turn.user, turn.response)],
     }
-    text = json.dumps(fields, ensure_ascii=False, indent=1)
-    temporary = Path(f"{path}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogatepass") as file:
-            file.write(text + "\n")
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    write_private(Path(path), json.dumps(fields, ensure_ascii=False, indent=1) + "\n")
 
 
 def read_chat(path: str) -> Chat:
@@ -129,7 +115,7 @@ def read_chat(path: str) -> Chat:
         OSError: The file cannot be read.
         RequestError: It is neither.
     """
-    with Path(path).open(encoding="utf-8", errors="surrogatepass") as file:
+    with Path(path).open(encoding="utf-8") as file:
         try:
             saved = json.load(file)
         except ValueError as error:
@@ -167,22 +153,6 @@ def _restored(fields: dict[str, Any], messages: list[Message]) -> Chat:
 def _text(fields: dict[str, Any], name: str) -> str | None:
     value = fields.get(name)
     return value if isinstance(value, str) else None
-
-
-def attachment(path: str) -> Attachment:
-    """Return a file as an image, a document or sound, as its first bytes show.
-
-    Raises:
-        OSError: The file cannot be read.
-        RequestError: Its type is not recognized.
-    """
-    problem: RequestError | None = None
-    for kind in (Image, Audio, Document):
-        try:
-            return kind.from_path(path)
-        except RequestError as error:
-            problem = error
-    raise problem or RequestError(f"The file {path!r} cannot be attached.", phase="encode")
 
 
 def outcome_note(response: InferenceResponse) -> str:

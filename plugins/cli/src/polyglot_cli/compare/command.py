@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from polyglot_cli.parameters import complete_connection, name, option, positive, prompt_from
+from polyglot_cli.parameters import complete_connection, config_option, name, option, positive, prompt_from
 
 __all__ = ["compare"]
 
@@ -44,12 +44,7 @@ __all__ = ["compare"]
 )
 @click.option("--timeout", type=positive, metavar="SECONDS", help="Seconds that each call may take.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects, one for each response.")
-@click.option(
-    "--config",
-    type=click.Path(),
-    metavar="FILE",
-    help="Configuration file, instead of the one in POLYGLOT_CONFIG or your own.",
-)
+@config_option
 def compare(prompt: str | None, **options: Any) -> None:  # noqa: ANN401 (each option's own)
     """Send a prompt to several models at once, and show the responses side by side.
 

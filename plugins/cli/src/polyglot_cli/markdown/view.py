@@ -15,6 +15,7 @@ from polyglot_cli.control_sequences import one_line
 from polyglot_cli.markdown.document import Document
 from polyglot_cli.markdown.painter import Painter, Size
 from polyglot_cli.markdown.spans import ASCII, UNICODE, Glyphs, styled
+from polyglot_cli.styles import is_dumb
 from polyglot_cli.views import TextView
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ _CHANGE, _END = False, True
 
 def draws(output: Output) -> bool:
     """Return True if rows on the output can be drawn again: it is a terminal, and not a dumb one."""
-    usual = "dumb" if os.name == "posix" else ""
-    return output.is_terminal and os.environ.get("TERM", usual) not in {"dumb", "unknown"}
+    return output.is_terminal and not is_dumb()
 
 
 def response_view(output: Output, name: str = "", *, reasoning: bool = True, raw: bool = False) -> View:

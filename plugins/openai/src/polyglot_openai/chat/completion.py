@@ -6,16 +6,17 @@ decoded again without types, converted where its meaning is plain, and noted.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from polyglot_core.plugin import json_access
 
-__all__ = ["Choice", "Completion", "converted", "decode", "decode_any", "decode_leniently", "unwrapped"]
+__all__ = ["Choice", "Completion", "converted", "decode", "decode_any", "decode_leniently", "decode_text", "unwrapped"]
 
 _JSONObject = dict[str, Any]
+_Nothing = Literal[""] | None
 
 
 class Choice(Struct, gc=False):
@@ -42,7 +43,39 @@ class Completion(Struct, gc=False):
     error: Any = None
 
 
+# A chunk that is one piece of text of one choice, as nearly all are
+
+
+class _TextDelta(Struct, forbid_unknown_fields=True, gc=False):
+    """A delta with a text, and with nothing else but the role and fields that many servers send without a value."""
+
+    content: str
+    role: str | None = None
+    refusal: _Nothing = None
+    reasoning: _Nothing = None
+    reasoning_content: _Nothing = None
+    tool_calls: _Nothing = None
+    function_call: _Nothing = None
+
+
+class _TextChoice(Struct, gc=False):
+    delta: _TextDelta
+    index: int = 0
+    finish_reason: None = None
+    logprobs: None = None
+    error: None = None
+
+
+class TextPiece(Struct, gc=False):
+    """Such a chunk. A chunk with anything else that is read of a `Completion` does not have this shape."""
+
+    choices: tuple[_TextChoice]
+    usage: None = None
+    error: None = None
+
+
 decode = msgspec.json.Decoder(Completion).decode
+decode_text = msgspec.json.Decoder(TextPiece).decode
 decode_any = msgspec.json.Decoder().decode
 
 _OF_A_CHOICE = frozenset({"delta", "message", "text", "finish_reason"})

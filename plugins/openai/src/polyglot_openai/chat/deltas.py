@@ -20,6 +20,7 @@ from polyglot_core.plugin import (
     json_access,
 )
 from polyglot_openai.chat.paths import without
+from polyglot_openai.chat.received import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
     from polyglot_openai.chat.facts import Facts
     from polyglot_openai.chat.received import Received
 
-__all__ = ["IN_CONTENT", "content_events", "is_text_only"]
+__all__ = ["IN_CONTENT", "content_events", "further_piece", "is_text_only"]
 
 _JSONObject = dict[str, Any]
 
 _READ_OF_BLOCKS = frozenset({"text", "summary", "thinking", "signature", "data", "id", "index"})
 _READ_OF_CALLS = frozenset({"id", "index", "type", "function", "custom"})
+_OF_PIECES = frozenset({"index", "id", "type", "function"})
 _READ_OF_FUNCTIONS = frozenset({"name", "arguments"})
 _TEXT_FIELDS = frozenset({"content", "role"})
 
@@ -48,6 +50,38 @@ own."""
 def is_text_only(message: _JSONObject) -> bool:
     """Return True if the content is the only field with a value."""
     return not any(value for name, value in message.items() if name not in _TEXT_FIELDS)
+
+
+def further_piece(delta: _JSONObject, choice: int, facts: Facts, received: Received) -> Event | None:
+    """Return the event of a delta with one more piece of thinking, or of a tool call, and nothing else; else None.
+
+    It is the event that `content_events` yields for such a delta, which changes nothing in `received`.
+    """
+    filled = [(name, value) for name, value in delta.items() if name != "role" and value not in EMPTY]
+    if len(filled) != 1:
+        return None
+    ((name, value),) = filled
+    if name in facts.reasoning_fields and name in received.names and type(value) is str:
+        return ReasoningDelta(value, None, None, None, choice) if name != facts.reasoning_blocks else None
+    if name == "tool_calls" and received.calls and type(value) is list and len(value) == 1 and _is_further(value[0]):
+        arguments = value[0]["function"]["arguments"]
+        return ToolCallDelta(value[0]["index"], arguments=arguments, choice=choice, block=_CALLS)
+    return None
+
+
+def _is_further(call: object) -> bool:
+    """Return True if a piece of a tool call has an index and arguments, and nothing else."""
+    if not isinstance(call, dict) or type(call.get("index")) is not int or call.keys() - _OF_PIECES:
+        return False
+    function = call.get("function")
+    others = call.get("id") or call.get("type", "function") != "function"
+    return (
+        not others and isinstance(function, dict) and [*function] == ["arguments"] and _is_text(function["arguments"])
+    )
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str and bool(value)
 
 
 def content_events(

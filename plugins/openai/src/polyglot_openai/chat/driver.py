@@ -41,9 +41,10 @@ from polyglot_openai.chat.completion import (
     decode,
     decode_any,
     decode_leniently,
+    decode_text,
     unwrapped,
 )
-from polyglot_openai.chat.deltas import content_events, is_text_only
+from polyglot_openai.chat.deltas import content_events, further_piece, is_text_only
 from polyglot_openai.chat.facts import Facts
 from polyglot_openai.chat.presets import PRESETS
 from polyglot_openai.chat.received import Received
@@ -129,6 +130,9 @@ _EVENTS = frozenset({"", "message", "data", "error", "chunk", "completion", "del
 
 _OVERRULED = frozenset({FinishReason.STOP, FinishReason.OTHER})
 _TELLING = frozenset({FinishReason.LENGTH, FinishReason.CONTENT_FILTER, FinishReason.REFUSAL, FinishReason.ERROR})
+_FAST = "fast"
+"""In the state if the next chunk is probably one that `decode_text` reads."""
+
 _ODD = "A chunk of the response has other types than those of chat completions; it was read nevertheless."
 
 
@@ -153,6 +157,12 @@ class _State(Struct):
     opened: bool = False
     sources: int = 0
 
+    @property
+    def is_plain(self) -> bool:
+        """True if id and model are known, and nothing beside the choices is read of every chunk."""
+        facts = self.facts
+        return bool(self.id and self.model) and not (facts.citations_at or facts.error_at or facts.usage_at)
+
     def choice(self, index: int) -> Received:
         """Return what a choice has received."""
         return self.received.get(index) or self.received.setdefault(index, Received())
@@ -165,6 +175,14 @@ def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) ->
     `state` holds the index of each choice whose chunks may take the fast path: id and model are known, and a delta has
     had text, so that no later field can be the first to have it. All else is in a `_State`.
     """
+    if _FAST in state:  # nearly every chunk is one piece of text of one choice, and nothing else
+        try:
+            text = decode_text(chunk.data).choices[0]
+        except msgspec.DecodeError:
+            del state[_FAST]  # the end, or a server whose chunks have more fields: each attempt would cost time
+        else:
+            if text.index in state:
+                return (TextDelta(text.delta.content, text.index),)
     try:
         completion = decode(chunk.data)
     except msgspec.DecodeError as error:
@@ -173,20 +191,43 @@ def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) ->
         if isinstance(error, msgspec.ValidationError):
             return _leniently(connection, state, chunk)
         raise
-    choices = completion.choices
-    # Fast path: nearly every chunk holds one piece of text of one choice, and nothing else.
-    if choices is not None and len(choices) == 1 and completion.usage is None:
-        choice = choices[0]
-        delta = choice.delta
-        if delta is not None and choice.index in state and choice.finish_reason is None:
-            text = delta.get("content")
-            if (
-                type(text) is str
-                and (len(delta) == 1 or is_text_only(delta))
-                and not (choice.logprobs or completion.error or choice.error)
-            ):
-                return (TextDelta(text, choice.index or 0),)
+    piece = _only_text(completion, state) or _only_piece(completion, state)
+    if piece is not None:
+        return (piece,)
     return list(_events(completion, None, chunk, state, _known(connection, state)))
+
+
+def _only_text(completion: Completion, state: dict[Any, Any]) -> TextDelta | None:
+    """Return the text of a chunk that is one piece of text of one choice, whatever empty fields it has; else None."""
+    choices = completion.choices
+    if choices is None or len(choices) != 1 or completion.usage is not None or completion.error:
+        return None
+    choice = choices[0]
+    delta = choice.delta
+    if (
+        delta is None
+        or choice.index not in state
+        or choice.finish_reason is not None
+        or choice.logprobs
+        or choice.error
+    ):
+        return None
+    text = delta.get("content")
+    return TextDelta(text, choice.index or 0) if type(text) is str and is_text_only(delta) else None
+
+
+def _only_piece(completion: Completion, state: dict[Any, Any]) -> Event | None:
+    """Return the event of a chunk that is a further piece of thinking, or of a tool call, of one choice; else None."""
+    known: _State | None = state.get("known")
+    choices = completion.choices
+    if known is None or not known.is_plain or not choices or len(choices) != 1 or completion.usage or completion.error:
+        return None
+    choice = choices[0]
+    received, delta = known.received.get(choice.index or 0), choice.delta
+    ends = choice.finish_reason or choice.error or choice.logprobs or choice.native_finish_reason
+    if received is None or not delta or ends or choice.message or choice.text:
+        return None
+    return further_piece(delta, choice.index or 0, known.facts, received)
 
 
 def _leniently(connection: Connection, state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
@@ -257,8 +298,8 @@ def _speed_up(choices: Sequence[Choice], state: dict[Any, Any], known: _State) -
         received = known.choice(choice.index or 0)
         if received.listed:
             state.pop(choice.index, None)
-        elif "content" in received.names:
-            state[choice.index] = True
+        elif "content" in received.names and choice.index not in state:
+            state[choice.index] = state[_FAST] = True
 
 
 def _is_piece(choice: Choice) -> bool:

@@ -9,11 +9,13 @@ from polyglot_core.plugin import Details
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Received"]
+__all__ = ["EMPTY", "Received"]
 
 _JSONObject = dict[str, Any]
 
-_EMPTY: tuple[object, ...] = (None, "", [], {})
+EMPTY: tuple[object, ...] = (None, "", [], {})
+"""Values of fields that stand for nothing."""
+
 _LABELS = frozenset({"channel", "name", "token_id", "object", "type", "id"})
 """Unknown fields whose values describe a chunk; the texts in others are pieces of one text."""
 _NO_FACTS = frozenset({"role", "padding", "obfuscation"})
@@ -79,7 +81,7 @@ class Received:
 
     def new_in_delta(self, delta: _JSONObject) -> _JSONObject:
         """Return a delta, after noting which fields it has."""
-        self.names.update(name for name, value in delta.items() if value not in _EMPTY)
+        self.names.update(name for name, value in delta.items() if value not in EMPTY)
         return delta
 
     def new_in_message(self, message: _JSONObject) -> _JSONObject:
@@ -91,7 +93,7 @@ class Received:
         return {
             name: added
             for name, value in message.items()
-            if value not in _EMPTY and name not in self.names and (added := self._added(name, value)) not in _EMPTY
+            if value not in EMPTY and name not in self.names and (added := self._added(name, value)) not in EMPTY
         }
 
     def _added(self, name: str, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
@@ -112,7 +114,7 @@ class Received:
     def keep(self, message: _JSONObject, read: Iterable[str]) -> None:
         """Keep the fields of a delta or message that are not among those `read`."""
         for name, value in message.items():
-            if value not in _EMPTY and name not in _NO_FACTS and name not in read:
+            if value not in EMPTY and name not in _NO_FACTS and name not in read:
                 kept = self._fields.setdefault(name, [])
                 if isinstance(value, str) and name not in _LABELS and all(isinstance(each, str) for each in kept[:1]):
                     kept.append(value)
@@ -122,7 +124,7 @@ class Received:
     def keep_audio(self, audio: _JSONObject) -> None:
         """Keep the facts of a sound, whose transcript may be sent in pieces."""
         for name, value in audio.items():
-            if name != "data" and value not in _EMPTY:
+            if name != "data" and value not in EMPTY:
                 kept = self._fields.setdefault(f"audio.{name}", [])
                 if name == "transcript":
                     kept.append(value)
