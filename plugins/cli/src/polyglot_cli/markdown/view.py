@@ -17,6 +17,7 @@ from polyglot_cli.markdown.painter import Painter, Size
 from polyglot_cli.markdown.spans import ASCII, UNICODE, Glyphs, styled
 from polyglot_cli.styles import is_dumb
 from polyglot_cli.views import TextView
+from polyglot_core import ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -214,8 +215,10 @@ class MarkdownView:
         """Show what is waited for already before the first content, as soon as a second has passed."""
         self._drawing.start()
 
-    def prints(self, item: PartialInferenceResponse) -> bool:
+    def prints(self, item: PartialInferenceResponse | ToolResult) -> bool:
         """Return True for a partial with text, or with thinking that is shown."""
+        if isinstance(item, ToolResult):
+            return False
         return not item.choice and bool(item.content_delta or (item.reasoning_delta and self._reasoning))
 
     def show(self, item: PartialInferenceResponse) -> None:
