@@ -97,6 +97,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "recording",
             "testing",
             "command",
+            "chat",
         ],
         "Extend it": [
             *("tutorial", "drivers", "fields", "facts", "debugging", "packages", "stability"),

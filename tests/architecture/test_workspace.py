@@ -25,7 +25,7 @@ def named(package):
     return f"polyglot_{package.name}"
 
 
-IMPORTED_AS = {"opentelemetry_api": "opentelemetry"}
+IMPORTED_AS = {"markdown_it_py": "markdown_it", "opentelemetry_api": "opentelemetry"}
 """Import names of distributions that have another name."""
 
 

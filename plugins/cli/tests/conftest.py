@@ -13,6 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+import pyte
 import pytest
 
 from polyglot_simulator import Simulator
@@ -90,6 +91,14 @@ class Terminal:
     def left(self) -> str:
         """Return the output without the wait indicator, which slow machines show before any response."""
         return self.written.rpartition("\x1b[2K")[2]
+
+    @property
+    def rows(self) -> list[str]:
+        """Return the rows that are on the screen, up to the last one that is not empty."""
+        screen = pyte.Screen(80, 24)
+        screen.set_mode(pyte.modes.LNM)
+        pyte.Stream(screen).feed(self.written)
+        return "\n".join(row.rstrip() for row in screen.display).rstrip("\n").split("\n")
 
     @property
     def plain(self) -> str:

@@ -110,7 +110,7 @@ def test_a_folder_that_cannot_be_written_is_no_matter(command, provider):
     command.own.touch()
     with command.terminal("Hello there") as terminal:
         assert terminal.end() == 0
-    assert terminal.left == TEXT + "\n"
+    assert terminal.rows == [TEXT]
     assert command.run("--log", "Hello there").code == 1
 
 

@@ -54,7 +54,7 @@ def test_control_sequences_of_the_model_do_not_reach_the_terminal(command, provi
     provider("a\x1b]52;c;aGVsbG8=\x07b\x1b[2Jc\x9b1md\x07\re\u202ef")
     with command.terminal("stream", "Hello") as terminal:
         assert terminal.end() == 0
-    assert terminal.left == "abcde<U+202E>f\n"
+    assert terminal.rows == ["abcde<U+202E>f"]
 
 
 def test_raw_lets_them_through(command, provider):
@@ -88,7 +88,7 @@ def test_ctrl_c_keeps_the_text_and_closes_the_connection(command, provider):
         terminal.read_until("one two")
         terminal.interrupt()
         assert terminal.end() == 130
-    assert terminal.left == "one two\n"
+    assert terminal.rows == ["one two"]
     assert simulator.requests[0].wait_closed() is not None
 
 
@@ -97,7 +97,8 @@ def test_an_error_begins_on_a_line_of_its_own(command, provider):
     provider(TEXT, fault=Drop(after_events=3))
     with command.terminal("stream", "Hello") as terminal:
         assert terminal.end() == 5
-    assert terminal.plain.startswith("one two\nError: ")
+    assert terminal.rows[0] == "one two"
+    assert terminal.rows[1].startswith("Error: ")
     assert COLOUR.search(terminal.written)
 
 
@@ -107,7 +108,7 @@ def test_a_long_wait_is_spoken_of_and_leaves_no_trace(command, provider):
     with command.terminal("stream", "Hello") as terminal:
         terminal.read_until("waiting for test")
         assert terminal.end() == 0
-    assert terminal.left == TEXT + "\n"
+    assert terminal.rows == [TEXT]
     assert terminal.written.count("\x1b[?25l") == terminal.written.count("\x1b[?25h")  # the cursor is there again
 
 
@@ -122,15 +123,42 @@ def test_thinking_that_is_not_shown_is_a_wait(command, thinker):
 
 
 def test_a_stall_is_shown_below_the_text(command, provider):
-    """A response that has stopped arriving is noted on the line below; then the cursor is behind the text again."""
+    """A response that has stopped arriving is noted on the line below; then it is removed."""
     provider(TEXT, fault=Stall(after_events=3))
     with command.terminal("stream", "Hello") as terminal:
+        terminal.read_until("waiting for test to continue…")
+        assert terminal.rows[0] == "one two"
+        assert terminal.rows[1].startswith("waiting for test to continue…")
+        terminal.interrupt()
+        assert terminal.end() == 130
+    assert terminal.rows == ["one two"]
+    assert terminal.written.count("\x1b[?25l") == terminal.written.count("\x1b[?25h")
+
+
+def test_a_stall_is_shown_below_text_that_is_not_drawn(command, provider):
+    """With ``--raw`` the wait is on the line below; then the cursor is behind the text again."""
+    provider(TEXT, fault=Stall(after_events=3))
+    with command.terminal("stream", "--raw", "Hello") as terminal:
         assert "one two" in terminal.read_until("waiting for test to continue…").partition("\x1b7")[0]
         terminal.interrupt()
         assert terminal.end() == 130
     assert terminal.left == "\x1b8\n"
     assert BELOW in terminal.written
     assert terminal.written.count("\x1b[?25l") == terminal.written.count("\x1b[?25h")
+
+
+def test_markdown_is_shown_as_it_is_received(command, provider):
+    """The text is Markdown on a terminal, and as it was received with ``--raw``, on a dumb terminal and in a pipe."""
+    text = "- **bold** and `code`"
+    provider(text)
+    with command.terminal("stream", "Hello") as terminal:
+        assert terminal.end() == 0
+    assert terminal.rows == ["• bold and code"]
+    for arguments, env in ((["--raw"], {}), ([], {"TERM": "dumb"})):
+        with command.terminal("stream", *arguments, "Hello", **env) as terminal:
+            assert terminal.end() == 0
+        assert terminal.left == text + "\n"
+    assert command.run("stream", "Hello").text == text + "\n"
 
 
 def test_the_wait_is_shown_where_the_text_goes_to_a_file(command, provider):
@@ -154,7 +182,7 @@ def test_why_it_takes_longer_is_shown_while_it_does(command, provider, how):
     with command.terminal("stream", "--retries", "1", *how, "Hello") as terminal:
         terminal.read_until("Retrying in 1.5 s")
         assert terminal.end() == 0
-    assert terminal.left == TEXT + "\n"
+    assert terminal.rows == [TEXT]
 
 
 def test_ctrl_c_while_waiting_gives_the_cursor_back(command, provider):
@@ -181,9 +209,9 @@ def test_thinking_is_dimmed_before_the_text(command, thinker):
     thinker(f"first\x1b[2J this|{TEXT}")
     with command.terminal("stream", "--reasoning", "Hello") as terminal:
         assert terminal.end() == 0
-    assert terminal.plain == f"first this\n\n{TEXT}\n"
-    assert terminal.left.startswith("\x1b[2m")
-    assert terminal.left.endswith(f"\x1b[0m\n\n{TEXT}\n")
+    assert terminal.rows == ["┆ first this", "", TEXT]
+    assert "\x1b[2m┆ first" in terminal.written
+    assert f"\x1b[2m{TEXT[:3]}" not in terminal.written
 
 
 def test_thinking_is_not_shown_unless_asked_for(command, thinker):
@@ -191,7 +219,7 @@ def test_thinking_is_not_shown_unless_asked_for(command, thinker):
     thinker(f"first this|{TEXT}")
     with command.terminal("stream", "Hello") as terminal:
         assert terminal.end() == 0
-    assert terminal.left == TEXT + "\n"
+    assert terminal.rows == [TEXT]
     assert command.run("stream", "--reasoning", "Hello").text == TEXT + "\n"
 
 
@@ -228,7 +256,7 @@ def test_a_pipe_that_does_not_end_is_reported(command, provider):
         terminal.read_until("Reading standard input")
         os.close(writing)
         assert terminal.end() == 0
-    assert terminal.written.endswith(TEXT + "\n")
+    assert terminal.rows[-1] == TEXT
 
 
 def test_without_a_prompt_nobody_waits(command, provider):

@@ -24,6 +24,8 @@ _INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 _UNREAD = 141  # the same with SIGPIPE
 
 _MODULES = {
+    "chat": "chat.command",
+    "compare": "compare.command",
     "completion": "completion_command",
     "connections": "connections_command",
     "keys": "keys_command",

@@ -24,16 +24,28 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from types import FrameType
 
-__all__ = ["caught", "repeated"]
+__all__ = ["caught", "expected", "repeated"]
 
 _REPEAT_AFTER = 0.05  # seconds; far longer than an exception takes to the code that catches it
 
 _caught = threading.Event()
+_active: list[_Repeater] = []
 
 
 def caught() -> None:
     """Note that `KeyboardInterrupt` has been caught, so that it is not raised again. Called where it is handled."""
     _caught.set()
+
+
+def expected() -> None:
+    """Raise the next `KeyboardInterrupt` again too, after one that was caught. Called before what it interrupts.
+
+    An event loop that has run meanwhile, as that of a prompt, has replaced the wakeup descriptor.
+    """
+    _caught.clear()
+    for repeater in _active:
+        signal.signal(signal.SIGINT, repeater.handle)
+        signal.set_wakeup_fd(repeater.descriptor, warn_on_full_buffer=False)
 
 
 @contextlib.contextmanager
@@ -48,6 +60,7 @@ def repeated() -> Generator[None]:
         return
     _caught.clear()
     repeater, usual_hook = _Repeater(), sys.unraisablehook
+    _active.append(repeater)
     sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else usual_hook(lost)
     signal.signal(signal.SIGINT, repeater.handle)
     usual_descriptor = signal.set_wakeup_fd(repeater.descriptor, warn_on_full_buffer=False)
@@ -57,6 +70,7 @@ def repeated() -> Generator[None]:
         signal.set_wakeup_fd(usual_descriptor)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.unraisablehook = usual_hook
+        _active.remove(repeater)
         repeater.stop()
 
 

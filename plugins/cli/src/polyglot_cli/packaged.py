@@ -13,15 +13,20 @@ import click
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["COMMANDS", "load", "names"]
+__all__ = ["COMMANDS", "entries", "load", "names"]
 
 COMMANDS = "polyglot.commands"
 """Entry-point group: name of a subcommand → ``module:command``, a `click.Command`."""
 
 
+def entries(group: str) -> list[EntryPoint]:
+    """Return the entry points of a group, by name, without those of distributions that may not be used."""
+    return sorted((entry for entry in entry_points(group=group) if _is_allowed(entry)), key=lambda entry: entry.name)
+
+
 def names() -> list[str]:
     """Return the names of the subcommands that packages provide. Nothing is imported."""
-    return sorted({entry.name for entry in entry_points(group=COMMANDS) if _is_allowed(entry)})
+    return sorted({entry.name for entry in entries(COMMANDS)})
 
 
 def load(name: str) -> click.Command | None:
@@ -29,21 +34,21 @@ def load(name: str) -> click.Command | None:
 
     For one that cannot be used, return a command that says so when it is run.
     """
-    entries = [entry for entry in entry_points(group=COMMANDS) if entry.name == name and _is_allowed(entry)]
-    if not entries:
+    found = [entry for entry in entries(COMMANDS) if entry.name == name]
+    if not found:
         return None
-    owners = sorted({_owner(entry) for entry in entries})
+    owners = sorted({_owner(entry) for entry in found})
     if len(owners) > 1:
         return _unusable(name, f"it is provided by {' and by '.join(owners)}; uninstall one of them")
     try:
         with contextlib.redirect_stdout(sys.stderr):  # a pipe gets what the command writes, and nothing else
-            command = entries[0].load()
+            command = found[0].load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 (whatever a package raises, SystemExit too)
         return _unusable(name, f"{owners[0]} could not be imported: {type(error).__name__}: {error}")
     if not isinstance(command, click.Command):
-        return _unusable(name, f"{entries[0].value} of {owners[0]} is no click command")
+        return _unusable(name, f"{found[0].value} of {owners[0]} is no click command")
     return command
 
 

@@ -10,6 +10,7 @@ import click
 
 from polyglot_cli import interrupts
 from polyglot_cli.call_report import end_fields, print_debug, print_notes, print_usage
+from polyglot_cli.control_sequences import one_line
 from polyglot_cli.exchanges import OneCall
 from polyglot_cli.output import Output, is_terminal, write_line
 from polyglot_cli.spinner import Spinner
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from polyglot_cli.call_options import CallOptions
     from polyglot_cli.exchanges import Exchange
+    from polyglot_cli.markdown.view import MarkdownView
     from polyglot_cli.views import View
     from polyglot_core import InferenceResponse, Message
     from polyglot_core.events import Seam
@@ -43,6 +45,7 @@ class _Screen(NamedTuple):
     output: Output
     view: View
     spinner: Spinner
+    drawn: MarkdownView | None
 
 
 def run(options: CallOptions) -> None:
@@ -171,6 +174,8 @@ def _exchange(options: CallOptions, inference: Inference, messages: Sequence[Mes
 
     def before() -> None:
         screen.spinner.pause()
+        if screen.drawn is not None:
+            screen.drawn.end()
         screen.output.end_line()
 
     confirm = None if options.yes else Confirmation(before)
@@ -217,7 +222,8 @@ def _show(options: CallOptions, inference: Inference, messages: Sequence[Message
     """Send the request, show the response while it is received, and report how the call ended."""
     output = Output()
     spinner = Spinner(inference.connection.name, output, shown=is_terminal(sys.stderr))
-    screen = _Screen(output, _view(options, output), spinner)
+    drawn = _drawn_view(options, output, inference.connection.name)
+    screen = _Screen(output, drawn or _view(options, output), spinner, drawn)
     exchange = _exchange(options, inference, messages, screen)
     error = _read(exchange, screen)
     screen.view.end()
@@ -238,6 +244,8 @@ def _read(exchange: Exchange, screen: _Screen) -> PolyglotError | KeyboardInterr
                 if view.prints(step):
                     with spinner.writing():
                         view.show(step)
+                    if screen.drawn is not None:
+                        spinner.stop()  # the view draws in a thread of its own, and shows waits too
                 elif getattr(step, "reasoning_delta", ""):
                     spinner.think()
                 else:
@@ -259,6 +267,9 @@ def _report_seam(seam: Seam, screen: _Screen) -> None:
     wait = f" in {seam.wait:.1f} s" if seam.wait else ""
     step = f"Falling back to {seam.connection}" if seam.how == "fallback" else "Retrying"
     screen.spinner.write_line(f"{seam.message} {step}{wait}…")
+    if screen.drawn is not None and seam.how == "restart":
+        screen.drawn.note(one_line(f"{seam.message} The response restarts{wait}."))
+        return
     if seam.how == "restart" and not isinstance(screen.view, StepView):
         with screen.spinner.writing():
             screen.output.end_line()
@@ -273,6 +284,15 @@ def _view(options: CallOptions, output: Output) -> View:
     if options.extract:
         return ExtractView(output)
     return TextView(output, reasoning=options.reasoning, raw=options.raw)
+
+
+def _drawn_view(options: CallOptions, output: Output, name: str) -> MarkdownView | None:
+    """Return a view that draws Markdown, if text is to be shown on a terminal that can be drawn on."""
+    if not output.is_terminal or options.raw or options.events or options.as_json or options.extract:
+        return None
+    from polyglot_cli.markdown.view import MarkdownView, draws  # noqa: PLC0415 (a pipe does not need it)
+
+    return MarkdownView(output, name, reasoning=options.reasoning) if draws(output) else None
 
 
 def _report(

@@ -109,7 +109,7 @@ _OUTPUT, _CALL, _HISTORY = "Output", "When it takes long or fails", "History and
     is_flag=True,
     help="Afterwards print tokens, speed and finish reason on standard error.",
 )
-@in_section(_OUTPUT, "--raw", is_flag=True, help="On a terminal, print control sequences in the response unchanged.")
+@in_section(_OUTPUT, "--raw", is_flag=True, help="On a terminal, print the text as received, without Markdown.")
 @in_section(_HISTORY, "continued", "-C", "--continue", is_flag=True, help="Continue the last conversation.")
 @in_section(_HISTORY, "--conversation", metavar="ID", help="Continue this conversation; see `polyglot logs`.")
 @in_section(_HISTORY, "logged", "--log/--no-log", default=None, help="Keep the call in the history, or do not.")
@@ -175,8 +175,8 @@ def stream(prompt: str | None, **options: Any) -> None:  # noqa: ANN401 (each op
       polyglot stream --usage - < question.txt
       polyglot stream --json "Hello" | jq -j '.content_delta // empty'
 
-    Piped output is the model's text and nothing else, as it was received. On a terminal its control sequences are
-    removed.
+    Piped output is the model's text and nothing else, as it was received. On a terminal it is shown as
+    Markdown, and its control sequences are removed.
     """  # noqa: D301 (click's sign for lines that stay as they are)
     from polyglot_cli.call_options import CallOptions  # noqa: PLC0415 (it imports the whole library)
     from polyglot_cli.stream import run  # noqa: PLC0415 (as above)

@@ -1,0 +1,1 @@
+"""``polyglot chat``: a conversation on the terminal."""

@@ -1,0 +1,1 @@
+"""``polyglot compare``: one prompt, several connections or models, side by side."""
