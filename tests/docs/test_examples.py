@@ -108,6 +108,8 @@ def test_the_driver_of_the_readme_passes_the_exam(provider, program, capsys):
         "resume names the response",
         "the finish reason is that of the wire",
         "tool calls are whole",
+        "follow up requests receive the response",
+        "work is cancelled by what identifies it",
     }
     report = examine(prepare(program, ACME))
     short = {"urls follow the base url"}  # the page keeps to thirty lines, and its driver needs a base URL
