@@ -98,6 +98,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
             "testing",
             "command",
             "chat",
+            "play",
         ],
         "Extend it": [
             *("tutorial", "drivers", "fields", "facts", "debugging", "packages", "stability"),
