@@ -38,8 +38,22 @@ FOLDER = Path(__file__).resolve().parent / "pictures"
 ROWS = 40
 PATIENCE = 60.0  # seconds without output until a screen is given up
 
-HAIKU = "Rain taps on the glass,\na thousand small hands at work.\nThe garden listens."
+# with the line breaks of Markdown
+HAIKU = "Rain taps on the glass,  \na thousand small hands at work.  \nThe garden listens."
+SORTING = """Use `sorted` for a new list, or `list.sort` **in place**.
+
+| function | returns | in place |
+|---|---|---:|
+| `sorted(x)` | a new list | no |
+| `x.sort()` | None | yes |
+
+```python
+names = ["Oslo", "Bern", "Lima"]
+print(sorted(names, key=len))  # stable
+```
+"""
 PACE = Pace(tokens_per_second=40, first_delay=0.4)
+PACE_OF_BATCH = Pace(tokens_per_second=20, first_delay=0.2)
 
 
 class Picture(NamedTuple):
@@ -52,6 +66,7 @@ class Picture(NamedTuple):
         nominal: Patterns of measured values, and what is drawn for each.
         files: Files in the working directory by their names.
         columns: Width of the terminal.
+        typed: What is typed once the program shows its prompt, instead of words of the command line.
     """
 
     command: str
@@ -60,6 +75,7 @@ class Picture(NamedTuple):
     nominal: Sequence[tuple[str, str]] = ()
     files: Sequence[tuple[str, str]] = ()
     columns: int = 80
+    typed: str = ""
 
 
 QUESTIONS = "".join(json.dumps(f"What is the capital of country {number}?") + "\n" for number in range(1, 201))
@@ -84,14 +100,23 @@ PICTURES = {
     ),
     "batch": Picture(
         "polyglot batch questions.jsonl answers.jsonl",
-        lambda: Simulator("It has one.", pace=Pace(tokens_per_second=20, first_delay=0.2), faults=_then_nothing(120, 200)),
+        lambda: Simulator(
+            "It has one.", pace=Pace(tokens_per_second=20, first_delay=0.2), faults=_then_nothing(120, 200)
+        ),
         until=r" 120/200",
         nominal=[(r"\d+\.\d/s", "20.0/s"), (r"\d:\d\d left", "0:04 left")],
         columns=100,
         files=[("questions.jsonl", QUESTIONS)],
     ),
+    "chat": Picture(
+        "polyglot chat",
+        lambda: Simulator(SORTING, pace=Pace(tokens_per_second=60, first_delay=0.4)),
+        until=r"(?s)tokens/s.*\n> ",
+        nominal=[(r"first token \d+\.\d\d s", "first token 0.40 s"), (r"\d+\.\d tokens/s", "60.0 tokens/s")],
+        typed="How do I sort a list in Python?",
+    ),
 }
-"""Each picture by the name of its file. That of `polyglot chat` is added with the command."""
+"""Each picture by the name of its file."""
 
 
 def _busy() -> str:
@@ -117,10 +142,14 @@ def screen_of(picture: Picture) -> list[list[Char]]:
         environment = _environment(home, simulator)
         command = [sys.executable, "-m", "polyglot_cli", *shlex.split(picture.command)[1:]]
         quiet = [*command[:3], "logs", "off"]  # or the first response is followed by a hint
-        subprocess.run(quiet, env=environment, check=True, capture_output=True)
+        subprocess.run(quiet, env=environment, check=True, capture_output=True)  # noqa: S603 (our own command)
         with _in_terminal(command, home, environment, picture.columns) as terminal:
+            screen.write_process_input = lambda text: os.write(terminal, text.encode())  # where the cursor is
+            typed = not picture.typed
             while not _is_complete(screen, picture) and (received := _read(terminal)):
                 feed(_FAINT.sub(lambda found: b"\x1b[" + found[1] + b"90" + found[2] + b"m", received))
+                if not typed and screen.display[screen.cursor.y].startswith("> "):
+                    typed = bool(os.write(terminal, f"{picture.typed}\r".encode()))
     if picture.until and not _is_complete(screen, picture):
         raise TimeoutError(f"{picture.until!r} did not appear:\n" + "\n".join(screen.display).rstrip())
     rows = [[screen.buffer[row][column] for column in range(picture.columns)] for row in range(ROWS)]
@@ -153,7 +182,7 @@ def _in_terminal(command: list[str], folder: str, environment: dict[str, str], c
     """Run a command in a terminal of so many columns, whose other end is returned, and end it afterwards."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 (our own command)
         command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment, start_new_session=True
     )
     os.close(theirs)

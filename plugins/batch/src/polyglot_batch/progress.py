@@ -105,10 +105,16 @@ class Progress:
     def _write(self, stream: TextIO) -> None:
         self._written = monotonic()
         with contextlib.suppress(OSError, ValueError):  # a terminal that was closed, or that has no such characters
-            # A longer line would wrap, and only its last part would be rewritten. The last column wraps on some terminals.
-            columns = os.get_terminal_size(stream.fileno()).columns - 1
-            stream.write(f"\r\x1b[2K{self.line(columns)}")
+            stream.write(f"\r\x1b[2K{self.line(_columns(stream))}")
             stream.flush()
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Return the columns for a line that does not wrap, because only its last part would be rewritten."""
+    try:
+        return (os.get_terminal_size(stream.fileno()).columns or 81) - 1  # some terminals wrap after the last one
+    except (AttributeError, OSError, ValueError):  # an object that stands in for a terminal
+        return None
 
 
 def _bar(done: int, total: int, width: int) -> str:
