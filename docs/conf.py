@@ -60,7 +60,7 @@ nitpick_ignore_regex = [
     ),  # other projects' documentation is not downloaded
     (r"py:.*", r"(.*\.)?_\w+"),  # private names
     (r"py:.*", r"polyglot_core\.\w+\..*"),  # types of fields that have no public name
-    (r"py:.*", r"polyglot_(answers|batch|streams)\.\w+\..*"),  # the same, of other packages
+    (r"py:.*", r"polyglot_(answers|batch|streams|testkit)\.\w+\..*"),  # the same, of other packages
     (r"py:.*", r".*[\[ ].*"),  # a piece of an annotation that could not be evaluated
     # imported for type checkers alone, or without a public name
     (
@@ -74,7 +74,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"Path|PathLike|TracerProvider|MeterProvider|BackgroundTask"),  # of other projects
     (
         r"py:.*",
-        r"ErrorFacts|Client|Messages|Part|Event|CallEvent|Observers|ConnectionInfo|DecodeError|Driver|Implementation",
+        r"ErrorFacts|Client|ExamArguments|InferenceT|Matched|Messages|Part|Event|CallEvent|Observers|ConnectionInfo|DecodeError|Driver|Implementation",
     ),
 ]
 suppress_warnings = ["ref.python"]  # `type` in an annotation, where fields have that name too
