@@ -74,7 +74,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"Path|PathLike|TracerProvider|MeterProvider|BackgroundTask"),  # of other projects
     (
         r"py:.*",
-        r"ErrorFacts|Client|ExamArguments|InferenceT|Matched|Messages|Part|Event|CallEvent|Observers|ConnectionInfo|DecodeError|Driver|Implementation",
+        r"EmbedArguments|ErrorFacts|Client|ExamArguments|InferenceT|Matched|Messages|Part|Event|CallEvent|Observers|ConnectionInfo|DecodeError|Driver|Implementation",
     ),
 ]
 suppress_warnings = ["ref.python"]  # `type` in an annotation, where fields have that name too

@@ -22,6 +22,7 @@ from polyglot_cli.error_report import EXIT_CODES
 from polyglot_core import FinishReason, Inference, Retries, TimedOut, Timeouts, hookspecs
 from polyglot_core._attempt.lifecycle import Signal, State
 from polyglot_core._config.resolve import ENVIRONMENT_FIELDS
+from polyglot_core._drivers.discovery import load_preset
 from polyglot_core._engine.retry_policy import Fallback, RetryState, decide
 from polyglot_core._values.events import Event
 from polyglot_core._values.options import NAMES
@@ -327,3 +328,11 @@ def test_decisions_are_numbered_without_a_gap():
         assert re.search(
             r"^Date: \d{4}-\d\d-\d\d\. Status: (accepted|superseded by \d+)\.$", page.read_text("utf-8"), re.MULTILINE
         )
+
+
+def test_names_to_migrate_to_are_presets():
+    """Each connection that the page on migration names instead of another one exists, with that variable for its key."""
+    for old, new, variable in table(DOCS / "migration.md", "PHP preset"):
+        preset = load_preset(re.findall(r"`([\w-]+)`", new)[0])
+        assert preset is not None, old
+        assert preset.api_key_env == (None if variable == "–" else variable.strip("`")), old
