@@ -1,4 +1,4 @@
-"""Draw pictures of the command in a terminal: ``python docs/draw_pictures.py [NAME …]``; with ``--check`` compare only.
+"""Draw pictures of the command in a terminal: ``python docs/draw_screens.py [NAME …]``; with ``--check`` compare only.
 
 The real command runs in a terminal emulator, against the simulator, and its screen is written as an SVG file, which
 follows the light or dark scheme of its reader. Measured times differ from run to run: they are replaced by those that
