@@ -4,7 +4,7 @@ From the checkout's folder, in an environment with all packages::
 
     python tests/benchmarks/streams.py [SCENARIO …] [--rounds N] [--dialects a,b] [--tls] [--json FILE] [--write]
 
-The scenarios are ``chunks``, ``first``, ``lateness``, ``length``, ``concurrency``, ``burst`` and ``import``; all by
+The scenarios are ``chunks``, ``first``, ``parts``, ``lateness``, ``length``, ``concurrency``, ``burst`` and ``import``; all by
 default. A server in a process of its own sends prepared streams over loopback; the CPU time of the client's process is
 counted, all threads of it. Rounds of the clients take turns. A ratio is the median of the rounds' ratios to httpx alone
 of the same round. ``--write`` writes the tables into ``docs/performance.md``, and draws the ratios of ``chunks``.
@@ -29,6 +29,7 @@ from bodies import KINDS, Body, body_of
 from clients import FLOOR, TRANSPORTS, Client, clients_for
 from measuring import print_facts, take_turns
 from page import PAGE, PICTURE, written
+from parts import parts
 from picture import draw
 from processes import burst, concurrency, growth, lateness
 from serving import Plan, serving
@@ -138,6 +139,7 @@ def imports(asked: argparse.Namespace) -> Iterator[_Row]:
 SCENARIOS = {
     "chunks": chunks,
     "first": first,
+    "parts": parts,
     "lateness": lateness,
     "length": growth,
     "concurrency": concurrency,
@@ -160,8 +162,9 @@ def main() -> None:
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
     if asked.write:
-        PAGE.write_text(written(PAGE.read_text("utf-8"), results), "utf-8")
-        if rows := results.get("chunks"):
+        named = {f"{name} over TLS" if asked.tls else name: rows for name, rows in results.items()}
+        PAGE.write_text(written(PAGE.read_text("utf-8"), named), "utf-8")
+        if (rows := results.get("chunks")) and not asked.tls:
             PICTURE.write_text(draw(rows, TRANSPORTS, FLOOR), "utf-8")
 
 
