@@ -74,7 +74,11 @@ nitpick_ignore_regex = [
     (r"py:.*", r"Path|PathLike|TracerProvider|MeterProvider|BackgroundTask"),  # of other projects
     (
         r"py:.*",
-        r"EmbedArguments|ErrorFacts|Client|ExamArguments|InferenceT|Matched|Messages|Part|Event|CallEvent|Observers|ConnectionInfo|DecodeError|Driver|Implementation",
+        r"ErrorFacts|Client|Messages|Part|Event|CallEvent|Observers|ConnectionInfo|DecodeError|Driver|Implementation",
+    ),
+    (
+        r"py:.*",
+        r"EmbedArguments|ExamArguments|InferenceT|Matched",
     ),
 ]
 suppress_warnings = ["ref.python"]  # `type` in an annotation, where fields have that name too

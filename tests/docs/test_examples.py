@@ -108,8 +108,6 @@ def test_the_driver_of_the_readme_passes_the_exam(provider, program, capsys):
         "resume names the response",
         "the finish reason is that of the wire",
         "tool calls are whole",
-        "follow up requests receive the response",
-        "work is cancelled by what identifies it",
     }
     report = examine(prepare(program, ACME))
     assert not report.failed
