@@ -89,13 +89,13 @@ PICTURES = {
     "retry": Picture(
         'polyglot "Write a haiku about rain"',
         lambda: Simulator(HAIKU, faults=[Status(429, _busy(), headers={"retry-after": "20"}), None]),
-        until=r"Retrying in .* 1 s",
-        nominal=[(r"[⠀-⣿]", "⠹")],
+        until=r"Retrying in .*… +\d+ s",
+        nominal=[(r"[⠀-⣿]", "⠹"), (r"\d+ s *$", "1 s")],
     ),
     "stall": Picture(
         'polyglot "Write a haiku about rain"',
         lambda: Simulator(HAIKU, pace=PACE, fault=Stall(after_events=14)),
-        until=r"to continue… 2 s",
+        until=r"to continue… \d+ s",
         nominal=[(r"[⠀-⣿]", "⠹"), (r"\d+ s", "12 s")],
     ),
     "batch": Picture(
