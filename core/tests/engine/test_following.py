@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import signal
 import threading
@@ -498,12 +499,51 @@ def follow_event(**fields):
     return b"data: " + json.dumps({"task": "t1", "follow": "/tasks/t1", **fields}).encode() + b"\n\n"
 
 
-def test_connection_of_a_first_stream_is_reused(flavour, loopback, http, toy, created):
-    """The rest of a first response is drained, so that the follow-up request takes the same connection."""
-    whole = b"".join(http.streamed(follow_event()))
-    server = loopback(created("/one"), (whole,), http.streamed(*toy.story))
-    assert text_of(flavour, linked(server)).content == STORY
-    assert (len(server.asked), server.connections) == (3, 1)
+class Noted:
+    """A transport, or a reply, that notes which replies are drained."""
+
+    def __init__(self, inner, drained):
+        self._inner, self._drained = inner, drained
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    def open(self, request, opening, /):
+        return self._opened(self._inner.open(request, opening), request)
+
+    def _opened(self, reply, request):
+        if not inspect.isawaitable(reply):
+            return Noted(reply, [self._drained, request.url])
+        return self._awaited(reply, request)
+
+    async def _awaited(self, reply, request):
+        return self._opened(await reply, request)
+
+    def drain(self, seconds, /):
+        self._drained[0].append(self._drained[1])
+        return self._inner.drain(seconds)
+
+
+class Noting:
+    """The layer with this transport."""
+
+    name, under = "noting", None
+
+    def __init__(self):
+        self.drained = []
+
+    def wrap(self, _, below, /):
+        return Noted(below()[1], self.drained)
+
+    wrap_async = wrap
+
+
+def test_response_that_is_continued_is_not_drained(flavour, loopback, http, toy, created):
+    """A cache keeps what is drained, as a complete response, and would return it to each later poll."""
+    layer = Noting()
+    server = loopback(created("/one"), http.streamed(follow_event()), http.streamed(*toy.story, toy.done))
+    assert text_of(flavour, linked(server, transport=layer)).content == STORY
+    assert [url.removeprefix(server.url) for url in layer.drained] == ["/tasks/t1"]
 
 
 def test_end_beside_a_follow_up_request_ends_nothing(flavour, loopback, http, toy, created):
