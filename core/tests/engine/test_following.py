@@ -175,6 +175,24 @@ def test_polling_with_a_pause(flavour, loopback, http, toy, created):
     assert (response.content, len(server.asked), response.failed_attempts) == (STORY, 5, ())
 
 
+def test_pause_after_content_is_longer_than_the_clock_idle(flavour, loopback, http, toy, created):
+    """No read is in progress in the pause, so that `idle` does not run, and the request is not sent early."""
+    seconds = 1.0
+    first = http.streamed(toy.story[0], toy.say(TextDelta("so ")), follow_event(after=seconds))
+    server = loopback(created("/one"), first, http.streamed(*toy.story, toy.done))
+    connection = linked(server, timeouts=Timeouts(idle=seconds / 2))
+    moments = []
+
+    async def main():
+        stream = flavour.Inference(connection).create("Hi", stream=True).stream()
+        async for partial in flavour.each(stream):
+            moments.append((time.perf_counter(), partial.content_delta))
+
+    flavour.run(main)
+    begun = next(moment for moment, delta in moments if delta == "so ")
+    assert moments[-1][0] - begun >= seconds
+
+
 def test_events_before_the_follow_up_request_are_emitted(flavour, loopback, http, toy, created):
     """Id and model of the first response count, and its pings are emitted at once."""
     events = json.loads(toy.body(ResponseStarted("r1", "m1"), Ping()))

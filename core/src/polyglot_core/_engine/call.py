@@ -317,7 +317,7 @@ class Call:
         if isinstance(error, Following):
             job, now = self.following, perf_counter()  # no job if another thread has closed the call
             self._history.job = None if self.attempt is None or self.attempt.committed else job
-            return retry_policy.Retry(0.0 if job is None else max(0.0, min(job.after, self.clocks.due(now)[0] - now)))
+            return retry_policy.Retry(0.0 if job is None else max(0.0, min(job.after, self.clocks.pause_due() - now)))
         final_error.redact(error, self.target, self.attempt, self._requests)
         self._requests.over_budget = False
         self.leave(error)
