@@ -144,7 +144,9 @@ def test_id_of_a_block_in_two_reads(place):
     assert frame([stream[:place], stream[place:]]) == frame([stream])
 
 
-@pytest.mark.parametrize("rest", [b"data: c\n\n", b"data: c\n\ndata: d", b"data: c\r\r", b"data: c\r\n\r", b"data: c\n\r"])
+@pytest.mark.parametrize(
+    "rest", [b"data: c\n\n", b"data: c\n\ndata: d", b"data: c\r\r", b"data: c\r\n\r", b"data: c\n\r"]
+)
 def test_block_with_another_end_behind_those_with_crlf(rest):
     """It is a chunk at once, and not only when more is read or the body ends."""
     framer = SSEFramer()

@@ -55,10 +55,11 @@
 #
 # A follow-up request. A driver may end a response with `Follow`: the rest of it is received by another request of the
 # same attempt. The attempt raises `Following`, which passes `_recover` like an error and ends nothing: the exchange is
-# closed, and reused if its body has been read to the end; the permit is kept, and the next rounds wait and send, as they
-# do for a retry. `Call.encode` and `Call.start` find the follow-up request in the attempt (`following`) and continue it.
-# If the follow-up request fails, `History.job` has what a retry needs to send it, and not the first request, which would
-# begin paid work twice. The exchange is not drained: a layer over the transport keeps what is drained as complete.
+# closed, and reused if its body has been read to the end; the permit is kept, and the next rounds wait and send, as
+# they do for a retry. `Call.encode` and `Call.start` find the follow-up request in the attempt (`following`) and
+# continue it. If the follow-up request fails, `History.job` has what a retry needs to send it, and not the first
+# request, which would begin paid work twice. The exchange is not drained: a layer over the transport keeps what is
+# drained as complete.
 #
 # Work that is abandoned. A driver may have a hook that encodes a request by which the provider stops its work
 # (`encode_cancel`). `closing` sends it once everything else is released, as a call of its own that nothing observes.
