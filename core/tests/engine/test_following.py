@@ -269,6 +269,36 @@ def test_follow_up_response_that_is_cut(flavour, loopback, http, toy, created, r
         assert paths(server) == [FIRST, SECOND, SECOND]
 
 
+@pytest.mark.parametrize("received", [0, 1], ids=["nothing", "a part"])
+def test_finish_before_the_follow_up_request_completes_no_response_that_is_cut(
+    flavour, loopback, http, toy, created, received
+):
+    """What the follow-up request receives is a part of the response, whatever was received before it."""
+    finished = json.loads(toy.body(Finish("stop", "stop")))
+    server = loopback(created(events=finished), http.streamed(*toy.story[:received], then=("close",)))
+    error = error_of(flavour, linked(server), retries=0)
+    assert isinstance(error, TransportError)
+    assert (error.partial.outcome, error.partial.content) == ("failed", "Once " * received)
+
+
+@pytest.mark.parametrize("ending", ["end of the body", "clock"])
+def test_finish_before_a_follow_up_request_without_a_response(flavour, loopback, http, toy, created, ending):
+    """An empty body is truncated; a clock that runs out is `idle`, and not `grace`, and ends no response well."""
+    finished = json.loads(toy.body(Finish("stop", "stop")))
+    server = loopback(created(events=finished), http.streamed(then=("hang",) if ending == "clock" else ()))
+    connection = linked(server, timeouts=Timeouts(idle=0.3, grace=60.0))
+    error = error_of(flavour, connection, retries=0)
+    assert isinstance(error, TimedOut if ending == "clock" else Truncated)
+
+
+def test_finish_before_the_follow_up_request_counts(flavour, loopback, http, toy, created):
+    """If the response is received to its end."""
+    finished = json.loads(toy.body(Finish("length", "length")))
+    server = loopback(created(events=finished), http.streamed(*toy.story[:3]))
+    response = text_of(flavour, linked(server))
+    assert (response.content, response.outcome, response.finish_reason) == (STORY, "finished", "length")
+
+
 def test_cut_between_the_two_responses(flavour, loopback, http, toy, created):
     """A first response that breaks before it has led to another is no complete response."""
     server = loopback((http.head(201, "application/json", content_length=99), b'{"task"', "reset"))
