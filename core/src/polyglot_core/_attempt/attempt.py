@@ -348,7 +348,11 @@ class Attempt:
             self._clocks.meaning = now
             if count > 1:
                 self.assembler.report(events[1])  # type: ignore[arg-type]  # as `_is_usage` found
-            return self._text(event, chunk.raw)
+            try:
+                return self._text(event, chunk.raw)
+            except TypeError:
+                self._check(events, now)
+                raise
         if self.state is State.ENDED:
             return self._ignore_data(chunk.raw)
         if type(event) in _PIECES and self.state is _COMMITTED and self._is_plain(chunk):
