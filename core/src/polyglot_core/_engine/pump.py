@@ -429,6 +429,7 @@ class Pump(_Pump[SyncBackend, "Exchange"]):
                     else:
                         run(self._step())
             except PolyglotError as error:
+                chunk = chunks = data = None  # type: ignore[assignment]  # a traceback shows them, with what is quoted
                 run(self._recover(error))
             except BaseException as interruption:
                 run(self._abandon(interruption))
@@ -483,6 +484,7 @@ class AsyncPump(_Pump[AsyncBackend, "AsyncExchange"]):
                     else:
                         await run_async(self._step())
             except PolyglotError as error:
+                chunk = chunks = data = None  # type: ignore[assignment]  # a traceback shows them, with what is quoted
                 await run_async(self._recover(error))
             except BaseException as interruption:
                 await run_async(self._abandon(interruption))
