@@ -214,7 +214,7 @@ def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) ->
         except msgspec.DecodeError:
             del state[_FAST]  # the end, or a server whose chunks have more fields: each attempt would cost time
         else:
-            if text.index in state:
+            if text.index in state and text.delta.content:  # a chunk without text may be there for its other fields
                 return (TextDelta(text.delta.content, text.index),)
     try:
         completion = decode(chunk.data)
@@ -240,7 +240,7 @@ def _only_text(completion: Completion, state: dict[Any, Any]) -> TextDelta | Non
     if delta is None or choice.finish_reason is not None or choice.logprobs or choice.error:
         return None
     text = delta.get("content")
-    if type(text) is not str or not is_text_only(delta):
+    if type(text) is not str or not text or not is_text_only(delta):
         return None
     return TextDelta(text, choice.index or 0) if choice.index in state else _first_text(text, choice, state)
 
@@ -248,7 +248,7 @@ def _only_text(completion: Completion, state: dict[Any, Any]) -> TextDelta | Non
 def _first_text(text: str, choice: Choice, state: dict[Any, Any]) -> TextDelta | None:
     """Return the first text of a choice, after which its chunks take the fast path; None if the choice has others."""
     known: _State | None = state.get("known")
-    if known is None or not known.is_plain or not text or choice.message or choice.text or choice.native_finish_reason:
+    if known is None or not known.is_plain or choice.message or choice.text or choice.native_finish_reason:
         return None
     received = known.received.get(choice.index or 0)
     if received is None or received.listed or received.names - _NO_CONTENT:
