@@ -526,9 +526,11 @@ def test_tasks_at_once_are_recorded_apart(tmp_path, backend):
                     async for _ in stream:
                         scope.cancel()
 
-    with Simulator(
-        lambda request: Reply(request.body["messages"][0]["content"] * 9), pace=Pace(tokens_per_second=200)
-    ) as simulator:
+    def reply(request):
+        word = request.body["messages"][0]["content"]
+        return Reply(word * (9 if word != "ten " else 20_000))  # the last one is cancelled long before its end
+
+    with Simulator(reply, pace=Pace(tokens_per_second=200)) as simulator:
         anyio.run(main, simulator, backend=backend)
     ends = {
         json.loads(exchange.request.body)["messages"][0]["content"]: exchange.end for exchange in exchanges_in(tmp_path)
