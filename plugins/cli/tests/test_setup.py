@@ -238,3 +238,32 @@ def test_bash_completes(command, provider):
             check=False,
         )
         assert expected in done.stdout.decode().split(), done
+
+
+def test_a_provider_that_is_unknown_is_asked_for_again(command, own):
+    """A slip is followed by what was probably meant, and Ctrl-C ends the questions with its exit code."""
+    with command.terminal("connections", "add") as terminal:
+        terminal.read_until("Provider: ")
+        terminal.type("?\n")
+        terminal.read_until("xai-responses")
+        terminal.type("opnai\n")
+        terminal.read_until("did you mean 'openai'?")
+        terminal.written = ""
+        terminal.read_until("Provider: ")
+        terminal.interrupt()
+        assert terminal.end() == 130, terminal.written
+    assert "Aborted" not in terminal.written
+    assert own.read_text("utf-8") == OWN
+
+
+def test_the_list_of_providers_is_broken_between_names(command, own):
+    """No name continues on the next row."""
+    with command.terminal("connections", "add") as terminal:
+        terminal.read_until("Provider: ")
+        terminal.type("?\n")
+        terminal.read_until("zai")
+        terminal.interrupt()
+        terminal.end()
+    listed = [row for row in terminal.rows if row.count(", ") > 1 and not row.startswith("Which")]
+    assert len(listed) > 3
+    assert all(row.endswith(",") for row in listed[:-1]), listed

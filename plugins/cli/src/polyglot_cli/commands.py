@@ -123,7 +123,13 @@ class Commands(DefaultGroup):
         except KeyboardInterrupt:
             interrupts.caught()
             ctx.exit(_INTERRUPTED)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.Abort as error:  # click raises it for Ctrl-C at one of its prompts, and for the end of input there
+            if not isinstance(error.__context__, KeyboardInterrupt):
+                raise
+            interrupts.caught()
+            click.echo(err=True)
+            ctx.exit(_INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
             if (code := _reported(error)) is None:

@@ -52,7 +52,7 @@ def list_connections(text: str | None, config: str | None, **options: bool) -> N
 @click.argument("name", required=False)
 @click.option("--preset", metavar="NAME", help="Preset or driver that it starts from.")
 @click.option("--model", metavar="NAME", help="Model of calls that name none.")
-@click.option("--base-url", metavar="URL", help="URL of the server, where the preset has none.")
+@click.option("--base-url", metavar="URL", help="URL of a server of your own, or where the preset has none.")
 @click.option("--env", metavar="VARIABLE", help="Environment variable that holds the key.")
 @click.option("--command", metavar="LINE", help="Command that prints the key.")
 @click.option("--keyring", is_flag=True, help="Keep the key in the system's keyring; it is asked for.")
@@ -68,6 +68,7 @@ def add(**options: Any) -> None:  # noqa: ANN401 (each option's own)
       polyglot connections add
       polyglot connections add work --preset openai --env WORK_KEY --model gpt-4.1
       polyglot connections add local --preset ollama --model qwen3 --yes --no-test
+      polyglot connections add mine --preset openai --base-url http://10.0.0.5/v1
 
     The file's comments stay, and only you can read it. The key itself is never written into it.
     """  # noqa: D301 (click's sign for lines that stay as they are)
