@@ -267,3 +267,28 @@ def test_the_list_of_providers_is_broken_between_names(command, own):
     listed = [row for row in terminal.rows if row.count(", ") > 1 and not row.startswith("Which")]
     assert len(listed) > 3
     assert all(row.endswith(",") for row in listed[:-1]), listed
+
+
+def test_the_default_is_chosen(command, provider):
+    """A connection is used without its name afterwards; the rest of the file stays."""
+    simulator = provider(TEXT)
+    command.configure(simulator, default=False)
+    assert command.run("Hello there").code == 3
+    chosen = command.run("connections", "default", "test")
+    assert (chosen.code, "test is used" in chosen.err) == (0, True), chosen
+    assert command.run("Hello there").text == TEXT + "\n"
+
+
+def test_a_default_that_cannot_be_chosen(command, own):
+    """An unknown name is an error, with the one that was probably meant; one that lacks its key is chosen all the same."""
+    run = command.run("connections", "default", "wrok")
+    assert (run.code, "did you mean 'work'?" in run.err) == (2, True), run
+    assert own.read_text("utf-8") == OWN
+    run = command.run("connections", "default", "work", POLYGLOT_DEFAULT="other")
+    assert (run.code, "cannot be used yet" in run.err, "POLYGLOT_DEFAULT names another" in run.err) == (
+        0,
+        True,
+        True,
+    ), run
+    assert tomllib.loads(own.read_text("utf-8"))["default"] == "work"
+    assert "# the big one" in own.read_text("utf-8")
