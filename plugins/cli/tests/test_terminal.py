@@ -185,6 +185,18 @@ def test_why_it_takes_longer_is_shown_while_it_does(command, provider, how):
     assert terminal.rows == [TEXT]
 
 
+def test_the_wait_for_a_retry_is_counted_down(command, provider):
+    """The seconds that are left are shown, whatever the length of the message; Ctrl-C ends the wait."""
+    body = {"error": {"message": "The rate limit is reached. " * 10, "code": "rate_limit_exceeded"}}
+    provider(TEXT, fault=Status(429, body=body, headers={"retry-after": "30"}))
+    with command.terminal("stream", "--retries", "1", "Hello") as terminal:
+        terminal.read_until("The rate limit is reached. The rate")
+        terminal.read_until("… Retrying in 30.0 s… 2")
+        terminal.read_until(" s left")
+        terminal.interrupt()
+        assert terminal.end() == 130
+
+
 def test_ctrl_c_while_waiting_gives_the_cursor_back(command, provider):
     """A wait that is interrupted leaves an empty line and a visible cursor."""
     provider(TEXT, fault=Stall(before_headers=True))
