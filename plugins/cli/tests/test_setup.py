@@ -194,6 +194,8 @@ def test_without_a_keyring_the_package_is_named(command):
     (command.home / "keyring.py").write_text("raise ImportError", "utf-8")
     run = command.run("keys", "set", "work", given=b"secret\n", PYTHONPATH=str(command.home))
     assert (run.code, "polyglot-cli[keyring]" in run.err) == (1, True)
+    unasked = command.run("keys", "set", "work", PYTHONPATH=str(command.home))  # there is nothing to read
+    assert (unasked.code, "polyglot-cli[keyring]" in unasked.err) == (1, True)
 
 
 def test_models_are_listed(command, provider):
