@@ -277,3 +277,23 @@ def test_without_a_prompt_nobody_waits(command, provider):
     with command.terminal("stream") as terminal:
         assert terminal.end() == 2
     assert "There is no prompt." in terminal.written
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["connections", "default", "no-such-connection"],
+        ["strem"],
+        ["stream", "--no-such-option-is-known-to-this-command-and-it-is-far-too-long", "x"],
+    ],
+    ids=["in a command", "no command", "no option"],
+)
+def test_errors_of_the_command_line_are_broken_between_words(command, provider, arguments):
+    """A message that is longer than a row continues with a whole word, and the exit code is the same."""
+    provider(TEXT)
+    with command.terminal(*arguments) as terminal:
+        assert terminal.end() == 2
+    written = re.sub(r"\x1b\[[0-9;]*m", "", terminal.written)
+    assert written.startswith("Usage: polyglot")
+    assert "Error: " in written
+    assert max(map(len, written.splitlines())) <= 80
