@@ -1,7 +1,8 @@
 """Settings of Sphinx: ``tox -e docs`` builds the site, with warnings as errors.
 
 The source folder is the checkout, because pages link to the READMEs of the packages. The pages are plain Markdown and
-have to read well without Sphinx, so the tables of contents are here: a page that is missing here is a warning.
+have to read well without Sphinx, so the tables of contents are made here: of the lists of docs/index.md, and of
+`CONTENTS`. A page in neither is a warning. ``python -m sphinx -b linkcheck -c docs . FOLDER`` checks external links.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from docutils import nodes
 from pygments.lexers.special import TextLexer
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
 from sphinx.util.logging import getLogger
 
 import polyglot_core
@@ -38,6 +42,10 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = project
 html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {"navigation_with_keys": True, "top_of_page_buttons": []}
+
+linkcheck_anchors = False  # of pages that scripts build
 
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
@@ -52,7 +60,7 @@ nitpick_ignore_regex = [
     ),  # other projects' documentation is not downloaded
     (r"py:.*", r"(.*\.)?_\w+"),  # private names
     (r"py:.*", r"polyglot_core\.\w+\..*"),  # types of fields that have no public name
-    (r"py:.*", r"polyglot_(answers|batch|streams)\.\w+\..*"),  # the same, of other packages
+    (r"py:.*", r"polyglot_(answers|batch|streams|testkit)\.\w+\..*"),  # the same, of other packages
     (r"py:.*", r".*[\[ ].*"),  # a piece of an annotation that could not be evaluated
     # imported for type checkers alone, or without a public name
     (
@@ -68,47 +76,15 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"ErrorFacts|Client|Messages|Part|Event|CallEvent|Observers|ConnectionInfo|DecodeError|Driver|Implementation",
     ),
+    (
+        r"py:.*",
+        r"EmbedArguments|ExamArguments|InferenceT|Matched",
+    ),
 ]
 suppress_warnings = ["ref.python"]  # `type` in an annotation, where fields have that name too
 
 CONTENTS: dict[str, dict[str, list[str]]] = {
-    "docs/index": {
-        "Use it": [
-            "Overview </README>",
-            "quickstart",
-            "requests",
-            "data",
-            "cookbook/index",
-            "tools",
-            "conversations",
-            "reasoning",
-            "streams",
-            "browser",
-            "batches",
-            "rates",
-            "costs",
-            "observers",
-            "settings",
-            "providers",
-            "models",
-            "configuration",
-            "errors",
-            "transports",
-            "recording",
-            "testing",
-            "command",
-            "chat",
-        ],
-        "Extend it": [
-            *("tutorial", "drivers", "fields", "facts", "debugging", "packages", "stability"),
-            *("architecture", "reference/index"),
-        ],
-        "Work on it": [
-            *("/CONTRIBUTING", "checks", "round-trips", "error-spellings", "decisions/index"),
-            *("changelog", "/SECURITY"),
-        ],
-        "Packages": ["/core/README", "/plugins/*/README"],
-    },
+    "docs/index": {"Packages": ["/core/README", "/plugins/*/README"]},
     "docs/providers": {"Providers": ["providers/*"]},
     "docs/cookbook/index": {
         "Cookbook": [
@@ -122,7 +98,7 @@ CONTENTS: dict[str, dict[str, list[str]]] = {
     },
     "docs/decisions/index": {"Decisions": ["0*"]},
 }
-"""Pages below a page, by caption."""
+"""Pages below a page, by caption. Those of the index precede them, and are its lists: see `listed`."""
 
 autodoc_mock_imports = ["daft", "ray"]  # large, and only subclassed
 _MOCKED = {"polyglot_batch.daft"}  # a module that such a library has to be installed for
@@ -131,11 +107,46 @@ MODULES = (polyglot_core.errors, polyglot_core, polyglot_core.events, polyglot_c
 """Public modules. A name that several of them have is described in the first one of these."""
 
 
+_HEADING = re.compile(r"^## (?P<caption>.+)$|^- \[(?P<title>[^]]+)\]\((?P<page>[^)#]+)\.md\)", re.MULTILINE)
+
+
+def listed(index: str) -> dict[str, list[str]]:
+    """Return the pages of an index by caption: the first link of each item of a list, below each heading."""
+    pages: dict[str, list[str]] = {}
+    for found in _HEADING.finditer(index):
+        if found["caption"]:
+            below = pages.setdefault(found["caption"], [])
+        else:
+            below.append(f"{found['title']} <{found['page'].replace('../', '/')}>")
+    return {caption: each for caption, each in pages.items() if each}
+
+
 def append_contents(_app: Sphinx, page: str, source: list[str]) -> None:
     """Append the tables of contents of a page, which are shown in the sidebar alone."""
-    for caption, pages in CONTENTS.get(page, {}).items():
+    first = listed(source[0]) if page == root_doc else {}
+    for caption, pages in {**first, **CONTENTS.get(page, {})}.items():
         lines = ["", "", "```{toctree}", ":hidden:", ":glob:", f":caption: {caption}", "", *pages, "```"]
         source[0] += "\n".join(lines)
+
+
+class IndexEntries(SphinxTransform):
+    """Make entries of the index from comments such as ``<!-- index: retry; backoff -->`` below a heading.
+
+    The search lists a page with an entry that equals the query first, and leads to the section of the heading. A
+    directive would do the same, but would be shown as text where the pages are read without Sphinx.
+    """
+
+    default_priority = 500  # before the entries are collected
+    _COMMENT = re.compile(r"<!-- index: (.+?) -->\s*", re.DOTALL)
+
+    def apply(self, **_: object) -> None:
+        """Replace each comment by its entries, which lead to the section that it is in."""
+        for node in list(self.document.findall(nodes.raw)):
+            if found := self._COMMENT.fullmatch(node.astext()):
+                anchor = node.parent["ids"][0]
+                terms = [" ".join(term.split()) for term in found[1].split(";")]
+                entries = [("single", term, anchor, "main", None) for term in terms]
+                node.replace_self(addnodes.index(entries=entries, inline=False))
 
 
 def skip_described(app: Sphinx, _kind: str, name: str, value: object, *_: Any) -> bool | None:  # noqa: ANN401
@@ -171,6 +182,7 @@ def report_missing(_app: Sphinx, env: BuildEnvironment) -> None:
 def setup(app: Sphinx) -> None:
     """Register the functions of this file."""
     app.add_lexer("mermaid", TextLexer)
+    app.add_transform(IndexEntries)
     app.connect("source-read", append_contents)
     app.connect("autodoc-skip-member", skip_described)
     app.connect("env-check-consistency", report_missing)

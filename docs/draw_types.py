@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[type, ...]] = {
         *(plugin.Text, plugin.Image, plugin.Audio, plugin.Document, plugin.Reasoning, plugin.Refusal),
         *(plugin.ToolCall, plugin.ToolResult, plugin.RawPart),
     ),
-    "wire": (plugin.WireRequest, plugin.WireResponse, plugin.Chunk),
+    "wire": (plugin.WireRequest, plugin.WireResponse, plugin.Chunk, plugin.Follow),
     "results": (plugin.Usage, plugin.Model, plugin.Embeddings),
     "tests": (Recording, Report, DriverHarness, Decoded, testing.Replay, Listed),
     "simulator": (dialect.Access, dialect.Turn, dialect.Problem, dialect.Send, dialect.Reply, dialect.ToolCall),

@@ -11,6 +11,7 @@ import ast
 import io
 import tokenize
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,8 +107,19 @@ def code_lines(file: Path) -> int:
     return len(lines - docstring_lines(ast.parse(text)))
 
 
+def core_sizes() -> dict[str, int]:
+    """Return the lines of code of each subpackage of core, the largest first, and of its public modules together."""
+    root, found = CHECKOUT / "core/src/polyglot_core", Counter[str]()
+    for file in root.rglob("*.py"):
+        parts = file.relative_to(root).parts
+        found[parts[0] if len(parts) > 1 else "public modules"] += code_lines(file)
+    return dict(found.most_common())
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
+    core = core_sizes()
+    print("\n".join(f"{name:<18}{lines:>6}" for name, lines in [*core.items(), ("core", sum(core.values()))]) + "\n")
     print(f"{'driver':<18}{'lines':>6}{'presets':>9}  modules")
     for size in sizes():
         modules = ", ".join(f"{module} {lines}" for module, lines in size.modules.items())

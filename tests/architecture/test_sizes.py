@@ -6,11 +6,12 @@ import ast
 
 import pytest
 
-from .sizes import APART, CHECKOUT, code_lines, drivers, sizes
+from .sizes import APART, CHECKOUT, code_lines, core_sizes, drivers, sizes
 
 FILES = [*CHECKOUT.glob("core/src/**/*.py"), *CHECKOUT.glob("plugins/*/src/**/*.py")]
 LINES = 60
 LINES_OF_A_DRIVER = 1_350
+LINES_OF_CORE = 12_400
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(CHECKOUT).as_posix())
@@ -19,6 +20,14 @@ def test_a_function_fits_on_a_page(file):
     nodes = ast.walk(ast.parse(file.read_bytes()))
     functions = [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     assert [node.name for node in functions if node.end_lineno - node.lineno >= LINES] == []
+
+
+def test_core_does_not_grow_unnoticed(capsys):
+    """Core has a size, which is printed; decision 20 explains it, and what adds to it states why there."""
+    core = core_sizes()
+    with capsys.disabled():
+        print(f"\ncore: {sum(core.values())} lines of code ({', '.join(f'{name} {core[name]}' for name in core)})")
+    assert sum(core.values()) <= LINES_OF_CORE
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def written(text: str, results: Mapping[str, Sequence[_Row]]) -> str:
     """Return the text of the page with the tables of these scenarios; tables of others stay as they are."""
     for name, rows in results.items():
         begin, end = (mark.format(name) for mark in _PLACE)
-        table = _table(_folded(rows) if name == "chunks" else rows)
+        table = _table(_folded(rows) if name.startswith("chunks") else rows)
         text, places = re.subn(f"(?s){re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}{table}{end}", text)  # noqa: B023
         if places != 1:
             raise SystemExit(f"{PAGE} has no place for {name}.")

@@ -2,12 +2,12 @@
 
 From the checkout's folder, in an environment with all packages::
 
-    python tests/benchmarks/streams.py [SCENARIO …] [--rounds N] [--dialects a,b] [--tls] [--json FILE] [--write]
+    python tests/benchmarks/streams.py [SCENARIO …] [--rounds N] [--dialects a,b] [--tls] [--peers] [--write]
 
-The scenarios are ``chunks``, ``first``, ``lateness``, ``length``, ``concurrency``, ``burst`` and ``import``; all by
+The scenarios are ``chunks``, ``first``, ``parts``, ``lateness``, ``length``, ``concurrency``, ``burst`` and ``import``; all by
 default. A server in a process of its own sends prepared streams over loopback; the CPU time of the client's process is
 counted, all threads of it. Rounds of the clients take turns. A ratio is the median of the rounds' ratios to httpx alone
-of the same round. ``--write`` writes the tables into ``docs/performance.md``, and draws the ratios of ``chunks``.
+of the same round. ``--peers`` adds the providers' own clients that are installed. ``--write`` writes the tables into ``docs/performance.md``, and draws the ratios of ``chunks``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from bodies import KINDS, Body, body_of
 from clients import FLOOR, TRANSPORTS, Client, clients_for
 from measuring import print_facts, take_turns
 from page import PAGE, PICTURE, written
+from parts import parts
+from peers import peers_for
 from picture import draw
 from processes import burst, concurrency, growth, lateness
 from serving import Plan, serving
@@ -60,7 +62,9 @@ def _chunks_of(asked: argparse.Namespace, body: Body, kind: str, way: str) -> It
     paced = way == "one a read"
     plan = Plan(body.content_type, body.events, "paced" if paced else way, _PACED if paced else 0.0, asked.certificate)
     with serving(plan) as server, asyncio.Runner() as runner:
-        clients = clients_for(body, server, asked.ca)
+        clients = clients_for(body, server, asked.ca) + (
+            peers_for(body, server, asked.ca) if asked.peers and kind == "text" else []
+        )
         works = {client.name: lambda client=client: client.run(runner) for client in clients}
         times = take_turns(works, body.pieces, max(1, asked.rounds // 2) if paced else asked.rounds)
     for client in clients:
@@ -138,6 +142,7 @@ def imports(asked: argparse.Namespace) -> Iterator[_Row]:
 SCENARIOS = {
     "chunks": chunks,
     "first": first,
+    "parts": parts,
     "lateness": lateness,
     "length": growth,
     "concurrency": concurrency,
@@ -160,8 +165,9 @@ def main() -> None:
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
     if asked.write:
-        PAGE.write_text(written(PAGE.read_text("utf-8"), results), "utf-8")
-        if rows := results.get("chunks"):
+        named = {f"{name} over TLS" if asked.tls else name: rows for name, rows in results.items()}
+        PAGE.write_text(written(PAGE.read_text("utf-8"), named), "utf-8")
+        if (rows := results.get("chunks")) and not asked.tls:
             PICTURE.write_text(draw(rows, TRANSPORTS, FLOOR), "utf-8")
 
 
@@ -174,6 +180,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--streams", type=int, default=1000, help="streams at a time; default: %(default)s")
     parser.add_argument("--tls", action="store_true", help="with a certificate of the run's own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--peers", action="store_true", help="measure the providers' own clients too, if installed")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} and its picture")
     return parser.parse_args()
 

@@ -17,7 +17,6 @@ from polyglot_core.plugin import InferenceRequest, Message
 from polyglot_testkit import CHECKS, DriverHarness, Recording
 from polyglot_testkit.exam import examine, prepare
 
-from .conftest import STORY
 from .pages import DOCS, PAGES, README, blocks, named, with_blocks
 
 KINDS = {
@@ -65,13 +64,12 @@ def test_the_code_of_a_page_runs(page, provider, program):
         exec(compile(block.padded, str(page), "exec", dont_inherit=True), program.__dict__)  # noqa: S102 (our own pages)
 
 
-def test_the_readme_streams_what_the_provider_says(provider, program, capsys):
-    """The first example of the README prints the story and then its finish reason."""
+def test_the_first_example_of_the_readme_runs_without_a_key(nowhere, program, capsys):
+    """It prints a story and then its finish reason, in ten lines, without a configuration."""
     first, *_ = blocks(README, "python")
-    exec(compile(first.padded, str(README), "exec", dont_inherit=True), program.__dict__)  # noqa: S102
-    assert capsys.readouterr().out.startswith(f"{STORY}stop Usage(")
-    assert provider.requests[0].body["stream"] is True
-    assert provider.requests[0].headers["authorization"] == "Bearer test-key"
+    exec(compile(first.padded, str(README), "exec", dont_inherit=True), program.__dict__)  # noqa: S102 (our own page)
+    assert capsys.readouterr().out.startswith("Once upon a time a fox looked up at the stars.stop Usage(")
+    assert len(first.text.splitlines()) == 10
 
 
 ACME = [
@@ -95,9 +93,11 @@ def test_the_driver_of_the_readme_passes_the_exam(provider, program, capsys):
     (block,) = (block for block in blocks(README, "python") if "def encode_request" in block.text)
     exec(compile(block.padded, str(README), "exec", dont_inherit=True), program.__dict__)  # noqa: S102 (our own page)
     assert capsys.readouterr().out == "Hello."
-    assert DriverHarness(program).decode(ACME[0].body).response.finish_reason == "stop"
+    assert DriverHarness(program, base_url="https://acme.example").decode(ACME[0].body).response.finish_reason == "stop"
     nothing_to_check = {  # it has none of them
         "details can be read",
+        "follow up requests receive the response",
+        "work is cancelled by what identifies it",
         "broken tool calls go back as objects",
         "the list of models is read",
         "authorize adds credentials alone",
@@ -110,10 +110,9 @@ def test_the_driver_of_the_readme_passes_the_exam(provider, program, capsys):
         "tool calls are whole",
     }
     report = examine(prepare(program, ACME))
-    short = {"urls follow the base url"}  # the page keeps to thirty lines, and its driver needs a base URL
-    assert set(report.failed) <= short
+    assert not report.failed
     assert set(report.skipped) == nothing_to_check
-    assert set(report.passed) >= set(CHECKS) - nothing_to_check - short
+    assert set(report.passed) == set(CHECKS) - nothing_to_check
 
 
 @pytest.mark.parametrize("page", with_blocks("python", "test"), ids=named)

@@ -22,6 +22,7 @@ from polyglot_cli.error_report import EXIT_CODES
 from polyglot_core import FinishReason, Inference, Retries, TimedOut, Timeouts, hookspecs
 from polyglot_core._attempt.lifecycle import Signal, State
 from polyglot_core._config.resolve import ENVIRONMENT_FIELDS
+from polyglot_core._drivers.discovery import load_preset
 from polyglot_core._engine.retry_policy import Fallback, RetryState, decide
 from polyglot_core._values.events import Event
 from polyglot_core._values.options import NAMES
@@ -218,6 +219,23 @@ def test_the_table_of_errors_is_that_of_the_code():
         assert rows[name][2:5] == ["yes" if kind.retryable else "no", elsewhere, str(code)], name
 
 
+def test_every_error_has_an_anchor():
+    """Each class of error has a heading, so that a link can lead to it, in the order of the table but for the root."""
+    section = (DOCS / "errors.md").read_text("utf-8").partition("## Error by error\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^### (\w+)$", section, re.MULTILINE)[1:] == [
+        row[0].strip("`") for row in table(DOCS / "errors.md", "class")
+    ]
+
+
+def test_a_term_of_the_index_leads_to_one_section():
+    """Terms that the search lists first are in small letters, as queries are compared, and each is on one page."""
+    found = [re.findall(r"^<!-- index: (.+) -->$", page.read_text("utf-8"), re.MULTILINE) for page in PAGES]
+    terms = [term for comments in found for comment in comments for term in comment.split("; ")]
+    assert len(terms) > 100
+    assert all(term == term.lower().strip() for term in terms)
+    assert [term for term in set(terms) if terms.count(term) > 1] == []
+
+
 def test_the_exit_codes_are_those_of_the_help():
     """The page on errors and the help of the command list the same exit codes."""
     listed = {row[0] for row in table(DOCS / "errors.md", "code")}
@@ -327,3 +345,11 @@ def test_decisions_are_numbered_without_a_gap():
         assert re.search(
             r"^Date: \d{4}-\d\d-\d\d\. Status: (accepted|superseded by \d+)\.$", page.read_text("utf-8"), re.MULTILINE
         )
+
+
+def test_names_to_migrate_to_are_presets():
+    """Each connection that the page on migration names instead of another one exists, with that variable for its key."""
+    for old, new, variable in table(DOCS / "migration.md", "PHP preset"):
+        preset = load_preset(re.findall(r"`([\w-]+)`", new)[0])
+        assert preset is not None, old
+        assert preset.api_key_env == (None if variable == "–" else variable.strip("`")), old

@@ -151,13 +151,17 @@ class PolyglotError(Exception):
     def redact(self, secret: Secret) -> None:
         """Replace a key in the message, the notes and the provider's texts by ``***``: some providers quote it.
 
-        Causes and contexts that contain the key, such as exceptions of the HTTP client, are detached.
+        Causes and contexts that contain the key, such as exceptions of the HTTP client, are detached. If one of
+        the texts contains it, so is the traceback so far, whose frames hold them as they were received.
         """
+        before = self.message, self.code, self.param, self.request_id, self.body
         self.message = secret.redacted(self.message)
         self.args = (self.message, *self.args[1:])
         for field in ("code", "param", "request_id", "body"):
             if (text := getattr(self, field)) is not None:
                 setattr(self, field, secret.redacted(text))
+        if before != (self.message, self.code, self.param, self.request_id, self.body):
+            self.__traceback__ = None
         if notes := getattr(self, "__notes__", None):
             self.__notes__ = [secret.redacted(note) for note in notes if isinstance(note, str)]
         _detach_causes_with(secret, self)

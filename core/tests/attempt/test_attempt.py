@@ -849,6 +849,10 @@ def test_decode_error_of_a_successful_status(toy):
     ("event", "wrong"),
     [
         (TextDelta(b"x"), "a TextDelta from decode_chunk whose text is bytes and not str"),
+        (TextDelta("x", []), "a TextDelta from decode_chunk whose choice is list and not int"),
+        (TextDelta("x", "0"), "whose choice is str and not int"),
+        (TextDelta("x", block="y"), "whose block is str and not int"),
+        (TextDelta("x", extra=3), "whose extra is int and not dict or None"),
         (ToolCallDelta(arguments={"a": 1}), "a ToolCallDelta from decode_chunk whose arguments is dict and not str"),
         (ToolCallDelta(id=7), "whose id is int and not str or None"),
         (UsageReport(5), "whose payload is int and not Mapping"),

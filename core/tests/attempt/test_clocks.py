@@ -190,3 +190,14 @@ def test_elapsed_counts_from_the_call():
     clocks = clocks_at(100.0)
     clocks.start_attempt(150.0)
     assert clocks.elapsed(160.0) == 60.0
+
+
+def test_pause_of_the_caller_is_bounded_by_the_clocks_that_run_in_it():
+    """`first` and `total` run between two reads; `idle`, `silence` and `grace` do not."""
+    clocks = clocks_at(total=300.0)
+    assert clocks.pause_due() == 160.0
+    clocks.saw_meaning(110.0)
+    assert clocks.pause_due() == 400.0
+    clocks.start_attempt(120.0)
+    clocks.saw_finish(121.0)
+    assert clocks.pause_due() == 400.0

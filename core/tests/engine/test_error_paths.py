@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import traceback
 
 import anyio
 import pytest
@@ -15,13 +16,14 @@ from polyglot_core import (
     Connection,
     Inference,
     PluginError,
+    PolyglotError,
     Retries,
     TransportError,
     Truncated,
     register,
 )
 from polyglot_core._attempt.lifecycle import LIFE, Signal, State
-from polyglot_core._values.events import Finish, ReasoningDelta, ResponseStarted, TextDelta, UsageReport
+from polyglot_core._values.events import Failure, Finish, ReasoningDelta, ResponseStarted, TextDelta, UsageReport
 from polyglot_core._values.limits import Limits, Timeouts
 from polyglot_core.plugin import Secret, hookimpl
 
@@ -401,3 +403,23 @@ def test_wrong_type_of_a_hook_is_named(flavour, loopback, http, toy, hook, retur
     with register(wrong, "wrong"), pytest.raises(PluginError, match="Driver 'wrong' ") as caught:
         flavour.run(main)
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_key_that_a_failure_quotes_is_in_no_frame(flavour, loopback, http, toy, pieces):
+    """Neither alone in a read nor behind text: the frames that have decoded it are removed from the traceback."""
+    failure = toy.say(Failure("wrong key test-key"))
+    scripts = http.streamed(*toy.story[:2], failure) if pieces == 3 else http.streamed(toy.story[0] + failure)
+    server = loopback(scripts)
+
+    async def main():
+        inference = flavour.Inference(server.connection())
+        return await flavour.wait(inference.create("Hi", stream=True, retries=0).response())
+
+    with pytest.raises(PolyglotError) as caught:
+        flavour.run(main)
+    stack = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    own = [frame for frame in stack if "polyglot_core" in frame.filename]
+    assert own
+    assert not [frame.name for frame in own if "test-key" in str(frame.locals)]
+    assert "wrong key ***" in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import signal
 import threading
@@ -174,6 +175,24 @@ def test_polling_with_a_pause(flavour, loopback, http, toy, created):
     assert (response.content, len(server.asked), response.failed_attempts) == (STORY, 5, ())
 
 
+def test_pause_after_content_is_longer_than_the_clock_idle(flavour, loopback, http, toy, created):
+    """No read is in progress in the pause, so that `idle` does not run, and the request is not sent early."""
+    seconds = 1.0
+    first = http.streamed(toy.story[0], toy.say(TextDelta("so ")), follow_event(after=seconds))
+    server = loopback(created("/one"), first, http.streamed(*toy.story, toy.done))
+    connection = linked(server, timeouts=Timeouts(idle=seconds / 2))
+    moments = []
+
+    async def main():
+        stream = flavour.Inference(connection).create("Hi", stream=True).stream()
+        async for partial in flavour.each(stream):
+            moments.append((time.perf_counter(), partial.content_delta))
+
+    flavour.run(main)
+    begun = next(moment for moment, delta in moments if delta == "so ")
+    assert moments[-1][0] - begun >= seconds
+
+
 def test_events_before_the_follow_up_request_are_emitted(flavour, loopback, http, toy, created):
     """Id and model of the first response count, and its pings are emitted at once."""
     events = json.loads(toy.body(ResponseStarted("r1", "m1"), Ping()))
@@ -248,6 +267,36 @@ def test_follow_up_response_that_is_cut(flavour, loopback, http, toy, created, r
     else:
         assert text_of(flavour, linked(server, retries=SOON), resume=resume).content == STORY
         assert paths(server) == [FIRST, SECOND, SECOND]
+
+
+@pytest.mark.parametrize("received", [0, 1], ids=["nothing", "a part"])
+def test_finish_before_the_follow_up_request_completes_no_response_that_is_cut(
+    flavour, loopback, http, toy, created, received
+):
+    """What the follow-up request receives is a part of the response, whatever was received before it."""
+    finished = json.loads(toy.body(Finish("stop", "stop")))
+    server = loopback(created(events=finished), http.streamed(*toy.story[:received], then=("close",)))
+    error = error_of(flavour, linked(server), retries=0)
+    assert isinstance(error, TransportError)
+    assert (error.partial.outcome, error.partial.content) == ("failed", "Once " * received)
+
+
+@pytest.mark.parametrize("ending", ["end of the body", "clock"])
+def test_finish_before_a_follow_up_request_without_a_response(flavour, loopback, http, toy, created, ending):
+    """An empty body is truncated; a clock that runs out is `idle`, and not `grace`, and ends no response well."""
+    finished = json.loads(toy.body(Finish("stop", "stop")))
+    server = loopback(created(events=finished), http.streamed(then=("hang",) if ending == "clock" else ()))
+    connection = linked(server, timeouts=Timeouts(idle=0.3, grace=60.0))
+    error = error_of(flavour, connection, retries=0)
+    assert isinstance(error, TimedOut if ending == "clock" else Truncated)
+
+
+def test_finish_before_the_follow_up_request_counts(flavour, loopback, http, toy, created):
+    """If the response is received to its end."""
+    finished = json.loads(toy.body(Finish("length", "length")))
+    server = loopback(created(events=finished), http.streamed(*toy.story[:3]))
+    response = text_of(flavour, linked(server))
+    assert (response.content, response.outcome, response.finish_reason) == (STORY, "finished", "length")
 
 
 def test_cut_between_the_two_responses(flavour, loopback, http, toy, created):
@@ -498,12 +547,51 @@ def follow_event(**fields):
     return b"data: " + json.dumps({"task": "t1", "follow": "/tasks/t1", **fields}).encode() + b"\n\n"
 
 
-def test_connection_of_a_first_stream_is_reused(flavour, loopback, http, toy, created):
-    """The rest of a first response is drained, so that the follow-up request takes the same connection."""
-    whole = b"".join(http.streamed(follow_event()))
-    server = loopback(created("/one"), (whole,), http.streamed(*toy.story))
-    assert text_of(flavour, linked(server)).content == STORY
-    assert (len(server.asked), server.connections) == (3, 1)
+class Noted:
+    """A transport, or a reply, that notes which replies are drained."""
+
+    def __init__(self, inner, drained):
+        self._inner, self._drained = inner, drained
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    def open(self, request, opening, /):
+        return self._opened(self._inner.open(request, opening), request)
+
+    def _opened(self, reply, request):
+        if not inspect.isawaitable(reply):
+            return Noted(reply, [self._drained, request.url])
+        return self._awaited(reply, request)
+
+    async def _awaited(self, reply, request):
+        return self._opened(await reply, request)
+
+    def drain(self, seconds, /):
+        self._drained[0].append(self._drained[1])
+        return self._inner.drain(seconds)
+
+
+class Noting:
+    """The layer with this transport."""
+
+    name, under = "noting", None
+
+    def __init__(self):
+        self.drained = []
+
+    def wrap(self, _, below, /):
+        return Noted(below()[1], self.drained)
+
+    wrap_async = wrap
+
+
+def test_response_that_is_continued_is_not_drained(flavour, loopback, http, toy, created):
+    """A cache keeps what is drained, as a complete response, and would return it to each later poll."""
+    layer = Noting()
+    server = loopback(created("/one"), http.streamed(follow_event()), http.streamed(*toy.story, toy.done))
+    assert text_of(flavour, linked(server, transport=layer)).content == STORY
+    assert [url.removeprefix(server.url) for url in layer.drained] == ["/tasks/t1"]
 
 
 def test_end_beside_a_follow_up_request_ends_nothing(flavour, loopback, http, toy, created):

@@ -137,6 +137,24 @@ def test_payloads_are_returned_unchanged(payloads):
     assert [chunk.data for chunk in frame(cut(stream, 5))] == payloads
 
 
+@pytest.mark.parametrize("place", range(1, 60))
+def test_id_of_a_block_in_two_reads(place):
+    """The blocks behind it in the second read have its id too."""
+    stream = b"".join(b"data: %d\r\n\r\n" % number for number in range(3)) + b"id: 7\r\ndata: a\r\n\r\ndata: b\r\n\r\n"
+    assert frame([stream[:place], stream[place:]]) == frame([stream])
+
+
+@pytest.mark.parametrize(
+    "rest", [b"data: c\n\n", b"data: c\n\ndata: d", b"data: c\r\r", b"data: c\r\n\r", b"data: c\n\r"]
+)
+def test_block_with_another_end_behind_those_with_crlf(rest):
+    """It is a chunk at once, and not only when more is read or the body ends."""
+    framer = SSEFramer()
+    framer.feed(b"data: a\r\n\r\n")
+    assert [chunk.data for chunk in framer.feed(b"data: b\r\n\r\n" + rest)] == [b"b", b"c"]
+    assert [chunk.data for chunk in framer.feed(b"\ndata: e\r\n\r\n")] in ([b"e"], [b"d\ne"])
+
+
 one_line = st.binary(max_size=12).filter(lambda text: b"\n" not in text and b"\r" not in text)
 names = st.none() | st.sampled_from(["delta", "error", "a: b", "", "é"])
 

@@ -311,6 +311,31 @@ def test_the_line_of_progress():
     assert line.startswith("█" * 7 + "░" * 17 + " 3/10 · ")
     assert "1.5M + 2.5k tokens · 0 errors" in line
     assert line.endswith(" left")
+    assert all(len(progress.line(columns)) <= columns for columns in range(1, 100))
+    assert progress.line(75).startswith("█")
+    assert progress.line(50).startswith("3/10 · ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_the_line_of_progress_does_not_wrap(files, flavour):
+    """On a real terminal of 60 columns every line has at most 59."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    source, target = files(*(f'"p{n}"' for n in range(5)))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    with Simulator("pong") as simulator, os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stderr", terminal)
+            run(flavour, simulator, source, target)
+        text = os.read(ours, 65536).decode()
+    os.close(ours)
+    lines = text.rstrip().split("\r\x1b[2K")[1:]
+    assert lines[-1].startswith("█")
+    assert max(map(len, lines)) <= 59
 
 
 def test_what_had_ended_before_an_interruption_is_written(flavour, files, monkeypatch):

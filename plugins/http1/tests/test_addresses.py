@@ -37,7 +37,7 @@ def listener(stack, host="127.0.0.1"):
 
 
 def silent(stack, host):
-    """Return the address of a listener whose queue is full, so that it answers nobody."""
+    """Return the address of a listener whose queue is full, so that it answers no request."""
     server = stack.enter_context(socket.create_server((host, 0), backlog=0))
     for _ in range(3):
         waiting = stack.enter_context(socket.socket())

@@ -224,14 +224,34 @@ def test_the_size_is_bounded_and_the_least_used_is_dropped(tmp_path, kind):
     assert store.get("key14") is None
 
 
-def test_a_key_is_in_no_entry(flavour, place):
-    """Nor are its forms; the response repeats it."""
+def test_a_key_that_is_a_word_changes_no_response(flavour, place):
+    """Servers of one's own take any key. A response that has the word is not kept; prompts that differ in it differ."""
     with Simulator(echo) as simulator:
+        connection = simulator.connection.with_changes(api_key="test")
+        inference = cached(flavour.inference(connection), place)
+        for _ in range(2):
+            assert flavour.response(inference, "This is a test.", stream=True).content == "This is a test."
+        assert entries(place) == []
+    with Simulator(["Lower.", "Upper."]) as simulator:
+        inference = cached(flavour.inference(connection.with_changes(base_url=simulator.connection.base_url)), place)
+        prompts = ("Is test lower?", "Is TEST lower?") * 2
+        responses = [flavour.response(inference, prompt, stream=True) for prompt in prompts]
+        assert [response.content for response in responses] == ["Lower.", "Upper."] * 2
+        assert [response.transport == "cache" for response in responses] == [False, False, True, True]
+
+
+def test_a_key_is_in_no_entry(flavour, place):
+    """Nor are its forms; the prompt repeats it."""
+    quiet = False
+    with Simulator(lambda request: Reply("No form of it.") if quiet else echo(request)) as simulator:
         connection = simulator.connection.with_changes(api_key=KEY, headers={"x-api-key": KEY})
         inference = cached(flavour.inference(connection), place)
         text = b" ".join(sorted(forms_of(KEY, whole=True))).decode()
-        flavour.response(inference, text, stream=True)
-        assert flavour.response(inference, text, stream=True).transport == "cache"
+        assert text in flavour.response(inference, text, stream=False).content
+        assert flavour.response(inference, text, stream=False).transport != "cache"
+        quiet = True
+        flavour.response(inference, text, stream=False)
+        assert flavour.response(inference, text, stream=False).transport == "cache"
         stored = b"".join(
             file.read_bytes()
             for file in (place.iterdir() if place.is_dir() else place.parent.iterdir())

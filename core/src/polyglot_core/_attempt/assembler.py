@@ -30,6 +30,7 @@ from polyglot_core._values.events import (
     TextDelta,
     ToolCallDelta,
     UsageReport,
+    type_problem,
 )
 from polyglot_core._values.limits import Limits
 from polyglot_core._values.partial import Mark, PartialInferenceResponse, Transcript, UsageReading
@@ -93,10 +94,16 @@ class Assembler:
         self._requested = choices
 
     def text(self, event: TextDelta, raw: bytes) -> PartialInferenceResponse | Sequence[PartialInferenceResponse]:
-        """Return the single partial for a chunk that is a piece of text: `absorb` for the hot path."""
+        """Return the single partial for a chunk that is a piece of text: `absorb` for the hot path.
+
+        Raises:
+            TypeError: A field of the event has a value of a wrong type.
+        """
         builder = self._choices.get(event.choice)
         text = event.text
         if builder is None or not text or event.block != builder.blocks.text_block or event.extra is not None:
+            if wrong := type_problem(event):
+                raise TypeError(wrong)
             return self.absorb((event,), raw)
         parts = builder.text_parts
         parts.append(text)

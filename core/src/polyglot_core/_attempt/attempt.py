@@ -163,6 +163,8 @@ class _Progress(Struct):
         continues: Whether a response that reaches its limit of tokens is continued by another request.
         on_first: Called once with `first_event` when that is set; None for nothing.
         followed: How many follow-up requests there were.
+        finished_before: Whether every finish was received before the latest follow-up request, whose response then has
+            to be received as well.
     """
 
     outcome: Outcome | None = None
@@ -173,6 +175,7 @@ class _Progress(Struct):
     continues: bool = False
     on_first: Callable[[float], object] | None = None
     followed: int = 0
+    finished_before: bool = False
 
 
 class Attempt:
@@ -345,7 +348,11 @@ class Attempt:
             self._clocks.meaning = now
             if count > 1:
                 self.assembler.report(events[1])  # type: ignore[arg-type]  # as `_is_usage` found
-            return self._text(event, chunk.raw)
+            try:
+                return self._text(event, chunk.raw)
+            except TypeError:
+                self._check(events, now)
+                raise
         if self.state is State.ENDED:
             return self._ignore_data(chunk.raw)
         if type(event) in _PIECES and self.state is _COMMITTED and self._is_plain(chunk):
@@ -609,6 +616,8 @@ class Attempt:
         self._progress.begun = self._progress.begun or Signal.CONTENT in signals
         end = next((i for i, signal in enumerate(signals) if signal in {Signal.END, Signal.FAILURE}), None)
         before, last = (events, None) if end is None else (events[:end], events[end])
+        if any(isinstance(event, Finish) for event in before):
+            self._progress.finished_before = False
         try:
             partials = self.assembler.absorb(before, raw)
         except LimitExceeded as error:
@@ -620,7 +629,7 @@ class Attempt:
         if isinstance(last, Failure):
             raise self._fail(provider_error(last, raw, self._sent.limits.error_body), now)
         if isinstance(follow, Follow):  # a failure was raised, and an end means that of this response
-            raise self._followed(follow)
+            raise self._followed(follow, now)
         if last is not None:
             self._record([last], committed=True)
             if self.state is State.HELD and self._progress.begun and self.response.usage is not None:
@@ -630,7 +639,7 @@ class Attempt:
             interrupted = self.state is not State.FINISHING and self._leftovers().telling
             yield from self._end(Signal.EOF if interrupted else Signal.END, now)
 
-    def _followed(self, follow: Follow) -> PolyglotError:
+    def _followed(self, follow: Follow, now: float) -> PolyglotError:
         """Return what is raised at the end of a response that a follow-up request continues.
 
         Raises:
@@ -644,6 +653,9 @@ class Attempt:
         self.following, self.frame = Job(follow.request, state, started, follow.after), self._ignore_data
         for note in self._leftovers().notes:
             self.assembler.note(note)
+        if self.state is State.FINISHING:
+            self._progress.finished_before = True
+            self._clocks.saw_meaning(now)  # not `grace`: a response is expected
         return Following("The response is received by a further request.")
 
     def _check(self, events: Sequence[Event], now: float) -> None:
@@ -698,13 +710,19 @@ class Attempt:
         progress = self._progress
         if progress.outcome is not None:  # as above
             return progress.outcome
-        progress.outcome = outcome = outcome_of(self.state, signal, self._sent.wire.complete_on)
+        progress.outcome = outcome = outcome_of(self._proven_state(signal), signal, self._sent.wire.complete_on)
         progress.duration = None if now is None else self._clocks.elapsed(now)
         for note in self._leftovers().notes:
             self.assembler.note(note)
         self._move(signal)
         self.frame = self._ignore_data
         return outcome
+
+    def _proven_state(self, signal: Signal) -> State:
+        """Return the state, without a finish that is older than a follow-up request whose response is not received."""
+        received = signal is Signal.END or (signal is Signal.EOF and self._head.decoded)
+        older = self._progress.finished_before and self.state is State.FINISHING and not received
+        return State.COMMITTED if older else self.state
 
     def _end_of_body(self, chunks: Sequence[Chunk], now: float) -> Iterator[PartialInferenceResponse]:
         """End the attempt with its body. A whole body that was decoded is complete if it contained a response."""

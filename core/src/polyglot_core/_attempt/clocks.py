@@ -74,6 +74,12 @@ class Clocks:
         self._finish = now
         self.changed()
 
+    def pause_due(self) -> float:
+        """Return when the next clock expires of those that run between two reads as well; infinity if none runs."""
+        if self.meaning is None and self._finish is None:
+            return min(self.total_due(), _after(self._attempt, self._timeouts.first))
+        return self.total_due()
+
     def elapsed(self, now: float) -> float:
         """Return the seconds since the call."""
         return now - self._call

@@ -57,6 +57,7 @@
 # server that failed at once may still send its end mark. In all other states the absence of a finish is not read as
 # success: an orderly end of the body is `truncated`, a broken connection `failed`, an expired clock `timed_out`.
 # Without this, a proxy that closes its connections after 60 seconds would produce short responses that look complete.
+# A finish that was received before a follow-up request counts as absent until the body of its response has ended.
 # Two outcomes are set outside the table, both from an error: `Truncated`, raised where a chunk is cut by the end of the
 # body or the body has no content, gives `truncated`; and usage that the driver cannot read gives `failed`.
 

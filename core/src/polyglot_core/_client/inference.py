@@ -273,7 +273,7 @@ class _Inference(NotCopied, Generic[_PendingT, _StreamT]):
         timeouts = folded_numbers(connection.timeouts, "timeouts", connection.name, given.get("timeouts"))
         request = EmbeddingRequest(**asdict(target.request))
         batches = batches_of(request, *driver.embedding_limits(request.model, most))
-        targets = (target._replace(driver=driver.for_batch(batch), request=batch) for batch in batches)
+        targets = (target._replace(driver=driver.for_batch(batch, first), request=batch) for first, batch in batches)
         return _under_one_clock(targets, timeouts, lambda: record_for(self._observers)), request.received
 
     def __repr__(self) -> str:

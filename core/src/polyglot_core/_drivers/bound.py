@@ -196,12 +196,16 @@ class BoundDriver:
             return most or 1, None
         return self._a(tuple, "embedding_limits", self._call("embedding_limits", "model", model))
 
-    def for_batch(self, batch: EmbeddingRequest) -> BoundDriver:
+    def for_batch(self, batch: EmbeddingRequest, start: int = 0) -> BoundDriver:
         """Return the driver for a plain call that embeds a batch of texts. It appends the vectors to `batch.received`.
 
         To the attempt the response has an empty text. It may be decoded more than once.
+
+        Args:
+            batch: The batch.
+            start: Index of its first text among those of the call.
         """
-        done, start = len(batch.received), sum(len(each.vectors) for each in batch.received)
+        done = len(batch.received)
 
         def decode(chunk: Chunk) -> Sequence[Event]:
             returned = self._call("decode_embeddings", "data", chunk.data, request=batch)

@@ -299,14 +299,15 @@ class Call:
         )
 
     def release(self) -> bool:
-        """Record that the exchange is released. Return True if its body is to be read to the end, for it to be reused.
+        """Record that the exchange is released. Return True if the response is complete, so that it is to be drained.
 
-        A complete response refills the retry budget a little.
+        A complete response refills the retry budget a little. One that a follow-up request continues is none: what a
+        cache keeps of it would be received for ever.
         """
         finished = self.attempt is not None and self.attempt.outcome is Outcome.FINISHED
         if finished and self._requests.budget is not None:
             self._requests.budget.earn()
-        return finished or self.following is not None
+        return finished
 
     def decide(self, error: PolyglotError) -> retry_policy.Decision:
         """Decide what follows an error that ended the attempt, and change the state of the call accordingly.
@@ -316,7 +317,7 @@ class Call:
         if isinstance(error, Following):
             job, now = self.following, perf_counter()  # no job if another thread has closed the call
             self._history.job = None if self.attempt is None or self.attempt.committed else job
-            return retry_policy.Retry(0.0 if job is None else max(0.0, min(job.after, self.clocks.due(now)[0] - now)))
+            return retry_policy.Retry(0.0 if job is None else max(0.0, min(job.after, self.clocks.pause_due() - now)))
         final_error.redact(error, self.target, self.attempt, self._requests)
         self._requests.over_budget = False
         self.leave(error)

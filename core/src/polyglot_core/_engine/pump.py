@@ -55,9 +55,11 @@
 #
 # A follow-up request. A driver may end a response with `Follow`: the rest of it is received by another request of the
 # same attempt. The attempt raises `Following`, which passes `_recover` like an error and ends nothing: the exchange is
-# drained and closed, the permit is kept, and the next rounds wait and send, as they do for a retry. `Call.encode` and
-# `Call.start` find the follow-up request in the attempt (`following`) and continue it. If the follow-up request fails,
-# `History.job` has what a retry needs to send it, and not the first request, which would begin paid work twice.
+# closed, and reused if its body has been read to the end; the permit is kept, and the next rounds wait and send, as
+# they do for a retry. `Call.encode` and `Call.start` find the follow-up request in the attempt (`following`) and
+# continue it. If the follow-up request fails, `History.job` has what a retry needs to send it, and not the first
+# request, which would begin paid work twice. The exchange is not drained: a layer over the transport keeps what is
+# drained as complete.
 #
 # Work that is abandoned. A driver may have a hook that encodes a request by which the provider stops its work
 # (`encode_cancel`). `closing` sends it once everything else is released, as a call of its own that nothing observes.
@@ -427,6 +429,7 @@ class Pump(_Pump[SyncBackend, "Exchange"]):
                     else:
                         run(self._step())
             except PolyglotError as error:
+                chunk = chunks = data = None  # type: ignore[assignment]  # a traceback shows them, with what is quoted
                 run(self._recover(error))
             except BaseException as interruption:
                 run(self._abandon(interruption))
@@ -481,6 +484,7 @@ class AsyncPump(_Pump[AsyncBackend, "AsyncExchange"]):
                     else:
                         await run_async(self._step())
             except PolyglotError as error:
+                chunk = chunks = data = None  # type: ignore[assignment]  # a traceback shows them, with what is quoted
                 await run_async(self._recover(error))
             except BaseException as interruption:
                 await run_async(self._abandon(interruption))

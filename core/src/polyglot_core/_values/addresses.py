@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -30,13 +31,22 @@ def origin_of(url: str) -> str:
     Case and a default port make no difference, and a user name and password are left out. Text that is not a URL is
     returned unchanged: its origin is equal only to itself.
     """
+    end = url.find("/", url.find("//") + 2)
+    begin = url if end < 0 else url[:end]
+    found = _origin.__wrapped__(begin) if "@" in begin else _origin(begin)  # no password is kept
+    return url if found is None else found
+
+
+@lru_cache(maxsize=128)
+def _origin(begin: str) -> str | None:
+    """Return the origin of a URL, of which the path may be left out; None if it is no URL."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(begin)
         port = parts.port
     except ValueError:
-        return url
+        return None
     if not parts.scheme or not parts.netloc:
-        return url
+        return None
     host = parts.netloc.rpartition("@")[2].lower()
     if port is not None or host.endswith(":"):
         host = host.rpartition(":")[0]

@@ -61,15 +61,18 @@ class EmbeddingRequest(InferenceRequest, frozen=True, kw_only=True):
         return [str(message.content) for message in self.messages]
 
 
-def batches_of(request: EmbeddingRequest, most: int, size: int | None) -> Iterator[EmbeddingRequest]:
-    """Yield a request for each batch of up to `most` texts, of `size` bytes in all unless it has one text."""
+def batches_of(request: EmbeddingRequest, most: int, size: int | None) -> Iterator[tuple[int, EmbeddingRequest]]:
+    """Yield a request for each batch of up to `most` texts, of `size` bytes in all unless it has one text.
+
+    Before each is the index of its first text.
+    """
     first, total = 0, 0
     for index, text in enumerate(request.texts):
         total += (added := len(text.encode()))
         if index > first and (index - first >= most or total > (size or math.inf)):
-            yield replace(request, messages=request.messages[first:index])
+            yield first, replace(request, messages=request.messages[first:index])
             first, total = index, added
-    yield replace(request, messages=request.messages[first:])
+    yield first, replace(request, messages=request.messages[first:])
 
 
 def joined(batches: Sequence[Embeddings]) -> Embeddings:

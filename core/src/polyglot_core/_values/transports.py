@@ -109,7 +109,8 @@ class Reply(Abortable, Protocol):
     def drain(self, seconds: float, /) -> None:
         """Read the rest of the body, for `seconds` at most, so that the connection can be used again.
 
-        Core calls it, before `close`, if and only if the response is complete: not truncated, cancelled or an error.
+        Core calls it, before `close`, if and only if the response is complete: not truncated, cancelled, an error,
+        or continued by a follow-up request.
         """
         ...
 

@@ -127,7 +127,9 @@ class SSEFramer:
         return self._complete(data) if data else []
 
     def _crlf_chunks(self, data: bytes) -> list[Chunk]:
-        """Return the chunks of a read in which each block is one line of data and ends with CRLF; none for any other.
+        """Return the chunks of a read whose blocks are one line of data each and end with CRLF; none for any other.
+
+        The first block may be the end of any block, and behind the last one anything may follow.
 
         Most bytes are not copied then, as they are if every CRLF is replaced.
         """
@@ -140,8 +142,12 @@ class SSEFramer:
         if data.count(b"\n", start, end) != breaks or data.count(b"\r", start, end) != breaks:
             return []
         before = self._complete(self._with_line_feeds(data[:start])) if start else []
-        self._open += self._with_line_feeds(data[end + 4 :])
-        return [*before, *[Chunk(payload, payload) for payload in payloads]]
+        chunks = [*before, *[Chunk(payload, payload, "part", None, self._last_id) for payload in payloads]]
+        rest = self._with_line_feeds(data[end + 4 :])
+        if _BLANK_LINE in rest:  # the last line end is a CR whose LF has not been read, or of another kind
+            return [*chunks, *self._complete(rest)]
+        self._open += rest
+        return chunks
 
     def _complete(self, data: bytes) -> list[Chunk]:
         """Return the chunks that bytes complete whose lines end with LF."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -80,11 +81,17 @@ class Progress:
             self._write(stream)
             stream.write("\n")
 
-    def line(self) -> str:
-        """Return the progress as a line."""
+    def line(self, columns: int | None = None) -> str:
+        """Return the progress as a line of at most so many columns, with a shorter bar if need be."""
+        line = self._line(_BAR)
+        if columns is None or len(line) <= columns:
+            return line
+        return self._line(max(_BAR - len(line) + columns, 0)).strip()[:columns]
+
+    def _line(self, bar: int) -> str:
         tally, seconds = self.tally, max(monotonic() - self._begun, 1e-6)
         done, rate = self._before + tally.done, tally.done / seconds
-        parts = [f"{done}" if self._total is None else f"{_bar(done, self._total)} {done}/{self._total}"]
+        parts = [f"{done}" if self._total is None else f"{_bar(done, self._total, bar)} {done}/{self._total}"]
         parts.append(f"{rate:.1f}/s")
         parts.append(f"{_short(tally.input_tokens)} + {_short(tally.output_tokens)} tokens")
         if tally.cost.known:
@@ -98,13 +105,21 @@ class Progress:
     def _write(self, stream: TextIO) -> None:
         self._written = monotonic()
         with contextlib.suppress(OSError, ValueError):  # a terminal that was closed, or that has no such characters
-            stream.write(f"\r\x1b[2K{self.line()}")
+            stream.write(f"\r\x1b[2K{self.line(_columns(stream))}")
             stream.flush()
 
 
-def _bar(done: int, total: int) -> str:
-    filled = _BAR * done // max(total, 1)
-    return "█" * filled + "░" * (_BAR - filled)
+def _columns(stream: TextIO) -> int | None:
+    """Return the columns for a line that does not wrap, because only its last part would be rewritten."""
+    try:
+        return (os.get_terminal_size(stream.fileno()).columns or 81) - 1  # some terminals wrap after the last one
+    except (AttributeError, OSError, ValueError):  # an object that stands in for a terminal
+        return None
+
+
+def _bar(done: int, total: int, width: int) -> str:
+    filled = width * done // max(total, 1)
+    return "█" * filled + "░" * (width - filled)
 
 
 def _short(count: int) -> str:

@@ -31,12 +31,13 @@ _MODULES = {
     "keys": "keys_command",
     "logs": "logs_command",
     "models": "models_command",
+    "play": "play.command",
     "templates": "templates_command",
 }
 """Modules of subcommands that are imported when they are used."""
 
 _SECTIONS = {
-    "Every day": ("stream", "chat", "compare", "batch", "logs", "templates"),
+    "Every day": ("stream", "chat", "compare", "play", "batch", "logs", "templates"),
     "Setting up": ("connections", "keys", "models", "completion"),
 }
 """Sections of the help. Subcommands that are in none of them follow in one of their own."""

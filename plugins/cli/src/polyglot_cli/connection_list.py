@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-__all__ = ["list_connections"]
+__all__ = ["CallableConnection", "callable_connections", "list_connections"]
 
 _FAILED = 4
 _LOCAL_PATIENCE = 0.3  # seconds to connect to a server on this machine
@@ -197,6 +197,41 @@ def _check(info: _Info, config: str | None) -> tuple[str, bool | None]:
         known = ((word, good) for kind, word, good in _PROBLEMS if isinstance(error, kind))
         return next(known, (type(error).__name__, False))
     return f"works, {count} {'model' if count == 1 else 'models'}", True
+
+
+class CallableConnection(NamedTuple):
+    """A connection with which a call can probably be made.
+
+    Attributes:
+        name: Its name.
+        group: ``file``, ``local`` or ``hosted``.
+        driver: Name of its driver.
+        model: Model of calls that name none.
+        state: Its state in a word or two.
+    """
+
+    name: str
+    group: str
+    driver: str
+    model: str | None
+    state: str
+
+
+def callable_connections(config: str | None) -> list[CallableConnection]:
+    """Return the usable connections of the file, running servers of this machine, and providers whose key is found.
+
+    No request is sent to another machine, and no command is run for a key.
+
+    Args:
+        config: Path of the configuration file; None is the default one.
+
+    Raises:
+        ConfigError: The configuration cannot be read.
+    """
+    infos = map(_info, survey("connections", config=config).connections_or_raise())
+    rows = [_row(info) for info in infos if info.usable]
+    found = [row for group, _ in _GROUPS for row in rows if row.group == group and (group == "file" or row.good)]
+    return [CallableConnection(row.info.name, row.group, row.info.driver, row.info.model, row.state) for row in found]
 
 
 # For people

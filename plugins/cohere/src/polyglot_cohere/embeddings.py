@@ -22,6 +22,7 @@ from polyglot_core.plugin import (
     json_request,
     merged,
     translate_options,
+    url_of,
 )
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def encode_embeddings(connection: Connection, request: EmbeddingRequest) -> Wire
         cannot_express(request, f"the input_type {word!r}", driver=connection.driver, instead="input_type='clustering'")
     fields["input_type"] = _INPUT_TYPES.get(word, _INPUT_TYPES["document"])
     body = {"model": request.model, "texts": request.texts, "embedding_types": ["float"], **fields}
-    base_url = (connection.base_url or str(PRESETS["cohere"].base_url)).rstrip("/")
-    return json_request(f"{base_url}/embed", merged(body, request.extra), stream=False)
+    url = url_of(connection, "embed", default=PRESETS["cohere"].base_url)
+    return json_request(url, merged(body, request.extra), stream=False)
 
 
 class _Vectors(Struct, gc=False):

@@ -20,6 +20,7 @@ from polyglot_core.plugin import (
     json_request,
     merged,
     translate_options,
+    url_of,
 )
 from polyglot_mistral.presets import PRESETS
 
@@ -45,8 +46,8 @@ def encode_embeddings(connection: Connection, request: EmbeddingRequest) -> Wire
     if fields.pop("encoding_format", "float") != "float":
         cannot_express(request, "the encoding 'base64'", driver=connection.driver, instead="encoding='float'")
     body = {"model": request.model, "input": request.texts, **fields}
-    base_url = (connection.base_url or str(PRESETS["mistral"].base_url)).rstrip("/")
-    return json_request(f"{base_url}/embeddings", merged(body, request.extra), stream=False)
+    url = url_of(connection, "embeddings", default=PRESETS["mistral"].base_url)
+    return json_request(url, merged(body, request.extra), stream=False)
 
 
 class _Row(Struct, gc=False):

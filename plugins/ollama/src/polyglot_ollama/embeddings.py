@@ -19,6 +19,7 @@ from polyglot_core.plugin import (
     json_request,
     merged,
     translate_options,
+    url_of,
 )
 from polyglot_ollama.presets import PRESETS
 
@@ -44,8 +45,8 @@ def encode_embeddings(connection: Connection, request: EmbeddingRequest) -> Wire
     if fields.pop("encoding", "float") != "float":
         cannot_express(request, "the encoding 'base64'", driver=connection.driver, instead="encoding='float'")
     body = {"model": request.model, "input": request.texts, **fields}
-    base_url = (connection.base_url or str(PRESETS["ollama"].base_url)).rstrip("/")
-    return json_request(f"{base_url}/api/embed", merged(body, request.extra), stream=False)
+    url = url_of(connection, "api/embed", default=PRESETS["ollama"].base_url)
+    return json_request(url, merged(body, request.extra), stream=False)
 
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

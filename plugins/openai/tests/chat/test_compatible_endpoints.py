@@ -425,6 +425,15 @@ def test_sources_outside_the_choices(openai):
     assert openai.decoded(better) == [[Finish("stop", "stop")]]
 
 
+def test_sources_in_a_chunk_with_an_empty_text(openai):
+    """Also behind chunks with text, which are decoded in a short way."""
+    text = {"id": "r1", "model": "m", **delta(content="a")}
+    found = openai.decoded(
+        text, text, {**text, **delta(content=""), "citations": ["u1"]}, text, facts={"citations_at": ["citations"]}
+    )
+    assert [Citation({"url": "u1"}) in events for events in found] == [False, False, True, False]
+
+
 # Media
 
 

@@ -119,11 +119,14 @@ class _CacheLayer:
         return None
 
     def keep(self, key: str, redactor: Redactor, capture: Capture) -> None:
-        """Keep the exchange of a key if its response is complete. A failure is logged."""
+        """Keep the exchange of a key if its response is complete and quotes no key of the request. Log a failure."""
         if capture.end != "complete" or capture.status is None or not 200 <= capture.status < 300:
             return
-        exchange = without_keys(capture.exchange(), redactor)
-        if exchange.end != "complete":
+        received = capture.exchange()
+        exchange = without_keys(received, redactor)
+        quotes_key = exchange.reads != received.reads  # what is removed would be missing in a hit
+        del received  # which has the keys, and a traceback could show it
+        if quotes_key or exchange.end != "complete":
             return
         try:
             self._store.put(key, dump([replace(exchange, connection=self._facts)]))
@@ -152,7 +155,10 @@ def key_of(request: HTTPRequest, redactor: Redactor) -> str:
     digest = hashlib.sha256()
     for part in (request.method, redactor.text(request.url), *(f"{name}: {value}" for name, value in headers)):
         digest.update(part.encode() + b"\n")
-    digest.update(b"\n" + redactor.body(request.body))
+    body = redactor.body(request.body)
+    digest.update(b"\n" + body)
+    if body != request.body:  # what was removed may be a word of a prompt, and two prompts differ in it
+        digest.update(hashlib.sha256(request.body).digest())
     return digest.hexdigest()
 
 

@@ -42,6 +42,7 @@ from polyglot_core.plugin import (
     json_request,
     merged,
     translate_options,
+    url_of,
 )
 
 if TYPE_CHECKING:
@@ -93,11 +94,6 @@ class Writer(MessageWriter):
         yield {"type": "image", "mime_type": mime_type, "data": data}
 
 
-def url_of(connection: Connection, path: str) -> str:
-    """Return the URL of a path below the connection's base URL."""
-    return f"{(connection.base_url or _BASE_URL).rstrip('/')}/{path}"
-
-
 def _tools(request: InferenceRequest) -> list[dict[str, Any]]:
     for tool in request.tools:
         if not isinstance(tool, RawTool) and (tool.cache or tool.extra):
@@ -119,7 +115,9 @@ def body_of(request: InferenceRequest) -> dict[str, Any]:
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Encode the request as one JSON object."""
-    return json_request(url_of(connection, "chat"), body_of(request), stream=request.stream, complete_on="both")
+    return json_request(
+        url_of(connection, "chat", default=_BASE_URL), body_of(request), stream=request.stream, complete_on="both"
+    )
 
 
 class _Call(Struct):
@@ -217,7 +215,7 @@ def encode_resume(connection: Connection, request: InferenceRequest, state: dict
         raise RequestError(msg)
     if "id" not in state:
         return None
-    url = url_of(connection, f"responses/{state['id']}")
+    url = url_of(connection, f"responses/{state['id']}", default=_BASE_URL)
     return json_request(url, None, stream=True, complete_on="both")
 
 
@@ -225,8 +223,12 @@ def encode_resume(connection: Connection, request: InferenceRequest, state: dict
 def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
     """Encode the request for a page of models, or read a page."""
     if data is None:
-        return json_request(url_of(connection, "models"), None, stream=False)
+        return json_request(url_of(connection, "models", default=_BASE_URL), None, stream=False)
     page = msgspec.json.decode(data)
     models += json_access.models(json_access.get(page, "models"), {"id": ("name",)})
     after = json_access.get(page, "next")
-    return json_request(url_of(connection, f"models?after={after}"), None, stream=False) if after else None
+    return (
+        json_request(url_of(connection, f"models?after={after}", default=_BASE_URL), None, stream=False)
+        if after
+        else None
+    )

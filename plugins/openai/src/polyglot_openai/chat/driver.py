@@ -214,7 +214,7 @@ def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) ->
         except msgspec.DecodeError:
             del state[_FAST]  # the end, or a server whose chunks have more fields: each attempt would cost time
         else:
-            if text.index in state:
+            if text.index in state and text.delta.content:  # a chunk without text may be there for its other fields
                 return (TextDelta(text.delta.content, text.index),)
     try:
         completion = decode(chunk.data)
@@ -237,16 +237,25 @@ def _only_text(completion: Completion, state: dict[Any, Any]) -> TextDelta | Non
         return None
     choice = choices[0]
     delta = choice.delta
-    if (
-        delta is None
-        or choice.index not in state
-        or choice.finish_reason is not None
-        or choice.logprobs
-        or choice.error
-    ):
+    if delta is None or choice.finish_reason is not None or choice.logprobs or choice.error:
         return None
     text = delta.get("content")
-    return TextDelta(text, choice.index or 0) if type(text) is str and is_text_only(delta) else None
+    if type(text) is not str or not text or not is_text_only(delta):
+        return None
+    return TextDelta(text, choice.index or 0) if choice.index in state else _first_text(text, choice, state)
+
+
+def _first_text(text: str, choice: Choice, state: dict[Any, Any]) -> TextDelta | None:
+    """Return the first text of a choice, after which its chunks take the fast path; None if the choice has others."""
+    known: _State | None = state.get("known")
+    if known is None or not known.is_plain or choice.message or choice.text or choice.native_finish_reason:
+        return None
+    received = known.received.get(choice.index or 0)
+    if received is None or received.listed or received.names - _NO_CONTENT:
+        return None
+    received.names.add("content")
+    state[choice.index] = state[_FAST] = True
+    return TextDelta(text, choice.index or 0, received.in_block("text"))
 
 
 def _only_piece(completion: Completion, state: dict[Any, Any]) -> Event | None:
@@ -399,6 +408,8 @@ def _keep_others(message: dict[str, Any], known: _State, received: Received) -> 
 def _ending(choice: Choice, chunk: Chunk, facts: Facts) -> Iterator[Event]:
     """Yield the finish of a choice, or the failure that ended it."""
     word = choice.finish_reason
+    if word is None and choice.delta and not choice.error and not choice.message and "error" not in choice.delta:
+        return
     if error := choice.error or (choice.delta or {}).get("error") or (choice.message or {}).get("error"):
         yield failure_from_payload({"error": error}, raw=chunk.data)
     elif word and (status := facts.failed_on.get(word)) is not None:

@@ -42,8 +42,7 @@ def embeddings_request(request: EmbeddingRequest, facts: Facts, url: str, driver
     body = {"model": request.model, "input": request.texts, **encoding, **options}
     path = facts.embedding_path.replace("{deployment}", quote(facts.deployment or request.model, safe=""))
     query = f"?{urlencode(facts.query)}" if facts.query else ""
-    url = f"{url.rstrip('/')}{path}{query}"
-    return json_request(url, merged(body, request.extra), stream=False, headers=facts.headers)
+    return json_request(f"{url}{path}{query}", merged(body, request.extra), stream=False, headers=facts.headers)
 
 
 class _Row(Struct, gc=False):
