@@ -91,6 +91,7 @@ def test_ctrl_c(polyglot, tmp_path):
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 130, errors
         assert "Traceback" not in errors
+        assert "the same command makes the calls that are left" in errors
         for request in list(simulator.requests):
             request.wait_closed()
         assert len(simulator.requests) == 2

@@ -303,6 +303,26 @@ def test_a_chat_can_begin_anew(command, provider):
     assert all(f"/{name}" in run.err for name in COMMANDS)
 
 
+@at_a_terminal
+def test_the_help_of_a_chat_fits_the_terminal(chatting, provider):
+    """What is too long for a row continues below itself, and not at the left."""
+    provider(TEXT)
+    with chatting() as terminal:
+        ready(terminal, "/help")
+        shown = rows(say(terminal, "/help", "/exit"))
+    first = next(index for index, row in enumerate(shown) if row.startswith("/save"))
+    assert shown[first + 1].startswith(" " * shown[first].index("save the")), shown
+
+
+def test_messages_of_a_chat_are_for_a_person(command, provider):
+    """One turn is singular, and an error advises a command and no function."""
+    provider(TEXT)
+    run = command.run("chat", given=b"Hello\n/tokens\n/connection nope\n")
+    assert "1 turn," in run.err
+    assert "`polyglot connections` lists all names" in run.err
+    assert "connections()" not in run.err
+
+
 # Commands
 
 

@@ -54,6 +54,7 @@ def test_help_is_short_and_in_sections():
     """The help of the command itself fits a screen, and lists its subcommands in sections."""
     lines = CliRunner().invoke(polyglot, ["--help"], prog_name="polyglot").output.splitlines()
     assert len(lines) <= 50
+    assert [line for line in lines[1:] if line.endswith("...")] == []
     assert {"Every day:", "Setting up:", "Looking inside:"} <= set(lines)
     sections = [
         line for line in CliRunner().invoke(polyglot, ["stream", "--help"]).output.splitlines() if line[-1:] == ":"

@@ -7,7 +7,7 @@ import tomllib
 import click
 import pytest
 
-from polyglot_cli.config_writer import text_with
+from polyglot_cli.config_writer import text_with, text_with_default
 
 FIELDS = {"preset": "openai", "api_key_command": ["pass", "show"], "model": None}
 ENTRY = {"preset": "openai", "api_key_command": ["pass", "show"]}
@@ -51,3 +51,18 @@ def test_a_file_that_cannot_be_changed_safely_is_left(text):
     with pytest.raises(click.ClickException, match="Add this to it yourself") as caught:
         text_with(text, "new", FIELDS)
     assert tomllib.loads(caught.value.message.partition("\n\n")[2])["connections"] == {"new": ENTRY}
+
+
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+def test_the_default_is_changed(text):
+    """Only the default changes, and comments stay."""
+    changed = text_with_default(text, "a")
+    assert tomllib.loads(changed) == {**tomllib.loads(text), "default": "a"}
+    for comment in ("# mine", "# one", "# two", "# three"):
+        assert (comment in changed) is (comment in text)
+
+
+def test_a_file_that_is_no_toml_keeps_its_default():
+    """There is an error, with the line to write."""
+    with pytest.raises(click.ClickException, match="default = 'a'"):
+        text_with_default("[connections\n", "a")

@@ -194,6 +194,8 @@ def test_without_a_keyring_the_package_is_named(command):
     (command.home / "keyring.py").write_text("raise ImportError", "utf-8")
     run = command.run("keys", "set", "work", given=b"secret\n", PYTHONPATH=str(command.home))
     assert (run.code, "polyglot-cli[keyring]" in run.err) == (1, True)
+    unasked = command.run("keys", "set", "work", PYTHONPATH=str(command.home))  # there is nothing to read
+    assert (unasked.code, "polyglot-cli[keyring]" in unasked.err) == (1, True)
 
 
 def test_models_are_listed(command, provider):
@@ -238,3 +240,58 @@ def test_bash_completes(command, provider):
             check=False,
         )
         assert expected in done.stdout.decode().split(), done
+
+
+def test_a_provider_that_is_unknown_is_asked_for_again(command, own):
+    """A slip is followed by what was probably meant, and Ctrl-C ends the questions with its exit code."""
+    with command.terminal("connections", "add") as terminal:
+        terminal.read_until("Provider: ")
+        terminal.type("?\n")
+        terminal.read_until("xai-responses")
+        terminal.type("opnai\n")
+        terminal.read_until("did you mean 'openai'?")
+        while terminal.written.count("Provider: ") < 3:
+            terminal._read(0.1)
+            assert terminal.process.poll() is None
+        terminal.interrupt()
+        assert terminal.end() == 130, terminal.written
+    assert "Aborted" not in terminal.written
+    assert own.read_text("utf-8") == OWN
+
+
+def test_the_list_of_providers_is_broken_between_names(command, own):
+    """No name continues on the next row."""
+    with command.terminal("connections", "add") as terminal:
+        terminal.read_until("Provider: ")
+        terminal.type("?\n")
+        terminal.read_until("zai")
+        terminal.interrupt()
+        terminal.end()
+    listed = [row for row in terminal.rows if row.count(", ") > 1 and not row.startswith("Which")]
+    assert len(listed) > 3
+    assert all(row.endswith(",") for row in listed[:-1]), listed
+
+
+def test_the_default_is_chosen(command, provider):
+    """A connection is used without its name afterwards; the rest of the file stays."""
+    simulator = provider(TEXT)
+    command.configure(simulator, default=False)
+    assert command.run("Hello there").code == 3
+    chosen = command.run("connections", "default", "test")
+    assert (chosen.code, "test is used" in chosen.err) == (0, True), chosen
+    assert command.run("Hello there").text == TEXT + "\n"
+
+
+def test_a_default_that_cannot_be_chosen(command, own):
+    """An unknown name is an error, with the one that was probably meant; one that lacks its key is chosen all the same."""
+    run = command.run("connections", "default", "wrok")
+    assert (run.code, "did you mean 'work'?" in run.err) == (2, True), run
+    assert own.read_text("utf-8") == OWN
+    run = command.run("connections", "default", "work", POLYGLOT_DEFAULT="other")
+    assert (run.code, "cannot be used yet" in run.err, "POLYGLOT_DEFAULT names another" in run.err) == (
+        0,
+        True,
+        True,
+    ), run
+    assert tomllib.loads(own.read_text("utf-8"))["default"] == "work"
+    assert "# the big one" in own.read_text("utf-8")

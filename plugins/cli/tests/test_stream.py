@@ -373,6 +373,7 @@ def test_a_file_in_the_working_directory_is_not_read_but_mentioned(command, prov
 FAULTS = {
     "a wrong key": (4, Status(401), b"", "Check that the key"),
     "no such model": (4, Status(404), b"", "polyglot models"),
+    "too fast for today": (4, Status(429, headers={"retry-after": "4000"}), b"", "Wait 67 minutes"),
     "too fast": (4, Status(429, headers={"retry-after": "7"}), b"", "Wait 7 seconds"),
     "a redirect": (4, Status(307, headers={"location": "http://example.com"}), b"", "redirects to http://example.com"),
     "an error in a 200": (4, ErrorEvent(after_events=3), b"one two\n", "The server had an error."),

@@ -73,6 +73,7 @@ def test_providers_without_a_key_are_counted(work):
     assert "key set" in states(run)["openai"]
     assert "groq" not in states(run)
     known = len(json.loads(work.run("connections", "--json", OPENAI_API_KEY=work.key).out))
+    assert "polyglot connections add" not in run.err  # there is one already
     assert run.err.startswith(f"Hosted providers whose key is not set: {known - len(states(run))} more")
 
 
@@ -176,3 +177,8 @@ def test_empty_list_of_drivers_is_reported(command):
     run = command.run("drivers", POLYGLOT_DRIVERS="")
     assert (run.code, run.out) == (0, b"")
     assert run.err == "There is nothing to list.\n"
+
+
+def test_without_a_connection_the_list_states_how_to_add_one(command):
+    """A new user learns the command that adds a connection."""
+    assert "`polyglot connections add`" in command.run("connections").err

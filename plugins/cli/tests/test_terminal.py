@@ -185,6 +185,18 @@ def test_why_it_takes_longer_is_shown_while_it_does(command, provider, how):
     assert terminal.rows == [TEXT]
 
 
+def test_the_wait_for_a_retry_is_counted_down(command, provider):
+    """The seconds that are left are shown, whatever the length of the message; Ctrl-C ends the wait."""
+    body = {"error": {"message": "The rate limit is reached. " * 10, "code": "rate_limit_exceeded"}}
+    provider(TEXT, fault=Status(429, body=body, headers={"retry-after": "30"}))
+    with command.terminal("stream", "--retries", "1", "Hello") as terminal:
+        terminal.read_until("The rate limit is reached. The rate")
+        terminal.read_until("… Retrying in 30.0 s… 2")
+        terminal.read_until(" s left")
+        terminal.interrupt()
+        assert terminal.end() == 130
+
+
 def test_ctrl_c_while_waiting_gives_the_cursor_back(command, provider):
     """A wait that is interrupted leaves an empty line and a visible cursor."""
     provider(TEXT, fault=Stall(before_headers=True))
@@ -265,3 +277,23 @@ def test_without_a_prompt_nobody_waits(command, provider):
     with command.terminal("stream") as terminal:
         assert terminal.end() == 2
     assert "There is no prompt." in terminal.written
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["connections", "default", "no-such-connection"],
+        ["strem"],
+        ["stream", "--no-such-option-is-known-to-this-command-and-it-is-far-too-long", "x"],
+    ],
+    ids=["in a command", "no command", "no option"],
+)
+def test_errors_of_the_command_line_are_broken_between_words(command, provider, arguments):
+    """A message that is longer than a row continues with a whole word, and the exit code is the same."""
+    provider(TEXT)
+    with command.terminal(*arguments) as terminal:
+        assert terminal.end() == 2
+    written = re.sub(r"\x1b\[[0-9;]*m", "", terminal.written)
+    assert written.startswith("Usage: polyglot")
+    assert "Error: " in written
+    assert max(map(len, written.splitlines())) <= 80

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from polyglot_cli.known_packages import known, missing_package
-from polyglot_cli.wording import as_command
+from polyglot_cli.wording import as_command, counted, duration
 
 PYTHON = re.compile(r"\w+\(|=\{|=True|=None|\w+='|\w+=…")
 
@@ -29,6 +29,14 @@ PYTHON = re.compile(r"\w+\(|=\{|=True|=None|\w+='|\w+=…")
             "set the environment variable A, or run `polyglot connections add`.",
         ),
         ("connections() lists all names.", "`polyglot connections` lists all names."),
+        (
+            "The total clock ran out; raise it with timeouts={'total': seconds}, or None for no limit.",
+            "The total clock ran out; allow more with --timeout SECONDS.",
+        ),
+        (
+            "The idle clock ran out; raise it with timeouts={'idle': seconds}, or None for no limit.",
+            "The idle clock ran out; allow more with timeouts = { idle = SECONDS } of the connection, in the configuration.",
+        ),
     ],
 )
 def test_advice_is_for_a_command_line(message, expected):
@@ -137,3 +145,25 @@ def test_every_installed_name_is_known():
     assert known()["ollama"].variable == ""
     assert missing_package("openai") == ""
     assert missing_package("no such name") == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.25, "0.25 seconds"),
+        (4, "4 seconds"),
+        (60, "1 minute"),
+        (61, "2 minutes"),
+        (4000, "67 minutes"),
+        (7200, "2 hours"),
+        (86401, "25 hours"),
+    ],
+)
+def test_a_long_wait_has_a_larger_unit(seconds, words):
+    """A wait is stated as a person would, and never as a power of ten."""
+    assert duration(seconds) == words
+
+
+def test_a_noun_agrees_with_its_count():
+    """One is singular, none and many are plural."""
+    assert [counted(number, "turn") for number in (0, 1, 2)] == ["0 turns", "1 turn", "2 turns"]

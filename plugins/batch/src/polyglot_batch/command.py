@@ -14,7 +14,7 @@ __all__ = ["batch"]
 _SOME_FAILED = 4
 
 
-@click.command(name="batch")
+@click.command(name="batch", short_help="Make a call for each line of a file.")
 @click.argument("source", type=click.Path(dir_okay=False), metavar="IN.JSONL")
 @click.argument("target", type=click.Path(dir_okay=False), metavar="OUT.JSONL")
 @click.option("-c", "--connection", metavar="NAME", help="Connection, preset or driver to use.")
@@ -54,15 +54,20 @@ def batch(source: str, target: str, **options: Any) -> None:
     own = options["price_file"]
     changed = {name: options[name] for name in ("model", "retries") if options[name] is not None}
     inference = Inference.using(options["connection"], config=options["config"], **changed)
-    summary = run_batch(
-        Inference.from_connection(with_rate(inference.connection)),
-        source,
-        target,
-        concurrency=options["concurrency"],
-        retry_errors=options["retry_errors"],
-        progress=False if options["quiet"] else None,
-        prices=None if own is None else Prices.from_file(own).over(shipped()),
-    )
+    try:
+        summary = run_batch(
+            Inference.from_connection(with_rate(inference.connection)),
+            source,
+            target,
+            concurrency=options["concurrency"],
+            retry_errors=options["retry_errors"],
+            progress=False if options["quiet"] else None,
+            prices=None if own is None else Prices.from_file(own).over(shipped()),
+        )
+    except KeyboardInterrupt:
+        if not options["quiet"]:
+            click.echo("Interrupted; the same command makes the calls that are left.", err=True)
+        raise
     if not options["quiet"]:
         click.echo(_sentence(summary), err=True)
     if summary.errors:

@@ -65,7 +65,9 @@ def _figures(response: InferenceResponse) -> Iterator[str]:
     if usage is None:
         yield "tokens not reported"
     else:
-        yield f"{_count(usage.input_tokens)} tokens in" + _among(usage.cache_read_tokens, "cached")
+        yield f"{_count(usage.input_tokens)} token{'' if usage.input_tokens == 1 else 's'} in" + _among(
+            usage.cache_read_tokens, "cached"
+        )
         yield f"{_count(usage.output_tokens)} out" + _among(usage.reasoning_tokens, "reasoning")
     if timing.first_event is not None:
         yield f"first token after {timing.first_event:.2f} s"

@@ -11,7 +11,7 @@ import click
 
 from polyglot_cli import interrupts
 from polyglot_cli.groups import DefaultGroup
-from polyglot_cli.output import is_closed_pipe, is_terminal, plain_warnings, silence_standard_streams
+from polyglot_cli.output import is_closed_pipe, is_terminal, plain_warnings, silence_standard_streams, write_line
 from polyglot_cli.parameters import config_option, positive
 from polyglot_cli.stream_command import stream
 
@@ -115,6 +115,9 @@ class Commands(DefaultGroup):
         except KeyboardInterrupt:
             interrupts.caught()
             raise click.exceptions.Exit(_INTERRUPTED) from None
+        except click.ClickException as error:
+            _wrapped(error, None)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 (whatever a command returns)
         """Run the command."""
@@ -124,12 +127,36 @@ class Commands(DefaultGroup):
         except KeyboardInterrupt:
             interrupts.caught()
             ctx.exit(_INTERRUPTED)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.Abort as error:  # click raises it for Ctrl-C at one of its prompts, and for the end of input there
+            if not isinstance(error.__context__, KeyboardInterrupt):
+                raise
+            interrupts.caught()
+            click.echo(err=True)
+            ctx.exit(_INTERRUPTED)
+        except click.ClickException as error:
+            _wrapped(error, ctx)
+            raise
+        except click.exceptions.Exit:
             raise
         except Exception as error:
             if (code := _reported(error)) is None:
                 raise
             ctx.exit(code)
+
+
+def _wrapped(error: click.ClickException, ctx: click.Context | None) -> None:
+    """Report an error of the command line and exit, on a terminal; click would break its message within words.
+
+    A message of several lines, and an error about which click prints more than a message, are left to click.
+    """
+    message = error.format_message()
+    if not is_terminal(sys.stderr) or "\n" in message or isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return
+    if isinstance(error, click.UsageError) and (used := error.ctx or ctx) is not None:
+        click.echo(used.get_usage(), err=True)
+        click.echo(f"Try '{used.command_path} --help' for help.\n", err=True)
+    write_line(message, label="Error:", style="bold red")
+    raise click.exceptions.Exit(error.exit_code) from error
 
 
 def _reported(error: Exception) -> int | None:

@@ -1,4 +1,4 @@
-"""Adding a connection to the configuration file, whose comments and order stay as they are."""
+"""Changes of the configuration file, whose comments and order stay as they are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["add", "text_with"]
+__all__ = ["add", "set_default", "text_with", "text_with_default"]
 
 
 def text_with(text: str, name: str, fields: Mapping[str, Any], *, default: bool = False) -> str:
@@ -37,14 +37,40 @@ def text_with(text: str, name: str, fields: Mapping[str, Any], *, default: bool 
         expected = _expected(tomllib.loads(text), name, entry, default=default)
         changed = _changed(text, name, entry, added)
         if default:
-            document = tomlkit.parse(changed)
-            document["default"] = name
-            changed = tomlkit.dumps(document)
+            changed = _with_default(changed, name)
         if tomllib.loads(changed) == expected:
             return changed
     except (TOMLKitError, ValueError, TypeError, AttributeError):
         pass
     raise click.ClickException(f"The configuration file cannot be changed safely. Add this to it yourself:\n\n{added}")
+
+
+def text_with_default(text: str, name: str) -> str:
+    """Return the text of a configuration file in which a connection is the default.
+
+    Raises:
+        click.ClickException: The file is not TOML, or cannot be changed without a risk.
+    """
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 (needed to write alone)
+
+    try:
+        expected = {**tomllib.loads(text), "default": name}
+        changed = _with_default(text, name)
+        if tomllib.loads(changed) == expected:
+            return changed
+    except (TOMLKitError, ValueError):
+        pass
+    raise click.ClickException(
+        f"The configuration file cannot be changed safely. Write `default = {name!r}` at its top."
+    )
+
+
+def _with_default(text: str, name: str) -> str:
+    import tomlkit  # noqa: PLC0415 (needed to write alone)
+
+    document = tomlkit.parse(text)
+    document["default"] = name
+    return tomlkit.dumps(document)
 
 
 def _expected(before: dict[str, Any], name: str, entry: Mapping[str, Any], *, default: bool) -> dict[str, Any]:
@@ -73,8 +99,20 @@ def add(file: Path, name: str, fields: Mapping[str, Any], *, default: bool) -> N
     Raises:
         click.ClickException: The file cannot be read, changed or written.
     """
+    write_private(file, text_with(_read(file), name, fields, default=default))
+
+
+def set_default(file: Path, name: str) -> None:
+    """Make a connection the default one of a file, which only its owner can read afterwards.
+
+    Raises:
+        click.ClickException: The file cannot be read, changed or written.
+    """
+    write_private(file, text_with_default(_read(file), name))
+
+
+def _read(file: Path) -> str:
     try:
-        before = file.read_text("utf-8-sig") if file.exists() else ""
+        return file.read_text("utf-8-sig") if file.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"The configuration file {file} cannot be read: {error}.") from error
-    write_private(file, text_with(before, name, fields, default=default))

@@ -287,6 +287,8 @@ def _print_rest(rows: Sequence[_Row], known: int, text: str | None) -> None:
         write_line("There is nothing to list; `polyglot connections add` adds a connection.")
     elif len(rows) < known:
         write_line(f"Hosted providers whose key is not set: {known - len(rows)} more, with --all or a text to search.")
+        if not any(row.group == "file" for row in rows):
+            write_line("None is yours yet; `polyglot connections add` adds a connection.")
 
 
 def _installable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import sys
 import tempfile
@@ -13,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyglot_cli import config_writer, keyrings
-from polyglot_cli.control_sequences import one_line
 from polyglot_cli.error_report import hint
 from polyglot_cli.folders import config_file
 from polyglot_cli.key_prompt import ask_for_key
 from polyglot_cli.known_packages import known, missing_package
-from polyglot_cli.output import is_terminal
+from polyglot_cli.output import is_terminal, write_line
 from polyglot_cli.wording import as_command
 from polyglot_core import Inference, PolyglotError, connections
 
@@ -105,7 +105,7 @@ def add_connection(given: Given) -> None:
     is_first = not any(info.source == "file" for info in taken.values())
     default = given.default if given.default is not None else given.confirm("Use it by default?", default=is_first)
     config_writer.add(file, name, fields, default=default)
-    click.echo(f'Written to {file}. Try it: polyglot -c {name} "Hello"', err=True)
+    write_line(f'Written to {file}. Try it: polyglot -c {name} "Hello"')
 
 
 # What is asked
@@ -113,19 +113,33 @@ def add_connection(given: Given) -> None:
 
 def _start(given: Given, taken: Mapping[str, Any]) -> str:
     """Return the preset or driver to start from."""
-    start = given.preset
-    while start is None:
-        click.echo("Which provider? A name such as openai, anthropic, ollama; `?` lists all.", err=True)
-        reply = given.ask("Provider")
-        if reply == "?":
-            click.echo(", ".join(sorted(known())), err=True)
-        elif reply:
-            start = reply
+    if given.preset is not None:
+        _check_start(given.preset, taken)
+        return given.preset
+    while True:
+        write_line("Which provider? A name such as openai, anthropic, ollama; `?` lists all.")
+        start = given.ask("Provider")
+        if start == "?":
+            write_line(", ".join(sorted(known())))
+        elif start:
+            try:
+                _check_start(start, taken)
+            except click.ClickException as error:
+                write_line(error.message)
+            else:
+                return start
+
+
+def _check_start(start: str, taken: Mapping[str, Any]) -> None:
+    """Raise `click.ClickException` unless a connection can start from this name."""
     if start in taken and taken[start].source != "file":
-        return start
+        return
     if package := missing_package(start):
         raise click.ClickException(f"{start!r} is in the package {package}, which is not installed. Install it first.")
-    raise click.UsageError(f"There is no preset or driver {start!r}; `polyglot connections --all` lists them.")
+    names = {*known(), *(name for name, info in taken.items() if info.source != "file")}
+    close = difflib.get_close_matches(start.lower(), names, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise click.UsageError(f"There is no preset or driver {start!r}{hint}; `polyglot connections --all` lists them.")
 
 
 def _kind(start: str) -> str:
@@ -162,7 +176,7 @@ def _key(given: Given, start: str, name: str) -> dict[str, Any]:
     if keyrings.is_available():
         ways["k"] = "the system's keyring"
     listed = ", ".join(f"[{letter}] {way}" for letter, way in ways.items())
-    click.echo(f"Where is the key? {listed}", err=True)
+    write_line(f"Where is the key? {listed}")
     way = click.prompt("Key", type=click.Choice(list(ways)), default="v" if usual else "n", err=True)
     if way == "c":
         return {"api_key_command": given.ask("Command, such as pass show work/llm")}
@@ -170,7 +184,7 @@ def _key(given: Given, start: str, name: str) -> dict[str, Any]:
         return _in_keyring(name)
     variable = given.ask("Name of the variable", usual) if way == "v" else ""
     if variable and not os.environ.get(variable):
-        click.echo(f"{variable} is not set now; set it before you use the connection.", err=True)
+        write_line(f"{variable} is not set now; set it before you use the connection.")
     return {} if variable in {"", usual} else {"api_key_env": variable}
 
 
@@ -188,7 +202,7 @@ def _model(given: Given, taken: Mapping[str, Any], start: str, name: str, fields
     with contextlib.suppress(PolyglotError):
         found = _with_connection(name, fields, lambda inference: [model.id for model in inference.models()])
         shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
-        click.echo(f"Models: {one_line(shown)}" if found else "The provider lists no models.", err=True)
+        write_line(f"Models: {shown}" if found else "The provider lists no models.")
     chosen = given.ask("Model", usual)
     return chosen if chosen and chosen != usual else None
 
@@ -201,11 +215,11 @@ def _passes(given: Given, name: str, fields: Mapping[str, Any]) -> bool:
     try:
         _with_connection(name, fields, _request)
     except PolyglotError as error:
-        click.echo(f"The test failed: {as_command(one_line(str(error)))}", err=True)
+        write_line(f"The test failed: {as_command(str(error))}")
         if advice := hint(error):
-            click.echo(advice, err=True)
+            write_line(advice)
         return given.confirm("Write it all the same?", default=False)
-    click.echo("The test succeeded.", err=True)
+    write_line("The test succeeded.")
     return True
 
 

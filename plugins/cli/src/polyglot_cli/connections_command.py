@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from polyglot_cli.groups import DefaultGroup
-from polyglot_cli.parameters import config_option
+from polyglot_cli.parameters import complete_connection, config_option
 
 __all__ = ["connections"]
 
 
 @click.group(cls=DefaultGroup)
 def connections() -> None:
-    """List the connections and their state, or add one.
+    """List the connections, add one, or choose the default.
 
     \b
     Examples:
@@ -22,6 +22,7 @@ def connections() -> None:
       polyglot connections mistral      those with this text in name, model or URL
       polyglot connections --check      send each a request
       polyglot connections add
+      polyglot connections default work
       polyglot connections --json | jq -r '.[] | select(.usable) | .name'
 
     Your own connections and servers on this machine are always listed, hosted providers when their key is set.
@@ -49,10 +50,28 @@ def list_connections(text: str | None, config: str | None, **options: bool) -> N
 
 
 @connections.command()
+@click.argument("name", shell_complete=complete_connection)
+@config_option
+def default(name: str, config: str | None) -> None:
+    """Choose the connection that is used where none is named.
+
+    \b
+    Examples:
+      polyglot connections default work
+      polyglot connections default ollama
+
+    It is written into the configuration file, whose comments stay.
+    """  # noqa: D301 (click's sign for lines that stay as they are)
+    from polyglot_cli.default_connection import choose  # noqa: PLC0415 (it imports the whole library)
+
+    choose(name, config)
+
+
+@connections.command(short_help="Add a connection: asks, tests and writes it.")
 @click.argument("name", required=False)
 @click.option("--preset", metavar="NAME", help="Preset or driver that it starts from.")
 @click.option("--model", metavar="NAME", help="Model of calls that name none.")
-@click.option("--base-url", metavar="URL", help="URL of the server, where the preset has none.")
+@click.option("--base-url", metavar="URL", help="URL of a server of your own, or where the preset has none.")
 @click.option("--env", metavar="VARIABLE", help="Environment variable that holds the key.")
 @click.option("--command", metavar="LINE", help="Command that prints the key.")
 @click.option("--keyring", is_flag=True, help="Keep the key in the system's keyring; it is asked for.")
@@ -68,6 +87,7 @@ def add(**options: Any) -> None:  # noqa: ANN401 (each option's own)
       polyglot connections add
       polyglot connections add work --preset openai --env WORK_KEY --model gpt-4.1
       polyglot connections add local --preset ollama --model qwen3 --yes --no-test
+      polyglot connections add mine --preset openai --base-url http://10.0.0.5/v1
 
     The file's comments stay, and only you can read it. The key itself is never written into it.
     """  # noqa: D301 (click's sign for lines that stay as they are)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from polyglot_cli.output import write_line
-from polyglot_cli.wording import as_command
+from polyglot_cli.wording import as_command, duration
 from polyglot_core.errors import (
     AuthenticationError,
     ConfigError,
@@ -89,7 +89,7 @@ def hint(error: PolyglotError) -> str:
         return "To see the text, leave --extract out."
     if isinstance(error, TransportError) and _LOCAL.search(error.message):
         return "Start the server on this machine, or check its port; `polyglot connections` shows which are running."
-    wait = "a moment" if error.retry_after is None else f"{error.retry_after:.3g} seconds"
+    wait = "a moment" if error.retry_after is None else duration(error.retry_after)
     found = next((_HINTS[kind] for kind in type(error).__mro__ if kind in _HINTS), "")
     return found.format(wait=wait)
 

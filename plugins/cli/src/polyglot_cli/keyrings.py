@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["command_for", "forget", "holds", "is_available", "store", "stored"]
+__all__ = ["check_installed", "command_for", "forget", "holds", "is_available", "store", "stored"]
 
 _SERVICE = "polyglot"
 _INDEX = "names of the keys"
@@ -25,6 +25,11 @@ def is_available() -> bool:
         return float(getattr(ring.get_keyring(), "priority", 0)) > 0
     except (click.ClickException, RuntimeError):
         return False
+
+
+def check_installed() -> None:
+    """Raise `click.ClickException` if the package is missing, before a key is asked for."""
+    _keyring()
 
 
 def command_for(name: str) -> list[str]:

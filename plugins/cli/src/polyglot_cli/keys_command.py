@@ -63,6 +63,7 @@ def set_key(name: str) -> None:
     from polyglot_cli import keyrings  # noqa: PLC0415 (needed when it runs)
     from polyglot_cli.key_prompt import ask_for_key  # noqa: PLC0415 (as above)
 
+    keyrings.check_installed()
     keyrings.store(name, ask_for_key(name))
     click.echo(f"Stored. `polyglot connections add {name} --keyring` makes a connection with it.", err=True)
 

@@ -26,6 +26,7 @@ _PATIENCE = 0.4  # seconds before the line appears; for a quicker response it wo
 _STALL = 2.0  # seconds without a piece of a response that has begun
 _TICK = 0.1  # seconds between two pictures
 _COUNTED = 1.0  # seconds from which on they are shown
+_SHORTEST = 10  # columns below which a reason is left out
 
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"  # the cursor
 _CLEAR = "\r\x1b[2K"
@@ -58,12 +59,20 @@ class Spinner:
         self._patience = _PATIENCE
         self._visible = ""  # what removes the line; empty if there is none
         self._ticks = 0
+        self._reason = ""  # of the wait, before the text
+        self._wait = 0.0  # seconds to count down
 
-    def write_line(self, text: str) -> None:
-        """Replace the text, at once if the line is visible already; on a terminal without cursor, print it."""
+    def write_line(self, reason: str, text: str, wait: float | None = None) -> None:
+        """Replace the text, at once if the line is visible already; on a terminal without cursor, print it.
+
+        Args:
+            reason: What precedes the text, and is shortened if the terminal is narrow.
+            text: The text.
+            wait: Seconds until the next request, which are counted down; None counts those that have passed.
+        """
         if self._notices:
-            write_line(text)
-        self._wait_for(one_line(text))
+            write_line(f"{reason} {text}")
+        self._wait_for(one_line(text), f"{one_line(reason)} ", wait or 0.0)
 
     def think(self) -> None:
         """Note that the model sends reasoning which is not printed."""
@@ -80,6 +89,7 @@ class Spinner:
             yield
             self._since, self._patience = time.monotonic(), _STALL
             self._text = f"waiting for {self._name} to continue…"
+            self._reason, self._wait = "", 0.0
 
     def pause(self) -> None:
         """Remove the line, and show none before the next step or `resume`."""
@@ -93,6 +103,7 @@ class Spinner:
         if self._patience == math.inf:
             self._patience, self._since = _PATIENCE, time.monotonic()
             self._text = f"waiting for {self._name}…"
+            self._reason, self._wait = "", 0.0
 
     def stop(self) -> None:
         """Remove the line for good. Idempotent."""
@@ -109,10 +120,11 @@ class Spinner:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _wait_for(self, text: str) -> None:
+    def _wait_for(self, text: str, reason: str = "", wait: float = 0.0) -> None:
         if self._shown and text != self._text:
             with self._lock:
-                self._text, self._since, self._patience = text, time.monotonic(), min(self._patience, _PATIENCE)
+                self._text, self._reason, self._wait = text, reason, wait
+                self._since, self._patience = time.monotonic(), min(self._patience, _PATIENCE)
                 if self._visible:
                     self._draw(0.0)
 
@@ -125,14 +137,17 @@ class Spinner:
 
     def _draw(self, waited: float) -> None:
         # Imported here, in the thread, while the request is being sent.
-        from rich.cells import set_cell_size  # noqa: PLC0415
+        from rich.cells import cell_len, set_cell_size  # noqa: PLC0415
 
         pictures = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if (sys.stderr.encoding or "").lower().startswith("utf") else "|/-\\"
         self._ticks += 1
-        seconds = f" {waited:.0f} s" if waited >= _COUNTED else ""
-        line = f"{pictures[self._ticks % len(pictures)]} {self._text}{seconds}"
+        seconds = _counted(waited, self._wait)
         width = max(shutil.get_terminal_size().columns - 1, 1)
-        line = set_cell_size(line, width).rstrip()
+        picture, text = f"{pictures[self._ticks % len(pictures)]} ", f"{self._text}{seconds}"
+        room, reason = width - cell_len(picture + text), self._reason
+        if cell_len(reason) > room:
+            reason = f"{set_cell_size(reason, room - 2).rstrip()}… " if room > _SHORTEST else ""
+        line = set_cell_size(f"{picture}{reason}{text}", width).rstrip()
         if not self._visible:
             in_place = self._output.is_empty or (self._output.is_terminal and self._output.at_line_start)
             sys.stderr.write(_HIDE if in_place else _HIDE + _SAVE)
@@ -145,3 +160,10 @@ class Spinner:
             sys.stderr.write(_SHOW + self._visible + ("" if self._visible == _CLEAR else _BACK))
             sys.stderr.flush()
             self._visible = ""
+
+
+def _counted(waited: float, wait: float) -> str:
+    """Return the seconds that are left of a wait, or that have passed without one."""
+    if wait:
+        return f" {wait - waited:.0f} s left" if wait - waited >= _COUNTED else ""
+    return f" {waited:.0f} s" if waited >= _COUNTED else ""

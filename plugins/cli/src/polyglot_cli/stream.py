@@ -266,7 +266,7 @@ def _report_seam(seam: Seam, screen: _Screen) -> None:
             screen.view.show(seam)
     wait = f" in {seam.wait:.1f} s" if seam.wait else ""
     step = f"Falling back to {seam.connection}" if seam.how == "fallback" else "Retrying"
-    screen.spinner.write_line(f"{seam.message} {step}{wait}…")
+    screen.spinner.write_line(seam.message, f"{step}{wait}…", seam.wait)
     if screen.drawn is not None and seam.how == "restart":
         screen.drawn.note(one_line(f"{seam.message} The response restarts{wait}."))
         return

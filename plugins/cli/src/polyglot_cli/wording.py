@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["as_command"]
+__all__ = ["as_command", "counted", "duration"]
 
 
 def as_command(message: str) -> str:
@@ -17,6 +18,22 @@ def as_command(message: str) -> str:
         message = pattern.sub(replacement, message)
     return message
 
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, as in ``1 turn`` and ``2 turns``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that a person would use for it, rounded up from a minute on, as in ``67 minutes``."""
+    if seconds < _MINUTE:
+        return f"{seconds:.3g} seconds"
+    if seconds < 2 * _HOUR:
+        return counted(math.ceil(seconds / _MINUTE), "minute")
+    return counted(math.ceil(seconds / _HOUR), "hour")
+
+
+_MINUTE, _HOUR = 60, 3600  # seconds
 
 _JSON = {"True": "true", "False": "false", "None": "null", "{…}": "'{…}'", "[…]": "'[…]'"}
 """Values of the library's examples, as an option has them."""
@@ -46,6 +63,11 @@ _PATTERNS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"resume='(\w+)'", r"--resume \1"),
     (r"extra=\{((?:[^{}]|\{[^{}]*\})*)\}", _extra),
     (r"pass (?:its )?mime_type(?: if it is another)?", "give its type with --at FILE TYPE"),
+    (r"raise it with timeouts=\{'total': seconds\}, or None for no limit", "allow more with --timeout SECONDS"),
+    (
+        r"raise it with timeouts=\{'(\w+)': seconds\}, or None for no limit",
+        r"allow more with timeouts = { \1 = SECONDS } of the connection, in the configuration",
+    ),
     (r"options\['(\w+)'\]", r"-o \1"),
 )
 _WORDS = [(re.compile(pattern), replacement) for pattern, replacement in _PATTERNS]

@@ -167,6 +167,13 @@ def test_a_table_is_a_list_where_the_terminal_is_narrow():
     assert rows[:2] == ["name: some", "long text"]
 
 
+def test_words_of_a_table_are_not_broken():
+    """The columns share the width so that each has room for its words; if that is impossible, the table is a list."""
+    table = "| Function | Note |\n|---|---|\n| interpolation | one two three four five six seven eight nine |\n"
+    assert show([table], Size(24, 20)).rows[2].startswith("interpolation │ one two")
+    assert show([table], Size(18, 20)).rows[:2] == ["Function:", "interpolation"]
+
+
 def test_control_sequences_are_neutralised():
     """Neither the text nor what an entity or a target of a link decodes to reaches the terminal as a control character."""
     text = "a\x1b[2Jb\x1b]52;c;aGVsbG8=\x07c &#27;[2J &#x9b;1m &#x202e; [t](http://e.x/\x1b[1m%1b) ```\x1b[1m\n```\x07py\x1b[1m\n\x1b[1mx"

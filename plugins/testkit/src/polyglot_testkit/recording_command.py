@@ -76,7 +76,7 @@ def _run(ctx: click.Context, inference: Callable[[Callable[[], Inference]], Infe
     ctx.invoke(_stream(ctx), **options)
 
 
-@click.command(name="record", cls=_OverStream)
+@click.command(name="record", short_help="Send a prompt, and write the exchange to a file.", cls=_OverStream)
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", required=True, help="File to write, *.jsonl."
 )

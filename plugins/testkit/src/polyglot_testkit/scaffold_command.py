@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["new_driver"]
 
 
-@click.command(name="new-driver")
+@click.command(name="new-driver", short_help="Write a package with a driver or a preset.")
 @click.argument("name")
 @click.option("--row", is_flag=True, help="Write a preset, which is a row of data for an installed driver.")
 @click.option("--driver", default=None, metavar="NAME", help="Driver of the row; openai by default. Only with --row.")

@@ -11,7 +11,7 @@ from polyglot_cli.parameters import complete_connection, config_option, name, op
 __all__ = ["chat"]
 
 
-@click.command()
+@click.command(short_help="Talk with a model, with history and Markdown.")
 @click.option(
     "-c",
     "--connection",

@@ -92,7 +92,7 @@ def open_prompts(*, keep_history: bool, connections: Callable[[], Iterable[str]]
         return PipedPrompts(sys.stdin.buffer)
     if find_spec("prompt_toolkit") is None:
         raise click.UsageError(
-            "A chat at a terminal needs prompt_toolkit. Install it with: pip install 'polyglot-cli[chat]'"
+            "A chat at a terminal needs prompt_toolkit. Install it with:\n\n  pip install 'polyglot-cli[chat]'"
         )
     return _TerminalPrompts(keep_history=keep_history, connections=connections)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from polyglot_cli.chat.state import Chat, outcome_note, read_chat, write_chat
 from polyglot_cli.chat.turn import take_turn
 from polyglot_cli.output import is_closed_pipe, is_terminal, write_line
 from polyglot_cli.unread_config import mention_unread_file
+from polyglot_cli.wording import as_command, counted
 from polyglot_core import ConfigError, Inference, PolyglotError, connections
 from polyglot_core.errors import NoDefault
 
@@ -204,7 +207,7 @@ class Session:
             return
         write_chat(self._chat, path)
         self._file = path
-        write_line(f"Saved {len(self._chat.turns)} turns in {path}.")
+        write_line(f"Saved {counted(len(self._chat.turns), 'turn')} in {path}.")
 
     def _load(self, path: str) -> None:
         if not path:
@@ -217,7 +220,7 @@ class Session:
         loaded.connection = self._chat.connection
         loaded.attached = self._chat.attached
         self._chat, self._file = loaded, path
-        write_line(f"Loaded {len(loaded.turns)} turns from {path}, with {self._model_name()}.")
+        write_line(f"Loaded {counted(len(loaded.turns), 'turn')} from {path}, with {self._model_name()}.")
 
     def _attach(self, path: str) -> None:
         if not path:
@@ -230,23 +233,25 @@ class Session:
         usage = self._chat.usage
         sent = "?" if usage.input_tokens is None else usage.input_tokens
         received = "?" if usage.output_tokens is None else usage.output_tokens
-        write_line(f"{len(self._chat.turns)} turns, {sent} tokens in, {received} out.")
+        write_line(f"{counted(len(self._chat.turns), 'turn')}, {sent} tokens in, {received} out.")
 
     def _clear(self, _: str) -> None:
         self._chat.clear()
         write_line("The conversation is empty.")
 
     def _show_help(self, _: str) -> None:
+        columns = shutil.get_terminal_size().columns - 1
         width = max(len(f"/{name} {command.argument}") for name, command in slash.COMMANDS.items())
         for name, command in slash.COMMANDS.items():
             usage = f"/{name} {command.argument}".ljust(width)
-            sys.stderr.write(f"{usage}  {command.help}\n")
+            lines = textwrap.wrap(f"{usage}  {command.help}", columns, subsequent_indent=" " * (width + 2))
+            sys.stderr.write("\n".join(lines) + "\n")
 
     # Errors
 
     def _report(self, error: PolyglotError) -> None:
         """Print an error without the usual hint, which is for commands that end with it."""
-        write_line(str(error), label="Error:", style="bold red")
+        write_line(as_command(str(error)), label="Error:", style="bold red")
         self._code = self._code or error_report.exit_code(error)
 
     def _fail(self, text: str, *, code: int = 1) -> None:

@@ -11,7 +11,7 @@ from polyglot_cli.parameters import complete_connection, config_option, name, op
 __all__ = ["compare"]
 
 
-@click.command()
+@click.command(short_help="Send a prompt to several models, side by side.")
 @click.argument("prompt", required=False)
 @click.option(
     "connections",

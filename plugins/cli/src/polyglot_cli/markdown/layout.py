@@ -22,6 +22,8 @@ _NARROWEST = 8
 """Columns that a block has at least, whatever is drawn to its left."""
 _NARROWEST_CELL = 6
 """Columns of a cell below which a table is shown as a list of its cells."""
+_LONGEST_WORD = 16
+"""Columns of a word up to which it is not broken in a cell."""
 
 
 class Layout:
@@ -111,23 +113,36 @@ class Layout:
 def _column_widths(rows: Sequence[Sequence[Sequence[Span]]], width: int) -> list[int] | None:
     """Return the widths of the columns; None if the terminal is too narrow for them.
 
-    Columns that are narrower than an equal share keep their width, and the others share what is left.
+    Columns that are narrower than an equal share keep their width, and the others share what is left, so that each can
+    hold its words.
     """
-    natural = [max(1, *(_natural(cell) for cell in column)) for column in zip(*rows, strict=False)]
-    left, open_columns = width - 3 * (len(natural) - 1), len(natural)
+    columns = [*zip(*rows, strict=False)]
+    natural = [max(1, *map(_natural, column)) for column in columns]
+    least = [
+        max(min(_NARROWEST_CELL, most), *map(_longest_word, column))
+        for most, column in zip(natural, columns, strict=True)
+    ]
+    left, reserved, open_columns = width - 3 * (len(natural) - 1), sum(least), len(natural)
+    if reserved > left:
+        return None
     widths = dict.fromkeys(range(len(natural)), 0)
     for index in sorted(widths, key=lambda column: natural[column]):
-        widths[index] = min(natural[index], max(1, left // open_columns))
+        reserved -= least[index]
+        share = min(left // open_columns, left - reserved)
+        widths[index] = min(natural[index], max(least[index], share))
         left -= widths[index]
         open_columns -= 1
-    cut = [widths[index] for index in widths if widths[index] < natural[index]]
-    if left < 0 or (cut and min(cut) < _NARROWEST_CELL):
-        return None
     return [widths[index] for index in range(len(natural))]
 
 
 def _natural(cell: Sequence[Span]) -> int:
     return max(map(width_of, plain(cell).split("\n")))
+
+
+def _longest_word(cell: Sequence[Span]) -> int:
+    """Return the width of the longest word of a cell that is not to be broken; text of wide characters may be."""
+    widths = [(width_of(word), len(word)) for word in plain(cell).split()]
+    return min(_LONGEST_WORD, max((width for width, length in widths if width == length), default=0))
 
 
 def _aligned(spans: Sequence[Span], alignment: str, column: int) -> Row:
