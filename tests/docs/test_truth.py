@@ -88,7 +88,7 @@ def test_the_commands_of_the_readme_are_those_that_are_run():
     install, check = (block.text.strip() for block in blocks(README, "sh"))
     folders = "./core ./plugins/openai ./plugins/simulator ./plugins/cli"
     assert install == (
-        f'python3 -m venv .venv && .venv/bin/python -m pip install {folders} && .venv/bin/polyglot stream "Hello"'
+        f'python3 -m venv .venv && .venv/bin/python -m pip install {folders} && .venv/bin/polyglot -c simulator "Hello"'
     )
     assert check in (CHECKOUT / ".ci/run").read_text("utf-8").splitlines()
     windows = README.read_text("utf-8")

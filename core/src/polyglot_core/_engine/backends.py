@@ -22,7 +22,7 @@ from polyglot_core._http.opening import OpeningState
 from polyglot_core._http.pools import LONGEST_WAIT, Pools, SendOptions
 from polyglot_core._http.translate import timed_out
 from polyglot_core._http.watchdog import close_later, on_collect
-from polyglot_core.errors import RequestError
+from polyglot_core.errors import PolyglotError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -129,12 +129,16 @@ class SyncBackend:
             PolyglotError: It was not sent, or there was no response in time.
         """
         outcomes, send = SimpleQueue[Callable[[], "Exchange"]](), partial(SyncBackend(self._pools).open, call)
-        sending = threading.Thread(target=lambda: outcomes.put(outcome_of(send)), name="polyglot-cancel", daemon=True)
-        close_later(sending.start)
+
+        def in_background(work: Callable[[], object]) -> None:
+            close_later(threading.Thread(target=work, name="polyglot-cancel", daemon=True).start)
+
+        in_background(lambda: outcomes.put(outcome_of(send)))
         try:
             with contextlib.closing(outcomes.get(timeout=call.options.timeouts.total)()) as exchange:
                 return exchange.status
         except Empty:
+            in_background(lambda: _close_result(outcomes.get()))  # of a response that is late by a moment
             raise timed_out("total") from None
 
     # Waits in parts
@@ -158,6 +162,11 @@ class SyncBackend:
     def sleeping(self, seconds: float) -> Operation[None]:
         """Return `sleep` as an operation."""
         return Operation(partial(self.sleep, seconds), self.wake, _nothing)
+
+
+def _close_result(outcome: Callable[[], Exchange]) -> None:
+    with contextlib.suppress(PolyglotError):
+        outcome().close()
 
 
 class AsyncBackend:
