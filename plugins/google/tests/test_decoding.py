@@ -406,3 +406,14 @@ def test_thinking_events_have_blocks(events):
 def test_usage_is_emitted_with_every_chunk_that_has_it(events):
     """So a partial shows the tokens used so far."""
     assert sum(isinstance(event, UsageReport) for event in events("answer.sse")) == 5
+
+
+def test_counts_with_damaged_bytes_are_repaired(replay_body):
+    """A usage object is decoded later, but bytes that are no UTF-8 are noticed at once, as in any other field."""
+    first = chunk({"content": {"parts": [{"text": "Roses "}]}}, responseId="1", modelVersion="m")
+    counts = {"promptTokenCount": 3, "k": "x"}
+    damaged = chunk({"content": {"parts": [{"text": "need"}]}}, usageMetadata=counts).replace(b'"x"', b'"\xff"')
+    played = replay_body(first + damaged)
+    assert played.response.content == "Roses need"
+    assert [partial.usage and partial.usage.input_tokens for partial in played.partials] == [None, 3]
+    assert any("repaired" in note for note in played.response.notes)

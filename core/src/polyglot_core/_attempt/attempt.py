@@ -78,7 +78,7 @@ _CONTROL: dict[type, Signal] = {
 }
 _EMPTY = frozenset({Details, Note, Ping, ResponseStarted})  # events that no response consists of
 _OBJECTS = (dict, JSONText)
-_PIECES = frozenset({ReasoningDelta, ToolCallDelta})  # of which a long stream may consist, beside text
+_PIECES = frozenset({TextDelta, ReasoningDelta, ToolCallDelta, UsageReport})  # of which a long stream may consist
 _MOST_REPAIRS = 16  # of the fields of one chunk
 _EVENTS = frozenset(get_args(Event)) - {Seam}  # what a driver may return
 _MOST_FOLLOWED = 1000  # follow-up requests of one attempt; a provider may report for ever that it has not begun
@@ -355,7 +355,7 @@ class Attempt:
                 raise
         if self.state is State.ENDED:
             return self._ignore_data(chunk.raw)
-        if type(event) in _PIECES and self.state is _COMMITTED and self._is_plain(chunk):
+        if events and self.state is _COMMITTED and _PIECES.issuperset(map(type, events)) and self._is_plain(chunk):
             return self._take_piece(events, chunk.raw, now)
         return self._absorb(self._judged(chunk, events), chunk.raw, now)
 
@@ -364,7 +364,7 @@ class Attempt:
         return self._log is None and chunk.kind == "part" and (chunk.event is None or not is_error_name(chunk.event))
 
     def _take_piece(self, events: Sequence[Event], raw: bytes, now: float) -> Sequence[PartialInferenceResponse]:
-        """Take a piece of reasoning or of a tool call, and usage beside it: as `_absorb`, with what is left to do."""
+        """Take pieces of content, and usage beside them: as `_absorb`, with what is left to do."""
         self._check(events, now)
         try:
             partials = self.assembler.absorb(events, raw)

@@ -100,7 +100,7 @@ def decode_chunk(state: dict[Any, Any], chunk: Chunk) -> Sequence[Event]:
         turn is None
         or turn.open != (THOUGHT if part.thought else TEXT)
         or not text
-        or (usage[:2] != _USUAL_USAGE and usage)
+        or (usage and (usage[:2] != _USUAL_USAGE or not usage.isascii()))  # bytes that are no UTF-8 are not seen yet
         or piece.create_time != state.get("created", _NEVER)
     ):
         return _events(state, chunk)
