@@ -86,7 +86,7 @@ def test_a_plain_response_is_replayed_as_one(polyglot):
         )
         assert simulator.requests[0].body["temperature"] == 0
     assert (recorded.returncode, recorded.stdout) == (0, "Rain.\n")
-    assert "tokens in" in recorded.stderr
+    assert "1 token in · 2 out" in recorded.stderr
     assert polyglot("replay", "a.jsonl").stdout == "Rain.\n"
 
 
