@@ -168,7 +168,7 @@ def test_a_table_is_a_list_where_the_terminal_is_narrow():
 
 
 def test_words_of_a_table_are_not_broken():
-    """The columns share the width so that each has room for its words; if that is impossible, the table is a list."""
+    """The columns share the width so that the words of each fit; if that is impossible, the table is a list."""
     table = "| Function | Note |\n|---|---|\n| interpolation | one two three four five six seven eight nine |\n"
     assert show([table], Size(24, 20)).rows[2].startswith("interpolation │ one two")
     assert show([table], Size(18, 20)).rows[:2] == ["Function:", "interpolation"]
