@@ -58,6 +58,7 @@ def main() -> None:
             changed += [name] if same and before and abs(count / before - 1) > _TOLERATED else []
             print(f"  {name:<30}{count:>8}  {shown}", flush=True)
     if asked.write:
+        counts = {**(kept.get("counts", {}) if same else {}), **counts}
         lines = [
             f'interpreter = "{_interpreter()}"',
             "",
