@@ -46,7 +46,7 @@ def _serve(answer: bytes, parent: Connection) -> None:
 def _answer_all(connection: socket.socket, answer: bytes) -> None:
     received = b""
     while True:
-        while (size := _request_size(received)) is None or len(received) < size:
+        while (size := request_size(received)) is None or len(received) < size:
             data = connection.recv(65536)
             if not data:
                 connection.close()
@@ -56,7 +56,7 @@ def _answer_all(connection: socket.socket, answer: bytes) -> None:
         connection.sendall(answer)
 
 
-def _request_size(received: bytes) -> int | None:
+def request_size(received: bytes) -> int | None:
     """Return the size of the request in bytes; None until its head is complete."""
     head, end, _ = received.partition(b"\r\n\r\n")
     if not end:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from replay import request_size
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
@@ -105,7 +107,7 @@ class _Response(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        if (size := _request_size(self._received)) is not None and len(self._received) >= size:
+        if (size := request_size(self._received)) is not None and len(self._received) >= size:
             self._received = self._received[size:]
             self._transport.write(self._prepared)
             if self._plan.way == "paced":
@@ -120,13 +122,3 @@ class _Response(asyncio.Protocol):
             self._transport.write(_chunk(event.replace(_ZEROS, _stamp())))
             due += wait
         self._transport.write(_chunk(b""))
-
-
-def _request_size(received: bytes) -> int | None:
-    """Return the size of the request in bytes; None until its head is complete."""
-    head, end, _ = received.partition(b"\r\n\r\n")
-    if not end:
-        return None
-    lines = head.lower().split(b"\r\n")
-    length = next((int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")), 0)
-    return len(head) + len(end) + length
