@@ -443,7 +443,7 @@ def test_observers_see_a_call_for_each_batch(flavour, loopback, http):
 
 
 def test_call_with_messages_is_a_chat(flavour, loopback, http, toy):
-    """The operation tells them apart."""
+    """Observers distinguish it from embeddings by its operation."""
     events = []
 
     async def main():

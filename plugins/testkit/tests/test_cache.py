@@ -65,7 +65,7 @@ def test_the_second_request_is_a_hit(flavour, place, streamed):
 
 
 def test_styles_and_inferences_share_a_cache(flavour, place):
-    """The key is the encoded request, whoever sends it."""
+    """The key is the encoded request, and the same from every client."""
     with Simulator("One two three.") as simulator:
         cached(Inference.from_connection(simulator.connection), place).text("Hello")
         assert flavour.response(cached(flavour.inference(simulator.connection), place)).transport == "cache"

@@ -364,7 +364,12 @@ class Attempt:
         return self._log is None and chunk.kind == "part" and (chunk.event is None or not is_error_name(chunk.event))
 
     def _take_piece(self, events: Sequence[Event], raw: bytes, now: float) -> Sequence[PartialInferenceResponse]:
-        """Take pieces of content, and usage beside them: as `_absorb`, with what is left to do."""
+        """Take pieces of content, and usage beside them. As `_absorb`, without the checks that cannot apply to them.
+
+        Raises:
+            LimitExceeded: The response is larger than a limit.
+            PluginError: A value of an event has a wrong type.
+        """
         self._check(events, now)
         try:
             partials = self.assembler.absorb(events, raw)

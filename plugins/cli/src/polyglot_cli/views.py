@@ -115,10 +115,10 @@ class ExtractView:
         return False
 
     def show(self, item: object) -> None:
-        """Wait for the end."""
+        """Print nothing."""
 
     def end(self) -> None:
-        """Wait for `write`."""
+        """Print nothing; `write` does."""
 
     def write(self, text: str) -> None:
         """Write what was extracted."""

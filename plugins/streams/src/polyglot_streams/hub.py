@@ -1,7 +1,7 @@
 """One stream for several readers: the buffers of each, and who reads.
 
-The readers of a hub have a buffer each. A reader whose buffer is empty asks for the next item, for all of them, and
-whoever notices first that it was received gives it to all. The read itself is left to one thread or task (see
+The readers of a hub have a buffer each. A reader whose buffer is empty requests the next item for all of them, and
+the first one to notice that it was received adds it to every buffer. The read itself is left to one thread or task (see
 `sources`), so a reader that is interrupted, cancelled or closed takes nothing from the others.
 """
 

@@ -40,7 +40,7 @@ class Capture:
     """One exchange, while it is received.
 
     Attributes:
-        request: The request, with every secret revealed; it is dropped by whoever turns the capture into an exchange.
+        request: The request, with every secret revealed; dropped when the capture becomes an exchange.
         at: When it was sent.
         status: HTTP status of the response; None until there is one.
         headers: Headers of the response.
