@@ -209,6 +209,44 @@ def test_closing_an_inference_wakes_its_readers(held):
     assert ended[0].partial.content == "Once "
 
 
+@pytest.mark.httpx
+@pytest.mark.parametrize("late", [False, True], ids=["before their end", "while they end"])
+def test_streams_beside_an_interrupted_one_leave_no_connection(loopback, http, toy, late):
+    """After an interruption the pool is replaced; responses in flight are received whole, and their sockets closed."""
+    server = loopback((*http.streamed(*toy.story, toy.done), "hang"))
+    with Inference(server.connection()) as inference:
+        streams = [inference.stream("Hi") for _ in range(3)]
+        for stream in streams:
+            next(iter(stream))
+        (pool,) = inference._pools._pools.values()
+        kept = pool._transport._kept
+        inner = kept.transport._pool
+
+        def interrupted():
+            raise KeyboardInterrupt
+
+        def idle_ones_closed():
+            done = threading.Event()
+            watchdog.close_later(done.set)  # behind them
+            return done.wait(PATIENCE)
+
+        if late:  # the check whether a connection can be kept is made before the interruption, the closing after it
+            reply = streams[0]._pump._exchange._reply
+            release = reply._release
+            reply._release = lambda **how: (release(**how), kept.abandon(), idle_ones_closed())[0]
+        else:
+            streams[0]._pump._exchange._receive = interrupted
+            with pytest.raises(KeyboardInterrupt):
+                list(streams[0])
+            assert kept.abandoned
+            assert idle_ones_closed()
+        assert [stream.response().content for stream in streams[not late :]] == [STORY] * (2 + late)
+        end = time.monotonic() + PATIENCE
+        while (left := [each for each in inner._connections if not each.is_closed()]) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not left
+
+
 def test_closing_an_inference_wakes_waits_for_headers(loopback):
     """The same holds before a response has begun."""
     server = loopback(("hang",))

@@ -33,7 +33,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from polyglot_core._http.pooled import LostConnections, data_waits, is_reusable
+from polyglot_core._http.pooled import LostConnections, data_waits, is_reusable, mark_broken
 from polyglot_core._http.watchdog import on_collect, shut_down
 
 if TYPE_CHECKING:
@@ -85,11 +85,13 @@ class _HTTPXReply:
         self.abort: Callable[[], object] = partial(shut_down, self._socket)
         self.data_waits = partial(data_waits, response.extensions.get("network_stream"), self._socket)
 
-    def _release(self, *, reuse: bool) -> None:
-        """Shut the socket down unless its connection may carry another call."""
+    def _release(self, *, reuse: bool) -> bool:
+        """Return whether the connection may carry another call; else shut its socket down, and have it closed."""
         reuse = reuse and not self._kept.abandoned and is_reusable(self._response)
         if not reuse and self._process == os.getpid():  # after a fork it is the parent's
             self.abort()
+            mark_broken(self._response)
+        return reuse
 
 
 _held: dict[int, tuple[CollectHook, Iterator[bytes]]] = {}
@@ -131,16 +133,17 @@ class HTTPXReply(_HTTPXReply):
 
     def close(self, *, reuse: bool) -> None:
         """Return the connection to the client's pool, or close it if the body was not read to its end."""
+        kept = False
         try:
             with contextlib.suppress(Exception):
-                self._release(reuse=reuse)
+                kept = self._release(reuse=reuse)
                 self._response.close()
         except BaseException:
             reuse = False
             raise
         finally:
             _held.pop(self._number, None)
-            if not reuse:
+            if not reuse or (kept and self._kept.abandoned):  # by another thread meanwhile: it is idle in a lost pool
                 self._kept.abandon(self._trace)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "holds_unread_bytes",
     "inner_connection",
     "is_reusable",
+    "mark_broken",
     "stream_layers",
 ]
 
@@ -72,6 +73,17 @@ def is_reusable(response: Any) -> bool:  # noqa: ANN401 (as above)
         return connection is not None and not holds_unread_bytes(connection)
     except Exception:  # noqa: BLE001 (another version of the client: what cannot be checked is not used again)
         return False
+
+
+def mark_broken(response: Any) -> None:  # noqa: ANN401 (as above)
+    """Make the client close the connection of a response, where it would keep it because the response is complete.
+
+    A kept connection whose socket is shut down would hold its descriptor until the pool sends another request.
+    """
+    with contextlib.suppress(Exception):  # another version of the client notices the end when it uses the connection
+        connection = _inner(response.stream, "_h11_state")
+        if connection is not None:
+            connection._h11_state.send_failed()  # noqa: SLF001
 
 
 def holds_unread_bytes(connection: Any) -> bool:  # noqa: ANN401 (as above)
@@ -180,7 +192,7 @@ class PooledConnections:
             _release(lock)
         if not self._owned:
             _clean_up(self.transport, trace)
-        elif not self.abandoned:
+        else:
             self.abandoned = True
             close_later(partial(_close_idle, self.transport))
 
@@ -268,9 +280,10 @@ _OF_POOLS = (
 def _close_idle(transport: object) -> None:
     """Close the connections of an abandoned transport, without its lock, except those in use."""
     pool = getattr(transport, "_pool", None)
+    lost = _lost_connections(pool) if hasattr(pool, "_requests") else []
     for connection in list(getattr(pool, "_connections", ())):
         with contextlib.suppress(Exception):
-            if connection.is_idle() or connection in _lost_connections(pool):
+            if connection.is_idle() or connection in lost:
                 if (inner := inner_connection(connection)) is not None:
                     shut_down(inner._network_stream.get_extra_info("socket"))  # noqa: SLF001
                 connection.close()
@@ -281,10 +294,11 @@ def _lost_connections(pool: Any) -> list[Any]:  # noqa: ANN401 (as above)
 
     An interruption or a cancellation leaves them; the client would count them as in use for ever.
     """
-    in_use = [request.connection for request in list(pool._requests)]  # noqa: SLF001
+    connections = list(pool._connections)  # noqa: SLF001
+    in_use = {request.connection for request in list(pool._requests)}  # noqa: SLF001 (of later ones, or one is missed)
     return [
         connection
-        for connection in list(pool._connections)  # noqa: SLF001
+        for connection in connections
         if not (connection in in_use or connection.is_idle() or connection.is_closed())
     ]
 
