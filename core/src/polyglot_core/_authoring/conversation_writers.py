@@ -99,10 +99,13 @@ class ConversationWriter:
         self._check_tool_names()
         if not self.cache_marks:
             self._report_cache_marks()
-        self.given = _Calls(self).joined(map(self._readable, request.messages))
+        messages = request.messages
+        self.given = (
+            list(messages) if all(map(_is_text, messages)) else _Calls(self).joined(map(self._readable, messages))
+        )
 
     def _report_cache_marks(self) -> None:
-        parts = [part for message in self.request.messages for part in message.parts]
+        parts = [part for message in self.request.messages if not _is_text(message) for part in message.parts]
         inner = [each for part in parts if isinstance(part, ToolResult) for each in part.parts]
         for marked in (*parts, *inner, *self.request.tools):
             if getattr(marked, "cache", False):
@@ -228,6 +231,11 @@ class ConversationWriter:
         return self.write([Text(part.text, extra=part.extra)])
 
 
+def _is_text(message: Message) -> bool:
+    """Return True for a message of plain text, as most are: it has nothing that is matched, renamed or left out."""
+    return isinstance(message.content, str)
+
+
 def _is_empty(turn: _JSONObject) -> bool:
     return not turn.get("content") and turn.keys() <= {"role", "content"}
 
@@ -249,18 +257,24 @@ class MessageWriter(ConversationWriter):
         Raises:
             RequestError: Something cannot be expressed, and `request.unsupported` is ``raise``.
         """
-        return [merged(written, message.extra) for message in self.given for written in self._messages_of(message)]
+        return [
+            merged(written, message.extra) if message.extra else written
+            for message in self.given
+            for written in self._messages_of(message)
+        ]
 
     def _messages_of(self, message: Message) -> Iterator[_JSONObject]:
         """Yield a message for each tool result, then one for all other parts.
 
         The name of a message with tool results is the name of their tool.
         """
-        results = [part for part in message.parts if isinstance(part, ToolResult)]
+        results = () if _is_text(message) else [part for part in message.parts if isinstance(part, ToolResult)]
         yield from map(self.result, results)
-        if not results or len(results) < len(message.parts):
-            rest = tuple(part for part in message.parts if not isinstance(part, ToolResult))
-            turn = self.turn(replace(message, content=rest))
+        rest = message
+        if results:
+            rest = replace(message, content=tuple(part for part in message.parts if not isinstance(part, ToolResult)))
+        if not results or rest.parts:
+            turn = self.turn(rest)
             if message.provider is None or message.extra or not _is_empty(turn) or self._may_be_empty(message):
                 yield turn
 

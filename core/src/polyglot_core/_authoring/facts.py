@@ -33,6 +33,24 @@ def read_facts(connection: Connection, kind: type[_Facts], defaults: Mapping[str
     Raises:
         ConfigError: A fact is unknown, or has a value of the wrong type.
     """
+    key = (kind, id(connection.facts))
+    if (read := _read.get(key)) is not None and read[0] == connection.facts and read[1] == defaults:
+        return read[2]  # type: ignore[no-any-return]  # of that kind
+    facts = _facts_of(connection, kind, defaults)
+    if kind.__struct_config__.frozen:
+        if len(_read) >= _MOST_READ:
+            _read.clear()
+        _read[key] = _plain(connection.facts), _plain(defaults), facts
+    return facts
+
+
+_read: dict[tuple[type, int], tuple[Any, Any, Any]] = {}
+"""Facts that were read, after copies of what they were read from: those are compared, because an id is used again."""
+
+_MOST_READ = 256
+
+
+def _facts_of(connection: Connection, kind: type[_Facts], defaults: Mapping[str, Any] | None) -> _Facts:
     facts: dict[str, Any] = _plain({**(defaults or {}), **connection.facts})
     known = kind.__struct_encode_fields__
     if unknown := [name for name in facts if name not in known]:

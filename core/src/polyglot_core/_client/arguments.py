@@ -118,7 +118,7 @@ def as_request(*known: Any, headers: Headers, **given: Any) -> InferenceRequest:
         extra=as_mapping("extra", given.get("extra")),
         headers=headers,
     )
-    if problem := option_problem(request.options, "options", *known):
+    if request.options and (problem := option_problem(request.options, "options", *known)):
         raise _error(problem)
     check_request(request)
     return request
@@ -248,7 +248,10 @@ def check_word(field: str, word: object, words: Sequence[object]) -> None:
     Raises:
         RequestError: `word` is not one of `words`.
     """
-    if not any(word is known or (isinstance(word, str) and word == known) for known in words):
+    for known in words:  # not `in`: a word of another type may compare in any way
+        if word is known:
+            return
+    if not (isinstance(word, str) and word in words):
         *most, last = map(repr, words)
         raise _error(f"{field} must be {', '.join(most)} or {last}, not {word!r:.80}.")
 

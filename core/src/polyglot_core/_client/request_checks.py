@@ -41,15 +41,19 @@ def check_request(request: InferenceRequest) -> None:
 
 def _problems(request: InferenceRequest) -> Iterator[str | None]:
     for index, message in enumerate(request.messages):
-        yield from _message_problems(message, f"messages[{index}]")
+        if not _is_plain_turn(message):
+            yield from _message_problems(message, f"messages[{index}]")
     for index, tool in enumerate(request.tools):
         yield from _tool_problems(tool, f"tools[{index}]")
-    yield _repeated_tool(request.tools)
+    if request.tools:
+        yield _repeated_tool(request.tools)
     yield _choice_problem(request)
     if request.response_format is not None:
         yield from _field_problems(request.response_format, "response_format")
-    yield json_problem(request.extra, "extra")
-    yield json_problem(request.options, "options")
+    if request.extra:
+        yield json_problem(request.extra, "extra")
+    if request.options:
+        yield json_problem(request.options, "options")
     yield text_problem(request.model, "model")
 
 
@@ -137,6 +141,14 @@ def _message_problems(message: Message, where: str) -> Iterator[str | None]:
         if isinstance(part, ToolResult) and not isinstance(part.content, str):
             for number, inner in enumerate(part.content):
                 yield from _part_problems(inner, f"{place}.content[{number}]")
+
+
+def _is_plain_turn(message: Message) -> bool:
+    """Return True for a turn of ASCII text and nothing else, which has no problems; the quick way for many turns."""
+    role, content = message.role, message.content
+    bare = message.name is None and message.provider is None and message.complete is True
+    plain = type(content) is str and content.isascii() and type(role) is str and role in _ROLES
+    return bare and plain and message.extra == {}
 
 
 def _role_problem(role: object, where: str) -> str | None:

@@ -57,8 +57,8 @@ class SyncBackend:
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
         self._opening = OpeningState()
-        self._woken = threading.Event()
-        self._recheck = threading.Event()  # set when the permit may be given
+        self._ended = False
+        self._woken = threading.Event()  # set by `wake`, and when the permit may be given
         self._authorizing: Background[WireRequest] | None = None  # set while `authorize` runs
 
     def open(self, call: Call) -> Exchange:
@@ -77,10 +77,10 @@ class SyncBackend:
         Raises:
             TimedOut: It ran out.
         """
-        call.enter(url, self._recheck.set, on_collect)
-        while (seconds := _until_recheck(call, ended=self._woken.is_set())) > 0:
-            self._recheck.wait(seconds)
-            self._recheck.clear()
+        call.enter(url, self._woken.set, on_collect)
+        while (seconds := _until_recheck(call, ended=self._ended)) > 0:
+            self._woken.wait(seconds)
+            self._woken.clear()  # before the check whether `wake` was called, which says so before it sets it
         call.clocks.start_attempt(perf_counter())
 
     def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
@@ -95,7 +95,7 @@ class SyncBackend:
         run = Operation(partial(authorize, wire), _nothing, _nothing)
         self._authorizing = running = Background(run, "polyglot-authorize")
         try:
-            if self._woken.is_set() or not running.wait(moment):
+            if self._ended or not running.wait(moment):
                 raise timed_out(clock)
             return running.result()
         finally:
@@ -112,12 +112,15 @@ class SyncBackend:
 
     def sleep(self, seconds: float) -> None:
         """Wait `seconds` between two attempts, or until `wake` is called."""
-        self._woken.wait(seconds)
+        until = perf_counter() + seconds
+        while not self._ended and (left := until - perf_counter()) > 0:
+            self._woken.wait(min(left, LONGEST_WAIT))
+            self._woken.clear()  # a permit that is no longer waited for may have set it
 
     def wake(self) -> None:
         """End the current wait and all later ones. Any thread may call it."""
+        self._ended = True
         self._woken.set()
-        self._recheck.set()
         self._opening.abort()
         if (running := self._authorizing) is not None:
             running.abandon()

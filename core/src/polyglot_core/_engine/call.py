@@ -54,7 +54,8 @@ def _budget(url: str, capacity: int | None) -> retry_policy.Budget | None:
     """Return the retry budget that all calls to the origin of this URL share; None if there is no limit."""
     if capacity is None:
         return None
-    return _budgets.setdefault((origin_of(url), capacity), retry_policy.Budget(capacity, perf_counter()))
+    key = origin_of(url), capacity
+    return _budgets.get(key) or _budgets.setdefault(key, retry_policy.Budget(capacity, perf_counter()))
 
 
 class Call:

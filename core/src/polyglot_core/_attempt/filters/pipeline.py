@@ -60,7 +60,7 @@ class Pipeline:
         self, driver: BoundDriver, state: dict[str, Any], think_tags: tuple[str, str] | None, text_before: str
     ) -> None:
         self.state = state
-        self.before = deepcopy(state)
+        self.before = deepcopy(state) if state else {}
         self._driver = driver
         begun = text_before and not (think_tags and think_tags[0])  # the thinking ended before the resume point
         self._think_tags = ThinkTags(*think_tags) if think_tags and not begun else None

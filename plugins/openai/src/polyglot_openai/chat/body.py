@@ -81,8 +81,9 @@ def models_request(base_url: str, facts: Facts) -> WireRequest:
 
 
 def _url(request: InferenceRequest, facts: Facts, base_url: str) -> str:
-    deployment = quote(facts.deployment or request.model, safe="")
-    path = facts.path.replace("{deployment}", deployment)
+    path = facts.path
+    if "{deployment}" in path:
+        path = path.replace("{deployment}", quote(facts.deployment or request.model, safe=""))
     query = f"?{urlencode(facts.query)}" if facts.query else ""
     return f"{base_url}{path}{query}"
 
@@ -101,8 +102,10 @@ def _body(connection: Connection, request: InferenceRequest, facts: Facts) -> _J
 
 
 def _options(request: InferenceRequest, facts: Facts, driver: str) -> _JSONObject:
+    if not request.options:
+        return {}
     names = {**_OPTIONS, "max_tokens": facts.token_limit, **facts.options}
-    names = {option: name for option, name in names.items() if option not in facts.unsupported}
+    names = {option: names[option] for option in request.options if option in names and option not in facts.unsupported}
     return translate_options(request, names, driver=driver, instead=_INSTEAD)
 
 

@@ -38,7 +38,6 @@ _READ_OF_CALLS = frozenset({"id", "index", "type", "function", "custom"})
 _OF_PIECES = frozenset({"index", "id", "type", "function"})
 _READ_OF_FUNCTIONS = frozenset({"name", "arguments"})
 _TEXT_FIELDS = frozenset({"content", "role"})
-_NO_TEXT = (None, "")
 
 IN_CONTENT = ("reasoning", "thinking")
 """Types of thinking that is a part of the content; that in a field of its own has other types, or none."""
@@ -89,12 +88,13 @@ def content_events(
     message: _JSONObject, choice: int, facts: Facts, received: Received, *, whole: bool
 ) -> Iterator[Event]:
     """Yield the events of a choice's delta or, if `whole`, of its message."""
-    if is_text_only(message) and message.get("content") in _NO_TEXT:  # as the first delta, with a role
-        if message.get("content") is not None:
-            yield TextDelta("", choice, received.text_block)
+    content = message.get("content")
+    if is_text_only(message) and (content is None or isinstance(content, str)):  # as the first delta, with a role
+        if content is not None:
+            yield from _content(content, choice, received, whole=whole)
         return
     yield from _reasoning(message, choice, facts, received)
-    if (content := message.get("content")) is not None:
+    if content is not None:
         yield from _content(content, choice, received, whole=whole)
     if refusal := _string(message.get("refusal")):
         yield RefusalDelta(refusal, choice, _REFUSAL)

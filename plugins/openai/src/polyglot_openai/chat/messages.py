@@ -54,6 +54,8 @@ class Writer(MessageWriter):
 
     def turn(self, message: Message) -> _JSONObject:
         """Return a message with the name of its speaker, and with fields next to the content for what has one."""
+        if isinstance(message.content, str) and message.name is None:  # as most are
+            return {"role": self.role(message), "content": message.content}
         parts = [part for part in message.parts if not _is_beside(part, message)]
         # thinking next to the content does not divide the texts, which most servers take as one string only
         content = tuple(part for part in parts if not isinstance(part, Reasoning) or _is_in_content(part))
