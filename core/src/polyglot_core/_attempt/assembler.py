@@ -146,7 +146,10 @@ class Assembler:
     @property
     def begun_finished(self) -> bool:
         """Whether each choice that has begun has its finish, and there is one: servers may ignore the number."""
-        return bool(self._choices) and all(builder.ending.finish is not None for builder in self._choices.values())
+        for builder in self._choices.values():
+            if builder.ending.finish is None:
+                return False
+        return bool(self._choices)
 
     @property
     def pieces(self) -> int:

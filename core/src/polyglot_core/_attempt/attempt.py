@@ -76,6 +76,7 @@ _CONTROL: dict[type, Signal] = {
     ResponseStarted: Signal.QUIET,
     UsageReport: Signal.QUIET,
 }
+_ENDS = frozenset({Signal.END, Signal.FAILURE})
 _EMPTY = frozenset({Details, Note, Ping, ResponseStarted})  # events that no response consists of
 _OBJECTS = (dict, JSONText)
 _PIECES = frozenset({TextDelta, ReasoningDelta, ToolCallDelta, UsageReport})  # of which a long stream may consist
@@ -501,12 +502,12 @@ class Attempt:
         if chunk.kind == "whole":
             # an end alone is no response, but the body of a gateway that a driver reads as an empty one
             return events if any(_CONTROL.get(type(event)) is None for event in events) else _without_end(events)
-        known = events and chunk.event is None and type(events[0]) not in _EMPTY
-        if known or any(isinstance(event, Failure) for event in events):
+        kinds = {type(event) for event in events}
+        if Failure in kinds or (chunk.event is None and kinds - _EMPTY):
             return events
         if is_error_name(chunk.event):
             return [*_without_end(events), named_failure(chunk.data)]
-        if any(type(event) not in _EMPTY for event in events) or (found := suspicion(chunk)) is None:
+        if kinds - _EMPTY or (found := suspicion(chunk)) is None:
             return events
         if found.degree == "certain":
             return [*events, found.failure]
@@ -619,9 +620,11 @@ class Attempt:
         self._check(events, now)
         signals = [_CONTROL.get(type(event), Signal.CONTENT) for event in events]
         self._progress.begun = self._progress.begun or Signal.CONTENT in signals
-        end = next((i for i, signal in enumerate(signals) if signal in {Signal.END, Signal.FAILURE}), None)
-        before, last = (events, None) if end is None else (events[:end], events[end])
-        if any(isinstance(event, Finish) for event in before):
+        before, last = events, None
+        if not _ENDS.isdisjoint(signals):
+            end = next(index for index, signal in enumerate(signals) if signal in _ENDS)
+            before, last = events[:end], events[end]
+        if Finish in map(type, before):
             self._progress.finished_before = False
         try:
             partials = self.assembler.absorb(before, raw)
@@ -665,8 +668,9 @@ class Attempt:
 
     def _check(self, events: Sequence[Event], now: float) -> None:
         """Raise `PluginError` if an object is not an event, or has a value of a wrong type."""
-        if unknown := [event for event in events if type(event) not in _EVENTS]:
-            what = f"returned {type(unknown[0]).__name__} from decode_chunk, which is not an event, or not the last one"
+        if not _EVENTS.issuperset(map(type, events)):
+            unknown = next(event for event in events if type(event) not in _EVENTS)
+            what = f"returned {type(unknown).__name__} from decode_chunk, which is not an event, or not the last one"
             raise self._fail(self._sent.driver.at_fault(what), now)
         for event in events:
             if wrong := type_problem(event):

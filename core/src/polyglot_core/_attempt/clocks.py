@@ -8,7 +8,9 @@ The time that the caller takes between two reads is not the provider's: `idle` a
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +18,24 @@ if TYPE_CHECKING:
     from polyglot_core._values.limits import Timeouts
 
 __all__ = ["Clocks", "no_change"]
+
+
+class _Limits(NamedTuple):
+    """Seconds after which each clock expires; infinity for one that is off."""
+
+    first: float
+    idle: float
+    silence: float
+    grace: float
+    total: float
+
+
+_CLOCKS = attrgetter(*_Limits._fields)
+
+
+@lru_cache(maxsize=64)
+def _limits_of(timeouts: Timeouts) -> _Limits:
+    return _Limits(*(math.inf if limit is None else limit for limit in _CLOCKS(timeouts)))
 
 
 class Clocks:
@@ -28,12 +48,12 @@ class Clocks:
         changed: Called when another clock starts, which may expire sooner than the one before.
     """
 
-    __slots__ = ("_attempt", "_call", "_finish", "_timeouts", "asked", "changed", "meaning", "waited")
+    __slots__ = ("_attempt", "_call", "_finish", "_limits", "asked", "changed", "meaning", "waited")
 
     def __init__(self, timeouts: Timeouts, now: float) -> None:
         self.meaning: float | None = None
         self.changed: Callable[[], object] = no_change
-        self._timeouts = timeouts
+        self._limits = _limits_of(timeouts)
         self._call = self._attempt = self.asked = self.waited = now
         self._finish: float | None = None
 
@@ -77,7 +97,7 @@ class Clocks:
     def pause_due(self) -> float:
         """Return when the next clock expires of those that run between two reads as well; infinity if none runs."""
         if self.meaning is None and self._finish is None:
-            return min(self.total_due(), _after(self._attempt, self._timeouts.first))
+            return min(self.total_due(), self._attempt + self._limits.first)
         return self.total_due()
 
     def elapsed(self, now: float) -> float:
@@ -86,27 +106,23 @@ class Clocks:
 
     def total_due(self) -> float:
         """Return when `total` expires, for the whole call with all attempts and waits; infinity if it is off."""
-        return _after(self._call, self._timeouts.total)
+        return self._call + self._limits.total
 
     def due(self, now: float) -> tuple[float, str]:
         """Return when the next clock expires, and its name; infinity if none runs.
 
         Outside a read, return when it would expire if a read began now.
         """
-        timeouts = self._timeouts
-        asked, pause = (self.asked, 0.0) if self.waiting else (now, now - self.waited)
-        total = (self.total_due(), "total")
+        limits = self._limits
+        asked, pause = (self.asked, 0.0) if self.asked > self.waited else (now, now - self.waited)
+        total = (self._call + limits.total, "total")
         if self._finish is not None:
-            return min(total, (_after(self._finish + pause, timeouts.grace), "grace"))
+            return min(total, (self._finish + pause + limits.grace, "grace"))
         if self.meaning is not None:
-            idle = (_after(self.meaning + pause, timeouts.idle), "idle")
-            return min(total, idle, (_after(asked, timeouts.silence), "silence"))
-        return min(total, (_after(self._attempt, timeouts.first), "first"))
+            idle = (self.meaning + pause + limits.idle, "idle")
+            return min(total, idle, (asked + limits.silence, "silence"))
+        return min(total, (self._attempt + limits.first, "first"))
 
 
 def no_change() -> None:
     """Do nothing: `Clocks.changed` while there is no socket to watch."""
-
-
-def _after(moment: float, seconds: float | None) -> float:
-    return math.inf if seconds is None else moment + seconds

@@ -275,7 +275,7 @@ def as_mapping(field: str, given: object) -> dict[str, Any]:
     """
     if given is None:
         return {}
-    if not isinstance(given, Mapping):
+    if type(given) is not dict and not isinstance(given, Mapping):
         raise _error(f"{field} must be a dict, not {type(given).__name__}.")
     for name in given:
         if not isinstance(name, str):
@@ -302,7 +302,7 @@ def without_plain_keys(headers: Any, auth_header: str | None) -> Any:  # noqa: A
 
     `create` does this first, because a traceback can show the variables of every frame.
     """
-    return guarded_headers(headers, auth_header) if isinstance(headers, Mapping) else headers
+    return guarded_headers(headers, auth_header) if headers is not None and isinstance(headers, Mapping) else headers
 
 
 def as_headers(headers: object, auth_header: str | None = None) -> dict[str, Any]:
@@ -315,6 +315,8 @@ def as_headers(headers: object, auth_header: str | None = None) -> dict[str, Any
     Raises:
         RequestError: It is no such mapping, or a header cannot be sent or replaces the key.
     """
+    if headers is None:
+        return {}
     given: Headers = as_mapping("headers", headers)
     for name, text in given.items():
         if problem := header_problem(name, text):
@@ -343,7 +345,7 @@ def as_tools(tools: object) -> tuple[Tool | RawTool, ...]:
     Raises:
         RequestError: A tool is none of these.
     """
-    if tools is None:
+    if tools is None or tools == ():
         return ()
     if isinstance(tools, (str, bytes, Mapping, Tool, RawTool)) or not isinstance(tools, Iterable):
         hint = "; put it in a list" if isinstance(tools, (Mapping, Tool, RawTool)) else ""

@@ -322,7 +322,8 @@ def _key_header(connection: Connection, driver: BoundDriver) -> str | None:
 
 def _check_options(connection: Connection) -> None:
     """Raise if an option of a connection does not exist or has a wrong value."""
-    if problem := option_problem(connection.options, f"connection {connection.name!r}: options"):
+    options = connection.options
+    if options and (problem := option_problem(options, f"connection {connection.name!r}: options")):
         raise ConfigError(problem, connection=connection.name, phase="configure")
 
 
@@ -334,10 +335,14 @@ _WORDS = {
 }
 
 
+_OF_WORDS = (str, type(None))
+
+
 def _check_words(unknown: dict[str, Any], /, **words: object) -> None:
     checked_names(unknown, _ARGUMENTS)
     for field, word in words.items():
-        check_word(field, word, _WORDS[field])
+        if type(word) not in _OF_WORDS or word not in _WORDS[field]:
+            check_word(field, word, _WORDS[field])
 
 
 def _targets(
@@ -417,7 +422,12 @@ def _with_headers(connection: Connection, headers: Mapping[str, str | Secret]) -
 
 def _streamed(targets: Sequence[Target], streamed: bool) -> list[Target]:  # noqa: FBT001 (a field of the request)
     """Return the targets with requests for a stream or for a plain response."""
-    return [target._replace(request=replace(target.request, stream=streamed)) for target in targets]
+    return [
+        target
+        if target.request.stream is streamed
+        else target._replace(request=replace(target.request, stream=streamed))
+        for target in targets
+    ]
 
 
 def _with_retries(connection: Connection, changed: Retries | int | Mapping[str, float] | None) -> Connection:

@@ -288,9 +288,10 @@ class BoundDriver:
         return self._driver.error(f"raised {type(error).__name__} in {hook}: {error}")
 
     def _call(self, hook: str, argument: str, value: object, **bound: object) -> Any:  # noqa: ANN401 (each hook's own)
-        call = _passing(self.hooks[hook], argument, {"connection": self._connection, **bound})
+        function, names = self.hooks[hook]
+        passed = {"connection": self._connection, argument: value, **bound}
         try:
-            return call(value)
+            return function(*[passed[name] for name in names])
         except Exception as error:
             if hook == "decode_embeddings" and isinstance(error, UNREADABLE):
                 raise msgspec.DecodeError(str(error)) from error  # a wrong type is not repaired: it shortens a vector

@@ -58,7 +58,7 @@ class SyncBackend:
         self._pools = pools
         self._opening = OpeningState()
         self._ended = False
-        self._woken = threading.Event()  # set by `wake`, and when the permit may be given
+        self._woken: SimpleQueue[None] = SimpleQueue()  # filled by `wake`, and when the permit may be given
         self._authorizing: Background[WireRequest] | None = None  # set while `authorize` runs
 
     def open(self, call: Call) -> Exchange:
@@ -77,10 +77,9 @@ class SyncBackend:
         Raises:
             TimedOut: It ran out.
         """
-        call.enter(url, self._woken.set, on_collect)
+        call.enter(url, partial(self._woken.put, None), on_collect)
         while (seconds := _until_recheck(call, ended=self._ended)) > 0:
-            self._woken.wait(seconds)
-            self._woken.clear()  # before the check whether `wake` was called, which says so before it sets it
+            self._wait(seconds)
         call.clocks.start_attempt(perf_counter())
 
     def authorize(self, call: Call, wire: WireRequest) -> WireRequest:
@@ -114,13 +113,16 @@ class SyncBackend:
         """Wait `seconds` between two attempts, or until `wake` is called."""
         until = perf_counter() + seconds
         while not self._ended and (left := until - perf_counter()) > 0:
-            self._woken.wait(min(left, LONGEST_WAIT))
-            self._woken.clear()  # a permit that is no longer waited for may have set it
+            self._wait(min(left, LONGEST_WAIT))  # may be over sooner: a permit that nobody waits for was given
+
+    def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(Empty):
+            self._woken.get(timeout=seconds)
 
     def wake(self) -> None:
         """End the current wait and all later ones. Any thread may call it."""
         self._ended = True
-        self._woken.set()
+        self._woken.put(None)
         self._opening.abort()
         if (running := self._authorizing) is not None:
             running.abandon()

@@ -50,11 +50,11 @@ _budgets: dict[tuple[str, int], retry_policy.Budget] = {}
 """The retry budgets of this process, by origin and capacity."""
 
 
-def _budget(url: str, capacity: int | None) -> retry_policy.Budget | None:
-    """Return the retry budget that all calls to the origin of this URL share; None if there is no limit."""
+def _budget(origin: str, capacity: int | None) -> retry_policy.Budget | None:
+    """Return the retry budget that all calls to an origin share; None if there is no limit."""
     if capacity is None:
         return None
-    key = origin_of(url), capacity
+    key = origin, capacity
     return _budgets.get(key) or _budgets.setdefault(key, retry_policy.Budget(capacity, perf_counter()))
 
 
@@ -102,7 +102,7 @@ class Call:
         requests, connection = self._requests, self.target.connection
         if (job := self.following) is not None:
             self.clocks.pass_over(perf_counter())
-            return self._addressed(job.request)
+            return self._addressed(job.request, origin_of(job.request.url))
         if requests.attempts == 0:
             self.clocks = Clocks(self.options.timeouts, perf_counter())  # the time since `create` is the caller's
             resuming.check(self.target, self._fallbacks, self.options.resume)
@@ -114,32 +114,32 @@ class Call:
         self.clocks.start_attempt(begun := perf_counter())
         modules = len(sys.modules)
         wire = resuming.encode(self.target, self._history)
+        origin = origin_of(wire.url)
         if self._history.job is None:
-            requests.origin, requests.process = origin_of(wire.url), os.getpid()
+            requests.origin, requests.process = origin, os.getpid()
         if len(sys.modules) != modules:  # the driver has imported some
             self.clocks.leave_out(perf_counter() - begun)
-        requests.budget = _budget(wire.url, connection.retries.budget)
-        return self._addressed(wire)
+        requests.budget = _budget(origin, connection.retries.budget)
+        return self._addressed(wire, origin)
 
-    def _addressed(self, wire: WireRequest) -> WireRequest:
+    def _addressed(self, wire: WireRequest, origin: str) -> WireRequest:
         """Return a request with the headers that it is sent with: as it is, if it leads to another origin.
 
         Raises:
             Malformed: It leads to an address that cannot be used.
         """
-        connection, origin = self.target.connection, origin_of(wire.url)
+        connection = self.target.connection
         if origin != self._requests.origin:
             if problem := base_url_problem(origin, allow_http=connection.allow_http):
                 raise Malformed(f"The response is to be received from {origin}, which {problem}.", retryable=False)
             return wire
-        headers = {**wire.headers, **{name.lower(): text for name, text in connection.headers.items()}}
-        if self.target.driver.authorize is None:
-            headers.update({name.lower(): key for name, key in connection.auth_headers().items()})
-        return replace(wire, headers=headers)
+        own = connection.keyed_headers if self.target.driver.authorize is None else connection.own_headers
+        return replace(wire, headers={**wire.headers, **own})
 
     def authorize(self, wire: WireRequest) -> Callable[[WireRequest], WireRequest] | None:
         """Return the driver's hook that authorizes this request; None if there is none, or for another origin."""
-        return self.target.driver.authorize if origin_of(wire.url) == self._requests.origin else None
+        authorize = self.target.driver.authorize
+        return authorize if authorize is not None and origin_of(wire.url) == self._requests.origin else None
 
     def cancellation(self) -> Call | None:
         """Return a call that requests the provider to stop its work, at most once; None if there is nothing to stop.

@@ -22,7 +22,7 @@ Bodies are read raw and inflated here with a bound, because httpx 0.28 turns 336
 # watchdog's thread stores the clock's name in `watch.fired` and shuts the socket down. The read then returns at once,
 # with an error or with an end of body that looks regular. The reader checks `watch.fired` in `_end_of_body` and,
 # through `raise_translated`, in `_broken`, so a timeout is reported as one, whatever the client made of it. `fired` is
-# set once and never reset: a watch serves one wait, for the head or for the body. `Clocks.changed` is how the attempt
+# set once and never reset: a watch that has fired ends its exchange. `Clocks.changed` is how the attempt
 # tells the watchdog that another clock started, which may run out sooner than the one it waits for.
 #
 # **Who closes.** `abort()` only shuts the socket down. Any thread may call it at any moment, and it never waits. The
@@ -87,7 +87,9 @@ class _ExchangeState:
         transport: Name of the transport.
     """
 
-    def __init__(self, reply: Reply | AsyncReply, options: SendOptions, url: str, transport: str) -> None:
+    def __init__(
+        self, reply: Reply | AsyncReply, options: SendOptions, url: str, transport: str, watch: Watch | None = None
+    ) -> None:
         clocks, limits = options.clocks, options.limits
         self.transport: str = getattr(reply, "transport", transport)
         self.status: int = reply.status
@@ -97,13 +99,14 @@ class _ExchangeState:
         self._url = url
         self._process = os.getpid()
         self._clocks = clocks
-        self._watch = Watch(reply.abort, clocks, reply.data_waits)
+        self._watch = watch or Watch(reply.abort, clocks, reply.data_waits)
         self._decoder = inflater_for(self.headers, limits.inflation)
         self._left = limits.response  # bytes that may still be received
         self._limit = limits.response
         self._closed = False
         clocks.changed = self._watch.arm
-        self._watch.arm()
+        if watch is None:
+            self._watch.arm()
 
     @property
     def active(self) -> bool:
@@ -201,8 +204,8 @@ class Closer(Protocol):
 class Exchange(_ExchangeState):
     """A request that was sent and the response to it, sync."""
 
-    def __init__(self, reply: Reply, options: SendOptions, url: str, transport: str) -> None:
-        super().__init__(reply, options, url, transport)
+    def __init__(self, reply: Reply, options: SendOptions, url: str, transport: str, watch: Watch) -> None:
+        super().__init__(reply, options, url, transport, watch)
         self._reply = reply
         self._receive = reply.read
 

@@ -91,16 +91,17 @@ class Pool(_Pool):
         self._remember(opening)
         reply = None
         try:
-            with translated(url=wire.url, clock=clock, watch=watch, opening=opening), watch:
+            with translated(url=wire.url, clock=clock, watch=watch, opening=opening):
+                watch.arm()
                 reply = self._transport.open(revealed(wire), opening)
+            watch.hand_over(reply.abort, reply.data_waits)
             if watch.fired is not None:  # at the moment at which the head was received
                 raise timed_out(watch.fired, phase="headers")  # noqa: TRY301 (the response is to be closed)
-            exchange = Exchange(reply, options, wire.url, self._name)
+            exchange = Exchange(reply, options, wire.url, self._name, watch)
             self._remember(exchange)
         except BaseException as error:  # Ctrl-C must not leave a connection in use for ever either
             interrupted = not isinstance(error, PolyglotError)  # what a transport raises is translated
-            if interrupted:
-                watch.stop()
+            watch.stop()
             if reply is not None:
                 reply.close(reuse=not interrupted)
             raise

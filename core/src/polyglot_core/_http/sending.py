@@ -50,21 +50,25 @@ def begin(opening: OpeningState, options: SendOptions, *, bounded: bool) -> str:
     if bounded:
         clocks.asked = now
     moment, clock = clocks.due(now)
-    longest = max(moment - now, 0.001) if bounded and not math.isinf(moment) else None
-    limits = [limit for limit in (options.timeouts.connect, longest) if limit is not None and not math.isinf(limit)]
-    connect = min(limits, default=None)
-    opening.begin(
-        None if connect is None else min(connect, LONGEST_WAIT),
-        None if longest is None else min(longest, LONGEST_WAIT),
-        resend=options.resend,
-    )
+    longest = max(moment - now, 0.001) if bounded else math.inf
+    connect = options.timeouts.connect
+    connect = longest if connect is None or connect > longest else connect
+    opening.begin(_wait(connect), _wait(longest), resend=options.resend)
     return clock
+
+
+def _wait(seconds: float) -> float | None:
+    """Return how long something waits in the operating system; None for ever."""
+    return None if seconds == math.inf else min(seconds, LONGEST_WAIT)
 
 
 def revealed(wire: WireRequest) -> HTTPRequest:
     """Return a request with every secret revealed. Only a transport may hold it."""
-    headers = {"accept-encoding": "identity", "user-agent": "polyglot"}
+    headers, secrets = {"accept-encoding": "identity", "user-agent": "polyglot"}, []
     for name, value in wire.headers.items():
-        headers[name.lower()] = value.reveal() if isinstance(value, Secret) else value
-    secrets = tuple(value for value in wire.headers.values() if isinstance(value, Secret))
-    return HTTPRequest(wire.method, wire.url, headers, wire.body, secrets)
+        if isinstance(value, Secret):
+            secrets.append(value)
+            headers[name.lower()] = value.reveal()
+        else:
+            headers[name.lower()] = value
+    return HTTPRequest(wire.method, wire.url, headers, wire.body, tuple(secrets))

@@ -33,7 +33,7 @@ returns at once, over plain and TLS sockets, sync and async, and the reader then
 # takes `_ending`. So timers and closings, which take the locks of pools, run without it.
 #
 # *Exit.* When the interpreter finalizes, daemon threads stop wherever they are, perhaps holding the lock, so
-# `_unless_exiting` stops taking it.
+# `unless_exiting` stops taking it.
 
 from __future__ import annotations
 
@@ -132,6 +132,12 @@ class Watch:
     def arm(self) -> None:
         """Start to watch, or check the clocks again because another one started."""
         _thread.add(self, self._clocks.due(perf_counter())[0])
+
+    def hand_over(self, end: Callable[[], object], data_waits: Callable[[], bool]) -> None:
+        """Watch the next wait, for the body: that for the head is over, and not being ended when this returns."""
+        with _thread.unless_exiting():
+            self._clocks.waited = self._clocks.asked
+            self._end, self._data_waits = end, data_waits
 
     def stop(self) -> None:
         """Stop watching: the wait is over."""
@@ -275,7 +281,7 @@ class _WatchdogThread:
 
     def drop(self, watch: Watch) -> None:
         """Stop watching `watch`. Its wait is not being ended when this returns."""
-        with self._unless_exiting():
+        with self.unless_exiting():
             watch.over = True
             self.watches.discard(watch)
 
@@ -284,7 +290,7 @@ class _WatchdogThread:
         if not sys.is_finalizing():
             self.queue.put(close)
 
-    def _unless_exiting(self) -> contextlib.AbstractContextManager[object]:
+    def unless_exiting(self) -> contextlib.AbstractContextManager[object]:
         """Return the lock, or a null context while the interpreter exits: the stopped thread may hold the lock."""
         return contextlib.nullcontext() if sys.is_finalizing() else self._ending
 

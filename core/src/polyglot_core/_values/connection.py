@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -59,7 +60,7 @@ class Route(NamedTuple):
     transport: str | TransportLayer | None = None
 
 
-class Connection(Struct, frozen=True, kw_only=True):
+class Connection(Struct, frozen=True, kw_only=True, dict=True):
     """Everything that calls to one endpoint need. It is complete: nothing is looked up later.
 
     Text given as `api_key`, or in a header that carries a key, becomes a `Secret` at once, so a connection can be
@@ -142,17 +143,17 @@ class Connection(Struct, frozen=True, kw_only=True):
         _check_addresses(self)
         _check_headers(self)
 
-    @property
+    @cached_property
     def secret(self) -> Secret | None:
         """Return the key; None if there is none or an empty one."""
         return self.api_key if isinstance(self.api_key, Secret) and self.api_key else None
 
-    @property
+    @cached_property
     def route(self) -> Route:
         """Return the route to the endpoint: its proxy and certificates."""
         return Route(self.proxy if isinstance(self.proxy, Secret) and self.proxy else None, self.ca, self.transport)
 
-    @property
+    @cached_property
     def account(self) -> tuple[Hashable, ...]:
         """Return what identifies the credentials: TCP connections are shared only between calls with the same ones.
 
@@ -168,6 +169,16 @@ class Connection(Struct, frozen=True, kw_only=True):
         if key is None:
             return {}
         return {self.auth_header: key.with_prefix(f"{self.auth_scheme} ") if self.auth_scheme else key}
+
+    @cached_property
+    def own_headers(self) -> dict[str, str | Secret]:
+        """Return the headers with names in lower case, without that of the key."""
+        return {name.lower(): text for name, text in self.headers.items()}
+
+    @cached_property
+    def keyed_headers(self) -> dict[str, str | Secret]:
+        """Return the headers with names in lower case, with that of the key."""
+        return {**self.own_headers, **{name.lower(): key for name, key in self.auth_headers().items()}}
 
     def with_changes(self, **changes: Any) -> Connection:  # noqa: ANN401 (the values are those of the fields)
         """Return a copy of the connection with some fields changed."""

@@ -149,15 +149,23 @@ def carries_key(header: str) -> bool:
 
 def unsendable(headers: Headers) -> str | None:
     """Return the name of the first header whose name or value HTTP does not allow; None if all are valid."""
-    return next((name for name, value in headers.items() if not _is_sendable(name, value)), None)
+    for name, value in headers.items():
+        if not _is_sendable(name, value):
+            return name
+    return None
 
 
 def _is_sendable(name: str, value: str | Secret) -> bool:
     """Return True for a valid header: only printable ASCII, without spaces at the ends of the value."""
     text: object = value.reveal() if isinstance(value, Secret) else value
-    if not isinstance(text, str) or not _HEADER_NAME.fullmatch(name):
+    if not isinstance(text, str) or not _is_name(name):
         return False
     return text == text.strip() and text.isascii() and text.isprintable()
+
+
+@lru_cache(maxsize=256)
+def _is_name(name: str) -> bool:
+    return _HEADER_NAME.fullmatch(name) is not None
 
 
 TRANSPORT_HEADERS = frozenset({

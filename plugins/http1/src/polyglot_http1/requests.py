@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -31,16 +32,23 @@ def head_of(method: str, url: str, headers: Mapping[str, str], size: int) -> byt
         headers: Headers, names in lower case; they have been checked for line breaks.
         size: Bytes of the body.
     """
-    parts = urlsplit(url)
-    target = quote(f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/", safe=_IN_TARGETS)
+    target, host = _target_and_host(url)
     lines = [f"{method} {target} HTTP/1.1"]
     if "host" not in headers:
-        lines.append(f"host: {_host(parts.netloc, parts.scheme)}")
+        lines.append(f"host: {host}")
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if size or method not in _WITHOUT_BODY:
         lines.append(f"content-length: {size}")
     lines.append("\r\n")
     return "\r\n".join(lines).encode("ascii")
+
+
+@lru_cache(maxsize=128)
+def _target_and_host(url: str) -> tuple[str, str]:
+    """Return the target of the request line, and the host."""
+    parts = urlsplit(url)
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    return quote(target, safe=_IN_TARGETS), _host(parts.netloc, parts.scheme)
 
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})

@@ -227,7 +227,7 @@ def decode_chunk(connection: Connection, state: dict[Any, Any], chunk: Chunk) ->
     piece = _only_text(completion, state) or _only_piece(completion, state)
     if piece is not None:
         return (piece,)
-    return list(_events(completion, None, chunk, state, _known(connection, state)))
+    return _events(completion, None, chunk, state, _known(connection, state))
 
 
 def _only_text(completion: Completion, state: dict[Any, Any]) -> TextDelta | None:
@@ -291,45 +291,45 @@ def _known(connection: Connection, state: dict[Any, Any]) -> _State:
 
 def _events(
     completion: Completion, payload: dict[str, Any] | None, chunk: Chunk, state: dict[Any, Any], known: _State
-) -> Iterator[Event]:
-    """Yield the events of a completion. `payload` is the same without types, if that is known already."""
+) -> list[Event]:
+    """Return the events of a completion. `payload` is the same without types, if that is known already."""
     if completion.choices and not completion.error:
-        yield from _completion_events(completion, payload, chunk, state, known)
-        return
+        return _completion_events(completion, payload, chunk, state, known)
     read: dict[str, Any] = decode_any(chunk.data) if payload is None else payload
     if (failure := _failure_in(read, completion, chunk)) is not None:
-        yield failure
-    elif completion.error and not completion.choices:
-        return  # of a tool: core keeps it as a possible reason
-    elif not completion.choices and (inner := unwrapped(read)) is not None:
-        yield Note("The completion was inside another object; it was read nevertheless.")
-        yield from _completion_events(converted(inner), inner, chunk, state, known)
-    else:
-        yield from _completion_events(completion, read, chunk, state, known)
+        return [failure]
+    if completion.error and not completion.choices:
+        return []  # of a tool: core keeps it as a possible reason
+    if not completion.choices and (inner := unwrapped(read)) is not None:
+        note = Note("The completion was inside another object; it was read nevertheless.")
+        return [note, *_completion_events(converted(inner), inner, chunk, state, known)]
+    return _completion_events(completion, read, chunk, state, known)
 
 
 def _completion_events(
     completion: Completion, payload: dict[str, Any] | None, chunk: Chunk, state: dict[Any, Any], known: _State
-) -> Iterator[Event]:
+) -> list[Event]:
+    events: list[Event] = []
     choices, whole = completion.choices or [], chunk.kind == "whole"
     telling = whole or (bool(choices) and not known.opened) or not all(map(_is_piece, choices or (_NOTHING,)))
     known.opened = known.opened or bool(choices)
     if not (known.id and known.model):
-        yield from _names(chunk.data if payload is None else msgspec.json.encode(payload), known)
+        events += _names(chunk.data if payload is None else msgspec.json.encode(payload), known)
     for choice in choices:
-        yield from _choice_events(choice, chunk, known, whole=whole)
+        events += _choice_events(choice, chunk, known, whole=whole)
     _speed_up(choices, state, known)
     facts, usage = known.facts, completion.usage
     if telling or facts.citations_at or facts.error_at or facts.usage_at:
         read: dict[str, Any] = decode_any(chunk.data) if payload is None else payload
-        yield from _outside_choices(read, chunk, known)
+        events += _outside_choices(read, chunk, known)
         usage = usage or next((found for path in facts.usage_at if (found := json_access.get(read, path))), None)
         if telling and (choices or (chunk.event or "") in _EVENTS):
-            yield from _details(read, choices, known)
+            events += _details(read, choices, known)
     if isinstance(usage, list):
         usage = next(reversed(json_access.objects(usage)), None)
     if usage and isinstance(usage, dict):
-        yield UsageReport(usage)
+        events.append(UsageReport(usage))
+    return events
 
 
 def _speed_up(choices: Sequence[Choice], state: dict[Any, Any], known: _State) -> None:
@@ -352,7 +352,8 @@ def _is_piece(choice: Choice) -> bool:
 def _names(data: bytes, known: _State) -> Iterator[Event]:
     """Yield id and model until both have been received; some servers leave them empty in the first chunk."""
     names = _decode_names(data)
-    response_id, model = (value if isinstance(value, str) else None for value in (names.id, names.model))
+    response_id = names.id if isinstance(names.id, str) else None
+    model = names.model if isinstance(names.model, str) else None
     known.id, known.model = response_id or known.id, model or known.model
     if response_id or model:
         yield ResponseStarted(response_id, model)
@@ -457,9 +458,10 @@ def _outside_choices(payload: Mapping[str, Any], chunk: Chunk, known: _State) ->
 
 def _sources(payload: Mapping[str, Any], facts: Facts) -> tuple[str, list[Any]]:
     """Return the path at which sources are, and the sources."""
-    pairs = ((path, json_access.get(payload, path)) for path in facts.citations_at)
-    path, found = next(((path, value) for path, value in pairs if value), ("", None))
-    return path, found if isinstance(found, list) else []
+    for path in facts.citations_at:
+        if found := json_access.get(payload, path):
+            return path, found if isinstance(found, list) else []
+    return "", []
 
 
 def _details(payload: Mapping[str, Any], choices: Sequence[Choice], known: _State) -> Iterator[Event]:
