@@ -33,6 +33,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from polyglot_core._http.httpx_chunks import joined, joined_async
 from polyglot_core._http.pooled import LostConnections, data_waits, is_reusable, mark_broken
 from polyglot_core._http.watchdog import on_collect, shut_down
 
@@ -117,7 +118,8 @@ class HTTPXReply(_HTTPXReply):
 
     def __init__(self, response: httpx.Response, kept: PooledConnections, trace: object) -> None:
         super().__init__(response, kept)
-        self._pieces: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
+        stream: Iterator[bytes] = iter(response.stream)  # type: ignore[arg-type]  # a sync transport's stream is sync
+        self._pieces = joined(stream, response)
         self.read = partial(next, self._pieces, None)
         self._trace = trace
         self._number = number = next(_numbers)
@@ -152,7 +154,8 @@ class AsyncHTTPXReply(_HTTPXReply):
 
     def __init__(self, response: httpx.Response, kept: PooledConnections, closer: Closer) -> None:
         super().__init__(response, kept)
-        self._pieces: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
+        stream: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # as above, async
+        self._pieces = joined_async(stream, response)
         self.read = partial(anext, self._pieces, None)
         self._closer = closer
         self._closed = self._cut = False

@@ -28,6 +28,7 @@ __all__ = [
     "PooledConnections",
     "data_waits",
     "expired_connections",
+    "h11_connection",
     "holds_unread_bytes",
     "inner_connection",
     "is_reusable",
@@ -56,6 +57,11 @@ def _inner(outer: object, attribute: str) -> Any:  # noqa: ANN401 (the HTTP clie
     return None
 
 
+def h11_connection(response: Any) -> Any:  # noqa: ANN401 (as above)
+    """Return the HTTP/1.1 connection of a response; None if it cannot be found."""
+    return _inner(response.stream, "_h11_state")
+
+
 def inner_connection(connection: object) -> Any:  # noqa: ANN401 (as above)
     """Return what holds the network stream of a connection of the client's pool; None before it is connected."""
     return _inner(connection, "_network_stream")
@@ -69,7 +75,7 @@ def is_reusable(response: Any) -> bool:  # noqa: ANN401 (as above)
     if response.extensions.get("network_stream") is None or response.extensions.get("http_version") == b"HTTP/2":
         return True
     try:
-        connection = _inner(response.stream, "_h11_state")
+        connection = h11_connection(response)
         return connection is not None and not holds_unread_bytes(connection)
     except Exception:  # noqa: BLE001 (another version of the client: what cannot be checked is not used again)
         return False
@@ -81,7 +87,7 @@ def mark_broken(response: Any) -> None:  # noqa: ANN401 (as above)
     A kept connection whose socket is shut down would hold its descriptor until the pool sends another request.
     """
     with contextlib.suppress(Exception):  # another version of the client notices the end when it uses the connection
-        connection = _inner(response.stream, "_h11_state")
+        connection = h11_connection(response)
         if connection is not None:
             connection._h11_state.send_failed()  # noqa: SLF001
 
