@@ -11,7 +11,7 @@ from .sizes import APART, CHECKOUT, code_lines, core_sizes, drivers, sizes
 FILES = [*CHECKOUT.glob("core/src/**/*.py"), *CHECKOUT.glob("plugins/*/src/**/*.py")]
 LINES = 60
 LINES_OF_A_DRIVER = 1_350
-LINES_OF_CORE = 12_400
+LINES_OF_CORE = 12_550
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(CHECKOUT).as_posix())

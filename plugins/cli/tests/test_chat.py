@@ -103,6 +103,22 @@ def test_ctrl_c_stops_the_response_and_keeps_its_text(chatting, provider):
 
 
 @at_a_terminal
+def test_the_simulator_can_be_chosen(chatting, provider):
+    """By its name, at the beginning and within the chat."""
+    provider(TEXT)
+    with chatting("-c", "simulator") as terminal:
+        shown = ready(terminal, "/help")
+        assert "Chat with simulator" in shown
+        say(terminal, "Hello", "I am the simulator")
+        say(terminal, "/connection test", "Now with test")
+        say(terminal, "Again", "one two")
+        say(terminal, "/connection simulator", "Now with simulator")
+        say(terminal, "/connection absent", "absent")
+        keys(terminal, "\x04")
+        assert terminal.end() == 0
+
+
+@at_a_terminal
 def test_an_error_does_not_end_the_chat(chatting, provider):
     """A turn that fails is shown and is not part of the conversation; /retry sends it again."""
     simulator = provider(TEXT, faults=[[Status(500)], []])

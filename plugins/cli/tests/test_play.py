@@ -210,6 +210,14 @@ def test_the_lines_of_a_whole_response(start):
     assert (end["events"], end["chunks"]) == (len(events), sum(line["type"] == "chunk" for line in lines))
 
 
+def test_the_cost_is_in_the_last_line(start):
+    """As far as a package knows the price of the model."""
+    _, client = start(WORDS)
+    costs = {model: client.lines(model=model)[-1].get("cost") for model in ("gpt-4o-mini", "unheard-of")}
+    assert costs["gpt-4o-mini"].startswith("$")
+    assert costs["unheard-of"] is None
+
+
 def test_chunks_and_events_are_bounded(start):
     """Of a long response only the first chunks and events are sent with their content, and all are counted."""
     _, client = start(" ".join(["word"] * 1500) + " " + "x" * 5000)

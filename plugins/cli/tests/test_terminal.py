@@ -216,6 +216,18 @@ def test_a_dumb_terminal_gets_plain_text(command, thinker):
     assert terminal.written == f"hm\n\n{TEXT}\n"
 
 
+@pytest.mark.parametrize(("content", "fault", "shown"), [
+    (f"hm|{TEXT}", Stall(before_headers=True, seconds=2.6), f"waiting for test…\n{TEXT}\n"),
+    (f"hm|{TEXT}", Stall(after_events=2, seconds=2.6), f"test is thinking…\n{TEXT}\n"),
+])  # fmt: skip
+def test_a_dumb_terminal_shows_long_waits(command, thinker, content, fault, shown):
+    """A line of its own says once what is waited for: the connection, or a model whose thinking is not printed."""
+    thinker(content, fault=fault)
+    with command.terminal("stream", "Hello", TERM="dumb") as terminal:
+        assert terminal.end() == 0
+    assert terminal.written == shown
+
+
 def test_thinking_is_dimmed_before_the_text(command, thinker):
     """With ``--reasoning`` the thinking is dimmed, cleaned and above the text, which is not dimmed."""
     thinker(f"first\x1b[2J this|{TEXT}")

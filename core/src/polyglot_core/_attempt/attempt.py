@@ -315,11 +315,10 @@ class Attempt:
         head.status = status
         head.headers, head.transport = headers, transport
         head.request_id = request_id(headers, wire)
-        first_bytes = FirstBytes(wire, headers, self._framer, limits.event)
         if status not in OK:
             head.unexpected = self._unexpected()
             self.frame = self._keep_body
-        elif first_bytes.needed:
+        elif (first_bytes := FirstBytes(wire, headers, self._framer, limits.event)).needed:
             head.first_bytes = first_bytes
             self.frame = self._choose
         if sum(map(len, headers)) + sum(map(len, headers.values())) > limits.headers:

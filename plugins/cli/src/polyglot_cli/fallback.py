@@ -1,15 +1,21 @@
-"""The simulator that replaces a connection if none is configured."""
+"""The simulator that replaces a connection: if it is chosen, or if none is configured."""
 
 from __future__ import annotations
 
 import os
 import textwrap
+from typing import TYPE_CHECKING
 
 from polyglot_cli.output import write_line
 from polyglot_core import connections
-from polyglot_simulator import Pace, Simulator
 
-__all__ = ["simulator"]
+if TYPE_CHECKING:
+    from polyglot_simulator import Simulator
+
+__all__ = ["SIMULATOR", "is_simulator", "simulator"]
+
+SIMULATOR = "simulator"
+"""Name of the connection to the simulator on this machine, unless the configuration has one of this name."""
 
 _REPLY = """\
 Hello! I am the simulator, which replaces a model until you choose one. \
@@ -17,6 +23,11 @@ You wrote “{prompt}”, which I cannot respond to, but this is how a response 
 """
 _PACE = 40.0  # tokens per second: about the speed of reading
 _ECHOED = 200  # characters of the prompt; a long one would be echoed for minutes
+
+
+def is_simulator(name: str | None, config: str | None) -> bool:
+    """Return whether a name that the user has chosen stands for the simulator."""
+    return name == SIMULATOR and all(info.name != SIMULATOR for info in connections(config))
 
 
 def simulator(prompt: str, config: str | None, variables: tuple[str, ...], *, chosen: bool = False) -> Simulator:
@@ -30,6 +41,8 @@ def simulator(prompt: str, config: str | None, variables: tuple[str, ...], *, ch
     """
     if not chosen:
         _print_notice(config, variables)
+    from polyglot_simulator import Pace, Simulator  # noqa: PLC0415 (rarely needed)
+
     os.environ["no_proxy"] = "*"  # this process sends requests to itself only
     echoed = textwrap.shorten(prompt, _ECHOED, placeholder=" …")
     return Simulator(_REPLY.format(prompt=echoed), pace=Pace(tokens_per_second=_PACE))

@@ -1,4 +1,7 @@
-"""A line on the terminal while nothing is printed: before the response begins, while the model thinks, in a stall."""
+"""A line on the terminal while nothing is printed: before the response begins, while the model thinks, in a stall.
+
+A terminal without a cursor shows no line that changes. There, each wait of some length is a line of its own, once.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +54,9 @@ class Spinner:
         self._name = one_line(name)
         self._text = f"waiting for {self._name}…"
         self._output = output
-        self._shown = shown and not is_dumb()
-        self._notices = shown and is_dumb()
+        self._shown = shown
+        self._is_plain = is_dumb()
+        self._printed = ""  # the latest line on a terminal without a cursor
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._since = time.monotonic()
@@ -70,8 +74,9 @@ class Spinner:
             text: The text.
             wait: Seconds until the next request, which are counted down; None counts those that have passed.
         """
-        if self._notices:
+        if self._shown and self._is_plain:
             write_line(f"{reason} {text}")
+            self._printed = one_line(text)
         self._wait_for(one_line(text), f"{one_line(reason)} ", wait or 0.0)
 
     def think(self) -> None:
@@ -125,15 +130,25 @@ class Spinner:
             with self._lock:
                 self._text, self._reason, self._wait = text, reason, wait
                 self._since, self._patience = time.monotonic(), min(self._patience, _PATIENCE)
-                if self._visible:
+                if self._visible:  # never on a terminal without a cursor
                     self._draw(0.0)
 
     def _run(self) -> None:
         while not self._over.wait(_TICK):
             with self._lock:
                 waited = time.monotonic() - self._since
-                if not self._over.is_set() and waited >= self._patience:
+                if self._over.is_set() or waited < self._patience:
+                    continue
+                if not self._is_plain:
                     self._draw(waited)
+                elif waited >= _STALL:
+                    self._print()
+
+    def _print(self) -> None:
+        """Print what is waited for, unless that is the latest line already, or text is left of the cursor."""
+        if self._text != self._printed and (self._output.is_empty or self._output.at_line_start):
+            write_line(self._text)
+            self._printed = self._text
 
     def _draw(self, waited: float) -> None:
         # Imported here, in the thread, while the request is being sent.

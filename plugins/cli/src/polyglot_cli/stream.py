@@ -12,6 +12,7 @@ from polyglot_cli import interrupts
 from polyglot_cli.call_report import end_fields, print_debug, print_notes, print_usage
 from polyglot_cli.control_sequences import one_line
 from polyglot_cli.exchanges import OneCall
+from polyglot_cli.fallback import SIMULATOR, is_simulator, simulator
 from polyglot_cli.output import Output, is_terminal, write_line
 from polyglot_cli.spinner import Spinner
 from polyglot_cli.unread_config import mention_unread_file
@@ -34,9 +35,6 @@ __all__ = ["INFERENCE", "run"]
 INFERENCE = "polyglot_cli.inference"
 """Key of click's `Context.meta` under which a command of a package, which runs this one, has a function: it takes what
 makes the inference, and returns the `Inference` to use."""
-
-SIMULATOR = "simulator"
-"""Name of the connection to the simulator on this machine, unless the configuration has one of this name."""
 
 
 class _Screen(NamedTuple):
@@ -133,19 +131,11 @@ def _inference(options: CallOptions, opened: contextlib.ExitStack) -> tuple[Infe
             raise NoDefault(advice, error.variables, phase="configure") from None
         variables, chosen = error.variables, False
     except ConfigError:
-        if options.connection != SIMULATOR or _is_configured(SIMULATOR, options.config):
+        if not is_simulator(options.connection, options.config):
             raise
         variables, chosen = (), True
-    from polyglot_cli.fallback import simulator  # noqa: PLC0415 (it is rarely needed)
-
     replaced = opened.enter_context(simulator(options.prompt, options.config, variables, chosen=chosen))
     return Inference.from_connection(replaced.connection), True
-
-
-def _is_configured(name: str, config: str | None) -> bool:
-    from polyglot_core import connections  # noqa: PLC0415 (rarely needed)
-
-    return any(info.name == name for info in connections(config))
 
 
 def _overrides(options: CallOptions) -> dict[str, Any]:

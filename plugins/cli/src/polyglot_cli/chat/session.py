@@ -18,6 +18,7 @@ from polyglot_cli.chat import slash
 from polyglot_cli.chat.prompts import open_prompts
 from polyglot_cli.chat.state import Chat, outcome_note, read_chat, write_chat
 from polyglot_cli.chat.turn import take_turn
+from polyglot_cli.fallback import is_simulator, simulator
 from polyglot_cli.output import is_closed_pipe, is_terminal, write_line
 from polyglot_cli.unread_config import mention_unread_file
 from polyglot_cli.wording import as_command, counted
@@ -155,16 +156,16 @@ class Session:
     # Connections
 
     def _open(self, name: str | None) -> None:
-        """Open a connection and close the one before; a simulator, if none is named and there is no default."""
+        """Open a connection and close the one before: a simulator, if it is named, or if there is none."""
         try:
             inference = Inference.using(name, config=self._start.config)
-        except NoDefault as error:
-            if name is not None:
+        except ConfigError as error:
+            chosen = is_simulator(name, self._start.config)
+            if not (chosen or (name is None and isinstance(error, NoDefault))):
                 raise
-            from polyglot_cli.fallback import simulator  # noqa: PLC0415 (it is rarely needed)
-
-            server = self._opened.enter_context(simulator("your message", self._start.config, error.variables))
-            inference = Inference.from_connection(server.connection)
+            variables = error.variables if isinstance(error, NoDefault) else ()
+            made = simulator("your message", self._start.config, variables, chosen=chosen)
+            inference = Inference.from_connection(self._opened.enter_context(made).connection)
         if self._inference is not None:
             self._inference.close()
         self._inference = self._opened.enter_context(inference)

@@ -8,7 +8,7 @@ type                    content
 ``chunk``               the bytes of the chunk as text, cut after some; only of the first ones
 ``event``               ``event``, and its fields as JSON text, cut after some; only of the first ones
 ``seam``                why another request is sent, and whether the content received so far is kept
-``end``                 always the last: outcome, usage, timing, counts, and the error if there is one
+``end``                 always the last: outcome, usage, timing, cost, counts, and the error if there is one
 ======================  ==========================================================================================
 
 Every line has the seconds since the request as ``at``. No line contains a key of the connection.
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyglot_cli.call_report import end_fields
 from polyglot_cli.error_report import hint
+from polyglot_cli.measures import measure
 from polyglot_cli.views import as_json
 from polyglot_core import PolyglotError
 from polyglot_core.events import Seam
@@ -123,6 +124,8 @@ async def write_call(call: PageCall, inference: AsyncInference, write: Callable[
     for line in steps.taken():
         await write(encoded(line))
     fields = {**end_fields(response, error), "chunks": steps.chunks, "events": steps.events, "shown": _SHOWN}
+    if response is not None and (cost := measure(response).cost) is not None:
+        fields["cost"] = cost
     if error is not None:
         fields["error"] = error_fields(error)
     await write(encoded(steps.line("end", **fields)))

@@ -278,6 +278,7 @@ class Pane {
       "Tokens out": amount(usage.output_tokens),
       "Reasoning": usage.reasoning_tokens ? amount(usage.reasoning_tokens) : null,
       "Tokens/s": rate?.toFixed(1),
+      "Cost": line.cost,
       "Chunks": this.plot.chunks || null,
       "Finish": line.finish_reason,
       "Failed attempts": line.failed_attempts || null,
