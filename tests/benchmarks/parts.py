@@ -1,8 +1,9 @@
-"""What the parts of a call take, up to its first piece of content."""
+"""What the parts of a call take, up to its first piece of content: each measured alone, and one after the other."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from statistics import median
@@ -19,10 +20,13 @@ from polyglot_core import Inference
 from polyglot_core._attempt.attempt import Attempt
 from polyglot_core._attempt.clocks import Clocks
 from polyglot_core._drivers import discovery
+from polyglot_core._engine.call import Call
 from polyglot_core.plugin import HTTPRequest, Timeouts, WireRequest
 from polyglot_http1.package import TRANSPORT
+from polyglot_http1.parsing import ResponseParser
+from polyglot_http1.sync import SyncConnection, SyncTransport
 
-__all__ = ["parts"]
+__all__ = ["parts", "steps"]
 
 _CALLS = 400
 
@@ -61,6 +65,58 @@ def parts(_: argparse.Namespace) -> Iterator[dict[str, Any]]:
         }
         for name, work in works.items():
             yield {"part": name, "µs": round(_median(work))}
+
+
+_MARKS = (
+    (Call, "encode", "create: read and check the arguments, make the objects of the call", None),
+    (SyncTransport, "open", "encode the request; make the attempt; find the pool; start the clocks", None),
+    (SyncConnection, "_write", "find an idle connection and check it; write the head", "write to the socket"),
+    (ResponseParser, "feed", "wait for the response", "parse the head and the chunks"),
+    (Attempt, "take", "make the exchange, check the headers, frame the body", "decode the chunk"),
+)
+"""Functions in the order in which a call reaches them; the step that ends where it begins, and the one within it."""
+
+_LAST = "assemble the response and make the partial"
+
+
+def steps(_: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the time of the steps of a call to its first piece of content, with chat completions over http1."""
+    body = body_of("openai", "text", 1)
+    moments: dict[str, float] = {}
+    taken: dict[str, list[float]] = {}
+    with serving(Plan(body.content_type, body.events)) as server, contextlib.ExitStack() as changed:
+        inference = Inference.from_connection(connection_for("openai", server, transport="http1"))
+        for owner, name, before, within in _MARKS:
+            changed.enter_context(_marked(owner, name, before, within, moments))
+        for number in range(_CALLS + 20):
+            moments.clear()
+            previous = perf_counter()
+            moments[_LAST] = _first(inference)
+            if number >= 20:
+                for step in sorted(moments, key=lambda step: moments[step]):
+                    taken.setdefault(step, []).append(moments[step] - previous)
+                    previous = moments[step]
+    for step, seconds in taken.items():
+        yield {"step": step, "µs": round(median(seconds) * 1e6)}
+
+
+@contextlib.contextmanager
+def _marked(owner: type, name: str, before: str, within: str | None, moments: dict[str, float]) -> Iterator[None]:
+    """Note when a function is called first, and when it returns then."""
+    function = getattr(owner, name)
+
+    def noting(*args: Any, **named: Any) -> Any:
+        moments.setdefault(before, perf_counter())
+        result = function(*args, **named)
+        if within is not None:
+            moments.setdefault(within, perf_counter())
+        return result
+
+    setattr(owner, name, noting)
+    try:
+        yield
+    finally:
+        setattr(owner, name, function)
 
 
 def _median(work: Callable[[], object]) -> float:

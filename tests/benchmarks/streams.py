@@ -4,7 +4,7 @@ From the checkout's folder, in an environment with all packages::
 
     python tests/benchmarks/streams.py [SCENARIO …] [--rounds N] [--dialects a,b] [--tls] [--peers] [--write]
 
-The scenarios are ``chunks``, ``first``, ``parts``, ``lateness``, ``length``, ``concurrency``, ``burst`` and ``import``; all by
+The scenarios are ``chunks``, ``first``, ``parts``, ``steps``, ``lateness``, ``length``, ``concurrency``, ``burst`` and ``import``; all by
 default. A server in a process of its own sends prepared streams over loopback; the CPU time of the client's process is
 counted, all threads of it. Rounds of the clients take turns. A ratio is the median of the rounds' ratios to httpx alone
 of the same round. ``--peers`` adds the providers' own clients that are installed. ``--write`` writes the tables into ``docs/performance.md``, and draws the ratios of ``chunks``.
@@ -29,7 +29,7 @@ from bodies import KINDS, Body, body_of
 from clients import FLOOR, TRANSPORTS, Client, clients_for
 from measuring import print_facts, take_turns
 from page import PAGE, PICTURE, written
-from parts import parts
+from parts import parts, steps
 from peers import peers_for
 from picture import draw
 from processes import burst, concurrency, growth, lateness
@@ -143,6 +143,7 @@ SCENARIOS = {
     "chunks": chunks,
     "first": first,
     "parts": parts,
+    "steps": steps,
     "lateness": lateness,
     "length": growth,
     "concurrency": concurrency,

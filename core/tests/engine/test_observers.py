@@ -646,6 +646,34 @@ def install(tmp_path, monkeypatch):
     sys.modules.pop("acme_installed", None)
 
 
+def test_observers_that_want_no_call(flavour, loopback, http, toy, seen):
+    """One whose attribute is false when a call starts is not called for it; one whose property raises is."""
+
+    class Choosy(Seen):
+        wanted = False
+
+        @property
+        def wants_call(self):
+            if self.wanted is None:
+                raise ValueError
+            return self.wanted
+
+    choosy = Choosy()
+    server = loopback(http.streamed(*toy.story, toy.done))
+    inference = flavour.Inference(server.connection(observers=[choosy, seen]))
+
+    async def main():
+        for wanted in (False, True, False, None):
+            choosy.wanted = wanted
+            stream = inference.stream("Hi")
+            choosy.wanted = not choosy.wanted  # it counts at the start
+            await flavour.wait(stream.response())
+
+    flavour.run(main)
+    assert [type(event) for event in choosy] == 2 * [*STARTED, CallEnded]
+    assert len(seen) == 4 * 4
+
+
 def test_an_observer_of_an_installed_package(flavour, loopback, http, toy, install, caplog):
     """It is called with the events of all calls; one that cannot be loaded is logged, once, and nothing else."""
     server = loopback(http.streamed(*toy.story, toy.done))

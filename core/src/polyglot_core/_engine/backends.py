@@ -113,7 +113,7 @@ class SyncBackend:
         """Wait `seconds` between two attempts, or until `wake` is called."""
         until = perf_counter() + seconds
         while not self._ended and (left := until - perf_counter()) > 0:
-            self._wait(min(left, LONGEST_WAIT))  # may be over sooner: a permit that nobody waits for was given
+            self._wait(min(left, LONGEST_WAIT))  # may be over sooner: an old permit may be given
 
     def _wait(self, seconds: float) -> None:
         with contextlib.suppress(Empty):

@@ -74,6 +74,14 @@ class GuardedObserver:
         self.observer = observer
         self._blamed = False
 
+    @property
+    def wants_call(self) -> bool:
+        """Whether the observer is called for a call that starts now."""
+        try:
+            return bool(getattr(self.observer, "wants_call", True))
+        except Exception:  # noqa: BLE001 (it is called then, and logged if that fails too)
+            return True
+
     def tell(self, event: CallEvent, content: dict[str, object]) -> None:
         """Call the observer with an event, and the content of the event if it wants that."""
         wants_content = bool(getattr(self.observer, "wants_content", False))
@@ -153,7 +161,7 @@ _open: dict[str, tuple[object, Callable[[], None]]] = {}
 def record_for(observers: list[GuardedObserver]) -> CallRecord:
     """Return the record of a new call, for these observers and those of the process."""
     everyone = [*observers, *_process, *([_logger] if _log.isEnabledFor(logging.INFO) else ())]
-    return CallRecord(list({id(each.observer): each for each in everyone}.values()))
+    return CallRecord(list({id(each.observer): each for each in everyone if each.wants_call}.values()))
 
 
 class CallRecord:

@@ -13,10 +13,10 @@
 # One iteration. A pump holds up to two buffers: `_ready`, partials that have been decoded, and `_chunks`, chunks that
 # have been framed and not decoded. `__next__` empties them in this order. If both are empty it reads once, or sends the
 # request if there is no exchange, and starts over. Chunks are decoded one at a time, when their partial is requested,
-# so that a partial is emitted before an error that a later chunk of the same read causes. The branch for a committed
-# attempt repeats `_step` without its calls, since streams spend their time there. `_take` and `_clocks` are copies of
-# `call.attempt.take` and `call.clocks`: they save two attribute lookups for each chunk. They are set together, in
-# `_send`, before the first chunk of an attempt exists. If the call is observed, `_take` also notes the time.
+# so that a partial is emitted before an error that a later chunk of the same read causes. The branch for an attempt
+# that has an exchange repeats `_step` without its calls, since streams spend their time there. `_take` and `_clocks`
+# are copies of `call.attempt.take` and `call.clocks`: they save two attribute lookups for each chunk. They are set
+# together, in `_send`, before the first chunk of an attempt exists. If the call is observed, `_take` also notes the time.
 #
 # `advancing` does one such round and returns. `events()` uses it: one read may emit events and no partial (a ping, the
 # model's name), and such events must be handed out before the next read, which may take minutes.
@@ -126,7 +126,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncPump", "NotYetError", "Pump", "async_pump", "pump"]
 
 
-_COMMITTED = State.COMMITTED
+_ENDED = State.ENDED
 _BackendT = TypeVar("_BackendT", bound="SyncBackend | AsyncBackend")
 _ExchangeT = TypeVar("_ExchangeT", bound="Exchange | AsyncExchange")
 
@@ -413,7 +413,7 @@ class Pump(_Pump[SyncBackend, "Exchange"]):
                     break
                 else:
                     attempt, exchange = self.call.attempt, self._direct
-                    if attempt is not None and exchange is not None and attempt.state is _COMMITTED:
+                    if attempt is not None and exchange is not None and attempt.state is not _ENDED:
                         # As `_step`, without its calls: a stream spends its time here.
                         if not (data := exchange.read()):
                             self._ready = self.call.finish()
@@ -468,7 +468,7 @@ class AsyncPump(_Pump[AsyncBackend, "AsyncExchange"]):
                     break
                 else:
                     attempt, exchange = self.call.attempt, self._direct
-                    if attempt is not None and exchange is not None and attempt.state is _COMMITTED:
+                    if attempt is not None and exchange is not None and attempt.state is not _ENDED:
                         # As `_step`, without its calls: a stream spends its time here.
                         if not (data := await exchange.read()):
                             self._ready = self.call.finish()

@@ -79,10 +79,15 @@ class Telemetry:
         self._own_providers = tracer_provider is not None or meter_provider is not None
         self._open: dict[str, _OpenCall] = {}
 
+    @property
+    def wants_call(self) -> bool:
+        """Whether there is a provider that keeps spans or metrics; else core does not report calls here."""
+        return self._own_providers or _is_configured()
+
     def __call__(self, event: CallEvent) -> None:
         """Take an event."""
         match event:
-            case CallStarted() if self._own_providers or _is_configured():
+            case CallStarted() if self.wants_call:
                 self._start(event)
             case AttemptFailed() if event.how and (call := self._open.get(event.call_id)):
                 call.span.add_event("polyglot.attempt_failed", _failure(event))
