@@ -16,7 +16,8 @@
 # so that a partial is emitted before an error that a later chunk of the same read causes. The branch for an attempt
 # that has an exchange repeats `_step` without its calls, since streams spend their time there. `_take` and `_clocks`
 # are copies of `call.attempt.take` and `call.clocks`: they save two attribute lookups for each chunk. They are set
-# together, in `_send`, before the first chunk of an attempt exists. If the call is observed, `_take` also notes the time.
+# together, in `_send`, before the first chunk of an attempt exists. If the call is observed, `_take` also notes the
+# time.
 #
 # `advancing` does one such round and returns. `events()` uses it: one read may emit events and no partial (a ping, the
 # model's name), and such events must be handed out before the next read, which may take minutes.
