@@ -345,3 +345,18 @@ def test_a_file_that_is_no_cache_is_an_error(tmp_path):
     with Simulator() as simulator, pytest.raises(ConfigError, match="notes.db cannot be used as a cache"):
         cached(Inference.from_connection(simulator.connection), file)
     assert file.read_text().startswith("Dear diary")
+
+
+def test_a_hit_waits_for_no_other_process(flavour, tmp_path):
+    """An SQLite file that is being written by another process is read at once; only the moment of use is not kept."""
+    place = tmp_path / "cache.sqlite"
+    with Simulator("One two three.") as simulator:
+        inference = cached(flavour.inference(simulator.connection), place)
+        flavour.response(inference)
+        writer = sqlite3.connect(place, isolation_level=None)
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+            response = flavour.response(inference.with_changes(timeouts={"total": 5.0}))
+        finally:
+            writer.close()
+    assert (response.content, response.transport) == ("One two three.", "cache")

@@ -7,10 +7,11 @@ import threading
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from polyglot_core import AsyncInference, ConfigError, Inference, RequestError, TimedOut, Timeouts
 from polyglot_simulator import Pace, Reply, Simulator, ToolCall
-from polyglot_testkit import Recorder, Replay, ReplayMismatch, exchanges_in, recorded
+from polyglot_testkit import Recorder, Replay, ReplayMismatch, exchanges_in, recorded, replaying
 
 pytestmark = pytest.mark.http
 
@@ -223,3 +224,40 @@ def test_inferences_of_both_styles(story):
     assert isinstance(replay.inference(), Inference)
     assert isinstance(replay.async_inference(), AsyncInference)
     assert repr(replay) == "Replay(1 exchanges, 1 left)"
+
+
+def exchange_of(simulator, folder, text):
+    """Return the exchange of a request with a text, as it is recorded."""
+    recorded(Inference.from_connection(simulator.connection), folder).text(text)
+    return exchanges_in(folder)[-1]
+
+
+def test_requests_in_another_order_are_not_compared_with_all(tmp_path, monkeypatch):
+    """An equal request is found by what it is, so that a long recording takes time in proportion to its length."""
+    with Simulator(lambda request: Reply(request.body["messages"][0]["content"])) as simulator:
+        first = exchange_of(simulator, tmp_path, "0")
+    requests = [replace(first.request, body=first.request.body.replace(b'"0"', b'"%d"' % n)) for n in range(200)]
+    replay = Replay([replace(first, request=request) for request in requests])
+    compared = []
+    monkeypatch.setattr(replaying, "differences", lambda *given: compared.append(given) or ["different"])
+    inference = replay.inference()
+    for number in reversed(range(200)):
+        inference.text(str(number))
+    assert (replay.remaining, compared) == ([], [])
+
+
+def test_the_first_that_matches_is_taken(tmp_path):
+    """Those without a key's mark and those with one, where any text matches, keep the order of the recording."""
+    with Simulator("Hello!") as simulator:
+        first = exchange_of(simulator, tmp_path, "my word")
+    marked = replace(first.request, body=first.request.body.replace(b"my word", b"my ***"))
+    story = [first.request, marked, first.request, marked]
+    replay = Replay([replace(first, request=request) for request in story])
+    inference = replay.inference()
+    left = []
+    for text in ("my word", "my other word", "my word", "my word"):
+        inference.text(text)
+        left.append([exchange.request is marked for exchange in replay.remaining])
+    assert left == [[True, False, True], [False, True], [True], []]
+    with pytest.raises(ReplayMismatch, match="all were replayed"):
+        inference.text("my word")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from polyglot_testkit.exchanges import RecordedRequest
 
-__all__ = ["MATCHED", "Matched", "differences"]
+__all__ = ["MATCHED", "Matched", "differences", "identity", "is_exact"]
 
 Matched = Literal["method", "path", "body"]
 
@@ -47,6 +47,28 @@ def differences(
     if "body" in matched:
         found += _body_differences(recorded.body, sent.body, ignored)
     return found if len(found) <= _MOST else [*found[:_MOST], f"and {len(found) - _MOST} more"]
+
+
+def is_exact(recorded: RecordedRequest, ignored: Collection[str]) -> bool:
+    """Return whether only requests of the same `identity` match a recorded one."""
+    return not ignored and MARK.encode() not in recorded.body
+
+
+def identity(request: RecordedRequest, matched: Collection[str]) -> tuple[object, ...]:
+    """Return what two requests without keys have in common if there is no difference between them."""
+    return (
+        request.method if "method" in matched else None,
+        _path(request.url) if "path" in matched else None,
+        _canonical(request.body) if "body" in matched else None,
+    )
+
+
+def _canonical(body: bytes) -> bytes | str:
+    """Return a body as JSON in one spelling; as it is if it is not JSON."""
+    try:
+        return json.dumps(json.loads(body), sort_keys=True)
+    except (ValueError, RecursionError):
+        return body
 
 
 def _path(url: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
+from collections import deque
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from polyglot_core import AsyncInference, Connection, Inference
 from polyglot_core.errors import ConfigError, RequestError
 from polyglot_testkit.capture import AsyncBeneath, Beneath
 from polyglot_testkit.exchanges import Exchange, RecordedRequest
-from polyglot_testkit.matching import MATCHED, differences
+from polyglot_testkit.matching import MATCHED, differences, identity, is_exact
 from polyglot_testkit.recorder import InferenceT, layered
 from polyglot_testkit.redaction import Redactor, secrets_in
 from polyglot_testkit.replies import open_replayed, open_replayed_async
@@ -81,8 +83,15 @@ class Replay:
         self._match, self._ignore = tuple(match), tuple(ignore)
         self._repeat = repeat
         self._fields = fields
-        self._left = list(range(len(self.exchanges)))
+        self._left = dict.fromkeys(range(len(self.exchanges)))  # in order
         self._lock = threading.Lock()  # guards what is left
+        self._alike: dict[tuple[object, ...], deque[int]] = {}  # exchanges whose requests have one identity
+        self._others: dict[int, None] = {}  # those that have to be compared
+        for number, exchange in enumerate(self.exchanges):
+            if exchange.request is not None and is_exact(exchange.request, self._ignore):
+                self._alike.setdefault(identity(exchange.request, self._match), deque()).append(number)
+            else:
+                self._others[number] = None
 
     @property
     def remaining(self) -> list[Exchange]:
@@ -151,20 +160,24 @@ class Replay:
         """
         redactor = Redactor(secrets_in(request))
         sent = RecordedRequest(method=request.method, url=redactor.text(request.url), body=redactor.body(request.body))
-        nearest: list[str] | None = None
         with self._lock:
-            for position, number in enumerate(self._left):
-                exchange = self.exchanges[number]
-                different = self._differences(exchange, sent)
-                if not different:
-                    if not self._repeat:
-                        del self._left[position]
-                    return exchange, self._pace
-                nearest = nearest if nearest is not None and len(nearest) <= len(different) else different
-        raise _mismatch(nearest, len(self.exchanges))
+            alike = self._alike.get(identity(sent, self._match), deque())
+            first = alike[0] if alike else len(self.exchanges)
+            before = itertools.takewhile(lambda number: number < first, self._others)
+            number = next((number for number in before if not self._differences(number, sent)), first)
+            if number < len(self.exchanges):
+                if not self._repeat:
+                    del self._left[number]
+                    if number == first:
+                        alike.popleft()
+                    else:
+                        del self._others[number]
+                return self.exchanges[number], self._pace
+            found = [self._differences(number, sent) for number in self._left]
+        raise _mismatch(min(found, key=len, default=None), len(self.exchanges))
 
-    def _differences(self, exchange: Exchange, sent: RecordedRequest) -> list[str]:
-        recorded = exchange.request
+    def _differences(self, number: int, sent: RecordedRequest) -> list[str]:
+        recorded = self.exchanges[number].request
         return [] if recorded is None else differences(recorded, sent, self._match, self._ignore)
 
     def __repr__(self) -> str:

@@ -126,7 +126,7 @@ CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON entries
     BEGIN UPDATE total SET bytes = bytes - length(old.entry); END;
 """
 
-_PATIENCE = 60.0  # seconds to wait for the writes of other processes
+_PATIENCE = 10.0  # seconds to wait for the writes of other processes
 
 _SLICE = 0.02  # seconds between two attempts to change the mode
 
@@ -180,7 +180,9 @@ class SQLiteStore:
             row = database.execute("SELECT entry, written FROM entries WHERE key = ?", (key,)).fetchone()
             if row is None or (self._max_age is not None and now - row[1] > self._max_age):
                 return None
-            database.execute("UPDATE entries SET used = ? WHERE key = ?", (now, key))
+            with contextlib.suppress(sqlite3.OperationalError):  # another process writes; the moment matters little
+                database.execute("PRAGMA busy_timeout = 0")
+                database.execute("UPDATE entries SET used = ? WHERE key = ?", (now, key))
         return bytes(row[0])
 
     def put(self, key: str, entry: bytes) -> None:
