@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import pytest
 
 from polyglot_batch.allowance import Allowance
 from polyglot_batch.buckets import Bucket
+from polyglot_batch.pace import Pace
 from polyglot_core import Rate, Usage
 
 
@@ -157,3 +159,60 @@ def test_accepted_requests_raise_the_pace():
         allowance.responded(sent[0], 200, {}, 1.0)
     allowance.take(1, 50.0)
     assert allowance.wait(1, 50.0, 60.0) < 0.2
+
+
+def found_rates(limit, wait, *, seconds=120.0, latency=0.05):
+    """Return the requests that a provider accepts in each second, and those that it rejects in all.
+
+    The provider accepts `limit` in a second, and one second's at once.
+    """
+    pace, now, level, last = Pace(), 0.0, float(limit), 0.0
+    under_way, accepted, rejected = deque(), [0] * int(seconds), 0
+    while now < seconds:
+        while under_way and under_way[0][0] <= now:
+            _, epoch, refused = under_way.popleft()
+            rejected += refused
+            pace.rejected(epoch, wait, now) if refused else pace.accepted()
+        if (pause := pace.wait(now)) > 0:
+            now = min(now + pause, under_way[0][0] if under_way else math.inf)
+            continue
+        level, last = min(limit, level + (now - last) * limit), now
+        under_way.append((now + latency, pace.take(now), level < 1))
+        if level >= 1:
+            level -= 1
+            accepted[int(now)] += 1
+        now += 0.001
+    return accepted, rejected
+
+
+@pytest.mark.parametrize("limit", [2, 5, 20, 100])
+@pytest.mark.parametrize("wait", [None, 1.0])
+def test_a_limit_is_found_and_rarely_exceeded(limit, wait):
+    """Whatever it is: most of it is used, and after the first burst few requests are rejected."""
+    accepted, rejected = found_rates(limit, wait)
+    _, of_burst = found_rates(limit, wait, seconds=3.0)
+    assert sum(accepted[20:]) > 0.85 * limit * 100
+    assert rejected - of_burst < 0.1 * sum(accepted)
+
+
+def test_a_wait_that_is_longer_than_needed():
+    """The rate that is measured after it is too low, and is corrected within a minute."""
+    accepted, _ = found_rates(5, 5.0)
+    assert max(accepted[30:90]) >= 5
+
+
+def test_a_rejection_for_another_reason():
+    """A rate that was called too fast once, and is not, is left behind within half a minute."""
+    pace, now, sent = Pace(), 0.0, 0
+    for _ in range(40):
+        epoch = pace.take(now)
+        now += 0.05
+        pace.accepted()
+    pace.rejected(epoch, 1.0, now)
+    until = now + 31.0
+    while now < until:
+        now += max(pace.wait(now), 1e-3)
+        pace.take(now)
+        pace.accepted()
+        sent += 1
+    assert sent > 2 * 20 * 30

@@ -15,8 +15,10 @@
 # in progress when the first 429 was received are often rejected too. They belong to the same *epoch*, so they correct
 # its count; they do not slow the next epoch down.
 #
-# *Growth.* Each accepted request raises the rate, quickly as long as it is well below the one that was too fast, then
-# slowly, so that a limit which was raised is found and one which was not is rarely exceeded.
+# *Growth.* Each accepted request raises the rate by a share, so that the rate grows by a quarter in a second. Near the
+# rate that was too fast it grows by a hundredth: a limit that was not raised is exceeded every ten seconds or so,
+# whatever it is. Above that rate it grows quickly again, because the limit was raised, or the 429 had another reason. A
+# rate that was measured after a burst may be far too low, and there is none yet that was too fast.
 
 from __future__ import annotations
 
@@ -32,8 +34,9 @@ _LOOKBACK: Final = 60.0  # seconds
 _REMEMBERED: Final = 4096  # requests
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0  # seconds, where the provider states no wait
 _SLOWER: Final = 0.9  # of a rate that was too fast
-_FAST_GROWTH, _SLOW_GROWTH = 1.02, 1.002
-_NEAR: Final = 0.8  # of the rate that was too fast
+_GROWTH, _SLOW_GROWTH = 0.25, 0.01  # of the rate, in a second in which requests are accepted at it
+_MOST_GROWTH: Final = 0.05  # of the rate, by one request
+_BEYOND: Final = 1.05  # of the rate that was too fast: it is none
 
 
 class Epoch:
@@ -73,7 +76,6 @@ class Pace:
         self._ended: Epoch | None = None  # the one before
         self._intervals: Bucket | None = None
         self._too_fast = math.inf  # the rate in force before the latest pause
-        self._limit = 0.0  # the rate that was accepted then
         self._unheeded = 0  # rejections in a row
 
     def wait(self, now: float) -> float:
@@ -93,8 +95,9 @@ class Pace:
         """Count a request that was not rejected."""
         self._unheeded = 0
         if self._intervals is not None:
-            near = self._intervals.rate > _NEAR * self._limit
-            self._intervals.rate *= _SLOW_GROWTH if near else _FAST_GROWTH
+            rate = self._intervals.rate
+            near = _SLOWER * self._too_fast <= rate <= _BEYOND * self._too_fast
+            self._intervals.rate = rate + min(_SLOW_GROWTH if near else _GROWTH, _MOST_GROWTH * rate)
 
     def rejected(self, epoch: Epoch, wait: float | None, now: float) -> None:
         """Pause, and slow down, because a request of an epoch was rejected.
@@ -114,5 +117,4 @@ class Pace:
             self._unheeded = min(self._unheeded + 1, 16)
             self._ended, self._epoch = epoch, Epoch()
         if epoch is self._ended:
-            self._limit = min(epoch.rate(), _SLOWER * self._too_fast)
-            self._intervals = Bucket(1.0, self._limit, self.paused_until)
+            self._intervals = Bucket(1.0, min(epoch.rate(), _SLOWER * self._too_fast), self.paused_until)
