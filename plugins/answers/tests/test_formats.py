@@ -391,6 +391,14 @@ def test_a_path_that_the_type_does_not_have_is_refused_at_once(simulate):
     assert len(simulator.requests) == 0
 
 
+def test_a_missing_wrapper_is_named(simulate):
+    """A list is a member of an object; the error says which member is missing, and which there are."""
+    text = json.dumps({"cities": CITIES})
+    with pytest.raises(ResponseFormatError, match="without the member 'items', .* its members are 'cities'") as caught:
+        Inference(simulate(text).connection).create("Hi", response_format=list[City]).response().data  # noqa: B018
+    assert (caught.value.cause, caught.value.partial.content) == ("type", text)
+
+
 def test_a_bare_list_is_taken(simulate):
     """A model that is not held to the schema may leave out the object around the list."""
     found, response = elements(simulate(json.dumps(CITIES)).connection, "sync", response_format=list[City])

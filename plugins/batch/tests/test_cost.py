@@ -51,6 +51,12 @@ def test_tokens_are_counted_once():
     )
 
 
+def test_a_response_from_the_cache_costs_nothing():
+    """Nothing was sent for it, whether or not the price of the model is known."""
+    assert cost(response("m", transport="cache"), prices=OWN) == Cost(Decimal(0))
+    assert cost(response("unheard-of", transport="cache")) == Cost(Decimal(0))
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_stream_plain_and_price_agree(dialect):
     """In every dialect the streamed and the plain response of one exchange cost the same, and what the price says."""

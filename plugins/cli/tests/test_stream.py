@@ -309,6 +309,13 @@ def test_the_simulator_can_be_chosen(command, provider):
     assert command.run("stream", "-c", "simulator", "Hello", POLYGLOT_DEFAULT="simulator").text == TEXT + "\n"
 
 
+def test_the_simulator_fits_a_schema(command):
+    """What it sends for ``--schema`` fits the schema, so that the option can be tried without a key."""
+    run = command.run("stream", "-c", "simulator", "--schema", "name, age int, tags[]", "Hello")
+    assert run.code == 0, run
+    assert json.loads(run.text) == {"name": "word", "age": 1, "tags": ["word"]}
+
+
 def test_simulator_is_used_without_default_connection(command, provider):
     """Where connections are configured but none is chosen, the line reports that instead, and names them."""
     simulator = provider(TEXT, default=False)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from polyglot_cli.known_packages import known, missing_package
+from polyglot_cli import known_packages
+from polyglot_cli.known_packages import known, missing_package, package_of_command
 from polyglot_cli.wording import as_command, counted, duration
 
 PYTHON = re.compile(r"\w+\(|=\{|=True|=None|\w+='|\w+=…")
@@ -167,3 +168,12 @@ def test_a_long_wait_has_a_larger_unit(seconds, words):
 def test_a_noun_agrees_with_its_count():
     """One is singular, none and many are plural."""
     assert [counted(number, "turn") for number in (0, 1, 2)] == ["0 turns", "1 turn", "2 turns"]
+
+
+def test_commands_of_packages_that_are_not_installed(monkeypatch):
+    """Of each command of a package of Polyglot the package is known; of one that is installed none is missing."""
+    assert package_of_command("batch") == package_of_command("Hello") == ""
+    monkeypatch.setattr(known_packages, "_is_installed", lambda _: False)
+    missing = {name: package_of_command(name) for name in ("batch", "record", "replay", "check-driver", "Hello")}
+    testkit = "polyglot-testkit"
+    assert list(missing.values()) == ["polyglot-batch", testkit, testkit, testkit, ""]

@@ -8,11 +8,13 @@ import json
 import re
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from polyglot_core.errors import ConfigError
+from polyglot_core import Inference
+from polyglot_core.errors import ConfigError, RateLimited
 from polyglot_simulator import LeaveOpen, Pace, Reply, Reset, Simulator, Stall
 from polyglot_simulator.routes import supported_drivers
 
@@ -355,3 +357,24 @@ def test_many_streams_run_at_once(call):
         assert all(other.response()[1].endswith(b"[DONE]\n\n") for other in others)
         assert simulator.requests[0].closed_at is None
         stalled.close()
+
+
+def test_a_limit_rejects_what_exceeds_it():
+    """Requests beyond those of a second get a 429 with the seconds to wait in every dialect; lists of models do not."""
+    with Simulator("hi", requests_per_second=2) as simulator:
+        inference = Inference.from_connection(simulator.connection)
+        assert [inference.text("Hello") for _ in range(2)] == ["hi", "hi"]
+        for connection in map(simulator.connection_for, supported_drivers()):
+            with pytest.raises(RateLimited) as caught:
+                Inference.from_connection(connection).text("Hello")
+            assert caught.value.retry_after == 1.0
+        assert inference.models()
+        time.sleep(1.0)
+        assert inference.text("Hello") == "hi"
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, "2"])
+def test_a_limit_is_a_whole_number(limit):
+    """From 1."""
+    with pytest.raises(ConfigError, match="requests_per_second"):
+        Simulator(requests_per_second=limit)

@@ -115,7 +115,13 @@ class TypeFormat:
             raise no_json(fault, text, partial=response) from None
         value = self._schema.without_absent(value)
         name = self._schema.wrapped
-        if name is not None and isinstance(value, dict) and name in value:
+        if name is not None and isinstance(value, dict):
+            if name not in value:
+                found = ", ".join(map(repr, value)) or "none"
+                msg = (
+                    f"The response is JSON without the member {name!r}, which holds the value; its members are {found}."
+                )
+                raise ResponseFormatError(msg, text, path="$", cause="type", partial=response)
             value = value[name]
         return validated(value, self._kind, text, partial=response)
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Cost", "Total", "cost"]
 
+_CACHE = "cache"
+"""Transport of a response that the cache of polyglot-testkit has kept, for which nothing was sent."""
+
 
 class Cost(Struct, frozen=True):
     """What a call costs.
@@ -106,7 +109,7 @@ def cost(
 
     It is known if the table has the model, and the provider has counted the tokens. If it has not, because the stream
     was left or interrupted, the cost is an estimate and marked as one: by the characters of the response, and those of
-    the request if the tokens of the prompt are not known either.
+    the request if the tokens of the prompt are not known either. A response from the cache costs nothing.
 
     Args:
         response: The response, complete or not.
@@ -115,6 +118,8 @@ def cost(
         day: The day of the call; None for today.
     """
     table = shipped() if prices is None else prices
+    if response.transport == _CACHE:
+        return Cost(Decimal(0), table.currency)
     model = response.model or (request.model if request is not None else "")
     price = table.find(model, response.provider, day or dt.datetime.now(dt.UTC).date())
     counted = _counted(response, request)

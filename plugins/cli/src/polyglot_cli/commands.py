@@ -78,12 +78,19 @@ class Commands(DefaultGroup):
         """Return True if a subcommand has this name.
 
         Raises:
-            click.UsageError: It is one word that is similar to a subcommand, and would be sent as a prompt.
+            click.UsageError: It is one word that is similar to a subcommand, or the name of one whose package is not
+                installed, and would be sent as a prompt.
         """
         if any(sign.isspace() for sign in name):
             return False  # a prompt; packages need not be searched
         if self.get_command(ctx, name) is not None:
             return True
+        if not ctx.resilient_parsing:
+            from polyglot_cli.known_packages import package_of_command  # noqa: PLC0415 (a prompt is seldom one word)
+
+            if package := package_of_command(name):
+                what = f"{name!r} is a command of {package}, which is not installed."
+                raise click.UsageError(f"{what} As a prompt: `polyglot stream {name}`.", ctx)
         known = [*self.list_commands(ctx), "help"]
         close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=_LIKE_A_COMMAND)
         if close and not ctx.resilient_parsing:

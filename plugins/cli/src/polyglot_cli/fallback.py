@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import textwrap
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from polyglot_cli.output import write_line
 from polyglot_core import connections
 
 if TYPE_CHECKING:
-    from polyglot_simulator import Simulator
+    from polyglot_simulator import RecordedRequest, Simulator
 
 __all__ = ["SIMULATOR", "is_simulator", "simulator"]
 
@@ -30,11 +31,10 @@ def is_simulator(name: str | None, config: str | None) -> bool:
     return name == SIMULATOR and all(info.name != SIMULATOR for info in connections(config))
 
 
-def simulator(prompt: str, config: str | None, variables: tuple[str, ...], *, chosen: bool = False) -> Simulator:
-    """Return a simulator that replies to `prompt`, and print a notice on standard error.
+def simulator(config: str | None, variables: tuple[str, ...], *, chosen: bool = False) -> Simulator:
+    """Return a simulator that quotes the prompt, or sends what fits a schema; and print a notice on standard error.
 
     Args:
-        prompt: The prompt, which the reply quotes.
         config: The file that ``--config`` names.
         variables: Environment variables with keys, each of which would make a default connection.
         chosen: Whether the user has chosen the simulator, so that no notice is needed.
@@ -44,8 +44,15 @@ def simulator(prompt: str, config: str | None, variables: tuple[str, ...], *, ch
     from polyglot_simulator import Pace, Simulator  # noqa: PLC0415 (rarely needed)
 
     os.environ["no_proxy"] = "*"  # this process sends requests to itself only
-    echoed = textwrap.shorten(prompt, _ECHOED, placeholder=" …")
-    return Simulator(_REPLY.format(prompt=echoed), pace=Pace(tokens_per_second=_PACE))
+    return Simulator(_reply, pace=Pace(tokens_per_second=_PACE))
+
+
+def _reply(request: RecordedRequest) -> str:
+    from polyglot_cli.simulated_replies import prompt_of, sample_for, schema_of  # noqa: PLC0415 (as above)
+
+    if (schema := schema_of(request.body)) is not None:
+        return json.dumps(sample_for(schema))
+    return _REPLY.format(prompt=textwrap.shorten(prompt_of(request.body), _ECHOED, placeholder=" …"))
 
 
 def _print_notice(config: str | None, variables: tuple[str, ...]) -> None:

@@ -157,7 +157,7 @@ def continued(options: CallOptions) -> tuple[CallOptions, list[Message]]:
     Raises:
         click.ClickException: There is no such conversation.
     """
-    with _opened() as database:
+    with _read(options.conversation) as database:
         conversation = _conversation(database, options.conversation)
         rows = database.execute(
             "select connection, model, turns from calls where conversation = ? order by id", (conversation,)
@@ -189,7 +189,7 @@ def shown(number: str | None) -> list[Kept]:
     Raises:
         click.ClickException: There is no call of this number.
     """
-    with _opened() as database:
+    with _read(number) as database:
         conversation = _conversation(database, number)
         fields = ", ".join(Kept._fields)
         rows = database.execute(f"select {fields} from calls where conversation = ? order by id", (conversation,))  # noqa: S608
@@ -241,6 +241,17 @@ def _opened() -> Generator[sqlite3.Connection]:
         raise click.ClickException(f"The history {file} cannot be used: {error}.") from error
 
 
+def _read(number: str | None) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+    """Open the file, to find a conversation. None is created to find nothing.
+
+    Raises:
+        click.ClickException: There is no file or no home folder, or the file cannot be read.
+    """
+    if not path().is_file():
+        raise _no_conversation(number)
+    return _opened()
+
+
 def _setting(database: sqlite3.Connection, name: str) -> str | None:
     row = database.execute("select value from settings where name = ?", (name,)).fetchone()
     return None if row is None else str(row[0])
@@ -266,11 +277,15 @@ def _conversation(database: sqlite3.Connection, number: str | None) -> int:
         row = database.execute("select conversation from calls order by id desc limit 1").fetchone()
     else:
         row = database.execute("select conversation from calls where id = ?", (number,)).fetchone()
-    if row is None and number is None:
-        raise click.ClickException("There is no conversation yet; `polyglot logs on` keeps them from now on.")
     if row is None:
-        raise click.ClickException(f"There is no call {number!r} in the history; `polyglot logs` lists them.")
+        raise _no_conversation(number)
     return int(row[0])
+
+
+def _no_conversation(number: str | None) -> click.ClickException:
+    if number is None:
+        return click.ClickException("There is no conversation yet; `polyglot logs on` keeps them from now on.")
+    return click.ClickException(f"There is no call {number!r} in the history; `polyglot logs` lists them.")
 
 
 # A call

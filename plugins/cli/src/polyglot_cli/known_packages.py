@@ -1,4 +1,4 @@
-"""The names that packages of Polyglot bring, installed or not, and the variables of their keys."""
+"""The names and subcommands that packages of Polyglot bring, installed or not, and the variables of their keys."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from polyglot_core import PolyglotError
 
-__all__ = ["Known", "advice_for", "known", "missing_package"]
+__all__ = ["Known", "advice_for", "known", "missing_package", "package_of_command"]
 
 _FILE = Path(__file__).with_name("known_packages.toml")
+_COMMANDS = "commands"
 _UNKNOWN = re.compile(r"Nothing is called '([^'/]+)|names the (?:driver|preset) '([^']+)', which is not installed")
 
 
@@ -33,21 +34,35 @@ class Known(NamedTuple):
 
 
 @functools.cache
+def _listed() -> dict[str, dict[str, str]]:
+    """Return what is in the file that ``docs/generate.py`` writes."""
+    return tomllib.loads(_FILE.read_text("utf-8"))
+
+
 def known() -> dict[str, Known]:
-    """Return all names, from the file that ``docs/generate.py`` writes."""
-    packages = tomllib.loads(_FILE.read_text("utf-8"))
+    """Return all names of presets and drivers."""
+    packages = {package: names for package, names in _listed().items() if package != _COMMANDS}
     return {name: Known(name, package, var) for package, names in packages.items() for name, var in names.items()}
+
+
+def package_of_command(name: str) -> str:
+    """Return the package that brings a subcommand and is not installed; empty if there is none."""
+    package = _listed()[_COMMANDS].get(name, "")
+    return package if package and not _is_installed(package) else ""
 
 
 def missing_package(name: str) -> str:
     """Return the package that brings a name and is not installed; empty if there is none."""
-    if (found := known().get(name)) is None:
-        return ""
+    found = known().get(name)
+    return found.package if found is not None and not _is_installed(found.package) else ""
+
+
+def _is_installed(package: str) -> bool:
     try:
-        metadata.distribution(found.package)
+        metadata.distribution(package)
     except metadata.PackageNotFoundError:
-        return found.package
-    return ""
+        return False
+    return True
 
 
 def advice_for(error: PolyglotError) -> str:

@@ -134,7 +134,7 @@ def _inference(options: CallOptions, opened: contextlib.ExitStack) -> tuple[Infe
         if not is_simulator(options.connection, options.config):
             raise
         variables, chosen = (), True
-    replaced = opened.enter_context(simulator(options.prompt, options.config, variables, chosen=chosen))
+    replaced = opened.enter_context(simulator(options.config, variables, chosen=chosen))
     return Inference.from_connection(replaced.connection), True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,7 @@ from polyglot_core.plugin import Secret, Usage
 from polyglot_simulator.contract import Access, Problem, Turn
 from polyglot_simulator.pace import Pace, paced
 from polyglot_simulator.reply import RawReply, pairs_of
+from polyglot_simulator.request_limit import RequestLimit
 from polyglot_simulator.response import SimulatedResponse
 from polyglot_simulator.routes import DEFAULT_DIALECT, route
 from polyglot_simulator.script import FaultScript, ReplyScript
@@ -46,6 +48,7 @@ class ScriptedProvider(Struct, kw_only=True):
         replies: The replies.
         faults: The faults.
         api_key: The only key that it accepts; None accepts all requests.
+        limit: The limit of requests; None for no limit.
     """
 
     model: str
@@ -55,6 +58,7 @@ class ScriptedProvider(Struct, kw_only=True):
     replies: ReplyScript
     faults: FaultScript
     api_key: Secret | None
+    limit: RequestLimit | None = None
 
     def respond(self, request: RecordedRequest) -> SimulatedResponse:
         """Return the response to `request`."""
@@ -67,6 +71,8 @@ class ScriptedProvider(Struct, kw_only=True):
                 return _refused(empty, problem)
             if found is not None and found.models is not None:
                 return _json(empty, 200, msgspec.json.encode(found.models(self.models, found.fields.get("after"))))
+            if self.limit is not None and (seconds := self.limit.wait(request.received_at)):
+                return _limited(empty, seconds)
             return self._scripted(empty, request)
         except Exception as error:  # noqa: BLE001 (a reply function or a fault of the user's may raise anything)
             return _refused(empty, Problem(500, f"The simulator's script failed: {type(error).__name__}: {error}"))
@@ -136,6 +142,12 @@ def _asked(request: RecordedRequest) -> Any:  # noqa: ANN401 (any JSON value)
 def _refused(empty: SimulatedResponse, problem: Problem) -> SimulatedResponse:
     response = _json(empty, problem.status, empty.dialect.error(problem))
     return replace(response, headers=(*response.headers, *empty.dialect.error_headers(problem)))
+
+
+def _limited(empty: SimulatedResponse, seconds: float) -> SimulatedResponse:
+    refused = _refused(empty, Problem(429, "Rate limit reached for requests."))
+    others = tuple(pair for pair in refused.headers if pair[0].lower() != "retry-after")
+    return replace(refused, headers=(*others, ("retry-after", str(math.ceil(seconds)))))
 
 
 def _json(empty: SimulatedResponse, status: int, body: bytes) -> SimulatedResponse:

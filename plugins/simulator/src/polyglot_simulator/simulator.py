@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from polyglot_core.errors import ConfigError
 from polyglot_core.plugin import Connection, Retries, Secret
 from polyglot_simulator.pace import Pace
+from polyglot_simulator.request_limit import RequestLimit
 from polyglot_simulator.routes import access_of
 from polyglot_simulator.script import FaultScript, ReplyScript
 from polyglot_simulator.scripted_provider import ScriptedProvider
@@ -51,10 +52,11 @@ class Simulator:
         host: Loopback address to bind.
         port: Port to bind; 0 takes a free one.
         api_key: The only key that is accepted; None accepts every request.
+        requests_per_second: Most requests in any second; others get a 429 with ``retry-after``. None for no limit.
         keep: Number of the latest requests that are kept; None keeps all.
 
     Raises:
-        ConfigError: `host` is not a loopback address, or the replies or the faults are invalid.
+        ConfigError: `host` is not a loopback address, or the replies, the faults or the limit are invalid.
     """
 
     def __init__(  # noqa: PLR0913 (each is one setting of a test double, and all but the first have names)
@@ -70,6 +72,7 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str | None = None,
+        requests_per_second: int | None = None,
         keep: int | None = None,
     ) -> None:
         _check_loopback(host)
@@ -81,6 +84,7 @@ class Simulator:
             replies=ReplyScript(reply),
             faults=FaultScript(fault, faults),
             api_key=None if api_key is None else Secret(api_key),
+            limit=None if requests_per_second is None else RequestLimit(requests_per_second),
         )
         self._address = host, port
         self._server: Server | None = None

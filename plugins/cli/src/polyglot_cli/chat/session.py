@@ -164,7 +164,7 @@ class Session:
             if not (chosen or (name is None and isinstance(error, NoDefault))):
                 raise
             variables = error.variables if isinstance(error, NoDefault) else ()
-            made = simulator("your message", self._start.config, variables, chosen=chosen)
+            made = simulator(self._start.config, variables, chosen=chosen)
             inference = Inference.from_connection(self._opened.enter_context(made).connection)
         if self._inference is not None:
             self._inference.close()

@@ -6,6 +6,7 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from polyglot_cli.simulated_replies import prompt_of
 from polyglot_simulator import Pace, RawReply, Reply, Simulator, ToolCall
 
 if TYPE_CHECKING:
@@ -44,17 +45,8 @@ def new_simulator() -> Simulator:
 
 def _reply(request: RecordedRequest) -> Reply | RawReply:
     body: Mapping[str, Any] = request.body if isinstance(request.body, dict) else {}
-    prompt = textwrap.shorten(_prompt(body.get("messages")), _ECHOED, placeholder=" …")
+    prompt = textwrap.shorten(prompt_of(body), _ECHOED, placeholder=" …")
     return _REPLIES.get(str(body.get("model")), _plain)(prompt)
-
-
-def _prompt(messages: object) -> str:
-    """Return the text of the last message."""
-    last = messages[-1] if isinstance(messages, list) and messages else {}
-    content = last.get("content") if isinstance(last, dict) else None
-    if isinstance(content, list):
-        content = " ".join(part["text"] for part in content if isinstance(part, dict) and "text" in part)
-    return content if isinstance(content, str) else ""
 
 
 def _plain(prompt: str) -> Reply:
