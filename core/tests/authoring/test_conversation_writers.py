@@ -329,3 +329,16 @@ def test_request_is_not_modified():
     request = asked(("assistant", (ToolCall(name="a"),)))
     assert ConversationWriter(request, "garden").given[0].parts[0].id == "call_1"
     assert request.messages[0].parts[0].id is None
+
+
+def test_turns_have_parts_whatever_the_user_wrote():
+    """A writer may go through the content of `given`, and of the message that `turn` is called with."""
+
+    class Own(MessageWriter):
+        def turn(self, message):
+            return {"role": message.role, "content": [part.text for part in message.content]}
+
+    request = asked(Message(role="user", content="Hi"), Message(role="assistant", content=""))
+    writer = Own(request, "own")
+    assert [message.content for message in writer.given] == [(Text("Hi"),), ()]
+    assert writer.messages() == [{"role": "user", "content": ["Hi"]}, {"role": "assistant", "content": []}]

@@ -15,7 +15,8 @@ import weakref
 import anyio
 import pytest
 
-from polyglot_core import AsyncInference, Inference, StreamError, TimedOut
+from polyglot_core import AsyncInference, Inference, Retries, StreamError, TimedOut
+from polyglot_core._engine.call import Call
 from polyglot_core.errors import PolyglotError
 
 pytestmark = pytest.mark.http
@@ -69,10 +70,44 @@ def test_closing_from_another_thread_wakes_the_reader(held):
     assert held.gone.wait(4.0)
 
 
+def test_a_second_reader_while_a_response_begins(story, monkeypatch):
+    """It gets an error of its own; the first reader receives everything."""
+    began, go_on = threading.Event(), threading.Event()
+    responded = Call.responded
+
+    def slow(*given):
+        began.set()
+        assert go_on.wait(PATIENCE)
+        responded(*given)
+
+    monkeypatch.setattr(Call, "responded", slow)
+    stream = Inference(story.connection()).stream("Hi")
+    first = Reader(stream)
+    assert began.wait(PATIENCE)
+    second = Reader(stream)
+    second.join(PATIENCE)
+    go_on.set()
+    first.join(PATIENCE)
+    assert "another thread" in str(second.error)
+    assert (first.error, first.seen[-1]) == (None, "Once upon a time")
+
+
+def test_closing_wakes_all_that_wait_between_attempts(loopback, http):
+    """Two threads may wait for the next attempt of a call."""
+    server = loopback(http.plain(b"", 503))
+    stream = Inference(server.connection(retries=Retries(max_retries=3, initial_backoff=30.0))).stream("Hi")
+    readers = [Reader(stream)]
+    time.sleep(0.2)
+    readers.append(Reader(stream))
+    time.sleep(0.1)
+    stream.close()
+    for reader in readers:
+        reader.join(PATIENCE)
+    assert not any(reader.is_alive() for reader in readers)
+
+
 def test_closing_wakes_a_wait_between_attempts(loopback, http):
     """A call that waits for its next attempt ends at once when it is closed."""
-    from polyglot_core import Retries
-
     server = loopback(http.plain(b"", 503))
     stream = Inference(server.connection(retries=Retries(max_retries=3, initial_backoff=30.0))).stream("Hi")
     reader = Reader(stream)

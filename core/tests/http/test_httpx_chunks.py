@@ -7,10 +7,12 @@ import threading
 from types import SimpleNamespace
 
 import h11
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polyglot_core import Inference
 from polyglot_core._http import httpx_chunks
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -22,6 +24,8 @@ class Client:
     Attributes:
         reads: The reads that have not been made.
     """
+
+    __module__ = "httpcore"  # else it would be a wrapper of the user's
 
     def __init__(self, reads):
         self.reads = list(reads)
@@ -140,6 +144,41 @@ def test_another_parser_takes_the_usual_way(missing):
     if missing == "_reader":
         client._h11_state._receive_buffer = inner._receive_buffer
     assert list(httpx_chunks.joined(client.pieces(), SimpleNamespace(stream=client))) == [b"a", b"b"]
+
+
+@pytest.mark.http
+@pytest.mark.httpx
+def test_wrappers_of_the_user_see_every_byte(loopback, http, toy):
+    """A client's own transport may count, decrypt or keep what it passes on, one piece ahead."""
+    seen = []
+
+    class Stream(httpx.SyncByteStream):
+        def __init__(self, stream):
+            self._stream = stream
+
+        def __iter__(self):
+            waiting = None
+            for piece in self._stream:
+                seen.append(piece)
+                if waiting is not None:
+                    yield waiting
+                waiting = piece
+            yield waiting
+
+        def close(self):
+            self._stream.close()
+
+    class Transport(httpx.HTTPTransport):
+        def handle_request(self, request):
+            response = super().handle_request(request)
+            response.stream = Stream(response.stream)
+            return response
+
+    server = loopback([b"".join(http.streamed(*toy.story, toy.done))])
+    with httpx.Client(transport=Transport()) as client:
+        response = Inference.from_connection(server.connection(), client).create("Hi", stream=True).response()
+    assert response.content == "Once upon a time"
+    assert b"".join(seen) == b"".join((*toy.story, toy.done))
 
 
 @pytest.mark.http

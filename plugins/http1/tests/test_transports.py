@@ -83,6 +83,25 @@ def test_a_connection_with_anything_odd_is_not_used_again(flavour, serve, script
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("early", [True, False], ids=["with the head", "later"])
+def test_an_error_behind_a_body_is_not_waited_for(flavour, serve, early):
+    """The body before it is returned, and the next read raises, though the server keeps the connection open."""
+    odd = b"2\r\nhi\r\nzz\r\n"
+    server = serve((CHUNKED + odd, "hang") if early else (CHUNKED + b"2\r\nho\r\n", 0.05, odd, "hang"))
+
+    async def main():
+        async with User(flavour, server.url) as user:
+            reply = await user.open()
+            body = b""
+            with pytest.raises(BrokenResponseError):
+                while True:
+                    body += await flavour.wait(reply.read())
+            await user.close(reply)
+            return body
+
+    assert flavour.run(main) == (b"hi" if early else b"hohi")
+
+
 def test_a_response_that_was_not_read_closes_its_connection(flavour, serve):
     """So does one that core does not want to be used again."""
     server = serve((OK,), (OK,), (OK,))

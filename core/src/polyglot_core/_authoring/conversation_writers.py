@@ -101,7 +101,9 @@ class ConversationWriter:
             self._report_cache_marks()
         messages = request.messages
         self.given = (
-            list(messages) if all(map(_is_text, messages)) else _Calls(self).joined(map(self._readable, messages))
+            [replace(message, content=message.parts) for message in messages]
+            if all(map(_is_text, messages))
+            else _Calls(self).joined(map(self._readable, messages))
         )
 
     def _report_cache_marks(self) -> None:
@@ -268,7 +270,7 @@ class MessageWriter(ConversationWriter):
 
         The name of a message with tool results is the name of their tool.
         """
-        results = () if _is_text(message) else [part for part in message.parts if isinstance(part, ToolResult)]
+        results = [part for part in message.parts if isinstance(part, ToolResult)]
         yield from map(self.result, results)
         rest = message
         if results:

@@ -22,32 +22,34 @@ __all__ = ["config_error", "import_optional", "read_facts"]
 _Facts = TypeVar("_Facts", bound=msgspec.Struct)
 
 
-def read_facts(connection: Connection, kind: type[_Facts], defaults: Mapping[str, Any] | None = None) -> _Facts:
+def read_facts(
+    connection: Connection, kind: type[_Facts], defaults: Mapping[str, Any] | None = None, *, shared: bool = False
+) -> _Facts:
     """Return the facts of a connection as a struct.
 
     Args:
         connection: The connection.
         kind: A struct with a field for each fact.
         defaults: Values of facts that the connection does not set. They override the defaults of the struct.
+        shared: True if the driver does not change the struct or what is in it: then it is read once for a connection.
 
     Raises:
         ConfigError: A fact is unknown, or has a value of the wrong type.
     """
-    key = (kind, id(connection.facts))
-    if (read := _read.get(key)) is not None and read[0] == connection.facts and read[1] == defaults:
-        return read[2]  # type: ignore[no-any-return]  # of that kind
-    facts = _facts_of(connection, kind, defaults)
-    if kind.__struct_config__.frozen:
-        if len(_read) >= _MOST_READ:
-            _read.clear()
-        _read[key] = _plain(connection.facts), _plain(defaults), facts
+    if not shared:
+        return _facts_of(connection, kind, defaults)
+    try:
+        written = _written((connection.facts, defaults))  # they may be changed in place
+    except (TypeError, ValueError):  # not JSON
+        return _facts_of(connection, kind, defaults)
+    kept = connection.kept.get(kind)
+    if kept is None or kept[0] != written:
+        kept = connection.kept[kind] = written, _facts_of(connection, kind, defaults)
+    facts: _Facts = kept[1]
     return facts
 
 
-_read: dict[tuple[type, int], tuple[Any, Any, Any]] = {}
-"""Facts that were read, after copies of what they were read from: those are compared, because an id is used again."""
-
-_MOST_READ = 256
+_written = msgspec.json.Encoder().encode
 
 
 def _facts_of(connection: Connection, kind: type[_Facts], defaults: Mapping[str, Any] | None) -> _Facts:

@@ -345,7 +345,7 @@ def as_tools(tools: object) -> tuple[Tool | RawTool, ...]:
     Raises:
         RequestError: A tool is none of these.
     """
-    if tools is None or tools == ():
+    if tools is None or (type(tools) is tuple and not tools):
         return ()
     if isinstance(tools, (str, bytes, Mapping, Tool, RawTool)) or not isinstance(tools, Iterable):
         hint = "; put it in a list" if isinstance(tools, (Mapping, Tool, RawTool)) else ""

@@ -118,6 +118,8 @@ class SyncBackend:
     def _wait(self, seconds: float) -> None:
         with contextlib.suppress(Empty):
             self._woken.get(timeout=seconds)
+            if self._ended:
+                self._woken.put(None)  # for the next thread that waits
 
     def wake(self) -> None:
         """End the current wait and all later ones. Any thread may call it."""

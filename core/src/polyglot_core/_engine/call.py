@@ -133,8 +133,8 @@ class Call:
             if problem := base_url_problem(origin, allow_http=connection.allow_http):
                 raise Malformed(f"The response is to be received from {origin}, which {problem}.", retryable=False)
             return wire
-        own = connection.keyed_headers if self.target.driver.authorize is None else connection.own_headers
-        return replace(wire, headers={**wire.headers, **own})
+        key = connection.key_header if self.target.driver.authorize is None else {}
+        return replace(wire, headers={**wire.headers, **connection.own_headers, **key})
 
     def authorize(self, wire: WireRequest) -> Callable[[WireRequest], WireRequest] | None:
         """Return the driver's hook that authorizes this request; None if there is none, or for another origin."""

@@ -161,7 +161,7 @@ _open: dict[str, tuple[object, Callable[[], None]]] = {}
 def record_for(observers: list[GuardedObserver]) -> CallRecord:
     """Return the record of a new call, for these observers and those of the process."""
     everyone = [*observers, *_process, *([_logger] if _log.isEnabledFor(logging.INFO) else ())]
-    return CallRecord(list({id(each.observer): each for each in everyone if each.wants_call}.values()))
+    return CallRecord(list({id(each.observer): each for each in everyone}.values()))
 
 
 class CallRecord:
@@ -179,6 +179,8 @@ class CallRecord:
 
     def start(self, call: Call, owner: object) -> None:
         """Report the start of a call, once. The end is reported when `owner` is collected, if not before."""
+        if self.observers and not self._call_id:
+            self.observers[:] = [each for each in self.observers if each.wants_call]
         if self.observers and not self._call_id:
             self._call_id = uuid4().hex
             # Registered anew, so that what was registered since the last call, to stop an exporter, runs after it.

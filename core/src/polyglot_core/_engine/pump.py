@@ -289,10 +289,10 @@ class _Pump(Generic[_BackendT, _ExchangeT]):
             self._exchange = exchange = yield from self._performed(self._backend.opening(self.call), until)
             attempt = self.call.attempt
             if attempt is not None and not self.call.cancelled:
-                self._direct = exchange
                 self.call.responded(exchange.status, exchange.headers)
                 self._ready = iter(attempt.begin(exchange.status, exchange.headers, exchange.transport))
                 self._take, self._clocks = self.call.record.timed(attempt.take), self.call.clocks
+                self._direct = exchange  # last: a second reader may look at any moment
         except OSError as error:  # of an import, or of what the driver reads
             if ours := no_descriptor(error):
                 raise ours from error

@@ -29,13 +29,13 @@ _END = b"\r\n"
 
 def joined(pieces: Iterator[bytes], response: object) -> Iterator[bytes]:
     """Return the pieces of a body, each with those that were received with it. It must not refer to the reply."""
-    connection = h11_connection(response)
+    connection = h11_connection(response, of_client=True)
     return pieces if _buffer_of(connection) is None else _joined(pieces, connection)
 
 
 def joined_async(pieces: AsyncIterator[bytes], response: object) -> AsyncIterator[bytes]:
     """Return the pieces of a body, as `joined` does."""
-    connection = h11_connection(response)
+    connection = h11_connection(response, of_client=True)
     return pieces if _buffer_of(connection) is None else _Joined(pieces, connection)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from polyglot_core._http.watchdog import close_later, has_data, shut_down
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "ExpiredConnections",
@@ -47,19 +47,38 @@ _WRAPPED = ("_stream", "_httpcore_stream", "_connection")
 _DEPTH = 12  # wrappers; a response of a user's own client has five
 
 
-def _inner(outer: object, attribute: str) -> Any:  # noqa: ANN401 (the HTTP client's)
-    """Return the first object with `attribute`, from `outer` inwards through the client's wrappers, or None."""
+def _inner(
+    outer: object,
+    attribute: str,
+    passes: Callable[[object], bool] = lambda _: True,
+) -> Any:  # noqa: ANN401 (the HTTP client's)
+    """Return the first object with `attribute`, from `outer` inwards through wrappers that pass, or None."""
     inner: object = outer
     for _ in range(_DEPTH):
+        if inner is not None and not passes(inner):
+            return None
         if inner is None or hasattr(inner, attribute):
             return inner
         inner = next((found for name in _WRAPPED if (found := getattr(inner, name, None)) is not None), None)
     return None
 
 
-def h11_connection(response: Any) -> Any:  # noqa: ANN401 (as above)
-    """Return the HTTP/1.1 connection of a response; None if it cannot be found."""
-    return _inner(response.stream, "_h11_state")
+def h11_connection(response: Any, *, of_client: bool = False) -> Any:  # noqa: ANN401 (as above)
+    """Return the HTTP/1.1 connection of a response; None if it cannot be found.
+
+    Args:
+        response: The response.
+        of_client: True to find it only if every wrapper around it is the client's: what a wrapper of the user's does
+            with the bytes is not known.
+    """
+    return _inner(response.stream, "_h11_state", _is_of_client if of_client else lambda _: True)
+
+
+_CLIENTS = frozenset({"httpx", "httpcore", "httpx2", "httpcore2"})
+
+
+def _is_of_client(layer: object) -> bool:
+    return type(layer).__module__.partition(".")[0] in _CLIENTS
 
 
 def inner_connection(connection: object) -> Any:  # noqa: ANN401 (as above)

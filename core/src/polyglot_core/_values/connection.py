@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from polyglot_core._values.addresses import base_url_problem, is_this_machine, p
 from polyglot_core._values.calls import Observers
 from polyglot_core._values.formats import MODES
 from polyglot_core._values.json_values import plain_text
+from polyglot_core._values.kept_property import kept_property
 from polyglot_core._values.limits import NUMBERS, Limits, Rate, Retries, Timeouts, folded_numbers
 from polyglot_core._values.secret import TRANSPORT_HEADERS, Secret, carries_key, unsendable
 from polyglot_core._values.transports import TransportLayer
@@ -143,23 +143,24 @@ class Connection(Struct, frozen=True, kw_only=True, dict=True):
         _check_addresses(self)
         _check_headers(self)
 
-    @cached_property
+    @kept_property
     def secret(self) -> Secret | None:
         """Return the key; None if there is none or an empty one."""
         return self.api_key if isinstance(self.api_key, Secret) and self.api_key else None
 
-    @cached_property
+    @kept_property
     def route(self) -> Route:
         """Return the route to the endpoint: its proxy and certificates."""
         return Route(self.proxy if isinstance(self.proxy, Secret) and self.proxy else None, self.ca, self.transport)
 
-    @cached_property
+    @property
     def account(self) -> tuple[Hashable, ...]:
         """Return what identifies the credentials: TCP connections are shared only between calls with the same ones.
 
         Drivers that obtain credentials of their own do so by `facts`, which then belong to it.
         """
-        secrets = tuple((name.lower(), text) for name, text in self.headers.items() if isinstance(text, Secret))
+        items = self.headers.items() if self.headers else ()
+        secrets = tuple((name.lower(), text) for name, text in items if isinstance(text, Secret))
         own = () if self.secret is not None else tuple((name, _hashable(fact)) for name, fact in self.facts.items())
         return (self.secret, secrets, own)
 
@@ -170,15 +171,20 @@ class Connection(Struct, frozen=True, kw_only=True, dict=True):
             return {}
         return {self.auth_header: key.with_prefix(f"{self.auth_scheme} ") if self.auth_scheme else key}
 
-    @cached_property
+    @kept_property
+    def key_header(self) -> dict[str, Secret]:
+        """Return the header that carries the key, with its name in lower case; empty if there is no key."""
+        return {name.lower(): key for name, key in self.auth_headers().items()}
+
+    @property
     def own_headers(self) -> dict[str, str | Secret]:
         """Return the headers with names in lower case, without that of the key."""
-        return {name.lower(): text for name, text in self.headers.items()}
+        return {name.lower(): text for name, text in self.headers.items()} if self.headers else {}
 
-    @cached_property
-    def keyed_headers(self) -> dict[str, str | Secret]:
-        """Return the headers with names in lower case, with that of the key."""
-        return {**self.own_headers, **{name.lower(): key for name, key in self.auth_headers().items()}}
+    @kept_property
+    def kept(self) -> dict[type, Any]:
+        """Return what the tools of drivers keep of the connection, by type."""
+        return {}
 
     def with_changes(self, **changes: Any) -> Connection:  # noqa: ANN401 (the values are those of the fields)
         """Return a copy of the connection with some fields changed."""

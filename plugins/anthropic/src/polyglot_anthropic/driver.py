@@ -34,7 +34,7 @@ _PLAIN_IN_PATH = "@:"  # characters of model names that need no escape in a path
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Encode the request as a message to create."""
-    facts = read_facts(connection, Facts)
+    facts = read_facts(connection, Facts, shared=True)
     version = facts.body_version
     heading = {"model": request.model} if version is None else {"anthropic_version": version}
     return json_request(
@@ -74,7 +74,7 @@ def list_models(connection: Connection, data: bytes | None, models: list[Model])
     Raises:
         RequestError: The endpoint is that of a cloud with paths of its own, and has no such list.
     """
-    if read_facts(connection, Facts).body_version is not None:
+    if read_facts(connection, Facts, shared=True).body_version is not None:
         msg = f"The endpoint of connection {connection.name!r} has no list of models: its version is in the body."
         raise RequestError(msg, provider=connection.driver, phase="encode")
     after = {}

@@ -34,7 +34,7 @@ def region_of(connection: Connection) -> str:
         ConfigError: The facts of the connection are invalid, for example a region that is no name of one.
     """
     found = _IN_ADDRESS.search(connection.base_url or "")
-    return read_facts(connection, Facts).region or (found[1] if found else _USUAL_REGION)
+    return read_facts(connection, Facts, shared=True).region or (found[1] if found else _USUAL_REGION)
 
 
 def base_url_of(connection: Connection) -> str:

@@ -47,7 +47,7 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     if connection.secret is not None:
         return replace(wire, headers={**wire.headers, **connection.auth_headers()})
     key = os.environ.get(_KEY_VARIABLE)
-    if key and read_facts(connection, Facts).profile is None and _is_amazon(wire.url):
+    if key and read_facts(connection, Facts, shared=True).profile is None and _is_amazon(wire.url):
         return replace(wire, headers={**wire.headers, "authorization": Secret(f"Bearer {key}")})
     return replace(wire, headers={**wire.headers, **_signature(connection, wire)})
 
@@ -87,7 +87,7 @@ def _signature(connection: Connection, wire: WireRequest) -> dict[str, str | Sec
 
 def _find(connection: Connection) -> Any:  # noqa: ANN401 (botocore has no types)
     """Return credentials that refresh themselves, of the connection's profile or of the default sources."""
-    profile = read_facts(connection, Facts).profile
+    profile = read_facts(connection, Facts, shared=True).profile
     if profile not in _credentials:
         found = importlib.import_module("botocore.session").Session(profile=profile).get_credentials()
         if found is None:

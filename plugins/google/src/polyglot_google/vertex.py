@@ -89,7 +89,7 @@ def decode_embeddings(request: EmbeddingRequest, data: bytes) -> Embeddings:
 
 def _place(connection: Connection, model: str) -> tuple[str, str]:
     """Return the base URL, with the project if the facts have one, and the path of the model below it."""
-    facts = read_facts(connection, _Facts)
+    facts = read_facts(connection, _Facts, shared=True)
     base_url, resource = _root(connection, facts), _resource(model)
     if facts.project and not resource.startswith("projects/") and "/projects/" not in base_url:
         base_url += _scope(facts, facts.project)
@@ -131,7 +131,7 @@ def list_models(connection: Connection, data: bytes | None, models: list[Model])
 
     Only the beta version of the API has the list. Its path has no project, and other publishers' models are not in it.
     """
-    root = _root(connection, read_facts(connection, _Facts)).partition("/projects/")[0]
+    root = _root(connection, read_facts(connection, _Facts, shared=True)).partition("/projects/")[0]
     url = f"{root.removesuffix(_VERSION)}/v1beta1/{_PUBLISHER}"
     return list_models_at(url, data, models, field="publisherModels", prefix=f"{_PUBLISHER}/", most=100)
 
@@ -159,7 +159,7 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     """
     if connection.secret is not None:
         return replace(wire, headers={**wire.headers, **connection.auth_headers()})
-    facts = read_facts(connection, _Facts)
+    facts = read_facts(connection, _Facts, shared=True)
     if not (_is_google(wire.url) or facts.google_token):
         return wire
     with _lock:

@@ -293,6 +293,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
             if self._parser.complete:
                 self._at_end = True
                 return None
+            self._parser.check()
             await self._more()
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._forget_body()

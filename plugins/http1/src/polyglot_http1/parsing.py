@@ -114,6 +114,16 @@ class ResponseParser:
             self._raise()
         return body
 
+    def check(self) -> None:
+        """Raise the error that follows the body which was returned, if there is one. More bytes may never arrive.
+
+        Raises:
+            BrokenResponseError: The bytes behind that body are not a response of HTTP/1.1.
+            LimitExceeded: What surrounds the body is too large.
+        """
+        if self._error is not None:
+            self._raise()
+
     def end(self) -> None:
         """Accept the end of the connection.
 

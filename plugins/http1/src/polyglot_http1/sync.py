@@ -190,6 +190,7 @@ class SyncConnection:
             yield early
         parser, receive = self._parser, self._socket.recv
         while not parser.complete:
+            parser.check()
             if not (data := receive(_READ)):
                 parser.end()
             elif body := parser.feed(data):

@@ -80,7 +80,7 @@ def list_models(connection: Connection, data: bytes | None, models: list[Model])
     if data is None:
         resource = _base_url(connection).partition("/deployments/")[0].removesuffix("/models")
         root = f"{resource.removesuffix('/openai')}/openai"
-        return models_request(root, read_facts(connection, Facts, _DEFAULTS))
+        return models_request(root, read_facts(connection, Facts, _DEFAULTS, shared=True))
     models += read_models(data)
     return None
 
@@ -107,7 +107,7 @@ def authorize(connection: Connection, wire: WireRequest) -> WireRequest:
     Raises:
         ConfigError: The provider returned no token.
     """
-    provider = read_facts(connection, Facts).token_provider
+    provider = read_facts(connection, Facts, shared=True).token_provider
     if provider is None:
         key = connection.secret
         return wire if key is None else replace(wire, headers={**wire.headers, _KEY_HEADER: key})

@@ -88,7 +88,7 @@ _BASE_URL = PRESETS["openai"].base_url
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Encode the request as a chat completion. A streamed request asks for a usage report."""
-    facts = read_facts(connection, Facts)
+    facts = read_facts(connection, Facts, shared=True)
     return wire_request(connection, request, facts, url_of(connection, default=_BASE_URL))
 
 
@@ -99,7 +99,7 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
     Raises:
         RequestError: The endpoint does not support it, or the preset does not state how it is requested.
     """
-    marks = read_facts(connection, Facts).prefill
+    marks = read_facts(connection, Facts, shared=True).prefill
     if marks is None:
         raise RequestError(
             f"Connection {connection.name!r} has no fact 'prefill', which states how a request makes the model "
@@ -114,7 +114,7 @@ def encode_prefill(connection: Connection, request: InferenceRequest, text: str)
 def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
     """Encode the request for the list of models, which has one page, or read it."""
     if data is None:
-        return models_request(url_of(connection, default=_BASE_URL), read_facts(connection, Facts))
+        return models_request(url_of(connection, default=_BASE_URL), read_facts(connection, Facts, shared=True))
     models += read_models(data)
     return None
 
@@ -122,13 +122,13 @@ def list_models(connection: Connection, data: bytes | None, models: list[Model])
 @hookimpl
 def embedding_limits(connection: Connection) -> tuple[int, int | None]:
     """Return the limits in the facts of the connection."""
-    return read_facts(connection, Facts).embedding_limits
+    return read_facts(connection, Facts, shared=True).embedding_limits
 
 
 @hookimpl
 def encode_embeddings(connection: Connection, request: EmbeddingRequest) -> WireRequest:
     """Encode the request for the vectors of texts."""
-    facts = read_facts(connection, Facts)
+    facts = read_facts(connection, Facts, shared=True)
     return embeddings_request(request, facts, url_of(connection, default=_BASE_URL), connection.driver)
 
 
@@ -282,7 +282,7 @@ def _leniently(connection: Connection, state: dict[Any, Any], chunk: Chunk) -> S
 def _known(connection: Connection, state: dict[Any, Any]) -> _State:
     known: _State | None = state.get("known")
     if known is None:
-        facts = read_facts(connection, Facts)
+        facts = read_facts(connection, Facts, shared=True)
         paths = (facts.reasoning_blocks, facts.reasoning_signature, facts.reasoning_encrypted)
         own = {path.partition(".")[0] for path in paths}
         known = state["known"] = _State(facts, _READ_OF_MESSAGES | own | set(facts.reasoning_fields))
@@ -491,7 +491,7 @@ def extract_usage(payload: Mapping[str, Any]) -> Usage:
 @hookimpl
 def decode_error(connection: Connection, response: WireResponse) -> Failure | None:
     """Read an error in the endpoint's own envelope. Return None for the usual shapes, which core reads."""
-    facts = read_facts(connection, Facts)
+    facts = read_facts(connection, Facts, shared=True)
     if facts.error_at is None:
         return None
     return _failure_at(json_access.parse(response.body), facts, response.body)

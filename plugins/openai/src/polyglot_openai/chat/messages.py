@@ -13,6 +13,7 @@ from polyglot_openai.file_names import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import TypeGuard
 
     from polyglot_core.plugin import Audio, Document, InferenceRequest, Message, Part, ToolResult
     from polyglot_openai.chat.facts import Facts
@@ -54,9 +55,10 @@ class Writer(MessageWriter):
 
     def turn(self, message: Message) -> _JSONObject:
         """Return a message with the name of its speaker, and with fields next to the content for what has one."""
-        if isinstance(message.content, str) and message.name is None:  # as most are
-            return {"role": self.role(message), "content": message.content}
-        parts = [part for part in message.parts if not _is_beside(part, message)]
+        parts = message.parts
+        if len(parts) == 1 and message.name is None and _is_plain_text(parts[0]):  # as most are
+            return {"role": self.role(message), "content": parts[0].text}
+        parts = tuple(part for part in parts if not _is_beside(part, message))
         # thinking next to the content does not divide the texts, which most servers take as one string only
         content = tuple(part for part in parts if not isinstance(part, Reasoning) or _is_in_content(part))
         fields = super().turn(replace(message, content=content))
@@ -174,6 +176,10 @@ class Writer(MessageWriter):
         if any(part.extra or (part.cache and self._facts.cache_marks) for part in texts):
             return super().result(replace(result, content=texts, error=False))
         return {"role": "tool", "tool_call_id": result.id, "content": "".join(part.text for part in texts)}
+
+
+def _is_plain_text(part: Part) -> TypeGuard[Text]:
+    return type(part) is Text and not part.cache and not part.extra
 
 
 def _is_beside(part: Part, message: Message) -> bool:

@@ -53,7 +53,7 @@ __all__ = ["decode_chunk", "encode_request", "encode_resume", "extract_usage", "
 @hookimpl
 def encode_request(connection: Connection, request: InferenceRequest) -> WireRequest:
     """Encode a request that creates a response."""
-    facts = read_facts(connection, Facts)
+    facts = read_facts(connection, Facts, shared=True)
     return json_request(
         _url(connection, facts, "/responses"),
         request_body(request, facts, connection.driver),
@@ -92,7 +92,7 @@ def encode_resume(connection: Connection, request: InferenceRequest, state: dict
 def list_models(connection: Connection, data: bytes | None, models: list[Model]) -> WireRequest | None:
     """Encode the request for the list of models, which has one page, or read it."""
     if data is None:
-        return json_request(_url(connection, read_facts(connection, Facts), "/models"), None, stream=False)
+        return json_request(_url(connection, read_facts(connection, Facts, shared=True), "/models"), None, stream=False)
     models += read_models(data)
     return None
 
@@ -146,7 +146,7 @@ def decode_chunk(connection: Connection, state: dict[str, Any], chunk: Chunk) ->
     """
     reading: Reading | None = state.get("reading")
     if reading is None:
-        reading = state["reading"] = Reading(read_facts(connection, Facts).own_calls)
+        reading = state["reading"] = Reading(read_facts(connection, Facts, shared=True).own_calls)
     if chunk.kind == "whole":
         return list(_whole(chunk.data, reading))
     try:
