@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -15,10 +16,10 @@ from collections import Counter
 import anyio
 import pytest
 
-from polyglot_batch import batches, run_batch
+from polyglot_batch import batches, jsonl, run_batch
 from polyglot_batch.progress import Progress
 from polyglot_batch.results import Result
-from polyglot_core import AuthenticationError, ConfigError, InferenceResponse, Outcome, Usage
+from polyglot_core import AuthenticationError, ConfigError, Inference, InferenceResponse, Outcome, Usage
 from polyglot_simulator import Pace, Simulator, Status
 
 pytestmark = pytest.mark.http
@@ -370,3 +371,42 @@ def test_what_had_ended_before_an_interruption_is_written(flavour, files, monkey
         assert shown == []
         monkeypatch.undo()
         assert run(flavour, simulator, source, target).made == 6 - written
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no such device here")  # noqa: PTH110
+def test_an_output_is_a_regular_file(flavour, files):
+    """A device would be read without end; the input would be overwritten."""
+    source, _ = files('"Hello"')
+    with Simulator("pong") as simulator:
+        for target, words in (("/dev/full", "no regular file"), (source, "is the input")):
+            with pytest.raises(ConfigError, match=words):
+                run(flavour, simulator, source, target)
+    assert (source.read_text(), simulator.requests) == ('"Hello"\n', [])
+
+
+def test_a_full_disk_is_one_error(files, monkeypatch):
+    """Nor does closing the file fail again, with what could not be written."""
+    source, target = files('"Hello"', '"Hi"')
+
+    class Full:
+        def __init__(self, file):
+            self._file = file
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def __iter__(self):
+            return iter(self._file)
+
+        def flush(self):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self):
+            self._file.close()
+            self.flush()
+
+    opened = jsonl.Output._opened
+    monkeypatch.setattr(jsonl.Output, "_opened", lambda output: Full(opened(output)))
+    with Simulator("pong") as simulator, pytest.raises(ConfigError, match="cannot be written: No space left") as caught:
+        run_batch(Inference.from_connection(simulator.connection), source, target)
+    assert isinstance(caught.value.__cause__, OSError)

@@ -56,6 +56,8 @@ class _Batch:
 
     def __init__(self, source: Path, target: Path, prices: Prices | None, *, retry_errors: bool) -> None:
         names = [line.id for line in read_lines(source)]
+        if target.exists() and target.samefile(source):
+            raise ConfigError(f"{target} is the input; name another file for the output.", phase="configure")
         output = Output(target, retry_errors=retry_errors)
         if strange := output.done.difference(names):
             output.close()

@@ -13,7 +13,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
@@ -165,8 +167,9 @@ class Output:
             raise self._failed(error) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. What could not be written was an error of `write`."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -179,11 +182,15 @@ class Output:
             file = self._path.open("ab+")
         except OSError as error:
             raise self._failed(error) from error
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            what = "is no regular file; name one, because a batch is resumed from its output"
+            raise ConfigError(f"{self._path} {what}.", phase="configure")
         _lock(file, self._path)
         return file
 
     def _failed(self, error: OSError) -> ConfigError:
-        return ConfigError(f"{self._path} cannot be written: {error.strerror}.", phase="configure")
+        return ConfigError(f"{self._path} cannot be written: {error.strerror or error}.", phase="configure")
 
     def _repair(self) -> None:
         """Remove what follows the last end of a line: a process was killed while it wrote."""

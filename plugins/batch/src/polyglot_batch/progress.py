@@ -110,9 +110,12 @@ class Progress:
 
 
 def _columns(stream: TextIO) -> int | None:
-    """Return the columns for a line that does not wrap, because only its last part would be rewritten."""
+    """Return the columns for a line that does not wrap, because only its last part would be rewritten.
+
+    Some terminals wrap after the last one, and Ctrl-C is shown as two characters.
+    """
     try:
-        return (os.get_terminal_size(stream.fileno()).columns or 81) - 1  # some terminals wrap after the last one
+        return (os.get_terminal_size(stream.fileno()).columns or 83) - 3
     except (AttributeError, OSError, ValueError):  # an object that stands in for a terminal
         return None
 

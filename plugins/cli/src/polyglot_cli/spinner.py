@@ -29,6 +29,7 @@ _PATIENCE = 0.4  # seconds before the line appears; for a quicker response it wo
 _STALL = 2.0  # seconds without a piece of a response that has begun
 _TICK = 0.1  # seconds between two pictures
 _COUNTED = 1.0  # seconds from which on they are shown
+_MARGIN = 3  # columns: some terminals wrap after the last one, and Ctrl-C is shown as two characters
 _SHORTEST = 10  # columns below which a reason is left out
 
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"  # the cursor
@@ -157,7 +158,7 @@ class Spinner:
         pictures = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if (sys.stderr.encoding or "").lower().startswith("utf") else "|/-\\"
         self._ticks += 1
         seconds = _counted(waited, self._wait)
-        width = max(shutil.get_terminal_size().columns - 1, 1)
+        width = max(shutil.get_terminal_size().columns - _MARGIN, 1)
         picture, text = f"{pictures[self._ticks % len(pictures)]} ", f"{self._text}{seconds}"
         room, reason = width - cell_len(picture + text), self._reason
         if cell_len(reason) > room:

@@ -53,6 +53,7 @@ def _variable(found: re.Match[str]) -> str:
 _PATTERNS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"Name one, as in Inference\.using\('NAME'\)", "Name one with -c NAME"),
     (r"pass it, as in Inference\.using\('([^']+)', base_url=[^)]*\)", _variable),
+    (r"pass one, as in driver='NAME'", "give one with --driver NAME"),
     (r"pass one, as in create\(…, model='NAME'\)", "give one with -m NAME"),
     (r", as in Inference\.using\([^)]*\)", ", in the configuration"),
     (r"or give api_key(?=[. ])", "or run `polyglot connections add`"),
