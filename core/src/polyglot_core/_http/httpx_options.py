@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEEPALIVE_SECONDS",
+    "PACKAGES",
     "Client",
     "build_request",
     "http_of",
@@ -32,6 +33,9 @@ __all__ = [
     "transport_options",
     "unreadable_certificates",
 ]
+
+PACKAGES = frozenset({"httpx", "httpcore", "httpx2", "httpcore2"})
+"""The packages that a client consists of."""
 
 _MODULE_VARIABLE = "POLYGLOT_HTTP"
 

@@ -16,6 +16,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from polyglot_core._http.httpx_options import PACKAGES
 from polyglot_core._http.watchdog import close_later, has_data, shut_down
 
 if TYPE_CHECKING:
@@ -74,11 +75,8 @@ def h11_connection(response: Any, *, of_client: bool = False) -> Any:  # noqa: A
     return _inner(response.stream, "_h11_state", _is_of_client if of_client else lambda _: True)
 
 
-_CLIENTS = frozenset({"httpx", "httpcore", "httpx2", "httpcore2"})
-
-
 def _is_of_client(layer: object) -> bool:
-    return type(layer).__module__.partition(".")[0] in _CLIENTS
+    return type(layer).__module__.partition(".")[0] in PACKAGES
 
 
 def inner_connection(connection: object) -> Any:  # noqa: ANN401 (as above)
