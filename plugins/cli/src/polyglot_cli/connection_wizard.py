@@ -20,7 +20,7 @@ from polyglot_cli.key_prompt import ask_for_key
 from polyglot_cli.known_packages import known, missing_package
 from polyglot_cli.output import is_terminal, write_line
 from polyglot_cli.wording import as_command
-from polyglot_core import Inference, PolyglotError, connections
+from polyglot_core import ConfigError, Inference, PolyglotError, connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -214,6 +214,9 @@ def _passes(given: Given, name: str, fields: Mapping[str, Any]) -> bool:
     """Return whether one small request succeeds, or the user wants the connection all the same."""
     try:
         _with_connection(name, fields, _request)
+    except ConfigError as error:  # nothing was sent: the key is not set yet, or there is no model
+        write_line(f"It is not tested yet: {as_command(error.message.replace(', or give api_key', ''))}")
+        return given.confirm("Write it?", default=True)
     except PolyglotError as error:
         write_line(f"The test failed: {as_command(str(error))}")
         if advice := hint(error):

@@ -156,12 +156,12 @@ def _variables(text: str) -> set[str]:
 def _check_values(fields: Mapping[str, Any], values: Mapping[str, object], name: str) -> None:
     used = {each for field in ("prompt", "system") for each in _variables(fields.get(field, ""))}
     missing, unknown = sorted(used - {_INPUT} - set(values)), sorted(set(values) - used)
-    if missing:
-        flags = " ".join(f"-p {each}=…" for each in missing)
-        raise click.UsageError(f"The template {name!r} has variables without a value; give {flags}.")
     if unknown:
         known = ", ".join(sorted(used - {_INPUT})) or "none"
         raise click.UsageError(f"The template {name!r} has no variable {unknown[0]!r}. Its variables: {known}.")
+    if missing:
+        flags = " ".join(f"-p {each}=…" for each in missing)
+        raise click.UsageError(f"The template {name!r} has variables without a value; give {flags}.")
 
 
 def _problem(key: str, value: object) -> str:
