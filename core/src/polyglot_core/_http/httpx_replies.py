@@ -135,17 +135,17 @@ class HTTPXReply(_HTTPXReply):
 
     def close(self, *, reuse: bool) -> None:
         """Return the connection to the client's pool, or close it if the body was not read to its end."""
-        kept = False
+        keeps = False
         try:
             with contextlib.suppress(Exception):
-                kept = self._release(reuse=reuse)
+                keeps = self._release(reuse=reuse)
                 self._response.close()
         except BaseException:
             reuse = False
             raise
         finally:
             _held.pop(self._number, None)
-            if not reuse or (kept and self._kept.abandoned):  # by another thread meanwhile: it is idle in a lost pool
+            if not reuse or (keeps and self._kept.abandoned):  # meanwhile: the connection is idle in a lost pool
                 self._kept.abandon(self._trace)
 
 

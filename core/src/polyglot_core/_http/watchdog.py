@@ -54,7 +54,6 @@ from polyglot_core._attempt.clocks import no_change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
 
     from polyglot_core._attempt.clocks import Clocks
 
@@ -144,13 +143,6 @@ class Watch:
         self._clocks.waited = self._clocks.asked
         self._clocks.changed = no_change
         _thread.drop(self)
-
-    def __enter__(self) -> Self:
-        self.arm()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def look(self, now: float, *, late: bool = False) -> float:
         """End the waiting read if a clock ran out. Return when to check again.

@@ -84,11 +84,10 @@ class Message(Struct, frozen=True, kw_only=True):
             return cls._from_own(turn)
         fields = dict(turn)
         role = fields.pop("role", None)
-        text = fields.get("content")
-        if (
-            len(fields) == 1 and type(text) is str and text and type(role) is str and role != "tool"
-        ):  # as most turns are
-            return cls(role=role, content=text)
+        if len(fields) == 1 and type(role) is str and role != "tool":
+            text = fields.get("content")
+            if type(text) is str and text:  # as most turns are
+                return cls(role=role, content=text)
         if not isinstance(role, str):
             msg = f"{where} requires a role, as in {{'role': 'user', 'content': '…'}}; this one has {_names(turn)}."
             raise RequestError(msg, phase="encode")

@@ -167,7 +167,7 @@ class Output:
             raise self._failed(error) from error
 
     def close(self) -> None:
-        """Close the file. What could not be written was an error of `write`."""
+        """Close the file. Raise nothing: `write` has raised what could not be written."""
         with contextlib.suppress(OSError):
             self._file.close()
 

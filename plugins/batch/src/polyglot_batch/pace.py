@@ -36,7 +36,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0  # seconds, where the provider states no 
 _SLOWER: Final = 0.9  # of a rate that was too fast
 _GROWTH, _SLOW_GROWTH = 0.25, 0.01  # of the rate, in a second in which requests are accepted at it
 _MOST_GROWTH: Final = 0.05  # of the rate, by one request
-_BEYOND: Final = 1.05  # of the rate that was too fast: it is none
+_BEYOND: Final = 1.05  # of the rate that was too fast; above it, another limit holds
 
 
 class Epoch:

@@ -130,8 +130,7 @@ class ResponseParser:
         Raises:
             BrokenResponseError: It is not the end of the response.
         """
-        if self._error is not None:
-            self._raise()
+        self.check()
         if self.status and self._until_close:
             self.complete = True
         if not self.complete:
